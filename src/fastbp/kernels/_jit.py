@@ -1,0 +1,142 @@
+"""The only place where Numba's options are chosen: decorators, the cache policy, the vector width of this CPU.
+
+Three kinds of compiled function exist in fastbp:
+
+``kernel``
+    Loops over arrays, called from Python or from other kernels. Compiled for float32 and float64 at most.
+``scalar``
+    A function of one element (exp, tanh ...), always inlined into the loop that calls it.
+``panel``
+    A loop over a block of samples behind a C function pointer: an activation, a cost or an update rule.
+    A training kernel gets its address as an integer, so that it is compiled once whatever functions a
+    network uses, and only the functions in use are compiled (one costs 0.1 s; all of them inside the
+    training kernel would cost 4 s before the first fit). A function that a user defines takes the same way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import llvmlite.binding as llvm
+import numba
+from numba import config
+from numba.core.registry import cpu_target
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+JIT = not config.DISABLE_JIT
+"""False under NUMBA_DISABLE_JIT=1, when every kernel is the plain Python function that it reads as."""
+
+SUMS = {"reassoc", "contract", "arcp", "nsz", "afn"}
+"""Fast-math of the kernels: sums may be reordered. NaN and infinity keep their meaning."""
+
+EXACT = {"contract"}
+"""Fast-math of scalars and update rules: multiply-add may fuse, nothing is reordered. Error-free transformations
+stay error-free, and an element has the same bits in a vector as in the scalar rest of a loop."""
+
+
+def source_hash() -> str:
+    """Name the code: a hash over every source file of the package, the compiler and the processor."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {config.CPU_NAME} {config.CPU_FEATURES}".encode())
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_directory() -> str | None:
+    """Give the folder for machine code, or None where none is safe to write.
+
+    Numba stamps a cache entry with a hash of the function's own file only, so an edited helper in another file
+    would go unnoticed; a folder named by all sources cannot hold stale code. Entries are unpickled: a folder that
+    others may write is refused.
+    """
+    if config.CACHE_DIR:
+        base = Path(config.CACHE_DIR)
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = base / "fastbp" / source_hash()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = folder.stat()
+        if hasattr(os, "getuid") and (mode.st_uid != os.getuid() or mode.st_mode & stat.S_IWOTH):
+            return None
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError:
+        return None
+    return str(folder)
+
+
+def _cache_directory() -> str | None:
+    try:
+        return cache_directory()
+    except RuntimeError:  # no home directory
+        return None
+
+
+CACHE = _cache_directory() if JIT else None
+
+
+def _compile(decorate: Callable[[], Any]) -> Any:
+    """Decorate while Numba's cache points at our folder: the path is fixed when the dispatcher is made."""
+    before = config.CACHE_DIR
+    config.CACHE_DIR = CACHE or before
+    try:
+        return decorate()
+    finally:
+        config.CACHE_DIR = before
+
+
+def kernel(function: F) -> F:
+    """Compile loops over arrays; the interpreter lock is released while they run."""
+    if not JIT:
+        return function
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SUMS, "cache": CACHE is not None}
+    return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]
+
+
+def scalar(function: F) -> F:
+    """Compile a function of single elements, inlined wherever it is called."""
+    if not JIT:
+        return function
+    return numba.njit(error_model="numpy", fastmath=EXACT, forceinline=True)(function)  # type: ignore[no-any-return]
+
+
+def _vector_unit() -> tuple[int, int]:
+    """Ask LLVM for the bytes of a vector register and the number of registers of the target.
+
+    A 64-byte addition is compiled for the target; the registers in its assembly tell. Unlike a table of features
+    it holds for any NUMBA_CPU_NAME.
+    """
+    machine = cpu_target.target_context.codegen()._tm  # type: ignore[no-untyped-call]
+    source = """
+        define void @probe(<16 x float>* %p) {
+          %x = load <16 x float>, <16 x float>* %p
+          %y = fadd <16 x float> %x, %x
+          store <16 x float> %y, <16 x float>* %p
+          ret void
+        }""".replace("<16 x float>*", "ptr")
+    module = llvm.parse_assembly(source)
+    module.triple = machine.triple
+    assembly = machine.emit_assembly(module)
+    if "%zmm" in assembly:
+        return 64, 32
+    if "%ymm" in assembly:
+        return 32, 16
+    return 16, 32 if machine.triple.startswith(("aarch64", "arm64")) else 16
+
+
+VECTOR_BYTES, VECTOR_REGISTERS = _vector_unit() if JIT else (16, 16)
