@@ -6,11 +6,13 @@ Three kinds of compiled function exist in fastbp:
     Loops over arrays, called from Python or from other kernels. Compiled for float32 and float64 at most.
 ``scalar``
     A function of one element (exp, tanh ...), always inlined into the loop that calls it.
-``panel``
-    A loop over a block of samples behind a C function pointer: an activation, a cost or an update rule.
-    A training kernel gets its address as an integer, so that it is compiled once whatever functions a
-    network uses, and only the functions in use are compiled (one costs 0.1 s; all of them inside the
-    training kernel would cost 4 s before the first fit). A function that a user defines takes the same way.
+``rule``
+    An update rule: a kernel whose arithmetic keeps its order.
+
+Kernels that do the work (a layer's products, an activation, a cost, an update rule) are called by address: see
+`address`. Numba compiles a callee again inside every caller, so that five storeys of ordinary calls took 20 s before
+the first fit; by address each kernel is compiled once, and only the functions that a network uses are compiled at all.
+A call costs 2 ns. A function that a user defines takes the same way, so there is no second path for it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from typing import Any, TypeVar
 
 import llvmlite.binding as llvm
 import numba
-from numba import config
+import numpy as np
+import numpy.typing as npt
+from numba import config, types
 from numba.core.registry import cpu_target
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -108,11 +112,64 @@ def kernel(function: F) -> F:
     return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]
 
 
+def inline(function: F) -> F:
+    """Compile a function as part of each kernel that calls it: no machine code of its own, nothing compiled twice."""
+    if not JIT:
+        return function
+    return numba.njit(error_model="numpy", fastmath=SUMS, inline="always")(function)  # type: ignore[no-any-return]
+
+
+def rule(function: F) -> F:
+    """Compile an update rule: a kernel whose arithmetic keeps its order."""
+    if not JIT:
+        return function
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": EXACT, "cache": CACHE is not None}
+    return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]
+
+
 def scalar(function: F) -> F:
     """Compile a function of single elements, inlined wherever it is called."""
     if not JIT:
         return function
     return numba.njit(error_model="numpy", fastmath=EXACT, forceinline=True)(function)  # type: ignore[no-any-return]
+
+
+BY_ADDRESS: dict[int, Any] = {}
+"""Every kernel that has an address; it keeps the machine code alive."""
+
+
+def address(function: Any, arguments: str, dtype: npt.DTypeLike) -> int:
+    """Compile a kernel and give the address of its machine code, which `simd.call` calls.
+
+    Parameters
+    ----------
+    function
+        A kernel.
+    arguments
+        One letter for each: ``f`` an array of ``dtype``, ``r`` a read-only one, ``d`` an array of float64,
+        ``n`` an array of int64, ``t`` a table (two dimensions) of int64, ``i`` an integer, ``x`` a float64.
+    dtype
+        float32 or float64.
+    """
+    if not JIT:
+        BY_ADDRESS[id(function)] = function
+        return id(function)
+    real = numba.from_dtype(np.dtype(dtype))
+    kinds = {
+        "f": types.Array(real, 1, "C"),
+        "r": types.Array(real, 1, "C", readonly=True),
+        "d": types.Array(types.float64, 1, "C"),
+        "n": types.Array(types.int64, 1, "C"),
+        "t": types.Array(types.int64, 2, "C"),
+        "i": types.int64,
+        "x": types.float64,
+    }
+    signature = tuple(kinds[letter] for letter in arguments)
+    function.compile(signature)
+    compiled = function.overloads[signature]
+    where: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+    BY_ADDRESS[where] = function
+    return where
 
 
 def _vector_unit() -> tuple[int, int]:

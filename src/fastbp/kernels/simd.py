@@ -9,6 +9,8 @@ a scalar broadcast times a contiguous vector.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,10 +20,12 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from . import _jit
 from ._jit import JIT, VECTOR_BYTES
 
 Builder = Any
 INDEX = ir.IntType(64)
+_LOCK = threading.Lock()
 
 
 def _bits(ty: Any) -> int:
@@ -101,3 +105,551 @@ else:
         if isinstance(like, np.float32):
             return np.int64(i).astype(np.int32).view(np.float32)
         return np.int64(i).view(np.float64)
+
+
+# --------------------------------------------------------------------------------------------- arrays and calls
+
+
+def _lanes(typing: Any, array: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        return _index(_vector(signature.args[0].dtype).count)
+
+    return types.intp(array), generate
+
+
+def _view(typing: Any, array: Any, start: Any, size: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        source = _struct(context, builder, signature.args[0], arguments[0])
+        view = cgutils.create_struct_proxy(signature.return_type)(context, builder)
+        width = _index(_bits(array.dtype) // 8)
+        view.data = builder.gep(source.data, [arguments[1]])
+        view.nitems = arguments[2]
+        view.itemsize = width
+        view.shape = cgutils.pack_array(builder, [arguments[2]])
+        view.strides = cgutils.pack_array(builder, [width])
+        view.meminfo = cgutils.get_null_value(view.meminfo.type)
+        view.parent = cgutils.get_null_value(view.parent.type)
+        return view._getvalue()
+
+    return array(array, types.intp, types.intp), generate
+
+
+def _call(typing: Any, address: Any, arguments: Any) -> Any:
+    kinds = [types.unliteral(ty) for ty in arguments]
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Any:
+        convention = context.call_conv
+        function = builder.inttoptr(values[0], convention.get_function_type(types.none, kinds).as_pointer())
+        given = cgutils.unpack_tuple(builder, values[1])
+        given = [context.cast(builder, v, a, b) for v, a, b in zip(given, arguments, kinds, strict=True)]
+        status, _ = convention.call_function(builder, function, types.none, kinds, given)
+        with cgutils.if_unlikely(builder, status.is_error):  # only with NUMBA_BOUNDSCHECK=1
+            convention.return_status_propagate(builder, status)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, arguments), generate
+
+
+def _struct(context: Any, builder: Builder, ty: Any, value: Any) -> Any:
+    return cgutils.create_struct_proxy(ty)(context, builder, value)
+
+
+def _atomic_add(typing: Any, array: Any, index: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        where = builder.gep(_struct(context, builder, signature.args[0], arguments[0]).data, [arguments[1]])
+        return builder.atomic_rmw("add", where, arguments[2], "seq_cst")
+
+    return types.int64(array, types.intp, types.int64), generate
+
+
+def _atomic_load(typing: Any, array: Any, index: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        where = builder.gep(_struct(context, builder, signature.args[0], arguments[0]).data, [arguments[1]])
+        return builder.load_atomic(where, "seq_cst", 8)
+
+    return types.int64(array, types.intp), generate
+
+
+def _give_way(typing: Any, address: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(32), [])
+        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), [])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), generate
+
+
+# ------------------------------------------------------------------------------------------------------- tiles
+
+
+class _Pointers:
+    """Vector loads, stores and arithmetic at element offsets of an array, for one float type."""
+
+    def __init__(self, context: Any, builder: Builder, dtype: Any) -> None:
+        self.context, self.b, self.bits = context, builder, _bits(dtype)
+        self.vector = _vector(dtype)
+        self.lanes = self.vector.count
+        suffix = f"v{self.lanes}f{self.bits}"
+        three = ir.FunctionType(self.vector, [self.vector] * 3)
+        # fmuladd rather than fma: a target without the instruction multiplies and adds, it calls no library
+        self.multiply_add = cgutils.get_or_insert_function(builder.module, three, f"llvm.fmuladd.{suffix}")
+        self.suffix = suffix
+
+    def at(self, ty: Any, array: Any, offset: Any) -> Any:
+        return self.b.gep(_struct(self.context, self.b, ty, array).data, [offset])
+
+    def shift(self, pointer: Any, elements: Any) -> Any:
+        return self.b.gep(pointer, [elements])
+
+    def load(self, pointer: Any) -> Any:
+        value = self.b.load(self.b.bitcast(pointer, self.vector.as_pointer()))
+        value.align = self.bits // 8
+        return value
+
+    def store(self, value: Any, pointer: Any) -> None:
+        self.b.store(value, self.b.bitcast(pointer, self.vector.as_pointer())).align = self.bits // 8
+
+    def broadcast(self, value: Any) -> Any:
+        nothing = ir.Constant(self.vector, ir.Undefined)
+        first = self.b.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
+        return self.b.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None))
+
+    def shuffle(self, a: Any, b: Any, order: list[int]) -> Any:
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order)
+        return self.b.shuffle_vector(a, b, mask)
+
+    def zero(self) -> Any:
+        return ir.Constant(self.vector, None)
+
+    def mask(self, valid: Any) -> Any:
+        """Give the mask of the first ``valid`` lanes."""
+        wide = ir.VectorType(ir.IntType(32), self.lanes)
+        nothing = ir.Constant(wide, ir.Undefined)
+        first = self.b.insert_element(nothing, self.b.trunc(valid, ir.IntType(32)), ir.Constant(ir.IntType(32), 0))
+        limit = self.b.shuffle_vector(first, nothing, ir.Constant(wide, None))
+        return self.b.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), limit)
+
+    def masked_load(self, pointer: Any, mask: Any) -> Any:
+        where = self.b.bitcast(pointer, self.vector.as_pointer())
+        kind = ir.FunctionType(self.vector, [where.type, ir.IntType(32), mask.type, self.vector])
+        function = cgutils.get_or_insert_function(self.b.module, kind, f"llvm.masked.load.{self.suffix}.p0")
+        return self.b.call(function, [where, ir.Constant(ir.IntType(32), self.bits // 8), mask, self.zero()])
+
+    def masked_store(self, value: Any, pointer: Any, mask: Any) -> None:
+        where = self.b.bitcast(pointer, self.vector.as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [self.vector, where.type, ir.IntType(32), mask.type])
+        function = cgutils.get_or_insert_function(self.b.module, kind, f"llvm.masked.store.{self.suffix}.p0")
+        self.b.call(function, [value, where, ir.Constant(ir.IntType(32), self.bits // 8), mask])
+
+
+def _counted(builder: Builder, count: Any, carried: list[tuple[Any, Any]], body: Callable[[list[Any]], list[Any]],
+             name: str) -> list[Any]:
+    """Emit a loop of ``count`` >= 1 rounds over carried values; return their values after the last round."""
+    before = builder.basic_block
+    start, done = builder.append_basic_block(name), builder.append_basic_block(name + "_done")
+    builder.branch(start)
+    builder.position_at_end(start)
+    turn = builder.phi(INDEX)
+    turn.add_incoming(_index(0), before)
+    values = [builder.phi(ty) for ty, _ in carried]
+    for phi, (_, initial) in zip(values, carried, strict=True):
+        phi.add_incoming(initial, before)
+    new = body(values)
+    after = builder.add(turn, _index(1))
+    end = builder.basic_block
+    turn.add_incoming(after, end)
+    for phi, value in zip(values, new, strict=True):
+        phi.add_incoming(value, end)
+    builder.cbranch(builder.icmp_signed("<", after, count), start, done)
+    builder.position_at_end(done)
+    return new
+
+
+def _products(p: _Pointers, initial: list[Any], w: Any, row: Any, step: Any, a: Any, vector: Any, steps: Any,
+              rounds: Any, w_round: Any, a_round: Any, rows: int, vectors: int) -> list[Any]:
+    """Emit initial[m, v] + sum over rounds and steps of w[m*row + k*step] * a[v*vector + k*lanes]."""
+    b = p.b
+    offsets = [b.mul(row, _index(m)) for m in range(rows)]
+    columns = [b.mul(vector, _index(v)) for v in range(vectors)]
+
+    def one_step(values: list[Any]) -> list[Any]:
+        w_at, a_at, sums = values[0], values[1], values[2:]
+        panel = [p.load(p.shift(a_at, column)) for column in columns]
+        new = []
+        for m in range(rows):
+            weight = p.broadcast(b.load(p.shift(w_at, offsets[m])))
+            new += [b.call(p.multiply_add, [weight, panel[v], sums[m * vectors + v]]) for v in range(vectors)]
+        return [p.shift(w_at, step), p.shift(a_at, _index(p.lanes)), *new]
+
+    def one_round(values: list[Any]) -> list[Any]:
+        w_at, a_at, sums = values[0], values[1], values[2:]
+        carried = [(w_at.type, w_at), (a_at.type, a_at)] + [(p.vector, s) for s in sums]
+        inner = _counted(b, steps, carried, one_step, "step")
+        return [p.shift(w_at, w_round), p.shift(a_at, a_round), *inner[2:]]
+
+    if rounds is None:
+        carried = [(w.type, w), (a.type, a)] + [(p.vector, s) for s in initial]
+        return _counted(b, steps, carried, one_step, "step")[2:]
+    carried = [(w.type, w), (a.type, a)] + [(p.vector, s) for s in initial]
+    return _counted(b, rounds, carried, one_round, "round")[2:]
+
+
+def _forward_tile(rows: int, vectors: int) -> Any:
+    def tile(typing: Any, weights: Any, w: Any, row: Any, step: Any, panels: Any, a: Any, a_strip: Any, c: Any,
+             c_strip: Any, size: Any, biases: Any, bias: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            W, w, row, step, A, a, a_strip, c, c_strip, size, biases_, bias = arguments
+            p = _Pointers(context, builder, panels.dtype)
+            kind, kind_b = signature.args[0], signature.args[10]
+            has = builder.icmp_signed(">=", bias, _index(0))
+            zero = cgutils.alloca_once_value(builder, ir.Constant(p.vector.element, 0.0))
+            first = builder.select(has, p.at(kind_b, biases_, bias), zero)
+            stride = builder.select(has, _index(1), _index(0))
+            initial = []
+            for m in range(rows):
+                value = p.broadcast(builder.load(p.shift(first, builder.mul(stride, _index(m)))))
+                initial += [value] * vectors
+            sums = _products(p, initial, p.at(kind, W, w), row, step, p.at(panels, A, a), a_strip, size, None,
+                             None, None, rows, vectors)
+            for m in range(rows):
+                for v in range(vectors):
+                    offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
+                    p.store(sums[m * vectors + v], p.at(panels, A, offset))
+            return context.get_dummy_value()
+
+        i = types.intp
+        return types.void(weights, i, i, i, panels, i, i, i, i, i, biases, i), generate
+
+    return tile
+
+
+def _backward_tile(rows: int, vectors: int) -> Any:
+    def tile(typing: Any, weights: Any, w: Any, row: Any, step: Any, panels: Any, a: Any, a_strip: Any, c: Any,
+             c_strip: Any, size: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            W, w, row, step, A, a, a_strip, c, c_strip, size = arguments
+            p = _Pointers(context, builder, panels.dtype)
+            sums = _products(p, [p.zero()] * (rows * vectors), p.at(weights, W, w), row, step, p.at(panels, A, a),
+                             a_strip, size, None, None, None, rows, vectors)
+            for m in range(rows):
+                for v in range(vectors):
+                    offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
+                    where = p.at(panels, A, offset)
+                    p.store(builder.fmul(sums[m * vectors + v], p.load(where)), where)
+            return context.get_dummy_value()
+
+        i = types.intp
+        return types.void(weights, i, i, i, panels, i, i, i, i, i), generate
+
+    return tile
+
+
+def _gradient_tile(rows: int, vectors: int) -> Any:
+    def tile(typing: Any, deltas: Any, d: Any, d_row: Any, d_strip: Any, across: Any, a: Any, a_vector: Any,
+             strips: Any, gradient: Any, g: Any, g_row: Any, valid: Any, accumulate: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            D, d, d_row, d_strip, A, a, a_vector, strips, G, g, g_row, valid, accumulate = arguments
+            p = _Pointers(context, builder, across.dtype)
+            lanes = _index(p.lanes)
+            sums = _products(p, [p.zero()] * (rows * vectors), p.at(deltas, D, d), d_row, _index(1),
+                             p.at(across, A, a), a_vector, lanes, strips, d_strip, _index(p.lanes * p.lanes),
+                             rows, vectors)
+            places = [p.at(gradient, G, builder.add(g, builder.add(builder.mul(g_row, _index(m)),
+                                                                   _index(v * p.lanes))))
+                      for m in range(rows) for v in range(vectors)]
+            whole = builder.icmp_signed(">=", valid, _index(p.lanes * vectors))
+            add = builder.icmp_signed("!=", accumulate, _index(0))
+            with builder.if_else(whole) as (then, otherwise):
+                with then:
+                    with builder.if_else(add) as (more, fresh):
+                        with more:
+                            for where, total in zip(places, sums, strict=True):
+                                p.store(builder.fadd(p.load(where), total), where)
+                        with fresh:
+                            for where, total in zip(places, sums, strict=True):
+                                p.store(total, where)
+                with otherwise:
+                    masks = [p.mask(builder.sub(valid, _index(v * p.lanes))) for v in range(vectors)]
+                    with builder.if_else(add) as (more, fresh):
+                        with more:
+                            for n, (where, total) in enumerate(zip(places, sums, strict=True)):
+                                mask = masks[n % vectors]
+                                p.masked_store(builder.fadd(p.masked_load(where, mask), total), where, mask)
+                        with fresh:
+                            for n, (where, total) in enumerate(zip(places, sums, strict=True)):
+                                p.masked_store(total, where, masks[n % vectors])
+            return context.get_dummy_value()
+
+        i = types.intp
+        return types.void(deltas, i, i, i, across, i, i, i, gradient, i, i, i, i), generate
+
+    return tile
+
+
+def _lane_sums(p: _Pointers, values: list[Any]) -> list[Any]:
+    """Emit the sum over lanes of each vector, as scalars.
+
+    Neighbouring lanes are added first, in every case, so that an element has the same bits whichever tile it is in.
+    """
+    evens, odds = list(range(0, 2 * p.lanes, 2)), list(range(1, 2 * p.lanes, 2))
+    group = values[:]
+    while len(group) % p.lanes:  # fill up to whole vectors with zeros, which the optimiser removes
+        group.append(p.zero())
+    levels = p.lanes.bit_length() - 1
+    for _ in range(levels):
+        pairs = zip(group[0::2], group[1::2], strict=True) if len(group) > 1 else [(group[0], group[0])]
+        group = [p.b.fadd(p.shuffle(a, b, evens), p.shuffle(a, b, odds)) for a, b in pairs]
+    extract = p.b.extract_element
+    return [extract(group[i // p.lanes], ir.Constant(ir.IntType(32), i % p.lanes)) for i in range(len(values))]
+
+
+def _lanes_tile(rows: int, columns: int) -> Any:
+    def tile(typing: Any, deltas: Any, d: Any, d_strip: Any, outs: Any, a: Any, a_strip: Any, strips: Any,
+             gradient: Any, g: Any, g_row: Any, accumulate: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            D, d, d_strip, A, a, a_strip, strips, G, g, g_row, accumulate = arguments
+            p = _Pointers(context, builder, outs.dtype)
+
+            def one_strip(values: list[Any]) -> list[Any]:
+                d_at, a_at, sums = values[0], values[1], values[2:]
+                out = [p.load(p.shift(a_at, _index(k * p.lanes))) for k in range(columns)]
+                new = []
+                for m in range(rows):
+                    delta = p.load(p.shift(d_at, _index(m * p.lanes)))
+                    new += [builder.call(p.multiply_add, [delta, out[k], sums[m * columns + k]])
+                            for k in range(columns)]
+                return [p.shift(d_at, d_strip), p.shift(a_at, a_strip), *new]
+
+            d_at, a_at = p.at(deltas, D, d), p.at(outs, A, a)
+            carried = [(d_at.type, d_at), (a_at.type, a_at)] + [(p.vector, p.zero())] * (rows * columns)
+            totals = _lane_sums(p, _counted(builder, strips, carried, one_strip, "strip")[2:])
+            places = [p.at(gradient, G, builder.add(g, builder.add(builder.mul(g_row, _index(m)), _index(k))))
+                      for m in range(rows) for k in range(columns)]
+            with builder.if_else(builder.icmp_signed("!=", accumulate, _index(0))) as (more, fresh):
+                with more:
+                    for where, total in zip(places, totals, strict=True):
+                        builder.store(builder.fadd(builder.load(where), total), where)
+                with fresh:
+                    for where, total in zip(places, totals, strict=True):
+                        builder.store(total, where)
+            return context.get_dummy_value()
+
+        i = types.intp
+        return types.void(deltas, i, i, outs, i, i, i, gradient, i, i, i), generate
+
+    return tile
+
+
+def _turned(p: _Pointers, block: list[Any]) -> list[Any]:
+    """Emit the transpose of a block of lanes x lanes held in registers."""
+    n = p.lanes
+    block = block[:]
+    half = n // 2
+    while half:  # swap the off-diagonal halves of every 2 half x 2 half block
+        low = [i if not i & half else n + i - half for i in range(n)]
+        high = [i + half if not i & half else n + i for i in range(n)]
+        for i in range(n):
+            if not i & half:
+                a, b = block[i], block[i + half]
+                block[i], block[i + half] = p.shuffle(a, b, low), p.shuffle(a, b, high)
+        half //= 2
+    return block
+
+
+def _transpose(typing: Any, source: Any, s: Any, target: Any, t: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        A, s, B, t = arguments
+        p = _Pointers(context, builder, source.dtype)
+        offsets = [_index(i * p.lanes) for i in range(p.lanes)]
+        turned = _turned(p, [p.load(p.at(source, A, builder.add(s, offset))) for offset in offsets])
+        for row, offset in zip(turned, offsets, strict=True):
+            p.store(row, p.at(target, B, builder.add(t, offset)))
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp, target, types.intp), generate
+
+
+def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: Any, k: Any, panels: Any, t: Any,
+                   copy: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        rows_, order_, begin, end, n, k, panels_, t, copy = arguments
+        p = _Pointers(context, builder, panels.dtype)
+        valid = builder.sub(n, k)
+        mask = p.mask(valid)
+        orders = _struct(context, builder, order, order_)
+        ordered = builder.icmp_signed(">", orders.nitems, _index(0))
+        last = builder.sub(end, _index(1))
+        block = []
+        for lane in range(p.lanes):
+            i = builder.add(begin, _index(lane))
+            i = builder.select(builder.icmp_signed("<", i, last), i, last)
+            slot = cgutils.alloca_once_value(builder, i)
+            with builder.if_then(ordered):
+                builder.store(builder.load(builder.gep(orders.data, [i])), slot)
+            row = builder.mul(builder.load(slot), n)
+            block.append(p.masked_load(p.at(rows, rows_, builder.add(row, k)), mask))
+        with builder.if_then(builder.icmp_signed(">=", copy, _index(0))):
+            for lane, row in enumerate(block):
+                p.store(row, p.at(panels, panels_, builder.add(copy, _index(lane * p.lanes))))
+        for lane, row in enumerate(_turned(p, block)):
+            with builder.if_then(builder.icmp_signed("<", _index(lane), valid)):
+                p.store(row, p.at(panels, panels_, builder.add(t, _index(lane * p.lanes))))
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(rows, order, i, i, i, i, panels, i, i), generate
+
+
+# ------------------------------------------------------------------------------- the same in plain Python, JIT off
+
+
+def _plain_products(initial: Any, W: Any, w: int, row: int, step: int, A: Any, a: int, a_vector: int, steps: int,
+                    rounds: int, w_round: int, a_round: int, rows: int, vectors: int) -> Any:
+    n = VECTOR_BYTES // A.itemsize
+    sums = np.empty((rows, vectors, n), A.dtype)
+    for m in range(rows):
+        for v in range(vectors):
+            total = np.full(n, initial[m], A.dtype)
+            for r in range(rounds):
+                for k in range(steps):
+                    at = a + r * a_round + v * a_vector + k * n
+                    total += W[w + r * w_round + m * row + k * step] * A[at : at + n]
+            sums[m, v] = total
+    return sums
+
+
+def _plain_forward_tile(rows: int, vectors: int) -> Any:
+    def tile(W: Any, w: int, row: int, step: int, A: Any, a: int, a_strip: int, c: int, c_strip: int, size: int,
+             B: Any, b: int) -> None:
+        n = VECTOR_BYTES // A.itemsize
+        initial = B[b : b + rows] if b >= 0 else np.zeros(rows, A.dtype)
+        sums = _plain_products(initial, W, w, row, step, A, a, a_strip, size, 1, 0, 0, rows, vectors)
+        for m in range(rows):
+            for v in range(vectors):
+                A[c + v * c_strip + m * n : c + v * c_strip + m * n + n] = sums[m, v]
+
+    return tile
+
+
+def _plain_backward_tile(rows: int, vectors: int) -> Any:
+    def tile(W: Any, w: int, row: int, step: int, A: Any, a: int, a_strip: int, c: int, c_strip: int,
+             size: int) -> None:
+        n = VECTOR_BYTES // A.itemsize
+        sums = _plain_products([0.0] * rows, W, w, row, step, A, a, a_strip, size, 1, 0, 0, rows, vectors)
+        for m in range(rows):
+            for v in range(vectors):
+                A[c + v * c_strip + m * n : c + v * c_strip + m * n + n] *= sums[m, v]
+
+    return tile
+
+
+def _plain_gradient_tile(rows: int, vectors: int) -> Any:
+    def tile(D: Any, d: int, d_row: int, d_strip: int, A: Any, a: int, a_vector: int, strips: int, G: Any, g: int,
+             g_row: int, valid: int, accumulate: int) -> None:
+        n = VECTOR_BYTES // A.itemsize
+        sums = _plain_products([0.0] * rows, D, d, d_row, 1, A, a, a_vector, n, strips, d_strip, n * n, rows, vectors)
+        for m in range(rows):
+            row = sums[m].reshape(-1)[:valid]
+            where = G[g + m * g_row : g + m * g_row + row.size]
+            where[:] = where + row if accumulate else row
+
+    return tile
+
+
+def _plain_lanes_tile(rows: int, columns: int) -> Any:
+    def tile(D: Any, d: int, d_strip: int, A: Any, a: int, a_strip: int, strips: int, G: Any, g: int, g_row: int,
+             accumulate: int) -> None:
+        n = VECTOR_BYTES // A.itemsize
+        for m in range(rows):
+            for k in range(columns):
+                total = np.zeros(n, A.dtype)
+                for s in range(strips):
+                    delta, out = d + s * d_strip + m * n, a + s * a_strip + k * n
+                    total += D[delta : delta + n] * A[out : out + n]
+                where = g + m * g_row + k
+                G[where] = G[where] + total.sum() if accumulate else total.sum()
+
+    return tile
+
+
+def _plain_transpose(A: Any, s: int, B: Any, t: int) -> None:
+    n = VECTOR_BYTES // A.itemsize
+    B[t : t + n * n] = A[s : s + n * n].reshape(n, n).T.reshape(-1)
+
+
+def _plain_gather_square(rows: Any, order: Any, begin: int, end: int, n: int, k: int, panels: Any, t: int,
+                         copy: int) -> None:
+    lane = VECTOR_BYTES // panels.itemsize
+    valid = min(lane, n - k)
+    block = np.zeros((lane, lane), panels.dtype)
+    for v in range(lane):
+        i = min(begin + v, end - 1)
+        start = (order[i] if order.size else i) * n + k
+        block[v, :valid] = rows[start : start + valid]
+    if copy >= 0:
+        panels[copy : copy + lane * lane] = block.reshape(-1)
+    panels[t : t + valid * lane] = block.T[:valid].reshape(-1)
+
+
+# ------------------------------------------------------------------------------------------------------- names
+
+if JIT:
+    lanes = intrinsic(_lanes)
+    call = intrinsic(_call)
+    transpose = intrinsic(_transpose)
+    gather_square = intrinsic(_gather_square)
+    atomic_add = intrinsic(_atomic_add)
+    atomic_load = intrinsic(_atomic_load)
+    give_way = intrinsic(_give_way)
+else:
+
+    def lanes(array: Any) -> int:
+        """Give the number of elements in a vector of this CPU, for the dtype of an array."""
+        return VECTOR_BYTES // int(array.itemsize)
+
+    def call(address: int, arguments: tuple[Any, ...]) -> None:
+        """Call the kernel whose `_jit.address` is given."""
+        _jit.BY_ADDRESS[address](*arguments)
+
+    transpose = _plain_transpose
+    gather_square = _plain_gather_square
+
+    def atomic_add(array: Any, index: int, value: int) -> int:
+        """Add to an int64 that other threads see; return what it was."""
+        with _LOCK:
+            before = int(array[index])
+            array[index] += value
+            return before
+
+    def atomic_load(array: Any, index: int) -> int:
+        """Read an int64 that other threads write."""
+        return int(array[index])
+
+    def give_way(address: int) -> None:
+        """Let another thread have the processor: calls the operating system's function at ``address``."""
+        time.sleep(0)
+
+if JIT and not config.BOUNDSCHECK:
+    view = intrinsic(_view)
+else:
+
+    def _slice(array: Any, start: int, size: int) -> Any:
+        """Give array[start:start+size] without the cost of a slice: neither wrap-around nor reference count."""
+        return array[start : start + size]
+
+    view = _jit.scalar(_slice)
+
+
+def _tiles(emit: Callable[[int, int], Any], plain: Callable[[int, int], Any],
+           shapes: list[tuple[int, int]]) -> list[Any]:
+    return [intrinsic(emit(*shape)) if JIT else plain(*shape) for shape in shapes]
+
+
+forward_8x2, forward_4x2, forward_1x2, forward_8x1, forward_4x1, forward_1x1 = _tiles(
+    _forward_tile, _plain_forward_tile, [(8, 2), (4, 2), (1, 2), (8, 1), (4, 1), (1, 1)])
+backward_8x2, backward_4x2, backward_1x2, backward_8x1, backward_4x1, backward_1x1 = _tiles(
+    _backward_tile, _plain_backward_tile, [(8, 2), (4, 2), (1, 2), (8, 1), (4, 1), (1, 1)])
+gradient_8x2, gradient_4x2, gradient_1x2, gradient_8x1, gradient_4x1, gradient_1x1 = _tiles(
+    _gradient_tile, _plain_gradient_tile, [(8, 2), (4, 2), (1, 2), (8, 1), (4, 1), (1, 1)])
+lanes_4x4, lanes_4x1, lanes_1x4, lanes_1x1 = _tiles(
+    _lanes_tile, _plain_lanes_tile, [(4, 4), (4, 1), (1, 4), (1, 1)])

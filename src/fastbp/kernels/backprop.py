@@ -1,0 +1,146 @@
+"""A block of samples through the network and back: the two phases of a step.
+
+Phase 1, `my_samples`, takes strips of samples forward, to the cost and back; phase 2, `my_neurons`, sums the gradient of
+some neurons over all samples and updates them. Between the two every thread must have finished its strips. What is
+written here is the order of the equations; the loops are in `dense`, `activations`, `costs` and `updates`, called by
+address (see `_jit`).
+"""
+
+import numpy as np
+
+from . import codes, costs, dense, random
+from ._jit import address, inline, kernel
+from .codes import (
+    ACROSS,
+    ACTIVATION,
+    BACKWARD,
+    BIASES,
+    BY_LANES,
+    COLLECT,
+    COST,
+    COST_KERNEL,
+    DELTA,
+    DELTA_BELOW,
+    FORWARD,
+    GATHER,
+    GRADIENT,
+    JACOBIAN,
+    LABELS,
+    MATCHED,
+    N_IN,
+    N_OUT,
+    ONES,
+    OUT,
+    SOURCE,
+    TARGET,
+    TURN,
+    WEIGH,
+    WEIGHT,
+    WEIGHTS,
+)
+from .simd import call, lanes, view
+
+UPDATE_BYTES = 128 * 1024
+"""Gradient rows that are summed before they are applied, so that they are still in L2."""
+
+
+@inline
+def panel(panels, start, n, first, last):
+    """Give strips first..last of a panel of n rows as one array."""
+    lane = lanes(panels)
+    return view(panels, start + first * n * lane, (last - first) * n * lane)
+
+
+@kernel
+def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end, total,
+               labels, backward, strips, first, last):
+    """Phase 1: bring samples order[begin:end] into strips first..last, go forward (1)(2), to the cost (3)(4), back (5).
+
+    ``total`` holds the weight of the batch: each sample's cost and deltas are multiplied by its share of it.
+    """
+    top = layers.shape[0] - 1
+    classes = layers[top, N_OUT]
+    call(cells[GATHER], (inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], layers[0, ACROSS],
+                         strips, first, last))
+    if labels != 0:
+        call(cells[LABELS], (targets, order, begin, end, classes, panels, cells[TARGET], first, last))
+    else:
+        call(cells[GATHER], (targets, order, begin, end, classes, panels, cells[TARGET], -1, strips, first, last))
+    call(cells[WEIGH], (weights, order, begin, end, total, panels, cells[WEIGHT], first, last))
+    for layer in range(top + 1):
+        row = layers[layer]
+        n = row[N_OUT]
+        if layer > 0 and row[ACROSS] >= 0:
+            call(cells[TURN], (panels, row[SOURCE], row[ACROSS], row[N_IN], strips, first, last))
+        call(cells[FORWARD], (parameters, row[WEIGHTS], row[BIASES], panels, row[SOURCE], row[OUT], row[N_IN], n, first,
+                              last))
+        if layer < top or cells[MATCHED] == 0:
+            out, slope = panel(panels, row[OUT], n, first, last), panel(panels, row[DELTA], n, first, last)
+            call(row[ACTIVATION], (out, slope, n))
+    out, delta = panel(panels, layers[top, OUT], classes, first, last), panel(panels, layers[top, DELTA], classes, first, last)
+    target, weight = panel(panels, cells[TARGET], classes, first, last), panel(panels, cells[WEIGHT], 1, first, last)
+    call(cells[COST_KERNEL], (out, target, delta, classes, cost_parameter))
+    if cells[JACOBIAN] != 0:
+        call(cells[JACOBIAN], (out, delta, classes))
+    call(cells[COLLECT], (target, weight, delta, panel(panels, cells[COST], 1, first, last), classes))
+    if backward != 0:
+        for layer in range(top, 0, -1):
+            row = layers[layer]
+            call(cells[BACKWARD], (parameters, row[WEIGHTS], panels, row[DELTA], row[DELTA_BELOW], row[N_IN], row[N_OUT],
+                                   first, last))
+
+
+@kernel
+def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update, strips, accumulate, thread, threads):
+    """Phase 2: ∂E/∂w_jk = δ_j o_k (6) summed over all samples for this thread's share of every layer, then (7).
+
+    Overwrites ``gradient`` or adds to it; overwrites parameters and state by the rule at address ``update``, or leaves
+    them alone if that is 0.
+    """
+    lane = lanes(panels)
+    at_once = update != 0 and threads == 1 and parameters.size * parameters.itemsize <= UPDATE_BYTES
+    for layer in range(layers.shape[0]):
+        row = layers[layer]
+        n_in, n_out, w, b, delta = row[N_IN], row[N_OUT], row[WEIGHTS], row[BIASES], row[DELTA]
+        j, end = n_out * thread // threads, n_out * (thread + 1) // threads
+        some = max(UPDATE_BYTES // (n_in * parameters.itemsize) // 8 * 8, 8)
+        while j < end:
+            stop = min(j + some, end)
+            if row[ACROSS] >= 0:
+                call(cells[GRADIENT], (panels, delta, row[ACROSS], n_in, n_out, strips, j, stop, gradient, w, accumulate))
+            else:
+                call(cells[BY_LANES], (panels, delta, row[SOURCE], n_in * lane, n_in, n_out, strips, j, stop, gradient,
+                                       w, accumulate))
+            if b >= 0:
+                call(cells[BY_LANES], (panels, delta, cells[ONES], 0, 1, n_out, strips, j, stop, gradient, b,
+                                       accumulate))
+            if update != 0 and not at_once:
+                call(update, (parameters, gradient, state, w + j * n_in, w + stop * n_in, hyper))
+                if b >= 0:
+                    call(update, (parameters, gradient, state, b + j, b + stop, hyper))
+            j = stop
+    if at_once:
+        call(update, (parameters, gradient, state, 0, parameters.size, hyper))
+
+
+KERNELS = {
+    codes.FORWARD: (dense.forward, "fiifiiiiii"),
+    codes.BACKWARD: (dense.backward, "fifiiiiii"),
+    codes.TURN: (dense.turn, "fiiiiii"),
+    codes.GRADIENT: (dense.gradient, "fiiiiiiifii"),
+    codes.BY_LANES: (dense.gradient_by_lanes, "fiiiiiiiifii"),
+    codes.GATHER: (dense.gather, "rniiifiiiii"),
+    codes.LABELS: (dense.gather_labels, "rniiifiii"),
+    codes.WEIGH: (dense.gather_weights, "rniixfiii"),
+    codes.COLLECT: (costs.collect, "ffffi"),
+    codes.SHUFFLE: (random.shuffle, "nii"),
+    codes.MY_SAMPLES: (my_samples, "tndffrrrniixiiiii"),
+    codes.MY_NEURONS: (my_neurons, "tnffffdiiiii"),
+}
+"""Kernels that are called by address: cell of `layout.Plan.cells` -> kernel and its arguments, as letters."""
+
+
+def fill_addresses(cells, dtype):
+    """Write the addresses of all KERNELS for a dtype into ``cells``, compiling them at first."""
+    for cell, (function, arguments) in KERNELS.items():
+        cells[cell] = address(function, arguments, np.dtype(dtype))

@@ -1,0 +1,32 @@
+"""Names for integers: columns of the table of layers, cells of the small arrays that kernels share."""
+
+# One row a layer of `layout.Plan.layers`.
+N_IN, N_OUT, WEIGHTS, BIASES, ACTIVATION, SOURCE, OUT, DELTA_BELOW, DELTA, ACROSS = range(10)
+"""Neurons below and in the layer; offsets of W^l and b^l (-1 without biases) in the flat buffer; address of φ; offsets
+in the panels of out^{l-1}, out^l, δ^{l-1}, δ^l, and of out^{l-1} with neurons in lanes (-1 where no gradient needs
+it)."""
+COLUMNS = 10
+
+# Cells of `layout.Plan.cells`: single panels, the output stage, addresses of kernels.
+TARGET, WEIGHT, COST, ONES = range(4)
+"""Offsets of the targets, the sample weights, the samples' costs and a row of ones."""
+COST_KERNEL, MATCHED, JACOBIAN = range(4, 7)
+"""Address of the cost; 1 if it starts from net inputs; address of the output's Jacobian product or 0."""
+FORWARD, BACKWARD, TURN, GRADIENT, BY_LANES, GATHER, LABELS, WEIGH, COLLECT, SHUFFLE, MY_SAMPLES, MY_NEURONS = range(7, 19)
+CELLS = 19
+
+# Cells of `layout.Learner.progress`.
+EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES = range(5)
+"""FIRST_EPOCH is the one that ``costs[0]`` belongs to."""
+RUNNING, DIVERGED = range(2)
+
+# Cells of `layout.Learner.sums`.
+BATCH_COST, EPOCH_COST, EPOCH_WEIGHT = range(3)
+
+# Cells of the barrier, each on a cache line of its own.
+ARRIVED, ABANDONED, YIELD = 0, 8, 16
+BARRIER_CELLS = 24
+
+# Cells of an optimizer's numbers, see `updates`.
+RATE, POWER1, POWER2, BASE1, BASE2, OWN = range(6)
+HYPER_CELLS = 12

@@ -1,0 +1,199 @@
+"""C(y, o) and ∂C/∂o element by element (3)(4), and the matched pairs, which start from net inputs.
+
+A cost has the signature ``cost(out, target, delta, neurons, parameter)`` over whole panels: ``target`` is overwritten
+with each element's share of the cost; ``delta`` holds φ'(net) and is multiplied by ∂C/∂o, which makes it δ (4). In a
+matched pair ``out`` holds net inputs and is overwritten with outputs, and ``delta`` is overwritten with o − y: the
+Jacobian of the activation and the derivative of the cost cancel, and no logarithm of 0 can arise.
+`collect` then sums over neurons and multiplies by the weights of the samples.
+"""
+
+from . import elementwise
+from ._jit import kernel
+from .simd import lanes, view
+
+TINY = 1e-30
+"""Outputs are kept this far from 0 in a logarithm or a quotient (unmatched pairs only)."""
+
+
+@kernel
+def squared_error(out, target, delta, neurons, parameter):
+    """C = ½(o − y)²; ∂C/∂o = o − y."""
+    half = type(out[0])(0.5)
+    for i in range(out.size):
+        error = out[i] - target[i]
+        target[i] = half * error * error
+        delta[i] *= error
+
+
+@kernel
+def absolute_error(out, target, delta, neurons, parameter):
+    """C = |o − y|; ∂C/∂o = sign(o − y), 0 at 0."""
+    real = type(out[0])
+    for i in range(out.size):
+        error = out[i] - target[i]
+        target[i] = abs(error)
+        sign = real(1) if error > real(0) else (real(-1) if error < real(0) else error)
+        delta[i] *= sign
+
+
+@kernel
+def huber(out, target, delta, neurons, parameter):
+    """C = ½e² while |e| ≤ d, else d|e| − ½d², with e = o − y; ∂C/∂o = e clipped to ±d (Huber 1964, section 1)."""
+    real = type(out[0])
+    half, limit = real(0.5), real(parameter[0])
+    for i in range(out.size):
+        error = out[i] - target[i]
+        size = abs(error)
+        clipped = limit if error > limit else (-limit if error < -limit else error)
+        target[i] = limit * (size - half * limit) if size > limit else half * error * error
+        delta[i] *= clipped
+
+
+@kernel
+def log_cosh(out, target, delta, neurons, parameter):
+    """C = log cosh(o − y); ∂C/∂o = tanh(o − y).
+
+    With u = exp(−|e|): |e| + log1p(u²) − log 2 for large e, log1p((1 − u)²/2u) for |e| < 1, where the first would
+    cancel.
+    """
+    real = type(out[0])
+    one, two, log2 = real(1), real(2), real(0.6931471805599453)
+    for i in range(out.size):
+        error = out[i] - target[i]
+        size = abs(error)
+        less = -elementwise.expm1(-size)
+        u = one - less
+        small = size < one
+        term = elementwise.log1p(less * less / (two * u) if small else u * u)
+        target[i] = term if small else size - log2 + term
+        delta[i] *= elementwise.tanh(error)
+
+
+@kernel
+def quantile(out, target, delta, neurons, parameter):
+    """C = q(y − o) where o < y, (1 − q)(o − y) elsewhere; ∂C/∂o = −q, 1 − q, 0 at 0 (Koenker & Bassett 1978)."""
+    real = type(out[0])
+    q = real(parameter[0])
+    rest = real(1) - q
+    for i in range(out.size):
+        error = out[i] - target[i]
+        slope = rest if error > real(0) else (-q if error < real(0) else error)
+        target[i] = slope * error
+        delta[i] *= slope
+
+
+@kernel
+def binary_cross_entropy(out, target, delta, neurons, parameter):
+    """C = −y log o − (1 − y) log(1 − o); ∂C/∂o = (o − y)/(o(1 − o)), for outputs in [0, 1]."""
+    real = type(out[0])
+    tiny, one = real(TINY), real(1)
+    for i in range(out.size):
+        o, y = out[i], target[i]
+        yes = tiny if o < tiny else o
+        no = tiny if one - o < tiny else one - o
+        target[i] = -(y * elementwise.log(yes) + (one - y) * elementwise.log(no))
+        delta[i] *= (one - y) / no - y / yes
+
+
+@kernel
+def cross_entropy(out, target, delta, neurons, parameter):
+    """C = −y log o; ∂C/∂o = −y/o, for positive outputs."""
+    tiny = type(out[0])(TINY)
+    for i in range(out.size):
+        o, y = out[i], target[i]
+        yes = tiny if o < tiny else o
+        target[i] = -y * elementwise.log(yes)
+        delta[i] *= -y / yes
+
+
+@kernel
+def poisson(out, target, delta, neurons, parameter):
+    """C = o − y log o, the negative log-likelihood of a Poisson count but for its constant; ∂C/∂o = 1 − y/o."""
+    real = type(out[0])
+    tiny, one = real(TINY), real(1)
+    for i in range(out.size):
+        o, y = out[i], target[i]
+        yes = tiny if o < tiny else o
+        target[i] = o - y * elementwise.log(yes)
+        delta[i] *= one - y / yes
+
+
+@kernel
+def logistic_binary_cross_entropy(out, target, delta, neurons, parameter):
+    """Matched pair, from net: C = max(net, 0) − y·net + log1p(exp(−|net|)); δ = o − y."""
+    real = type(out[0])
+    zero, one = real(0), real(1)
+    for i in range(out.size):
+        net, y = out[i], target[i]
+        small = elementwise.exp(-abs(net))
+        o = (one if net >= zero else small) / (one + small)
+        linear = (one - y) * net if net > zero else -y * net
+        target[i] = linear + elementwise.log1p(small)
+        out[i] = o
+        delta[i] = o - y
+
+
+@kernel
+def exp_poisson(out, target, delta, neurons, parameter):
+    """Matched pair, from net: C = exp(net) − y·net; δ = o − y."""
+    for i in range(out.size):
+        net, y = out[i], target[i]
+        o = elementwise.exp(net)
+        target[i] = o - y * net
+        out[i] = o
+        delta[i] = o - y
+
+
+@kernel
+def softmax_cross_entropy(out, target, delta, neurons, parameter):
+    """Matched pair, from net: C = Σ_j y_j (log Σ_i exp(net_i − m) − (net_j − m)), m = max net; δ = oΣy − y."""
+    width = min(lanes(out), out.size // neurons)
+    for s in range(out.size // (neurons * width)):
+        net = view(out, s * neurons * width, neurons * width)
+        y = view(target, s * neurons * width, neurons * width)
+        d = view(delta, s * neurons * width, neurons * width)
+        # the sums over neurons lie in the first row of delta until the last loop
+        top = view(d, 0, width)
+        for v in range(width):
+            top[v] = net[v]
+        for j in range(1, neurons):
+            row = view(net, j * width, width)
+            for v in range(width):
+                top[v] = row[v] if not row[v] <= top[v] else top[v]
+        for j in range(neurons):
+            row = view(net, j * width, width)
+            for v in range(width):
+                row[v] -= top[v]
+        for v in range(width):
+            top[v] = elementwise.exp(net[v])
+        for j in range(1, neurons):
+            row = view(net, j * width, width)
+            for v in range(width):
+                top[v] += elementwise.exp(row[v])
+        for v in range(width):
+            top[v] = elementwise.log(top[v])
+        for j in range(neurons - 1, -1, -1):
+            row, share, slope = view(net, j * width, width), view(y, j * width, width), view(d, j * width, width)
+            for v in range(width):
+                rest = row[v] - top[v]
+                o = elementwise.exp(rest)
+                cost = -share[v] * rest
+                slope[v] = o - share[v]
+                share[v] = cost
+                row[v] = o
+
+
+@kernel
+def collect(target, weight, delta, cost, neurons):
+    """C_s = w_s Σ_j C_sj and δ_sj ← w_s δ_sj over whole strips; overwrites ``cost`` and ``delta``."""
+    width = min(lanes(target), target.size // neurons)
+    for s in range(cost.size // width):
+        w, total = view(weight, s * width, width), view(cost, s * width, width)
+        for v in range(width):
+            total[v] = 0
+        for j in range(neurons):
+            part = view(target, (s * neurons + j) * width, width)
+            slope = view(delta, (s * neurons + j) * width, width)
+            for v in range(width):
+                total[v] += w[v] * part[v]
+                slope[v] *= w[v]

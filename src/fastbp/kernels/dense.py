@@ -1,0 +1,252 @@
+"""The per-neuron loops of a dense layer, samples in lanes: net_j, δ_j and the gradient, tile by tile.
+
+A strip is one vector of samples; a panel of n neurons holds n rows a strip. Each loop takes neurons eight, four or one
+at a time and strips two or one at a time; an element's sum runs in the same order whichever tile it falls in, so the
+result does not depend on how strips and neurons are shared among threads.
+"""
+
+from . import simd
+from ._jit import kernel
+from .simd import gather_square, lanes, transpose, view
+
+L2_BYTES = 256 * 1024
+"""Weights (or deltas) that one sweep over the strips keeps in the L2 cache."""
+
+
+@kernel
+def sweep(size, itemsize):
+    """Give how many neurons with ``size`` numbers each fit L2_BYTES: a multiple of 8, at least 8."""
+    return max(L2_BYTES // (size * itemsize) // 8 * 8, 8)
+
+
+@kernel
+def forward(parameters, weights, bias, panels, source, target, n_in, n_out, first, last):
+    """net_j = Σ_k w_jk o_k + b_j (1) for strips first..last; overwrites the panel at ``target`` (n_out rows a strip)."""
+    lane = lanes(panels)
+    step, rows = n_in * lane, n_out * lane
+    some = sweep(n_in, parameters.itemsize)
+    j0 = 0
+    while j0 < n_out:
+        j1 = min(j0 + some, n_out)
+        s = first
+        while s < last:
+            a, c = source + s * step, target + s * rows
+            j = j0
+            if s + 2 <= last:
+                while j + 8 <= j1:
+                    simd.forward_8x2(parameters, weights + j * n_in, n_in, 1, panels, a, step, c + j * lane, rows, n_in,
+                                     parameters, bias + j if bias >= 0 else -1)
+                    j += 8
+                while j + 4 <= j1:
+                    simd.forward_4x2(parameters, weights + j * n_in, n_in, 1, panels, a, step, c + j * lane, rows, n_in,
+                                     parameters, bias + j if bias >= 0 else -1)
+                    j += 4
+                while j < j1:
+                    simd.forward_1x2(parameters, weights + j * n_in, n_in, 1, panels, a, step, c + j * lane, rows, n_in,
+                                     parameters, bias + j if bias >= 0 else -1)
+                    j += 1
+                s += 2
+            else:
+                while j + 8 <= j1:
+                    simd.forward_8x1(parameters, weights + j * n_in, n_in, 1, panels, a, step, c + j * lane, rows, n_in,
+                                     parameters, bias + j if bias >= 0 else -1)
+                    j += 8
+                while j + 4 <= j1:
+                    simd.forward_4x1(parameters, weights + j * n_in, n_in, 1, panels, a, step, c + j * lane, rows, n_in,
+                                     parameters, bias + j if bias >= 0 else -1)
+                    j += 4
+                while j < j1:
+                    simd.forward_1x1(parameters, weights + j * n_in, n_in, 1, panels, a, step, c + j * lane, rows, n_in,
+                                     parameters, bias + j if bias >= 0 else -1)
+                    j += 1
+                s += 1
+        j0 = j1
+
+
+@kernel
+def backward(parameters, weights, panels, source, target, n_in, n_out, first, last):
+    """δ_k = φ'(net_k) Σ_j w_jk δ_j (5) for strips first..last.
+
+    The panel at ``target`` (n_in rows a strip) holds φ'(net) and is overwritten with δ; the panel at ``source`` holds
+    the n_out deltas that the layer's neurons feed.
+    """
+    lane = lanes(panels)
+    step, rows = n_out * lane, n_in * lane
+    some = sweep(n_out, parameters.itemsize)
+    k0 = 0
+    while k0 < n_in:
+        k1 = min(k0 + some, n_in)
+        s = first
+        while s < last:
+            a, c = source + s * step, target + s * rows
+            k = k0
+            if s + 2 <= last:
+                while k + 8 <= k1:
+                    simd.backward_8x2(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out)
+                    k += 8
+                while k + 4 <= k1:
+                    simd.backward_4x2(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out)
+                    k += 4
+                while k < k1:
+                    simd.backward_1x2(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out)
+                    k += 1
+                s += 2
+            else:
+                while k + 8 <= k1:
+                    simd.backward_8x1(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out)
+                    k += 8
+                while k + 4 <= k1:
+                    simd.backward_4x1(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out)
+                    k += 4
+                while k < k1:
+                    simd.backward_1x1(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out)
+                    k += 1
+                s += 1
+        k0 = k1
+
+
+@kernel
+def turn(panels, source, target, n, strips, first, last):
+    """Copy strips first..last of a panel of n rows to [vector of neurons][sample][lane], for `gradient`."""
+    lane = lanes(panels)
+    square = lane * lane
+    for s in range(first, last):
+        for vector in range((n + lane - 1) // lane):
+            transpose(panels, source + (s * n + vector * lane) * lane, panels, target + (vector * strips + s) * square)
+
+
+@kernel
+def gradient(panels, delta, across, n_in, n_out, strips, j0, j1, slopes, weights, accumulate):
+    """∂E/∂w_jk = Σ_samples δ_j o_k (6) for neurons j0..j1, from outputs with neurons in lanes.
+
+    Overwrites rows j0..j1 of W^l's part of ``slopes``, or adds to them.
+    """
+    lane = lanes(panels)
+    square, d_strip = lane * lane, n_out * lane
+    vector = strips * square
+    some = sweep(strips * lane, panels.itemsize)
+    i0 = j0
+    while i0 < j1:
+        i1 = min(i0 + some, j1)
+        k = 0
+        while k < n_in:
+            a, valid = across + k * strips * lane, n_in - k
+            j = i0
+            if valid > lane:
+                while j + 8 <= i1:
+                    simd.gradient_8x2(panels, delta + j * lane, lane, d_strip, panels, a, vector, strips,
+                                      slopes, weights + j * n_in + k, n_in, valid, accumulate)
+                    j += 8
+                while j + 4 <= i1:
+                    simd.gradient_4x2(panels, delta + j * lane, lane, d_strip, panels, a, vector, strips,
+                                      slopes, weights + j * n_in + k, n_in, valid, accumulate)
+                    j += 4
+                while j < i1:
+                    simd.gradient_1x2(panels, delta + j * lane, lane, d_strip, panels, a, vector, strips,
+                                      slopes, weights + j * n_in + k, n_in, valid, accumulate)
+                    j += 1
+                k += 2 * lane
+            else:
+                while j + 8 <= i1:
+                    simd.gradient_8x1(panels, delta + j * lane, lane, d_strip, panels, a, vector, strips,
+                                      slopes, weights + j * n_in + k, n_in, valid, accumulate)
+                    j += 8
+                while j + 4 <= i1:
+                    simd.gradient_4x1(panels, delta + j * lane, lane, d_strip, panels, a, vector, strips,
+                                      slopes, weights + j * n_in + k, n_in, valid, accumulate)
+                    j += 4
+                while j < i1:
+                    simd.gradient_1x1(panels, delta + j * lane, lane, d_strip, panels, a, vector, strips,
+                                      slopes, weights + j * n_in + k, n_in, valid, accumulate)
+                    j += 1
+                k += lane
+        i0 = i1
+
+
+@kernel
+def gradient_by_lanes(panels, delta, out, out_strip, n_in, n_out, strips, j0, j1, slopes, weights, accumulate):
+    """The same from outputs with samples in lanes, each sum over lanes taken last; ``out_strip`` apart.
+
+    With a panel of ones, n_in = 1 and out_strip = 0 it gives ∂E/∂b_j = Σ_samples δ_j.
+    """
+    lane = lanes(panels)
+    d_strip = n_out * lane
+    j = j0
+    while j < j1:
+        d, g, k = delta + j * lane, weights + j * n_in, 0
+        if j + 4 <= j1:
+            while k + 4 <= n_in:
+                simd.lanes_4x4(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
+                               accumulate)
+                k += 4
+            while k < n_in:
+                simd.lanes_4x1(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
+                               accumulate)
+                k += 1
+            j += 4
+        else:
+            while k + 4 <= n_in:
+                simd.lanes_1x4(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
+                               accumulate)
+                k += 4
+            while k < n_in:
+                simd.lanes_1x1(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
+                               accumulate)
+                k += 1
+            j += 1
+
+
+@kernel
+def gather(rows, order, begin, end, n, panels, target, across, strips, first, last):
+    """Bring rows order[begin:end] into strips first..last of a panel, and of its copy with neurons in lanes.
+
+    An empty order takes the rows as they come; ``across`` = -1 makes no copy. A lane past the end repeats the last
+    sample, so that padding is finite wherever the samples are.
+    """
+    lane = lanes(panels)
+    for s in range(first, last):
+        for k in range(0, n, lane):
+            copy = across + (k * strips + s * lane) * lane if across >= 0 else -1
+            gather_square(rows, order, begin + s * lane, end, n, k, panels, target + (s * n + k) * lane, copy)
+
+
+@kernel
+def gather_labels(labels, order, begin, end, classes, panels, target, first, last):
+    """One-hot targets from class indices, for strips first..last."""
+    lane = lanes(panels)
+    for s in range(first, last):
+        strip = view(panels, target + s * classes * lane, classes * lane)
+        for i in range(strip.size):
+            strip[i] = 0
+        for v in range(lane):
+            i = min(begin + s * lane + v, end - 1)
+            strip[int(labels[order[i] if order.size > 0 else i]) * lane + v] = 1
+
+
+@kernel
+def gather_weights(weights, order, begin, end, total, panels, target, first, last):
+    """Each sample's share of the mean, w/Σw, for strips first..last; 0 in padding lanes, and all 0 if Σw is."""
+    lane = lanes(panels)
+    row = view(panels, target + first * lane, (last - first) * lane)
+    real = type(row[0])
+    share = real(1.0 / total if total > 0.0 else 0.0)
+    for v in range(row.size):
+        i = begin + first * lane + v
+        if i >= end:
+            row[v] = real(0)
+        elif weights.size == 0:
+            row[v] = share
+        else:
+            row[v] = weights[order[i] if order.size > 0 else i] * share
+
+
+@kernel
+def scatter(panels, source, n, begin, end, rows):
+    """Write a panel's samples begin..end as rows of the flat array ``rows``, (samples, n)."""
+    lane = lanes(panels)
+    for i in range(begin, end):
+        s, v = (i - begin) // lane, (i - begin) % lane
+        strip = view(panels, source + s * n * lane, n * lane)
+        row = view(rows, i * n, n)
+        for j in range(n):
+            row[j] = strip[j * lane + v]

@@ -1,0 +1,150 @@
+"""A chunk of epochs in one call: the two-phase step, shared by a team of threads.
+
+Phase 1, my samples: each thread takes strips of the block forward, to the cost and back. Phase 2, my neurons: after a
+barrier each thread sums the gradient of some neurons over all samples, in one order, and updates them while their rows
+are in cache. After a second barrier the next block begins. So no result depends on the number of threads.
+"""
+
+import math
+
+from ._jit import inline, kernel
+from .codes import (
+    ABANDONED,
+    ARRIVED,
+    BASE1,
+    BASE2,
+    BATCH_COST,
+    COST,
+    DIVERGED,
+    EPOCH,
+    EPOCH_COST,
+    EPOCH_WEIGHT,
+    FIRST_EPOCH,
+    MY_NEURONS,
+    MY_SAMPLES,
+    POSITION,
+    POWER1,
+    POWER2,
+    RUNNING,
+    SHUFFLE,
+    STATUS,
+    UPDATES,
+    YIELD,
+)
+from .simd import atomic_add, atomic_load, call, give_way, lanes
+
+SPINS = 2000
+"""Rounds before a waiting thread gives way: about 20 µs, forty times what a barrier takes when all are running."""
+
+
+@inline
+def wait(barrier, arrivals):
+    """Stand at the barrier until so many have arrived; False if a thread of the team has failed."""
+    atomic_add(barrier, ARRIVED, 1)
+    spins = 0
+    while atomic_load(barrier, ARRIVED) < arrivals and atomic_load(barrier, ABANDONED) == 0:
+        spins += 1
+        if spins > SPINS:
+            give_way(barrier[YIELD])
+    return atomic_load(barrier, ABANDONED) == 0
+
+
+@inline
+def batch_weight(weights, order, begin, end):
+    """Give the total weight of samples order[begin:end]."""
+    total = 0.0
+    if weights.size == 0:
+        total += end - begin
+    else:
+        for i in range(begin, end):
+            total += weights[order[i] if order.size > 0 else i]
+    return total
+
+
+@kernel
+def run(thread, threads, plan, parameters, data, task, learner, barrier):
+    """Pass over the samples, block by block, as ``task`` says; every thread of the team calls it with its number.
+
+    Overwrites ``learner``: the gradient if it has room, and the parameters if it has a rule. Comes back when
+    ``task.epochs`` are done, ``task.blocks`` taken, or the cost is no longer finite; called again, it goes on.
+    """
+    layers, cells, panels = plan.layers, plan.cells, plan.panels
+    inputs, targets, weights, order = data.inputs, data.targets, data.weights, data.order
+    gradient, hyper, progress, sums = learner.gradient, learner.hyper, learner.progress, learner.sums
+    lane = lanes(panels)
+    epoch, position = progress[EPOCH], progress[POSITION]
+    backward = 1 if gradient.size > 0 else 0
+    arrivals, blocks, total, known = 0, 0, 0.0, -1
+    while epoch < task.epochs and blocks < task.blocks:
+        if position == 0 and task.shuffle != 0:
+            if thread == 0:
+                call(cells[SHUFFLE], (order, task.key, epoch))
+            if threads > 1:
+                arrivals += threads
+                if not wait(barrier, arrivals):
+                    break
+        batch = position // task.batch * task.batch
+        batch_end = min(batch + task.batch, task.samples)
+        end = min(position + task.block, batch_end)
+        if batch != known or position == batch:
+            total, known = batch_weight(weights, order, batch, batch_end), batch
+        strips = (end - position + lane - 1) // lane
+        last_block = end == batch_end
+        if thread == 0 and last_block:
+            hyper[POWER1] *= hyper[BASE1]
+            hyper[POWER2] *= hyper[BASE2]
+        call(cells[MY_SAMPLES], (layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order,
+                                 position, end, total, task.labels, backward, strips, strips * thread // threads,
+                                 strips * (thread + 1) // threads))
+        if threads > 1:
+            arrivals += threads
+            if not wait(barrier, arrivals):
+                break
+        if backward != 0:
+            call(cells[MY_NEURONS], (layers, cells, panels, parameters, gradient, learner.state, hyper,
+                                     learner.update if last_block else 0, strips, 1 if position != batch else 0, thread,
+                                     threads))
+        if thread == 0:
+            cost = 0.0
+            for i in range(strips * lane):
+                cost += panels[cells[COST] + i]
+            sums[BATCH_COST] += cost
+            if last_block:
+                cost = sums[BATCH_COST]
+                sums[BATCH_COST] = 0.0
+                sums[EPOCH_COST] += cost * total
+                sums[EPOCH_WEIGHT] += total
+                progress[UPDATES] += 1
+                if not math.isfinite(cost):
+                    progress[STATUS] = DIVERGED
+        position = end
+        blocks += 1
+        if threads > 1:
+            arrivals += threads
+            if not wait(barrier, arrivals):
+                break
+        if position == task.samples and progress[STATUS] == RUNNING:
+            if thread == 0:
+                cost = sums[EPOCH_COST] / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
+                learner.costs[epoch - progress[FIRST_EPOCH]] = cost
+                sums[EPOCH_COST] = 0.0
+                sums[EPOCH_WEIGHT] = 0.0
+                if learner.update != 0:
+                    nothing = 0.0  # inf·0 and NaN·0 are NaN
+                    for i in range(parameters.size):
+                        nothing += parameters[i] * 0.0
+                    if nothing == 0.0:
+                        for i in range(parameters.size):
+                            learner.best[i] = parameters[i]
+                    else:
+                        progress[STATUS] = DIVERGED
+            position = 0
+            epoch += 1
+            if threads > 1:
+                arrivals += threads
+                if not wait(barrier, arrivals):
+                    break
+        if progress[STATUS] != RUNNING:
+            break
+    if thread == 0:
+        progress[EPOCH], progress[POSITION] = epoch, position

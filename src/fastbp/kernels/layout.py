@@ -1,0 +1,179 @@
+"""Where everything lies: W^l and b^l in the flat buffer, the panels of a block in the workspace.
+
+The kernels see a network as a `Plan`, the samples as `Data`, a task as a `Task` and what learning changes as a
+`Learner`: NamedTuples of a few arrays and integers, which Numba passes as they are. Few arrays, since each one adds to
+the time of every compilation that it goes through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from . import codes
+from ._jit import VECTOR_BYTES
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[Any]
+Doubles = npt.NDArray[np.float64]
+
+BLOCK_BYTES = 384 * 1024
+"""Panels of one block fit this: half of a 1 MB L2 cache, leaving room for weights."""
+
+SMALLEST_BLOCK, LARGEST_BLOCK = 512, 2048
+"""Samples in a block. Fewer would not pay for reading a large layer's weights, more bring nothing."""
+
+
+class Plan(NamedTuple):
+    """A network and the room for one block of samples."""
+
+    layers: Integers
+    """A row a layer, see `codes`."""
+    cells: Integers
+    """Single offsets and addresses, see `codes`."""
+    cost_parameter: Doubles
+    """The one number of a cost that has one (huber, quantile)."""
+    panels: Floats
+    """The one allocation: panels of n rows, strip by strip, each strip n rows of one vector of samples."""
+
+
+class Data(NamedTuple):
+    """The user's samples, flattened and read-only, and the order in which to take them."""
+
+    inputs: Floats
+    targets: Floats
+    """n_L numbers a sample, or one class index a sample."""
+    weights: Floats
+    """One a sample, or empty."""
+    order: Integers
+    """Sample indices, shuffled in place; empty to take the samples as they come."""
+
+
+class Task(NamedTuple):
+    """What a pass over the data does."""
+
+    samples: int
+    batch: int
+    block: int
+    labels: int
+    """1 if targets are class indices."""
+    shuffle: int
+    key: int
+    """Seed of the counter-based generator that shuffles."""
+    epochs: int
+    """The pass ends before this epoch."""
+    blocks: int
+    """Blocks to take before coming back, so that Python sees Ctrl-C."""
+
+
+class Learner(NamedTuple):
+    """What a pass changes: the gradient, the optimizer's state, the record."""
+
+    gradient: Floats
+    """Laid out like the parameters; empty to compute the cost only."""
+    state: Floats
+    """The optimizer's slots, each laid out like the parameters."""
+    hyper: Doubles
+    """The rule's numbers, see `updates`."""
+    update: int
+    """Address of the rule, or 0 to leave the parameters alone."""
+    best: Floats
+    """Parameters after the last epoch that left them finite."""
+    progress: Integers
+    """Where the pass stands."""
+    sums: Doubles
+    """Running costs."""
+    costs: Doubles
+    """Mean cost of each epoch."""
+
+
+def offsets(sizes: Sequence[int], bias: bool) -> tuple[list[int], list[int], int]:
+    """Give the offsets of every W^l and b^l (-1 without biases) in the flat buffer, and the number of parameters."""
+    weights, biases, total = [], [], 0
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        weights.append(total)
+        total += n_in * n_out
+        biases.append(total if bias else -1)
+        total += n_out if bias else 0
+    return weights, biases, total
+
+
+def block_samples(sizes: Sequence[int], dtype: npt.DTypeLike, batch: int) -> int:
+    """Give the number of samples that go through both phases together: of the network alone, never of threads."""
+    itemsize = np.dtype(dtype).itemsize
+    lanes = VECTOR_BYTES // itemsize
+    fitting = BLOCK_BYTES // (itemsize * (2 * sum(sizes) + sum(sizes[:-1])))
+    block = min(max(fitting // lanes * lanes, SMALLEST_BLOCK), LARGEST_BLOCK)
+    return min(block, -(-batch // lanes) * lanes)
+
+
+def sums_lanes(n_in: int, n_out: int, samples: int, lanes: int) -> bool:
+    """Tell which gradient tile is cheaper for a layer: the one that sums over lanes, or the broadcast one.
+
+    Counted in vector instructions per block. The broadcast tile pads rows to whole vectors and needs the outputs
+    transposed (about 6 instructions a vector, measured); the other adds about 3 to sum up each weight's lanes.
+    """
+    strips = -(-samples // lanes)
+    vectors = -(-n_in // lanes)
+    broadcast = n_out * vectors * strips * lanes + 6 * vectors * strips * lanes
+    return n_out * n_in * (1.6 * strips + 3) < broadcast
+
+
+def aligned(size: int, dtype: npt.DTypeLike) -> Floats:
+    """Allocate an uninitialised array that starts on a 64-byte boundary."""
+    kind = np.dtype(dtype)
+    raw = np.empty(size * kind.itemsize + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size * kind.itemsize].view(kind)
+
+
+def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, backward: bool = True) -> Plan:
+    """Lay out a network and allocate the panels for blocks of up to ``block`` samples.
+
+    Addresses (activations, cost, kernels) are left at 0 for the caller to fill in.
+
+    Parameters
+    ----------
+    sizes
+        n_0 .. n_L.
+    dtype
+        float32 or float64.
+    bias
+        Whether the layers have biases.
+    block
+        Samples that a block holds; rounded up to whole vectors.
+    backward
+        Whether deltas and gradients will be computed, or the forward pass only.
+    """
+    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    samples = -(-block // lanes) * lanes
+    weights, biases, _ = offsets(sizes, bias)
+    total = 0
+
+    def take(size: int) -> int:
+        nonlocal total
+        start = total
+        total += -(-size // lanes) * lanes
+        return start
+
+    out = [take(n * samples) for n in sizes]
+    delta = [-1] + [take(n * samples) for n in sizes[1:]]
+    layers = np.zeros((len(sizes) - 1, codes.COLUMNS), np.int64)
+    for layer, row in enumerate(layers):
+        n_in, n_out = sizes[layer], sizes[layer + 1]
+        across = -1
+        if backward and not sums_lanes(n_in, n_out, samples, lanes):
+            across = take(-(-n_in // lanes) * lanes * samples)
+        row[:] = n_in, n_out, weights[layer], biases[layer], 0, out[layer], out[layer + 1], delta[layer], \
+            delta[layer + 1], across
+    cells = np.zeros(codes.CELLS, np.int64)
+    cells[[codes.TARGET, codes.WEIGHT, codes.COST, codes.ONES]] = (
+        take(sizes[-1] * samples), take(samples), take(samples), take(lanes))
+    # transposes read whole blocks of lanes x lanes, so what lies behind the last panel must be readable
+    panels = aligned(total + lanes * lanes, dtype)
+    panels[:] = 0
+    panels[cells[codes.ONES] : cells[codes.ONES] + lanes] = 1
+    return Plan(layers, cells, np.zeros(1), panels)
