@@ -134,6 +134,7 @@ KERNELS = {
     codes.WEIGH: (dense.gather_weights, "rniixfiii"),
     codes.COLLECT: (costs.collect, "ffffi"),
     codes.SHUFFLE: (random.shuffle, "nii"),
+    codes.SCATTER: (dense.scatter, "fiiiif"),
     codes.MY_SAMPLES: (my_samples, "tndffrrrniixiiiii"),
     codes.MY_NEURONS: (my_neurons, "tnffffdiiiii"),
 }

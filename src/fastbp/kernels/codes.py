@@ -12,12 +12,12 @@ TARGET, WEIGHT, COST, ONES = range(4)
 """Offsets of the targets, the sample weights, the samples' costs and a row of ones."""
 COST_KERNEL, MATCHED, JACOBIAN = range(4, 7)
 """Address of the cost; 1 if it starts from net inputs; address of the output's Jacobian product or 0."""
-FORWARD, BACKWARD, TURN, GRADIENT, BY_LANES, GATHER, LABELS, WEIGH, COLLECT, SHUFFLE, MY_SAMPLES, MY_NEURONS = range(7, 19)
-CELLS = 19
+FORWARD, BACKWARD, TURN, GRADIENT, BY_LANES, GATHER, LABELS, WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(7, 20)
+CELLS = 20
 
 # Cells of `layout.Learner.progress`.
-EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES = range(5)
-"""FIRST_EPOCH is the one that ``costs[0]`` belongs to."""
+EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)
+"""FIRST_EPOCH is the one that ``costs[0]`` belongs to; BLOCKS how many the last call took."""
 RUNNING, DIVERGED = range(2)
 
 # Cells of `layout.Learner.sums`.
@@ -30,3 +30,7 @@ BARRIER_CELLS = 24
 # Cells of an optimizer's numbers, see `updates`.
 RATE, POWER1, POWER2, BASE1, BASE2, OWN = range(6)
 HYPER_CELLS = 12
+PROGRESS_CELLS, SUM_CELLS = 6, 3
+
+# Arguments of the kernels behind an address, as letters (see `_jit.address`).
+ACTIVATION_ARGUMENTS, COST_ARGUMENTS, RULE_ARGUMENTS = "ffi", "fffid", "fffiid"

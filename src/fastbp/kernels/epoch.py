@@ -14,6 +14,7 @@ from .codes import (
     BASE1,
     BASE2,
     BATCH_COST,
+    BLOCKS,
     COST,
     DIVERGED,
     EPOCH,
@@ -147,4 +148,4 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if progress[STATUS] != RUNNING:
             break
     if thread == 0:
-        progress[EPOCH], progress[POSITION] = epoch, position
+        progress[EPOCH], progress[POSITION], progress[BLOCKS] = epoch, position, blocks

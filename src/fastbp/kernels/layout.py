@@ -101,25 +101,35 @@ def offsets(sizes: Sequence[int], bias: bool) -> tuple[list[int], list[int], int
     return weights, biases, total
 
 
+def lanes(dtype: npt.DTypeLike) -> int:
+    """Give the number of elements in a vector of this CPU."""
+    return VECTOR_BYTES // np.dtype(dtype).itemsize
+
+
+def strips(samples: int, dtype: npt.DTypeLike) -> int:
+    """Give the number of vectors that hold so many samples."""
+    return -(-samples * np.dtype(dtype).itemsize // VECTOR_BYTES)
+
+
 def block_samples(sizes: Sequence[int], dtype: npt.DTypeLike, batch: int) -> int:
     """Give the number of samples that go through both phases together: of the network alone, never of threads."""
     itemsize = np.dtype(dtype).itemsize
-    lanes = VECTOR_BYTES // itemsize
+    width = VECTOR_BYTES // itemsize
     fitting = BLOCK_BYTES // (itemsize * (2 * sum(sizes) + sum(sizes[:-1])))
-    block = min(max(fitting // lanes * lanes, SMALLEST_BLOCK), LARGEST_BLOCK)
-    return min(block, -(-batch // lanes) * lanes)
+    block = min(max(fitting // width * width, SMALLEST_BLOCK), LARGEST_BLOCK)
+    return min(block, -(-batch // width) * width)
 
 
-def sums_lanes(n_in: int, n_out: int, samples: int, lanes: int) -> bool:
+def sums_lanes(n_in: int, n_out: int, samples: int, width: int) -> bool:
     """Tell which gradient tile is cheaper for a layer: the one that sums over lanes, or the broadcast one.
 
     Counted in vector instructions per block. The broadcast tile pads rows to whole vectors and needs the outputs
     transposed (about 6 instructions a vector, measured); the other adds about 3 to sum up each weight's lanes.
     """
-    strips = -(-samples // lanes)
-    vectors = -(-n_in // lanes)
-    broadcast = n_out * vectors * strips * lanes + 6 * vectors * strips * lanes
-    return n_out * n_in * (1.6 * strips + 3) < broadcast
+    count = -(-samples // width)
+    vectors = -(-n_in // width)
+    broadcast = (n_out + 6) * vectors * count * width
+    return n_out * n_in * (1.6 * count + 3) < broadcast
 
 
 def aligned(size: int, dtype: npt.DTypeLike) -> Floats:
@@ -148,15 +158,15 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
     backward
         Whether deltas and gradients will be computed, or the forward pass only.
     """
-    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
-    samples = -(-block // lanes) * lanes
+    width = lanes(dtype)
+    samples = -(-block // width) * width
     weights, biases, _ = offsets(sizes, bias)
     total = 0
 
     def take(size: int) -> int:
         nonlocal total
         start = total
-        total += -(-size // lanes) * lanes
+        total += -(-size // width) * width
         return start
 
     out = [take(n * samples) for n in sizes]
@@ -165,15 +175,15 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
     for layer, row in enumerate(layers):
         n_in, n_out = sizes[layer], sizes[layer + 1]
         across = -1
-        if backward and not sums_lanes(n_in, n_out, samples, lanes):
-            across = take(-(-n_in // lanes) * lanes * samples)
+        if backward and not sums_lanes(n_in, n_out, samples, width):
+            across = take(-(-n_in // width) * width * samples)
         row[:] = n_in, n_out, weights[layer], biases[layer], 0, out[layer], out[layer + 1], delta[layer], \
             delta[layer + 1], across
     cells = np.zeros(codes.CELLS, np.int64)
     cells[[codes.TARGET, codes.WEIGHT, codes.COST, codes.ONES]] = (
-        take(sizes[-1] * samples), take(samples), take(samples), take(lanes))
+        take(sizes[-1] * samples), take(samples), take(samples), take(width))
     # transposes read whole blocks of lanes x lanes, so what lies behind the last panel must be readable
-    panels = aligned(total + lanes * lanes, dtype)
+    panels = aligned(total + width * width, dtype)
     panels[:] = 0
-    panels[cells[codes.ONES] : cells[codes.ONES] + lanes] = 1
+    panels[cells[codes.ONES] : cells[codes.ONES] + width] = 1
     return Plan(layers, cells, np.zeros(1), panels)

@@ -79,12 +79,24 @@ def _from_bits(typing: Any, i: Any, like: Any) -> Any:
     return like(types.int64, like), generate
 
 
+def _wrapped(typing: Any, x: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        return arguments[0]
+
+    return types.int64(types.int64), generate
+
+
 if JIT:
+    wrapped = intrinsic(_wrapped)
     is_single = intrinsic(_is_single)
     fused = intrinsic(_fused)
     to_bits = intrinsic(_to_bits)
     from_bits = intrinsic(_from_bits)
 else:
+
+    def wrapped(x: Any) -> int:
+        """Give an integer modulo 2⁶⁴, signed, as compiled code does of itself."""
+        return (int(x) + 2**63) % 2**64 - 2**63
 
     def is_single(x: Any) -> bool:
         """Tell whether x is a float32: a constant of the compiled function, so a branch on it costs nothing."""

@@ -1,0 +1,126 @@
+"""The catalogue of costs: names, formulas, matched pairs, and what their targets must be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from .kernels import costs as kernels
+from .naming import lookup
+
+ANY, UNIT, COUNT, CLASSES = "any number", "in [0, 1]", "not negative", "class indices, one-hot rows or probabilities"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A cost C(y, o), summed over outputs and averaged over samples.
+
+    Attributes
+    ----------
+    name : str
+    kernel
+        Its loop over a panel (`fastbp.kernels.costs`).
+    formula, derivative : str
+        C and ∂C/∂o of one output, with e = o − y.
+    output : str
+        The activation that goes with it when none is named.
+    targets : str
+        What targets may be.
+    pairs : mapping
+        Activation name -> kernel that starts from net inputs: the matched pairs, where δ = o − y.
+    parameter : float or None
+        The number that it depends on, if any; ``parameter_name`` names it.
+    """
+
+    name: str
+    kernel: Any = field(repr=False, compare=False)
+    formula: str = field(repr=False)
+    derivative: str = field(repr=False)
+    output: str = field(default="identity", repr=False)
+    targets: str = field(default=ANY, repr=False)
+    pairs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
+    parameter: float | None = None
+    parameter_name: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        if self.parameter is None:
+            return repr(self.name)
+        return f"fastbp.{self.name}({self.parameter_name}={self.parameter!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return get, (self.name, self.parameter)
+
+
+def huber(delta: float = 1.0) -> Cost:
+    """Quadratic up to an error of ``delta``, linear beyond (Huber 1964, section 1).
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        Where the cost turns linear; positive, in units of the targets.
+
+    Raises
+    ------
+    ValueError
+        If ``delta`` is not a positive number.
+    """
+    if not 0 < delta < float("inf"):
+        raise ValueError(f"huber(delta={delta!r}): delta must be a positive number")
+    return Cost("huber", kernels.huber, "½e² if |e| ≤ d else d(|e| − ½d)", "clip(e, −d, d)", parameter=float(delta),
+                parameter_name="delta")
+
+
+def quantile(q: float = 0.5) -> Cost:
+    """Pinball cost: its minimum is the q-quantile of y given x (Koenker & Bassett 1978).
+
+    Parameters
+    ----------
+    q : float, default 0.5
+        Between 0 and 1, exclusive. 0.5 is half the absolute error.
+
+    Raises
+    ------
+    ValueError
+        If ``q`` is not strictly between 0 and 1.
+    """
+    if not 0 < q < 1:
+        raise ValueError(f"quantile(q={q!r}): q must lie between 0 and 1, exclusive")
+    return Cost("quantile", kernels.quantile, "max(−qe, (1−q)e)", "−q if e < 0, 1−q if e > 0, 0 at 0",
+                parameter=float(q), parameter_name="q")
+
+
+COSTS: dict[str, Cost] = {
+    cost.name: cost
+    for cost in (
+        Cost("squared_error", kernels.squared_error, "½e²", "e"),
+        Cost("absolute_error", kernels.absolute_error, "|e|", "sign(e), 0 at 0"),
+        huber(),
+        Cost("log_cosh", kernels.log_cosh, "log cosh e", "tanh e"),
+        quantile(),
+        Cost("binary_cross_entropy", kernels.binary_cross_entropy, "−y log o − (1−y) log(1−o)", "(o−y)/(o(1−o))",
+             "logistic", UNIT, MappingProxyType({"logistic": kernels.logistic_binary_cross_entropy})),
+        Cost("cross_entropy", kernels.cross_entropy, "−y log o", "−y/o", "softmax", CLASSES,
+             MappingProxyType({"softmax": kernels.softmax_cross_entropy})),
+        Cost("poisson", kernels.poisson, "o − y log o", "1 − y/o", "exp", COUNT,
+             MappingProxyType({"exp": kernels.exp_poisson})),
+    )
+}
+"""Name -> cost, with default parameters."""
+
+
+def get(cost: str | Cost, parameter: float | None = None) -> Cost:
+    """Look up a cost by name; a `Cost` is given back as it is.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name; the message gives the nearest.
+    """
+    if isinstance(cost, Cost):
+        return cost
+    found = lookup("cost", cost, COSTS)
+    if parameter is None or found.parameter is None:
+        return found
+    return {"huber": huber, "quantile": quantile}[found.name](parameter)

@@ -1,0 +1,111 @@
+"""What training recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .optional import require
+
+if TYPE_CHECKING:
+    from .network import Network
+
+
+class Record(NamedTuple):
+    """What a callback is given after each epoch."""
+
+    epoch: int
+    """Number of the epoch, from 1."""
+    cost: float
+    """Mean cost of the epoch's batches, each taken before its update."""
+    validation_cost: float | None
+    """Cost of the validation set after the epoch, if there is one."""
+    seconds: float
+    """Time since the fit began."""
+    network: Network
+    """The network being trained."""
+
+
+class History:
+    """One row an epoch.
+
+    Attributes
+    ----------
+    epoch : ndarray of int64
+        From 1.
+    cost : ndarray of float64
+        Mean cost of the epoch's batches, each taken before its update.
+    validation_cost : ndarray of float64
+        NaN in epochs without a validation set.
+    seconds : ndarray of float64
+        Time since the fit began, at the end of the epoch.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[int, float, float, float]] = []
+
+    def append(self, epoch: int, cost: float, validation_cost: float | None, seconds: float) -> None:
+        """Add a row."""
+        self._rows.append((epoch, cost, np.nan if validation_cost is None else validation_cost, seconds))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        if not self._rows:
+            return "<History: no epochs>"
+        return f"<History: {len(self)} epochs, cost {self._rows[0][1]:.4g} -> {self._rows[-1][1]:.4g}>"
+
+    def _column(self, index: int, dtype: Any = np.float64) -> npt.NDArray[Any]:
+        return np.array([row[index] for row in self._rows], dtype)
+
+    @property
+    def epoch(self) -> npt.NDArray[np.int64]:
+        """Numbers of the epochs."""
+        return self._column(0, np.int64)
+
+    @property
+    def cost(self) -> npt.NDArray[np.float64]:
+        """Training costs."""
+        return self._column(1)
+
+    @property
+    def validation_cost(self) -> npt.NDArray[np.float64]:
+        """Validation costs."""
+        return self._column(2)
+
+    @property
+    def seconds(self) -> npt.NDArray[np.float64]:
+        """Times since the fit began."""
+        return self._column(3)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the cost curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib (``pip install fastbp[plot]``).
+        """
+        if ax is None:
+            ax = require("matplotlib.pyplot", "plot").subplots()[1]
+        ax.plot(self.epoch, self.cost, label="training")
+        if not np.isnan(self.validation_cost).all():
+            ax.plot(self.epoch, self.validation_cost, label="validation")
+            ax.legend()
+        ax.set_xlabel("epoch")
+        ax.set_ylabel("cost")
+        if len(self) and (self.cost > 0).all():
+            ax.set_yscale("log")
+        return ax

@@ -1,0 +1,507 @@
+"""Network: a feed-forward network that is trained by backpropagation."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import activations, costs, initializers, optimizers, persistence, training, validation
+from .history import History
+from .kernels import backprop, codes, layout
+from .kernels import predict as forward
+from .kernels._jit import address
+from .kernels.activations import softmax_backward
+from .optimizers import Optimizer
+from .tracing import Trace, trace
+
+Array = npt.NDArray[Any]
+
+
+class Network:
+    """A feed-forward network g(x) = f^L(W^L … f^1(W^1 x + b^1) … + b^L).
+
+    Parameters
+    ----------
+    layers : sequence of int
+        Neurons of each layer, (n_0, …, n_L); n_0 is the number of inputs, n_L of outputs.
+    activation : str or sequence of str, default "tanh"
+        One name for all hidden layers, or one for each; see `fastbp.activations.ACTIVATIONS`.
+    output : str, optional
+        Activation of the output layer. By default the cost's partner: identity for squared_error, logistic for
+        binary_cross_entropy, softmax for cross_entropy, exp for poisson.
+    cost : str or Cost, default "squared_error"
+        See `fastbp.costs.COSTS`; `fastbp.huber` and `fastbp.quantile` take a parameter. Summed over outputs, averaged
+        over samples: squared_error is ½Σ_j(o_j − y_j)².
+    bias : bool, default True
+        Whether neurons have biases b_j.
+    dtype : {"float32", "float64"}, default "float32"
+        Of parameters and of all arithmetic. Data of another dtype are converted once.
+    init : str, default "auto"
+        Initializer of the weights (`fastbp.initializers.INITIALIZERS`); "auto" picks by each layer's activation. Biases
+        start at 0.
+    seed : int, optional
+        Seed of the generator of first weights and shuffles. The same seed gives the same bits, for any number of
+        threads, on the same type of CPU.
+
+    Attributes
+    ----------
+    parameters : ndarray, shape (n_parameters,)
+        The flat buffer: for each layer W^l row by row, then b^l. Writable; training updates it in place.
+    history : History
+        The record of the last fit.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown (the message gives the nearest), a layer has no neurons, the number of activations does not
+        fit, or the network is larger than the machine's memory.
+    TypeError
+        If an argument is of the wrong type.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> net = fastbp.Network((2, 4, 1), output="logistic", cost="binary_cross_entropy", seed=1)
+    >>> X, Y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> net.fit(X, Y, epochs=300, batch_size=4, optimizer=fastbp.Adam(0.1)).predict(X).round().ravel()
+    array([0., 1., 1., 0.], dtype=float32)
+    """
+
+    def __init__(self, layers: Sequence[int], activation: str | Sequence[str] = "tanh", output: str | None = None,
+                 cost: str | costs.Cost = "squared_error", *, bias: bool = True, dtype: npt.DTypeLike = "float32",
+                 init: str = "auto", seed: int | None = None) -> None:
+        self.dtype = validation.dtype(dtype)
+        self.bias = bool(bias)
+        self.layers = validation.layers(layers, self.dtype.itemsize, self.bias)
+        self.cost_function = costs.get(cost)
+        self.activations = self._named_activations(activation, output)
+        self.init = init
+        self.seed = seed
+        if init != "auto":
+            initializers.get(init)
+        self._weights, self._biases, self.n_parameters = layout.offsets(self.layers, self.bias)
+        self.parameters: Array = layout.aligned(self.n_parameters, self.dtype)
+        self._prepare()
+        self.reset(seed)
+
+    def _named_activations(self, activation: str | Sequence[str], output: str | None) -> tuple[str, ...]:
+        hidden = len(self.layers) - 2
+        names = [activation] * hidden if isinstance(activation, str) else list(activation)
+        if len(names) != hidden:
+            raise ValueError(f"activation has {len(names)} names, expected {hidden}: one for each hidden layer")
+        names.append(self.cost_function.output if output is None else output)
+        if isinstance(activation, str):
+            activations.get(activation)
+        for name in names:
+            activations.get(name)
+        if "softmax" in names[:-1]:
+            raise ValueError("activation 'softmax' is not element-wise: it is for the output layer only")
+        return tuple(names)
+
+    def _prepare(self) -> None:
+        """Make what is not copied or saved: views, pools of workspaces, the lock."""
+        self._views = [
+            self.parameters[start : start + n * m].reshape(m, n)
+            for start, n, m in zip(self._weights, self.layers[:-1], self.layers[1:], strict=True)
+        ]
+        self._plans: dict[tuple[int, bool], list[layout.Plan]] = {}
+        self._lock = threading.Lock()
+
+    # ------------------------------------------------------------------------------------------------ parameters
+
+    @property
+    def weights(self) -> list[Array]:
+        """W^l of each layer, (n_l, n_{l-1}): views into `parameters`."""
+        return list(self._views)
+
+    @property
+    def biases(self) -> list[Array]:
+        """b^l of each layer, (n_l,): views into `parameters`; empty arrays if ``bias=False``."""
+        if not self.bias:
+            return [self.parameters[:0]] * (len(self.layers) - 1)
+        return [self.parameters[start : start + n] for start, n in zip(self._biases, self.layers[1:], strict=True)]
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds of a training step for one sample: three a weight."""
+        return 3 * sum(n * m for n, m in zip(self.layers[:-1], self.layers[1:], strict=True))
+
+    def reset(self, seed: int | None = None) -> Network:
+        """Draw new first weights, forget the history and the optimizer's state.
+
+        Parameters
+        ----------
+        seed : int, optional
+            Seed of the generator; None draws one from the operating system.
+
+        Returns
+        -------
+        Network
+            self
+        """
+        with self._fitting():
+            self.generator = np.random.default_rng(seed)
+            self.seed = seed
+            for W, b, name in zip(self.weights, self.biases, self.activations, strict=True):
+                rule = activations.get(name).initializer if self.init == "auto" else self.init
+                W[:] = initializers.get(rule)(self.generator, *W.shape)
+                b[:] = 0
+            self.history = History()
+            self._progress: training.Progress | None = None
+        return self
+
+    # ------------------------------------------------------------------------------------------------- compiled
+
+    def address(self, kernel: Any, arguments: str) -> int:
+        """Give the address of a kernel for this network's dtype."""
+        return address(kernel, arguments, self.dtype)
+
+    @contextmanager
+    def plan(self, samples: int, *, backward: bool) -> Iterator[tuple[layout.Plan, int]]:
+        """Lend a workspace for passes over batches of so many samples, and the number of samples in a block.
+
+        Workspaces are pooled: several threads may predict with one network, each in a workspace of its own.
+        """
+        block = layout.block_samples(self.layers, self.dtype, samples)
+        pool = self._plans.setdefault((block, backward), [])
+        try:
+            plan = pool.pop()
+        except IndexError:
+            plan = self.new_plan(block, backward=backward)
+        try:
+            yield plan, block
+        finally:
+            pool.append(plan)
+
+    def new_plan(self, block: int, *, backward: bool) -> layout.Plan:
+        """Allocate a workspace for blocks of so many samples, with the addresses of all that this network calls."""
+        plan = layout.plan(self.layers, self.dtype, self.bias, block, backward=backward)
+        cost, output = self.cost_function, self.activations[-1]
+        for row, name in zip(plan.layers, self.activations, strict=True):
+            row[codes.ACTIVATION] = self.address(activations.get(name).kernel, codes.ACTIVATION_ARGUMENTS)
+        backprop.fill_addresses(plan.cells, self.dtype)
+        kernel = cost.pairs.get(output, cost.kernel)
+        plan.cells[codes.MATCHED] = self._matched
+        plan.cells[codes.COST_KERNEL] = self.address(kernel, codes.COST_ARGUMENTS)
+        if output == "softmax" and not self._matched:
+            plan.cells[codes.JACOBIAN] = self.address(softmax_backward, codes.ACTIVATION_ARGUMENTS)
+        plan.cost_parameter[0] = cost.parameter or 0.0
+        return plan
+
+    @property
+    def _matched(self) -> bool:
+        return self.activations[-1] in self.cost_function.pairs
+
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError("this network is being fitted by another thread: wait for it, or fit a copy()")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    # --------------------------------------------------------------------------------------------------- its use
+
+    def predict(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
+        """Compute the outputs o^L.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_0) or (n_0,)
+            Inputs. NaN in a row gives NaN in its outputs.
+        out : ndarray, shape (n_samples, n_L) or (n_L,), optional
+            Where to write them: of the network's dtype, C-contiguous and writable.
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_L), or (n_L,) for one row of shape (n_0,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            If shape or dtype of X or out do not fit.
+
+        Notes
+        -----
+        A single row is computed with neurons in lanes, several rows with samples in lanes; the two sum in different
+        orders, so they agree to rounding, not bit for bit.
+        """
+        n_in, n_out = self.layers[0], self.layers[-1]
+        if type(X) is np.ndarray and X.shape == (n_in,) and X.dtype == self.dtype and X.flags.c_contiguous:
+            single, inputs = True, X
+        else:
+            inputs = validation.inputs(X, n_in, self.dtype, finite=False)
+            single = np.ndim(X) == 1
+        shape = (n_out,) if single else (len(inputs), n_out)
+        if out is None:
+            out = np.empty(shape, self.dtype)
+        else:
+            validation.output(out, shape, self.dtype)
+        if single:
+            self._predict_one(inputs, out)
+            return out
+        with self.plan(len(inputs), backward=False) as (plan, block):
+            forward.predict(plan.layers, plan.cells, plan.panels, self.parameters, validation.readonly(inputs),
+                            training.NOT_SHUFFLED, len(inputs), block, out.reshape(-1))
+        return out
+
+    def _predict_one(self, x: Array, out: Array) -> None:
+        pool = self._plans.setdefault((1, False), [])
+        plan = pool.pop() if pool else self.new_plan(1, backward=False)
+        forward.predict_one(plan.layers, plan.panels, self.parameters, validation.readonly(x), out)
+        pool.append(plan)
+
+    def _samples(self, X: Any, Y: Any, sample_weight: Any) -> training.Samples:
+        inputs = validation.inputs(X, self.layers[0], self.dtype)
+        n = len(inputs)
+        targets, labels = validation.targets(Y, n, self.layers[-1], self.dtype, self.cost_function, self._matched)
+        return training.Samples(inputs, targets, labels, validation.sample_weight(sample_weight, n, self.dtype))
+
+    def fit(self, X: npt.ArrayLike, Y: npt.ArrayLike, *, epochs: int = 100, batch_size: int = 32,
+            optimizer: str | Optimizer = "adam", sample_weight: npt.ArrayLike | None = None,
+            validation: tuple[npt.ArrayLike, npt.ArrayLike] | float | None = None,
+            callbacks: Iterable[training.Callback] = (), progress: bool = False, shuffle: bool = True,
+            threads: int | None = None, resume: bool = False) -> Network:
+        """Train by backpropagation, from the present parameters.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_0)
+            Inputs. An array of the network's dtype in C order is not copied; a memory map stays on disk.
+        Y : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1
+            Targets. For cross_entropy also (n_samples,) class indices.
+        epochs : int, default 100
+            Passes over the samples.
+        batch_size : int, default 32
+            Samples in an update; the last batch of an epoch may be smaller. 1 is online learning, a number from
+            n_samples up is full batch.
+        optimizer : str or Optimizer, default "adam"
+            See `fastbp.optimizers`; a name stands for its defaults.
+        sample_weight : array_like, shape (n_samples,), optional
+            Weights of the samples in the mean cost of their batch.
+        validation : pair (X, Y) or float, optional
+            Samples whose cost is computed after each epoch; a fraction keeps back the *last* rows (shuffle beforehand if
+            they are sorted).
+        callbacks : iterable of callables
+            Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network); if one
+            returns True, training stops.
+        progress : bool, default False
+            Show a tqdm bar (``pip install fastbp[progress]``).
+        shuffle : bool, default True
+            Take the samples of each epoch in a new random order.
+        threads : int, optional
+            Number of threads; None decides from the work in a step. It changes the time, never the result.
+        resume : bool, default False
+            Go on where the last fit stopped: optimizer, its state, epoch numbers, random stream and history. Two halves
+            then give the bits of the whole.
+
+        Returns
+        -------
+        Network
+            self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit; nothing has been changed then.
+        DivergenceError
+            If the cost or a parameter becomes infinite or NaN; the parameters of the last finite epoch are restored.
+        RuntimeError
+            If another thread is fitting this network.
+        """
+        return self._fit(X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
+                         callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads)
+
+    def _fit(self, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer, resume: bool, *, epochs: int,
+             batch_size: int, callbacks: Iterable[training.Callback], bar: bool, shuffle: bool,
+             threads: int | None) -> Network:
+        epochs = validation.whole("epochs", epochs)
+        batch_size = validation.whole("batch_size", batch_size)
+        threads = None if threads is None else validation.whole("threads", threads)
+        method = optimizers.get(optimizer)
+        samples, other = self._samples(X, Y, sample_weight), None
+        if isinstance(kept, (tuple, list)) and len(kept) == 2:
+            other = self._samples(kept[0], kept[1], None)
+        elif kept is not None:
+            first = len(samples) - validation.validation_split(kept, len(samples))
+            samples, other = samples.part(slice(None, first)), samples.part(slice(first, None))
+        with self._fitting():
+            if not resume or self._progress is None:
+                self._progress = training.new_progress(self, method)
+                self.history = History()
+            try:
+                training.fit(self, samples, other, self._progress, epochs=epochs, batch_size=batch_size,
+                             callbacks=callbacks, bar=bar, shuffle=bool(shuffle), threads=threads)
+            except training.DivergenceError:
+                self._progress = None  # the optimizer's state is not finite either
+                raise
+        return self
+
+    def cost(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+        """Compute the mean cost E (3).
+
+        Parameters
+        ----------
+        X, Y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the arrays do not fit.
+        """
+        samples = self._samples(X, Y, sample_weight)
+        return training.cost_and_gradient(self, samples, np.empty(0, self.dtype))
+
+    def cost_and_gradient(self, X: npt.ArrayLike, Y: npt.ArrayLike,
+                          sample_weight: npt.ArrayLike | None = None) -> tuple[float, Array]:
+        """Compute the mean cost E (3) and its gradient (4)-(6).
+
+        Parameters
+        ----------
+        X, Y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        cost : float
+        gradient : ndarray, shape (n_parameters,)
+            ∂E/∂parameters, laid out like `parameters`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the arrays do not fit.
+        """
+        samples = self._samples(X, Y, sample_weight)
+        gradient = np.zeros(self.n_parameters, self.dtype)
+        return training.cost_and_gradient(self, samples, gradient), gradient
+
+    def gradient(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Array:
+        """Compute the gradient of the mean cost: the second part of `cost_and_gradient`."""
+        return self.cost_and_gradient(X, Y, sample_weight)[1]
+
+    def trace(self, X: npt.ArrayLike, Y: npt.ArrayLike) -> Trace:
+        """Show what each neuron did in one step of backpropagation, for teaching and debugging.
+
+        Parameters
+        ----------
+        X, Y
+            As in `fit`. All samples are one batch, whose panels are all in memory at once.
+
+        Returns
+        -------
+        Trace
+            Lists with an entry for each layer l = 1..L: net (1), out (2) and delta (4)(5), each (n_samples, n_l), and
+            gradient (6). The deltas are those of the mean cost, so each carries a factor 1/n_samples.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the arrays do not fit.
+        """
+        return trace(self, self._samples(X, Y, None))
+
+    # ------------------------------------------------------------------------------------------- copies and files
+
+    def copy(self) -> Network:
+        """Give an independent copy: parameters, generator, optimizer's state and history."""
+        return copy.deepcopy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        for name in ("_views", "_plans", "_lock"):
+            del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        parameters = layout.aligned(self.n_parameters, self.dtype)
+        parameters[:] = self.parameters
+        self.parameters = parameters
+        self._prepare()
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write architecture and parameters to a safetensors file.
+
+        The file is written beside ``path``, synced and renamed, so that ``path`` always holds a whole file.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to; an existing file is replaced.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; an existing file is left as it was.
+        """
+        persistence.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Network:
+        """Read a network that `save` wrote; no code of the file is run.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is not a whole file of a known format; the message says what is wrong.
+        """
+        return persistence.load(cls, path)
+
+    def architecture(self) -> dict[str, Any]:
+        """Give what `Network` was built with, as plain values."""
+        return {
+            "layers": list(self.layers),
+            "activation": list(self.activations[:-1]),
+            "output": self.activations[-1],
+            "cost": self.cost_function.name,
+            "cost_parameter": self.cost_function.parameter,
+            "bias": self.bias,
+            "dtype": self.dtype.name,
+            "init": self.init,
+            "seed": self.seed,
+        }
+
+    def __repr__(self) -> str:
+        parts = [repr(self.layers)]
+        hidden = self.activations[:-1]
+        if len(set(hidden)) > 1:
+            parts.append(f"activation={hidden!r}")
+        elif hidden and hidden[0] != "tanh":
+            parts.append(f"activation={hidden[0]!r}")
+        if self.activations[-1] != self.cost_function.output:
+            parts.append(f"output={self.activations[-1]!r}")
+        if self.cost_function != costs.get("squared_error"):
+            parts.append(f"cost={self.cost_function}")
+        if not self.bias:
+            parts.append("bias=False")
+        if self.dtype != np.float32:
+            parts.append(f"dtype={self.dtype.name!r}")
+        if self.init != "auto":
+            parts.append(f"init={self.init!r}")
+        if self.seed is not None:
+            parts.append(f"seed={self.seed!r}")
+        return f"Network({', '.join(parts)})"

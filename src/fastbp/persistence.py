@@ -1,0 +1,120 @@
+"""Save and load without pickle: safetensors, with the architecture as JSON in its header."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+
+from . import costs
+
+if TYPE_CHECKING:
+    from .network import Network
+
+FORMAT = 1
+"""Version of the format: raised when an older fastbp could not read the file."""
+
+DTYPES = {"float32": "F32", "float64": "F64"}
+"""Names of dtypes here and in safetensors."""
+
+
+def write(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file so that ``path`` holds the old or the new content whole, whenever the process dies.
+
+    The content goes to a temporary file in the same folder, is synced, and renamed.
+    """
+    target = Path(path)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+    if os.name == "posix":  # the rename itself must reach the disk
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _names(network: Network) -> dict[str, Any]:
+    arrays = {f"weights.{i}": array for i, array in enumerate(network.weights)}
+    if network.bias:
+        arrays |= {f"biases.{i}": array for i, array in enumerate(network.biases)}
+    return arrays
+
+
+def save(network: Network, path: str | os.PathLike[str]) -> None:
+    """Write a network's architecture and parameters."""
+    header = {"format": FORMAT, "architecture": network.architecture()}
+    tensors = {name: np.ascontiguousarray(array) for name, array in _names(network).items()}
+    write(path, to_bytes(tensors, {"fastbp": json.dumps(header)}))
+
+
+def _header(path: Path, metadata: dict[str, str] | None) -> dict[str, Any]:
+    if not metadata or "fastbp" not in metadata:
+        raise ValueError(f"{path} is a safetensors file, but not one that fastbp wrote")
+    try:
+        header = json.loads(metadata["fastbp"])
+        version, architecture = header["format"], dict(header["architecture"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} has a corrupt header: {error}") from error
+    if not isinstance(version, int) or version > FORMAT:
+        raise ValueError(f"{path} has format {version}, this fastbp reads up to {FORMAT}: install a newer fastbp")
+    return architecture
+
+
+def load(kind: type[Network], path: str | os.PathLike[str]) -> Network:
+    """Read a network; sizes and names are checked against the header before anything is allocated."""
+    file = Path(path)
+    with file.open("rb"):  # an OSError of the system's own, where there is one
+        pass
+    try:
+        with safe_open(file, framework="numpy") as content:
+            architecture = _header(file, content.metadata())
+            _check_tensors(file, architecture, {name: content.get_slice(name) for name in content.keys()})  # noqa: SIM118
+            network = _build(kind, file, architecture)
+            for name, array in _names(network).items():
+                array[...] = content.get_tensor(name)
+    except SafetensorError as error:
+        raise ValueError(f"{file} is not a whole safetensors file: {error}") from error
+    return network
+
+
+def _check_tensors(path: Path, architecture: dict[str, Any], found: dict[str, Any]) -> None:
+    try:
+        layers, bias, dtype = architecture["layers"], architecture["bias"], DTYPES[architecture["dtype"]]
+        expected = {f"weights.{i}": [m, n] for i, (n, m) in enumerate(zip(layers[:-1], layers[1:], strict=True))}
+        if bias:
+            expected |= {f"biases.{i}": [m] for i, m in enumerate(layers[1:])}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} has a corrupt header: {error!r}") from error
+    if set(found) != set(expected):
+        raise ValueError(f"{path} holds {sorted(found)}, its header says {sorted(expected)}")
+    for name, shape in expected.items():
+        if list(found[name].get_shape()) != shape or found[name].get_dtype() != dtype:
+            raise ValueError(f"{path}: {name} is {found[name].get_dtype()} {found[name].get_shape()}, its header says "
+                             f"{dtype} {shape}")
+
+
+def _build(kind: type[Network], path: Path, architecture: dict[str, Any]) -> Network:
+    try:
+        cost = costs.get(architecture.pop("cost"), architecture.pop("cost_parameter"))
+        seed = architecture.pop("seed")
+        layers, activation, output = (architecture.pop(name) for name in ("layers", "activation", "output"))
+        return kind(layers, activation, output, cost, seed=seed, **architecture)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} has a corrupt header: {error}") from error

@@ -1,0 +1,80 @@
+"""Python threads over kernels that release the interpreter lock."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from .kernels.codes import ABANDONED, BARRIER_CELLS, YIELD
+
+STEP_WORK = 400_000
+"""Multiply-adds of a batch from which a second thread pays for two barriers and a cold share of the weights."""
+
+PASS_WORK = 20_000_000
+"""Multiply-adds of a call from which it pays to start a thread: about 50 µs."""
+
+
+def processors() -> int:
+    """Give the number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def size(threads: int | None, batch_work: int, pass_work: int, strips: int) -> int:
+    """Give the number of threads for a pass.
+
+    Parameters
+    ----------
+    threads
+        What the user asked for; None decides from the work.
+    batch_work, pass_work
+        Multiply-adds of a mini-batch, and of all that is done in one call.
+    strips
+        Vectors of samples in a block: more threads than strips have nothing to do in phase 1.
+    """
+    if threads is not None:
+        return threads
+    if batch_work < STEP_WORK or pass_work < PASS_WORK:
+        return 1
+    return max(1, min(processors(), strips, batch_work * 2 // STEP_WORK))
+
+
+@functools.cache
+def _yield_address() -> int:
+    """Give the address of the operating system's function that lets another thread run."""
+    library = ctypes.windll.kernel32 if sys.platform == "win32" else ctypes.CDLL(None)  # type: ignore[attr-defined,unused-ignore]
+    function = library.SwitchToThread if sys.platform == "win32" else library.sched_yield
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def run(threads: int, work: Callable[[int, npt.NDArray[np.int64]], None]) -> None:
+    """Call ``work(thread, barrier)`` for every thread of a team, this one as number 0, and wait for all.
+
+    No thread outlives the call, so a process may fork afterwards. If anything is raised here, the barrier tells the
+    others to give up.
+    """
+    barrier = np.zeros(BARRIER_CELLS, np.int64)
+    barrier[YIELD] = _yield_address()
+    if threads == 1:
+        work(0, barrier)
+        return
+    helpers = [threading.Thread(target=work, args=(i, barrier), daemon=True) for i in range(1, threads)]
+    try:
+        for helper in helpers:
+            helper.start()
+        work(0, barrier)
+    except BaseException:
+        barrier[ABANDONED] = 1
+        raise
+    finally:
+        for helper in helpers:
+            if helper.ident is not None:
+                helper.join()

@@ -1,0 +1,160 @@
+"""The training loop as one would tell it: epochs in compiled chunks, stopping, history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import team, validation
+from .callbacks import ProgressBar
+from .history import Record
+from .kernels import codes, epoch, layout
+from .optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from .network import Network
+
+Array = npt.NDArray[Any]
+Callback = Callable[[Record], object]
+
+CHUNK_SECONDS = 0.04
+"""How long a call of the kernel may take, since Ctrl-C is answered only between calls."""
+
+CHUNK_EPOCHS = 1024
+"""Epochs in one call at most, where nothing has to be done between them."""
+
+NOT_SHUFFLED = np.empty(0, np.int64)
+
+
+class DivergenceError(ArithmeticError):
+    """The cost or a parameter became infinite or NaN; the parameters of the last finite epoch are restored.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch in which it happened, from 1.
+    learning_rate : float
+        The learning rate in use.
+    """
+
+    def __init__(self, epoch: int, learning_rate: float) -> None:
+        super().__init__(f"training diverged in epoch {epoch} with learning rate {learning_rate:g}: the parameters of the "
+                         "last finite epoch are restored; use a smaller learning rate, or scale inputs and targets")
+        self.epoch = epoch
+        self.learning_rate = learning_rate
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DivergenceError, (self.epoch, self.learning_rate)
+
+
+@dataclass
+class Samples:
+    """A user's samples after validation."""
+
+    inputs: Array
+    targets: Array
+    labels: bool
+    weights: Array
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def part(self, rows: slice) -> Samples:
+        """Give some rows, as views."""
+        return Samples(self.inputs[rows], self.targets[rows], self.labels, self.weights[rows])
+
+    def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
+        """Give what the kernels read."""
+        flat = (validation.readonly(array) for array in (self.inputs, self.targets, self.weights))
+        return layout.Data(*flat, order)
+
+
+@dataclass
+class Progress:
+    """What ``fit(resume=True)`` takes up again: the optimizer with its state, and the place in the random stream."""
+
+    optimizer: Optimizer
+    state: Array
+    hyper: npt.NDArray[np.float64]
+    key: int
+    epochs: int = 0
+
+
+def new_progress(network: Network, optimizer: Optimizer) -> Progress:
+    """Begin at epoch 0 with a fresh key."""
+    state = np.zeros(optimizer.slots * network.n_parameters, network.dtype)
+    return Progress(optimizer, state, optimizer.hyper(), int(network.generator.integers(2**63 - 1)))
+
+
+def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threads: int | None = None) -> float:
+    """Compute the mean cost (3) of all samples, and its gradient (4)-(6) if ``gradient`` has room for it."""
+    n = len(samples)
+    none = np.empty(0, network.dtype)
+    learner = layout.Learner(gradient, none, np.zeros(codes.HYPER_CELLS), 0, none, np.zeros(codes.PROGRESS_CELLS, np.int64),
+                             np.zeros(codes.SUM_CELLS), np.zeros(1))
+    data = samples.data(NOT_SHUFFLED)
+    with network.plan(n, backward=True) as (plan, block):
+        task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 2**62)
+        strips = layout.strips(block, network.dtype)
+        members = team.size(threads, network.work * n, network.work * n, strips)
+        parameters = network.parameters
+        team.run(members, lambda thread, barrier: epoch.run(thread, members, plan, parameters, data, task, learner, barrier))
+    return float(learner.costs[0])
+
+
+def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
+        callbacks: Iterable[Callback], bar: bool, shuffle: bool, threads: int | None) -> None:
+    """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
+    n, batch = len(samples), min(batch_size, len(samples))
+    listeners = list(callbacks)
+    history, first, last = network.history, progress.epochs, progress.epochs + epochs
+    began = time.perf_counter()
+    with ExitStack() as stack:
+        if bar:
+            listeners.append(stack.enter_context(ProgressBar(epochs, n)))
+        plan, block = stack.enter_context(network.plan(batch, backward=True))
+        each = bool(listeners) or kept is not None
+        members = team.size(threads, network.work * batch, network.work * n * (1 if each else epochs),
+                            layout.strips(block, network.dtype))
+        learner = layout.Learner(
+            gradient=np.zeros(network.n_parameters, network.dtype),
+            state=progress.state,
+            hyper=progress.hyper,
+            update=network.address(progress.optimizer.rule, codes.RULE_ARGUMENTS),
+            best=network.parameters.copy(),
+            progress=np.zeros(codes.PROGRESS_CELLS, np.int64),
+            sums=np.zeros(codes.SUM_CELLS),
+            costs=np.zeros(1 if each else min(epochs, CHUNK_EPOCHS)),
+        )
+        learner.progress[[codes.EPOCH, codes.FIRST_EPOCH]] = first
+        data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
+        blocks = max(1, int(1e8 / (network.work * block)))
+        parameters = network.parameters
+        while progress.epochs < last:
+            end = min(progress.epochs + len(learner.costs), last)
+            task = layout.Task(n, batch, block, int(samples.labels), int(shuffle), progress.key, end, blocks)
+            start = time.perf_counter()
+
+            def work(thread: int, barrier: npt.NDArray[np.int64], task: layout.Task = task) -> None:
+                epoch.run(thread, members, plan, parameters, data, task, learner, barrier)
+
+            team.run(members, work)
+            seconds = max(time.perf_counter() - start, 1e-9)
+            blocks = max(1, int(learner.progress[codes.BLOCKS] * CHUNK_SECONDS / seconds))
+            for cost in learner.costs[: learner.progress[codes.EPOCH] - progress.epochs]:
+                progress.epochs += 1
+                other = None if kept is None else cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
+                record = Record(progress.epochs, float(cost), other, time.perf_counter() - began, network)
+                history.append(*record[:4])
+                if any([listener(record) is True for listener in listeners]):
+                    return
+            learner.progress[codes.FIRST_EPOCH] = progress.epochs
+            if learner.progress[codes.STATUS] == codes.DIVERGED:
+                parameters[:] = learner.best
+                raise DivergenceError(progress.epochs + 1, progress.optimizer.learning_rate)

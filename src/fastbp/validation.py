@@ -1,0 +1,195 @@
+"""The only place where a user's arrays are converted and checked, with all its messages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+from .costs import CLASSES, COUNT, UNIT, Cost
+from .kernels.predict import all_finite
+
+Array = npt.NDArray[Any]
+
+
+def dtype(value: Any) -> np.dtype[Any]:
+    """Give the dtype of a network: float32 or float64."""
+    try:
+        kind = np.dtype(value)
+    except TypeError as error:
+        raise ValueError(f"dtype is {value!r}, expected 'float32' or 'float64'") from error
+    if kind not in (np.float32, np.float64):
+        raise ValueError(f"dtype is {kind.name!r}, expected 'float32' or 'float64'")
+    return kind.newbyteorder("=")
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """Give an integer of at least ``least``."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, SupportsIndex):
+        raise TypeError(f"{name} is {value!r}, expected a whole number")
+    number = value.__index__()
+    if number < least:
+        raise ValueError(f"{name} is {number}, expected at least {least}")
+    return number
+
+
+def layers(value: Any, itemsize: int, bias: bool) -> tuple[int, ...]:
+    """Give (n_0, ..., n_L), each at least 1, small enough for this machine."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+        raise TypeError(f"layers is {value!r}, expected the numbers of neurons, for instance (2, 8, 1)")
+    sizes = tuple(whole(f"layers[{i}]", n) for i, n in enumerate(value))
+    if len(sizes) < 2:
+        raise ValueError(f"layers is {sizes}, expected at least inputs and outputs, for instance (2, 1)")
+    count = sum((n + bias) * m for n, m in zip(sizes[:-1], sizes[1:], strict=True)) + sum(sizes)
+    memory = physical_memory()
+    if count * itemsize > memory:
+        raise ValueError(f"layers {sizes} need {count * itemsize:.3g} bytes, this machine has {memory:.3g}: use smaller "
+                         "layers")
+    return sizes
+
+
+def physical_memory() -> int:
+    """Give the bytes of memory of this machine, or the largest array size where that is unknown."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**44
+
+
+def _numbers(name: str, value: Any) -> Array:
+    """Give an array of real numbers, or say why it cannot be."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be made an array of numbers: {error}") from error
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name} has dtype object and holds what is not a number ({error}); convert it first, for "
+                            f"instance with {name}.astype('float32')") from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {array.dtype}, expected numbers (float, integer or bool)")
+    return array
+
+
+def _converted(array: Array, kind: np.dtype[Any]) -> Array:
+    """Give the array in C order, native and aligned; itself where it is that already."""
+    with np.errstate(over="ignore"):  # what overflows float32 becomes infinite, and is named as such
+        return np.require(array, kind, ["C", "A"])
+
+
+def _check_finite(name: str, array: Array) -> None:
+    if array.size and not all_finite(readonly(array)):
+        row = next(i for i in range(len(array)) if not np.isfinite(array[i]).all())
+        value = np.ravel(array[row])
+        bad = value[~np.isfinite(value)][0]
+        raise ValueError(f"{name} holds {bad} in row {row}: expected finite numbers within {array.dtype.name}; remove or "
+                         "impute such rows")
+
+
+def readonly(array: Array) -> Array:
+    """Give a flat read-only view: the one kind of array that kernels read a user's numbers from."""
+    view = array.reshape(-1)
+    if view is array:
+        view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def inputs(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool = True) -> Array:
+    """Give X as (n, n_0) of the network's dtype; one row of shape (n_0,) becomes (1, n_0)."""
+    array = _numbers("X", X)
+    if array.ndim == 1 and array.size == n_in:
+        array = array.reshape(1, n_in)
+    if array.ndim != 2 or array.shape[1] != n_in:
+        raise ValueError(f"X has shape {np.shape(array)}, expected (n_samples, {n_in}): the network has {n_in} inputs")
+    if not len(array):
+        raise ValueError(f"X has shape {array.shape}: no rows; expected at least one sample")
+    array = _converted(array, kind)
+    if finite:
+        _check_finite("X", array)
+    return array
+
+
+def targets(Y: Any, n: int, n_out: int, kind: np.dtype[Any], cost: Cost, matched: bool) -> tuple[Array, bool]:
+    """Give Y as (n, n_L), or (n,) class indices, of the network's dtype, and whether they are class indices."""
+    array = _numbers("Y", Y)
+    if cost.targets == CLASSES and n_out > 1 and array.shape in ((n,), (n, 1)):
+        return _labels(array.reshape(n), n_out, kind), True
+    if array.ndim == 0 and n == n_out == 1:
+        array = array.reshape(1, 1)
+    if array.ndim == 1 and (n_out == 1 or n == 1):
+        array = array.reshape(-1, n_out) if array.size == n * n_out else array
+    if array.shape != (n, n_out):
+        raise ValueError(f"Y has shape {array.shape}, expected ({n}, {n_out}): X has {n} rows and the network {n_out} "
+                         "outputs" + (f", or ({n},) class indices" if cost.targets == CLASSES else ""))
+    array = _converted(array, kind)
+    _check_finite("Y", array)
+    _check_range(array, cost, matched)
+    return array, False
+
+
+def output(out: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> None:
+    """Check an array that results are to be written to."""
+    if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != kind:
+        given = f"shape {out.shape} and dtype {out.dtype}" if isinstance(out, np.ndarray) else f"type {type(out).__name__}"
+        raise ValueError(f"out has {given}, expected shape {shape} and dtype {kind}")
+    if not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
+        raise ValueError("out must be C-contiguous, aligned and writable")
+
+
+def _labels(labels: Array, classes: int, kind: np.dtype[Any]) -> Array:
+    if labels.dtype.kind == "f":
+        _check_finite("Y", np.require(labels, np.float64, ["C", "A"]))
+        if not np.array_equal(labels, np.floor(labels)):
+            raise ValueError("Y holds fractions: class indices must be whole numbers")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise ValueError(f"Y holds class index {low if low < 0 else high}, expected 0 to {classes - 1}: the network has "
+                         f"{classes} outputs")
+    if classes > 2**24 and kind == np.float32:
+        raise ValueError(f"{classes} classes cannot be told apart in float32: use dtype='float64'")
+    return _converted(labels, kind)
+
+
+def _check_range(array: Array, cost: Cost, matched: bool) -> None:
+    low, high = float(array.min()), float(array.max())
+    if cost.targets == UNIT and (low < 0 or high > 1):
+        raise ValueError(f"Y holds {low if low < 0 else high:g}, expected probabilities from 0 to 1 for {cost.name}")
+    if cost.targets in (COUNT, CLASSES) and low < 0:
+        raise ValueError(f"Y holds {low:g}, expected numbers that are not negative for {cost.name}")
+    if cost.targets == CLASSES and matched:
+        sums = array.sum(axis=1, dtype=np.float64)
+        if (worst := int(np.argmax(abs(sums - 1)))) >= 0 and abs(sums[worst] - 1) > 1e-3:
+            raise ValueError(f"row {worst} of Y sums to {sums[worst]:g}, expected 1: give one-hot rows, probabilities or "
+                             "class indices")
+
+
+def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
+    """Give one weight a sample, none negative and not all zero; an empty array where None is given."""
+    if value is None:
+        return np.empty(0, kind)
+    array = _numbers("sample_weight", value)
+    if array.shape != (n,):
+        raise ValueError(f"sample_weight has shape {array.shape}, expected ({n},): one for each row of X")
+    array = _converted(array, kind)
+    _check_finite("sample_weight", array)
+    if array.min() < 0:
+        raise ValueError(f"sample_weight holds {array.min():g}, expected no negative weight")
+    if array.max() == 0:
+        raise ValueError("sample_weight is 0 for every sample, expected at least one positive weight")
+    return array
+
+
+def validation_split(value: Any, n: int) -> int:
+    """Give how many of n samples a validation fraction keeps back."""
+    if not isinstance(value, (float, np.floating)) or not 0 < value < 1:
+        raise ValueError(f"validation is {value!r}, expected a pair (X, Y) or a fraction between 0 and 1")
+    kept = max(int(round(n * float(value))), 1)
+    if kept >= n:
+        raise ValueError(f"validation={value} of {n} samples leaves none to train on")
+    return kept
