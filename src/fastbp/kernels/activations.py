@@ -1,0 +1,301 @@
+"""The activations phi (equation 2) and their derivatives on panels of net inputs.
+
+Every kernel but ``softmax_backward`` has the same shape, ``name(panel, slope, neurons)``: ``panel``, 1-D, holds net
+inputs and is overwritten with the outputs phi(net); ``slope``, of the same size, is overwritten with phi'(net). The
+number of neurons matters to softmax only. What output and slope share is computed once; a slope comes from whichever
+of net and output gives it without cancellation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import elementwise
+from ._jit import VECTOR_BYTES, kernel, scalar
+from .elementwise import decay, flushed, log1p_unit, normal_tail, sine_cosine
+
+Panel = Any  # a 1-D array of float32 or float64
+
+
+@kernel
+def identity(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Leave panel as it is; slope <- 1."""
+    r = type(panel[0])
+    for i in range(panel.size):
+        slope[i] = r(1.0)
+
+
+@kernel
+def logistic(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- o = 1/(1 + exp(-net)), slope <- o (1 - o)."""
+    for i in range(panel.size):
+        panel[i], slope[i] = _logistic(panel[i])
+
+
+@scalar
+def _logistic(x: Any) -> Any:
+    r = type(x)
+    z, _ = decay(-abs(x))
+    d = r(1.0) / (r(1.0) + z)
+    tail = z * d
+    return tail if x < r(0.0) else d, tail * d
+
+
+@kernel
+def tanh(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- o = tanh(net), slope <- 1 - o**2."""
+    for i in range(panel.size):
+        panel[i], slope[i] = _tanh(panel[i])
+
+
+@scalar
+def _tanh(x: Any) -> Any:
+    r = type(x)
+    z, e = decay(abs(x) * r(-2.0))
+    d = r(1.0) / (e + r(2.0))
+    y = e * d
+    return y if x < r(0.0) else -y, r(4.0) * z * d * d
+
+
+@kernel
+def relu(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- max(net, 0), slope <- 1 where net > 0, else 0 (also at 0)."""
+    r = type(panel[0])
+    for i in range(panel.size):
+        x = panel[i]
+        panel[i] = r(0.0) if x <= r(0.0) else x
+        slope[i] = r(1.0) if x > r(0.0) else r(0.0)
+
+
+@kernel
+def leaky_relu(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- net where net > 0, else net/100; slope <- 1 or 1/100."""
+    r = type(panel[0])
+    for i in range(panel.size):
+        x = panel[i]
+        s = r(1.0) if x > r(0.0) else r(0.01)
+        panel[i] = x * s
+        slope[i] = s
+
+
+@kernel
+def elu(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- net where net > 0, else exp(net) - 1; slope <- 1 or exp(net)."""
+    r = type(panel[0])
+    for i in range(panel.size):
+        x = panel[i]
+        z, e = decay(r(0.0) if x > r(0.0) else x)
+        panel[i] = x if x > r(0.0) else e
+        slope[i] = z
+
+
+@kernel
+def selu(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- s net where net > 0, else s a (exp(net) - 1); slope <- s or s a exp(net)."""
+    r = type(panel[0])
+    s, sa = r(1.0507009873554805), r(1.7580993408473769)  # s, s a: mean 0 and variance 1 are a fixed point
+    for i in range(panel.size):
+        x = panel[i]
+        z, e = decay(r(0.0) if x > r(0.0) else x)
+        panel[i] = s * x if x > r(0.0) else sa * e
+        slope[i] = s if x > r(0.0) else sa * z
+
+
+@kernel
+def softplus(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- log(1 + exp(net)), slope <- 1/(1 + exp(-net))."""
+    for i in range(panel.size):
+        panel[i], slope[i] = _softplus(panel[i])
+
+
+@scalar
+def _softplus(x: Any) -> Any:
+    r = type(x)
+    z, _ = decay(-abs(x))
+    negative = x < r(0.0)
+    return (r(0.0) if negative else x) + log1p_unit(z), (z if negative else r(1.0)) / (r(1.0) + z)
+
+
+@kernel
+def softsign(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- net/(1 + |net|), slope <- 1/(1 + |net|)**2."""
+    r = type(panel[0])
+    far = r(2.0**60)  # beyond it the output is 1 exactly
+    for i in range(panel.size):
+        x = panel[i]
+        x = far if x > far else x
+        x = -far if x < -far else x
+        d = r(1.0) / (r(1.0) + abs(x))
+        panel[i] = x * d
+        slope[i] = d * d
+
+
+@kernel
+def silu(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- net s, slope <- s (1 + net (1 - s)), where s = 1/(1 + exp(-net))."""
+    for i in range(panel.size):
+        panel[i], slope[i] = _silu(panel[i])
+
+
+@scalar
+def _silu(x: Any) -> Any:
+    r = type(x)
+    y = flushed(x)  # -inf * 0 is NaN
+    near = r(800.0) if y > r(800.0) else y
+    z, _ = decay(-abs(y))
+    d = r(1.0) / (r(1.0) + z)
+    tail = z * d
+    s, rest = (tail, d) if x < r(0.0) else (d, tail)
+    return y * s, s + s * near * rest
+
+
+@kernel
+def gelu(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- net Phi(net), slope <- Phi(net) + net Phi'(net), Phi the normal distribution function."""
+    for i in range(panel.size):
+        panel[i], slope[i] = _gelu(panel[i])
+
+
+@scalar
+def _gelu(x: Any) -> Any:
+    r = type(x)
+    t = abs(x)
+    t = r(40.0) if t > r(40.0) else t
+    z, tail, product = normal_tail(t)
+    bump = t * (z * r(0.3989422804014327))  # t times the normal density
+    negative = x < r(0.0)
+    s = tail - bump
+    return (r(0.0) if negative else x) - product, s if negative else r(1.0) - s
+
+
+@kernel
+def mish(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- net t, slope <- t + net (1 - t**2)/(1 + exp(-net)), where t = tanh(log(1 + exp(net)))."""
+    for i in range(panel.size):
+        panel[i], slope[i] = _mish(panel[i])
+
+
+@scalar
+def _mish(x: Any) -> Any:
+    """With e = exp(net), w = e (e + 2): t = w/(w + 2), and (1 - t**2)/(1 + 1/e) = 4 e (1 + e)/(w + 2)**2."""
+    r = type(x)
+    y = flushed(x)
+    near = r(24.0) if y > r(24.0) else y  # where t is 1 in both precisions
+    e, _ = decay(near)
+    w = e * (e + r(2.0))
+    d = r(1.0) / (w + r(2.0))
+    t = w * d
+    return y * t, t + near * (r(4.0) * e * d) * ((r(1.0) + e) * d)
+
+
+@kernel
+def hard_tanh(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- net limited to [-1, 1], slope <- 1 where -1 < net < 1, else 0."""
+    r = type(panel[0])
+    for i in range(panel.size):
+        x = panel[i]
+        y = r(-1.0) if x < r(-1.0) else x
+        panel[i] = r(1.0) if y > r(1.0) else y
+        slope[i] = r(1.0) if abs(x) < r(1.0) else r(0.0)
+
+
+@kernel
+def hard_sigmoid(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- net/6 + 1/2 limited to [0, 1], slope <- 1/6 where -3 < net < 3, else 0."""
+    r = type(panel[0])
+    for i in range(panel.size):
+        x = panel[i]
+        y = (x + r(3.0)) * r(1.0 / 6.0)
+        y = r(0.0) if y < r(0.0) else y
+        panel[i] = r(1.0) if y > r(1.0) else y
+        slope[i] = r(1.0 / 6.0) if abs(x) < r(3.0) else r(0.0)
+
+
+@kernel
+def gaussian(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- o = exp(-net**2), slope <- -2 net o."""
+    r = type(panel[0])
+    for i in range(panel.size):
+        x = panel[i]
+        x = r(40.0) if x > r(40.0) else x
+        x = r(-40.0) if x < r(-40.0) else x
+        y = elementwise.gaussian(x, r(1.0))
+        panel[i] = y
+        slope[i] = r(-2.0) * x * y
+
+
+@kernel
+def sin(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- sin(net), slope <- cos(net)."""
+    for i in range(panel.size):
+        panel[i], slope[i] = sine_cosine(panel[i])
+
+
+@kernel
+def exp(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel and slope <- exp(net)."""
+    for i in range(panel.size):
+        y = elementwise.exp(panel[i])
+        panel[i] = y
+        slope[i] = y
+
+
+@kernel
+def softmax(panel: Panel, slope: Panel, neurons: int) -> None:
+    """Overwrite panel <- exp(net_j - m)/sum_i exp(net_i - m), m the largest net, sample by sample; slope <- 1.
+
+    Panel element (s, j, v), strip, neuron and lane, is at (s * neurons + j) * lanes + v. The first row of each strip
+    of slope serves as workspace. The Jacobian is a kernel of its own, ``softmax_backward``.
+    """
+    r = type(panel[0])
+    lanes = VECTOR_BYTES // panel.itemsize
+    strip = neurons * lanes
+    for s in range(panel.size // strip):
+        outs = panel[s * strip : (s + 1) * strip]
+        work = slope[s * strip : s * strip + lanes]
+        for v in range(lanes):
+            work[v] = outs[v]
+        for j in range(1, neurons):
+            row = outs[j * lanes : (j + 1) * lanes]
+            for v in range(lanes):
+                work[v] = row[v] if row[v] > work[v] else work[v]
+        for j in range(neurons):
+            row = outs[j * lanes : (j + 1) * lanes]
+            for v in range(lanes):
+                row[v] = decay(row[v] - work[v])[0]
+        for v in range(lanes):
+            work[v] = r(0.0)
+        for j in range(neurons):
+            row = outs[j * lanes : (j + 1) * lanes]
+            for v in range(lanes):
+                work[v] += row[v]
+        for v in range(lanes):
+            work[v] = r(1.0) / work[v]
+        for j in range(neurons):
+            row = outs[j * lanes : (j + 1) * lanes]
+            for v in range(lanes):
+                row[v] *= work[v]
+    for i in range(slope.size):
+        slope[i] = r(1.0)
+
+
+@kernel
+def softmax_backward(out: Panel, delta: Panel, neurons: int) -> None:
+    """Overwrite delta_j <- o_j (delta_j - sum_i delta_i o_i), sample by sample; the layout is that of ``softmax``."""
+    r = type(out[0])
+    lanes = VECTOR_BYTES // out.itemsize
+    strip = neurons * lanes
+    for s in range(out.size // strip):
+        outs = out[s * strip : (s + 1) * strip]
+        deltas = delta[s * strip : (s + 1) * strip]
+        # No row is free to hold the sums, so they stay in registers, two lanes at a time: every lane count is even.
+        for v in range(0, lanes, 2):
+            first, second = r(0.0), r(0.0)
+            for j in range(neurons):
+                i = j * lanes + v
+                first += deltas[i] * outs[i]
+                second += deltas[i + 1] * outs[i + 1]
+            for j in range(neurons):
+                i = j * lanes + v
+                deltas[i] = outs[i] * (deltas[i] - first)
+                deltas[i + 1] = outs[i + 1] * (deltas[i + 1] - second)
