@@ -244,11 +244,12 @@ def exp(panel: Panel, slope: Panel, neurons: int) -> None:
 def softmax(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- exp(net_j - m)/sum_i exp(net_i - m), m the largest net, sample by sample; slope <- 1.
 
-    Panel element (s, j, v), strip, neuron and lane, is at (s * neurons + j) * lanes + v. The first row of each strip
+    Panel element (s, j, v), strip, neuron and lane, is at (s * neurons + j) * lanes + v; a panel of one number a neuron
+    is a single sample. The first row of each strip
     of slope serves as workspace. The Jacobian is a kernel of its own, ``softmax_backward``.
     """
     r = type(panel[0])
-    lanes = VECTOR_BYTES // panel.itemsize
+    lanes = min(VECTOR_BYTES // panel.itemsize, panel.size // neurons)
     strip = neurons * lanes
     for s in range(panel.size // strip):
         outs = panel[s * strip : (s + 1) * strip]
@@ -283,19 +284,16 @@ def softmax(panel: Panel, slope: Panel, neurons: int) -> None:
 def softmax_backward(out: Panel, delta: Panel, neurons: int) -> None:
     """Overwrite delta_j <- o_j (delta_j - sum_i delta_i o_i), sample by sample; the layout is that of ``softmax``."""
     r = type(out[0])
-    lanes = VECTOR_BYTES // out.itemsize
+    lanes = min(VECTOR_BYTES // out.itemsize, out.size // neurons)
     strip = neurons * lanes
     for s in range(out.size // strip):
         outs = out[s * strip : (s + 1) * strip]
         deltas = delta[s * strip : (s + 1) * strip]
-        # No row is free to hold the sums, so they stay in registers, two lanes at a time: every lane count is even.
-        for v in range(0, lanes, 2):
-            first, second = r(0.0), r(0.0)
+        # No row is free to hold the sums of all lanes, so they are taken lane by lane: this is the unmatched path.
+        for v in range(lanes):
+            total = r(0.0)
+            for j in range(neurons):
+                total += deltas[j * lanes + v] * outs[j * lanes + v]
             for j in range(neurons):
                 i = j * lanes + v
-                first += deltas[i] * outs[i]
-                second += deltas[i + 1] * outs[i + 1]
-            for j in range(neurons):
-                i = j * lanes + v
-                deltas[i] = outs[i] * (deltas[i] - first)
-                deltas[i + 1] = outs[i + 1] * (deltas[i + 1] - second)
+                deltas[i] = outs[i] * (deltas[i] - total)
