@@ -62,12 +62,34 @@ def batch_weight(weights, order, begin, end):
     return total
 
 
+@inline
+def end_epoch(parameters, learner, epoch):
+    """Record the epoch's mean cost and keep its parameters, unless one of them is no longer finite."""
+    progress, sums = learner.progress, learner.sums
+    if learner.update != 0:
+        nothing = 0.0  # inf·0 and NaN·0 are NaN
+        for i in range(parameters.size):
+            nothing += parameters[i] * 0.0
+        if nothing == 0.0:
+            for i in range(parameters.size):
+                learner.best[i] = parameters[i]
+        else:
+            progress[STATUS] = DIVERGED
+    if progress[STATUS] == RUNNING:
+        cost = sums[EPOCH_COST] / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
+        learner.costs[epoch - progress[FIRST_EPOCH]] = cost
+        sums[EPOCH_COST] = 0.0
+        sums[EPOCH_WEIGHT] = 0.0
+        progress[EPOCH] = epoch + 1
+
+
 @kernel
 def run(thread, threads, plan, parameters, data, task, learner, barrier):
     """Pass over the samples, block by block, as ``task`` says; every thread of the team calls it with its number.
 
     Overwrites ``learner``: the gradient if it has room, and the parameters if it has a rule. Comes back when
-    ``task.epochs`` are done, ``task.blocks`` taken, or the cost is no longer finite; called again, it goes on.
+    ``task.epochs`` are done, ``task.blocks`` taken, or learning left the finite; called again, it goes on.
+    ``progress[EPOCH]`` counts the epochs that ended well.
     """
     layers, cells, panels = plan.layers, plan.cells, plan.panels
     inputs, targets, weights, order = data.inputs, data.targets, data.weights, data.order
@@ -116,7 +138,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
                 sums[EPOCH_COST] += cost * total
                 sums[EPOCH_WEIGHT] += total
                 progress[UPDATES] += 1
-                if not math.isfinite(cost):
+                if not math.isfinite(cost) and learner.update != 0:
                     progress[STATUS] = DIVERGED
         position = end
         blocks += 1
@@ -124,21 +146,9 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
             arrivals += threads
             if not wait(barrier, arrivals):
                 break
-        if position == task.samples and progress[STATUS] == RUNNING:
-            if thread == 0:
-                cost = sums[EPOCH_COST] / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
-                learner.costs[epoch - progress[FIRST_EPOCH]] = cost
-                sums[EPOCH_COST] = 0.0
-                sums[EPOCH_WEIGHT] = 0.0
-                if learner.update != 0:
-                    nothing = 0.0  # inf·0 and NaN·0 are NaN
-                    for i in range(parameters.size):
-                        nothing += parameters[i] * 0.0
-                    if nothing == 0.0:
-                        for i in range(parameters.size):
-                            learner.best[i] = parameters[i]
-                    else:
-                        progress[STATUS] = DIVERGED
+        if position == task.samples:
+            if thread == 0 and progress[STATUS] == RUNNING:
+                end_epoch(parameters, learner, epoch)
             position = 0
             epoch += 1
             if threads > 1:
@@ -148,4 +158,4 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if progress[STATUS] != RUNNING:
             break
     if thread == 0:
-        progress[EPOCH], progress[POSITION], progress[BLOCKS] = epoch, position, blocks
+        progress[POSITION], progress[BLOCKS] = position, blocks
