@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -108,6 +108,13 @@ def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threa
     return float(learner.costs[0])
 
 
+def finished(learner: layout.Learner, progress: Progress) -> Iterator[float]:
+    """Give the costs of the epochs that the last call of the kernel finished, counting them in ``progress``."""
+    for cost in learner.costs[: learner.progress[codes.EPOCH] - progress.epochs]:
+        progress.epochs += 1
+        yield float(cost)
+
+
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
         callbacks: Iterable[Callback], bar: bool, shuffle: bool, threads: int | None) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
@@ -144,13 +151,17 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             def work(thread: int, barrier: npt.NDArray[np.int64], task: layout.Task = task) -> None:
                 epoch.run(thread, members, plan, parameters, data, task, learner, barrier)
 
-            team.run(members, work)
+            try:
+                team.run(members, work)
+            except BaseException:  # Ctrl-C comes when the kernel returns: its epochs are done, and belong to the record
+                for cost in finished(learner, progress):
+                    history.append(progress.epochs, cost, None, time.perf_counter() - began)
+                raise
             seconds = max(time.perf_counter() - start, 1e-9)
             blocks = max(1, int(learner.progress[codes.BLOCKS] * CHUNK_SECONDS / seconds))
-            for cost in learner.costs[: learner.progress[codes.EPOCH] - progress.epochs]:
-                progress.epochs += 1
+            for cost in finished(learner, progress):
                 other = None if kept is None else cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
-                record = Record(progress.epochs, float(cost), other, time.perf_counter() - began, network)
+                record = Record(progress.epochs, cost, other, time.perf_counter() - began, network)
                 history.append(*record[:4])
                 if any([listener(record) is True for listener in listeners]):
                     return
