@@ -30,6 +30,7 @@ def predict(layers, cells, panels, parameters, inputs, order, samples, block, ou
 def predict_one(layers, panels, parameters, x, output):
     """The same for one sample, neurons in lanes; overwrites ``output`` (n_L)."""
     top = layers.shape[0] - 1
+    nothing = type(parameters[0])(0)
     source = x
     for layer in range(top + 1):
         row = layers[layer]
@@ -37,7 +38,7 @@ def predict_one(layers, panels, parameters, x, output):
         out = view(panels, row[OUT], n_out)
         for j in range(n_out):
             w = view(parameters, row[WEIGHTS] + j * n_in, n_in)
-            net = parameters[b + j] if b >= 0 else parameters[0] * 0
+            net = parameters[b + j] if b >= 0 else nothing
             for k in range(n_in):
                 net += w[k] * source[k]
             out[j] = net
