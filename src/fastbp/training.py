@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -116,7 +116,7 @@ def finished(learner: layout.Learner, progress: Progress) -> Iterator[float]:
 
 
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
-        callbacks: Iterable[Callback], bar: bool, shuffle: bool, threads: int | None) -> None:
+        callbacks: list[Callback], bar: bool, shuffle: bool, threads: int | None) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
     n, batch = len(samples), min(batch_size, len(samples))
     listeners = list(callbacks)
