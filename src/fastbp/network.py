@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from . import activations, costs, initializers, optimizers, persistence, training, validation
 from .history import History
-from .kernels import backprop, codes, layout
+from .kernels import backprop, codes, layout, online
 from .kernels import predict as forward
 from .kernels._jit import address
 from .kernels.activations import softmax_backward
@@ -256,7 +256,7 @@ class Network:
     def _predict_one(self, x: Array, out: Array) -> None:
         pool = self._plans.setdefault((1, False), [])
         plan = pool.pop() if pool else self.new_plan(1, backward=False)
-        forward.predict_one(plan.layers, plan.panels, self.parameters, validation.readonly(x), out)
+        online.predict(plan.layers, plan.panels, self.parameters, validation.readonly(x), out)
         pool.append(plan)
 
     def _samples(self, X: Any, Y: Any, sample_weight: Any) -> training.Samples:

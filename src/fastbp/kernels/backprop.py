@@ -60,34 +60,31 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
     """
     top = layers.shape[0] - 1
     classes = layers[top, N_OUT]
-    call(cells[GATHER], (inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], layers[0, ACROSS],
-                         strips, first, last))
+    call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], layers[0, ACROSS], strips, first, last)
     if labels != 0:
-        call(cells[LABELS], (targets, order, begin, end, classes, panels, cells[TARGET], first, last))
+        call(cells[LABELS], targets, order, begin, end, classes, panels, cells[TARGET], first, last)
     else:
-        call(cells[GATHER], (targets, order, begin, end, classes, panels, cells[TARGET], -1, strips, first, last))
-    call(cells[WEIGH], (weights, order, begin, end, total, panels, cells[WEIGHT], first, last))
+        call(cells[GATHER], targets, order, begin, end, classes, panels, cells[TARGET], -1, strips, first, last)
+    call(cells[WEIGH], weights, order, begin, end, total, panels, cells[WEIGHT], first, last)
     for layer in range(top + 1):
         row = layers[layer]
         n = row[N_OUT]
         if layer > 0 and row[ACROSS] >= 0:
-            call(cells[TURN], (panels, row[SOURCE], row[ACROSS], row[N_IN], strips, first, last))
-        call(cells[FORWARD], (parameters, row[WEIGHTS], row[BIASES], panels, row[SOURCE], row[OUT], row[N_IN], n, first,
-                              last))
+            call(cells[TURN], panels, row[SOURCE], row[ACROSS], row[N_IN], strips, first, last)
+        call(cells[FORWARD], parameters, row[WEIGHTS], row[BIASES], panels, row[SOURCE], row[OUT], row[N_IN], n, first, last)
         if layer < top or cells[MATCHED] == 0:
             out, slope = panel(panels, row[OUT], n, first, last), panel(panels, row[DELTA], n, first, last)
-            call(row[ACTIVATION], (out, slope, n))
+            call(row[ACTIVATION], out, slope, n)
     out, delta = panel(panels, layers[top, OUT], classes, first, last), panel(panels, layers[top, DELTA], classes, first, last)
     target, weight = panel(panels, cells[TARGET], classes, first, last), panel(panels, cells[WEIGHT], 1, first, last)
-    call(cells[COST_KERNEL], (out, target, delta, classes, cost_parameter))
+    call(cells[COST_KERNEL], out, target, delta, classes, cost_parameter)
     if cells[JACOBIAN] != 0:
-        call(cells[JACOBIAN], (out, delta, classes))
-    call(cells[COLLECT], (target, weight, delta, panel(panels, cells[COST], 1, first, last), classes))
+        call(cells[JACOBIAN], out, delta, classes)
+    call(cells[COLLECT], target, weight, delta, panel(panels, cells[COST], 1, first, last), classes)
     if backward != 0:
         for layer in range(top, 0, -1):
             row = layers[layer]
-            call(cells[BACKWARD], (parameters, row[WEIGHTS], panels, row[DELTA], row[DELTA_BELOW], row[N_IN], row[N_OUT],
-                                   first, last))
+            call(cells[BACKWARD], parameters, row[WEIGHTS], panels, row[DELTA], row[DELTA_BELOW], row[N_IN], row[N_OUT], first, last)
 
 
 @kernel
@@ -107,20 +104,18 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
         while j < end:
             stop = min(j + some, end)
             if row[ACROSS] >= 0:
-                call(cells[GRADIENT], (panels, delta, row[ACROSS], n_in, n_out, strips, j, stop, gradient, w, accumulate))
+                call(cells[GRADIENT], panels, delta, row[ACROSS], n_in, n_out, strips, j, stop, gradient, w, accumulate)
             else:
-                call(cells[BY_LANES], (panels, delta, row[SOURCE], n_in * lane, n_in, n_out, strips, j, stop, gradient,
-                                       w, accumulate))
+                call(cells[BY_LANES], panels, delta, row[SOURCE], n_in * lane, n_in, n_out, strips, j, stop, gradient, w, accumulate)
             if b >= 0:
-                call(cells[BY_LANES], (panels, delta, cells[ONES], 0, 1, n_out, strips, j, stop, gradient, b,
-                                       accumulate))
+                call(cells[BY_LANES], panels, delta, cells[ONES], 0, 1, n_out, strips, j, stop, gradient, b, accumulate)
             if update != 0 and not at_once:
-                call(update, (parameters, gradient, state, w + j * n_in, w + stop * n_in, hyper))
+                call(update, parameters, gradient, state, w + j * n_in, w + stop * n_in, hyper)
                 if b >= 0:
-                    call(update, (parameters, gradient, state, b + j, b + stop, hyper))
+                    call(update, parameters, gradient, state, b + j, b + stop, hyper)
             j = stop
     if at_once:
-        call(update, (parameters, gradient, state, 0, parameters.size, hyper))
+        call(update, parameters, gradient, state, 0, parameters.size, hyper)
 
 
 KERNELS = {

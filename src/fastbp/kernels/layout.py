@@ -65,6 +65,8 @@ class Task(NamedTuple):
     """Seed of the counter-based generator that shuffles."""
     epochs: int
     """The pass ends before this epoch."""
+    plain: int
+    """1 if the rule is plain gradient descent, which `online` applies without writing a gradient."""
     blocks: int
     """Blocks to take before coming back, so that Python sees Ctrl-C."""
 
@@ -169,7 +171,7 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
         total += -(-size // width) * width
         return start
 
-    out = [take(n * samples) for n in sizes]
+    out = [take(n * samples + 8) for n in sizes]  # `online.net_input` writes up to 7 numbers more
     delta = [-1] + [take(n * samples) for n in sizes[1:]]
     layers = np.zeros((len(sizes) - 1, codes.COLUMNS), np.int64)
     for layer, row in enumerate(layers):

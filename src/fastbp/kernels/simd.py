@@ -146,20 +146,19 @@ def _view(typing: Any, array: Any, start: Any, size: Any) -> Any:
     return array(array, types.intp, types.intp), generate
 
 
-def _call(typing: Any, address: Any, arguments: Any) -> Any:
+def _call(typing: Any, address: Any, *arguments: Any) -> Any:
     kinds = [types.unliteral(ty) for ty in arguments]
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Any:
         convention = context.call_conv
         function = builder.inttoptr(values[0], convention.get_function_type(types.none, kinds).as_pointer())
         given = cgutils.unpack_tuple(builder, values[1])
-        given = [context.cast(builder, v, a, b) for v, a, b in zip(given, arguments, kinds, strict=True)]
         status, _ = convention.call_function(builder, function, types.none, kinds, given)
         with cgutils.if_unlikely(builder, status.is_error):  # only with NUMBA_BOUNDSCHECK=1
             convention.return_status_propagate(builder, status)
         return context.get_dummy_value()
 
-    return types.void(types.intp, arguments), generate
+    return types.void(types.intp, types.BaseTuple.from_types(kinds)), generate
 
 
 def _struct(context: Any, builder: Builder, ty: Any, value: Any) -> Any:
@@ -512,6 +511,111 @@ def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: 
     return types.void(rows, order, i, i, i, i, panels, i, i), generate
 
 
+# ---------------------------------------------------------------------------- one sample, neurons in lanes
+
+DOT_ROWS, COLUMN_VECTORS = 8, 4
+"""Neurons that `dot_rows` computes at once, vectors of neurons that `sum_columns` does: enough sums under way to hide
+the latency of a multiply-add."""
+
+
+def _by_vectors(p: _Pointers, count: Any, body: Callable[[Any, Any], None]) -> None:
+    """Emit ``body(offset, mask)`` for each whole vector of ``count`` elements (mask None) and for the rest."""
+    lanes = _index(p.lanes)
+    whole = p.b.sdiv(count, lanes)
+    with cgutils.for_range(p.b, whole) as loop:
+        body(p.b.mul(loop.index, lanes), None)
+    done = p.b.mul(whole, lanes)
+    with p.b.if_then(p.b.icmp_signed("<", done, count)):
+        body(done, p.mask(p.b.sub(count, done)))
+
+
+def _dot_rows(typing: Any, weights: Any, w: Any, row: Any, rows: Any, biases: Any, bias: Any, panels: Any, x: Any,
+              size: Any, out: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        W, w, row, rows, biases_, bias, A, x, size, out = arguments
+        p = _Pointers(context, builder, panels.dtype)
+        last = builder.sub(rows, _index(1))
+        number = [_index(m) for m in range(DOT_ROWS)]
+        number = [builder.select(builder.icmp_signed("<", m, last), m, last) for m in number]  # repeat the last row
+        starts = [p.at(weights, W, builder.add(w, builder.mul(m, row))) for m in number]
+        sums = [cgutils.alloca_once_value(builder, p.zero()) for _ in number]
+        source = p.at(panels, A, x)
+
+        def add(offset: Any, mask: Any) -> None:
+            def load(pointer: Any) -> Any:
+                return p.load(pointer) if mask is None else p.masked_load(pointer, mask)
+
+            inputs = load(p.shift(source, offset))
+            for start, total in zip(starts, sums, strict=True):
+                new = builder.call(p.multiply_add, [load(p.shift(start, offset)), inputs, builder.load(total)])
+                builder.store(new, total)
+
+        _by_vectors(p, size, add)
+        totals = _lane_sums(p, [builder.load(total) for total in sums])
+        has = builder.icmp_signed(">=", bias, _index(0))
+        zero = cgutils.alloca_once_value(builder, ir.Constant(p.vector.element, 0.0))
+        for m, total in zip(number, totals, strict=True):
+            first = builder.select(has, p.at(biases, biases_, builder.add(bias, m)), zero)
+            builder.store(builder.fadd(total, builder.load(first)), p.at(panels, A, builder.add(out, m)))
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(weights, i, i, i, biases, i, panels, i, i, i), generate
+
+
+def _sum_columns(typing: Any, weights: Any, w: Any, row: Any, rows: Any, panels: Any, d: Any, t: Any,
+                 valid: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        W, w, row, rows, A, d, t, valid = arguments
+        p = _Pointers(context, builder, panels.dtype)
+        shifts = [_index(v * p.lanes) for v in range(COLUMN_VECTORS)]
+        masks = [p.mask(builder.sub(valid, shift)) for shift in shifts]
+        sums = [cgutils.alloca_once_value(builder, p.zero()) for _ in shifts]
+        start, deltas = p.at(weights, W, w), p.at(panels, A, d)
+        with cgutils.for_range(builder, rows) as loop:
+            delta = p.broadcast(builder.load(p.shift(deltas, loop.index)))
+            place = p.shift(start, builder.mul(loop.index, row))
+            for shift, mask, total in zip(shifts, masks, sums, strict=True):
+                weight = p.masked_load(p.shift(place, shift), mask)
+                builder.store(builder.call(p.multiply_add, [delta, weight, builder.load(total)]), total)
+        for shift, mask, total in zip(shifts, masks, sums, strict=True):
+            where = p.at(panels, A, builder.add(t, shift))
+            p.masked_store(builder.fmul(builder.load(total), p.masked_load(where, mask)), where, mask)
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(weights, i, i, i, panels, i, i, i), generate
+
+
+def _rank_one(typing: Any, target: Any, t: Any, rows: Any, size: Any, panels: Any, d: Any, x: Any, scale: Any,
+              add: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        T, t, rows, size, A, d, x, scale, add = arguments
+        p = _Pointers(context, builder, panels.dtype)
+        deltas, inputs, start = p.at(panels, A, d), p.at(panels, A, x), p.at(target, T, t)
+        keep = builder.icmp_signed("!=", add, _index(0))
+        with cgutils.for_range(builder, rows) as loop:
+            delta = p.broadcast(builder.fmul(builder.load(p.shift(deltas, loop.index)), scale))
+            place = p.shift(start, builder.mul(loop.index, size))
+
+            def one(offset: Any, mask: Any, delta: Any = delta, place: Any = place) -> None:
+                where, source = p.shift(place, offset), p.shift(inputs, offset)
+                x_part = p.load(source) if mask is None else p.masked_load(source, mask)
+                old = p.load(where) if mask is None else p.masked_load(where, mask)
+                old = builder.select(keep, old, p.zero())
+                new = builder.call(p.multiply_add, [delta, x_part, old])
+                if mask is None:
+                    p.store(new, where)
+                else:
+                    p.masked_store(new, where, mask)
+
+            _by_vectors(p, size, one)
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(target, i, i, i, panels, i, i, panels.dtype, i), generate
+
+
 # ------------------------------------------------------------------------------- the same in plain Python, JIT off
 
 
@@ -603,6 +707,27 @@ def _plain_gather_square(rows: Any, order: Any, begin: int, end: int, n: int, k:
     panels[t : t + valid * lane] = block.T[:valid].reshape(-1)
 
 
+def _plain_dot_rows(W: Any, w: int, row: int, rows: int, biases: Any, bias: int, A: Any, x: int, size: int,
+                    out: int) -> None:
+    for m in range(min(rows, DOT_ROWS)):
+        total = W[w + m * row : w + m * row + size] @ A[x : x + size]
+        A[out + m] = total + biases[bias + m] if bias >= 0 else total
+
+
+def _plain_sum_columns(W: Any, w: int, row: int, rows: int, A: Any, d: int, t: int, valid: int) -> None:
+    size = min(valid, COLUMN_VECTORS * VECTOR_BYTES // A.itemsize)
+    total = np.zeros(size, A.dtype)
+    for j in range(rows):
+        total += A[d + j] * W[w + j * row : w + j * row + size]
+    A[t : t + size] *= total
+
+
+def _plain_rank_one(T: Any, t: int, rows: int, size: int, A: Any, d: int, x: int, scale: Any, add: int) -> None:
+    for j in range(rows):
+        where = T[t + j * size : t + (j + 1) * size]
+        where[:] = (where if add else 0) + (A[d + j] * scale) * A[x : x + size]
+
+
 # ------------------------------------------------------------------------------------------------------- names
 
 if JIT:
@@ -610,6 +735,9 @@ if JIT:
     call = intrinsic(_call)
     transpose = intrinsic(_transpose)
     gather_square = intrinsic(_gather_square)
+    dot_rows = intrinsic(_dot_rows)
+    sum_columns = intrinsic(_sum_columns)
+    rank_one = intrinsic(_rank_one)
     atomic_add = intrinsic(_atomic_add)
     atomic_load = intrinsic(_atomic_load)
     give_way = intrinsic(_give_way)
@@ -619,12 +747,15 @@ else:
         """Give the number of elements in a vector of this CPU, for the dtype of an array."""
         return VECTOR_BYTES // int(array.itemsize)
 
-    def call(address: int, arguments: tuple[Any, ...]) -> None:
+    def call(address: int, *arguments: Any) -> None:
         """Call the kernel whose `_jit.address` is given."""
         _jit.BY_ADDRESS[address](*arguments)
 
     transpose = _plain_transpose
     gather_square = _plain_gather_square
+    dot_rows = _plain_dot_rows
+    sum_columns = _plain_sum_columns
+    rank_one = _plain_rank_one
 
     def atomic_add(array: Any, index: int, value: int) -> int:
         """Add to an int64 that other threads see; return what it was."""
