@@ -111,7 +111,7 @@ class Network:
             self.parameters[start : start + n * m].reshape(m, n)
             for start, n, m in zip(self._weights, self.layers[:-1], self.layers[1:], strict=True)
         ]
-        self._plans: dict[tuple[int, bool], list[layout.Plan]] = {}
+        self._plans: dict[tuple[int, bool, int], list[layout.Plan]] = {}
         self._lock = threading.Lock()
 
     # ------------------------------------------------------------------------------------------------ parameters
@@ -164,25 +164,29 @@ class Network:
         return address(kernel, arguments, self.dtype)
 
     @contextmanager
-    def plan(self, samples: int, *, backward: bool) -> Iterator[tuple[layout.Plan, int]]:
+    def plan(self, samples: int, *, backward: bool, threads: int = 1) -> Iterator[tuple[layout.Plan, int]]:
         """Lend a workspace for passes over batches of so many samples, and the number of samples in a block.
 
         Workspaces are pooled: several threads may predict with one network, each in a workspace of its own.
         """
         block = layout.block_samples(self.layers, self.dtype, samples)
-        pool = self._plans.setdefault((block, backward), [])
+        pool = self._plans.setdefault((block, backward, threads), [])
         try:
             plan = pool.pop()
         except IndexError:
-            plan = self.new_plan(block, backward=backward)
+            plan = self.new_plan(block, backward=backward, threads=threads)
         try:
             yield plan, block
         finally:
             pool.append(plan)
 
-    def new_plan(self, block: int, *, backward: bool) -> layout.Plan:
+    def strips(self, samples: int) -> int:
+        """Vectors of samples in a block of a batch of so many samples."""
+        return layout.strips(layout.block_samples(self.layers, self.dtype, samples), self.dtype)
+
+    def new_plan(self, block: int, *, backward: bool, threads: int = 1) -> layout.Plan:
         """Allocate a workspace for blocks of so many samples, with the addresses of all that this network calls."""
-        plan = layout.plan(self.layers, self.dtype, self.bias, block, backward=backward)
+        plan = layout.plan(self.layers, self.dtype, self.bias, block, backward=backward, threads=threads)
         cost, output = self.cost_function, self.activations[-1]
         for row, name in zip(plan.layers, self.activations, strict=True):
             row[codes.ACTIVATION] = self.address(activations.get(name).kernel, codes.ACTIVATION_ARGUMENTS)
@@ -254,7 +258,7 @@ class Network:
         return out
 
     def _predict_one(self, x: Array, out: Array) -> None:
-        pool = self._plans.setdefault((1, False), [])
+        pool = self._plans.setdefault((1, False, 1), [])
         plan = pool.pop() if pool else self.new_plan(1, backward=False)
         online.predict(plan.layers, plan.panels, self.parameters, validation.readonly(x), out)
         pool.append(plan)

@@ -100,10 +100,9 @@ def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threa
     learner = layout.Learner(gradient, none, np.zeros(codes.HYPER_CELLS), 0, none, np.zeros(codes.PROGRESS_CELLS, np.int64),
                              np.zeros(codes.SUM_CELLS), np.zeros(1))
     data = samples.data(NOT_SHUFFLED)
-    with network.plan(n, backward=True) as (plan, block):
+    members = team.size(threads, network.work * n, network.work * n, network.strips(n))
+    with network.plan(n, backward=True, threads=members) as (plan, block):
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 2**62)
-        strips = layout.strips(block, network.dtype)
-        members = team.size(threads, network.work * n, network.work * n, strips)
         team.run(members, partial(_run, members, plan, network.parameters, data, task, learner))
     return float(learner.costs[0])
 
@@ -124,10 +123,10 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
     with ExitStack() as stack:
         if bar:
             listeners.append(stack.enter_context(ProgressBar(epochs, n)))
-        plan, block = stack.enter_context(network.plan(batch, backward=True))
         each = bool(listeners) or kept is not None
         members = team.size(threads, network.work * batch, network.work * n * (1 if each else epochs),
-                            layout.strips(block, network.dtype))
+                            network.strips(batch))
+        plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members))
         learner = layout.Learner(
             gradient=np.zeros(network.n_parameters, network.dtype),
             state=progress.state,

@@ -31,6 +31,7 @@ from .codes import (
     N_OUT,
     ONES,
     OUT,
+    PACKS,
     SOURCE,
     TARGET,
     TURN,
@@ -53,7 +54,8 @@ def panel(panels, start, n, first, last):
 
 @kernel
 def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end, total,
-               labels, backward, strips, first, last):
+               labels, backward, strips, first, last,
+               scratch):
     """Phase 1: bring samples order[begin:end] into strips first..last, go forward (1)(2), to the cost (3)(4), back (5).
 
     ``total`` holds the weight of the batch: each sample's cost and deltas are multiplied by its share of it.
@@ -84,11 +86,13 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
     if backward != 0:
         for layer in range(top, 0, -1):
             row = layers[layer]
-            call(cells[BACKWARD], parameters, row[WEIGHTS], panels, row[DELTA], row[DELTA_BELOW], row[N_IN], row[N_OUT], first, last)
+            call(cells[BACKWARD], parameters, row[WEIGHTS], panels, row[DELTA], row[DELTA_BELOW], row[N_IN], row[N_OUT], first, last,
+                 scratch if row[PACKS] != 0 else -1)
 
 
 @kernel
-def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update, strips, accumulate, thread, threads):
+def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update, strips, accumulate, thread, threads,
+               scratch):
     """Phase 2: ∂E/∂w_jk = δ_j o_k (6) summed over all samples for this thread's share of every layer, then (7).
 
     Overwrites ``gradient`` or adds to it; overwrites parameters and state by the rule at address ``update``, or leaves
@@ -104,7 +108,8 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
         while j < end:
             stop = min(j + some, end)
             if row[ACROSS] >= 0:
-                call(cells[GRADIENT], panels, delta, row[ACROSS], n_in, n_out, strips, j, stop, gradient, w, accumulate)
+                call(cells[GRADIENT], panels, delta, row[ACROSS], n_in, n_out, strips, j, stop, gradient, w, accumulate,
+                     scratch if row[PACKS] != 0 else -1)
             else:
                 call(cells[BY_LANES], panels, delta, row[SOURCE], n_in * lane, n_in, n_out, strips, j, stop, gradient, w, accumulate)
             if b >= 0:
@@ -120,9 +125,9 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
 
 KERNELS = {
     codes.FORWARD: (dense.forward, "fiifiiiiii"),
-    codes.BACKWARD: (dense.backward, "fifiiiiii"),
+    codes.BACKWARD: (dense.backward, "fifiiiiiii"),
     codes.TURN: (dense.turn, "fiiiiii"),
-    codes.GRADIENT: (dense.gradient, "fiiiiiiifii"),
+    codes.GRADIENT: (dense.gradient, "fiiiiiiifiii"),
     codes.BY_LANES: (dense.gradient_by_lanes, "fiiiiiiiifii"),
     codes.GATHER: (dense.gather, "rniiifiiiii"),
     codes.LABELS: (dense.gather_labels, "rniiifiii"),
@@ -130,8 +135,8 @@ KERNELS = {
     codes.COLLECT: (costs.collect, "ffffi"),
     codes.SHUFFLE: (random.shuffle, "nii"),
     codes.SCATTER: (dense.scatter, "fiiiif"),
-    codes.MY_SAMPLES: (my_samples, "tndffrrrniixiiiii"),
-    codes.MY_NEURONS: (my_neurons, "tnffffdiiiii"),
+    codes.MY_SAMPLES: (my_samples, "tndffrrrniixiiiiii"),
+    codes.MY_NEURONS: (my_neurons, "tnffffdiiiiii"),
 }
 """Kernels that are called by address: cell of `layout.Plan.cells` -> kernel and its arguments, as letters."""
 

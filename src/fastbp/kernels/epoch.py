@@ -21,6 +21,8 @@ from .codes import (
     POWER1,
     POWER2,
     RUNNING,
+    SCRATCH,
+    SCRATCH_SIZE,
     SHUFFLE,
     STATUS,
     YIELD,
@@ -67,6 +69,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     inputs, targets, weights, order = data.inputs, data.targets, data.weights, data.order
     gradient, hyper, progress, sums = learner.gradient, learner.hyper, learner.progress, learner.sums
     lane = lanes(panels)
+    scratch = cells[SCRATCH] + thread * cells[SCRATCH_SIZE]
     epoch, position = progress[EPOCH], progress[POSITION]
     backward = 1 if gradient.size > 0 else 0
     arrivals, blocks, total, known = 0, 0, 0.0, -1
@@ -88,7 +91,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if thread == 0 and last_block:
             hyper[POWER1] *= hyper[BASE1]
             hyper[POWER2] *= hyper[BASE2]
-        call(cells[MY_SAMPLES], layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order, position, end, total, task.labels, backward, strips, strips * thread // threads, strips * (thread + 1) // threads)
+        call(cells[MY_SAMPLES], layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order, position, end, total, task.labels, backward, strips, strips * thread // threads, strips * (thread + 1) // threads, scratch)
         if threads > 1:
             arrivals += threads
             if not wait(barrier, arrivals):

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -193,6 +194,11 @@ def _give_way(typing: Any, address: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------- tiles
 
 
+WHOLE = 8
+"""Rows of the tile that is always full. The tile of 4 takes what is left, 1 to 4 rows: its 8 sums with two vectors are
+just enough to hide the latency of a multiply-add, so fewer rows would not be faster."""
+
+
 class _Pointers:
     """Vector loads, stores and arithmetic at element offsets of an array, for one float type."""
 
@@ -276,11 +282,30 @@ def _counted(builder: Builder, count: Any, carried: list[tuple[Any, Any]], body:
     return new
 
 
+def _row_numbers(p: _Pointers, some: Any, rows: int) -> list[Any]:
+    """Give the row of each row of a tile: WHOLE tiles have all, others ``some``, and repeat the last one."""
+    if rows == WHOLE:
+        return [_index(m) for m in range(rows)]
+    last = p.b.sub(some, _index(1))
+    return [_index(0)] + [p.b.select(p.b.icmp_signed("<", _index(m), last), _index(m), last) for m in range(1, rows)]
+
+
+@contextmanager
+def _valid_row(p: _Pointers, some: Any, m: int, rows: int) -> Iterator[None]:
+    """Emit code that runs for row m only if the tile has it."""
+    if rows == WHOLE or m == 0:
+        yield
+    else:
+        with p.b.if_then(p.b.icmp_signed("<", _index(m), some)):
+            yield
+
+
 def _products(p: _Pointers, initial: list[Any], w: Any, row: Any, step: Any, a: Any, vector: Any, steps: Any,
-              rounds: Any, w_round: Any, a_round: Any, rows: int, vectors: int) -> list[Any]:
+              rounds: Any, w_round: Any, a_round: Any, numbers: list[Any], vectors: int) -> list[Any]:
     """Emit initial[m, v] + sum over rounds and steps of w[m*row + k*step] * a[v*vector + k*lanes]."""
     b = p.b
-    offsets = [b.mul(row, _index(m)) for m in range(rows)]
+    rows = len(numbers)
+    offsets = [b.mul(row, m) for m in numbers]
     columns = [b.mul(vector, _index(v)) for v in range(vectors)]
 
     def one_step(values: list[Any]) -> list[Any]:
@@ -307,92 +332,85 @@ def _products(p: _Pointers, initial: list[Any], w: Any, row: Any, step: Any, a: 
 
 def _forward_tile(rows: int, vectors: int) -> Any:
     def tile(typing: Any, weights: Any, w: Any, row: Any, step: Any, panels: Any, a: Any, a_strip: Any, c: Any,
-             c_strip: Any, size: Any, biases: Any, bias: Any) -> Any:
+             c_strip: Any, size: Any, biases: Any, bias: Any, some: Any) -> Any:
         def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-            W, w, row, step, A, a, a_strip, c, c_strip, size, biases_, bias = arguments
+            W, w, row, step, A, a, a_strip, c, c_strip, size, biases_, bias, some = arguments
             p = _Pointers(context, builder, panels.dtype)
+            numbers = _row_numbers(p, some, rows)
             kind, kind_b = signature.args[0], signature.args[10]
             has = builder.icmp_signed(">=", bias, _index(0))
             zero = cgutils.alloca_once_value(builder, ir.Constant(p.vector.element, 0.0))
             first = builder.select(has, p.at(kind_b, biases_, bias), zero)
             stride = builder.select(has, _index(1), _index(0))
             initial = []
-            for m in range(rows):
-                value = p.broadcast(builder.load(p.shift(first, builder.mul(stride, _index(m)))))
+            for m in numbers:
+                value = p.broadcast(builder.load(p.shift(first, builder.mul(stride, m))))
                 initial += [value] * vectors
             sums = _products(p, initial, p.at(kind, W, w), row, step, p.at(panels, A, a), a_strip, size, None,
-                             None, None, rows, vectors)
+                             None, None, numbers, vectors)
             for m in range(rows):
-                for v in range(vectors):
-                    offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
-                    p.store(sums[m * vectors + v], p.at(panels, A, offset))
+                with _valid_row(p, some, m, rows):
+                    for v in range(vectors):
+                        offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
+                        p.store(sums[m * vectors + v], p.at(panels, A, offset))
             return context.get_dummy_value()
 
         i = types.intp
-        return types.void(weights, i, i, i, panels, i, i, i, i, i, biases, i), generate
+        return types.void(weights, i, i, i, panels, i, i, i, i, i, biases, i, i), generate
 
     return tile
 
 
 def _backward_tile(rows: int, vectors: int) -> Any:
     def tile(typing: Any, weights: Any, w: Any, row: Any, step: Any, panels: Any, a: Any, a_strip: Any, c: Any,
-             c_strip: Any, size: Any) -> Any:
+             c_strip: Any, size: Any, some: Any) -> Any:
         def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-            W, w, row, step, A, a, a_strip, c, c_strip, size = arguments
+            W, w, row, step, A, a, a_strip, c, c_strip, size, some = arguments
             p = _Pointers(context, builder, panels.dtype)
             sums = _products(p, [p.zero()] * (rows * vectors), p.at(weights, W, w), row, step, p.at(panels, A, a),
-                             a_strip, size, None, None, None, rows, vectors)
+                             a_strip, size, None, None, None, _row_numbers(p, some, rows), vectors)
             for m in range(rows):
-                for v in range(vectors):
-                    offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
-                    where = p.at(panels, A, offset)
-                    p.store(builder.fmul(sums[m * vectors + v], p.load(where)), where)
+                with _valid_row(p, some, m, rows):
+                    for v in range(vectors):
+                        offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
+                        where = p.at(panels, A, offset)
+                        p.store(builder.fmul(sums[m * vectors + v], p.load(where)), where)
             return context.get_dummy_value()
 
         i = types.intp
-        return types.void(weights, i, i, i, panels, i, i, i, i, i), generate
+        return types.void(weights, i, i, i, panels, i, i, i, i, i, i), generate
 
     return tile
 
 
 def _gradient_tile(rows: int, vectors: int) -> Any:
     def tile(typing: Any, deltas: Any, d: Any, d_row: Any, d_strip: Any, across: Any, a: Any, a_vector: Any,
-             strips: Any, gradient: Any, g: Any, g_row: Any, valid: Any, accumulate: Any) -> Any:
+             strips: Any, gradient: Any, g: Any, g_row: Any, valid: Any, accumulate: Any, some: Any) -> Any:
         def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-            D, d, d_row, d_strip, A, a, a_vector, strips, G, g, g_row, valid, accumulate = arguments
+            D, d, d_row, d_strip, A, a, a_vector, strips, G, g, g_row, valid, accumulate, some = arguments
             p = _Pointers(context, builder, across.dtype)
             lanes = _index(p.lanes)
             sums = _products(p, [p.zero()] * (rows * vectors), p.at(deltas, D, d), d_row, _index(1),
                              p.at(across, A, a), a_vector, lanes, strips, d_strip, _index(p.lanes * p.lanes),
-                             rows, vectors)
-            places = [p.at(gradient, G, builder.add(g, builder.add(builder.mul(g_row, _index(m)),
-                                                                   _index(v * p.lanes))))
-                      for m in range(rows) for v in range(vectors)]
+                             _row_numbers(p, some, rows), vectors)
             whole = builder.icmp_signed(">=", valid, _index(p.lanes * vectors))
             add = builder.icmp_signed("!=", accumulate, _index(0))
-            with builder.if_else(whole) as (then, otherwise):
-                with then:
-                    with builder.if_else(add) as (more, fresh):
-                        with more:
-                            for where, total in zip(places, sums, strict=True):
-                                p.store(builder.fadd(p.load(where), total), where)
-                        with fresh:
-                            for where, total in zip(places, sums, strict=True):
-                                p.store(total, where)
-                with otherwise:
-                    masks = [p.mask(builder.sub(valid, _index(v * p.lanes))) for v in range(vectors)]
-                    with builder.if_else(add) as (more, fresh):
-                        with more:
-                            for n, (where, total) in enumerate(zip(places, sums, strict=True)):
-                                mask = masks[n % vectors]
-                                p.masked_store(builder.fadd(p.masked_load(where, mask), total), where, mask)
-                        with fresh:
-                            for n, (where, total) in enumerate(zip(places, sums, strict=True)):
-                                p.masked_store(total, where, masks[n % vectors])
+            masks = [p.mask(builder.sub(valid, _index(v * p.lanes))) for v in range(vectors)]
+            for m in range(rows):
+                with _valid_row(p, some, m, rows):
+                    start = p.at(gradient, G, builder.add(g, builder.mul(g_row, _index(m))))
+                    for v in range(vectors):
+                        where, total, mask = p.shift(start, _index(v * p.lanes)), sums[m * vectors + v], masks[v]
+                        with builder.if_else(whole) as (then, otherwise):
+                            with then:
+                                p.store(builder.fadd(builder.select(add, p.load(where), p.zero()), total), where)
+                            with otherwise:
+                                old = builder.select(add, p.masked_load(where, mask), p.zero())
+                                p.masked_store(builder.fadd(old, total), where, mask)
             return context.get_dummy_value()
 
         i = types.intp
-        return types.void(deltas, i, i, i, across, i, i, i, gradient, i, i, i, i), generate
+        return types.void(deltas, i, i, i, across, i, i, i, gradient, i, i, i, i, i), generate
 
     return tile
 
@@ -478,6 +496,22 @@ def _transpose(typing: Any, source: Any, s: Any, target: Any, t: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(source, types.intp, target, types.intp), generate
+
+
+def _copy(count: int | None) -> Any:
+    def copy(typing: Any, source: Any, s: Any, target: Any, t: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            A, s, B, t = arguments
+            p = _Pointers(context, builder, target.dtype)
+            kind = ir.VectorType(p.vector.element, count or p.lanes).as_pointer()
+            value = builder.load(builder.bitcast(p.at(source, A, s), kind))
+            value.align = p.bits // 8
+            builder.store(value, builder.bitcast(p.at(target, B, t), kind)).align = p.bits // 8
+            return context.get_dummy_value()
+
+        return types.void(source, types.intp, target, types.intp), generate
+
+    return copy
 
 
 def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: Any, k: Any, panels: Any, t: Any,
@@ -636,11 +670,12 @@ def _plain_products(initial: Any, W: Any, w: int, row: int, step: int, A: Any, a
 
 def _plain_forward_tile(rows: int, vectors: int) -> Any:
     def tile(W: Any, w: int, row: int, step: int, A: Any, a: int, a_strip: int, c: int, c_strip: int, size: int,
-             B: Any, b: int) -> None:
+             B: Any, b: int, some: int) -> None:
         n = VECTOR_BYTES // A.itemsize
-        initial = B[b : b + rows] if b >= 0 else np.zeros(rows, A.dtype)
-        sums = _plain_products(initial, W, w, row, step, A, a, a_strip, size, 1, 0, 0, rows, vectors)
-        for m in range(rows):
+        some = min(rows, some)
+        initial = B[b : b + some] if b >= 0 else np.zeros(some, A.dtype)
+        sums = _plain_products(initial, W, w, row, step, A, a, a_strip, size, 1, 0, 0, some, vectors)
+        for m in range(some):
             for v in range(vectors):
                 A[c + v * c_strip + m * n : c + v * c_strip + m * n + n] = sums[m, v]
 
@@ -649,10 +684,11 @@ def _plain_forward_tile(rows: int, vectors: int) -> Any:
 
 def _plain_backward_tile(rows: int, vectors: int) -> Any:
     def tile(W: Any, w: int, row: int, step: int, A: Any, a: int, a_strip: int, c: int, c_strip: int,
-             size: int) -> None:
+             size: int, some: int) -> None:
         n = VECTOR_BYTES // A.itemsize
-        sums = _plain_products([0.0] * rows, W, w, row, step, A, a, a_strip, size, 1, 0, 0, rows, vectors)
-        for m in range(rows):
+        some = min(rows, some)
+        sums = _plain_products([0.0] * some, W, w, row, step, A, a, a_strip, size, 1, 0, 0, some, vectors)
+        for m in range(some):
             for v in range(vectors):
                 A[c + v * c_strip + m * n : c + v * c_strip + m * n + n] *= sums[m, v]
 
@@ -661,10 +697,11 @@ def _plain_backward_tile(rows: int, vectors: int) -> Any:
 
 def _plain_gradient_tile(rows: int, vectors: int) -> Any:
     def tile(D: Any, d: int, d_row: int, d_strip: int, A: Any, a: int, a_vector: int, strips: int, G: Any, g: int,
-             g_row: int, valid: int, accumulate: int) -> None:
+             g_row: int, valid: int, accumulate: int, some: int) -> None:
         n = VECTOR_BYTES // A.itemsize
-        sums = _plain_products([0.0] * rows, D, d, d_row, 1, A, a, a_vector, n, strips, d_strip, n * n, rows, vectors)
-        for m in range(rows):
+        some = min(rows, some)
+        sums = _plain_products([0.0] * some, D, d, d_row, 1, A, a, a_vector, n, strips, d_strip, n * n, some, vectors)
+        for m in range(some):
             row = sums[m].reshape(-1)[:valid]
             where = G[g + m * g_row : g + m * g_row + row.size]
             where[:] = where + row if accumulate else row
@@ -691,6 +728,14 @@ def _plain_lanes_tile(rows: int, columns: int) -> Any:
 def _plain_transpose(A: Any, s: int, B: Any, t: int) -> None:
     n = VECTOR_BYTES // A.itemsize
     B[t : t + n * n] = A[s : s + n * n].reshape(n, n).T.reshape(-1)
+
+
+def _plain_copy(count: int | None) -> Any:
+    def copy(A: Any, s: int, B: Any, t: int) -> None:
+        n = count or VECTOR_BYTES // A.itemsize
+        B[t : t + n] = A[s : s + n]
+
+    return copy
 
 
 def _plain_gather_square(rows: Any, order: Any, begin: int, end: int, n: int, k: int, panels: Any, t: int,
@@ -735,6 +780,7 @@ if JIT:
     call = intrinsic(_call)
     transpose = intrinsic(_transpose)
     gather_square = intrinsic(_gather_square)
+    copy_vector, copy_tile = intrinsic(_copy(None)), intrinsic(_copy(WHOLE))
     dot_rows = intrinsic(_dot_rows)
     sum_columns = intrinsic(_sum_columns)
     rank_one = intrinsic(_rank_one)
@@ -753,6 +799,7 @@ else:
 
     transpose = _plain_transpose
     gather_square = _plain_gather_square
+    copy_vector, copy_tile = _plain_copy(None), _plain_copy(WHOLE)
     dot_rows = _plain_dot_rows
     sum_columns = _plain_sum_columns
     rank_one = _plain_rank_one
@@ -788,11 +835,11 @@ def _tiles(emit: Callable[[int, int], Any], plain: Callable[[int, int], Any],
     return [intrinsic(emit(*shape)) if JIT else plain(*shape) for shape in shapes]
 
 
-forward_8x2, forward_4x2, forward_1x2, forward_8x1, forward_4x1, forward_1x1 = _tiles(
-    _forward_tile, _plain_forward_tile, [(8, 2), (4, 2), (1, 2), (8, 1), (4, 1), (1, 1)])
-backward_8x2, backward_4x2, backward_1x2, backward_8x1, backward_4x1, backward_1x1 = _tiles(
-    _backward_tile, _plain_backward_tile, [(8, 2), (4, 2), (1, 2), (8, 1), (4, 1), (1, 1)])
-gradient_8x2, gradient_4x2, gradient_1x2, gradient_8x1, gradient_4x1, gradient_1x1 = _tiles(
-    _gradient_tile, _plain_gradient_tile, [(8, 2), (4, 2), (1, 2), (8, 1), (4, 1), (1, 1)])
+forward_8x2, forward_4x2, forward_8x1, forward_4x1 = _tiles(
+    _forward_tile, _plain_forward_tile, [(8, 2), (4, 2), (8, 1), (4, 1)])
+backward_8x2, backward_4x2, backward_8x1, backward_4x1 = _tiles(
+    _backward_tile, _plain_backward_tile, [(8, 2), (4, 2), (8, 1), (4, 1)])
+gradient_8x2, gradient_4x2, gradient_8x1, gradient_4x1 = _tiles(
+    _gradient_tile, _plain_gradient_tile, [(8, 2), (4, 2), (8, 1), (4, 1)])
 lanes_4x4, lanes_4x1, lanes_1x4, lanes_1x1 = _tiles(
     _lanes_tile, _plain_lanes_tile, [(4, 4), (4, 1), (1, 4), (1, 1)])
