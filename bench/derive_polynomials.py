@@ -142,7 +142,7 @@ def main() -> None:
         report(f"normal tail, shift {shift}", p, lambda u, p=p: 1 / p(u), -1, end, degree, bits)
 
 
-TAILS = ((24, 9, 3.0, 13.5), (53, 22, 5.0, 38.0))
+TAILS = ((24, 10, 5.0, 13.5), (53, 22, 5.0, 38.0))
 
 if __name__ == "__main__":
     main()
