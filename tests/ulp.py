@@ -6,6 +6,7 @@ Used by the tests and by ``bench/ulp_table.py``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import mpmath as mp
@@ -40,12 +41,16 @@ def softplus(x: mp.mpf) -> mp.mpf:
 
 
 SELU_ALPHA = -mp.sqrt(2 / mp.pi) / (mp.erfc(mp.sqrt(HALF)) * mp.exp(HALF) - 1)
-SELU_SCALE = (1 - mp.erfc(mp.sqrt(HALF)) * mp.sqrt(mp.e)) * mp.sqrt(2 * mp.pi) / mp.sqrt(
-    2 * mp.erfc(mp.sqrt(2)) * mp.e**2
-    + mp.pi * mp.erfc(mp.sqrt(HALF)) ** 2 * mp.e
-    - 2 * (2 + mp.pi) * mp.erfc(mp.sqrt(HALF)) * mp.sqrt(mp.e)
-    + mp.pi
-    + 2
+SELU_SCALE = (
+    (1 - mp.erfc(mp.sqrt(HALF)) * mp.sqrt(mp.e))
+    * mp.sqrt(2 * mp.pi)
+    / mp.sqrt(
+        2 * mp.erfc(mp.sqrt(2)) * mp.e**2
+        + mp.pi * mp.erfc(mp.sqrt(HALF)) ** 2 * mp.e
+        - 2 * (2 + mp.pi) * mp.erfc(mp.sqrt(HALF)) * mp.sqrt(mp.e)
+        + mp.pi
+        + 2
+    )
 )
 
 
@@ -130,6 +135,7 @@ ACTIVATIONS: dict[str, tuple[Case, Exact]] = {
 }
 
 
+@cache
 def over_array(name: str) -> Callable[[Any, Any], None]:
     """Give a loop that applies an element function to a whole array, as a kernel would."""
     function = getattr(elementwise, name)

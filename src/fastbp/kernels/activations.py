@@ -13,6 +13,7 @@ from typing import Any
 from . import elementwise
 from ._jit import VECTOR_BYTES, kernel, scalar
 from .elementwise import decay, flushed, inverse_sum, log1p_unit, normal_tail, sine_cosine, tanh_slope
+from .simd import is_single
 
 Panel = Any  # a 1-D array of float32 or float64
 
@@ -111,7 +112,7 @@ def _softplus(x: Any) -> Any:
 def softsign(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net/(1 + |net|), slope <- 1/(1 + |net|)**2."""
     r = type(panel[0])
-    far = r(2.0**60)  # beyond it the output is 1 exactly
+    far = r(2.0**100) if is_single(panel[0]) else r(2.0**1000)  # infinity times zero is NaN; here both are exact
     for i in range(panel.size):
         x = panel[i]
         x = far if x > far else x
