@@ -21,7 +21,7 @@ import ulp  # noqa: E402
 
 from fastbp.kernels import activations  # noqa: E402
 
-SIZE = 2048  # both panels stay in the first-level cache
+SIZE = 1024  # both panels stay in the first-level cache
 ROUNDS = 100
 HEAD = """# Accuracy and speed of the element functions
 
@@ -32,7 +32,9 @@ the time to refill the panels is taken off. The machine is shared: trust ratios.
 
 Results below the smallest normal number may be flushed to 0 (exp, expm1, tanh, log and log1p keep them); silu, gelu
 and mish flush below 2**-118 (float32), 2**-1010 (float64). The bounds for sin and cos hold for |x| up to 1e4 (float32),
-1e6 (float64). The slope column is the error of phi' in eps times max(1, |phi'|).
+1e6 (float64). A search of five million float32 arguments against float64 found more than the table: logistic and tanh
+2.33 ulp, silu 2.72, mish 3.14, gelu 3.47, the others below 2; `fastbp.activations` states bounds that hold there too.
+The slope column is the error of phi' in eps times max(1, |phi'|).
 
 """
 

@@ -37,7 +37,7 @@ def logistic(panel: Panel, slope: Panel, neurons: int) -> None:
 def _logistic(x: Any) -> Any:
     r = type(x)
     z, _ = decay(-abs(x))
-    d = r(1.0) / (r(1.0) + z)
+    d = inverse_sum(r(1.0), z)
     tail = z * d
     return tail if x < r(0.0) else d, tail * d
 

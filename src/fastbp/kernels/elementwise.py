@@ -178,7 +178,6 @@ def _tail_rest(u: Any) -> Any:
 def _reduced(x: Any, rest: Any) -> Any:
     """Give q and k of exp(x + rest) = 2**n (1 + q), |q| < 0.42; the low bits of k are n plus the exponent's bias.
 
-
     ``rest`` is within an ulp of x; -0.0 for none, which the compiler drops, as it may not drop +0.0.
 
     Adding 1.5 * 2**23 (2**52) rounds to an integer and leaves it in the low bits. ln(2) is taken off in two parts,
