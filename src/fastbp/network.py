@@ -188,12 +188,16 @@ class Network:
         """Allocate a workspace for blocks of so many samples, with the addresses of all that this network calls."""
         plan = layout.plan(self.layers, self.dtype, self.bias, block, backward=backward, threads=threads)
         cost, output = self.cost_function, self.activations[-1]
-        for row, name in zip(plan.layers, self.activations, strict=True):
+        backprop.fill_addresses(plan, self.dtype, backward)
+        if backward and cost.targets == costs.CLASSES:
+            backprop.fill_address(plan, self.dtype, codes.LABELS)
+        used = self.activations[:-1] if backward and self._matched else self.activations  # a pair has its own kernel
+        for row, name in zip(plan.layers, used, strict=False):
             row[codes.ACTIVATION] = self.address(activations.get(name).kernel, codes.ACTIVATION_ARGUMENTS)
-        backprop.fill_addresses(plan.cells, self.dtype)
-        kernel = cost.pairs.get(output, cost.kernel)
+        if not backward:
+            return plan
         plan.cells[codes.MATCHED] = self._matched
-        plan.cells[codes.COST_KERNEL] = self.address(kernel, codes.COST_ARGUMENTS)
+        plan.cells[codes.COST_KERNEL] = self.address(cost.pairs.get(output, cost.kernel), codes.COST_ARGUMENTS)
         if output == "softmax" and not self._matched:
             plan.cells[codes.JACOBIAN] = self.address(softmax_backward, codes.ACTIVATION_ARGUMENTS)
         plan.cost_parameter[0] = cost.parameter or 0.0

@@ -141,7 +141,23 @@ KERNELS = {
 """Kernels that are called by address: cell of `layout.Plan.cells` -> kernel and its arguments, as letters."""
 
 
-def fill_addresses(cells, dtype):
-    """Write the addresses of all KERNELS for a dtype into ``cells``, compiling them at first."""
-    for cell, (function, arguments) in KERNELS.items():
-        cells[cell] = address(function, arguments, np.dtype(dtype))
+def fill_addresses(plan, dtype, backward):
+    """Write the addresses of the KERNELS that a plan can come to need into its cells, compiling them at first.
+
+    Each costs 0.1 to 0.5 s once, so none is compiled in vain.
+    """
+    across = plan.layers[:, ACROSS] >= 0
+    deep = len(plan.layers) > 1
+    needed = {FORWARD: True, GATHER: True, codes.SCATTER: not backward}
+    if backward:
+        needed |= dict.fromkeys((WEIGH, COLLECT, codes.SHUFFLE, codes.MY_SAMPLES, codes.MY_NEURONS), True)
+        needed |= {BACKWARD: deep, TURN: across[1:].any(), GRADIENT: across.any()}
+        needed |= {BY_LANES: not across.all() or plan.layers[0, BIASES] >= 0}
+    for cell, wanted in needed.items():
+        if wanted:
+            fill_address(plan, dtype, cell)
+
+
+def fill_address(plan, dtype, cell):
+    """Write the address of one of the KERNELS into a plan's cells."""
+    plan.cells[cell] = address(*KERNELS[cell], dtype)

@@ -34,7 +34,7 @@ SPINS = 2000
 """Rounds before a waiting thread gives way: about 20 µs, forty times what a barrier takes when all are running."""
 
 
-@inline
+@kernel
 def wait(barrier, arrivals):
     """Stand at the barrier until so many have arrived; False if a thread of the team has failed."""
     atomic_add(barrier, ARRIVED, 1)
