@@ -223,5 +223,3 @@ SIDES: dict[str, Callable[[Workload, Array, Array], Train]] = {
     "scikit-learn": scikit_learn,
     "FANN": fann,
 }
-DISTRIBUTIONS = {"fastbp": "fastbp", "JAX": "jax", "PyTorch": "torch", "scikit-learn": "scikit-learn", "FANN": None}
-"""Names under which versions are looked up."""
