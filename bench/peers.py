@@ -268,8 +268,8 @@ def draw(record: dict[str, Any], path: Path) -> None:
 
     results = record["results"]
     height = 1.6 + 0.7 * max(len(result["rows"]) for result in results)
-    figure, axes = plt.subplots(1, len(results), figsize=(1.5 + 6.5 * len(results), height), sharey=True, squeeze=False,
-                                layout="constrained")
+    figure, axes = plt.subplots(1, len(results), figsize=(1.5 + 6.5 * len(results), height), sharex=True, sharey=True,
+                                squeeze=False, layout="constrained")
     for result, ax in zip(results, axes[0], strict=True):
         for i, row in enumerate(result["rows"]):
             times = row["microseconds"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -44,11 +46,11 @@ class PlainNetwork:
         cost, gradient = self.gradient(X, Y)
         self.updates += 1
         rate = LEARNING_RATE / (1 - 0.9**self.updates)
-        scale = 1 / np.sqrt(1 - 0.999**self.updates)
+        scale = 1 / math.sqrt(1 - 0.999**self.updates)
         for p, g, m, v in zip(self.parameters, gradient, self.first, self.second, strict=True):
             m += 0.1 * (g - m)
             v += 0.001 * (g * g - v)
-            p -= (rate * m / (np.sqrt(v) * scale + 1e-8)).astype(p.dtype, copy=False)
+            p -= rate * m / (np.sqrt(v) * scale + 1e-8)
         return cost
 
     def epoch(self, X: Array, Y: Array, steps: int | None = None) -> float:
