@@ -41,7 +41,7 @@ from .codes import (
 )
 from .simd import call, lanes, view
 
-UPDATE_BYTES = 128 * 1024
+UPDATE_BYTES = 64 * 1024
 """Gradient rows that are summed before they are applied, so that they are still in L2."""
 
 
@@ -99,27 +99,29 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
     """
     lane = lanes(panels)
     at_once = update != 0 and threads == 1 and parameters.size * parameters.itemsize <= UPDATE_BYTES
+    applied = update != 0 and accumulate == 0 and not at_once  # then rows may share one place, which stays in cache
     for layer in range(layers.shape[0]):
         n_in, n_out, w, b, delta = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, WEIGHTS], layers[layer, BIASES], layers[layer, DELTA]
-        j, end = n_out * thread // threads, n_out * (thread + 1) // threads
+        first, end = n_out * thread // threads, n_out * (thread + 1) // threads
         some = max(UPDATE_BYTES // (n_in * parameters.itemsize) // 8 * 8, 8)
-        while j < end:
+        for j in range(first, end, some):
             stop = min(j + some, end)
+            shift = (j - first) * n_in if applied else 0
             if layers[layer, ACROSS] >= 0:
-                call(cells[GRADIENT], panels, delta, layers[layer, ACROSS], n_in, n_out, strips, j, stop, gradient, w, accumulate,
-                     scratch if layers[layer, PACKS] != 0 else -1, inputs, order, ahead,
+                call(cells[GRADIENT], panels, delta, layers[layer, ACROSS], n_in, n_out, strips, j, stop, gradient, w - shift,
+                     accumulate, scratch if layers[layer, PACKS] != 0 else -1, inputs, order, ahead,
                      ahead_end if layer == 0 else ahead)
             else:
-                call(cells[BY_LANES], panels, delta, layers[layer, SOURCE], n_in * lane, n_in, n_out, strips, j, stop, gradient, w, accumulate)
+                call(cells[BY_LANES], panels, delta, layers[layer, SOURCE], n_in * lane, n_in, n_out, strips, j, stop, gradient,
+                     w - shift, accumulate)
             if b >= 0:
                 call(cells[BY_LANES], panels, delta, cells[ONES], 0, 1, n_out, strips, j, stop, gradient, b, accumulate)
             if update != 0 and not at_once:
-                call(update, parameters, gradient, state, w + j * n_in, w + stop * n_in, hyper)
+                call(update, parameters, gradient, state, w + j * n_in, w + stop * n_in, shift, hyper)
                 if b >= 0:
-                    call(update, parameters, gradient, state, b + j, b + stop, hyper)
-            j = stop
+                    call(update, parameters, gradient, state, b + j, b + stop, 0, hyper)
     if at_once:
-        call(update, parameters, gradient, state, 0, parameters.size, hyper)
+        call(update, parameters, gradient, state, 0, parameters.size, 0, hyper)
 
 
 KERNELS = {

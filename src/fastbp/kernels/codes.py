@@ -34,4 +34,4 @@ HYPER_CELLS = 12
 PROGRESS_CELLS, SUM_CELLS = 6, 3
 
 # Arguments of the kernels behind an address, as letters (see `_jit.address`).
-ACTIVATION_ARGUMENTS, COST_ARGUMENTS, RULE_ARGUMENTS = "ffi", "fffid", "fffiid"
+ACTIVATION_ARGUMENTS, COST_ARGUMENTS, RULE_ARGUMENTS = "ffi", "fffid", "fffiiid"

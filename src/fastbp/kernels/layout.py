@@ -182,7 +182,7 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
         total += -(-size // width) * width
         return start
 
-    out = [take(n * samples + 8) for n in sizes]  # `online.net_input` writes up to 7 numbers more
+    out = [take(n * samples + 16) for n in sizes]  # `online.net_input` writes up to 15 numbers more
     delta = [-1] + [take(n * samples) for n in sizes[1:]]
     layers = np.zeros((len(sizes) - 1, codes.COLUMNS), np.int64)
     for layer, row in enumerate(layers):

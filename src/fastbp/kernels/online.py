@@ -40,7 +40,7 @@ UPDATE_BYTES = 16 * 1024
 
 @inline
 def net_input(layers, layer, panels, parameters):
-    """net_j = Σ_k w_jk o_k + b_j (1); overwrites the layer's out panel, and up to 7 numbers behind it."""
+    """net_j = Σ_k w_jk o_k + b_j (1); overwrites the layer's out panel, and up to 15 numbers behind it."""
     n_in, n_out, bias = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, BIASES]
     for j in range(0, n_out, DOT_ROWS):
         dot_rows(parameters, layers[layer, WEIGHTS] + j * n_in, n_in, n_out - j, parameters,
@@ -49,9 +49,13 @@ def net_input(layers, layer, panels, parameters):
 
 @inline
 def activate(layers, layer, panels):
-    """o = φ(net) (2) in place; φ'(net) overwrites the delta panel."""
-    n = layers[layer, N_OUT]
-    call(layers[layer, ACTIVATION], view(panels, layers[layer, OUT], n), view(panels, layers[layer, DELTA], n), n)
+    """o = φ(net) (2) in place; φ'(net) overwrites the delta panel.
+
+    Hidden layers go in whole vectors, since the rest of a loop would be done one by one; what lies behind is not used.
+    """
+    n, lane = layers[layer, N_OUT], lanes(panels)
+    size = n if layer == layers.shape[0] - 1 else (n + lane - 1) // lane * lane
+    call(layers[layer, ACTIVATION], view(panels, layers[layer, OUT], size), view(panels, layers[layer, DELTA], size), n)
 
 
 @kernel
@@ -133,15 +137,15 @@ def run(plan, parameters, data, task, learner):
                     rank_one(gradient, w + j * fan_in, count, fan_in, panels, d + j, source, real(1), 0)
                     if not at_once:
                         call(learner.update, parameters, gradient, learner.state, w + j * fan_in,
-                             w + (j + count) * fan_in, hyper)
+                             w + (j + count) * fan_in, 0, hyper)
                 if b >= 0:
                     slopes, deltas = view(gradient, b, fan_out), view(panels, d, fan_out)
                     for j in range(fan_out):
                         slopes[j] = deltas[j]
                     if not at_once:
-                        call(learner.update, parameters, gradient, learner.state, b, b + fan_out, hyper)
+                        call(learner.update, parameters, gradient, learner.state, b, b + fan_out, 0, hyper)
             if task.plain == 0 and at_once:
-                call(learner.update, parameters, gradient, learner.state, 0, parameters.size, hyper)
+                call(learner.update, parameters, gradient, learner.state, 0, parameters.size, 0, hyper)
             end_batch(learner, cost, weight)
             position += 1
             steps += 1

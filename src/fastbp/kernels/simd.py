@@ -22,7 +22,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from . import _jit
-from ._jit import JIT, VECTOR_BYTES
+from ._jit import JIT, VECTOR_BYTES, VECTOR_REGISTERS
 
 Builder = Any
 INDEX = ir.IntType(64)
@@ -431,7 +431,7 @@ def _gradient_tile(rows: int, vectors: int) -> Any:
 
 
 def _lane_sums(p: _Pointers, values: list[Any]) -> list[Any]:
-    """Emit the sum over lanes of each vector, as scalars.
+    """Emit the sum over lanes of each vector: vectors that hold them one after the other.
 
     Neighbouring lanes are added first, in every case, so that an element has the same bits whichever tile it is in.
     """
@@ -439,12 +439,10 @@ def _lane_sums(p: _Pointers, values: list[Any]) -> list[Any]:
     group = values[:]
     while len(group) % p.lanes:  # fill up to whole vectors with zeros, which the optimiser removes
         group.append(p.zero())
-    levels = p.lanes.bit_length() - 1
-    for _ in range(levels):
-        pairs = zip(group[0::2], group[1::2], strict=True) if len(group) > 1 else [(group[0], group[0])]
+    for _ in range(p.lanes.bit_length() - 1):
+        pairs = zip(group[0::2], group[1::2], strict=True)
         group = [p.b.fadd(p.shuffle(a, b, evens), p.shuffle(a, b, odds)) for a, b in pairs]
-    extract = p.b.extract_element
-    return [extract(group[i // p.lanes], ir.Constant(ir.IntType(32), i % p.lanes)) for i in range(len(values))]
+    return group
 
 
 def _lanes_tile(rows: int, columns: int) -> Any:
@@ -475,7 +473,9 @@ def _lanes_tile(rows: int, columns: int) -> Any:
                 with _valid_row(p, some_rows, m, rows):
                     row = ir.Constant(ir.VectorType(p.vector.element, columns), ir.Undefined)
                     for k in range(columns):
-                        row = builder.insert_element(row, totals[m * columns + k], ir.Constant(ir.IntType(32), k))
+                        vector, lane = divmod(m * columns + k, p.lanes)
+                        total = builder.extract_element(totals[vector], ir.Constant(ir.IntType(32), lane))
+                        row = builder.insert_element(row, total, ir.Constant(ir.IntType(32), k))
                     where = p.at(gradient, G, builder.add(g, builder.mul(g_row, _index(m))))
                     old = builder.select(add, p.masked_load(where, mask), ir.Constant(row.type, None))
                     p.masked_store(builder.fadd(old, row), where, mask)
@@ -575,9 +575,9 @@ def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: 
 
 # ---------------------------------------------------------------------------- one sample, neurons in lanes
 
-DOT_ROWS, COLUMN_VECTORS = 8, 4
+DOT_ROWS, COLUMN_VECTORS = VECTOR_REGISTERS // 2, 4
 """Neurons that `dot_rows` computes at once, vectors of neurons that `sum_columns` does: enough sums under way to hide
-the latency of a multiply-add."""
+the latency of a multiply-add, and the former a whole number of vectors, so that the loads after the store find it."""
 
 
 def _by_vectors(p: _Pointers, count: Any, body: Callable[[Any, Any], None]) -> None:
@@ -613,12 +613,11 @@ def _dot_rows(typing: Any, weights: Any, w: Any, row: Any, rows: Any, biases: An
                 builder.store(new, total)
 
         _by_vectors(p, size, add)
-        totals = _lane_sums(p, [builder.load(total) for total in sums])
-        has = builder.icmp_signed(">=", bias, _index(0))
-        zero = cgutils.alloca_once_value(builder, ir.Constant(p.vector.element, 0.0))
-        for m, total in zip(number, totals, strict=True):
-            first = builder.select(has, p.at(biases, biases_, builder.add(bias, m)), zero)
-            builder.store(builder.fadd(total, builder.load(first)), p.at(panels, A, builder.add(out, m)))
+        has = builder.select(builder.icmp_signed(">=", bias, _index(0)), rows, _index(0))
+        for v, total in enumerate(_lane_sums(p, [builder.load(total) for total in sums])):
+            lane = _index(v * p.lanes)
+            first = p.masked_load(p.at(biases, biases_, builder.add(bias, lane)), p.mask(builder.sub(has, lane)))
+            p.store(builder.fadd(total, first), p.at(panels, A, builder.add(out, lane)))
         return context.get_dummy_value()
 
     i = types.intp
