@@ -14,7 +14,10 @@ from .codes import (
     COST_KERNEL,
     DELTA,
     DELTA_BELOW,
+    DIVERGED,
     EPOCH,
+    EPOCH_COST,
+    EPOCH_WEIGHT,
     JACOBIAN,
     MATCHED,
     N_IN,
@@ -29,9 +32,10 @@ from .codes import (
     SOURCE,
     STATUS,
     TARGET,
+    UPDATES,
     WEIGHTS,
 )
-from .record import end_batch, end_epoch
+from .record import end_epoch
 from .simd import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, rank_one, sum_columns, view
 
 UPDATE_BYTES = 16 * 1024
@@ -85,10 +89,11 @@ def run(plan, parameters, data, task, learner):
     wide = COLUMN_VECTORS * lanes(panels)
     at_once = parameters.size * parameters.itemsize <= UPDATE_BYTES
     epoch, position, steps = progress[EPOCH], progress[POSITION], 0
+    costs, weights = learner.sums[EPOCH_COST], learner.sums[EPOCH_WEIGHT]
     while epoch < task.epochs and steps < task.blocks and progress[STATUS] == RUNNING:
         if position == 0 and task.shuffle != 0:
             call(cells[SHUFFLE], data.order, task.key, epoch)
-        while position < task.samples and steps < task.blocks and progress[STATUS] == RUNNING:
+        while position < task.samples and steps < task.blocks:
             sample = data.order[position] if data.order.size > 0 else position
             for k in range(n_in):
                 x[k] = data.inputs[sample * n_in + k]
@@ -146,11 +151,18 @@ def run(plan, parameters, data, task, learner):
                         call(learner.update, parameters, gradient, learner.state, b, b + fan_out, 0, hyper)
             if task.plain == 0 and at_once:
                 call(learner.update, parameters, gradient, learner.state, 0, parameters.size, 0, hyper)
-            end_batch(learner, cost, weight)
+            costs += cost * weight
+            weights += weight
             position += 1
             steps += 1
+            if cost * 0.0 != 0.0:
+                progress[STATUS] = DIVERGED
+                break
+        learner.sums[EPOCH_COST], learner.sums[EPOCH_WEIGHT] = costs, weights
         if position == task.samples and progress[STATUS] == RUNNING:
             end_epoch(parameters, learner, epoch)
+            costs, weights = 0.0, 0.0
             position = 0
             epoch += 1
     progress[EPOCH], progress[POSITION], progress[BLOCKS] = epoch, position, steps
+    progress[UPDATES] += steps

@@ -655,22 +655,33 @@ def _rank_one(typing: Any, target: Any, t: Any, rows: Any, size: Any, panels: An
         p = _Pointers(context, builder, panels.dtype)
         deltas, inputs, start = p.at(panels, A, d), p.at(panels, A, x), p.at(target, T, t)
         keep = builder.icmp_signed("!=", add, _index(0))
-        with cgutils.for_range(builder, rows) as loop:
-            delta = p.broadcast(builder.fmul(builder.load(p.shift(deltas, loop.index)), scale))
-            place = p.shift(start, builder.mul(loop.index, size))
+        narrow = builder.icmp_signed("<", size, _index(p.lanes // 2))
+        with builder.if_else(narrow) as (one_by_one, by_vectors):
+            with one_by_one, cgutils.for_range(builder, rows) as loop:
+                # a masked vector over short rows would wait for the store of the row before
+                delta = builder.fmul(builder.load(p.shift(deltas, loop.index)), scale)
+                place = p.shift(start, builder.mul(loop.index, size))
+                with cgutils.for_range(builder, size) as inner:
+                    where = p.shift(place, inner.index)
+                    old = builder.select(keep, builder.load(where), ir.Constant(p.vector.element, 0.0))
+                    part = builder.fmul(delta, builder.load(p.shift(inputs, inner.index)))
+                    builder.store(builder.fadd(old, part, flags=("contract",)), where)
+            with by_vectors, cgutils.for_range(builder, rows) as loop:
+                delta = p.broadcast(builder.fmul(builder.load(p.shift(deltas, loop.index)), scale))
+                place = p.shift(start, builder.mul(loop.index, size))
 
-            def one(offset: Any, mask: Any, delta: Any = delta, place: Any = place) -> None:
-                where, source = p.shift(place, offset), p.shift(inputs, offset)
-                x_part = p.load(source) if mask is None else p.masked_load(source, mask)
-                old = p.load(where) if mask is None else p.masked_load(where, mask)
-                old = builder.select(keep, old, p.zero())
-                new = builder.call(p.multiply_add, [delta, x_part, old])
-                if mask is None:
-                    p.store(new, where)
-                else:
-                    p.masked_store(new, where, mask)
+                def one(offset: Any, mask: Any, delta: Any = delta, place: Any = place) -> None:
+                    where, source = p.shift(place, offset), p.shift(inputs, offset)
+                    x_part = p.load(source) if mask is None else p.masked_load(source, mask)
+                    old = p.load(where) if mask is None else p.masked_load(where, mask)
+                    old = builder.select(keep, old, p.zero())
+                    new = builder.call(p.multiply_add, [delta, x_part, old])
+                    if mask is None:
+                        p.store(new, where)
+                    else:
+                        p.masked_store(new, where, mask)
 
-            _by_vectors(p, size, one)
+                _by_vectors(p, size, one)
         return context.get_dummy_value()
 
     i = types.intp
