@@ -44,8 +44,9 @@ class DivergenceError(ArithmeticError):
     """
 
     def __init__(self, epoch: int, learning_rate: float) -> None:
-        super().__init__(f"training diverged in epoch {epoch} with learning rate {learning_rate:g}: the parameters of the "
-                         "last finite epoch are restored; use a smaller learning rate, or scale inputs and targets")
+        super().__init__(f"training diverged in epoch {epoch} with learning rate {learning_rate:g}: the parameters of "
+                         "the last finite epoch are restored; use a smaller learning rate, or scale inputs and "
+                         "targets")
         self.epoch = epoch
         self.learning_rate = learning_rate
 
@@ -71,8 +72,8 @@ class Samples:
 
     def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
         """Give what the kernels read."""
-        flat = (validation.readonly(array) for array in (self.inputs, self.targets, self.weights))
-        return layout.Data(*flat, order)
+        inputs, targets, weights = map(validation.readonly, (self.inputs, self.targets, self.weights))
+        return layout.Data(inputs, targets, weights, order)
 
 
 @dataclass
@@ -96,15 +97,19 @@ def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threa
     """Compute the mean cost (3) of all samples, and its gradient (4)-(6) if ``gradient`` has room for it."""
     n = len(samples)
     none = np.empty(0, network.dtype)
-    learner = layout.Learner(gradient, none, np.zeros(codes.HYPER_CELLS), 0, none, np.zeros(codes.PROGRESS_CELLS, np.int64),
-                             np.zeros(codes.SUM_CELLS), np.zeros(1))
+    learner = layout.Learner(gradient, none, np.zeros(codes.HYPER_CELLS), 0, none,
+                             np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
     data = samples.data(NOT_SHUFFLED)
     with network.plan(n, backward=True) as (plan, block):
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 2**62)
         strips = layout.strips(block, network.dtype)
         members = team.size(threads, network.work * n, network.work * n, strips)
         parameters = network.parameters
-        team.run(members, lambda thread, barrier: epoch.run(thread, members, plan, parameters, data, task, learner, barrier))
+
+        def work(thread: int, barrier: npt.NDArray[np.int64]) -> None:
+            epoch.run(thread, members, plan, parameters, data, task, learner, barrier)
+
+        team.run(members, work)
     return float(learner.costs[0])
 
 

@@ -178,7 +178,7 @@ def _vector_unit() -> tuple[int, int]:
     A 64-byte addition is compiled for the target; the registers in its assembly tell. Unlike a table of features
     it holds for any NUMBA_CPU_NAME.
     """
-    machine = cpu_target.target_context.codegen()._tm  # type: ignore[no-untyped-call]
+    machine = cpu_target.target_context.codegen()._tm
     source = """
         define void @probe(<16 x float>* %p) {
           %x = load <16 x float>, <16 x float>* %p

@@ -1,7 +1,7 @@
 """A block of samples through the network and back: the two phases of a step.
 
-Phase 1, `my_samples`, takes strips of samples forward, to the cost and back; phase 2, `my_neurons`, sums the gradient of
-some neurons over all samples and updates them. Between the two every thread must have finished its strips. What is
+Phase 1, `my_samples`, takes strips of samples forward, to the cost and back; phase 2, `my_neurons`, sums the gradient
+of some neurons over all samples and updates them. Between the two every thread must have finished its strips. What is
 written here is the order of the equations; the loops are in `dense`, `activations`, `costs` and `updates`, called by
 address (see `_jit`).
 """
@@ -77,8 +77,10 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
         if layer < top or cells[MATCHED] == 0:
             out, slope = panel(panels, row[OUT], n, first, last), panel(panels, row[DELTA], n, first, last)
             call(row[ACTIVATION], (out, slope, n))
-    out, delta = panel(panels, layers[top, OUT], classes, first, last), panel(panels, layers[top, DELTA], classes, first, last)
-    target, weight = panel(panels, cells[TARGET], classes, first, last), panel(panels, cells[WEIGHT], 1, first, last)
+    out = panel(panels, layers[top, OUT], classes, first, last)
+    delta = panel(panels, layers[top, DELTA], classes, first, last)
+    target = panel(panels, cells[TARGET], classes, first, last)
+    weight = panel(panels, cells[WEIGHT], 1, first, last)
     call(cells[COST_KERNEL], (out, target, delta, classes, cost_parameter))
     if cells[JACOBIAN] != 0:
         call(cells[JACOBIAN], (out, delta, classes))
@@ -86,8 +88,8 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
     if backward != 0:
         for layer in range(top, 0, -1):
             row = layers[layer]
-            call(cells[BACKWARD], (parameters, row[WEIGHTS], panels, row[DELTA], row[DELTA_BELOW], row[N_IN], row[N_OUT],
-                                   first, last))
+            call(cells[BACKWARD], (parameters, row[WEIGHTS], panels, row[DELTA], row[DELTA_BELOW], row[N_IN],
+                                   row[N_OUT], first, last))
 
 
 @kernel
@@ -107,7 +109,8 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
         while j < end:
             stop = min(j + some, end)
             if row[ACROSS] >= 0:
-                call(cells[GRADIENT], (panels, delta, row[ACROSS], n_in, n_out, strips, j, stop, gradient, w, accumulate))
+                call(cells[GRADIENT], (panels, delta, row[ACROSS], n_in, n_out, strips, j, stop, gradient, w,
+                                       accumulate))
             else:
                 call(cells[BY_LANES], (panels, delta, row[SOURCE], n_in * lane, n_in, n_out, strips, j, stop, gradient,
                                        w, accumulate))

@@ -12,7 +12,9 @@ TARGET, WEIGHT, COST, ONES = range(4)
 """Offsets of the targets, the sample weights, the samples' costs and a row of ones."""
 COST_KERNEL, MATCHED, JACOBIAN = range(4, 7)
 """Address of the cost; 1 if it starts from net inputs; address of the output's Jacobian product or 0."""
-FORWARD, BACKWARD, TURN, GRADIENT, BY_LANES, GATHER, LABELS, WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(7, 20)
+FORWARD, BACKWARD, TURN, GRADIENT, BY_LANES, GATHER, LABELS = range(7, 14)
+WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(14, 20)
+"""Addresses of the kernels in `backprop.KERNELS`."""
 CELLS = 20
 
 # Cells of `layout.Learner.progress`.

@@ -21,7 +21,7 @@ def sweep(size, itemsize):
 
 @kernel
 def forward(parameters, weights, bias, panels, source, target, n_in, n_out, first, last):
-    """net_j = Σ_k w_jk o_k + b_j (1) for strips first..last; overwrites the panel at ``target`` (n_out rows a strip)."""
+    """net_j = Σ_k w_jk o_k + b_j (1) for strips first..last; overwrites the panel at ``target`` (n_out rows)."""
     lane = lanes(panels)
     step, rows = n_in * lane, n_out * lane
     some = sweep(n_in, parameters.itemsize)
