@@ -20,12 +20,13 @@ PATIENCE = 20
 
 
 class Best:
-    """Keep the parameters of the best validation cost; stop after PATIENCE epochs without a better one."""
+    """A callback that keeps the parameters of the best validation cost."""
 
     def __init__(self):
         self.cost, self.epoch, self.parameters = np.inf, 0, None
 
     def __call__(self, record):
+        """Compare; True, which stops the training, after PATIENCE epochs without a better cost."""
         if record.validation_cost < self.cost:
             self.cost, self.epoch = record.validation_cost, record.epoch
             self.parameters = record.network.parameters.copy()
