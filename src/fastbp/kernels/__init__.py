@@ -16,7 +16,7 @@ predict
     predict_one        the same for one row, neurons in lanes: output (n_L,) -> Network.predict
     all_finite         tells whether there is neither NaN nor infinity -> validation
 dense
-    forward            (1): panel of n_out from the panel of n_in, W (n_out, n_in) and b (n_out,) -> my_samples, predict
+    forward            (1): panel of n_out from that of n_in, W (n_out, n_in) and b (n_out,) -> my_samples, predict
     backward           (5): panel of n_in, where φ' becomes δ, from that of n_out -> my_samples
     turn               a copy of a panel with neurons in lanes, for gradient -> my_samples
     gradient           (6): rows of ∂E/∂W (n_out, n_in) from such a copy -> my_neurons
@@ -29,7 +29,8 @@ activations
     one for each name  (2): a panel, net becomes o, and another, which receives φ' -> my_samples, predict, predict_one
     softmax_backward   (4): the Jacobian product for softmax with a cost that is not its partner -> my_samples
 costs
-    one for each name  (3)(4): the target panel receives C of each element; in the delta panel φ' becomes δ -> my_samples
+    one for each name  (3)(4): the target panel receives each element's C, in the delta panel φ' becomes δ
+                       -> my_samples
     matched pairs      the same from net inputs: net becomes o, and δ = o − y -> my_samples
     collect            C of each sample, summed over outputs and weighted; deltas weighted -> my_samples
 updates
