@@ -108,7 +108,7 @@ def kernel(function: F) -> F:
     """Compile loops over arrays; the interpreter lock is released while they run."""
     if not JIT:
         return function
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SUMS, "cache": CACHE is not None}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SUMS, "cache": CACHE is not None, "no_cfunc_wrapper": True}
     return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]
 
 
@@ -123,7 +123,7 @@ def rule(function: F) -> F:
     """Compile an update rule: a kernel whose arithmetic keeps its order."""
     if not JIT:
         return function
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": EXACT, "cache": CACHE is not None}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": EXACT, "cache": CACHE is not None, "no_cfunc_wrapper": True}
     return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]
 
 
@@ -131,7 +131,7 @@ def scalar(function: F) -> F:
     """Compile a function of single elements, inlined wherever it is called."""
     if not JIT:
         return function
-    return numba.njit(error_model="numpy", fastmath=EXACT, forceinline=True)(function)  # type: ignore[no-any-return]
+    return numba.njit(error_model="numpy", fastmath=EXACT, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)  # type: ignore[no-any-return]
 
 
 BY_ADDRESS: dict[int, Any] = {}

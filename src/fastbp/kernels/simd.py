@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -146,20 +147,19 @@ def _view(typing: Any, array: Any, start: Any, size: Any) -> Any:
     return array(array, types.intp, types.intp), generate
 
 
-def _call(typing: Any, address: Any, arguments: Any) -> Any:
+def _call(typing: Any, address: Any, *arguments: Any) -> Any:
     kinds = [types.unliteral(ty) for ty in arguments]
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Any:
         convention = context.call_conv
         function = builder.inttoptr(values[0], convention.get_function_type(types.none, kinds).as_pointer())
         given = cgutils.unpack_tuple(builder, values[1])
-        given = [context.cast(builder, v, a, b) for v, a, b in zip(given, arguments, kinds, strict=True)]
         status, _ = convention.call_function(builder, function, types.none, kinds, given)
         with cgutils.if_unlikely(builder, status.is_error):  # only with NUMBA_BOUNDSCHECK=1
             convention.return_status_propagate(builder, status)
         return context.get_dummy_value()
 
-    return types.void(types.intp, arguments), generate
+    return types.void(types.intp, types.BaseTuple.from_types(kinds)), generate
 
 
 def _struct(context: Any, builder: Builder, ty: Any, value: Any) -> Any:
@@ -192,6 +192,11 @@ def _give_way(typing: Any, address: Any) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------------- tiles
+
+
+WHOLE = 8
+"""Rows of the tile that is always full. The tile of 4 takes what is left, 1 to 4 rows: its 8 sums with two vectors are
+just enough to hide the latency of a multiply-add, so fewer rows would not be faster."""
 
 
 class _Pointers:
@@ -277,11 +282,30 @@ def _counted(builder: Builder, count: Any, carried: list[tuple[Any, Any]], body:
     return new
 
 
+def _row_numbers(p: _Pointers, some: Any, rows: int) -> list[Any]:
+    """Give the row of each row of a tile: WHOLE tiles have all, others ``some``, and repeat the last one."""
+    if rows == WHOLE:
+        return [_index(m) for m in range(rows)]
+    last = p.b.sub(some, _index(1))
+    return [_index(0)] + [p.b.select(p.b.icmp_signed("<", _index(m), last), _index(m), last) for m in range(1, rows)]
+
+
+@contextmanager
+def _valid_row(p: _Pointers, some: Any, m: int, rows: int) -> Iterator[None]:
+    """Emit code that runs for row m only if the tile has it."""
+    if rows == WHOLE or m == 0:
+        yield
+    else:
+        with p.b.if_then(p.b.icmp_signed("<", _index(m), some)):
+            yield
+
+
 def _products(p: _Pointers, initial: list[Any], w: Any, row: Any, step: Any, a: Any, vector: Any, steps: Any,
-              rounds: Any, w_round: Any, a_round: Any, rows: int, vectors: int) -> list[Any]:
+              rounds: Any, w_round: Any, a_round: Any, numbers: list[Any], vectors: int) -> list[Any]:
     """Emit initial[m, v] + sum over rounds and steps of w[m*row + k*step] * a[v*vector + k*lanes]."""
     b = p.b
-    offsets = [b.mul(row, _index(m)) for m in range(rows)]
+    rows = len(numbers)
+    offsets = [b.mul(row, m) for m in numbers]
     columns = [b.mul(vector, _index(v)) for v in range(vectors)]
 
     def one_step(values: list[Any]) -> list[Any]:
@@ -308,92 +332,85 @@ def _products(p: _Pointers, initial: list[Any], w: Any, row: Any, step: Any, a: 
 
 def _forward_tile(rows: int, vectors: int) -> Any:
     def tile(typing: Any, weights: Any, w: Any, row: Any, step: Any, panels: Any, a: Any, a_strip: Any, c: Any,
-             c_strip: Any, size: Any, biases: Any, bias: Any) -> Any:
+             c_strip: Any, size: Any, biases: Any, bias: Any, some: Any) -> Any:
         def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-            W, w, row, step, A, a, a_strip, c, c_strip, size, biases_, bias = arguments
+            W, w, row, step, A, a, a_strip, c, c_strip, size, biases_, bias, some = arguments
             p = _Pointers(context, builder, panels.dtype)
+            numbers = _row_numbers(p, some, rows)
             kind, kind_b = signature.args[0], signature.args[10]
             has = builder.icmp_signed(">=", bias, _index(0))
             zero = cgutils.alloca_once_value(builder, ir.Constant(p.vector.element, 0.0))
             first = builder.select(has, p.at(kind_b, biases_, bias), zero)
             stride = builder.select(has, _index(1), _index(0))
             initial = []
-            for m in range(rows):
-                value = p.broadcast(builder.load(p.shift(first, builder.mul(stride, _index(m)))))
+            for m in numbers:
+                value = p.broadcast(builder.load(p.shift(first, builder.mul(stride, m))))
                 initial += [value] * vectors
             sums = _products(p, initial, p.at(kind, W, w), row, step, p.at(panels, A, a), a_strip, size, None,
-                             None, None, rows, vectors)
+                             None, None, numbers, vectors)
             for m in range(rows):
-                for v in range(vectors):
-                    offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
-                    p.store(sums[m * vectors + v], p.at(panels, A, offset))
+                with _valid_row(p, some, m, rows):
+                    for v in range(vectors):
+                        offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
+                        p.store(sums[m * vectors + v], p.at(panels, A, offset))
             return context.get_dummy_value()
 
         i = types.intp
-        return types.void(weights, i, i, i, panels, i, i, i, i, i, biases, i), generate
+        return types.void(weights, i, i, i, panels, i, i, i, i, i, biases, i, i), generate
 
     return tile
 
 
 def _backward_tile(rows: int, vectors: int) -> Any:
     def tile(typing: Any, weights: Any, w: Any, row: Any, step: Any, panels: Any, a: Any, a_strip: Any, c: Any,
-             c_strip: Any, size: Any) -> Any:
+             c_strip: Any, size: Any, some: Any) -> Any:
         def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-            W, w, row, step, A, a, a_strip, c, c_strip, size = arguments
+            W, w, row, step, A, a, a_strip, c, c_strip, size, some = arguments
             p = _Pointers(context, builder, panels.dtype)
             sums = _products(p, [p.zero()] * (rows * vectors), p.at(weights, W, w), row, step, p.at(panels, A, a),
-                             a_strip, size, None, None, None, rows, vectors)
+                             a_strip, size, None, None, None, _row_numbers(p, some, rows), vectors)
             for m in range(rows):
-                for v in range(vectors):
-                    offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
-                    where = p.at(panels, A, offset)
-                    p.store(builder.fmul(sums[m * vectors + v], p.load(where)), where)
+                with _valid_row(p, some, m, rows):
+                    for v in range(vectors):
+                        offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
+                        where = p.at(panels, A, offset)
+                        p.store(builder.fmul(sums[m * vectors + v], p.load(where)), where)
             return context.get_dummy_value()
 
         i = types.intp
-        return types.void(weights, i, i, i, panels, i, i, i, i, i), generate
+        return types.void(weights, i, i, i, panels, i, i, i, i, i, i), generate
 
     return tile
 
 
 def _gradient_tile(rows: int, vectors: int) -> Any:
     def tile(typing: Any, deltas: Any, d: Any, d_row: Any, d_strip: Any, across: Any, a: Any, a_vector: Any,
-             strips: Any, gradient: Any, g: Any, g_row: Any, valid: Any, accumulate: Any) -> Any:
+             strips: Any, gradient: Any, g: Any, g_row: Any, valid: Any, accumulate: Any, some: Any) -> Any:
         def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-            D, d, d_row, d_strip, A, a, a_vector, strips, G, g, g_row, valid, accumulate = arguments
+            D, d, d_row, d_strip, A, a, a_vector, strips, G, g, g_row, valid, accumulate, some = arguments
             p = _Pointers(context, builder, across.dtype)
             lanes = _index(p.lanes)
             sums = _products(p, [p.zero()] * (rows * vectors), p.at(deltas, D, d), d_row, _index(1),
                              p.at(across, A, a), a_vector, lanes, strips, d_strip, _index(p.lanes * p.lanes),
-                             rows, vectors)
-            places = [p.at(gradient, G, builder.add(g, builder.add(builder.mul(g_row, _index(m)),
-                                                                   _index(v * p.lanes))))
-                      for m in range(rows) for v in range(vectors)]
+                             _row_numbers(p, some, rows), vectors)
             whole = builder.icmp_signed(">=", valid, _index(p.lanes * vectors))
             add = builder.icmp_signed("!=", accumulate, _index(0))
-            with builder.if_else(whole) as (then, otherwise):
-                with then:
-                    with builder.if_else(add) as (more, fresh):
-                        with more:
-                            for where, total in zip(places, sums, strict=True):
-                                p.store(builder.fadd(p.load(where), total), where)
-                        with fresh:
-                            for where, total in zip(places, sums, strict=True):
-                                p.store(total, where)
-                with otherwise:
-                    masks = [p.mask(builder.sub(valid, _index(v * p.lanes))) for v in range(vectors)]
-                    with builder.if_else(add) as (more, fresh):
-                        with more:
-                            for n, (where, total) in enumerate(zip(places, sums, strict=True)):
-                                mask = masks[n % vectors]
-                                p.masked_store(builder.fadd(p.masked_load(where, mask), total), where, mask)
-                        with fresh:
-                            for n, (where, total) in enumerate(zip(places, sums, strict=True)):
-                                p.masked_store(total, where, masks[n % vectors])
+            masks = [p.mask(builder.sub(valid, _index(v * p.lanes))) for v in range(vectors)]
+            for m in range(rows):
+                with _valid_row(p, some, m, rows):
+                    start = p.at(gradient, G, builder.add(g, builder.mul(g_row, _index(m))))
+                    for v in range(vectors):
+                        where, total, mask = p.shift(start, _index(v * p.lanes)), sums[m * vectors + v], masks[v]
+                        with builder.if_else(whole) as (then, otherwise):
+                            with then:
+                                p.store(builder.fadd(builder.select(add, p.load(where), p.zero()), total), where)
+                            with otherwise:
+                                old = builder.select(add, p.masked_load(where, mask), p.zero())
+                                p.masked_store(builder.fadd(old, total), where, mask)
             return context.get_dummy_value()
 
         i = types.intp
-        return types.void(deltas, i, i, i, across, i, i, i, gradient, i, i, i, i), generate
+        return types.void(deltas, i, i, i, across, i, i, i, gradient, i, i, i, i, i), generate
 
     return tile
 
@@ -481,6 +498,22 @@ def _transpose(typing: Any, source: Any, s: Any, target: Any, t: Any) -> Any:
     return types.void(source, types.intp, target, types.intp), generate
 
 
+def _copy(count: int | None) -> Any:
+    def copy(typing: Any, source: Any, s: Any, target: Any, t: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            A, s, B, t = arguments
+            p = _Pointers(context, builder, target.dtype)
+            kind = ir.VectorType(p.vector.element, count or p.lanes).as_pointer()
+            value = builder.load(builder.bitcast(p.at(source, A, s), kind))
+            value.align = p.bits // 8
+            builder.store(value, builder.bitcast(p.at(target, B, t), kind)).align = p.bits // 8
+            return context.get_dummy_value()
+
+        return types.void(source, types.intp, target, types.intp), generate
+
+    return copy
+
+
 def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: Any, k: Any, panels: Any, t: Any,
                    copy: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
@@ -512,6 +545,111 @@ def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: 
     return types.void(rows, order, i, i, i, i, panels, i, i), generate
 
 
+# ---------------------------------------------------------------------------- one sample, neurons in lanes
+
+DOT_ROWS, COLUMN_VECTORS = 8, 4
+"""Neurons that `dot_rows` computes at once, vectors of neurons that `sum_columns` does: enough sums under way to hide
+the latency of a multiply-add."""
+
+
+def _by_vectors(p: _Pointers, count: Any, body: Callable[[Any, Any], None]) -> None:
+    """Emit ``body(offset, mask)`` for each whole vector of ``count`` elements (mask None) and for the rest."""
+    lanes = _index(p.lanes)
+    whole = p.b.sdiv(count, lanes)
+    with cgutils.for_range(p.b, whole) as loop:
+        body(p.b.mul(loop.index, lanes), None)
+    done = p.b.mul(whole, lanes)
+    with p.b.if_then(p.b.icmp_signed("<", done, count)):
+        body(done, p.mask(p.b.sub(count, done)))
+
+
+def _dot_rows(typing: Any, weights: Any, w: Any, row: Any, rows: Any, biases: Any, bias: Any, panels: Any, x: Any,
+              size: Any, out: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        W, w, row, rows, biases_, bias, A, x, size, out = arguments
+        p = _Pointers(context, builder, panels.dtype)
+        last = builder.sub(rows, _index(1))
+        number = [_index(m) for m in range(DOT_ROWS)]
+        number = [builder.select(builder.icmp_signed("<", m, last), m, last) for m in number]  # repeat the last row
+        starts = [p.at(weights, W, builder.add(w, builder.mul(m, row))) for m in number]
+        sums = [cgutils.alloca_once_value(builder, p.zero()) for _ in number]
+        source = p.at(panels, A, x)
+
+        def add(offset: Any, mask: Any) -> None:
+            def load(pointer: Any) -> Any:
+                return p.load(pointer) if mask is None else p.masked_load(pointer, mask)
+
+            inputs = load(p.shift(source, offset))
+            for start, total in zip(starts, sums, strict=True):
+                new = builder.call(p.multiply_add, [load(p.shift(start, offset)), inputs, builder.load(total)])
+                builder.store(new, total)
+
+        _by_vectors(p, size, add)
+        totals = _lane_sums(p, [builder.load(total) for total in sums])
+        has = builder.icmp_signed(">=", bias, _index(0))
+        zero = cgutils.alloca_once_value(builder, ir.Constant(p.vector.element, 0.0))
+        for m, total in zip(number, totals, strict=True):
+            first = builder.select(has, p.at(biases, biases_, builder.add(bias, m)), zero)
+            builder.store(builder.fadd(total, builder.load(first)), p.at(panels, A, builder.add(out, m)))
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(weights, i, i, i, biases, i, panels, i, i, i), generate
+
+
+def _sum_columns(typing: Any, weights: Any, w: Any, row: Any, rows: Any, panels: Any, d: Any, t: Any,
+                 valid: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        W, w, row, rows, A, d, t, valid = arguments
+        p = _Pointers(context, builder, panels.dtype)
+        shifts = [_index(v * p.lanes) for v in range(COLUMN_VECTORS)]
+        masks = [p.mask(builder.sub(valid, shift)) for shift in shifts]
+        sums = [cgutils.alloca_once_value(builder, p.zero()) for _ in shifts]
+        start, deltas = p.at(weights, W, w), p.at(panels, A, d)
+        with cgutils.for_range(builder, rows) as loop:
+            delta = p.broadcast(builder.load(p.shift(deltas, loop.index)))
+            place = p.shift(start, builder.mul(loop.index, row))
+            for shift, mask, total in zip(shifts, masks, sums, strict=True):
+                weight = p.masked_load(p.shift(place, shift), mask)
+                builder.store(builder.call(p.multiply_add, [delta, weight, builder.load(total)]), total)
+        for shift, mask, total in zip(shifts, masks, sums, strict=True):
+            where = p.at(panels, A, builder.add(t, shift))
+            p.masked_store(builder.fmul(builder.load(total), p.masked_load(where, mask)), where, mask)
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(weights, i, i, i, panels, i, i, i), generate
+
+
+def _rank_one(typing: Any, target: Any, t: Any, rows: Any, size: Any, panels: Any, d: Any, x: Any, scale: Any,
+              add: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        T, t, rows, size, A, d, x, scale, add = arguments
+        p = _Pointers(context, builder, panels.dtype)
+        deltas, inputs, start = p.at(panels, A, d), p.at(panels, A, x), p.at(target, T, t)
+        keep = builder.icmp_signed("!=", add, _index(0))
+        with cgutils.for_range(builder, rows) as loop:
+            delta = p.broadcast(builder.fmul(builder.load(p.shift(deltas, loop.index)), scale))
+            place = p.shift(start, builder.mul(loop.index, size))
+
+            def one(offset: Any, mask: Any, delta: Any = delta, place: Any = place) -> None:
+                where, source = p.shift(place, offset), p.shift(inputs, offset)
+                x_part = p.load(source) if mask is None else p.masked_load(source, mask)
+                old = p.load(where) if mask is None else p.masked_load(where, mask)
+                old = builder.select(keep, old, p.zero())
+                new = builder.call(p.multiply_add, [delta, x_part, old])
+                if mask is None:
+                    p.store(new, where)
+                else:
+                    p.masked_store(new, where, mask)
+
+            _by_vectors(p, size, one)
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(target, i, i, i, panels, i, i, panels.dtype, i), generate
+
+
 # ------------------------------------------------------------------------------- the same in plain Python, JIT off
 
 
@@ -532,11 +670,12 @@ def _plain_products(initial: Any, W: Any, w: int, row: int, step: int, A: Any, a
 
 def _plain_forward_tile(rows: int, vectors: int) -> Any:
     def tile(W: Any, w: int, row: int, step: int, A: Any, a: int, a_strip: int, c: int, c_strip: int, size: int,
-             B: Any, b: int) -> None:
+             B: Any, b: int, some: int) -> None:
         n = VECTOR_BYTES // A.itemsize
-        initial = B[b : b + rows] if b >= 0 else np.zeros(rows, A.dtype)
-        sums = _plain_products(initial, W, w, row, step, A, a, a_strip, size, 1, 0, 0, rows, vectors)
-        for m in range(rows):
+        some = min(rows, some)
+        initial = B[b : b + some] if b >= 0 else np.zeros(some, A.dtype)
+        sums = _plain_products(initial, W, w, row, step, A, a, a_strip, size, 1, 0, 0, some, vectors)
+        for m in range(some):
             for v in range(vectors):
                 A[c + v * c_strip + m * n : c + v * c_strip + m * n + n] = sums[m, v]
 
@@ -545,10 +684,11 @@ def _plain_forward_tile(rows: int, vectors: int) -> Any:
 
 def _plain_backward_tile(rows: int, vectors: int) -> Any:
     def tile(W: Any, w: int, row: int, step: int, A: Any, a: int, a_strip: int, c: int, c_strip: int,
-             size: int) -> None:
+             size: int, some: int) -> None:
         n = VECTOR_BYTES // A.itemsize
-        sums = _plain_products([0.0] * rows, W, w, row, step, A, a, a_strip, size, 1, 0, 0, rows, vectors)
-        for m in range(rows):
+        some = min(rows, some)
+        sums = _plain_products([0.0] * some, W, w, row, step, A, a, a_strip, size, 1, 0, 0, some, vectors)
+        for m in range(some):
             for v in range(vectors):
                 A[c + v * c_strip + m * n : c + v * c_strip + m * n + n] *= sums[m, v]
 
@@ -557,10 +697,11 @@ def _plain_backward_tile(rows: int, vectors: int) -> Any:
 
 def _plain_gradient_tile(rows: int, vectors: int) -> Any:
     def tile(D: Any, d: int, d_row: int, d_strip: int, A: Any, a: int, a_vector: int, strips: int, G: Any, g: int,
-             g_row: int, valid: int, accumulate: int) -> None:
+             g_row: int, valid: int, accumulate: int, some: int) -> None:
         n = VECTOR_BYTES // A.itemsize
-        sums = _plain_products([0.0] * rows, D, d, d_row, 1, A, a, a_vector, n, strips, d_strip, n * n, rows, vectors)
-        for m in range(rows):
+        some = min(rows, some)
+        sums = _plain_products([0.0] * some, D, d, d_row, 1, A, a, a_vector, n, strips, d_strip, n * n, some, vectors)
+        for m in range(some):
             row = sums[m].reshape(-1)[:valid]
             where = G[g + m * g_row : g + m * g_row + row.size]
             where[:] = where + row if accumulate else row
@@ -589,6 +730,14 @@ def _plain_transpose(A: Any, s: int, B: Any, t: int) -> None:
     B[t : t + n * n] = A[s : s + n * n].reshape(n, n).T.reshape(-1)
 
 
+def _plain_copy(count: int | None) -> Any:
+    def copy(A: Any, s: int, B: Any, t: int) -> None:
+        n = count or VECTOR_BYTES // A.itemsize
+        B[t : t + n] = A[s : s + n]
+
+    return copy
+
+
 def _plain_gather_square(rows: Any, order: Any, begin: int, end: int, n: int, k: int, panels: Any, t: int,
                          copy: int) -> None:
     lane = VECTOR_BYTES // panels.itemsize
@@ -603,6 +752,27 @@ def _plain_gather_square(rows: Any, order: Any, begin: int, end: int, n: int, k:
     panels[t : t + valid * lane] = block.T[:valid].reshape(-1)
 
 
+def _plain_dot_rows(W: Any, w: int, row: int, rows: int, biases: Any, bias: int, A: Any, x: int, size: int,
+                    out: int) -> None:
+    for m in range(min(rows, DOT_ROWS)):
+        total = W[w + m * row : w + m * row + size] @ A[x : x + size]
+        A[out + m] = total + biases[bias + m] if bias >= 0 else total
+
+
+def _plain_sum_columns(W: Any, w: int, row: int, rows: int, A: Any, d: int, t: int, valid: int) -> None:
+    size = min(valid, COLUMN_VECTORS * VECTOR_BYTES // A.itemsize)
+    total = np.zeros(size, A.dtype)
+    for j in range(rows):
+        total += A[d + j] * W[w + j * row : w + j * row + size]
+    A[t : t + size] *= total
+
+
+def _plain_rank_one(T: Any, t: int, rows: int, size: int, A: Any, d: int, x: int, scale: Any, add: int) -> None:
+    for j in range(rows):
+        where = T[t + j * size : t + (j + 1) * size]
+        where[:] = (where if add else 0) + (A[d + j] * scale) * A[x : x + size]
+
+
 # ------------------------------------------------------------------------------------------------------- names
 
 if JIT:
@@ -610,6 +780,10 @@ if JIT:
     call = intrinsic(_call)
     transpose = intrinsic(_transpose)
     gather_square = intrinsic(_gather_square)
+    copy_vector, copy_tile = intrinsic(_copy(None)), intrinsic(_copy(WHOLE))
+    dot_rows = intrinsic(_dot_rows)
+    sum_columns = intrinsic(_sum_columns)
+    rank_one = intrinsic(_rank_one)
     atomic_add = intrinsic(_atomic_add)
     atomic_load = intrinsic(_atomic_load)
     give_way = intrinsic(_give_way)
@@ -619,12 +793,16 @@ else:
         """Give the number of elements in a vector of this CPU, for the dtype of an array."""
         return VECTOR_BYTES // int(array.itemsize)
 
-    def call(address: int, arguments: tuple[Any, ...]) -> None:
+    def call(address: int, *arguments: Any) -> None:
         """Call the kernel whose `_jit.address` is given."""
         _jit.BY_ADDRESS[address](*arguments)
 
     transpose = _plain_transpose
     gather_square = _plain_gather_square
+    copy_vector, copy_tile = _plain_copy(None), _plain_copy(WHOLE)
+    dot_rows = _plain_dot_rows
+    sum_columns = _plain_sum_columns
+    rank_one = _plain_rank_one
 
     def atomic_add(array: Any, index: int, value: int) -> int:
         """Add to an int64 that other threads see; return what it was."""
@@ -657,11 +835,11 @@ def _tiles(emit: Callable[[int, int], Any], plain: Callable[[int, int], Any],
     return [intrinsic(emit(*shape)) if JIT else plain(*shape) for shape in shapes]
 
 
-forward_8x2, forward_4x2, forward_1x2, forward_8x1, forward_4x1, forward_1x1 = _tiles(
-    _forward_tile, _plain_forward_tile, [(8, 2), (4, 2), (1, 2), (8, 1), (4, 1), (1, 1)])
-backward_8x2, backward_4x2, backward_1x2, backward_8x1, backward_4x1, backward_1x1 = _tiles(
-    _backward_tile, _plain_backward_tile, [(8, 2), (4, 2), (1, 2), (8, 1), (4, 1), (1, 1)])
-gradient_8x2, gradient_4x2, gradient_1x2, gradient_8x1, gradient_4x1, gradient_1x1 = _tiles(
-    _gradient_tile, _plain_gradient_tile, [(8, 2), (4, 2), (1, 2), (8, 1), (4, 1), (1, 1)])
+forward_8x2, forward_4x2, forward_8x1, forward_4x1 = _tiles(
+    _forward_tile, _plain_forward_tile, [(8, 2), (4, 2), (8, 1), (4, 1)])
+backward_8x2, backward_4x2, backward_8x1, backward_4x1 = _tiles(
+    _backward_tile, _plain_backward_tile, [(8, 2), (4, 2), (8, 1), (4, 1)])
+gradient_8x2, gradient_4x2, gradient_8x1, gradient_4x1 = _tiles(
+    _gradient_tile, _plain_gradient_tile, [(8, 2), (4, 2), (8, 1), (4, 1)])
 lanes_4x4, lanes_4x1, lanes_1x4, lanes_1x1 = _tiles(
     _lanes_tile, _plain_lanes_tile, [(4, 4), (4, 1), (1, 4), (1, 1)])
