@@ -108,7 +108,8 @@ def kernel(function: F) -> F:
     """Compile loops over arrays; the interpreter lock is released while they run."""
     if not JIT:
         return function
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SUMS, "cache": CACHE is not None, "no_cfunc_wrapper": True}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SUMS, "cache": CACHE is not None,
+                               "no_cfunc_wrapper": True}
     return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]
 
 
@@ -123,7 +124,8 @@ def rule(function: F) -> F:
     """Compile an update rule: a kernel whose arithmetic keeps its order."""
     if not JIT:
         return function
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": EXACT, "cache": CACHE is not None, "no_cfunc_wrapper": True}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": EXACT, "cache": CACHE is not None,
+                               "no_cfunc_wrapper": True}
     return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]
 
 
@@ -131,7 +133,9 @@ def scalar(function: F) -> F:
     """Compile a function of single elements, inlined wherever it is called."""
     if not JIT:
         return function
-    return numba.njit(error_model="numpy", fastmath=EXACT, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)  # type: ignore[no-any-return]
+    options: dict[str, Any] = {"error_model": "numpy", "fastmath": EXACT, "forceinline": True,
+                               "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(**options)(function)  # type: ignore[no-any-return]
 
 
 BY_ADDRESS: dict[int, Any] = {}

@@ -1,12 +1,10 @@
 """A block of samples through the network and back: the two phases of a step.
 
-Phase 1, `my_samples`, takes strips of samples forward, to the cost and back; phase 2, `my_neurons`, sums the gradient of
-some neurons over all samples and updates them. Between the two every thread must have finished its strips. What is
+Phase 1, `my_samples`, takes strips of samples forward, to the cost and back; phase 2, `my_neurons`, sums the gradient
+of some neurons over all samples and updates them. Between the two every thread must have finished its strips. What is
 written here is the order of the equations; the loops are in `dense`, `activations`, `costs` and `updates`, called by
 address (see `_jit`).
 """
-
-import numpy as np
 
 from . import codes, costs, dense, random
 from ._jit import address, inline, kernel
@@ -54,15 +52,15 @@ def panel(panels, start, n, first, last):
 
 @kernel
 def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end, total,
-               labels, backward, strips, first, last,
-               scratch):
+               labels, backward, strips, first, last, scratch):
     """Phase 1: bring samples order[begin:end] into strips first..last, go forward (1)(2), to the cost (3)(4), back (5).
 
     ``total`` holds the weight of the batch: each sample's cost and deltas are multiplied by its share of it.
     """
     top = layers.shape[0] - 1
     classes = layers[top, N_OUT]
-    call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], layers[0, ACROSS], strips, first, last)
+    call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], layers[0, ACROSS],
+         strips, first, last)
     if labels != 0:
         call(cells[LABELS], targets, order, begin, end, classes, panels, cells[TARGET], first, last)
     else:
@@ -73,12 +71,15 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
         n = row[N_OUT]
         if layer > 0 and row[ACROSS] >= 0:
             call(cells[TURN], panels, row[SOURCE], row[ACROSS], row[N_IN], strips, first, last)
-        call(cells[FORWARD], parameters, row[WEIGHTS], row[BIASES], panels, row[SOURCE], row[OUT], row[N_IN], n, first, last)
+        call(cells[FORWARD], parameters, row[WEIGHTS], row[BIASES], panels, row[SOURCE], row[OUT], row[N_IN], n, first,
+             last)
         if layer < top or cells[MATCHED] == 0:
             out, slope = panel(panels, row[OUT], n, first, last), panel(panels, row[DELTA], n, first, last)
             call(row[ACTIVATION], out, slope, n)
-    out, delta = panel(panels, layers[top, OUT], classes, first, last), panel(panels, layers[top, DELTA], classes, first, last)
-    target, weight = panel(panels, cells[TARGET], classes, first, last), panel(panels, cells[WEIGHT], 1, first, last)
+    out = panel(panels, layers[top, OUT], classes, first, last)
+    delta = panel(panels, layers[top, DELTA], classes, first, last)
+    target = panel(panels, cells[TARGET], classes, first, last)
+    weight = panel(panels, cells[WEIGHT], 1, first, last)
     call(cells[COST_KERNEL], out, target, delta, classes, cost_parameter)
     if cells[JACOBIAN] != 0:
         call(cells[JACOBIAN], out, delta, classes)
@@ -86,8 +87,8 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
     if backward != 0:
         for layer in range(top, 0, -1):
             row = layers[layer]
-            call(cells[BACKWARD], parameters, row[WEIGHTS], panels, row[DELTA], row[DELTA_BELOW], row[N_IN], row[N_OUT], first, last,
-                 scratch if row[PACKS] != 0 else -1)
+            call(cells[BACKWARD], parameters, row[WEIGHTS], panels, row[DELTA], row[DELTA_BELOW], row[N_IN], row[N_OUT],
+                 first, last, scratch if row[PACKS] != 0 else -1)
 
 
 @kernel
@@ -111,7 +112,8 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
                 call(cells[GRADIENT], panels, delta, row[ACROSS], n_in, n_out, strips, j, stop, gradient, w, accumulate,
                      scratch if row[PACKS] != 0 else -1)
             else:
-                call(cells[BY_LANES], panels, delta, row[SOURCE], n_in * lane, n_in, n_out, strips, j, stop, gradient, w, accumulate)
+                call(cells[BY_LANES], panels, delta, row[SOURCE], n_in * lane, n_in, n_out, strips, j, stop, gradient,
+                     w, accumulate)
             if b >= 0:
                 call(cells[BY_LANES], panels, delta, cells[ONES], 0, 1, n_out, strips, j, stop, gradient, b, accumulate)
             if update != 0 and not at_once:

@@ -13,6 +13,7 @@ from ._jit import inline, kernel
 from .layout import SCRATCH_BYTES
 from .simd import WHOLE, copy_tile, copy_vector, gather_square, lanes, transpose, view
 
+
 @inline
 def sweep(size, itemsize):
     """Give how many neurons with ``size`` numbers each fit SCRATCH_BYTES: a multiple of 8, at least 8."""
@@ -85,10 +86,12 @@ def backward(parameters, weights, panels, source, target, n_in, n_out, first, la
                                       n_out, WHOLE)
                     k += WHOLE
                 while k + WHOLE <= k1:
-                    simd.backward_8x2(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out, WHOLE)
+                    simd.backward_8x2(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out,
+                                      WHOLE)
                     k += WHOLE
                 while k < k1:
-                    simd.backward_4x2(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out, k1 - k)
+                    simd.backward_4x2(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out,
+                                      k1 - k)
                     k += 4
                 s += 2
             else:
@@ -97,10 +100,12 @@ def backward(parameters, weights, panels, source, target, n_in, n_out, first, la
                                       n_out, WHOLE)
                     k += WHOLE
                 while k + WHOLE <= k1:
-                    simd.backward_8x1(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out, WHOLE)
+                    simd.backward_8x1(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out,
+                                      WHOLE)
                     k += WHOLE
                 while k < k1:
-                    simd.backward_4x1(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out, k1 - k)
+                    simd.backward_4x1(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out,
+                                      k1 - k)
                     k += 4
                 s += 1
         k0 = k1
@@ -120,8 +125,8 @@ def turn(panels, source, target, n, strips, first, last):
 def gradient(panels, delta, across, n_in, n_out, strips, j0, j1, slopes, weights, accumulate, scratch):
     """∂E/∂w_jk = Σ_samples δ_j o_k (6) for neurons j0..j1, from outputs with neurons in lanes.
 
-    Overwrites rows j0..j1 of W^l's part of ``slopes``, or adds to them. Overwrites the scratch, or packs nothing if that
-    is -1.
+    Overwrites rows j0..j1 of W^l's part of ``slopes``, or adds to them. Overwrites the scratch, or packs nothing if
+    that is -1.
     """
     lane = lanes(panels)
     vector = strips * lane * lane

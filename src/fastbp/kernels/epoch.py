@@ -91,7 +91,9 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if thread == 0 and last_block:
             hyper[POWER1] *= hyper[BASE1]
             hyper[POWER2] *= hyper[BASE2]
-        call(cells[MY_SAMPLES], layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order, position, end, total, task.labels, backward, strips, strips * thread // threads, strips * (thread + 1) // threads, scratch)
+        call(cells[MY_SAMPLES], layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order,
+             position, end, total, task.labels, backward, strips, strips * thread // threads,
+             strips * (thread + 1) // threads, scratch)
         if threads > 1:
             arrivals += threads
             if not wait(barrier, arrivals):

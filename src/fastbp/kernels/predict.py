@@ -14,11 +14,13 @@ def predict(layers, cells, panels, parameters, inputs, order, samples, block, ou
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], -1, strips, 0, strips)
+        call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], -1, strips, 0,
+             strips)
         for layer in range(top + 1):
             row = layers[layer]
             n = row[N_OUT]
-            call(cells[FORWARD], parameters, row[WEIGHTS], row[BIASES], panels, row[SOURCE], row[OUT], row[N_IN], n, 0, strips)
+            call(cells[FORWARD], parameters, row[WEIGHTS], row[BIASES], panels, row[SOURCE], row[OUT], row[N_IN], n, 0,
+                 strips)
             out, slope = panel(panels, row[OUT], n, 0, strips), panel(panels, row[DELTA], n, 0, strips)
             call(row[ACTIVATION], out, slope, n)
         call(cells[SCATTER], panels, layers[top, OUT], layers[top, N_OUT], begin, end, outputs)
