@@ -48,7 +48,7 @@ lint: .venv/test.stamp
 # Every benchmark is imported; one of each kind is run once. The figures mean nothing, which is why they are not kept.
 QUICK := timeraw_import$$|FitCall|time_thousand_single_rows|peakmem_fit|track_final_cost
 check-bench: .venv/test.stamp
-	$(BIN)/asv machine --yes
+	@$(BIN)/asv machine --yes >/dev/null
 	$(BIN)/asv check --environment existing:$(RUN)
 	$(BIN)/asv run --quick --dry-run --show-stderr --environment existing:$(RUN) --bench '$(QUICK)'
 

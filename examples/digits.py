@@ -75,9 +75,8 @@ def draw_digits(images, labels, predicted, path, rows=4, columns=10):
                      fontweight="bold" if mistake else "normal")
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set(color=color if mistake else "0.8", linewidth=2.5 if mistake else 0.8)
-    shown = min(len(wrong), len(chosen))
-    figure.suptitle(f"Test digits and what was predicted: {shown} of all {len(wrong)} mistakes in {len(labels)} digits "
-                    "(red), then others", fontsize=11)
+    figure.suptitle(f"What was predicted: the {len(wrong)} mistakes in {len(labels)} test digits first, in red",
+                    fontsize=11)
     figure.savefig(path, dpi=130)
 
 
