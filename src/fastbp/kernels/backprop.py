@@ -67,28 +67,28 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
         call(cells[GATHER], targets, order, begin, end, classes, panels, cells[TARGET], -1, strips, first, last)
     call(cells[WEIGH], weights, order, begin, end, total, panels, cells[WEIGHT], first, last)
     for layer in range(top + 1):
-        row = layers[layer]
-        n = row[N_OUT]
-        if layer > 0 and row[ACROSS] >= 0:
-            call(cells[TURN], panels, row[SOURCE], row[ACROSS], row[N_IN], strips, first, last)
-        call(cells[FORWARD], parameters, row[WEIGHTS], row[BIASES], panels, row[SOURCE], row[OUT], row[N_IN], n, first,
-             last)
+        n = layers[layer, N_OUT]
+        if layer > 0 and layers[layer, ACROSS] >= 0:
+            call(cells[TURN], panels, layers[layer, SOURCE], layers[layer, ACROSS], layers[layer, N_IN], strips, first,
+                 last)
+        call(cells[FORWARD], parameters, layers[layer, WEIGHTS], layers[layer, BIASES], panels, layers[layer, SOURCE],
+             layers[layer, OUT], layers[layer, N_IN], n, first, last)
         if layer < top or cells[MATCHED] == 0:
-            out, slope = panel(panels, row[OUT], n, first, last), panel(panels, row[DELTA], n, first, last)
-            call(row[ACTIVATION], out, slope, n)
+            out = panel(panels, layers[layer, OUT], n, first, last)
+            slope = panel(panels, layers[layer, DELTA], n, first, last)
+            call(layers[layer, ACTIVATION], out, slope, n)
     out = panel(panels, layers[top, OUT], classes, first, last)
     delta = panel(panels, layers[top, DELTA], classes, first, last)
-    target = panel(panels, cells[TARGET], classes, first, last)
-    weight = panel(panels, cells[WEIGHT], 1, first, last)
+    target, weight = panel(panels, cells[TARGET], classes, first, last), panel(panels, cells[WEIGHT], 1, first, last)
     call(cells[COST_KERNEL], out, target, delta, classes, cost_parameter)
     if cells[JACOBIAN] != 0:
         call(cells[JACOBIAN], out, delta, classes)
     call(cells[COLLECT], target, weight, delta, panel(panels, cells[COST], 1, first, last), classes)
     if backward != 0:
         for layer in range(top, 0, -1):
-            row = layers[layer]
-            call(cells[BACKWARD], parameters, row[WEIGHTS], panels, row[DELTA], row[DELTA_BELOW], row[N_IN], row[N_OUT],
-                 first, last, scratch if row[PACKS] != 0 else -1)
+            call(cells[BACKWARD], parameters, layers[layer, WEIGHTS], panels, layers[layer, DELTA],
+                 layers[layer, DELTA_BELOW], layers[layer, N_IN], layers[layer, N_OUT], first, last,
+                 scratch if layers[layer, PACKS] != 0 else -1)
 
 
 @kernel
@@ -102,18 +102,18 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
     lane = lanes(panels)
     at_once = update != 0 and threads == 1 and parameters.size * parameters.itemsize <= UPDATE_BYTES
     for layer in range(layers.shape[0]):
-        row = layers[layer]
-        n_in, n_out, w, b, delta = row[N_IN], row[N_OUT], row[WEIGHTS], row[BIASES], row[DELTA]
+        n_in, n_out, delta = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, DELTA]
+        w, b = layers[layer, WEIGHTS], layers[layer, BIASES]
         j, end = n_out * thread // threads, n_out * (thread + 1) // threads
         some = max(UPDATE_BYTES // (n_in * parameters.itemsize) // 8 * 8, 8)
         while j < end:
             stop = min(j + some, end)
-            if row[ACROSS] >= 0:
-                call(cells[GRADIENT], panels, delta, row[ACROSS], n_in, n_out, strips, j, stop, gradient, w, accumulate,
-                     scratch if row[PACKS] != 0 else -1)
+            if layers[layer, ACROSS] >= 0:
+                call(cells[GRADIENT], panels, delta, layers[layer, ACROSS], n_in, n_out, strips, j, stop, gradient, w,
+                     accumulate, scratch if layers[layer, PACKS] != 0 else -1)
             else:
-                call(cells[BY_LANES], panels, delta, row[SOURCE], n_in * lane, n_in, n_out, strips, j, stop, gradient,
-                     w, accumulate)
+                call(cells[BY_LANES], panels, delta, layers[layer, SOURCE], n_in * lane, n_in, n_out, strips, j, stop,
+                     gradient, w, accumulate)
             if b >= 0:
                 call(cells[BY_LANES], panels, delta, cells[ONES], 0, 1, n_out, strips, j, stop, gradient, b, accumulate)
             if update != 0 and not at_once:

@@ -180,29 +180,14 @@ def gradient_by_lanes(panels, delta, out, out_strip, n_in, n_out, strips, j0, j1
     """
     lane = lanes(panels)
     d_strip = n_out * lane
-    j = j0
-    while j < j1:
-        d, g, k = delta + j * lane, weights + j * n_in, 0
-        if j + 4 <= j1:
-            while k + 4 <= n_in:
-                simd.lanes_4x4(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
-                               accumulate)
-                k += 4
-            while k < n_in:
-                simd.lanes_4x1(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
-                               accumulate)
-                k += 1
-            j += 4
+    for j in range(j0, j1, 4):
+        d, g = delta + j * lane, weights + j * n_in
+        if n_in == 1:
+            simd.lanes_4x1(panels, d, d_strip, panels, out, out_strip, strips, slopes, g, 1, accumulate, j1 - j, 1)
         else:
-            while k + 4 <= n_in:
-                simd.lanes_1x4(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
-                               accumulate)
-                k += 4
-            while k < n_in:
-                simd.lanes_1x1(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
-                               accumulate)
-                k += 1
-            j += 1
+            for k in range(0, n_in, 4):
+                simd.lanes_4x4(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
+                               accumulate, j1 - j, n_in - k)
 
 
 @kernel

@@ -17,12 +17,12 @@ def predict(layers, cells, panels, parameters, inputs, order, samples, block, ou
         call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], -1, strips, 0,
              strips)
         for layer in range(top + 1):
-            row = layers[layer]
-            n = row[N_OUT]
-            call(cells[FORWARD], parameters, row[WEIGHTS], row[BIASES], panels, row[SOURCE], row[OUT], row[N_IN], n, 0,
-                 strips)
-            out, slope = panel(panels, row[OUT], n, 0, strips), panel(panels, row[DELTA], n, 0, strips)
-            call(row[ACTIVATION], out, slope, n)
+            n = layers[layer, N_OUT]
+            call(cells[FORWARD], parameters, layers[layer, WEIGHTS], layers[layer, BIASES], panels,
+                 layers[layer, SOURCE], layers[layer, OUT], layers[layer, N_IN], n, 0, strips)
+            out = panel(panels, layers[layer, OUT], n, 0, strips)
+            slope = panel(panels, layers[layer, DELTA], n, 0, strips)
+            call(layers[layer, ACTIVATION], out, slope, n)
         call(cells[SCATTER], panels, layers[top, OUT], layers[top, N_OUT], begin, end, outputs)
 
 

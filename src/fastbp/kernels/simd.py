@@ -206,11 +206,10 @@ class _Pointers:
         self.context, self.b, self.bits = context, builder, _bits(dtype)
         self.vector = _vector(dtype)
         self.lanes = self.vector.count
-        suffix = f"v{self.lanes}f{self.bits}"
         three = ir.FunctionType(self.vector, [self.vector] * 3)
         # fmuladd rather than fma: a target without the instruction multiplies and adds, it calls no library
-        self.multiply_add = cgutils.get_or_insert_function(builder.module, three, f"llvm.fmuladd.{suffix}")
-        self.suffix = suffix
+        self.multiply_add = cgutils.get_or_insert_function(builder.module, three,
+                                                           f"llvm.fmuladd.v{self.lanes}f{self.bits}")
 
     def at(self, ty: Any, array: Any, offset: Any) -> Any:
         return self.b.gep(_struct(self.context, self.b, ty, array).data, [offset])
@@ -238,24 +237,29 @@ class _Pointers:
     def zero(self) -> Any:
         return ir.Constant(self.vector, None)
 
-    def mask(self, valid: Any) -> Any:
-        """Give the mask of the first ``valid`` lanes."""
-        wide = ir.VectorType(ir.IntType(32), self.lanes)
+    def mask(self, valid: Any, count: int | None = None) -> Any:
+        """Give the mask of the first ``valid`` of ``count`` lanes, of a whole vector by default."""
+        count = count or self.lanes
+        wide = ir.VectorType(ir.IntType(32), count)
         nothing = ir.Constant(wide, ir.Undefined)
         first = self.b.insert_element(nothing, self.b.trunc(valid, ir.IntType(32)), ir.Constant(ir.IntType(32), 0))
         limit = self.b.shuffle_vector(first, nothing, ir.Constant(wide, None))
-        return self.b.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), limit)
+        return self.b.icmp_signed("<", ir.Constant(wide, list(range(count))), limit)
 
     def masked_load(self, pointer: Any, mask: Any) -> Any:
-        where = self.b.bitcast(pointer, self.vector.as_pointer())
-        kind = ir.FunctionType(self.vector, [where.type, ir.IntType(32), mask.type, self.vector])
-        function = cgutils.get_or_insert_function(self.b.module, kind, f"llvm.masked.load.{self.suffix}.p0")
-        return self.b.call(function, [where, ir.Constant(ir.IntType(32), self.bits // 8), mask, self.zero()])
+        kind = ir.VectorType(self.vector.element, mask.type.count)
+        where = self.b.bitcast(pointer, kind.as_pointer())
+        signature = ir.FunctionType(kind, [where.type, ir.IntType(32), mask.type, kind])
+        name = f"llvm.masked.load.v{kind.count}f{self.bits}.p0"
+        function = cgutils.get_or_insert_function(self.b.module, signature, name)
+        align = ir.Constant(ir.IntType(32), self.bits // 8)
+        return self.b.call(function, [where, align, mask, ir.Constant(kind, None)])
 
     def masked_store(self, value: Any, pointer: Any, mask: Any) -> None:
-        where = self.b.bitcast(pointer, self.vector.as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [self.vector, where.type, ir.IntType(32), mask.type])
-        function = cgutils.get_or_insert_function(self.b.module, kind, f"llvm.masked.store.{self.suffix}.p0")
+        where = self.b.bitcast(pointer, value.type.as_pointer())
+        signature = ir.FunctionType(ir.VoidType(), [value.type, where.type, ir.IntType(32), mask.type])
+        name = f"llvm.masked.store.v{mask.type.count}f{self.bits}.p0"
+        function = cgutils.get_or_insert_function(self.b.module, signature, name)
         self.b.call(function, [value, where, ir.Constant(ir.IntType(32), self.bits // 8), mask])
 
 
@@ -434,17 +438,19 @@ def _lane_sums(p: _Pointers, values: list[Any]) -> list[Any]:
 
 def _lanes_tile(rows: int, columns: int) -> Any:
     def tile(typing: Any, deltas: Any, d: Any, d_strip: Any, outs: Any, a: Any, a_strip: Any, strips: Any,
-             gradient: Any, g: Any, g_row: Any, accumulate: Any) -> Any:
+             gradient: Any, g: Any, g_row: Any, accumulate: Any, some_rows: Any, some_columns: Any) -> Any:
         def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-            D, d, d_strip, A, a, a_strip, strips, G, g, g_row, accumulate = arguments
+            D, d, d_strip, A, a, a_strip, strips, G, g, g_row, accumulate, some_rows, some_columns = arguments
             p = _Pointers(context, builder, outs.dtype)
+            d_rows = [builder.mul(m, _index(p.lanes)) for m in _row_numbers(p, some_rows, rows)]
+            a_rows = [builder.mul(k, _index(p.lanes)) for k in _row_numbers(p, some_columns, columns)]
 
             def one_strip(values: list[Any]) -> list[Any]:
                 d_at, a_at, sums = values[0], values[1], values[2:]
-                out = [p.load(p.shift(a_at, _index(k * p.lanes))) for k in range(columns)]
+                out = [p.load(p.shift(a_at, row)) for row in a_rows]
                 new = []
                 for m in range(rows):
-                    delta = p.load(p.shift(d_at, _index(m * p.lanes)))
+                    delta = p.load(p.shift(d_at, d_rows[m]))
                     new += [builder.call(p.multiply_add, [delta, out[k], sums[m * columns + k]])
                             for k in range(columns)]
                 return [p.shift(d_at, d_strip), p.shift(a_at, a_strip), *new]
@@ -452,19 +458,20 @@ def _lanes_tile(rows: int, columns: int) -> Any:
             d_at, a_at = p.at(deltas, D, d), p.at(outs, A, a)
             carried = [(d_at.type, d_at), (a_at.type, a_at)] + [(p.vector, p.zero())] * (rows * columns)
             totals = _lane_sums(p, _counted(builder, strips, carried, one_strip, "strip")[2:])
-            places = [p.at(gradient, G, builder.add(g, builder.add(builder.mul(g_row, _index(m)), _index(k))))
-                      for m in range(rows) for k in range(columns)]
-            with builder.if_else(builder.icmp_signed("!=", accumulate, _index(0))) as (more, fresh):
-                with more:
-                    for where, total in zip(places, totals, strict=True):
-                        builder.store(builder.fadd(builder.load(where), total), where)
-                with fresh:
-                    for where, total in zip(places, totals, strict=True):
-                        builder.store(total, where)
+            add = builder.icmp_signed("!=", accumulate, _index(0))
+            mask = p.mask(some_columns, columns)
+            for m in range(rows):
+                with _valid_row(p, some_rows, m, rows):
+                    row = ir.Constant(ir.VectorType(p.vector.element, columns), ir.Undefined)
+                    for k in range(columns):
+                        row = builder.insert_element(row, totals[m * columns + k], ir.Constant(ir.IntType(32), k))
+                    where = p.at(gradient, G, builder.add(g, builder.mul(g_row, _index(m))))
+                    old = builder.select(add, p.masked_load(where, mask), ir.Constant(row.type, None))
+                    p.masked_store(builder.fadd(old, row), where, mask)
             return context.get_dummy_value()
 
         i = types.intp
-        return types.void(deltas, i, i, outs, i, i, i, gradient, i, i, i), generate
+        return types.void(deltas, i, i, outs, i, i, i, gradient, i, i, i, i, i), generate
 
     return tile
 
@@ -711,10 +718,10 @@ def _plain_gradient_tile(rows: int, vectors: int) -> Any:
 
 def _plain_lanes_tile(rows: int, columns: int) -> Any:
     def tile(D: Any, d: int, d_strip: int, A: Any, a: int, a_strip: int, strips: int, G: Any, g: int, g_row: int,
-             accumulate: int) -> None:
+             accumulate: int, some_rows: int, some_columns: int) -> None:
         n = VECTOR_BYTES // A.itemsize
-        for m in range(rows):
-            for k in range(columns):
+        for m in range(min(rows, some_rows)):
+            for k in range(min(columns, some_columns)):
                 total = np.zeros(n, A.dtype)
                 for s in range(strips):
                     delta, out = d + s * d_strip + m * n, a + s * a_strip + k * n
@@ -841,5 +848,4 @@ backward_8x2, backward_4x2, backward_8x1, backward_4x1 = _tiles(
     _backward_tile, _plain_backward_tile, [(8, 2), (4, 2), (8, 1), (4, 1)])
 gradient_8x2, gradient_4x2, gradient_8x1, gradient_4x1 = _tiles(
     _gradient_tile, _plain_gradient_tile, [(8, 2), (4, 2), (8, 1), (4, 1)])
-lanes_4x4, lanes_4x1, lanes_1x4, lanes_1x1 = _tiles(
-    _lanes_tile, _plain_lanes_tile, [(4, 4), (4, 1), (1, 4), (1, 1)])
+lanes_4x4, lanes_4x1 = _tiles(_lanes_tile, _plain_lanes_tile, [(4, 4), (4, 1)])
