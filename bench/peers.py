@@ -2,7 +2,8 @@
 
 ``python -m bench.peers --threads 1 2 --json peers.json --png docs/performance.png --markdown`` makes the table of the
 README and of docs/performance.md. Each side runs in a process of its own that stays for the whole run; for each
-workload the sides take turns round by round, so that a slow spell of the machine meets all of them, and the best round counts.
+workload the sides take turns round by round, so that a slow spell of the machine meets all of them, and the best round
+counts.
 """
 
 from __future__ import annotations

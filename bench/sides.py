@@ -1,9 +1,9 @@
 """fastbp and its peers, each doing the same work: the training step as its own users would write it, at its best.
 
 A side is a function (workload, X, Y) -> train, where train(epochs) takes so many epochs, goes on from where the last
-call stopped, and gives the mean cost of its last epoch. Every side starts from `workloads.first_weights`, draws a new order
-of the samples in each epoch, takes every full batch of it and adds up the costs. Libraries are imported inside, since a
-process runs one side only and any of them may be missing.
+call stopped, and gives the mean cost of its last epoch. Every side starts from `workloads.first_weights`, draws a new
+order of the samples in each epoch, takes every full batch of it and adds up the costs. Libraries are imported inside,
+since a process runs one side only and any of them may be missing.
 """
 
 from __future__ import annotations

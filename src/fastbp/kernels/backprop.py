@@ -93,7 +93,7 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
 
 @kernel
 def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update, strips, accumulate, thread, threads,
-               scratch):
+               scratch, inputs, order, ahead, ahead_end):
     """Phase 2: ∂E/∂w_jk = δ_j o_k (6) summed over all samples for this thread's share of every layer, then (7).
 
     Overwrites ``gradient`` or adds to it; overwrites parameters and state by the rule at address ``update``, or leaves
@@ -110,7 +110,8 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
             stop = min(j + some, end)
             if layers[layer, ACROSS] >= 0:
                 call(cells[GRADIENT], panels, delta, layers[layer, ACROSS], n_in, n_out, strips, j, stop, gradient, w,
-                     accumulate, scratch if layers[layer, PACKS] != 0 else -1)
+                     accumulate, scratch if layers[layer, PACKS] != 0 else -1, inputs, order, ahead,
+                     ahead_end if layer == 0 else ahead)
             else:
                 call(cells[BY_LANES], panels, delta, layers[layer, SOURCE], n_in * lane, n_in, n_out, strips, j, stop,
                      gradient, w, accumulate)
@@ -129,7 +130,7 @@ KERNELS = {
     codes.FORWARD: (dense.forward, "fiifiiiiii"),
     codes.BACKWARD: (dense.backward, "fifiiiiiii"),
     codes.TURN: (dense.turn, "fiiiiii"),
-    codes.GRADIENT: (dense.gradient, "fiiiiiiifiii"),
+    codes.GRADIENT: (dense.gradient, "fiiiiiiifiiirnii"),
     codes.BY_LANES: (dense.gradient_by_lanes, "fiiiiiiiifii"),
     codes.GATHER: (dense.gather, "rniiifiiiii"),
     codes.LABELS: (dense.gather_labels, "rniiifiii"),
@@ -138,7 +139,7 @@ KERNELS = {
     codes.SHUFFLE: (random.shuffle, "nii"),
     codes.SCATTER: (dense.scatter, "fiiiif"),
     codes.MY_SAMPLES: (my_samples, "tndffrrrniixiiiiii"),
-    codes.MY_NEURONS: (my_neurons, "tnffffdiiiiii"),
+    codes.MY_NEURONS: (my_neurons, "tnffffdiiiiiirnii"),
 }
 """Kernels that are called by address: cell of `layout.Plan.cells` -> kernel and its arguments, as letters."""
 

@@ -100,7 +100,8 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
                 break
         if backward != 0:
             call(cells[MY_NEURONS], layers, cells, panels, parameters, gradient, learner.state, hyper,
-                 learner.update if last_block else 0, strips, 1 if position != batch else 0, thread, threads, scratch)
+                 learner.update if last_block else 0, strips, 1 if position != batch else 0, thread, threads, scratch,
+                 inputs, order, end, min(end + task.block, task.samples))
         if thread == 0:
             cost = 0.0
             for i in range(strips * lane):

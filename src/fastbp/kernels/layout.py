@@ -189,7 +189,7 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
         n_in, n_out = sizes[layer], sizes[layer + 1]
         across = -1
         if backward and not sums_lanes(n_in, n_out, samples, width):
-            across = take(-(-n_in // width) * width * samples)
+            across = take(-(-n_in // width) * width * (samples + 1))
         row[:] = n_in, n_out, weights[layer], biases[layer], 0, out[layer], out[layer + 1], delta[layer], \
             delta[layer + 1], across, backward and packs(n_in, n_out, dtype)
     cells = np.zeros(codes.CELLS, np.int64)

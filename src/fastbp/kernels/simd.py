@@ -182,6 +182,18 @@ def _atomic_load(typing: Any, array: Any, index: Any) -> Any:
     return types.int64(array, types.intp), generate
 
 
+def _prefetch(typing: Any, array: Any, index: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        where = builder.gep(_struct(context, builder, signature.args[0], arguments[0]).data, [arguments[1]])
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [builder.bitcast(where, byte), *(ir.Constant(number, n) for n in (0, 2, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
 def _give_way(typing: Any, address: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), [])
@@ -492,39 +504,54 @@ def _turned(p: _Pointers, block: list[Any]) -> list[Any]:
     return block
 
 
-def _transpose(typing: Any, source: Any, s: Any, target: Any, t: Any) -> Any:
+def _store_rows(p: _Pointers, block: list[Any], ty: Any, target: Any, t: Any, rows: Any) -> None:
+    """Emit the stores of the first ``rows`` vectors of a block, one behind the other."""
+    for i, row in enumerate(block):
+        with p.b.if_then(p.b.icmp_signed("<", _index(i), rows)):
+            p.store(row, p.at(ty, target, p.b.add(t, _index(i * p.lanes))))
+
+
+def _transpose(typing: Any, source: Any, s: Any, target: Any, t: Any, rows: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        A, s, B, t = arguments
+        A, s, B, t, rows = arguments
         p = _Pointers(context, builder, source.dtype)
-        offsets = [_index(i * p.lanes) for i in range(p.lanes)]
-        turned = _turned(p, [p.load(p.at(source, A, builder.add(s, offset))) for offset in offsets])
-        for row, offset in zip(turned, offsets, strict=True):
-            p.store(row, p.at(target, B, builder.add(t, offset)))
+        block = [p.load(p.at(source, A, builder.add(s, _index(i * p.lanes)))) for i in range(p.lanes)]
+        _store_rows(p, _turned(p, block), target, B, t, rows)
         return context.get_dummy_value()
 
-    return types.void(source, types.intp, target, types.intp), generate
+    i = types.intp
+    return types.void(source, i, target, i, i), generate
 
 
-def _copy(count: int | None) -> Any:
-    def copy(typing: Any, source: Any, s: Any, target: Any, t: Any) -> Any:
-        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-            A, s, B, t = arguments
-            p = _Pointers(context, builder, target.dtype)
-            kind = ir.VectorType(p.vector.element, count or p.lanes).as_pointer()
-            value = builder.load(builder.bitcast(p.at(source, A, s), kind))
-            value.align = p.bits // 8
-            builder.store(value, builder.bitcast(p.at(target, B, t), kind)).align = p.bits // 8
-            return context.get_dummy_value()
-
-        return types.void(source, types.intp, target, types.intp), generate
-
-    return copy
-
-
-def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: Any, k: Any, panels: Any, t: Any,
-                   copy: Any) -> Any:
+def _copy_vector(typing: Any, source: Any, s: Any, valid: Any, target: Any, t: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        rows_, order_, begin, end, n, k, panels_, t, copy = arguments
+        A, s, valid, B, t = arguments
+        p = _Pointers(context, builder, target.dtype)
+        p.store(p.masked_load(p.at(source, A, s), p.mask(valid)), p.at(target, B, t))
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(source, i, i, target, i), generate
+
+
+def _copy_tile(typing: Any, source: Any, s: Any, target: Any, t: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        A, s, B, t = arguments
+        p = _Pointers(context, builder, target.dtype)
+        kind = ir.VectorType(p.vector.element, WHOLE).as_pointer()
+        value = builder.load(builder.bitcast(p.at(source, A, s), kind))
+        value.align = p.bits // 8
+        builder.store(value, builder.bitcast(p.at(target, B, t), kind)).align = p.bits // 8
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(source, i, target, i), generate
+
+
+def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: Any, k: Any, panels: Any,
+                   t: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        rows_, order_, begin, end, n, k, panels_, t = arguments
         p = _Pointers(context, builder, panels.dtype)
         valid = builder.sub(n, k)
         mask = p.mask(valid)
@@ -540,16 +567,11 @@ def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: 
                 builder.store(builder.load(builder.gep(orders.data, [i])), slot)
             row = builder.mul(builder.load(slot), n)
             block.append(p.masked_load(p.at(rows, rows_, builder.add(row, k)), mask))
-        with builder.if_then(builder.icmp_signed(">=", copy, _index(0))):
-            for lane, row in enumerate(block):
-                p.store(row, p.at(panels, panels_, builder.add(copy, _index(lane * p.lanes))))
-        for lane, row in enumerate(_turned(p, block)):
-            with builder.if_then(builder.icmp_signed("<", _index(lane), valid)):
-                p.store(row, p.at(panels, panels_, builder.add(t, _index(lane * p.lanes))))
+        _store_rows(p, _turned(p, block), panels, panels_, t, valid)
         return context.get_dummy_value()
 
     i = types.intp
-    return types.void(rows, order, i, i, i, i, panels, i, i), generate
+    return types.void(rows, order, i, i, i, i, panels, i), generate
 
 
 # ---------------------------------------------------------------------------- one sample, neurons in lanes
@@ -732,31 +754,29 @@ def _plain_lanes_tile(rows: int, columns: int) -> Any:
     return tile
 
 
-def _plain_transpose(A: Any, s: int, B: Any, t: int) -> None:
+def _plain_transpose(A: Any, s: int, B: Any, t: int, rows: int) -> None:
     n = VECTOR_BYTES // A.itemsize
-    B[t : t + n * n] = A[s : s + n * n].reshape(n, n).T.reshape(-1)
+    turned = A[s : s + n * n].reshape(n, n).T[:rows]
+    B[t : t + turned.size] = turned.reshape(-1)
 
 
-def _plain_copy(count: int | None) -> Any:
-    def copy(A: Any, s: int, B: Any, t: int) -> None:
-        n = count or VECTOR_BYTES // A.itemsize
-        B[t : t + n] = A[s : s + n]
-
-    return copy
+def _plain_copy_vector(A: Any, s: int, valid: int, B: Any, t: int) -> None:
+    n = VECTOR_BYTES // B.itemsize
+    B[t : t + n] = 0
+    B[t : t + min(n, valid)] = A[s : s + min(n, valid)]
 
 
-def _plain_gather_square(rows: Any, order: Any, begin: int, end: int, n: int, k: int, panels: Any, t: int,
-                         copy: int) -> None:
+def _plain_copy_tile(A: Any, s: int, B: Any, t: int) -> None:
+    B[t : t + WHOLE] = A[s : s + WHOLE]
+
+
+def _plain_gather_square(rows: Any, order: Any, begin: int, end: int, n: int, k: int, panels: Any, t: int) -> None:
     lane = VECTOR_BYTES // panels.itemsize
     valid = min(lane, n - k)
-    block = np.zeros((lane, lane), panels.dtype)
     for v in range(lane):
         i = min(begin + v, end - 1)
         start = (order[i] if order.size else i) * n + k
-        block[v, :valid] = rows[start : start + valid]
-    if copy >= 0:
-        panels[copy : copy + lane * lane] = block.reshape(-1)
-    panels[t : t + valid * lane] = block.T[:valid].reshape(-1)
+        panels[t + v : t + v + valid * lane : lane] = rows[start : start + valid]
 
 
 def _plain_dot_rows(W: Any, w: int, row: int, rows: int, biases: Any, bias: int, A: Any, x: int, size: int,
@@ -787,13 +807,14 @@ if JIT:
     call = intrinsic(_call)
     transpose = intrinsic(_transpose)
     gather_square = intrinsic(_gather_square)
-    copy_vector, copy_tile = intrinsic(_copy(None)), intrinsic(_copy(WHOLE))
+    copy_vector, copy_tile = intrinsic(_copy_vector), intrinsic(_copy_tile)
     dot_rows = intrinsic(_dot_rows)
     sum_columns = intrinsic(_sum_columns)
     rank_one = intrinsic(_rank_one)
     atomic_add = intrinsic(_atomic_add)
     atomic_load = intrinsic(_atomic_load)
     give_way = intrinsic(_give_way)
+    prefetch = intrinsic(_prefetch)
 else:
 
     def lanes(array: Any) -> int:
@@ -806,7 +827,7 @@ else:
 
     transpose = _plain_transpose
     gather_square = _plain_gather_square
-    copy_vector, copy_tile = _plain_copy(None), _plain_copy(WHOLE)
+    copy_vector, copy_tile = _plain_copy_vector, _plain_copy_tile
     dot_rows = _plain_dot_rows
     sum_columns = _plain_sum_columns
     rank_one = _plain_rank_one
@@ -821,6 +842,9 @@ else:
     def atomic_load(array: Any, index: int) -> int:
         """Read an int64 that other threads write."""
         return int(array[index])
+
+    def prefetch(array: Any, index: int) -> None:
+        """Ask for the cache line of an element that will be read soon."""
 
     def give_way(address: int) -> None:
         """Let another thread have the processor: calls the operating system's function at ``address``."""
