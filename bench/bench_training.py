@@ -18,7 +18,8 @@ class Epoch:
     """Wall time of `fit` for one epoch, call overhead included, on one thread."""
 
     version = "1"
-    params = ["2-8-1 batch 1", "2-8-1 batch 32", "64-100-10 batch 200", "784-128-10 batch 64", "784-512-512-10 batch 256"]
+    params = ["2-8-1 batch 1", "2-8-1 batch 32", "64-100-10 batch 200", "784-128-10 batch 64",
+              "784-512-512-10 batch 256"]
     param_names = ["workload"]
     number = 1  # training changes the state that it is timed on
     rounds = 2

@@ -296,8 +296,8 @@ class Network:
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the samples in the mean cost of their batch.
         validation : pair (X, Y) or float, optional
-            Samples whose cost is computed after each epoch; a fraction keeps back the *last* rows (shuffle beforehand if
-            they are sorted).
+            Samples whose cost is computed after each epoch; a fraction keeps back the *last* rows (shuffle beforehand
+            if they are sorted).
         callbacks : iterable of callables
             Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network); if one
             returns True, training stops.
@@ -328,8 +328,8 @@ class Network:
         return self._fit(X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
                          callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads)
 
-    def _fit(self, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer, resume: bool, *, epochs: int,
-             batch_size: int, callbacks: Iterable[training.Callback], bar: bool, shuffle: bool,
+    def _fit(self, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer, resume: bool, *,
+             epochs: int, batch_size: int, callbacks: Iterable[training.Callback], bar: bool, shuffle: bool,
              threads: int | None) -> Network:
         epochs = validation.whole("epochs", epochs)
         batch_size = validation.whole("batch_size", batch_size)

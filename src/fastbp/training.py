@@ -45,8 +45,9 @@ class DivergenceError(ArithmeticError):
     """
 
     def __init__(self, epoch: int, learning_rate: float) -> None:
-        super().__init__(f"training diverged in epoch {epoch} with learning rate {learning_rate:g}: the parameters of the "
-                         "last finite epoch are restored; use a smaller learning rate, or scale inputs and targets")
+        super().__init__(f"training diverged in epoch {epoch} with learning rate {learning_rate:g}: the parameters of "
+                         "the last finite epoch are restored; use a smaller learning rate, or scale inputs and "
+                         "targets")
         self.epoch = epoch
         self.learning_rate = learning_rate
 
@@ -72,8 +73,8 @@ class Samples:
 
     def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
         """Give what the kernels read."""
-        flat = (validation.readonly(array) for array in (self.inputs, self.targets, self.weights))
-        return layout.Data(*flat, order)
+        inputs, targets, weights = map(validation.readonly, (self.inputs, self.targets, self.weights))
+        return layout.Data(inputs, targets, weights, order)
 
 
 @dataclass
@@ -97,8 +98,8 @@ def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threa
     """Compute the mean cost (3) of all samples, and its gradient (4)-(6) if ``gradient`` has room for it."""
     n = len(samples)
     none = np.empty(0, network.dtype)
-    learner = layout.Learner(gradient, none, np.zeros(codes.HYPER_CELLS), 0, none, np.zeros(codes.PROGRESS_CELLS, np.int64),
-                             np.zeros(codes.SUM_CELLS), np.zeros(1))
+    learner = layout.Learner(gradient, none, np.zeros(codes.HYPER_CELLS), 0, none,
+                             np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
     data = samples.data(NOT_SHUFFLED)
     members = team.size(threads, network.work * n, network.work * n, network.strips(n))
     with network.plan(n, backward=True, threads=members) as (plan, block):

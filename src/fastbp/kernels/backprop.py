@@ -1,12 +1,10 @@
 """A block of samples through the network and back: the two phases of a step.
 
-Phase 1, `my_samples`, takes strips of samples forward, to the cost and back; phase 2, `my_neurons`, sums the gradient of
-some neurons over all samples and updates them. Between the two every thread must have finished its strips. What is
+Phase 1, `my_samples`, takes strips of samples forward, to the cost and back; phase 2, `my_neurons`, sums the gradient
+of some neurons over all samples and updates them. Between the two every thread must have finished its strips. What is
 written here is the order of the equations; the loops are in `dense`, `activations`, `costs` and `updates`, called by
 address (see `_jit`).
 """
-
-import numpy as np
 
 from . import codes, costs, dense, random
 from ._jit import address, inline, kernel
@@ -54,15 +52,15 @@ def panel(panels, start, n, first, last):
 
 @kernel
 def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end, total,
-               labels, backward, strips, first, last,
-               scratch):
+               labels, backward, strips, first, last, scratch):
     """Phase 1: bring samples order[begin:end] into strips first..last, go forward (1)(2), to the cost (3)(4), back (5).
 
     ``total`` holds the weight of the batch: each sample's cost and deltas are multiplied by its share of it.
     """
     top = layers.shape[0] - 1
     classes = layers[top, N_OUT]
-    call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], layers[0, ACROSS], strips, first, last)
+    call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], layers[0, ACROSS],
+         strips, first, last)
     if labels != 0:
         call(cells[LABELS], targets, order, begin, end, classes, panels, cells[TARGET], first, last)
     else:
@@ -71,12 +69,16 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
     for layer in range(top + 1):
         n = layers[layer, N_OUT]
         if layer > 0 and layers[layer, ACROSS] >= 0:
-            call(cells[TURN], panels, layers[layer, SOURCE], layers[layer, ACROSS], layers[layer, N_IN], strips, first, last)
-        call(cells[FORWARD], parameters, layers[layer, WEIGHTS], layers[layer, BIASES], panels, layers[layer, SOURCE], layers[layer, OUT], layers[layer, N_IN], n, first, last)
+            call(cells[TURN], panels, layers[layer, SOURCE], layers[layer, ACROSS], layers[layer, N_IN], strips, first,
+                 last)
+        call(cells[FORWARD], parameters, layers[layer, WEIGHTS], layers[layer, BIASES], panels, layers[layer, SOURCE],
+             layers[layer, OUT], layers[layer, N_IN], n, first, last)
         if layer < top or cells[MATCHED] == 0:
-            out, slope = panel(panels, layers[layer, OUT], n, first, last), panel(panels, layers[layer, DELTA], n, first, last)
+            out = panel(panels, layers[layer, OUT], n, first, last)
+            slope = panel(panels, layers[layer, DELTA], n, first, last)
             call(layers[layer, ACTIVATION], out, slope, n)
-    out, delta = panel(panels, layers[top, OUT], classes, first, last), panel(panels, layers[top, DELTA], classes, first, last)
+    out = panel(panels, layers[top, OUT], classes, first, last)
+    delta = panel(panels, layers[top, DELTA], classes, first, last)
     target, weight = panel(panels, cells[TARGET], classes, first, last), panel(panels, cells[WEIGHT], 1, first, last)
     call(cells[COST_KERNEL], out, target, delta, classes, cost_parameter)
     if cells[JACOBIAN] != 0:
@@ -84,14 +86,14 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
     call(cells[COLLECT], target, weight, delta, panel(panels, cells[COST], 1, first, last), classes)
     if backward != 0:
         for layer in range(top, 0, -1):
-            call(cells[BACKWARD], parameters, layers[layer, WEIGHTS], panels, layers[layer, DELTA], layers[layer, DELTA_BELOW], layers[layer, N_IN], layers[layer, N_OUT], first, last,
+            call(cells[BACKWARD], parameters, layers[layer, WEIGHTS], panels, layers[layer, DELTA],
+                 layers[layer, DELTA_BELOW], layers[layer, N_IN], layers[layer, N_OUT], first, last,
                  scratch if layers[layer, PACKS] != 0 else -1)
 
 
 @kernel
 def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update, strips, accumulate, thread, threads,
-               scratch,
-               inputs, order, ahead, ahead_end):
+               scratch, inputs, order, ahead, ahead_end):
     """Phase 2: ∂E/∂w_jk = δ_j o_k (6) summed over all samples for this thread's share of every layer, then (7).
 
     Overwrites ``gradient`` or adds to it; overwrites parameters and state by the rule at address ``update``, or leaves
@@ -101,7 +103,8 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
     at_once = update != 0 and threads == 1 and parameters.size * parameters.itemsize <= UPDATE_BYTES
     applied = update != 0 and accumulate == 0 and not at_once  # then rows may share one place, which stays in cache
     for layer in range(layers.shape[0]):
-        n_in, n_out, w, b, delta = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, WEIGHTS], layers[layer, BIASES], layers[layer, DELTA]
+        n_in, n_out, delta = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, DELTA]
+        w, b = layers[layer, WEIGHTS], layers[layer, BIASES]
         first, end = n_out * thread // threads, n_out * (thread + 1) // threads
         some = max(UPDATE_BYTES // (n_in * parameters.itemsize) // 8 * 8, 8)
         for j in range(first, end, some):
@@ -112,8 +115,8 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
                      accumulate, scratch if layers[layer, PACKS] != 0 else -1, inputs, order, ahead,
                      ahead_end if layer == 0 else ahead)
             else:
-                call(cells[BY_LANES], panels, delta, layers[layer, SOURCE], n_in * lane, n_in, n_out, strips, j, stop, gradient,
-                     w - shift, accumulate)
+                call(cells[BY_LANES], panels, delta, layers[layer, SOURCE], n_in * lane, n_in, n_out, strips, j, stop,
+                     gradient, w - shift, accumulate)
             if b >= 0:
                 call(cells[BY_LANES], panels, delta, cells[ONES], 0, 1, n_out, strips, j, stop, gradient, b, accumulate)
             if update != 0 and not at_once:

@@ -13,7 +13,9 @@ TARGET, WEIGHT, COST, ONES, SCRATCH, SCRATCH_SIZE = range(6)
 next thread's is SCRATCH_SIZE behind."""
 COST_KERNEL, MATCHED, JACOBIAN = range(6, 9)
 """Address of the cost; 1 if it starts from net inputs; address of the output's Jacobian product or 0."""
-FORWARD, BACKWARD, TURN, GRADIENT, BY_LANES, GATHER, LABELS, WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(9, 22)
+FORWARD, BACKWARD, TURN, GRADIENT, BY_LANES, GATHER, LABELS = range(9, 16)
+WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(16, 22)
+"""Addresses of the kernels in `backprop.KERNELS`."""
 CELLS = 22
 
 # Cells of `layout.Learner.progress`.

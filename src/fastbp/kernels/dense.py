@@ -13,6 +13,7 @@ from ._jit import inline, kernel
 from .layout import SCRATCH_BYTES
 from .simd import WHOLE, copy_tile, copy_vector, gather_square, lanes, prefetch, transpose, view
 
+
 @inline
 def sweep(size, itemsize):
     """Give how many neurons with ``size`` numbers each fit SCRATCH_BYTES: a multiple of 8, at least 8."""
@@ -31,7 +32,7 @@ def column(strips, lane):
 
 @kernel
 def forward(parameters, weights, bias, panels, source, target, n_in, n_out, first, last):
-    """net_j = Σ_k w_jk o_k + b_j (1) for strips first..last; overwrites the panel at ``target`` (n_out rows a strip)."""
+    """net_j = Σ_k w_jk o_k + b_j (1) for strips first..last; overwrites the panel at ``target`` (n_out rows)."""
     lane = lanes(panels)
     step, rows = n_in * lane, n_out * lane
     some = sweep(n_in, parameters.itemsize)
@@ -95,10 +96,12 @@ def backward(parameters, weights, panels, source, target, n_in, n_out, first, la
                                       n_out, WHOLE)
                     k += WHOLE
                 while k + WHOLE <= k1:
-                    simd.backward_8x2(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out, WHOLE)
+                    simd.backward_8x2(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out,
+                                      WHOLE)
                     k += WHOLE
                 while k < k1:
-                    simd.backward_4x2(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out, k1 - k)
+                    simd.backward_4x2(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out,
+                                      k1 - k)
                     k += 4
                 s += 2
             else:
@@ -107,10 +110,12 @@ def backward(parameters, weights, panels, source, target, n_in, n_out, first, la
                                       n_out, WHOLE)
                     k += WHOLE
                 while k + WHOLE <= k1:
-                    simd.backward_8x1(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out, WHOLE)
+                    simd.backward_8x1(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out,
+                                      WHOLE)
                     k += WHOLE
                 while k < k1:
-                    simd.backward_4x1(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out, k1 - k)
+                    simd.backward_4x1(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out,
+                                      k1 - k)
                     k += 4
                 s += 1
         k0 = k1
@@ -132,9 +137,10 @@ def gradient(panels, delta, across, n_in, n_out, strips, j0, j1, slopes, weights
              ahead, ahead_end):
     """∂E/∂w_jk = Σ_samples δ_j o_k (6) for neurons j0..j1, from outputs with neurons in lanes.
 
-    Overwrites rows j0..j1 of W^l's part of ``slopes``, or adds to them. Overwrites the scratch, or packs nothing if that
-    is -1. Rows order[ahead:ahead_end] of the inputs are needed next: between the tiles of columns k those columns of
-    them are asked for, each neuron its share, so that `gather` need not wait for the memory (10 of 167 µs at 784-128-10).
+    Overwrites rows j0..j1 of W^l's part of ``slopes``, or adds to them. Overwrites the scratch, or packs nothing if
+    that is -1. Rows order[ahead:ahead_end] of the inputs are needed next: between the tiles of columns k those columns
+    of them are asked for, each neuron its share, so that `gather` need not wait for the memory (10 of 167 µs at
+    784-128-10).
     """
     lane = lanes(panels)
     vector = column(strips, lane)

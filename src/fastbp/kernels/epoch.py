@@ -91,13 +91,17 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if thread == 0 and last_block:
             hyper[POWER1] *= hyper[BASE1]
             hyper[POWER2] *= hyper[BASE2]
-        call(cells[MY_SAMPLES], layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order, position, end, total, task.labels, backward, strips, strips * thread // threads, strips * (thread + 1) // threads, scratch)
+        call(cells[MY_SAMPLES], layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order,
+             position, end, total, task.labels, backward, strips, strips * thread // threads,
+             strips * (thread + 1) // threads, scratch)
         if threads > 1:
             arrivals += threads
             if not wait(barrier, arrivals):
                 break
         if backward != 0:
-            call(cells[MY_NEURONS], layers, cells, panels, parameters, gradient, learner.state, hyper, learner.update if last_block else 0, strips, 1 if position != batch else 0, thread, threads, scratch, inputs, order, end, min(end + task.block, task.samples))
+            call(cells[MY_NEURONS], layers, cells, panels, parameters, gradient, learner.state, hyper,
+                 learner.update if last_block else 0, strips, 1 if position != batch else 0, thread, threads, scratch,
+                 inputs, order, end, min(end + task.block, task.samples))
         if thread == 0:
             cost = 0.0
             for i in range(strips * lane):

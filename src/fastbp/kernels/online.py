@@ -124,11 +124,13 @@ def run(plan, parameters, data, task, learner):
             hyper[POWER2] *= hyper[BASE2]
             rate = real(-hyper[RATE])
             for layer in range(top, -1, -1):
-                fan_in, fan_out, w, b = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, WEIGHTS], layers[layer, BIASES]
+                fan_in, fan_out = layers[layer, N_IN], layers[layer, N_OUT]
+                w, b = layers[layer, WEIGHTS], layers[layer, BIASES]
                 d, source = layers[layer, DELTA], layers[layer, SOURCE]
                 if layer > 0:
                     for k in range(0, fan_in, wide):
-                        sum_columns(parameters, w + k, fan_in, fan_out, panels, d, layers[layer, DELTA_BELOW] + k, fan_in - k)
+                        sum_columns(parameters, w + k, fan_in, fan_out, panels, d,
+                                    layers[layer, DELTA_BELOW] + k, fan_in - k)
                 if task.plain != 0:
                     rank_one(parameters, w, fan_out, fan_in, panels, d, source, rate, 1)
                     if b >= 0:

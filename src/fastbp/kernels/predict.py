@@ -14,11 +14,14 @@ def predict(layers, cells, panels, parameters, inputs, order, samples, block, ou
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], -1, strips, 0, strips)
+        call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], -1, strips, 0,
+             strips)
         for layer in range(top + 1):
             n = layers[layer, N_OUT]
-            call(cells[FORWARD], parameters, layers[layer, WEIGHTS], layers[layer, BIASES], panels, layers[layer, SOURCE], layers[layer, OUT], layers[layer, N_IN], n, 0, strips)
-            out, slope = panel(panels, layers[layer, OUT], n, 0, strips), panel(panels, layers[layer, DELTA], n, 0, strips)
+            call(cells[FORWARD], parameters, layers[layer, WEIGHTS], layers[layer, BIASES], panels,
+                 layers[layer, SOURCE], layers[layer, OUT], layers[layer, N_IN], n, 0, strips)
+            out = panel(panels, layers[layer, OUT], n, 0, strips)
+            slope = panel(panels, layers[layer, DELTA], n, 0, strips)
             call(layers[layer, ACTIVATION], out, slope, n)
         call(cells[SCATTER], panels, layers[top, OUT], layers[top, N_OUT], begin, end, outputs)
 

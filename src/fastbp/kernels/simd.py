@@ -220,7 +220,8 @@ class _Pointers:
         self.lanes = self.vector.count
         three = ir.FunctionType(self.vector, [self.vector] * 3)
         # fmuladd rather than fma: a target without the instruction multiplies and adds, it calls no library
-        self.multiply_add = cgutils.get_or_insert_function(builder.module, three, f"llvm.fmuladd.v{self.lanes}f{self.bits}")
+        self.multiply_add = cgutils.get_or_insert_function(builder.module, three,
+                                                           f"llvm.fmuladd.v{self.lanes}f{self.bits}")
 
     def at(self, ty: Any, array: Any, offset: Any) -> Any:
         return self.b.gep(_struct(self.context, self.b, ty, array).data, [offset])
