@@ -19,6 +19,7 @@ from .kernels import predict as forward
 from .kernels._jit import address
 from .kernels.activations import softmax_backward
 from .optimizers import Optimizer
+from .optional import require
 from .tracing import Trace, trace
 
 Array = npt.NDArray[Any]
@@ -83,7 +84,6 @@ class Network:
         self.cost_function = costs.get(cost)
         self.activations = self._named_activations(activation, output)
         self.init = init
-        self.seed = seed
         if init != "auto":
             initializers.get(init)
         self._weights, self._biases, self.n_parameters = layout.offsets(self.layers, self.bias)
@@ -146,6 +146,7 @@ class Network:
         Network
             self
         """
+        seed = None if seed is None else validation.whole("seed", seed, 0)
         with self._fitting():
             self.generator = np.random.default_rng(seed)
             self.seed = seed
@@ -335,6 +336,9 @@ class Network:
         batch_size = validation.whole("batch_size", batch_size)
         threads = None if threads is None else validation.whole("threads", threads)
         method = optimizers.get(optimizer)
+        listeners = validation.callbacks(callbacks)
+        if bar:
+            require("tqdm.auto", "progress")
         samples, other = self._samples(X, Y, sample_weight), None
         if isinstance(kept, (tuple, list)) and len(kept) == 2:
             other = self._samples(kept[0], kept[1], None)
@@ -347,7 +351,7 @@ class Network:
                 self.history = History()
             try:
                 training.fit(self, samples, other, self._progress, epochs=epochs, batch_size=batch_size,
-                             callbacks=callbacks, bar=bar, shuffle=bool(shuffle), threads=threads)
+                             callbacks=listeners, bar=bar, shuffle=bool(shuffle), threads=threads)
             except training.DivergenceError:
                 self._progress = None  # the optimizer's state is not finite either
                 raise

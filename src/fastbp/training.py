@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -114,8 +114,15 @@ def _run(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, 
     epoch.run(thread, threads, plan, parameters, data, task, learner, barrier)
 
 
+def finished(learner: layout.Learner, progress: Progress) -> Iterator[float]:
+    """Give the costs of the epochs that the last call of the kernel finished, counting them in ``progress``."""
+    for cost in learner.costs[: learner.progress[codes.EPOCH] - progress.epochs]:
+        progress.epochs += 1
+        yield float(cost)
+
+
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
-        callbacks: Iterable[Callback], bar: bool, shuffle: bool, threads: int | None) -> None:
+        callbacks: list[Callback], bar: bool, shuffle: bool, threads: int | None) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
     n, batch = len(samples), min(batch_size, len(samples))
     listeners = list(callbacks)
@@ -147,17 +154,20 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             end = min(progress.epochs + len(learner.costs), last)
             task = layout.Task(n, batch, block, int(samples.labels), int(shuffle), progress.key, end, plain, blocks)
             start = time.perf_counter()
-
-            if batch == 1:
-                online.run(plan, parameters, data, task, learner)
-            else:
-                team.run(members, partial(_run, members, plan, parameters, data, task, learner))
+            try:
+                if batch == 1:
+                    online.run(plan, parameters, data, task, learner)
+                else:
+                    team.run(members, partial(_run, members, plan, parameters, data, task, learner))
+            except BaseException:  # Ctrl-C comes when the kernel returns: its epochs are done, and belong to the record
+                for cost in finished(learner, progress):
+                    history.append(progress.epochs, cost, None, time.perf_counter() - began)
+                raise
             seconds = max(time.perf_counter() - start, 1e-9)
             blocks = max(1, int(learner.progress[codes.BLOCKS] * CHUNK_SECONDS / seconds))
-            for cost in learner.costs[: learner.progress[codes.EPOCH] - progress.epochs]:
-                progress.epochs += 1
+            for cost in finished(learner, progress):
                 other = None if kept is None else cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
-                record = Record(progress.epochs, float(cost), other, time.perf_counter() - began, network)
+                record = Record(progress.epochs, cost, other, time.perf_counter() - began, network)
                 history.append(*record[:4])
                 if any([listener(record) is True for listener in listeners]):
                     return

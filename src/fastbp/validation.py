@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -35,6 +35,17 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     if number < least:
         raise ValueError(f"{name} is {number}, expected at least {least}")
     return number
+
+
+def callbacks(value: Any) -> list[Any]:
+    """Give a list of callables."""
+    if callable(value) or not isinstance(value, Iterable):
+        raise TypeError(f"callbacks is {value!r}, expected a list of callables")
+    found = list(value)
+    for i, callback in enumerate(found):
+        if not callable(callback):
+            raise TypeError(f"callbacks[{i}] is {callback!r}, expected a callable that takes a Record")
+    return found
 
 
 def layers(value: Any, itemsize: int, bias: bool) -> tuple[int, ...]:

@@ -57,6 +57,8 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
 
     ``total`` holds the weight of the batch: each sample's cost and deltas are multiplied by its share of it.
     """
+    if first == last:
+        return
     top = layers.shape[0] - 1
     classes = layers[top, N_OUT]
     call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], layers[0, ACROSS],

@@ -255,15 +255,15 @@ def gather_weights(weights, order, begin, end, total, panels, target, first, las
     lane = lanes(panels)
     row = view(panels, target + first * lane, (last - first) * lane)
     real = type(row[0])
-    share = real(1.0 / total if total > 0.0 else 0.0)
+    share = 1.0 / total if total > 0.0 else 0.0
     for v in range(row.size):
         i = begin + first * lane + v
         if i >= end:
             row[v] = real(0)
         elif weights.size == 0:
-            row[v] = share
+            row[v] = real(share)
         else:
-            row[v] = weights[order[i] if order.size > 0 else i] * share
+            row[v] = real(weights[order[i] if order.size > 0 else i] * share)
 
 
 @kernel

@@ -63,7 +63,8 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     """Pass over the samples, block by block, as ``task`` says; every thread of the team calls it with its number.
 
     Overwrites ``learner``: the gradient if it has room, and the parameters if it has a rule. Comes back when
-    ``task.epochs`` are done, ``task.blocks`` taken, or the cost is no longer finite; called again, it goes on.
+    ``task.epochs`` are done, ``task.blocks`` taken, or learning left the finite; called again, it goes on.
+    ``progress[EPOCH]`` counts the epochs that ended well.
     """
     layers, cells, panels = plan.layers, plan.cells, plan.panels
     inputs, targets, weights, order = data.inputs, data.targets, data.weights, data.order
@@ -116,8 +117,8 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
             arrivals += threads
             if not wait(barrier, arrivals):
                 break
-        if position == task.samples and progress[STATUS] == RUNNING:
-            if thread == 0:
+        if position == task.samples:
+            if thread == 0 and progress[STATUS] == RUNNING:
                 end_epoch(parameters, learner, epoch)
             position = 0
             epoch += 1
@@ -128,4 +129,4 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if progress[STATUS] != RUNNING:
             break
     if thread == 0:
-        progress[EPOCH], progress[POSITION], progress[BLOCKS] = epoch, position, blocks
+        progress[POSITION], progress[BLOCKS] = position, blocks

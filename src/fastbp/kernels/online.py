@@ -166,5 +166,5 @@ def run(plan, parameters, data, task, learner):
             costs, weights = 0.0, 0.0
             position = 0
             epoch += 1
-    progress[EPOCH], progress[POSITION], progress[BLOCKS] = epoch, position, steps
+    progress[POSITION], progress[BLOCKS] = position, steps
     progress[UPDATES] += steps

@@ -3,7 +3,7 @@
 import math
 
 from ._jit import inline
-from .codes import DIVERGED, EPOCH_COST, EPOCH_WEIGHT, FIRST_EPOCH, STATUS, UPDATES
+from .codes import DIVERGED, EPOCH, EPOCH_COST, EPOCH_WEIGHT, FIRST_EPOCH, RUNNING, STATUS, UPDATES
 
 
 @inline
@@ -12,17 +12,14 @@ def end_batch(learner, cost, weight):
     learner.sums[EPOCH_COST] += cost * weight
     learner.sums[EPOCH_WEIGHT] += weight
     learner.progress[UPDATES] += 1
-    if not math.isfinite(cost):
+    if learner.update != 0 and not math.isfinite(cost):
         learner.progress[STATUS] = DIVERGED
 
 
 @inline
 def end_epoch(parameters, learner, epoch):
-    """Record the epoch's mean cost; keep a copy of the parameters while they are finite."""
-    weight = learner.sums[EPOCH_WEIGHT]
-    learner.costs[epoch - learner.progress[FIRST_EPOCH]] = learner.sums[EPOCH_COST] / weight if weight > 0.0 else 0.0
-    learner.sums[EPOCH_COST] = 0.0
-    learner.sums[EPOCH_WEIGHT] = 0.0
+    """Record the epoch's mean cost and keep its parameters, unless one of them is no longer finite."""
+    progress, sums = learner.progress, learner.sums
     if learner.update != 0:
         nothing = 0.0  # inf·0 and NaN·0 are NaN
         for i in range(parameters.size):
@@ -31,4 +28,10 @@ def end_epoch(parameters, learner, epoch):
             for i in range(parameters.size):
                 learner.best[i] = parameters[i]
         else:
-            learner.progress[STATUS] = DIVERGED
+            progress[STATUS] = DIVERGED
+    if progress[STATUS] == RUNNING:
+        cost = sums[EPOCH_COST] / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
+        learner.costs[epoch - progress[FIRST_EPOCH]] = cost
+        sums[EPOCH_COST] = 0.0
+        sums[EPOCH_WEIGHT] = 0.0
+        progress[EPOCH] = epoch + 1
