@@ -10,8 +10,8 @@ RUN := $(BIN)/python
 
 help:
 	@echo "make demo      train a digit classifier; pictures go to demo-output/"
-	@echo "make test      ruff, mypy, a pass over the benchmarks, all tests with the JIT off and on"
-	@echo "make lint      ruff and mypy alone"
+	@echo "make test      lint, a pass over the benchmarks, all tests with the JIT off and on"
+	@echo "make lint      ruff, mypy and the order of imports alone"
 	@echo "make coverage  all tests with the JIT off, and the lines that they do not reach"
 	@echo "make bench     the asv suite"
 	@echo "make peers     fastbp beside scikit-learn, PyTorch and JAX, in an environment of their own"
@@ -44,6 +44,7 @@ test: lint check-bench coverage
 lint: .venv/test.stamp
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Every benchmark is imported; one of each kind is run once. The figures mean nothing, which is why they are not kept.
 QUICK := timeraw_import$$|FitCall|time_thousand_single_rows|peakmem_fit|track_final_cost

@@ -45,5 +45,5 @@ random
 
 Beneath them: `elementwise` (exp, tanh, log of one element, inlined), `simd` (the vector tiles and all LLVM IR),
 `layout` (where everything lies), `codes` (names of integers), `_jit` (Numba's options, the cache, addresses). Imports
-point down only: ``pyproject.toml`` states the order, and a test checks it.
+point down only: ``pyproject.toml`` states the order, and ``make lint`` checks it.
 """
