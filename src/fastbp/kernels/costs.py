@@ -146,7 +146,7 @@ def exp_poisson(out, target, delta, neurons, parameter):
 
 @kernel
 def softmax_cross_entropy(out, target, delta, neurons, parameter):
-    """Matched pair, from net: C = Σ_j y_j (log Σ_i exp(net_i − m) − (net_j − m)), m = max net; δ = oΣy − y."""
+    """Matched pair, from net: C = Σ_j y_j (log Σ_i exp(net_i − m) − (net_j − m)), m = max net; δ = o − y, as Σy = 1."""
     width = min(lanes(out), out.size // neurons)
     for s in range(out.size // (neurons * width)):
         net = view(out, s * neurons * width, neurons * width)

@@ -1,0 +1,163 @@
+"""Training: the time of an epoch and of a step, and ratios that survive a change of machine."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from .common import best_in_turns, data, method, network, seconds_per_epoch, trainer, warm_trainer
+from .workloads import ONLINE, WORKLOADS, Workload
+
+EVERY = {**WORKLOADS, **ONLINE}
+LARGEST = list(WORKLOADS)[-4:]
+
+
+class Epoch:
+    """Wall time of `fit` for one epoch, call overhead included, on one thread."""
+
+    version = "1"
+    params = ["2-8-1 batch 1", "2-8-1 batch 32", "64-100-10 batch 200", "784-128-10 batch 64",
+              "784-512-512-10 batch 256"]
+    param_names = ["workload"]
+    number = 1  # training changes the state that it is timed on
+    rounds = 2
+    repeat = (6, 30, 2.0)
+    warmup_time = 0
+
+    def setup(self, name: str) -> None:
+        """Compile and train a batch, once a process."""
+        self.train = warm_trainer(EVERY[name])
+
+    def time_epoch(self, name: str) -> None:
+        """Train for an epoch."""
+        self.train(1)
+
+
+class Step:
+    """Each workload on one thread, in steady state: an absolute time and two ratios."""
+
+    version = "1"
+    params = list(EVERY)
+    param_names = ["workload"]
+
+    def setup(self, name: str) -> None:
+        """Pick the workload."""
+        self.workload: Workload = EVERY[name]
+
+    def track_step_time(self, name: str) -> float:
+        """Time a step."""
+        train = trainer(self.workload)
+        (seconds,) = best_in_turns(lambda: seconds_per_epoch(train))
+        return 1e6 * seconds / self.workload.steps
+
+    track_step_time.unit = "µs"  # type: ignore[attr-defined]
+
+
+class Ratio:
+    """Ratios inside one process on one thread, per workload."""
+
+    version = "1"
+    params = list(WORKLOADS)
+    param_names = ["workload"]
+
+    def setup(self, name: str) -> None:
+        """Pick the workload."""
+        self.workload: Workload = WORKLOADS[name]
+
+    def track_peak_share(self, name: str) -> float:
+        """Compare the products' operations in a second with the tile's peak on L1-resident data."""
+        from .peak import multiply_add_peak
+
+        train = trainer(self.workload)
+        seconds, flop_time = best_in_turns(lambda: seconds_per_epoch(train), lambda: 1e-9 / multiply_add_peak(rounds=3))
+        return self.workload.step_flop * self.workload.steps * flop_time / seconds
+
+    track_peak_share.unit = "of peak"  # type: ignore[attr-defined]
+
+    def track_versus_numpy(self, name: str) -> float:
+        """Divide the time of the same step in plain NumPy by fastbp's; both must compute the same gradient."""
+        from threadpoolctl import threadpool_limits
+
+        from .plain import PlainNetwork
+
+        workload, (X, Y) = self.workload, data(self.workload)
+        plain = PlainNetwork(workload, "float32")
+        some = slice(0, workload.batch)
+        theirs = np.concatenate([part.ravel() for part in plain.gradient(X[some], Y[some])[1]])
+        ours = network(workload).gradient(X[some], Y[some])
+        if np.linalg.norm(theirs - ours) > 1e-4 * np.linalg.norm(theirs):
+            raise AssertionError("the two sides do not do the same work")
+        train = trainer(workload)
+        steps = max(1, min(workload.steps, 200_000_000 // workload.step_flop))
+
+        def in_numpy() -> float:
+            return seconds_per_epoch(lambda epochs: [plain.epoch(X, Y, steps) for _ in range(epochs)]) / steps
+
+        # asv imports NumPy before it comes here: too late to set the threads of its products by the environment
+        with threadpool_limits(1):
+            seconds, numpy_seconds = best_in_turns(lambda: seconds_per_epoch(train) / workload.steps, in_numpy)
+        return numpy_seconds / seconds
+
+    track_versus_numpy.unit = "times as fast"  # type: ignore[attr-defined]
+
+
+class Double:
+    """How float64 compares with float32."""
+
+    version = "1"
+    params = ["2-8-1 batch 32", "64-100-10 batch 200", "17-256-256-6 batch 256"]
+    param_names = ["workload"]
+
+    def track_float64_rate(self, name: str) -> float:
+        """Divide the time of a float32 step by that of a float64 step."""
+        single, double = (trainer(WORKLOADS[name], dtype) for dtype in ("float32", "float64"))
+        seconds = best_in_turns(lambda: seconds_per_epoch(single), lambda: seconds_per_epoch(double))
+        return seconds[0] / seconds[1]
+
+    track_float64_rate.unit = "of the float32 rate"  # type: ignore[attr-defined]
+
+
+class Team:
+    """What a second thread brings, where there is a second core."""
+
+    version = "1"
+    params = LARGEST
+    param_names = ["workload"]
+
+    def setup(self, name: str) -> None:
+        """Skip on a single core."""
+        if len(os.sched_getaffinity(0)) < 2:
+            raise NotImplementedError("one core only")
+
+    def track_two_threads(self, name: str) -> float:
+        """Divide the time of a step on one thread by that on two."""
+        alone, together = (trainer(WORKLOADS[name], threads=threads) for threads in (1, 2))
+        seconds = best_in_turns(lambda: seconds_per_epoch(alone), lambda: seconds_per_epoch(together))
+        return seconds[0] / seconds[1]
+
+    track_two_threads.unit = "times as fast"  # type: ignore[attr-defined]
+
+
+class FitCall:
+    """What a call of `fit` costs besides its steps: one step on one sample, from Python."""
+
+    version = "1"
+    number = 1
+    repeat = (6, 100, 1.0)
+    warmup_time = 0
+    calls = 100
+
+    def setup(self) -> None:
+        """Compile."""
+        workload = WORKLOADS["2-8-1 batch 1"]
+        self.train = warm_trainer(workload)
+        (X, Y), self.net = data(workload), network(workload)
+        self.arguments: dict[str, Any] = {"X": X[:1], "Y": Y[:1], "epochs": 1, "optimizer": method(workload)}
+        self.net.fit(**self.arguments)
+
+    def time_hundred_calls(self) -> None:
+        """Call it a hundred times, the optimizer's state kept."""
+        for _ in range(self.calls):
+            self.net.fit(**self.arguments, resume=True)

@@ -1,0 +1,69 @@
+"""What several benchmarks need: networks that are compiled and warm, and the best of some rounds.
+
+asv runs the setup of a benchmark before every sample; what is slow is therefore made once a process.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+
+import fastbp
+
+from . import workloads
+from .workloads import Array, Workload
+
+
+@functools.cache
+def data(workload: Workload, dtype: str = "float32") -> tuple[Array, Array]:
+    """Give the workload's samples, read-only by convention."""
+    return workloads.data(workload, dtype)
+
+
+def network(workload: Workload, dtype: str = "float32") -> fastbp.Network:
+    """Make the workload's network, at its first weights."""
+    net = fastbp.Network(workload.layers, workload.activation, dtype=dtype, seed=1)
+    for W, first in zip(net.weights, workloads.first_weights(workload, dtype), strict=True):
+        W[:] = first
+    return net
+
+
+def method(workload: Workload) -> fastbp.Optimizer:
+    """Give the workload's optimizer."""
+    return {"adam": fastbp.Adam, "sgd": fastbp.SGD}[workload.optimizer](workloads.LEARNING_RATE)
+
+
+def trainer(workload: Workload, dtype: str = "float32", threads: int = 1) -> Callable[[int], None]:
+    """Give a function that trains for so many epochs; compiled, and one batch old."""
+    net, (X, Y), optimizer = network(workload, dtype), data(workload, dtype), method(workload)
+    some = slice(0, workload.batch)
+    net.fit(X[some], Y[some], epochs=1, batch_size=workload.batch, optimizer=optimizer, threads=threads)
+
+    def train(epochs: int) -> None:
+        net.fit(X, Y, epochs=epochs, batch_size=workload.batch, optimizer=optimizer, threads=threads, resume=True)
+
+    return train
+
+
+warm_trainer = functools.cache(trainer)
+
+
+def seconds_per_epoch(train: Callable[[int], object], seconds: float = 0.05) -> float:
+    """Time one round of at least so long (and at least an epoch), and give the time of an epoch in it."""
+    epochs = 1
+    while True:
+        start = time.perf_counter()
+        train(epochs)
+        taken = time.perf_counter() - start
+        if taken >= seconds:
+            return taken / epochs
+        epochs *= 4 if taken < seconds / 4 else 2
+
+
+def best_in_turns(*sides: Callable[[], float], rounds: int = 3) -> list[float]:
+    """Let the sides measure in turns, so that a slow spell of the machine meets all; give the least of each."""
+    least = [float("inf")] * len(sides)
+    for _ in range(rounds):
+        least = [min(so_far, side()) for so_far, side in zip(least, sides, strict=True)]
+    return least
