@@ -46,9 +46,10 @@ stay error-free, and an element has the same bits in a vector as in the scalar r
 
 
 def source_hash() -> str:
-    """Name the code: a hash over every source file of the package, the compiler and the processor."""
+    """Name the code: a hash over every source file of the package, the compiler, its settings and the processor."""
     root = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {config.CPU_NAME} {config.CPU_FEATURES}".encode())
+    options = config.CPU_NAME, config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT  # Numba's own key has not the last two
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {options}".encode())
     for path in sorted(root.rglob("*.py")):
         digest.update(str(path.relative_to(root)).encode())
         digest.update(path.read_bytes())
@@ -72,10 +73,11 @@ def cache_directory() -> str | None:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = base / "fastbp" / source_hash()
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mode = folder.stat()
-        if hasattr(os, "getuid") and (mode.st_uid != os.getuid() or mode.st_mode & stat.S_IWOTH):
-            return None
+        for part in (folder.parent, folder):
+            part.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = part.stat()
+            if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & stat.S_IWOTH):
+                return None
         probe = folder / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()
