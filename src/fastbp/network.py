@@ -171,6 +171,20 @@ class Network:
         """Lend a workspace for passes over batches of so many samples, and the number of samples in a block.
 
         Workspaces are pooled: several threads may predict with one network, each in a workspace of its own.
+
+        Parameters
+        ----------
+        samples : int
+            Samples in a batch.
+        backward : bool
+            Whether deltas and gradients will be computed.
+        threads : int, default 1
+            How many threads will share it.
+
+        Yields
+        ------
+        plan : layout.Plan
+        block : int
         """
         block = layout.block_samples(self.layers, self.dtype, samples)
         pool = self._plans.setdefault((block, backward, threads), [])

@@ -26,7 +26,18 @@ def _fraction(owner: object, name: str, value: float) -> None:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What every optimizer has: a learning rate, an update rule, and slots of state laid out like the parameters."""
+    """What every optimizer has: a learning rate, an update rule, and slots of state laid out like the parameters.
+
+    Parameters
+    ----------
+    learning_rate : float, default 1e-3
+        μ > 0.
+
+    Raises
+    ------
+    ValueError
+        If it is not a positive number.
+    """
 
     learning_rate: float = 1e-3
     slots: ClassVar[int] = 0
