@@ -37,6 +37,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 JIT = not config.DISABLE_JIT
 """False under NUMBA_DISABLE_JIT=1, when every kernel is the plain Python function that it reads as."""
 
+QUIET = np.errstate(all="ignore")
+"""Compiled code warns of no overflow, and neither do plain kernels."""
+
 SUMS = {"reassoc", "contract", "arcp", "nsz", "afn"}
 """Fast-math of the kernels: sums may be reordered. NaN and infinity keep their meaning."""
 
@@ -109,7 +112,7 @@ def _compile(decorate: Callable[[], Any]) -> Any:
 def kernel(function: F) -> F:
     """Compile loops over arrays; the interpreter lock is released while they run."""
     if not JIT:
-        return function
+        return QUIET(function)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SUMS, "cache": CACHE is not None,
                                "no_cfunc_wrapper": True}
     return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]
@@ -125,7 +128,7 @@ def inline(function: F) -> F:
 def rule(function: F) -> F:
     """Compile an update rule: a kernel whose arithmetic keeps its order."""
     if not JIT:
-        return function
+        return QUIET(function)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": EXACT, "cache": CACHE is not None,
                                "no_cfunc_wrapper": True}
     return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]

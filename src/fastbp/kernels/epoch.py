@@ -54,7 +54,7 @@ def batch_weight(weights, order, begin, end):
         total += end - begin
     else:
         for i in range(begin, end):
-            total += weights[order[i] if order.size > 0 else i]
+            total += float(weights[order[i] if order.size > 0 else i])
     return total
 
 
@@ -106,7 +106,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if thread == 0:
             cost = 0.0
             for i in range(strips * lane):
-                cost += panels[cells[COST] + i]
+                cost += float(panels[cells[COST] + i])
             sums[BATCH_COST] += cost
             if last_block:
                 end_batch(learner, sums[BATCH_COST], total)
