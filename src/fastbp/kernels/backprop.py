@@ -113,8 +113,8 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
             stop = min(j + some, end)
             shift = (j - first) * n_in if applied else 0
             if layers[layer, ACROSS] >= 0:
-                call(cells[GRADIENT], panels, delta, layers[layer, ACROSS], n_in, n_out, strips, j, stop, gradient, w - shift,
-                     accumulate, scratch if layers[layer, PACKS] != 0 else -1, inputs, order, ahead,
+                call(cells[GRADIENT], panels, delta, layers[layer, ACROSS], n_in, n_out, strips, j, stop, gradient,
+                     w - shift, accumulate, scratch if layers[layer, PACKS] != 0 else -1, inputs, order, ahead,
                      ahead_end if layer == 0 else ahead)
             else:
                 call(cells[BY_LANES], panels, delta, layers[layer, SOURCE], n_in * lane, n_in, n_out, strips, j, stop,

@@ -264,10 +264,9 @@ def inverse_sum(a: Any, x: Any) -> Any:
 def tanh_slope(x: Any) -> Any:
     """Give tanh(x) and 1 - tanh(x)**2: with e = expm1(-2 |x|), tanh(|x|) = -e/(2 + e)."""
     r = type(x)
-    z, e = decay(abs(x) * r(-2.0))
-    d = inverse_sum(r(2.0), e)
-    y = e * d
-    return y if x < r(0.0) else -y, r(4.0) * (z * d) * d
+    e = decay(abs(x) * r(-2.0))[1]
+    y = e / (r(2.0) + e)
+    return y if x < r(0.0) else -y, r(1.0) - y * y
 
 
 @scalar

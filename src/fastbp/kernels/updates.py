@@ -1,8 +1,8 @@
 """Update rules (7) on a slice of the flat buffers: the optimizer's equation, element by element.
 
 Every rule has the signature ``rule(parameters, gradient, state, start, stop, shift, hyper)``: it overwrites
-``parameters[start:stop]`` and the same slice of each slot of ``state`` (slot k begins at k·n_parameters), by the gradient
-that lies ``shift`` elements earlier in ``gradient``. ``hyper`` is
+``parameters[start:stop]`` and the same slice of each slot of ``state`` (slot k begins at k·n_parameters), by the
+gradient that lies ``shift`` elements earlier in ``gradient``. ``hyper`` is
 
     [0] learning rate   [1], [2] running powers β₁ᵗ, β₂ᵗ   [3], [4] their bases β₁, β₂   [5:] the rule's own numbers
 
