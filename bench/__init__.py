@@ -1,7 +1,8 @@
 """Benchmarks of fastbp: the asv suite (bench_*.py) and scripts to be run as ``python -m bench.peers`` and so on.
 
-Importing the package under asv gives the machine code of each commit a folder of its own, before Numba is imported. Numba
-stamps a cache entry with the function's own file only, so in a shared folder one commit would run another's helpers.
+Importing the package under asv gives the machine code of each commit a folder of its own, before Numba is imported.
+Numba stamps a cache entry with the function's own file only, so in a shared folder one commit would run another's
+helpers.
 """
 
 import os

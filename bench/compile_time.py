@@ -1,7 +1,7 @@
 """What compilation costs: CPU seconds kernel by kernel, and the wall time of a first fit in a fresh process.
 
-``python -m bench.compile_time --dtype float32``. A kernel's own seconds exclude the functions compiled on its way, which
-have lines of their own; functions that are inlined count where they are inlined.
+``python -m bench.compile_time --dtype float32``. A kernel's own seconds exclude the functions compiled on its way,
+which have lines of their own; functions that are inlined count where they are inlined.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def by_kernel(dtype: str) -> None:
         print(f"{seconds:7.3f}  {clock.count[name]:5d}  {name}")
     print(f"{total:7.3f}  {sum(clock.count.values()):5d}  all")
     print(f"{imported - import_start:7.3f}         import fastbp")
-    print(f"{time.process_time() - imported - total:7.3f}         the rest of the first fit: addresses, files, the fit itself")
+    rest = time.process_time() - imported - total
+    print(f"{rest:7.3f}         the rest of the first fit: addresses, files, the fit itself")
 
 
 def wall(code: str, cache: str) -> float:
@@ -84,8 +85,8 @@ def main() -> None:
         cold = min(wall(first_fit, os.path.join(folder, str(i))) for i in range(options.rounds))
         cached = min(wall(first_fit, os.path.join(folder, "0")) for _ in range(options.rounds))
         bare = min(wall("import numba", folder) for _ in range(options.rounds))
-    print(f"\nwall seconds of a fresh process, interpreter and import included: first fit with an empty cache {cold:.2f}, "
-          f"from the cache {cached:.2f}; `import numba` alone {bare:.2f}")
+    print(f"\nwall seconds of a fresh process, interpreter and import included: first fit with an empty cache "
+          f"{cold:.2f}, from the cache {cached:.2f}; `import numba` alone {bare:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """fastbp beside its peers: microseconds a training step, measured in turns, in one run, on the same cores.
 
 ``python -m bench.peers --threads 1 2 --json peers.json --png docs/performance.png --markdown`` makes the table of the
-README and of docs/performance.md. Each side runs in a process of its own that stays for the whole run; for each workload
-the sides take turns round by round, so that a slow spell of the machine meets all of them, and the best round counts.
+README and of docs/performance.md. Each side runs in a process of its own that stays for the whole run; for each
+workload the sides take turns round by round, so that a slow spell of the machine meets all of them, and the best round
+counts.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ PAUSE_SECONDS = 0.05
 """Between rounds: the threads of the side before spin for a while when their work is done."""
 
 SAME_WORK = 0.2
-"""By how much the mean costs of the first epoch may differ: the sides start from one point and draw orders of their own,
-so a larger difference means that one of them does other work."""
+"""By how much the mean costs of the first epoch may differ: the sides start from one point and draw orders of their
+own, so a larger difference means that one of them does other work."""
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -110,7 +111,7 @@ class Side:
 
 
 def set_threads(threads: int, cores: list[int]) -> None:
-    """Pin this process to the last cores and set what the libraries read on import: processes started later inherit it."""
+    """Pin this process to the last cores and set what libraries read on import: processes started later inherit it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores[-threads:])
     for name in ("OMP", "MKL", "OPENBLAS", "NUMBA"):
@@ -233,9 +234,9 @@ def markdown(record: dict[str, Any], chart: str | None) -> str:
     peaks = ", ".join(f"{result['peak_gflops_per_core']:.0f}" for result in record["results"])
     used = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     parts.append(
-        f"Adam (workloads marked sgd: plain gradient descent), squared error, {record['dtype']}, shuffling and gathering "
-        f"included; best of {record['rounds']} rounds, the sides taking turns. GFLOP/s and share of peak are fastbp's; the "
-        f"multiply-add peak of a core, as the vector tile reaches it on data in L1, is {peaks} GFLOP/s. "
+        f"Adam (workloads marked sgd: plain gradient descent), squared error, {record['dtype']}, shuffling and "
+        f"gathering included; best of {record['rounds']} rounds, the sides taking turns. GFLOP/s and share of peak are "
+        f"fastbp's; the multiply-add peak of a core, as the vector tile reaches it on data in L1, is {peaks} GFLOP/s. "
         f"{record['machine']}, {record['cores']} cores, {record['system']}; {used}. {record['date']}, "
         f"`{record['command']}`."
     )

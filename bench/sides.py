@@ -1,9 +1,9 @@
-"""fastbp and its peers, each doing the same work: the training step as each one's own users would write it, at its best.
+"""fastbp and its peers, each doing the same work: the training step as its own users would write it, at its best.
 
-A side is a function (workload, X, Y) -> train, where train(epochs) takes so many epochs, goes on from where the last call
-stopped, and gives the mean cost of its last epoch. Every side starts from `workloads.first_weights`, draws a new order of
-the samples in each epoch, takes every full batch of it and adds up the costs. Libraries are imported inside, since a
-process runs one side only and any of them may be missing.
+A side is a function (workload, X, Y) -> train, where train(epochs) takes so many epochs, goes on from where the last
+call stopped, and gives the mean cost of its last epoch. Every side starts from `workloads.first_weights`, draws a new
+order of the samples in each epoch, takes every full batch of it and adds up the costs. Libraries are imported inside,
+since a process runs one side only and any of them may be missing.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def jax(workload: Workload, X: Array, Y: Array) -> Train:
 
 
 def pytorch(workload: Workload, X: Array, Y: Array) -> Train:
-    """A module and its optimizer, eagerly, with the fused update: on a CPU the fastest of torch's three."""
+    """Run a module and its optimizer eagerly, with the fused update: on a CPU the fastest of torch's three."""
     import torch
 
     dtype = {"float32": torch.float32, "float64": torch.float64}[X.dtype.name]
@@ -136,7 +136,8 @@ def scikit_learn(workload: Workload, X: Array, Y: Array) -> Train:
         model.fit(X, targets)
         if len(model.loss_curve_) - before != epochs:
             raise RuntimeError(f"took {len(model.loss_curve_) - before} epochs, not {epochs}")
-        return float(model.loss_curve_[-1]) * Y.shape[1]  # its cost is a mean over outputs; its gradient is of their sum
+        # its cost is a mean over outputs, though its gradient is that of their sum
+        return float(model.loss_curve_[-1]) * Y.shape[1]
 
     return train
 
