@@ -60,7 +60,7 @@ def series(f: Function, order: int, terms: int = 30) -> Function:
 
     def rest(x: mp.mpf) -> mp.mpf:
         if abs(x) < mp.mpf("0.01"):
-            return mp.polyval(taylor[:order - 1:-1] if order else taylor[::-1], x)
+            return mp.polyval(taylor[: order - 1 : -1] if order else taylor[::-1], x)
         return (f(x) - mp.polyval(taylor[:order][::-1], x)) / x**order
 
     return rest
@@ -87,8 +87,10 @@ def report(name: str, f: Function, weight: Function, low: object, high: object, 
     fit = remez(f, weight, low, high, degree)
     final = rounded(fit, weight, low, high, bits)
     error = max(abs((mp.polyval(final[::-1], x) - f(x)) * weight(x)) for x in grid(low, high, 400))
-    print(f"{name}: degree {degree} on [{mp.nstr(low, 6)}, {mp.nstr(high, 6)}], {bits} bits, "
-          f"error {mp.nstr(error * mp.mpf(2) ** bits, 3)} * 2**-{bits}")
+    print(
+        f"{name}: degree {degree} on [{mp.nstr(low, 6)}, {mp.nstr(high, 6)}], {bits} bits, "
+        f"error {mp.nstr(error * mp.mpf(2) ** bits, 3)} * 2**-{bits}"
+    )
     for c in reversed(final):
         print("   ", str(np.float32(float(c))) if bits == 24 else repr(float(c)))
 
@@ -142,7 +144,7 @@ def main() -> None:
         report(f"normal tail, shift {shift}", p, lambda u, p=p: 1 / p(u), -1, end, degree, bits)
 
 
-TAILS = ((24, 9, 3.0, 13.5), (53, 22, 5.0, 38.0))
+TAILS = ((24, 10, 5.0, 13.5), (53, 22, 5.0, 38.0))
 
 if __name__ == "__main__":
     main()

@@ -23,7 +23,7 @@ def tiles(weights, panels, bias, n_in, repetitions):
     """Compute the net inputs (1) of eight neurons for two strips, over and over; overwrites the end of ``panels``."""
     lane = lanes(panels)
     for _ in range(repetitions):
-        simd.forward_8x2(weights, 0, n_in, 1, panels, 0, n_in * lane, 2 * n_in * lane, 8 * lane, n_in, bias, 0)
+        simd.forward_8x2(weights, 0, n_in, 1, panels, 0, n_in * lane, 2 * n_in * lane, 8 * lane, n_in, bias, 0, 8)
 
 
 def multiply_add_peak(dtype: npt.DTypeLike = "float32", rounds: int = 10) -> float:

@@ -81,7 +81,7 @@ def jax(workload: Workload, X: Array, Y: Array) -> Train:
 
 
 def pytorch(workload: Workload, X: Array, Y: Array) -> Train:
-    """Run a module and its optimizer eagerly, with the fused update: on a CPU the fastest of torch's three."""
+    """Train a module with its optimizer, eagerly, with the fused update: on a CPU the fastest of torch's three."""
     import torch
 
     dtype = {"float32": torch.float32, "float64": torch.float64}[X.dtype.name]

@@ -1,4 +1,124 @@
-from .kernels import activations as k
-class A:
-    def __init__(s,n): s.kernel=getattr(k,n); s.initializer="he_uniform" if n in("relu",) else "glorot_uniform"
-def get(n): return A(n)
+"""The public catalogue of activations: formula, derivative, kernel, initializer, accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from .kernels import activations as kernels
+
+__all__ = ["ACTIVATIONS", "Activation", "get"]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """One activation function phi, o_j = phi(net_j) (equation 2).
+
+    Attributes
+    ----------
+    name : str
+        The name by which a network asks for it.
+    formula : str
+        The output o as text, a function of the net input x.
+    derivative : str
+        The slope phi'(x) as text; o is the output.
+    initializer : str
+        The name of the weight initializer that suits a layer with this activation.
+    ulp : tuple of float or None
+        Bounds of the error of the output in units in the last place, for float32 and float64, as the tests verify
+        them. None for softmax, whose exponent net_j - m is itself rounded.
+    kernel : callable
+        ``kernel(panel, slope, neurons)`` overwrites ``panel``, which holds net inputs, with outputs and ``slope``
+        with derivatives.
+    """
+
+    name: str
+    formula: str
+    derivative: str
+    initializer: str
+    ulp: tuple[float, float] | None
+    kernel: Callable[[Any, Any, int], None]
+
+
+_GLOROT, _HE, _LECUN = "glorot_uniform", "he_uniform", "lecun_normal"
+
+_ROWS = (
+    Activation("identity", "x", "1", _GLOROT, (0, 0), kernels.identity),
+    Activation("logistic", "s(x) = 1/(1 + exp(-x))", "o (1 - o)", _GLOROT, (2.5, 2.5), kernels.logistic),
+    Activation("tanh", "tanh(x)", "1 - o**2", _GLOROT, (2.5, 2.5), kernels.tanh),
+    Activation("relu", "max(x, 0)", "1 if x > 0 else 0", _HE, (0, 0), kernels.relu),
+    Activation("leaky_relu", "x if x > 0 else x/100", "1 if x > 0 else 1/100", _HE, (1, 1), kernels.leaky_relu),
+    Activation("elu", "x if x > 0 else exp(x) - 1", "1 if x > 0 else exp(x)", _HE, (1.5, 1.5), kernels.elu),
+    Activation(
+        "selu",
+        "l x if x > 0 else l a (exp(x) - 1), with l = 1.0507009873554805, a = 1.6732632423543772",
+        "l if x > 0 else l a exp(x)",
+        _LECUN,
+        (2.5, 2.5),
+        kernels.selu,
+    ),
+    Activation("softplus", "log(1 + exp(x))", "s(x) = 1/(1 + exp(-x))", _HE, (2, 2), kernels.softplus),
+    Activation("softsign", "x/(1 + |x|)", "1/(1 + |x|)**2", _GLOROT, (2, 2), kernels.softsign),
+    Activation("silu", "x s(x), s(x) = 1/(1 + exp(-x))", "s(x) (1 + x (1 - s(x)))", _HE, (3, 3), kernels.silu),
+    Activation(
+        "gelu", "x Phi(x), Phi(x) = (1 + erf(x/sqrt(2)))/2", "Phi(x) + x Phi'(x)", _HE, (3.5, 3.5), kernels.gelu
+    ),
+    Activation(
+        "mish",
+        "x t, t = tanh(log(1 + exp(x)))",
+        "t + x (1 - t**2) s(x), s(x) = 1/(1 + exp(-x))",
+        _HE,
+        (3.5, 3.5),
+        kernels.mish,
+    ),
+    Activation("hard_tanh", "min(max(x, -1), 1)", "1 if |x| < 1 else 0", _GLOROT, (0, 0), kernels.hard_tanh),
+    Activation(
+        "hard_sigmoid", "min(max(x/6 + 1/2, 0), 1)", "1/6 if |x| < 3 else 0", _GLOROT, (1.5, 1.5), kernels.hard_sigmoid
+    ),
+    Activation("gaussian", "exp(-x**2)", "-2 x o", _GLOROT, (1.5, 1.5), kernels.gaussian),
+    Activation("sin", "sin(x)", "cos(x)", _GLOROT, (2.5, 2.5), kernels.sin),
+    Activation("exp", "exp(x)", "o", _GLOROT, (1.5, 1.5), kernels.exp),
+    Activation(
+        "softmax",
+        "exp(x_j - m)/sum_i exp(x_i - m), m = max_i x_i",
+        "Jacobian: do_j/dx_i = o_j ((1 if i = j else 0) - o_i)",
+        _GLOROT,
+        None,
+        kernels.softmax,
+    ),
+)
+
+ACTIVATIONS: dict[str, Activation] = {row.name: row for row in _ROWS}
+"""Every activation by its name."""
+
+
+def get(name: str) -> Activation:
+    """Look up an activation.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``ACTIVATIONS``.
+
+    Returns
+    -------
+    Activation
+        Its row in the catalogue.
+
+    Raises
+    ------
+    ValueError
+        If no activation has this name; the message names the nearest that exists.
+
+    Examples
+    --------
+    >>> get("tanh").derivative
+    '1 - o**2'
+    """
+    if name in ACTIVATIONS:
+        return ACTIVATIONS[name]
+    near = get_close_matches(str(name).lower(), ACTIVATIONS, n=1)
+    hint = f": did you mean {near[0]!r}?" if near else "."
+    raise ValueError(f"unknown activation {name!r}{hint} Known: {', '.join(ACTIVATIONS)}.")

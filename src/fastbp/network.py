@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from . import activations, costs, initializers, optimizers, persistence, training, validation
 from .history import History
-from .kernels import backprop, codes, layout
+from .kernels import backprop, codes, layout, online
 from .kernels import predict as forward
 from .kernels._jit import address
 from .kernels.activations import softmax_backward
 from .optimizers import Optimizer
+from .optional import require
 from .tracing import Trace, trace
 
 Array = npt.NDArray[Any]
@@ -83,7 +84,6 @@ class Network:
         self.cost_function = costs.get(cost)
         self.activations = self._named_activations(activation, output)
         self.init = init
-        self.seed = seed
         if init != "auto":
             initializers.get(init)
         self._weights, self._biases, self.n_parameters = layout.offsets(self.layers, self.bias)
@@ -111,7 +111,7 @@ class Network:
             self.parameters[start : start + n * m].reshape(m, n)
             for start, n, m in zip(self._weights, self.layers[:-1], self.layers[1:], strict=True)
         ]
-        self._plans: dict[tuple[int, bool], list[layout.Plan]] = {}
+        self._plans: dict[tuple[int, bool, int], list[layout.Plan]] = {}
         self._lock = threading.Lock()
 
     # ------------------------------------------------------------------------------------------------ parameters
@@ -146,6 +146,7 @@ class Network:
         Network
             self
         """
+        seed = None if seed is None else validation.whole("seed", seed, 0)
         with self._fitting():
             self.generator = np.random.default_rng(seed)
             self.seed = seed
@@ -164,32 +165,40 @@ class Network:
         return address(kernel, arguments, self.dtype)
 
     @contextmanager
-    def plan(self, samples: int, *, backward: bool) -> Iterator[tuple[layout.Plan, int]]:
+    def plan(self, samples: int, *, backward: bool, threads: int = 1) -> Iterator[tuple[layout.Plan, int]]:
         """Lend a workspace for passes over batches of so many samples, and the number of samples in a block.
 
         Workspaces are pooled: several threads may predict with one network, each in a workspace of its own.
         """
         block = layout.block_samples(self.layers, self.dtype, samples)
-        pool = self._plans.setdefault((block, backward), [])
+        pool = self._plans.setdefault((block, backward, threads), [])
         try:
             plan = pool.pop()
         except IndexError:
-            plan = self.new_plan(block, backward=backward)
+            plan = self.new_plan(block, backward=backward, threads=threads)
         try:
             yield plan, block
         finally:
             pool.append(plan)
 
-    def new_plan(self, block: int, *, backward: bool) -> layout.Plan:
+    def strips(self, samples: int) -> int:
+        """Vectors of samples in a block of a batch of so many samples."""
+        return layout.strips(layout.block_samples(self.layers, self.dtype, samples), self.dtype)
+
+    def new_plan(self, block: int, *, backward: bool, threads: int = 1) -> layout.Plan:
         """Allocate a workspace for blocks of so many samples, with the addresses of all that this network calls."""
-        plan = layout.plan(self.layers, self.dtype, self.bias, block, backward=backward)
+        plan = layout.plan(self.layers, self.dtype, self.bias, block, backward=backward, threads=threads)
         cost, output = self.cost_function, self.activations[-1]
-        for row, name in zip(plan.layers, self.activations, strict=True):
+        backprop.fill_addresses(plan, self.dtype, backward)
+        if backward and cost.targets == costs.CLASSES:
+            backprop.fill_address(plan, self.dtype, codes.LABELS)
+        used = self.activations[:-1] if backward and self._matched else self.activations  # a pair has its own kernel
+        for row, name in zip(plan.layers, used, strict=False):
             row[codes.ACTIVATION] = self.address(activations.get(name).kernel, codes.ACTIVATION_ARGUMENTS)
-        backprop.fill_addresses(plan.cells, self.dtype)
-        kernel = cost.pairs.get(output, cost.kernel)
+        if not backward:
+            return plan
         plan.cells[codes.MATCHED] = self._matched
-        plan.cells[codes.COST_KERNEL] = self.address(kernel, codes.COST_ARGUMENTS)
+        plan.cells[codes.COST_KERNEL] = self.address(cost.pairs.get(output, cost.kernel), codes.COST_ARGUMENTS)
         if output == "softmax" and not self._matched:
             plan.cells[codes.JACOBIAN] = self.address(softmax_backward, codes.ACTIVATION_ARGUMENTS)
         plan.cost_parameter[0] = cost.parameter or 0.0
@@ -254,9 +263,9 @@ class Network:
         return out
 
     def _predict_one(self, x: Array, out: Array) -> None:
-        pool = self._plans.setdefault((1, False), [])
+        pool = self._plans.setdefault((1, False, 1), [])
         plan = pool.pop() if pool else self.new_plan(1, backward=False)
-        forward.predict_one(plan.layers, plan.panels, self.parameters, validation.readonly(x), out)
+        online.predict(plan.layers, plan.panels, self.parameters, validation.readonly(x), out)
         pool.append(plan)
 
     def _samples(self, X: Any, Y: Any, sample_weight: Any) -> training.Samples:
@@ -288,8 +297,8 @@ class Network:
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the samples in the mean cost of their batch.
         validation : pair (X, Y) or float, optional
-            Samples whose cost is computed after each epoch; a fraction keeps back the *last* rows (shuffle beforehand if
-            they are sorted).
+            Samples whose cost is computed after each epoch; a fraction keeps back the *last* rows (shuffle beforehand
+            if they are sorted).
         callbacks : iterable of callables
             Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network); if one
             returns True, training stops.
@@ -320,13 +329,16 @@ class Network:
         return self._fit(X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
                          callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads)
 
-    def _fit(self, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer, resume: bool, *, epochs: int,
-             batch_size: int, callbacks: Iterable[training.Callback], bar: bool, shuffle: bool,
+    def _fit(self, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer, resume: bool, *,
+             epochs: int, batch_size: int, callbacks: Iterable[training.Callback], bar: bool, shuffle: bool,
              threads: int | None) -> Network:
         epochs = validation.whole("epochs", epochs)
         batch_size = validation.whole("batch_size", batch_size)
         threads = None if threads is None else validation.whole("threads", threads)
         method = optimizers.get(optimizer)
+        listeners = validation.callbacks(callbacks)
+        if bar:
+            require("tqdm.auto", "progress")
         samples, other = self._samples(X, Y, sample_weight), None
         if isinstance(kept, (tuple, list)) and len(kept) == 2:
             other = self._samples(kept[0], kept[1], None)
@@ -339,7 +351,7 @@ class Network:
                 self.history = History()
             try:
                 training.fit(self, samples, other, self._progress, epochs=epochs, batch_size=batch_size,
-                             callbacks=callbacks, bar=bar, shuffle=bool(shuffle), threads=threads)
+                             callbacks=listeners, bar=bar, shuffle=bool(shuffle), threads=threads)
             except training.DivergenceError:
                 self._progress = None  # the optimizer's state is not finite either
                 raise

@@ -20,7 +20,8 @@ def _positive(owner: object, name: str, value: float) -> None:
 
 def _fraction(owner: object, name: str, value: float) -> None:
     if not (isinstance(value, (int, float, np.number)) and 0 <= value < 1):
-        raise ValueError(f"{type(owner).__name__}: {name} is {value!r}, expected a number from 0 up to, not including, 1")
+        raise ValueError(f"{type(owner).__name__}: {name} is {value!r}, expected a number from 0 up to, not including, "
+                         "1")
 
 
 @dataclass(frozen=True)

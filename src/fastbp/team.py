@@ -58,15 +58,24 @@ def _yield_address() -> int:
 def run(threads: int, work: Callable[[int, npt.NDArray[np.int64]], None]) -> None:
     """Call ``work(thread, barrier)`` for every thread of a team, this one as number 0, and wait for all.
 
-    No thread outlives the call, so a process may fork afterwards. If anything is raised here, the barrier tells the
-    others to give up.
+    No thread outlives the call, so a process may fork afterwards. If anything is raised in one of them, the barrier
+    tells the others to give up, and it is raised here.
     """
     barrier = np.zeros(BARRIER_CELLS, np.int64)
     barrier[YIELD] = _yield_address()
     if threads == 1:
         work(0, barrier)
         return
-    helpers = [threading.Thread(target=work, args=(i, barrier), daemon=True) for i in range(1, threads)]
+    failures: list[BaseException] = []
+
+    def help_out(thread: int) -> None:
+        try:
+            work(thread, barrier)
+        except BaseException as failure:
+            barrier[ABANDONED] = 1
+            failures.append(failure)
+
+    helpers = [threading.Thread(target=help_out, args=(i,), daemon=True) for i in range(1, threads)]
     try:
         for helper in helpers:
             helper.start()
@@ -78,3 +87,5 @@ def run(threads: int, work: Callable[[int, npt.NDArray[np.int64]], None]) -> Non
         for helper in helpers:
             if helper.ident is not None:
                 helper.join()
+    if failures:
+        raise failures[0]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from . import team, validation
 from .callbacks import ProgressBar
 from .history import Record
-from .kernels import codes, epoch, layout
+from .kernels import codes, epoch, layout, online, updates
 from .optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ class DivergenceError(ArithmeticError):
     """
 
     def __init__(self, epoch: int, learning_rate: float) -> None:
-        super().__init__(f"training diverged in epoch {epoch} with learning rate {learning_rate:g}: the parameters of the "
-                         "last finite epoch are restored; use a smaller learning rate, or scale inputs and targets")
+        super().__init__(f"training diverged in epoch {epoch} with learning rate {learning_rate:g}: the parameters of "
+                         "the last finite epoch are restored; use a smaller learning rate, or scale inputs and "
+                         "targets")
         self.epoch = epoch
         self.learning_rate = learning_rate
 
@@ -71,8 +73,8 @@ class Samples:
 
     def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
         """Give what the kernels read."""
-        flat = (validation.readonly(array) for array in (self.inputs, self.targets, self.weights))
-        return layout.Data(*flat, order)
+        inputs, targets, weights = map(validation.readonly, (self.inputs, self.targets, self.weights))
+        return layout.Data(inputs, targets, weights, order)
 
 
 @dataclass
@@ -96,20 +98,31 @@ def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threa
     """Compute the mean cost (3) of all samples, and its gradient (4)-(6) if ``gradient`` has room for it."""
     n = len(samples)
     none = np.empty(0, network.dtype)
-    learner = layout.Learner(gradient, none, np.zeros(codes.HYPER_CELLS), 0, none, np.zeros(codes.PROGRESS_CELLS, np.int64),
-                             np.zeros(codes.SUM_CELLS), np.zeros(1))
+    learner = layout.Learner(gradient, none, np.zeros(codes.HYPER_CELLS), 0, none,
+                             np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
     data = samples.data(NOT_SHUFFLED)
-    with network.plan(n, backward=True) as (plan, block):
-        task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 2**62)
-        strips = layout.strips(block, network.dtype)
-        members = team.size(threads, network.work * n, network.work * n, strips)
-        parameters = network.parameters
-        team.run(members, lambda thread, barrier: epoch.run(thread, members, plan, parameters, data, task, learner, barrier))
+    members = team.size(threads, network.work * n, network.work * n, network.strips(n))
+    with network.plan(n, backward=True, threads=members) as (plan, block):
+        task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 2**62)
+        team.run(members, partial(_run, members, plan, network.parameters, data, task, learner))
     return float(learner.costs[0])
 
 
+def _run(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
+         learner: layout.Learner, thread: int, barrier: npt.NDArray[np.int64]) -> None:
+    """Call the kernel as one thread of a team."""
+    epoch.run(thread, threads, plan, parameters, data, task, learner, barrier)
+
+
+def finished(learner: layout.Learner, progress: Progress) -> Iterator[float]:
+    """Give the costs of the epochs that the last call of the kernel finished, counting them in ``progress``."""
+    for cost in learner.costs[: learner.progress[codes.EPOCH] - progress.epochs]:
+        progress.epochs += 1
+        yield float(cost)
+
+
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
-        callbacks: Iterable[Callback], bar: bool, shuffle: bool, threads: int | None) -> None:
+        callbacks: list[Callback], bar: bool, shuffle: bool, threads: int | None) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
     n, batch = len(samples), min(batch_size, len(samples))
     listeners = list(callbacks)
@@ -118,10 +131,10 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
     with ExitStack() as stack:
         if bar:
             listeners.append(stack.enter_context(ProgressBar(epochs, n)))
-        plan, block = stack.enter_context(network.plan(batch, backward=True))
         each = bool(listeners) or kept is not None
         members = team.size(threads, network.work * batch, network.work * n * (1 if each else epochs),
-                            layout.strips(block, network.dtype))
+                            network.strips(batch))
+        plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members))
         learner = layout.Learner(
             gradient=np.zeros(network.n_parameters, network.dtype),
             state=progress.state,
@@ -135,22 +148,26 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         learner.progress[[codes.EPOCH, codes.FIRST_EPOCH]] = first
         data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
         blocks = max(1, int(1e8 / (network.work * block)))
+        plain = int(progress.optimizer.rule is updates.sgd)
         parameters = network.parameters
         while progress.epochs < last:
             end = min(progress.epochs + len(learner.costs), last)
-            task = layout.Task(n, batch, block, int(samples.labels), int(shuffle), progress.key, end, blocks)
+            task = layout.Task(n, batch, block, int(samples.labels), int(shuffle), progress.key, end, plain, blocks)
             start = time.perf_counter()
-
-            def work(thread: int, barrier: npt.NDArray[np.int64], task: layout.Task = task) -> None:
-                epoch.run(thread, members, plan, parameters, data, task, learner, barrier)
-
-            team.run(members, work)
+            try:
+                if batch == 1:
+                    online.run(plan, parameters, data, task, learner)
+                else:
+                    team.run(members, partial(_run, members, plan, parameters, data, task, learner))
+            except BaseException:  # Ctrl-C comes when the kernel returns: its epochs are done, and belong to the record
+                for cost in finished(learner, progress):
+                    history.append(progress.epochs, cost, None, time.perf_counter() - began)
+                raise
             seconds = max(time.perf_counter() - start, 1e-9)
             blocks = max(1, int(learner.progress[codes.BLOCKS] * CHUNK_SECONDS / seconds))
-            for cost in learner.costs[: learner.progress[codes.EPOCH] - progress.epochs]:
-                progress.epochs += 1
+            for cost in finished(learner, progress):
                 other = None if kept is None else cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
-                record = Record(progress.epochs, float(cost), other, time.perf_counter() - began, network)
+                record = Record(progress.epochs, cost, other, time.perf_counter() - began, network)
                 history.append(*record[:4])
                 if any([listener(record) is True for listener in listeners]):
                     return

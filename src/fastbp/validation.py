@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -23,7 +23,8 @@ def dtype(value: Any) -> np.dtype[Any]:
         raise ValueError(f"dtype is {value!r}, expected 'float32' or 'float64'") from error
     if kind not in (np.float32, np.float64):
         raise ValueError(f"dtype is {kind.name!r}, expected 'float32' or 'float64'")
-    return kind.newbyteorder("=")
+    native: np.dtype[Any] = kind.newbyteorder("=")
+    return native
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
@@ -36,6 +37,17 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     return number
 
 
+def callbacks(value: Any) -> list[Any]:
+    """Give a list of callables."""
+    if callable(value) or not isinstance(value, Iterable):
+        raise TypeError(f"callbacks is {value!r}, expected a list of callables")
+    found = list(value)
+    for i, callback in enumerate(found):
+        if not callable(callback):
+            raise TypeError(f"callbacks[{i}] is {callback!r}, expected a callable that takes a Record")
+    return found
+
+
 def layers(value: Any, itemsize: int, bias: bool) -> tuple[int, ...]:
     """Give (n_0, ..., n_L), each at least 1, small enough for this machine."""
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
@@ -46,8 +58,8 @@ def layers(value: Any, itemsize: int, bias: bool) -> tuple[int, ...]:
     count = sum((n + bias) * m for n, m in zip(sizes[:-1], sizes[1:], strict=True)) + sum(sizes)
     memory = physical_memory()
     if count * itemsize > memory:
-        raise ValueError(f"layers {sizes} need {count * itemsize:.3g} bytes, this machine has {memory:.3g}: use smaller "
-                         "layers")
+        raise ValueError(f"layers {sizes} need {count * itemsize:.3g} bytes, this machine has {memory:.3g}: use "
+                         "smaller layers")
     return sizes
 
 
@@ -87,8 +99,8 @@ def _check_finite(name: str, array: Array) -> None:
         row = next(i for i in range(len(array)) if not np.isfinite(array[i]).all())
         value = np.ravel(array[row])
         bad = value[~np.isfinite(value)][0]
-        raise ValueError(f"{name} holds {bad} in row {row}: expected finite numbers within {array.dtype.name}; remove or "
-                         "impute such rows")
+        raise ValueError(f"{name} holds {bad} in row {row}: expected finite numbers within {array.dtype.name}; remove "
+                         "or impute such rows")
 
 
 def readonly(array: Array) -> Array:
@@ -136,7 +148,8 @@ def targets(Y: Any, n: int, n_out: int, kind: np.dtype[Any], cost: Cost, matched
 def output(out: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> None:
     """Check an array that results are to be written to."""
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != kind:
-        given = f"shape {out.shape} and dtype {out.dtype}" if isinstance(out, np.ndarray) else f"type {type(out).__name__}"
+        array = isinstance(out, np.ndarray)
+        given = f"shape {out.shape} and dtype {out.dtype}" if array else f"type {type(out).__name__}"
         raise ValueError(f"out has {given}, expected shape {shape} and dtype {kind}")
     if not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
         raise ValueError("out must be C-contiguous, aligned and writable")
@@ -149,8 +162,8 @@ def _labels(labels: Array, classes: int, kind: np.dtype[Any]) -> Array:
             raise ValueError("Y holds fractions: class indices must be whole numbers")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
-        raise ValueError(f"Y holds class index {low if low < 0 else high}, expected 0 to {classes - 1}: the network has "
-                         f"{classes} outputs")
+        raise ValueError(f"Y holds class index {low if low < 0 else high}, expected 0 to {classes - 1}: the network "
+                         f"has {classes} outputs")
     if classes > 2**24 and kind == np.float32:
         raise ValueError(f"{classes} classes cannot be told apart in float32: use dtype='float64'")
     return _converted(labels, kind)
@@ -165,8 +178,8 @@ def _check_range(array: Array, cost: Cost, matched: bool) -> None:
     if cost.targets == CLASSES and matched:
         sums = array.sum(axis=1, dtype=np.float64)
         if (worst := int(np.argmax(abs(sums - 1)))) >= 0 and abs(sums[worst] - 1) > 1e-3:
-            raise ValueError(f"row {worst} of Y sums to {sums[worst]:g}, expected 1: give one-hot rows, probabilities or "
-                             "class indices")
+            raise ValueError(f"row {worst} of Y sums to {sums[worst]:g}, expected 1: give one-hot rows, probabilities "
+                             "or class indices")
 
 
 def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:

@@ -1,0 +1,49 @@
+"""The compiled half of fastbp: arrays, integers and floats in, arrays overwritten, nothing allocated, nothing raised.
+
+One page of every kernel: what it does, what it overwrites, -> who calls it. n_in and n_out are the neurons below and in
+a layer. A *panel* of n neurons holds a block of samples, strip by strip: element (s, j, v), strip, neuron and lane, is
+at (s·n + j)·lanes + v, and belongs to sample s·lanes + v. All panels lie in one array and are named by their offsets
+(`layout.Plan`); so do all W^l and b^l, and, laid out like them, the gradient and each slot of an optimizer's state.
+Numbers in brackets are those of the equations in docs/theory.md.
+
+epoch
+    run                a chunk of epochs, or one pass for cost and gradient: a `layout.Learner` -> training, each thread
+backprop
+    my_samples         phase 1, some strips through (1)-(5): all panels -> run, tracing
+    my_neurons         phase 2, some neurons of every layer: gradient (6), parameters and state (7) -> run, tracing
+predict
+    predict            (1)(2) for all rows: outputs (samples, n_L) -> Network.predict
+    all_finite         tells whether there is neither NaN nor infinity -> validation
+online
+    predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> Network.predict
+    run                what epoch.run does, for batches of one sample, neurons in lanes: a `layout.Learner` -> training
+record
+    end_batch          a batch's cost into the epoch's; divergence: a `layout.Learner` -> both run
+    end_epoch          the epoch's cost, the last finite parameters: a `layout.Learner` -> both run
+dense
+    forward            (1): panel of n_out from that of n_in, W (n_out, n_in) and b (n_out,) -> my_samples, predict
+    backward           (5): panel of n_in, where φ' becomes δ, from that of n_out -> my_samples
+    turn               a copy of a panel with neurons in lanes, for gradient -> my_samples
+    gradient           (6): rows of ∂E/∂W (n_out, n_in) from such a copy -> my_neurons
+    gradient_by_lanes  (6): the same from the panel itself, for narrow layers and for biases -> my_neurons
+    gather             rows (samples, n) by index: a panel, and its turned copy -> my_samples, predict
+    gather_labels      class indices (samples,): a one-hot panel -> my_samples
+    gather_weights     sample weights (samples,): each one's share of the batch, a panel of one row -> my_samples
+    scatter            a panel: rows (samples, n) -> predict, tracing
+activations
+    one for each name  (2): a panel, net becomes o, and another, which receives φ' -> my_samples, predict, online
+    softmax_backward   (4): the Jacobian product for softmax with a cost that is not its partner -> my_samples, online
+costs
+    one for each name  (3)(4): the target panel receives each element's C, in the delta panel φ' becomes δ
+                       -> my_samples
+    matched pairs      the same from net inputs: net becomes o, and δ = o − y -> my_samples, online
+    collect            C of each sample, summed over outputs and weighted; deltas weighted -> my_samples
+updates
+    sgd, adam ...      (7): a slice of parameters and state -> my_neurons, online.run
+random
+    shuffle            order (samples,): a permutation that depends on key and epoch only -> both run
+
+Beneath them: `elementwise` (exp, tanh, log of one element, inlined), `simd` (the vector tiles and all LLVM IR),
+`layout` (where everything lies), `codes` (names of integers), `_jit` (Numba's options, the cache, addresses). Imports
+point down only: ``pyproject.toml`` states the order, and ``make lint`` checks it.
+"""

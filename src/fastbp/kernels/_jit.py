@@ -108,7 +108,8 @@ def kernel(function: F) -> F:
     """Compile loops over arrays; the interpreter lock is released while they run."""
     if not JIT:
         return function
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SUMS, "cache": CACHE is not None}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SUMS, "cache": CACHE is not None,
+                               "no_cfunc_wrapper": True}
     return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]
 
 
@@ -123,7 +124,8 @@ def rule(function: F) -> F:
     """Compile an update rule: a kernel whose arithmetic keeps its order."""
     if not JIT:
         return function
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": EXACT, "cache": CACHE is not None}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": EXACT, "cache": CACHE is not None,
+                               "no_cfunc_wrapper": True}
     return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]
 
 
@@ -131,7 +133,9 @@ def scalar(function: F) -> F:
     """Compile a function of single elements, inlined wherever it is called."""
     if not JIT:
         return function
-    return numba.njit(error_model="numpy", fastmath=EXACT, forceinline=True)(function)  # type: ignore[no-any-return]
+    options: dict[str, Any] = {"error_model": "numpy", "fastmath": EXACT, "forceinline": True,
+                               "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(**options)(function)  # type: ignore[no-any-return]
 
 
 BY_ADDRESS: dict[int, Any] = {}
@@ -178,7 +182,7 @@ def _vector_unit() -> tuple[int, int]:
     A 64-byte addition is compiled for the target; the registers in its assembly tell. Unlike a table of features
     it holds for any NUMBA_CPU_NAME.
     """
-    machine = cpu_target.target_context.codegen()._tm  # type: ignore[no-untyped-call]
+    machine = cpu_target.target_context.codegen()._tm
     source = """
         define void @probe(<16 x float>* %p) {
           %x = load <16 x float>, <16 x float>* %p

@@ -12,7 +12,8 @@ from typing import Any
 
 from . import elementwise
 from ._jit import VECTOR_BYTES, kernel, scalar
-from .elementwise import decay, flushed, log1p_unit, normal_tail, sine_cosine
+from .elementwise import decay, flushed, inverse_sum, log1p_unit, normal_tail, sine_cosine, tanh_slope
+from .simd import is_single
 
 Panel = Any  # a 1-D array of float32 or float64
 
@@ -36,7 +37,7 @@ def logistic(panel: Panel, slope: Panel, neurons: int) -> None:
 def _logistic(x: Any) -> Any:
     r = type(x)
     z, _ = decay(-abs(x))
-    d = r(1.0) / (r(1.0) + z)
+    d = inverse_sum(r(1.0), z)
     tail = z * d
     return tail if x < r(0.0) else d, tail * d
 
@@ -45,16 +46,7 @@ def _logistic(x: Any) -> Any:
 def tanh(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- o = tanh(net), slope <- 1 - o**2."""
     for i in range(panel.size):
-        panel[i], slope[i] = _tanh(panel[i])
-
-
-@scalar
-def _tanh(x: Any) -> Any:
-    r = type(x)
-    z, e = decay(abs(x) * r(-2.0))
-    d = r(1.0) / (e + r(2.0))
-    y = e * d
-    return y if x < r(0.0) else -y, r(4.0) * z * d * d
+        panel[i], slope[i] = tanh_slope(panel[i])
 
 
 @kernel
@@ -120,7 +112,7 @@ def _softplus(x: Any) -> Any:
 def softsign(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net/(1 + |net|), slope <- 1/(1 + |net|)**2."""
     r = type(panel[0])
-    far = r(2.0**60)  # beyond it the output is 1 exactly
+    far = r(2.0**100) if is_single(panel[0]) else r(2.0**1000)  # infinity times zero is NaN; here both are exact
     for i in range(panel.size):
         x = panel[i]
         x = far if x > far else x
@@ -143,7 +135,7 @@ def _silu(x: Any) -> Any:
     y = flushed(x)  # -inf * 0 is NaN
     near = r(800.0) if y > r(800.0) else y
     z, _ = decay(-abs(y))
-    d = r(1.0) / (r(1.0) + z)
+    d = inverse_sum(r(1.0), z)
     tail = z * d
     s, rest = (tail, d) if x < r(0.0) else (d, tail)
     return y * s, s + s * near * rest
@@ -161,11 +153,11 @@ def _gelu(x: Any) -> Any:
     r = type(x)
     t = abs(x)
     t = r(40.0) if t > r(40.0) else t
-    z, tail, product = normal_tail(t)
+    z, tail = normal_tail(t)
     bump = t * (z * r(0.3989422804014327))  # t times the normal density
     negative = x < r(0.0)
     s = tail - bump
-    return (r(0.0) if negative else x) - product, s if negative else r(1.0) - s
+    return (r(0.0) if negative else x) - t * tail, s if negative else r(1.0) - s
 
 
 @kernel
@@ -182,8 +174,8 @@ def _mish(x: Any) -> Any:
     y = flushed(x)
     near = r(24.0) if y > r(24.0) else y  # where t is 1 in both precisions
     e, _ = decay(near)
-    w = e * (e + r(2.0))
-    d = r(1.0) / (w + r(2.0))
+    w = e * e + (e + e)
+    d = inverse_sum(r(2.0), w)
     t = w * d
     return y * t, t + near * (r(4.0) * e * d) * ((r(1.0) + e) * d)
 
@@ -202,13 +194,16 @@ def hard_tanh(panel: Panel, slope: Panel, neurons: int) -> None:
 @kernel
 def hard_sigmoid(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net/6 + 1/2 limited to [0, 1], slope <- 1/6 where -3 < net < 3, else 0."""
-    r = type(panel[0])
     for i in range(panel.size):
-        x = panel[i]
-        y = (x + r(3.0)) * r(1.0 / 6.0)
-        y = r(0.0) if y < r(0.0) else y
-        panel[i] = r(1.0) if y > r(1.0) else y
-        slope[i] = r(1.0 / 6.0) if abs(x) < r(3.0) else r(0.0)
+        panel[i], slope[i] = _hard_sigmoid(panel[i])
+
+
+@scalar
+def _hard_sigmoid(x: Any) -> Any:
+    r = type(x)
+    y = (x + r(3.0)) * r(1.0 / 6.0)  # not x/6 + 1/2, which cancels near -3
+    y = r(0.0) if y < r(0.0) else y
+    return r(1.0) if y > r(1.0) else y, r(1.0 / 6.0) if abs(x) < r(3.0) else r(0.0)
 
 
 @kernel
@@ -219,7 +214,7 @@ def gaussian(panel: Panel, slope: Panel, neurons: int) -> None:
         x = panel[i]
         x = r(40.0) if x > r(40.0) else x
         x = r(-40.0) if x < r(-40.0) else x
-        y = elementwise.gaussian(x, r(1.0))
+        y = elementwise.gaussian(x)
         panel[i] = y
         slope[i] = r(-2.0) * x * y
 

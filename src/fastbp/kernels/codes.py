@@ -1,19 +1,22 @@
 """Names for integers: columns of the table of layers, cells of the small arrays that kernels share."""
 
 # One row a layer of `layout.Plan.layers`.
-N_IN, N_OUT, WEIGHTS, BIASES, ACTIVATION, SOURCE, OUT, DELTA_BELOW, DELTA, ACROSS = range(10)
+N_IN, N_OUT, WEIGHTS, BIASES, ACTIVATION, SOURCE, OUT, DELTA_BELOW, DELTA, ACROSS, PACKS = range(11)
 """Neurons below and in the layer; offsets of W^l and b^l (-1 without biases) in the flat buffer; address of φ; offsets
 in the panels of out^{l-1}, out^l, δ^{l-1}, δ^l, and of out^{l-1} with neurons in lanes (-1 where no gradient needs
-it)."""
-COLUMNS = 10
+it); 1 if its products pack their operand in a thread's scratch."""
+COLUMNS = 11
 
 # Cells of `layout.Plan.cells`: single panels, the output stage, addresses of kernels.
-TARGET, WEIGHT, COST, ONES = range(4)
-"""Offsets of the targets, the sample weights, the samples' costs and a row of ones."""
-COST_KERNEL, MATCHED, JACOBIAN = range(4, 7)
+TARGET, WEIGHT, COST, ONES, SCRATCH, SCRATCH_SIZE = range(6)
+"""Offsets of the targets, the sample weights, the samples' costs, a row of ones, and the first thread's scratch; the
+next thread's is SCRATCH_SIZE behind."""
+COST_KERNEL, MATCHED, JACOBIAN = range(6, 9)
 """Address of the cost; 1 if it starts from net inputs; address of the output's Jacobian product or 0."""
-FORWARD, BACKWARD, TURN, GRADIENT, BY_LANES, GATHER, LABELS, WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(7, 20)
-CELLS = 20
+FORWARD, BACKWARD, TURN, GRADIENT, BY_LANES, GATHER, LABELS = range(9, 16)
+WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(16, 22)
+"""Addresses of the kernels in `backprop.KERNELS`."""
+CELLS = 22
 
 # Cells of `layout.Learner.progress`.
 EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)
@@ -33,4 +36,4 @@ HYPER_CELLS = 12
 PROGRESS_CELLS, SUM_CELLS = 6, 3
 
 # Arguments of the kernels behind an address, as letters (see `_jit.address`).
-ACTIVATION_ARGUMENTS, COST_ARGUMENTS, RULE_ARGUMENTS = "ffi", "fffid", "fffiid"
+ACTIVATION_ARGUMENTS, COST_ARGUMENTS, RULE_ARGUMENTS = "ffi", "fffid", "fffiiid"

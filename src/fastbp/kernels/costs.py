@@ -146,7 +146,7 @@ def exp_poisson(out, target, delta, neurons, parameter):
 
 @kernel
 def softmax_cross_entropy(out, target, delta, neurons, parameter):
-    """Matched pair, from net: C = Σ_j y_j (log Σ_i exp(net_i − m) − (net_j − m)), m = max net; δ = oΣy − y."""
+    """Matched pair, from net: C = Σ_j y_j (log Σ_i exp(net_i − m) − (net_j − m)), m = max net; δ = o − y, as Σy = 1."""
     width = min(lanes(out), out.size // neurons)
     for s in range(out.size // (neurons * width)):
         net = view(out, s * neurons * width, neurons * width)
@@ -185,15 +185,20 @@ def softmax_cross_entropy(out, target, delta, neurons, parameter):
 
 @kernel
 def collect(target, weight, delta, cost, neurons):
-    """C_s = w_s Σ_j C_sj and δ_sj ← w_s δ_sj over whole strips; overwrites ``cost`` and ``delta``."""
+    """C_s = w_s Σ_j C_sj and δ_sj ← w_s δ_sj over whole strips; overwrites ``cost`` and ``delta``.
+
+    Weight 0 gives 0, also where the cost overflows: padding repeats the last sample.
+    """
     width = min(lanes(target), target.size // neurons)
+    zero = type(target[0])(0)
     for s in range(cost.size // width):
         w, total = view(weight, s * width, width), view(cost, s * width, width)
         for v in range(width):
-            total[v] = 0
+            total[v] = zero
         for j in range(neurons):
             part = view(target, (s * neurons + j) * width, width)
             slope = view(delta, (s * neurons + j) * width, width)
             for v in range(width):
-                total[v] += w[v] * part[v]
-                slope[v] *= w[v]
+                counts = w[v] > zero
+                total[v] += w[v] * part[v] if counts else zero
+                slope[v] = w[v] * slope[v] if counts else zero

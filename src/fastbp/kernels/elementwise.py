@@ -126,19 +126,23 @@ def _cosine_rest(z: Any) -> Any:
 
 @scalar
 def _tail_rest(u: Any) -> Any:
-    """Give P of exp(t**2/2) Phi(-t) = P(u) / (t + a), u = (t - a)/(t + a), a = 3 (float32) or 5 (float64)."""
+    """Give P of exp(t**2/2) Phi(-t) = P(u) / (t + a), u = (t - a)/(t + a), a = 5.
+
+    A second result is what the last rounding took from the first.
+    """
     r = type(u)
     if is_single(u):
-        # degree 9 on [-1.0, 0.636364], error 0.797 * 2**-24
-        p = r(5.5419772e-05) * u + r(-0.00019905008)
-        p = p * u + r(-0.0009512241)
-        p = p * u + r(0.0010097026)
-        p = p * u + r(0.006938693)
-        p = p * u + r(-0.010459014)
-        p = p * u + r(-0.047258183)
-        p = p * u + r(0.23001714)
-        p = p * u + r(-0.5093322)
-        p = p * u + r(0.7290837)
+        # degree 10 on [-1.0, 0.459459], error 0.0763 * 2**-24
+        p = r(0.00011302159) * u + r(0.0006797414)
+        p = p * u + r(-0.0008236608)
+        p = p * u + r(-0.0030611674)
+        p = p * u + r(0.020782651)
+        p = p * u + r(-0.069108576)
+        p = p * u + r(0.1650234)
+        p = p * u + r(-0.3135336)
+        p = p * u + r(0.49530542)
+        p = p * u + r(-0.6653825)
+        constant = r(0.76919305)
     else:
         # degree 22 on [-1.0, 0.767442], error 0.201 * 2**-53
         p = r(-2.3632583351864185e-10) * u + r(1.6076777699738977e-09)
@@ -162,8 +166,9 @@ def _tail_rest(u: Any) -> Any:
         p = p * u + r(-0.3135331566712994)
         p = p * u + r(0.4953056159699752)
         p = p * u + r(-0.6653825028900567)
-        p = p * u + r(0.769193049750063)
-    return p
+        constant = r(0.769193049750063)
+    y = p * u + constant
+    return y, fused(p, u, constant - y)
 
 
 # --------------------------------------------------------------------------------------------------- exponentials
@@ -173,7 +178,8 @@ def _tail_rest(u: Any) -> Any:
 def _reduced(x: Any, rest: Any) -> Any:
     """Give q and k of exp(x + rest) = 2**n (1 + q), |q| < 0.42; the low bits of k are n plus the exponent's bias.
 
-    ``rest`` is within an ulp of x.
+    ``rest`` is within an ulp of x; -0.0 for none, which the compiler drops, as it may not drop +0.0.
+
     Adding 1.5 * 2**23 (2**52) rounds to an integer and leaves it in the low bits. ln(2) is taken off in two parts,
     the first short enough for an exact product. Holds for |n| up to 1.5 times the largest exponent.
     """
@@ -184,7 +190,7 @@ def _reduced(x: Any, rest: Any) -> Any:
         shift, high, low = r(6755399441055744.0 + 1023.0), r(0.693147180559663), r(2.8235290563031577e-13)
     t = x * r(1.4426950408889634) + shift
     n = t - shift
-    y = ((x - n * high) - n * low) + rest
+    y = (x - n * high) + (rest - n * low)
     return y + y * y * _expm1_rest(y), to_bits(t)
 
 
@@ -214,7 +220,7 @@ def exp(x: Any) -> Any:
         low, high, bias = r(-746.0), r(710.0), 1023
     x = low if x < low else x
     x = high if x > high else x
-    q, k = _reduced(x, r(0.0))
+    q, k = _reduced(x, r(-0.0))
     half = (k + bias) >> 1  # one factor 2**n would not reach the ends of the range: take two
     first = _power(half, x)
     return (first * q + first) * _power(k + bias - half, x)
@@ -227,7 +233,7 @@ def decay(x: Any) -> Any:
     Holds for x <= 88 (float32), 709 (float64). Below about -87.7 (-708.7), where exp(x) is subnormal, it is 0.
     """
     r = type(x)
-    q, k = _reduced(flushed(x), r(0.0))
+    q, k = _reduced(flushed(x), r(-0.0))
     scale = _power(k, x)
     return scale * q + scale, scale * q + (scale - r(1.0))
 
@@ -239,18 +245,35 @@ def expm1(x: Any) -> Any:
     low, high = (r(-18.0), r(89.0)) if is_single(x) else (r(-38.0), r(710.0))
     x = low if x < low else x
     x = high if x > high else x
-    q, k = _reduced(x, r(0.0))
+    q, k = _reduced(x, r(-0.0))
     half = _power(k - 1, x)  # 2**(n - 1): at the upper end 2**n overflows before the result does
     return (half * q + (half - r(0.5))) * r(2.0)
 
 
 @scalar
-def tanh(x: Any) -> Any:
-    """Compute tanh(x) = -e/(2 + e), e = expm1(-2 |x|), with the sign of x."""
+def inverse_sum(a: Any, x: Any) -> Any:
+    """Compute 1/(a + x) for x > -a/2 and a small integer a, free of the rounding of the sum."""
     r = type(x)
-    _, e = decay(abs(x) * r(-2.0))
-    y = e / (e + r(2.0))
-    return y if x < r(0.0) else -y
+    total = a + x
+    lost = x - (total - a)
+    d = r(1.0) / total
+    return d + d * (fused(-d, total, r(1.0)) - d * lost)
+
+
+@scalar
+def tanh_slope(x: Any) -> Any:
+    """Give tanh(x) and 1 - tanh(x)**2: with e = expm1(-2 |x|), tanh(|x|) = -e/(2 + e)."""
+    r = type(x)
+    z, e = decay(abs(x) * r(-2.0))
+    d = inverse_sum(r(2.0), e)
+    y = e * d
+    return y if x < r(0.0) else -y, r(4.0) * (z * d) * d
+
+
+@scalar
+def tanh(x: Any) -> Any:
+    """Compute tanh(x)."""
+    return tanh_slope(x)[0]
 
 
 @scalar
@@ -349,8 +372,8 @@ def softplus(x: Any) -> Any:
 
 
 @scalar
-def gaussian(x: Any, factor: Any) -> Any:
-    """Compute exp(-factor x**2) for |x| <= 40, the factor a power of two.
+def _gaussian_parts(x: Any, factor: Any) -> Any:
+    """Give q and scale of exp(-factor x**2) = scale (1 + q).
 
     An error in x**2, which reaches 87 (708), would be an error of as many ulp in the result: the square is taken in
     two parts, and the small part joins after the reduction of the large one.
@@ -358,19 +381,32 @@ def gaussian(x: Any, factor: Any) -> Any:
     square = x * x
     rest = fused(x, x, -square)
     q, k = _reduced(flushed(-factor * square), -factor * rest)
-    scale = _power(k, x)
+    return q, _power(k, x)
+
+
+@scalar
+def gaussian(x: Any) -> Any:
+    """Compute exp(-x**2) for |x| <= 40."""
+    q, scale = _gaussian_parts(x, type(x)(1.0))
     return scale * q + scale
 
 
 @scalar
 def normal_tail(t: Any) -> Any:
-    """Give exp(-t**2/2), Phi(-t) and t Phi(-t) for 0 <= t <= 40, Phi the normal distribution function."""
+    """Give exp(-t**2/2) and Phi(-t) for 0 <= t <= 40, Phi the normal distribution function.
+
+    The quotient P/(a + t) is corrected by its residual, as in ``inverse_sum``.
+    """
     r = type(t)
-    a = r(3.0) if is_single(t) else r(5.0)
-    z = gaussian(t, r(0.5))
-    v = t / (t + a)
-    p = _tail_rest(v * r(2.0) - r(1.0))
-    return z, z * (p * ((r(1.0) - v) / a)), z * (p * v)
+    a = r(5.0)
+    q, scale = _gaussian_parts(t, r(0.5))
+    total = a + t
+    lost = t - (total - a)
+    d = inverse_sum(a, t)
+    p, rest = _tail_rest(r(2.0) * (t * d) - r(1.0))
+    y = p * d
+    y = y + d * (fused(-y, total, p) + (rest - y * lost))
+    return scale * q + scale, scale * (y * q + y)
 
 
 # ---------------------------------------------------------------------------------------------------- trigonometry

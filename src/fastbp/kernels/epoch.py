@@ -5,8 +5,6 @@ barrier each thread sums the gradient of some neurons over all samples, in one o
 are in cache. After a second barrier the next block begins. So no result depends on the number of threads.
 """
 
-import math
-
 from ._jit import inline, kernel
 from .codes import (
     ABANDONED,
@@ -16,29 +14,27 @@ from .codes import (
     BATCH_COST,
     BLOCKS,
     COST,
-    DIVERGED,
     EPOCH,
-    EPOCH_COST,
-    EPOCH_WEIGHT,
-    FIRST_EPOCH,
     MY_NEURONS,
     MY_SAMPLES,
     POSITION,
     POWER1,
     POWER2,
     RUNNING,
+    SCRATCH,
+    SCRATCH_SIZE,
     SHUFFLE,
     STATUS,
-    UPDATES,
     YIELD,
 )
+from .record import end_batch, end_epoch
 from .simd import atomic_add, atomic_load, call, give_way, lanes
 
 SPINS = 2000
 """Rounds before a waiting thread gives way: about 20 µs, forty times what a barrier takes when all are running."""
 
 
-@inline
+@kernel
 def wait(barrier, arrivals):
     """Stand at the barrier until so many have arrived; False if a thread of the team has failed."""
     atomic_add(barrier, ARRIVED, 1)
@@ -67,19 +63,21 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     """Pass over the samples, block by block, as ``task`` says; every thread of the team calls it with its number.
 
     Overwrites ``learner``: the gradient if it has room, and the parameters if it has a rule. Comes back when
-    ``task.epochs`` are done, ``task.blocks`` taken, or the cost is no longer finite; called again, it goes on.
+    ``task.epochs`` are done, ``task.blocks`` taken, or learning left the finite; called again, it goes on.
+    ``progress[EPOCH]`` counts the epochs that ended well.
     """
     layers, cells, panels = plan.layers, plan.cells, plan.panels
     inputs, targets, weights, order = data.inputs, data.targets, data.weights, data.order
     gradient, hyper, progress, sums = learner.gradient, learner.hyper, learner.progress, learner.sums
     lane = lanes(panels)
+    scratch = cells[SCRATCH] + thread * cells[SCRATCH_SIZE]
     epoch, position = progress[EPOCH], progress[POSITION]
     backward = 1 if gradient.size > 0 else 0
     arrivals, blocks, total, known = 0, 0, 0.0, -1
     while epoch < task.epochs and blocks < task.blocks:
         if position == 0 and task.shuffle != 0:
             if thread == 0:
-                call(cells[SHUFFLE], (order, task.key, epoch))
+                call(cells[SHUFFLE], order, task.key, epoch)
             if threads > 1:
                 arrivals += threads
                 if not wait(barrier, arrivals):
@@ -94,51 +92,34 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if thread == 0 and last_block:
             hyper[POWER1] *= hyper[BASE1]
             hyper[POWER2] *= hyper[BASE2]
-        call(cells[MY_SAMPLES], (layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order,
-                                 position, end, total, task.labels, backward, strips, strips * thread // threads,
-                                 strips * (thread + 1) // threads))
+        call(cells[MY_SAMPLES], layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order,
+             position, end, total, task.labels, backward, strips, strips * thread // threads,
+             strips * (thread + 1) // threads, scratch)
         if threads > 1:
             arrivals += threads
             if not wait(barrier, arrivals):
                 break
         if backward != 0:
-            call(cells[MY_NEURONS], (layers, cells, panels, parameters, gradient, learner.state, hyper,
-                                     learner.update if last_block else 0, strips, 1 if position != batch else 0, thread,
-                                     threads))
+            call(cells[MY_NEURONS], layers, cells, panels, parameters, gradient, learner.state, hyper,
+                 learner.update if last_block else 0, strips, 1 if position != batch else 0, thread, threads, scratch,
+                 inputs, order, end, min(end + task.block, task.samples))
         if thread == 0:
             cost = 0.0
             for i in range(strips * lane):
                 cost += panels[cells[COST] + i]
             sums[BATCH_COST] += cost
             if last_block:
-                cost = sums[BATCH_COST]
+                end_batch(learner, sums[BATCH_COST], total)
                 sums[BATCH_COST] = 0.0
-                sums[EPOCH_COST] += cost * total
-                sums[EPOCH_WEIGHT] += total
-                progress[UPDATES] += 1
-                if not math.isfinite(cost):
-                    progress[STATUS] = DIVERGED
         position = end
         blocks += 1
         if threads > 1:
             arrivals += threads
             if not wait(barrier, arrivals):
                 break
-        if position == task.samples and progress[STATUS] == RUNNING:
-            if thread == 0:
-                cost = sums[EPOCH_COST] / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
-                learner.costs[epoch - progress[FIRST_EPOCH]] = cost
-                sums[EPOCH_COST] = 0.0
-                sums[EPOCH_WEIGHT] = 0.0
-                if learner.update != 0:
-                    nothing = 0.0  # inf·0 and NaN·0 are NaN
-                    for i in range(parameters.size):
-                        nothing += parameters[i] * 0.0
-                    if nothing == 0.0:
-                        for i in range(parameters.size):
-                            learner.best[i] = parameters[i]
-                    else:
-                        progress[STATUS] = DIVERGED
+        if position == task.samples:
+            if thread == 0 and progress[STATUS] == RUNNING:
+                end_epoch(parameters, learner, epoch)
             position = 0
             epoch += 1
             if threads > 1:
@@ -148,4 +129,4 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if progress[STATUS] != RUNNING:
             break
     if thread == 0:
-        progress[EPOCH], progress[POSITION], progress[BLOCKS] = epoch, position, blocks
+        progress[POSITION], progress[BLOCKS] = position, blocks

@@ -23,6 +23,9 @@ Doubles = npt.NDArray[np.float64]
 BLOCK_BYTES = 384 * 1024
 """Panels of one block fit this: half of a 1 MB L2 cache, leaving room for weights."""
 
+SCRATCH_BYTES = 256 * 1024
+"""Weights or deltas that one sweep over the strips keeps in L2, and the size of a thread's scratch."""
+
 SMALLEST_BLOCK, LARGEST_BLOCK = 512, 2048
 """Samples in a block. Fewer would not pay for reading a large layer's weights, more bring nothing."""
 
@@ -65,6 +68,8 @@ class Task(NamedTuple):
     """Seed of the counter-based generator that shuffles."""
     epochs: int
     """The pass ends before this epoch."""
+    plain: int
+    """1 if the rule is plain gradient descent, which `online` applies without writing a gradient."""
     blocks: int
     """Blocks to take before coming back, so that Python sees Ctrl-C."""
 
@@ -132,6 +137,11 @@ def sums_lanes(n_in: int, n_out: int, samples: int, width: int) -> bool:
     return n_out * n_in * (1.6 * count + 3) < broadcast
 
 
+def packs(n_in: int, n_out: int, dtype: npt.DTypeLike) -> bool:
+    """Tell whether a layer's products copy their broadcast operand: its weights then exceed a scratch, or nearly."""
+    return 2 * n_in * n_out * np.dtype(dtype).itemsize > 3 * SCRATCH_BYTES
+
+
 def aligned(size: int, dtype: npt.DTypeLike) -> Floats:
     """Allocate an uninitialised array that starts on a 64-byte boundary."""
     kind = np.dtype(dtype)
@@ -140,7 +150,8 @@ def aligned(size: int, dtype: npt.DTypeLike) -> Floats:
     return raw[start : start + size * kind.itemsize].view(kind)
 
 
-def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, backward: bool = True) -> Plan:
+def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, backward: bool = True,
+         threads: int = 1) -> Plan:
     """Lay out a network and allocate the panels for blocks of up to ``block`` samples.
 
     Addresses (activations, cost, kernels) are left at 0 for the caller to fill in.
@@ -157,6 +168,8 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
         Samples that a block holds; rounded up to whole vectors.
     backward
         Whether deltas and gradients will be computed, or the forward pass only.
+    threads
+        How many threads will share it; each has a scratch where a layer needs packing.
     """
     width = lanes(dtype)
     samples = -(-block // width) * width
@@ -169,19 +182,23 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
         total += -(-size // width) * width
         return start
 
-    out = [take(n * samples) for n in sizes]
+    out = [take(n * samples + 16) for n in sizes]  # `online.net_input` writes up to 15 numbers more
     delta = [-1] + [take(n * samples) for n in sizes[1:]]
     layers = np.zeros((len(sizes) - 1, codes.COLUMNS), np.int64)
     for layer, row in enumerate(layers):
         n_in, n_out = sizes[layer], sizes[layer + 1]
         across = -1
         if backward and not sums_lanes(n_in, n_out, samples, width):
-            across = take(-(-n_in // width) * width * samples)
+            across = take(-(-n_in // width) * width * (samples + 1))
         row[:] = n_in, n_out, weights[layer], biases[layer], 0, out[layer], out[layer + 1], delta[layer], \
-            delta[layer + 1], across
+            delta[layer + 1], across, backward and packs(n_in, n_out, dtype)
     cells = np.zeros(codes.CELLS, np.int64)
     cells[[codes.TARGET, codes.WEIGHT, codes.COST, codes.ONES]] = (
         take(sizes[-1] * samples), take(samples), take(samples), take(width))
+    if layers[:, codes.PACKS].any():
+        widest = max(max(sizes), samples)  # a scratch holds at least eight neurons of the widest layer
+        cells[codes.SCRATCH_SIZE] = max(SCRATCH_BYTES // np.dtype(dtype).itemsize, 8 * widest)
+        cells[codes.SCRATCH] = take(threads * int(cells[codes.SCRATCH_SIZE]))
     # transposes read whole blocks of lanes x lanes, so what lies behind the last panel must be readable
     panels = aligned(total + width * width, dtype)
     panels[:] = 0

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from . import _jit
-from ._jit import JIT, VECTOR_BYTES
+from ._jit import JIT, VECTOR_BYTES, VECTOR_REGISTERS
 
 Builder = Any
 INDEX = ir.IntType(64)
@@ -146,20 +147,19 @@ def _view(typing: Any, array: Any, start: Any, size: Any) -> Any:
     return array(array, types.intp, types.intp), generate
 
 
-def _call(typing: Any, address: Any, arguments: Any) -> Any:
+def _call(typing: Any, address: Any, *arguments: Any) -> Any:
     kinds = [types.unliteral(ty) for ty in arguments]
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Any:
         convention = context.call_conv
         function = builder.inttoptr(values[0], convention.get_function_type(types.none, kinds).as_pointer())
         given = cgutils.unpack_tuple(builder, values[1])
-        given = [context.cast(builder, v, a, b) for v, a, b in zip(given, arguments, kinds, strict=True)]
         status, _ = convention.call_function(builder, function, types.none, kinds, given)
         with cgutils.if_unlikely(builder, status.is_error):  # only with NUMBA_BOUNDSCHECK=1
             convention.return_status_propagate(builder, status)
         return context.get_dummy_value()
 
-    return types.void(types.intp, arguments), generate
+    return types.void(types.intp, types.BaseTuple.from_types(kinds)), generate
 
 
 def _struct(context: Any, builder: Builder, ty: Any, value: Any) -> Any:
@@ -182,6 +182,18 @@ def _atomic_load(typing: Any, array: Any, index: Any) -> Any:
     return types.int64(array, types.intp), generate
 
 
+def _prefetch(typing: Any, array: Any, index: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        where = builder.gep(_struct(context, builder, signature.args[0], arguments[0]).data, [arguments[1]])
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [builder.bitcast(where, byte), *(ir.Constant(number, n) for n in (0, 2, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
 def _give_way(typing: Any, address: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), [])
@@ -194,6 +206,11 @@ def _give_way(typing: Any, address: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------- tiles
 
 
+WHOLE = 8
+"""Rows of the tile that is always full. The tile of 4 takes what is left, 1 to 4 rows: its 8 sums with two vectors are
+just enough to hide the latency of a multiply-add, so fewer rows would not be faster."""
+
+
 class _Pointers:
     """Vector loads, stores and arithmetic at element offsets of an array, for one float type."""
 
@@ -201,11 +218,10 @@ class _Pointers:
         self.context, self.b, self.bits = context, builder, _bits(dtype)
         self.vector = _vector(dtype)
         self.lanes = self.vector.count
-        suffix = f"v{self.lanes}f{self.bits}"
         three = ir.FunctionType(self.vector, [self.vector] * 3)
         # fmuladd rather than fma: a target without the instruction multiplies and adds, it calls no library
-        self.multiply_add = cgutils.get_or_insert_function(builder.module, three, f"llvm.fmuladd.{suffix}")
-        self.suffix = suffix
+        self.multiply_add = cgutils.get_or_insert_function(builder.module, three,
+                                                           f"llvm.fmuladd.v{self.lanes}f{self.bits}")
 
     def at(self, ty: Any, array: Any, offset: Any) -> Any:
         return self.b.gep(_struct(self.context, self.b, ty, array).data, [offset])
@@ -233,24 +249,29 @@ class _Pointers:
     def zero(self) -> Any:
         return ir.Constant(self.vector, None)
 
-    def mask(self, valid: Any) -> Any:
-        """Give the mask of the first ``valid`` lanes."""
-        wide = ir.VectorType(ir.IntType(32), self.lanes)
+    def mask(self, valid: Any, count: int | None = None) -> Any:
+        """Give the mask of the first ``valid`` of ``count`` lanes, of a whole vector by default."""
+        count = count or self.lanes
+        wide = ir.VectorType(ir.IntType(32), count)
         nothing = ir.Constant(wide, ir.Undefined)
         first = self.b.insert_element(nothing, self.b.trunc(valid, ir.IntType(32)), ir.Constant(ir.IntType(32), 0))
         limit = self.b.shuffle_vector(first, nothing, ir.Constant(wide, None))
-        return self.b.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), limit)
+        return self.b.icmp_signed("<", ir.Constant(wide, list(range(count))), limit)
 
     def masked_load(self, pointer: Any, mask: Any) -> Any:
-        where = self.b.bitcast(pointer, self.vector.as_pointer())
-        kind = ir.FunctionType(self.vector, [where.type, ir.IntType(32), mask.type, self.vector])
-        function = cgutils.get_or_insert_function(self.b.module, kind, f"llvm.masked.load.{self.suffix}.p0")
-        return self.b.call(function, [where, ir.Constant(ir.IntType(32), self.bits // 8), mask, self.zero()])
+        kind = ir.VectorType(self.vector.element, mask.type.count)
+        where = self.b.bitcast(pointer, kind.as_pointer())
+        signature = ir.FunctionType(kind, [where.type, ir.IntType(32), mask.type, kind])
+        name = f"llvm.masked.load.v{kind.count}f{self.bits}.p0"
+        function = cgutils.get_or_insert_function(self.b.module, signature, name)
+        align = ir.Constant(ir.IntType(32), self.bits // 8)
+        return self.b.call(function, [where, align, mask, ir.Constant(kind, None)])
 
     def masked_store(self, value: Any, pointer: Any, mask: Any) -> None:
-        where = self.b.bitcast(pointer, self.vector.as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [self.vector, where.type, ir.IntType(32), mask.type])
-        function = cgutils.get_or_insert_function(self.b.module, kind, f"llvm.masked.store.{self.suffix}.p0")
+        where = self.b.bitcast(pointer, value.type.as_pointer())
+        signature = ir.FunctionType(ir.VoidType(), [value.type, where.type, ir.IntType(32), mask.type])
+        name = f"llvm.masked.store.v{mask.type.count}f{self.bits}.p0"
+        function = cgutils.get_or_insert_function(self.b.module, signature, name)
         self.b.call(function, [value, where, ir.Constant(ir.IntType(32), self.bits // 8), mask])
 
 
@@ -277,11 +298,30 @@ def _counted(builder: Builder, count: Any, carried: list[tuple[Any, Any]], body:
     return new
 
 
+def _row_numbers(p: _Pointers, some: Any, rows: int) -> list[Any]:
+    """Give the row of each row of a tile: WHOLE tiles have all, others ``some``, and repeat the last one."""
+    if rows == WHOLE:
+        return [_index(m) for m in range(rows)]
+    last = p.b.sub(some, _index(1))
+    return [_index(0)] + [p.b.select(p.b.icmp_signed("<", _index(m), last), _index(m), last) for m in range(1, rows)]
+
+
+@contextmanager
+def _valid_row(p: _Pointers, some: Any, m: int, rows: int) -> Iterator[None]:
+    """Emit code that runs for row m only if the tile has it."""
+    if rows == WHOLE or m == 0:
+        yield
+    else:
+        with p.b.if_then(p.b.icmp_signed("<", _index(m), some)):
+            yield
+
+
 def _products(p: _Pointers, initial: list[Any], w: Any, row: Any, step: Any, a: Any, vector: Any, steps: Any,
-              rounds: Any, w_round: Any, a_round: Any, rows: int, vectors: int) -> list[Any]:
+              rounds: Any, w_round: Any, a_round: Any, numbers: list[Any], vectors: int) -> list[Any]:
     """Emit initial[m, v] + sum over rounds and steps of w[m*row + k*step] * a[v*vector + k*lanes]."""
     b = p.b
-    offsets = [b.mul(row, _index(m)) for m in range(rows)]
+    rows = len(numbers)
+    offsets = [b.mul(row, m) for m in numbers]
     columns = [b.mul(vector, _index(v)) for v in range(vectors)]
 
     def one_step(values: list[Any]) -> list[Any]:
@@ -308,98 +348,91 @@ def _products(p: _Pointers, initial: list[Any], w: Any, row: Any, step: Any, a: 
 
 def _forward_tile(rows: int, vectors: int) -> Any:
     def tile(typing: Any, weights: Any, w: Any, row: Any, step: Any, panels: Any, a: Any, a_strip: Any, c: Any,
-             c_strip: Any, size: Any, biases: Any, bias: Any) -> Any:
+             c_strip: Any, size: Any, biases: Any, bias: Any, some: Any) -> Any:
         def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-            W, w, row, step, A, a, a_strip, c, c_strip, size, biases_, bias = arguments
+            W, w, row, step, A, a, a_strip, c, c_strip, size, biases_, bias, some = arguments
             p = _Pointers(context, builder, panels.dtype)
+            numbers = _row_numbers(p, some, rows)
             kind, kind_b = signature.args[0], signature.args[10]
             has = builder.icmp_signed(">=", bias, _index(0))
             zero = cgutils.alloca_once_value(builder, ir.Constant(p.vector.element, 0.0))
             first = builder.select(has, p.at(kind_b, biases_, bias), zero)
             stride = builder.select(has, _index(1), _index(0))
             initial = []
-            for m in range(rows):
-                value = p.broadcast(builder.load(p.shift(first, builder.mul(stride, _index(m)))))
+            for m in numbers:
+                value = p.broadcast(builder.load(p.shift(first, builder.mul(stride, m))))
                 initial += [value] * vectors
             sums = _products(p, initial, p.at(kind, W, w), row, step, p.at(panels, A, a), a_strip, size, None,
-                             None, None, rows, vectors)
+                             None, None, numbers, vectors)
             for m in range(rows):
-                for v in range(vectors):
-                    offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
-                    p.store(sums[m * vectors + v], p.at(panels, A, offset))
+                with _valid_row(p, some, m, rows):
+                    for v in range(vectors):
+                        offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
+                        p.store(sums[m * vectors + v], p.at(panels, A, offset))
             return context.get_dummy_value()
 
         i = types.intp
-        return types.void(weights, i, i, i, panels, i, i, i, i, i, biases, i), generate
+        return types.void(weights, i, i, i, panels, i, i, i, i, i, biases, i, i), generate
 
     return tile
 
 
 def _backward_tile(rows: int, vectors: int) -> Any:
     def tile(typing: Any, weights: Any, w: Any, row: Any, step: Any, panels: Any, a: Any, a_strip: Any, c: Any,
-             c_strip: Any, size: Any) -> Any:
+             c_strip: Any, size: Any, some: Any) -> Any:
         def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-            W, w, row, step, A, a, a_strip, c, c_strip, size = arguments
+            W, w, row, step, A, a, a_strip, c, c_strip, size, some = arguments
             p = _Pointers(context, builder, panels.dtype)
             sums = _products(p, [p.zero()] * (rows * vectors), p.at(weights, W, w), row, step, p.at(panels, A, a),
-                             a_strip, size, None, None, None, rows, vectors)
+                             a_strip, size, None, None, None, _row_numbers(p, some, rows), vectors)
             for m in range(rows):
-                for v in range(vectors):
-                    offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
-                    where = p.at(panels, A, offset)
-                    p.store(builder.fmul(sums[m * vectors + v], p.load(where)), where)
+                with _valid_row(p, some, m, rows):
+                    for v in range(vectors):
+                        offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
+                        where = p.at(panels, A, offset)
+                        p.store(builder.fmul(sums[m * vectors + v], p.load(where)), where)
             return context.get_dummy_value()
 
         i = types.intp
-        return types.void(weights, i, i, i, panels, i, i, i, i, i), generate
+        return types.void(weights, i, i, i, panels, i, i, i, i, i, i), generate
 
     return tile
 
 
 def _gradient_tile(rows: int, vectors: int) -> Any:
     def tile(typing: Any, deltas: Any, d: Any, d_row: Any, d_strip: Any, across: Any, a: Any, a_vector: Any,
-             strips: Any, gradient: Any, g: Any, g_row: Any, valid: Any, accumulate: Any) -> Any:
+             strips: Any, gradient: Any, g: Any, g_row: Any, valid: Any, accumulate: Any, some: Any) -> Any:
         def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-            D, d, d_row, d_strip, A, a, a_vector, strips, G, g, g_row, valid, accumulate = arguments
+            D, d, d_row, d_strip, A, a, a_vector, strips, G, g, g_row, valid, accumulate, some = arguments
             p = _Pointers(context, builder, across.dtype)
             lanes = _index(p.lanes)
             sums = _products(p, [p.zero()] * (rows * vectors), p.at(deltas, D, d), d_row, _index(1),
                              p.at(across, A, a), a_vector, lanes, strips, d_strip, _index(p.lanes * p.lanes),
-                             rows, vectors)
-            places = [p.at(gradient, G, builder.add(g, builder.add(builder.mul(g_row, _index(m)),
-                                                                   _index(v * p.lanes))))
-                      for m in range(rows) for v in range(vectors)]
+                             _row_numbers(p, some, rows), vectors)
             whole = builder.icmp_signed(">=", valid, _index(p.lanes * vectors))
             add = builder.icmp_signed("!=", accumulate, _index(0))
-            with builder.if_else(whole) as (then, otherwise):
-                with then:
-                    with builder.if_else(add) as (more, fresh):
-                        with more:
-                            for where, total in zip(places, sums, strict=True):
-                                p.store(builder.fadd(p.load(where), total), where)
-                        with fresh:
-                            for where, total in zip(places, sums, strict=True):
-                                p.store(total, where)
-                with otherwise:
-                    masks = [p.mask(builder.sub(valid, _index(v * p.lanes))) for v in range(vectors)]
-                    with builder.if_else(add) as (more, fresh):
-                        with more:
-                            for n, (where, total) in enumerate(zip(places, sums, strict=True)):
-                                mask = masks[n % vectors]
-                                p.masked_store(builder.fadd(p.masked_load(where, mask), total), where, mask)
-                        with fresh:
-                            for n, (where, total) in enumerate(zip(places, sums, strict=True)):
-                                p.masked_store(total, where, masks[n % vectors])
+            masks = [p.mask(builder.sub(valid, _index(v * p.lanes))) for v in range(vectors)]
+            for m in range(rows):
+                with _valid_row(p, some, m, rows):
+                    start = p.at(gradient, G, builder.add(g, builder.mul(g_row, _index(m))))
+                    for v in range(vectors):
+                        where, total, mask = p.shift(start, _index(v * p.lanes)), sums[m * vectors + v], masks[v]
+                        with builder.if_else(whole) as (then, otherwise):
+                            with then:
+                                p.store(builder.fadd(builder.select(add, p.load(where), p.zero()), total), where)
+                            with otherwise:
+                                old = builder.select(add, p.masked_load(where, mask), p.zero())
+                                p.masked_store(builder.fadd(old, total), where, mask)
             return context.get_dummy_value()
 
         i = types.intp
-        return types.void(deltas, i, i, i, across, i, i, i, gradient, i, i, i, i), generate
+        return types.void(deltas, i, i, i, across, i, i, i, gradient, i, i, i, i, i), generate
 
     return tile
 
 
 def _lane_sums(p: _Pointers, values: list[Any]) -> list[Any]:
-    """Emit the sum over lanes of each vector, as scalars.
+    """Emit the sum over lanes of each vector: vectors that hold them one after the other.
 
     Neighbouring lanes are added first, in every case, so that an element has the same bits whichever tile it is in.
     """
@@ -407,27 +440,27 @@ def _lane_sums(p: _Pointers, values: list[Any]) -> list[Any]:
     group = values[:]
     while len(group) % p.lanes:  # fill up to whole vectors with zeros, which the optimiser removes
         group.append(p.zero())
-    levels = p.lanes.bit_length() - 1
-    for _ in range(levels):
-        pairs = zip(group[0::2], group[1::2], strict=True) if len(group) > 1 else [(group[0], group[0])]
+    for _ in range(p.lanes.bit_length() - 1):
+        pairs = zip(group[0::2], group[1::2], strict=True)
         group = [p.b.fadd(p.shuffle(a, b, evens), p.shuffle(a, b, odds)) for a, b in pairs]
-    extract = p.b.extract_element
-    return [extract(group[i // p.lanes], ir.Constant(ir.IntType(32), i % p.lanes)) for i in range(len(values))]
+    return group
 
 
 def _lanes_tile(rows: int, columns: int) -> Any:
     def tile(typing: Any, deltas: Any, d: Any, d_strip: Any, outs: Any, a: Any, a_strip: Any, strips: Any,
-             gradient: Any, g: Any, g_row: Any, accumulate: Any) -> Any:
+             gradient: Any, g: Any, g_row: Any, accumulate: Any, some_rows: Any, some_columns: Any) -> Any:
         def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-            D, d, d_strip, A, a, a_strip, strips, G, g, g_row, accumulate = arguments
+            D, d, d_strip, A, a, a_strip, strips, G, g, g_row, accumulate, some_rows, some_columns = arguments
             p = _Pointers(context, builder, outs.dtype)
+            d_rows = [builder.mul(m, _index(p.lanes)) for m in _row_numbers(p, some_rows, rows)]
+            a_rows = [builder.mul(k, _index(p.lanes)) for k in _row_numbers(p, some_columns, columns)]
 
             def one_strip(values: list[Any]) -> list[Any]:
                 d_at, a_at, sums = values[0], values[1], values[2:]
-                out = [p.load(p.shift(a_at, _index(k * p.lanes))) for k in range(columns)]
+                out = [p.load(p.shift(a_at, row)) for row in a_rows]
                 new = []
                 for m in range(rows):
-                    delta = p.load(p.shift(d_at, _index(m * p.lanes)))
+                    delta = p.load(p.shift(d_at, d_rows[m]))
                     new += [builder.call(p.multiply_add, [delta, out[k], sums[m * columns + k]])
                             for k in range(columns)]
                 return [p.shift(d_at, d_strip), p.shift(a_at, a_strip), *new]
@@ -435,19 +468,22 @@ def _lanes_tile(rows: int, columns: int) -> Any:
             d_at, a_at = p.at(deltas, D, d), p.at(outs, A, a)
             carried = [(d_at.type, d_at), (a_at.type, a_at)] + [(p.vector, p.zero())] * (rows * columns)
             totals = _lane_sums(p, _counted(builder, strips, carried, one_strip, "strip")[2:])
-            places = [p.at(gradient, G, builder.add(g, builder.add(builder.mul(g_row, _index(m)), _index(k))))
-                      for m in range(rows) for k in range(columns)]
-            with builder.if_else(builder.icmp_signed("!=", accumulate, _index(0))) as (more, fresh):
-                with more:
-                    for where, total in zip(places, totals, strict=True):
-                        builder.store(builder.fadd(builder.load(where), total), where)
-                with fresh:
-                    for where, total in zip(places, totals, strict=True):
-                        builder.store(total, where)
+            add = builder.icmp_signed("!=", accumulate, _index(0))
+            mask = p.mask(some_columns, columns)
+            for m in range(rows):
+                with _valid_row(p, some_rows, m, rows):
+                    row = ir.Constant(ir.VectorType(p.vector.element, columns), ir.Undefined)
+                    for k in range(columns):
+                        vector, lane = divmod(m * columns + k, p.lanes)
+                        total = builder.extract_element(totals[vector], ir.Constant(ir.IntType(32), lane))
+                        row = builder.insert_element(row, total, ir.Constant(ir.IntType(32), k))
+                    where = p.at(gradient, G, builder.add(g, builder.mul(g_row, _index(m))))
+                    old = builder.select(add, p.masked_load(where, mask), ir.Constant(row.type, None))
+                    p.masked_store(builder.fadd(old, row), where, mask)
             return context.get_dummy_value()
 
         i = types.intp
-        return types.void(deltas, i, i, outs, i, i, i, gradient, i, i, i), generate
+        return types.void(deltas, i, i, outs, i, i, i, gradient, i, i, i, i, i), generate
 
     return tile
 
@@ -468,23 +504,54 @@ def _turned(p: _Pointers, block: list[Any]) -> list[Any]:
     return block
 
 
-def _transpose(typing: Any, source: Any, s: Any, target: Any, t: Any) -> Any:
+def _store_rows(p: _Pointers, block: list[Any], ty: Any, target: Any, t: Any, rows: Any) -> None:
+    """Emit the stores of the first ``rows`` vectors of a block, one behind the other."""
+    for i, row in enumerate(block):
+        with p.b.if_then(p.b.icmp_signed("<", _index(i), rows)):
+            p.store(row, p.at(ty, target, p.b.add(t, _index(i * p.lanes))))
+
+
+def _transpose(typing: Any, source: Any, s: Any, target: Any, t: Any, rows: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        A, s, B, t = arguments
+        A, s, B, t, rows = arguments
         p = _Pointers(context, builder, source.dtype)
-        offsets = [_index(i * p.lanes) for i in range(p.lanes)]
-        turned = _turned(p, [p.load(p.at(source, A, builder.add(s, offset))) for offset in offsets])
-        for row, offset in zip(turned, offsets, strict=True):
-            p.store(row, p.at(target, B, builder.add(t, offset)))
+        block = [p.load(p.at(source, A, builder.add(s, _index(i * p.lanes)))) for i in range(p.lanes)]
+        _store_rows(p, _turned(p, block), target, B, t, rows)
         return context.get_dummy_value()
 
-    return types.void(source, types.intp, target, types.intp), generate
+    i = types.intp
+    return types.void(source, i, target, i, i), generate
 
 
-def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: Any, k: Any, panels: Any, t: Any,
-                   copy: Any) -> Any:
+def _copy_vector(typing: Any, source: Any, s: Any, valid: Any, target: Any, t: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        rows_, order_, begin, end, n, k, panels_, t, copy = arguments
+        A, s, valid, B, t = arguments
+        p = _Pointers(context, builder, target.dtype)
+        p.store(p.masked_load(p.at(source, A, s), p.mask(valid)), p.at(target, B, t))
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(source, i, i, target, i), generate
+
+
+def _copy_tile(typing: Any, source: Any, s: Any, target: Any, t: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        A, s, B, t = arguments
+        p = _Pointers(context, builder, target.dtype)
+        kind = ir.VectorType(p.vector.element, WHOLE).as_pointer()
+        value = builder.load(builder.bitcast(p.at(source, A, s), kind))
+        value.align = p.bits // 8
+        builder.store(value, builder.bitcast(p.at(target, B, t), kind)).align = p.bits // 8
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(source, i, target, i), generate
+
+
+def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: Any, k: Any, panels: Any,
+                   t: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        rows_, order_, begin, end, n, k, panels_, t = arguments
         p = _Pointers(context, builder, panels.dtype)
         valid = builder.sub(n, k)
         mask = p.mask(valid)
@@ -500,16 +567,126 @@ def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: 
                 builder.store(builder.load(builder.gep(orders.data, [i])), slot)
             row = builder.mul(builder.load(slot), n)
             block.append(p.masked_load(p.at(rows, rows_, builder.add(row, k)), mask))
-        with builder.if_then(builder.icmp_signed(">=", copy, _index(0))):
-            for lane, row in enumerate(block):
-                p.store(row, p.at(panels, panels_, builder.add(copy, _index(lane * p.lanes))))
-        for lane, row in enumerate(_turned(p, block)):
-            with builder.if_then(builder.icmp_signed("<", _index(lane), valid)):
-                p.store(row, p.at(panels, panels_, builder.add(t, _index(lane * p.lanes))))
+        _store_rows(p, _turned(p, block), panels, panels_, t, valid)
         return context.get_dummy_value()
 
     i = types.intp
-    return types.void(rows, order, i, i, i, i, panels, i, i), generate
+    return types.void(rows, order, i, i, i, i, panels, i), generate
+
+
+# ---------------------------------------------------------------------------- one sample, neurons in lanes
+
+DOT_ROWS, COLUMN_VECTORS = VECTOR_REGISTERS // 2, 4
+"""Neurons that `dot_rows` computes at once, vectors of neurons that `sum_columns` does: enough sums under way to hide
+the latency of a multiply-add, and the former a whole number of vectors, so that the loads after the store find it."""
+
+
+def _by_vectors(p: _Pointers, count: Any, body: Callable[[Any, Any], None]) -> None:
+    """Emit ``body(offset, mask)`` for each whole vector of ``count`` elements (mask None) and for the rest."""
+    lanes = _index(p.lanes)
+    whole = p.b.sdiv(count, lanes)
+    with cgutils.for_range(p.b, whole) as loop:
+        body(p.b.mul(loop.index, lanes), None)
+    done = p.b.mul(whole, lanes)
+    with p.b.if_then(p.b.icmp_signed("<", done, count)):
+        body(done, p.mask(p.b.sub(count, done)))
+
+
+def _dot_rows(typing: Any, weights: Any, w: Any, row: Any, rows: Any, biases: Any, bias: Any, panels: Any, x: Any,
+              size: Any, out: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        W, w, row, rows, biases_, bias, A, x, size, out = arguments
+        p = _Pointers(context, builder, panels.dtype)
+        last = builder.sub(rows, _index(1))
+        number = [_index(m) for m in range(DOT_ROWS)]
+        number = [builder.select(builder.icmp_signed("<", m, last), m, last) for m in number]  # repeat the last row
+        starts = [p.at(weights, W, builder.add(w, builder.mul(m, row))) for m in number]
+        sums = [cgutils.alloca_once_value(builder, p.zero()) for _ in number]
+        source = p.at(panels, A, x)
+
+        def add(offset: Any, mask: Any) -> None:
+            def load(pointer: Any) -> Any:
+                return p.load(pointer) if mask is None else p.masked_load(pointer, mask)
+
+            inputs = load(p.shift(source, offset))
+            for start, total in zip(starts, sums, strict=True):
+                new = builder.call(p.multiply_add, [load(p.shift(start, offset)), inputs, builder.load(total)])
+                builder.store(new, total)
+
+        _by_vectors(p, size, add)
+        has = builder.select(builder.icmp_signed(">=", bias, _index(0)), rows, _index(0))
+        for v, total in enumerate(_lane_sums(p, [builder.load(total) for total in sums])):
+            lane = _index(v * p.lanes)
+            first = p.masked_load(p.at(biases, biases_, builder.add(bias, lane)), p.mask(builder.sub(has, lane)))
+            p.store(builder.fadd(total, first), p.at(panels, A, builder.add(out, lane)))
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(weights, i, i, i, biases, i, panels, i, i, i), generate
+
+
+def _sum_columns(typing: Any, weights: Any, w: Any, row: Any, rows: Any, panels: Any, d: Any, t: Any,
+                 valid: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        W, w, row, rows, A, d, t, valid = arguments
+        p = _Pointers(context, builder, panels.dtype)
+        shifts = [_index(v * p.lanes) for v in range(COLUMN_VECTORS)]
+        masks = [p.mask(builder.sub(valid, shift)) for shift in shifts]
+        sums = [cgutils.alloca_once_value(builder, p.zero()) for _ in shifts]
+        start, deltas = p.at(weights, W, w), p.at(panels, A, d)
+        with cgutils.for_range(builder, rows) as loop:
+            delta = p.broadcast(builder.load(p.shift(deltas, loop.index)))
+            place = p.shift(start, builder.mul(loop.index, row))
+            for shift, mask, total in zip(shifts, masks, sums, strict=True):
+                weight = p.masked_load(p.shift(place, shift), mask)
+                builder.store(builder.call(p.multiply_add, [delta, weight, builder.load(total)]), total)
+        for shift, mask, total in zip(shifts, masks, sums, strict=True):
+            where = p.at(panels, A, builder.add(t, shift))
+            p.masked_store(builder.fmul(builder.load(total), p.masked_load(where, mask)), where, mask)
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(weights, i, i, i, panels, i, i, i), generate
+
+
+def _rank_one(typing: Any, target: Any, t: Any, rows: Any, size: Any, panels: Any, d: Any, x: Any, scale: Any,
+              add: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        T, t, rows, size, A, d, x, scale, add = arguments
+        p = _Pointers(context, builder, panels.dtype)
+        deltas, inputs, start = p.at(panels, A, d), p.at(panels, A, x), p.at(target, T, t)
+        keep = builder.icmp_signed("!=", add, _index(0))
+        narrow = builder.icmp_signed("<", size, _index(p.lanes // 2))
+        with builder.if_else(narrow) as (one_by_one, by_vectors):
+            with one_by_one, cgutils.for_range(builder, rows) as loop:
+                # a masked vector over short rows would wait for the store of the row before
+                delta = builder.fmul(builder.load(p.shift(deltas, loop.index)), scale)
+                place = p.shift(start, builder.mul(loop.index, size))
+                with cgutils.for_range(builder, size) as inner:
+                    where = p.shift(place, inner.index)
+                    old = builder.select(keep, builder.load(where), ir.Constant(p.vector.element, 0.0))
+                    part = builder.fmul(delta, builder.load(p.shift(inputs, inner.index)))
+                    builder.store(builder.fadd(old, part, flags=("contract",)), where)
+            with by_vectors, cgutils.for_range(builder, rows) as loop:
+                delta = p.broadcast(builder.fmul(builder.load(p.shift(deltas, loop.index)), scale))
+                place = p.shift(start, builder.mul(loop.index, size))
+
+                def one(offset: Any, mask: Any, delta: Any = delta, place: Any = place) -> None:
+                    where, source = p.shift(place, offset), p.shift(inputs, offset)
+                    x_part = p.load(source) if mask is None else p.masked_load(source, mask)
+                    old = p.load(where) if mask is None else p.masked_load(where, mask)
+                    old = builder.select(keep, old, p.zero())
+                    new = builder.call(p.multiply_add, [delta, x_part, old])
+                    if mask is None:
+                        p.store(new, where)
+                    else:
+                        p.masked_store(new, where, mask)
+
+                _by_vectors(p, size, one)
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(target, i, i, i, panels, i, i, panels.dtype, i), generate
 
 
 # ------------------------------------------------------------------------------- the same in plain Python, JIT off
@@ -532,11 +709,12 @@ def _plain_products(initial: Any, W: Any, w: int, row: int, step: int, A: Any, a
 
 def _plain_forward_tile(rows: int, vectors: int) -> Any:
     def tile(W: Any, w: int, row: int, step: int, A: Any, a: int, a_strip: int, c: int, c_strip: int, size: int,
-             B: Any, b: int) -> None:
+             B: Any, b: int, some: int) -> None:
         n = VECTOR_BYTES // A.itemsize
-        initial = B[b : b + rows] if b >= 0 else np.zeros(rows, A.dtype)
-        sums = _plain_products(initial, W, w, row, step, A, a, a_strip, size, 1, 0, 0, rows, vectors)
-        for m in range(rows):
+        some = min(rows, some)
+        initial = B[b : b + some] if b >= 0 else np.zeros(some, A.dtype)
+        sums = _plain_products(initial, W, w, row, step, A, a, a_strip, size, 1, 0, 0, some, vectors)
+        for m in range(some):
             for v in range(vectors):
                 A[c + v * c_strip + m * n : c + v * c_strip + m * n + n] = sums[m, v]
 
@@ -545,10 +723,11 @@ def _plain_forward_tile(rows: int, vectors: int) -> Any:
 
 def _plain_backward_tile(rows: int, vectors: int) -> Any:
     def tile(W: Any, w: int, row: int, step: int, A: Any, a: int, a_strip: int, c: int, c_strip: int,
-             size: int) -> None:
+             size: int, some: int) -> None:
         n = VECTOR_BYTES // A.itemsize
-        sums = _plain_products([0.0] * rows, W, w, row, step, A, a, a_strip, size, 1, 0, 0, rows, vectors)
-        for m in range(rows):
+        some = min(rows, some)
+        sums = _plain_products([0.0] * some, W, w, row, step, A, a, a_strip, size, 1, 0, 0, some, vectors)
+        for m in range(some):
             for v in range(vectors):
                 A[c + v * c_strip + m * n : c + v * c_strip + m * n + n] *= sums[m, v]
 
@@ -557,10 +736,11 @@ def _plain_backward_tile(rows: int, vectors: int) -> Any:
 
 def _plain_gradient_tile(rows: int, vectors: int) -> Any:
     def tile(D: Any, d: int, d_row: int, d_strip: int, A: Any, a: int, a_vector: int, strips: int, G: Any, g: int,
-             g_row: int, valid: int, accumulate: int) -> None:
+             g_row: int, valid: int, accumulate: int, some: int) -> None:
         n = VECTOR_BYTES // A.itemsize
-        sums = _plain_products([0.0] * rows, D, d, d_row, 1, A, a, a_vector, n, strips, d_strip, n * n, rows, vectors)
-        for m in range(rows):
+        some = min(rows, some)
+        sums = _plain_products([0.0] * some, D, d, d_row, 1, A, a, a_vector, n, strips, d_strip, n * n, some, vectors)
+        for m in range(some):
             row = sums[m].reshape(-1)[:valid]
             where = G[g + m * g_row : g + m * g_row + row.size]
             where[:] = where + row if accumulate else row
@@ -570,10 +750,10 @@ def _plain_gradient_tile(rows: int, vectors: int) -> Any:
 
 def _plain_lanes_tile(rows: int, columns: int) -> Any:
     def tile(D: Any, d: int, d_strip: int, A: Any, a: int, a_strip: int, strips: int, G: Any, g: int, g_row: int,
-             accumulate: int) -> None:
+             accumulate: int, some_rows: int, some_columns: int) -> None:
         n = VECTOR_BYTES // A.itemsize
-        for m in range(rows):
-            for k in range(columns):
+        for m in range(min(rows, some_rows)):
+            for k in range(min(columns, some_columns)):
                 total = np.zeros(n, A.dtype)
                 for s in range(strips):
                     delta, out = d + s * d_strip + m * n, a + s * a_strip + k * n
@@ -584,23 +764,50 @@ def _plain_lanes_tile(rows: int, columns: int) -> Any:
     return tile
 
 
-def _plain_transpose(A: Any, s: int, B: Any, t: int) -> None:
+def _plain_transpose(A: Any, s: int, B: Any, t: int, rows: int) -> None:
     n = VECTOR_BYTES // A.itemsize
-    B[t : t + n * n] = A[s : s + n * n].reshape(n, n).T.reshape(-1)
+    turned = A[s : s + n * n].reshape(n, n).T[:rows]
+    B[t : t + turned.size] = turned.reshape(-1)
 
 
-def _plain_gather_square(rows: Any, order: Any, begin: int, end: int, n: int, k: int, panels: Any, t: int,
-                         copy: int) -> None:
+def _plain_copy_vector(A: Any, s: int, valid: int, B: Any, t: int) -> None:
+    n = VECTOR_BYTES // B.itemsize
+    B[t : t + n] = 0
+    B[t : t + min(n, valid)] = A[s : s + min(n, valid)]
+
+
+def _plain_copy_tile(A: Any, s: int, B: Any, t: int) -> None:
+    B[t : t + WHOLE] = A[s : s + WHOLE]
+
+
+def _plain_gather_square(rows: Any, order: Any, begin: int, end: int, n: int, k: int, panels: Any, t: int) -> None:
     lane = VECTOR_BYTES // panels.itemsize
     valid = min(lane, n - k)
-    block = np.zeros((lane, lane), panels.dtype)
     for v in range(lane):
         i = min(begin + v, end - 1)
         start = (order[i] if order.size else i) * n + k
-        block[v, :valid] = rows[start : start + valid]
-    if copy >= 0:
-        panels[copy : copy + lane * lane] = block.reshape(-1)
-    panels[t : t + valid * lane] = block.T[:valid].reshape(-1)
+        panels[t + v : t + v + valid * lane : lane] = rows[start : start + valid]
+
+
+def _plain_dot_rows(W: Any, w: int, row: int, rows: int, biases: Any, bias: int, A: Any, x: int, size: int,
+                    out: int) -> None:
+    for m in range(min(rows, DOT_ROWS)):
+        total = W[w + m * row : w + m * row + size] @ A[x : x + size]
+        A[out + m] = total + biases[bias + m] if bias >= 0 else total
+
+
+def _plain_sum_columns(W: Any, w: int, row: int, rows: int, A: Any, d: int, t: int, valid: int) -> None:
+    size = min(valid, COLUMN_VECTORS * VECTOR_BYTES // A.itemsize)
+    total = np.zeros(size, A.dtype)
+    for j in range(rows):
+        total += A[d + j] * W[w + j * row : w + j * row + size]
+    A[t : t + size] *= total
+
+
+def _plain_rank_one(T: Any, t: int, rows: int, size: int, A: Any, d: int, x: int, scale: Any, add: int) -> None:
+    for j in range(rows):
+        where = T[t + j * size : t + (j + 1) * size]
+        where[:] = (where if add else 0) + (A[d + j] * scale) * A[x : x + size]
 
 
 # ------------------------------------------------------------------------------------------------------- names
@@ -610,21 +817,30 @@ if JIT:
     call = intrinsic(_call)
     transpose = intrinsic(_transpose)
     gather_square = intrinsic(_gather_square)
+    copy_vector, copy_tile = intrinsic(_copy_vector), intrinsic(_copy_tile)
+    dot_rows = intrinsic(_dot_rows)
+    sum_columns = intrinsic(_sum_columns)
+    rank_one = intrinsic(_rank_one)
     atomic_add = intrinsic(_atomic_add)
     atomic_load = intrinsic(_atomic_load)
     give_way = intrinsic(_give_way)
+    prefetch = intrinsic(_prefetch)
 else:
 
     def lanes(array: Any) -> int:
         """Give the number of elements in a vector of this CPU, for the dtype of an array."""
         return VECTOR_BYTES // int(array.itemsize)
 
-    def call(address: int, arguments: tuple[Any, ...]) -> None:
+    def call(address: int, *arguments: Any) -> None:
         """Call the kernel whose `_jit.address` is given."""
         _jit.BY_ADDRESS[address](*arguments)
 
     transpose = _plain_transpose
     gather_square = _plain_gather_square
+    copy_vector, copy_tile = _plain_copy_vector, _plain_copy_tile
+    dot_rows = _plain_dot_rows
+    sum_columns = _plain_sum_columns
+    rank_one = _plain_rank_one
 
     def atomic_add(array: Any, index: int, value: int) -> int:
         """Add to an int64 that other threads see; return what it was."""
@@ -636,6 +852,9 @@ else:
     def atomic_load(array: Any, index: int) -> int:
         """Read an int64 that other threads write."""
         return int(array[index])
+
+    def prefetch(array: Any, index: int) -> None:
+        """Ask for the cache line of an element that will be read soon."""
 
     def give_way(address: int) -> None:
         """Let another thread have the processor: calls the operating system's function at ``address``."""
@@ -657,11 +876,10 @@ def _tiles(emit: Callable[[int, int], Any], plain: Callable[[int, int], Any],
     return [intrinsic(emit(*shape)) if JIT else plain(*shape) for shape in shapes]
 
 
-forward_8x2, forward_4x2, forward_1x2, forward_8x1, forward_4x1, forward_1x1 = _tiles(
-    _forward_tile, _plain_forward_tile, [(8, 2), (4, 2), (1, 2), (8, 1), (4, 1), (1, 1)])
-backward_8x2, backward_4x2, backward_1x2, backward_8x1, backward_4x1, backward_1x1 = _tiles(
-    _backward_tile, _plain_backward_tile, [(8, 2), (4, 2), (1, 2), (8, 1), (4, 1), (1, 1)])
-gradient_8x2, gradient_4x2, gradient_1x2, gradient_8x1, gradient_4x1, gradient_1x1 = _tiles(
-    _gradient_tile, _plain_gradient_tile, [(8, 2), (4, 2), (1, 2), (8, 1), (4, 1), (1, 1)])
-lanes_4x4, lanes_4x1, lanes_1x4, lanes_1x1 = _tiles(
-    _lanes_tile, _plain_lanes_tile, [(4, 4), (4, 1), (1, 4), (1, 1)])
+forward_8x2, forward_4x2, forward_8x1, forward_4x1 = _tiles(
+    _forward_tile, _plain_forward_tile, [(8, 2), (4, 2), (8, 1), (4, 1)])
+backward_8x2, backward_4x2, backward_8x1, backward_4x1 = _tiles(
+    _backward_tile, _plain_backward_tile, [(8, 2), (4, 2), (8, 1), (4, 1)])
+gradient_8x2, gradient_4x2, gradient_8x1, gradient_4x1 = _tiles(
+    _gradient_tile, _plain_gradient_tile, [(8, 2), (4, 2), (8, 1), (4, 1)])
+lanes_4x4, lanes_4x1 = _tiles(_lanes_tile, _plain_lanes_tile, [(4, 4), (4, 1)])

@@ -1,7 +1,8 @@
 """Update rules (7) on a slice of the flat buffers: the optimizer's equation, element by element.
 
-Every rule has the signature ``rule(parameters, gradient, state, start, stop, hyper)``: it overwrites
-``parameters[start:stop]`` and the same slice of each slot of ``state`` (slot k begins at k·n_parameters). ``hyper`` is
+Every rule has the signature ``rule(parameters, gradient, state, start, stop, shift, hyper)``: it overwrites
+``parameters[start:stop]`` and the same slice of each slot of ``state`` (slot k begins at k·n_parameters), by the gradient
+that lies ``shift`` elements earlier in ``gradient``. ``hyper`` is
 
     [0] learning rate   [1], [2] running powers β₁ᵗ, β₂ᵗ   [3], [4] their bases β₁, β₂   [5:] the rule's own numbers
 
@@ -17,20 +18,20 @@ from .simd import view
 
 
 @rule
-def sgd(parameters, gradient, state, start, stop, hyper):
+def sgd(parameters, gradient, state, start, stop, shift, hyper):
     """Δw = −μ ∂E/∂w (7)."""
     n = stop - start
-    p, g = view(parameters, start, n), view(gradient, start, n)
+    p, g = view(parameters, start, n), view(gradient, start - shift, n)
     rate = type(p[0])(hyper[RATE])
     for i in range(n):
         p[i] -= rate * g[i]
 
 
 @rule
-def momentum(parameters, gradient, state, start, stop, hyper):
+def momentum(parameters, gradient, state, start, stop, shift, hyper):
     """V ← βv − μ ∂E/∂w; Δw = v (Polyak 1964)."""
     n = stop - start
-    p, g, v = view(parameters, start, n), view(gradient, start, n), view(state, start, n)
+    p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
     rate, beta = real(hyper[RATE]), real(hyper[OWN])
     for i in range(n):
@@ -40,10 +41,10 @@ def momentum(parameters, gradient, state, start, stop, hyper):
 
 
 @rule
-def nesterov(parameters, gradient, state, start, stop, hyper):
+def nesterov(parameters, gradient, state, start, stop, shift, hyper):
     """V ← βv − μ ∂E/∂w; Δw = βv − μ ∂E/∂w (Nesterov 1983, as rewritten by Bengio et al. 2013, eq. 7)."""
     n = stop - start
-    p, g, v = view(parameters, start, n), view(gradient, start, n), view(state, start, n)
+    p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
     rate, beta = real(hyper[RATE]), real(hyper[OWN])
     for i in range(n):
@@ -54,13 +55,13 @@ def nesterov(parameters, gradient, state, start, stop, hyper):
 
 
 @rule
-def adam(parameters, gradient, state, start, stop, hyper):
+def adam(parameters, gradient, state, start, stop, shift, hyper):
     """M ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; Δw = −μ m̂/(√v̂ + ε) (Kingma & Ba 2015, algorithm 1).
 
     The bias corrections m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ) are drawn out of the loop, as at the end of their section 2.
     """
     n = stop - start
-    p, g = view(parameters, start, n), view(gradient, start, n)
+    p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
     beta1, beta2 = real(hyper[BASE1]), real(hyper[BASE2])

@@ -1,0 +1,70 @@
+# Each target sets up the environment that it needs in .venv, anew when pyproject.toml changes.
+#   make demo PYTHON=python3.12     another interpreter (3.11 or newer)
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check-bench coverage bench peers clean
+
+help:
+	@echo "make demo      train a digit classifier; pictures go to demo-output/"
+	@echo "make test      lint, a pass over the benchmarks, all tests with the JIT off and on"
+	@echo "make lint      ruff, mypy and the order of imports alone"
+	@echo "make coverage  all tests with the JIT off, and the lines that they do not reach"
+	@echo "make bench     the asv suite"
+	@echo "make peers     fastbp beside scikit-learn, PyTorch and JAX, in an environment of their own"
+	@echo "make clean     remove the environments and all that was made"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo 'fastbp needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/demo.stamp: EXTRAS := all
+.venv/test.stamp: EXTRAS := test,bench
+.venv/%.stamp: pyproject.toml | $(BIN)/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $@
+
+.venv-peers/peers.stamp: pyproject.toml bench/peers-requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --editable . \
+	    --requirement bench/peers-requirements.txt
+	@touch $@
+
+demo: .venv/demo.stamp
+	$(RUN) examples/digits.py --output demo-output
+
+# Last the compiled run, whose closing line is the verdict.
+test: lint check-bench coverage
+	$(RUN) -m pytest
+
+lint: .venv/test.stamp
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Every benchmark is imported; one of each kind is run once. The figures mean nothing, which is why they are not kept.
+QUICK := timeraw_import$$|FitCall|time_thousand_single_rows|peakmem_fit|track_final_cost
+check-bench: .venv/test.stamp
+	@$(BIN)/asv machine --yes >/dev/null
+	$(BIN)/asv check --environment existing:$(RUN)
+	$(BIN)/asv run --quick --dry-run --show-stderr --environment existing:$(RUN) --bench '$(QUICK)'
+
+coverage: .venv/test.stamp
+	$(RUN) -m coverage erase
+	NUMBA_DISABLE_JIT=1 $(RUN) -m coverage run -m pytest
+	$(RUN) -m coverage combine --quiet
+	$(RUN) -m coverage report
+
+bench: .venv/test.stamp
+	$(BIN)/asv run $(ASV)
+
+peers: .venv-peers/peers.stamp
+	.venv-peers/bin/python -m bench.peers $(PEERS)
+
+clean:
+	rm -rf .venv .venv-peers .asv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* \
+	    demo-output

@@ -1,0 +1,170 @@
+"""Batches of one sample, neurons in lanes: the forward pass, and online learning, one pair, one update.
+
+A batch of one cannot fill lanes with samples. Here the lanes hold a neuron's inputs in (1) and (6), the neurons of the
+layer below in (5), and with plain gradient descent (6) and (7) are one sweep over W^l that writes no gradient.
+"""
+
+from ._jit import inline, kernel
+from .codes import (
+    ACTIVATION,
+    BASE1,
+    BASE2,
+    BIASES,
+    BLOCKS,
+    COST_KERNEL,
+    DELTA,
+    DELTA_BELOW,
+    DIVERGED,
+    EPOCH,
+    EPOCH_COST,
+    EPOCH_WEIGHT,
+    JACOBIAN,
+    MATCHED,
+    N_IN,
+    N_OUT,
+    OUT,
+    POSITION,
+    POWER1,
+    POWER2,
+    RATE,
+    RUNNING,
+    SHUFFLE,
+    SOURCE,
+    STATUS,
+    TARGET,
+    UPDATES,
+    WEIGHTS,
+)
+from .record import end_epoch
+from .simd import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, rank_one, sum_columns, view
+
+UPDATE_BYTES = 16 * 1024
+"""Gradients that are collected before they are applied, so that they are still in L1."""
+
+
+@inline
+def net_input(layers, layer, panels, parameters):
+    """net_j = Σ_k w_jk o_k + b_j (1); overwrites the layer's out panel, and up to 15 numbers behind it."""
+    n_in, n_out, bias = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, BIASES]
+    for j in range(0, n_out, DOT_ROWS):
+        dot_rows(parameters, layers[layer, WEIGHTS] + j * n_in, n_in, n_out - j, parameters,
+                 bias + j if bias >= 0 else -1, panels, layers[layer, SOURCE], n_in, layers[layer, OUT] + j)
+
+
+@inline
+def activate(layers, layer, panels):
+    """o = φ(net) (2) in place; φ'(net) overwrites the delta panel.
+
+    Hidden layers go in whole vectors, since the rest of a loop would be done one by one; what lies behind is not used.
+    """
+    n, lane = layers[layer, N_OUT], lanes(panels)
+    size = n if layer == layers.shape[0] - 1 else (n + lane - 1) // lane * lane
+    call(layers[layer, ACTIVATION], view(panels, layers[layer, OUT], size), view(panels, layers[layer, DELTA], size), n)
+
+
+@kernel
+def predict(layers, panels, parameters, x, output):
+    """o^L for one sample x (1)(2); overwrites ``output`` (n_L)."""
+    source = layers[0, SOURCE]
+    for k in range(x.size):
+        panels[source + k] = x[k]
+    for layer in range(layers.shape[0]):
+        net_input(layers, layer, panels, parameters)
+        activate(layers, layer, panels)
+    out = view(panels, layers[layers.shape[0] - 1, OUT], output.size)
+    for j in range(output.size):
+        output[j] = out[j]
+
+
+@kernel
+def run(plan, parameters, data, task, learner):
+    """Like `epoch.run` for batches of one sample: each goes forward, back, and changes the parameters."""
+    layers, cells, panels = plan.layers, plan.cells, plan.panels
+    gradient, hyper, progress = learner.gradient, learner.hyper, learner.progress
+    top = layers.shape[0] - 1
+    n_in, classes = layers[0, N_IN], layers[top, N_OUT]
+    x, y = view(panels, layers[0, SOURCE], n_in), view(panels, cells[TARGET], classes)
+    out, delta = view(panels, layers[top, OUT], classes), view(panels, layers[top, DELTA], classes)
+    real = type(parameters[0])
+    wide = COLUMN_VECTORS * lanes(panels)
+    at_once = parameters.size * parameters.itemsize <= UPDATE_BYTES
+    epoch, position, steps = progress[EPOCH], progress[POSITION], 0
+    costs, weights = learner.sums[EPOCH_COST], learner.sums[EPOCH_WEIGHT]
+    while epoch < task.epochs and steps < task.blocks and progress[STATUS] == RUNNING:
+        if position == 0 and task.shuffle != 0:
+            call(cells[SHUFFLE], data.order, task.key, epoch)
+        while position < task.samples and steps < task.blocks:
+            sample = data.order[position] if data.order.size > 0 else position
+            for k in range(n_in):
+                x[k] = data.inputs[sample * n_in + k]
+            if task.labels != 0:
+                for j in range(classes):
+                    y[j] = real(0)
+                y[int(data.targets[sample])] = real(1)
+            else:
+                for j in range(classes):
+                    y[j] = data.targets[sample * classes + j]
+            for layer in range(top + 1):
+                net_input(layers, layer, panels, parameters)
+                if layer < top or cells[MATCHED] == 0:
+                    activate(layers, layer, panels)
+            call(cells[COST_KERNEL], out, y, delta, classes, plan.cost_parameter)
+            if cells[JACOBIAN] != 0:
+                call(cells[JACOBIAN], out, delta, classes)
+            cost, weight = 0.0, 1.0
+            for j in range(classes):
+                cost += y[j]
+            if data.weights.size > 0:
+                weight = float(data.weights[sample])
+                if weight == 0.0:
+                    cost = 0.0
+                    for j in range(classes):
+                        delta[j] = real(0)
+            hyper[POWER1] *= hyper[BASE1]
+            hyper[POWER2] *= hyper[BASE2]
+            rate = real(-hyper[RATE])
+            for layer in range(top, -1, -1):
+                fan_in, fan_out = layers[layer, N_IN], layers[layer, N_OUT]
+                w, b = layers[layer, WEIGHTS], layers[layer, BIASES]
+                d, source = layers[layer, DELTA], layers[layer, SOURCE]
+                if layer > 0:
+                    for k in range(0, fan_in, wide):
+                        sum_columns(parameters, w + k, fan_in, fan_out, panels, d,
+                                    layers[layer, DELTA_BELOW] + k, fan_in - k)
+                if task.plain != 0:
+                    rank_one(parameters, w, fan_out, fan_in, panels, d, source, rate, 1)
+                    if b >= 0:
+                        biases, deltas = view(parameters, b, fan_out), view(panels, d, fan_out)
+                        for j in range(fan_out):
+                            biases[j] += rate * deltas[j]
+                    continue
+                rows = fan_out if at_once else max(UPDATE_BYTES // (fan_in * parameters.itemsize), 1)
+                for j in range(0, fan_out, rows):
+                    count = min(rows, fan_out - j)
+                    rank_one(gradient, w + j * fan_in, count, fan_in, panels, d + j, source, real(1), 0)
+                    if not at_once:
+                        call(learner.update, parameters, gradient, learner.state, w + j * fan_in,
+                             w + (j + count) * fan_in, 0, hyper)
+                if b >= 0:
+                    slopes, deltas = view(gradient, b, fan_out), view(panels, d, fan_out)
+                    for j in range(fan_out):
+                        slopes[j] = deltas[j]
+                    if not at_once:
+                        call(learner.update, parameters, gradient, learner.state, b, b + fan_out, 0, hyper)
+            if task.plain == 0 and at_once:
+                call(learner.update, parameters, gradient, learner.state, 0, parameters.size, 0, hyper)
+            costs += cost * weight
+            weights += weight
+            position += 1
+            steps += 1
+            if cost * 0.0 != 0.0:
+                progress[STATUS] = DIVERGED
+                break
+        learner.sums[EPOCH_COST], learner.sums[EPOCH_WEIGHT] = costs, weights
+        if position == task.samples and progress[STATUS] == RUNNING:
+            end_epoch(parameters, learner, epoch)
+            costs, weights = 0.0, 0.0
+            position = 0
+            epoch += 1
+    progress[POSITION], progress[BLOCKS] = position, steps
+    progress[UPDATES] += steps

@@ -1,0 +1,37 @@
+"""What a pass writes down: costs of batches and epochs, divergence, the last finite parameters."""
+
+import math
+
+from ._jit import inline
+from .codes import DIVERGED, EPOCH, EPOCH_COST, EPOCH_WEIGHT, FIRST_EPOCH, RUNNING, STATUS, UPDATES
+
+
+@inline
+def end_batch(learner, cost, weight):
+    """Add a batch's mean cost, of samples with a total weight, to the epoch's; notice divergence."""
+    learner.sums[EPOCH_COST] += cost * weight
+    learner.sums[EPOCH_WEIGHT] += weight
+    learner.progress[UPDATES] += 1
+    if learner.update != 0 and not math.isfinite(cost):
+        learner.progress[STATUS] = DIVERGED
+
+
+@inline
+def end_epoch(parameters, learner, epoch):
+    """Record the epoch's mean cost and keep its parameters, unless one of them is no longer finite."""
+    progress, sums = learner.progress, learner.sums
+    if learner.update != 0:
+        nothing = 0.0  # inf·0 and NaN·0 are NaN
+        for i in range(parameters.size):
+            nothing += parameters[i] * 0.0
+        if nothing == 0.0:
+            for i in range(parameters.size):
+                learner.best[i] = parameters[i]
+        else:
+            progress[STATUS] = DIVERGED
+    if progress[STATUS] == RUNNING:
+        cost = sums[EPOCH_COST] / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
+        learner.costs[epoch - progress[FIRST_EPOCH]] = cost
+        sums[EPOCH_COST] = 0.0
+        sums[EPOCH_WEIGHT] = 0.0
+        progress[EPOCH] = epoch + 1

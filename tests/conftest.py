@@ -1,0 +1,45 @@
+"""What tests share: the random generator, sizes for the JIT-off run, subprocesses, tolerances."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from fastbp.kernels._jit import JIT
+
+settings.register_profile("fastbp", max_examples=25 if JIT else 8, deadline=None, derandomize=True)
+settings.load_profile("fastbp")
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+
+
+@pytest.fixture
+def rng(request):
+    """A generator of its own for each test, the same in every run."""
+    return np.random.default_rng(sum(request.node.name.encode()))
+
+
+@pytest.fixture
+def run_python():
+    """Run a script in a fresh interpreter that sees the same fastbp; give what it printed."""
+
+    def run(script: str, *, timeout: float = 120, environment: dict[str, str | None] | None = None) -> str:
+        variables = dict(os.environ)
+        for name, value in (environment or {}).items():
+            if value is None:
+                variables.pop(name, None)
+            else:
+                variables[name] = value
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", script], env=variables, capture_output=True, text=True, timeout=timeout
+        )
+        assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return run

@@ -1,0 +1,97 @@
+"""Panels, workspaces and data for tests of kernels and networks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import naive
+from fastbp import Network
+from fastbp.kernels import layout
+from fastbp.kernels._jit import JIT
+
+ACTIVATIONS = [name for name in naive.ACTIVATIONS if name != "softmax"]
+DTYPES = ["float32", "float64"]
+ROUNDING = {"float32": 2e-5, "float64": 1e-12}
+"""Largest difference to the naive twin, relative to the largest element: sums of some hundred terms, reordered."""
+
+
+def few(compiled, plain):
+    """Choose the sizes for a compiled run or for NUMBA_DISABLE_JIT=1."""
+    return compiled if JIT else plain
+
+
+def close(found, expected, dtype="float64", factor=1.0):
+    """Assert agreement within rounding, relative to the largest element; give the largest difference."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.shape == expected.shape
+    assert np.isfinite(found).all()
+    scale = max(float(np.max(np.abs(expected), initial=0)), 1e-30)
+    worst = float(np.max(np.abs(found - expected), initial=0)) / scale
+    assert worst <= factor * ROUNDING[np.dtype(dtype).name], worst
+    return worst
+
+
+def to_panel(rows):
+    """Lay out (samples, n) strip by strip; padding lanes hold NaN."""
+    samples, n = rows.shape
+    width = layout.lanes(rows.dtype)
+    strips = -(-samples // width)
+    padded = np.full((strips * width, n), np.nan, rows.dtype)
+    padded[:samples] = rows
+    return np.ascontiguousarray(padded.reshape(strips, width, n).transpose(0, 2, 1)).reshape(-1)
+
+
+def from_panel(panel, samples, n):
+    """Read (samples, n) back, without padding."""
+    width = layout.lanes(panel.dtype)
+    strips = -(-samples // width)
+    return panel[: strips * n * width].reshape(strips, n, width).transpose(0, 2, 1).reshape(-1, n)[:samples].copy()
+
+
+def real_data(rng, cost, output, n, n_in, n_out, dtype="float64"):
+    """Inputs and targets that make sense for a cost; the cross-entropies get probabilities."""
+    X = rng.normal(size=(n, n_in))
+    if cost == "binary_cross_entropy":
+        Y = rng.uniform(0.02, 0.98, (n, n_out))
+    elif cost == "cross_entropy":
+        Y = rng.dirichlet(np.ones(n_out), n)
+    elif cost == "poisson":
+        Y = rng.poisson(2.0, (n, n_out)).astype(float)
+    else:
+        Y = rng.normal(size=(n, n_out))
+    return X.astype(dtype), Y.astype(dtype)
+
+
+SENSIBLE = {
+    "binary_cross_entropy": ["logistic"],
+    "cross_entropy": ["softmax", "logistic", "exp", "softplus"],
+    "poisson": ["exp", "softplus", "logistic", "softmax"],
+}
+"""Outputs that stay positive (or within 0 and 1) where the cost takes a logarithm; any output suits the others."""
+
+PAIRS = [
+    (output, cost) for cost in naive.COSTS for output in SENSIBLE.get(cost, [*ACTIVATIONS, "softmax"])
+]
+
+
+def network(sizes, hidden="tanh", output=None, cost="squared_error", *, seed=0, **options):
+    """A network whose biases are not 0 either."""
+    net = Network(sizes, hidden, output, cost, seed=seed, **options)
+    net.parameters += (0.1 * np.random.default_rng(seed).normal(size=net.n_parameters)).astype(net.dtype)
+    return net
+
+
+def naive_layers(net):
+    """The network's layers for the naive twin, in float64."""
+    return naive.unflatten(net.parameters.astype(np.float64), net.layers, net.bias)
+
+
+def naive_gradient(net, X, Y, weights=None):
+    found = naive.gradient(naive_layers(net), X.astype(np.float64), Y.astype(np.float64), net.activations,
+                           net.cost_function.name, weights, net.cost_function.parameter)
+    return naive.flatten(found, net.bias)
+
+
+def naive_cost(net, X, Y, weights=None):
+    return naive.mean_cost(naive_layers(net), X.astype(np.float64), Y.astype(np.float64), net.activations,
+                           net.cost_function.name, weights, net.cost_function.parameter)

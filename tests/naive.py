@@ -1,0 +1,308 @@
+"""Backpropagation straight from the equations: the plain twin that every kernel is compared with.
+
+A network is a list of ``(W, b)`` pairs, W of shape (n_l, n_{l-1}) and b of shape (n_l,); a batch has a row a sample.
+Everything is NumPy, one neuron at a time, in the dtype of its arguments, and accepts complex numbers, so that the
+derivatives can themselves be checked by complex step.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+# ------------------------------------------------------------------------------------------ activations (2) and slopes
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(60)
+
+
+def erf(x):
+    """2/sqrt(pi) times the integral of exp(-(xt)^2) x over t from 0 to 1, by Gauss-Legendre; exact for |x| < 6."""
+    t, w = (NODES + 1) / 2, NODE_WEIGHTS / 2
+    return 2 / np.sqrt(np.pi) * x * (np.exp(-((np.asarray(x)[..., None] * t) ** 2)) @ w)
+
+
+def logistic(x):
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+def softplus(x):
+    """log(1 + exp(x)), from exp(-|x|)."""
+    positive = np.real(x) > 0
+    small = np.exp(np.where(positive, -x, x))
+    return np.where(positive, x, 0 * x) + (np.log(1 + small) if np.iscomplexobj(x) else np.log1p(small))
+
+
+def softmax(x):
+    """Over the last axis."""
+    e = np.exp(x - np.real(x).max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def where_positive(x, yes, no):
+    return np.where(np.real(x) > 0, yes, no)
+
+
+def bounded(x, low, high):
+    return np.where(np.real(x) < low, low, np.where(np.real(x) > high, high, x))
+
+
+def inside(x, low, high):
+    return ((np.real(x) > low) & (np.real(x) < high)).astype(np.asarray(x).dtype)
+
+
+def density(x):
+    return np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
+
+
+def distribution(x):
+    return 0.5 * (1 + erf(x / np.sqrt(2)))
+
+
+ACTIVATIONS = {
+    "identity": (lambda x: x, lambda x: np.ones_like(x)),
+    "logistic": (logistic, lambda x: logistic(x) * logistic(-x)),
+    "tanh": (np.tanh, lambda x: 1 / np.cosh(x) ** 2),
+    "relu": (lambda x: where_positive(x, x, 0 * x), lambda x: where_positive(x, 1.0, 0.0)),
+    "leaky_relu": (lambda x: where_positive(x, x, 0.01 * x), lambda x: where_positive(x, 1.0, 0.01)),
+    "elu": (lambda x: where_positive(x, x, np.exp(x) - 1), lambda x: where_positive(x, 1.0, np.exp(x))),
+    "selu": (
+        lambda x: SELU_SCALE * where_positive(x, x, SELU_ALPHA * (np.exp(x) - 1)),
+        lambda x: SELU_SCALE * where_positive(x, 1.0, SELU_ALPHA * np.exp(x)),
+    ),
+    "softplus": (softplus, logistic),
+    "softsign": (
+        lambda x: x / (1 + where_positive(x, x, -x)),
+        lambda x: 1 / (1 + where_positive(x, x, -x)) ** 2,
+    ),
+    "silu": (lambda x: x * logistic(x), lambda x: logistic(x) * (1 + x * logistic(-x))),
+    "gelu": (lambda x: x * distribution(x), lambda x: distribution(x) + x * density(x)),
+    "mish": (
+        lambda x: x * np.tanh(softplus(x)),
+        lambda x: np.tanh(softplus(x)) + x * logistic(x) / np.cosh(softplus(x)) ** 2,
+    ),
+    "hard_tanh": (lambda x: bounded(x, -1.0, 1.0), lambda x: inside(x, -1.0, 1.0)),
+    "hard_sigmoid": (lambda x: bounded(x / 6 + 0.5, 0.0, 1.0), lambda x: inside(x, -3.0, 3.0) / 6),
+    "gaussian": (lambda x: np.exp(-x * x), lambda x: -2 * x * np.exp(-x * x)),
+    "sin": (np.sin, np.cos),
+    "exp": (np.exp, np.exp),
+    "softmax": (softmax, None),
+}
+"""Name -> (phi, phi'); softmax is not element-wise, its Jacobian product stands in `output_delta`."""
+
+# ----------------------------------------------------------------------------------------------- costs (3) and dC/do
+
+
+def magnitude(x):
+    return np.where(np.real(x) < 0, -x, x)
+
+
+def sign(x):
+    return np.sign(np.real(x))
+
+
+def logarithm(x):
+    return np.log(np.where(x == 0, 1, x))
+
+
+COSTS = {
+    "squared_error": (lambda y, o, d: 0.5 * (o - y) ** 2, lambda y, o, d: o - y),
+    "absolute_error": (lambda y, o, d: magnitude(o - y), lambda y, o, d: sign(o - y)),
+    "huber": (
+        lambda y, o, d: np.where(np.abs(np.real(o - y)) <= d, 0.5 * (o - y) ** 2, d * (magnitude(o - y) - 0.5 * d)),
+        lambda y, o, d: bounded(o - y, -d, d),
+    ),
+    "log_cosh": (lambda y, o, d: np.log(np.cosh(o - y)), lambda y, o, d: np.tanh(o - y)),
+    "quantile": (
+        lambda y, o, q: np.where(np.real(o) < y, q * (y - o), (1 - q) * (o - y)),
+        lambda y, o, q: np.where(np.real(o) < y, -q, np.where(np.real(o) > y, 1 - q, 0.0)),
+    ),
+    "binary_cross_entropy": (
+        lambda y, o, d: -y * logarithm(o) - (1 - y) * logarithm(1 - o),
+        lambda y, o, d: (1 - y) / (1 - o) - y / o,
+    ),
+    "cross_entropy": (lambda y, o, d: -y * logarithm(o), lambda y, o, d: -y / o),
+    "poisson": (lambda y, o, d: o - y * logarithm(o), lambda y, o, d: 1 - y / o),
+}
+"""Name -> (C, dC/do) of (y, o, parameter), element by element."""
+
+PARAMETERS = {"huber": 1.0, "quantile": 0.5}
+
+# ------------------------------------------------------------------------------------------------------- the network
+
+
+def unflatten(parameters, sizes, bias=True):
+    """Cut the flat buffer: for each layer W row by row, then b (zeros without biases)."""
+    layers, start = [], 0
+    for n_in, n_out in pairwise(sizes):
+        W = parameters[start : start + n_in * n_out].reshape(n_out, n_in)
+        start += W.size
+        b = parameters[start : start + n_out] if bias else np.zeros(n_out, parameters.dtype)
+        start += n_out if bias else 0
+        layers.append((W, b))
+    assert start == parameters.size
+    return layers
+
+
+def flatten(layers, bias=True):
+    parts = []
+    for W, b in layers:
+        parts.append(np.ravel(W))
+        if bias:
+            parts.append(b)
+    return np.concatenate(parts)
+
+
+class Pass(NamedTuple):
+    net: list
+    out: list
+    """out[0] is the input, so out[l] belongs to net[l-1]."""
+
+
+def forward(layers, X, activations):
+    """net_j = sum_k w_jk o_k + b_j (1), o_j = phi(net_j) (2)."""
+    nets, outs = [], [X]
+    for (W, b), name in zip(layers, activations, strict=True):
+        net = np.stack([outs[-1] @ W[j] + b[j] for j in range(len(W))], axis=1)
+        nets.append(net)
+        outs.append(ACTIVATIONS[name][0](net))
+    return Pass(nets, outs)
+
+
+def sample_costs(Y, out, cost, parameter=None):
+    """E of each pair (3)."""
+    parameter = PARAMETERS.get(cost) if parameter is None else parameter
+    return COSTS[cost][0](Y, out, parameter).sum(axis=1)
+
+
+def shares(n, weights=None):
+    weights = np.ones(n) if weights is None else np.asarray(weights, np.float64)
+    return weights / weights.sum()
+
+
+def mean_cost(layers, X, Y, activations, cost, weights=None, parameter=None):
+    out = forward(layers, X, activations).out[-1]
+    return (shares(len(X), weights) * sample_costs(Y, out, cost, parameter)).sum()
+
+
+def output_delta(net, out, Y, name, cost, parameter=None):
+    """delta_j = dE/do_j phi'(net_j) (4); for softmax sum_i dE/do_i do_i/dnet_j."""
+    parameter = PARAMETERS.get(cost) if parameter is None else parameter
+    if (name, cost) in (("logistic", "binary_cross_entropy"), ("exp", "poisson")):
+        return out - Y  # the quotient, cancelled by hand: no division by 0
+    slope = COSTS[cost][1](Y, np.where(out == 0, 1e-300, out) if cost == "cross_entropy" else out, parameter)
+    if name == "softmax":
+        return out * (slope - (slope * out).sum(axis=1, keepdims=True))
+    return slope * ACTIVATIONS[name][1](net)
+
+
+def deltas(layers, passed, Y, activations, cost, weights=None, parameter=None):
+    """Every delta of the mean cost, (4) at the top and (5) below."""
+    share = shares(len(Y), weights)[:, None].astype(np.asarray(Y).dtype)
+    found = [share * output_delta(passed.net[-1], passed.out[-1], Y, activations[-1], cost, parameter)]
+    for l in range(len(layers) - 1, 0, -1):  # noqa: E741 the layer's number in the equations
+        W_above, delta_above = layers[l][0], found[0]
+        slope = ACTIVATIONS[activations[l - 1]][1](passed.net[l - 1])
+        found.insert(0, np.stack([slope[:, j] * (delta_above @ W_above[:, j]) for j in range(W_above.shape[1])], axis=1))
+    return found
+
+
+def gradient(layers, X, Y, activations, cost, weights=None, parameter=None):
+    """dE/dw_jk = sum over samples of delta_j o_k, dE/db_j = sum of delta_j (6): a list of (dW, db)."""
+    passed = forward(layers, X, activations)
+    found = deltas(layers, passed, Y, activations, cost, weights, parameter)
+    return [
+        (np.stack([delta[:, j] @ out for j in range(delta.shape[1])]), delta.sum(axis=0))
+        for delta, out in zip(found, passed.out[:-1], strict=True)
+    ]
+
+
+def complex_step_gradient(parameters, sizes, bias, X, Y, activations, cost, weights=None, parameter=None):
+    """dE/dw = Im E(w + ih)/h, exact to rounding (Squire & Trapp 1998)."""
+    slopes = np.empty(parameters.size)
+    for i in range(parameters.size):
+        shifted = parameters.astype(np.complex128)
+        shifted[i] += 1e-30j
+        slopes[i] = mean_cost(unflatten(shifted, sizes, bias), X, Y, activations, cost, weights, parameter).imag / 1e-30
+    return slopes
+
+
+# ----------------------------------------------------------------------------------------------------- update rules (7)
+
+
+class SGD:
+    """Delta w = -mu g; with momentum v <- beta v - mu g and Delta w = v, or beta v - mu g after Nesterov."""
+
+    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False):
+        self.rate, self.beta, self.nesterov, self.v = learning_rate, momentum, nesterov, 0.0
+
+    def step(self, w, g):
+        self.v = self.beta * self.v - self.rate * g
+        return w + (self.beta * self.v - self.rate * g if self.nesterov else self.v)
+
+
+class Adam:
+    """Kingma & Ba 2015, algorithm 1, line by line."""
+
+    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
+        self.rate, self.beta1, self.beta2, self.epsilon = learning_rate, beta1, beta2, epsilon
+        self.t, self.m, self.v = 0, 0.0, 0.0
+
+    def step(self, w, g):
+        self.t += 1
+        self.m = self.beta1 * self.m + (1 - self.beta1) * g
+        self.v = self.beta2 * self.v + (1 - self.beta2) * g**2
+        m_hat = self.m / (1 - self.beta1**self.t)
+        v_hat = self.v / (1 - self.beta2**self.t)
+        return w - self.rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+
+
+# ------------------------------------------------------------------------------------------------------------ training
+
+
+def train(parameters, sizes, bias, X, Y, activations, cost, optimizer, batch_size, orders, weights=None, parameter=None):
+    """Mini-batch training over the given permutations, one an epoch: (parameters, cost of each epoch).
+
+    An epoch's cost is the weighted mean of the costs of its batches, each taken before its update.
+    """
+    w = parameters.copy()
+    weights = np.ones(len(X)) if weights is None else np.asarray(weights, np.float64)
+    curve = []
+    for order in orders:
+        total = 0.0
+        for start in range(0, len(X), batch_size):
+            rows = order[start : start + batch_size]
+            if weights[rows].sum() == 0:
+                w = optimizer.step(w, np.zeros_like(w))
+                continue
+            layers = unflatten(w, sizes, bias)
+            total += weights[rows].sum() * mean_cost(layers, X[rows], Y[rows], activations, cost, weights[rows], parameter)
+            g = gradient(layers, X[rows], Y[rows], activations, cost, weights[rows], parameter)
+            w = optimizer.step(w, flatten(g, bias))
+        curve.append(total / weights.sum())
+    return w, np.array(curve)
+
+
+# ---------------------------------------------------------------------------------------------------------- permutation
+
+
+def mix(x):
+    """The finaliser of SplitMix64 on unsigned integers modulo 2**64."""
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB % 2**64
+    return x ^ (x >> 31)
+
+
+def permutation(n, key, epoch):
+    """Fisher-Yates with counter-based numbers: draw number i is a function of key, epoch and i alone."""
+    golden = 0x9E3779B97F4A7C15
+    stream = mix((key + epoch * golden) % 2**64)
+    order = list(range(n))
+    for i in range(n - 1, 0, -1):
+        j = (mix((stream + i * golden) % 2**64) % 2**32) * (i + 1) >> 32
+        order[i], order[j] = order[j], order[i]
+    return np.array(order)

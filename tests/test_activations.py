@@ -1,0 +1,238 @@
+"""Activations: outputs and slopes against independent formulas, softmax's structure, the catalogue."""
+
+import math
+
+import mpmath as mp
+import numpy as np
+import pytest
+import ulp
+
+from fastbp import activations
+from fastbp.kernels import activations as kernels
+from fastbp.kernels._jit import JIT, VECTOR_BYTES
+
+DTYPES = (np.float32, np.float64)
+COUNT = 1500 if JIT else 400
+NAMES = sorted(ulp.ACTIVATIONS)
+KINKS = {name: (0,) for name in ("relu", "leaky_relu", "elu", "selu", "softsign")}
+KINKS |= {"hard_tanh": (-1, 1), "hard_sigmoid": (-3, 3)}
+
+LIMITS = {  # output and slope at -inf and inf
+    "identity": (-np.inf, 1, np.inf, 1),
+    "logistic": (0, 0, 1, 0),
+    "tanh": (-1, 0, 1, 0),
+    "relu": (0, 0, np.inf, 1),
+    "leaky_relu": (-np.inf, 0.01, np.inf, 1),
+    "elu": (-1, 0, np.inf, 1),
+    "selu": (-1.7580993408473769, 0, np.inf, 1.0507009873554805),
+    "softplus": (0, 0, np.inf, 1),
+    "softsign": (-1, 0, 1, 0),
+    "silu": (0, 0, np.inf, 1),
+    "gelu": (0, 0, np.inf, 1),
+    "mish": (0, 0, np.inf, 1),
+    "hard_tanh": (-1, 0, 1, 0),
+    "hard_sigmoid": (0, 0, 1, 0),
+    "gaussian": (0, 0, 0, 0),
+    "exp": (0, 0, np.inf, np.inf),
+}
+
+
+def test_every_activation_is_tested():
+    assert {*NAMES, "softmax"} == set(activations.ACTIVATIONS)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_output_and_slope(name, dtype):
+    x, of_out, of_slope = ulp.activation_errors(name, dtype, COUNT, seed=1)
+    bound = activations.get(name).ulp[dtype == np.float64]
+    assert of_out.max() <= bound, f"{name}({x[np.argmax(of_out)]!r}) is {of_out.max():.2f} ulp off"
+    assert of_slope.max() <= 2, f"the slope of {name} at {x[np.argmax(of_slope)]!r} is {of_slope.max():.2f} eps off"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_slope_is_the_derivative_of_the_output(name):
+    """Eighth-order central differences of the output itself, away from kinks."""
+    x = np.random.default_rng(2).uniform(-6, 6, 200)
+    x = x[np.abs(np.subtract.outer(x, KINKS.get(name, (100,)))).min(axis=1) > 0.2]
+    step = 2.0**-6
+    numeric = np.zeros_like(x)
+    for k, weight in enumerate((4 / 5, -1 / 5, 4 / 105, -1 / 280), start=1):
+        numeric += weight * (ulp.activate(name, x + k * step)[0] - ulp.activate(name, x - k * step)[0]) / step
+    np.testing.assert_allclose(ulp.activate(name, x)[1], numeric, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", sorted(LIMITS))
+def test_limits(name, dtype):
+    biggest = np.finfo(dtype).max
+    low, low_slope, high, high_slope = LIMITS[name]
+    out, slope = ulp.activate(name, np.array([-np.inf, np.inf], dtype))
+    np.testing.assert_array_equal(out, np.array([low, high], dtype))
+    info = np.finfo(dtype)
+    np.testing.assert_allclose(slope, np.array([low_slope, high_slope], dtype), info.eps, float(info.tiny))
+    out, slope = ulp.activate(name, np.array([-biggest, biggest], dtype))
+    assert not np.isnan(out).any()
+    assert not np.isnan(slope).any()
+
+
+def test_sine_of_infinity_is_nan():
+    out, slope = ulp.activate("sin", np.array([-np.inf, np.inf]))
+    assert np.isnan([out, slope]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_nan_in_nan_out(name, dtype):
+    net = np.linspace(-2, 2, 35).astype(dtype)
+    net[[0, 17, 34]] = np.nan
+    out, slope = ulp.activate(name, net)
+    assert np.flatnonzero(np.isnan(out)).tolist() == [0, 17, 34]
+    assert set(np.flatnonzero(np.isnan(slope))) <= {0, 17, 34}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [1, 2, 7, 16, 33])
+def test_any_size_and_the_same_bits_at_any_place(name, dtype, size):
+    net = np.random.default_rng(size).uniform(-4, 4, 33).astype(dtype)
+    guard = dtype(77)
+    panel, slope = np.full(size + 2, guard), np.full(size + 2, guard)
+    panel[1:-1] = net[:size]
+    with np.errstate(all="ignore"):
+        getattr(kernels, name)(panel[1:-1], slope[1:-1], 1)
+    whole_out, whole_slope = ulp.activate(name, net)
+    np.testing.assert_array_equal(panel[1:-1], whole_out[:size])
+    np.testing.assert_array_equal(slope[1:-1], whole_slope[:size])
+    assert (panel[[0, -1]] == guard).all()
+    assert (slope[[0, -1]] == guard).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["relu", "hard_tanh", "hard_sigmoid", "leaky_relu"])
+def test_slope_at_kinks(name, dtype):
+    net = np.array(KINKS[name], dtype)
+    at_kink = {"relu": 0, "hard_tanh": 0, "hard_sigmoid": 0, "leaky_relu": 0.01}[name]
+    np.testing.assert_array_equal(ulp.activate(name, net)[1], np.full(net.size, at_kink, dtype))
+
+
+# ------------------------------------------------------------------------------------------------------- softmax
+
+
+def strips(samples, dtype):
+    """Lay out (neurons, n) strip by strip; n is a multiple of the lanes."""
+    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    neurons, n = samples.shape
+    return samples.reshape(neurons, n // lanes, lanes).transpose(1, 0, 2).astype(dtype).ravel()
+
+
+def unstrip(panel, neurons):
+    """Give back (neurons, n)."""
+    lanes = VECTOR_BYTES // panel.itemsize
+    return panel.reshape(-1, neurons, lanes).transpose(1, 0, 2).reshape(neurons, -1)
+
+
+def softmax_input(neurons, dtype, seed=0):
+    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(neurons, 3 * lanes)) * 4).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("neurons", [1, 2, 3, 10])
+def test_softmax(neurons, dtype):
+    net = softmax_input(neurons, dtype)
+    wide = net.astype(np.longdouble)
+    exact = np.exp(wide) / np.exp(wide).sum(axis=0)
+    out, slope = ulp.activate("softmax", strips(net, dtype), neurons)
+    eps = float(np.finfo(dtype).eps)
+    # the difference from the maximum is rounded: half an eps for each unit of it
+    spread = float((wide.max(axis=0) - wide).max())
+    np.testing.assert_allclose(unstrip(out, neurons), exact.astype(float), rtol=eps * (3 + neurons / 2 + spread / 2))
+    np.testing.assert_allclose(unstrip(out, neurons).sum(axis=0), 1, rtol=eps * (1 + neurons))
+    np.testing.assert_array_equal(slope, np.ones_like(slope))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_of_large_nets_does_not_overflow(dtype):
+    net = np.zeros_like(softmax_input(4, dtype))
+    net[1] = np.finfo(dtype).max / 4
+    net[2] = -np.finfo(dtype).max / 4
+    out = unstrip(ulp.activate("softmax", strips(net, dtype), 4)[0], 4)
+    np.testing.assert_array_equal(out, np.array([0, 1, 0, 0], dtype)[:, None] + 0 * net)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("row", [0, 1, 3])
+def test_softmax_keeps_nan_to_its_sample(dtype, row):
+    net = softmax_input(4, dtype)
+    net[row, 1] = np.nan
+    out = unstrip(ulp.activate("softmax", strips(net, dtype), 4)[0], 4)
+    assert np.isnan(out[:, 1]).all()
+    assert np.isnan(out).sum() == 4
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("neurons", [1, 2, 3, 10])
+def test_softmax_backward_is_the_jacobian_product(neurons, dtype):
+    net = softmax_input(neurons, dtype)
+    delta = softmax_input(neurons, dtype, seed=1)
+    out = ulp.activate("softmax", strips(net, dtype), neurons)[0]
+    panel = strips(delta, dtype)
+    kernels.softmax_backward(out, panel, neurons)
+    o = unstrip(out, neurons).astype(np.longdouble)
+    jacobian = np.einsum("ij,jn->ijn", np.eye(neurons), o) - np.einsum("in,jn->ijn", o, o)
+    exact = np.einsum("ijn,in->jn", jacobian, delta.astype(np.longdouble))
+    size = float(np.abs(delta).max() * np.finfo(dtype).eps)
+    np.testing.assert_allclose(unstrip(panel, neurons), exact.astype(float), rtol=0, atol=(neurons + 2) * size)
+
+
+def test_softmax_backward_is_the_derivative():
+    """Sixth-order central differences of sum_j g_j softmax(net)_j."""
+    net, g = softmax_input(3, np.float64) / 4, softmax_input(3, np.float64, seed=1)
+    panel = strips(g, np.float64)
+    kernels.softmax_backward(ulp.activate("softmax", strips(net, np.float64), 3)[0], panel, 3)
+    step = 2.0**-6
+    for j in range(3):
+        numeric = np.zeros(net.shape[1])
+        for k, weight in enumerate((3 / 4, -3 / 20, 1 / 60), start=1):
+            for sign in (1, -1):
+                moved = net.copy()
+                moved[j] += sign * k * step
+                out = unstrip(ulp.activate("softmax", strips(moved, np.float64), 3)[0], 3)
+                numeric += sign * weight * (g * out).sum(axis=0) / step
+        np.testing.assert_allclose(unstrip(panel, 3)[j], numeric, rtol=1e-9, atol=1e-9)
+
+
+# ----------------------------------------------------------------------------------------------------- catalogue
+
+
+def test_catalogue_rows_are_complete():
+    for name, row in activations.ACTIVATIONS.items():
+        assert row.name == name
+        assert row.kernel is getattr(kernels, name)
+        assert row.formula
+        assert row.derivative
+        assert row.initializer in {"glorot_uniform", "he_uniform", "lecun_normal"}
+        assert row.kernel.__doc__.startswith("Overwrite") or name == "identity"
+
+
+def test_selu_constants_are_the_fixed_point():
+    """Mean 0 and variance 1 of the net give mean 0 and variance 1 of the output."""
+    row = activations.get("selu").formula
+    assert str(float(ulp.SELU_SCALE)) in row
+    assert str(float(ulp.SELU_ALPHA)) in row
+    selu = ulp.ACTIVATIONS["selu"][0].exact
+    for power, moment in ((1, 0), (2, 1)):
+        got = mp.quad(lambda x, power=power: selu(x) ** power * ulp.density(x), [-12, -3, 0, 3, 12])
+        assert math.isclose(got, moment, abs_tol=1e-12)
+
+
+def test_get():
+    assert activations.get("tanh") is activations.ACTIVATIONS["tanh"]
+    with pytest.raises(ValueError, match=r"unknown activation 'tahn': did you mean 'tanh'\? Known: identity, logistic"):
+        activations.get("tahn")
+    with pytest.raises(ValueError, match=r"unknown activation 'ReLU': did you mean 'relu'\?"):
+        activations.get("ReLU")
+    with pytest.raises(ValueError, match=r"unknown activation 'qqq'\. Known: "):
+        activations.get("qqq")

@@ -1,0 +1,221 @@
+"""The per-neuron loops against the naive twin, at sizes around every edge of lanes and tiles, amid canaries."""
+
+import numpy as np
+import pytest
+
+from fastbp.kernels import dense, layout
+from helpers import DTYPES, close, few, from_panel, to_panel
+
+WIDTHS = few([(1, 1), (1, 9), (9, 1), (3, 4), (4, 3), (5, 7), (7, 8), (8, 5), (12, 13), (16, 12), (17, 16), (33, 31)],
+             [(1, 1), (3, 4), (5, 8), (9, 13)])
+"""(n_in, n_out): below, at and above 1, 4 and 8 rows, and vectors of 2, 4, 8 and 16 lanes."""
+
+STRIPS = [(0, 1), (0, 2), (0, 3), (1, 4), (2, 2)]
+"""(first, last): one strip, a pair, a pair and a single, a share that begins later, an empty share."""
+
+CANARY = 123.0
+
+
+class Bench:
+    """An array of panels with canaries behind every panel, as the kernels are handed it."""
+
+    def __init__(self, dtype, **sizes):
+        self.dtype, self.places, total = np.dtype(dtype), {}, 7
+        for name, size in sizes.items():
+            self.places[name] = slice(total, total + size)
+            total += size + 5
+        total += layout.lanes(dtype) ** 2  # transposes read whole squares
+        self.array = np.full(total, CANARY, dtype)
+
+    def __getitem__(self, name):
+        return self.array[self.places[name]]
+
+    def at(self, name):
+        return self.places[name].start
+
+    def assert_canaries(self):
+        inside = np.zeros(self.array.size, bool)
+        for place in self.places.values():
+            inside[place] = True
+        assert (self.array[~inside] == CANARY).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("n_in", "n_out"), WIDTHS)
+def test_forward(n_in, n_out, bias, dtype, rng):
+    lane = layout.lanes(dtype)
+    for first, last in STRIPS:
+        samples = last * lane
+        W, b = rng.normal(size=(n_out, n_in)).astype(dtype), rng.normal(size=n_out).astype(dtype)
+        O = rng.normal(size=(samples, n_in)).astype(dtype)  # noqa: E741
+        parameters = np.concatenate([np.full(3, CANARY, dtype), W.ravel(), b])
+        before = parameters.copy()
+        bench = Bench(dtype, source=n_in * samples, target=n_out * samples)
+        bench["source"][:] = to_panel(O)
+        dense.forward(parameters, 3, 3 + W.size if bias else -1, bench.array, bench.at("source"), bench.at("target"),
+                      n_in, n_out, first, last)
+        bench.assert_canaries()
+        assert (parameters == before).all() and (bench["source"] == to_panel(O)).all()
+        net = np.stack([O.astype(float) @ W[j] + (b[j] if bias else 0) for j in range(n_out)], axis=1)
+        found = from_panel(bench["target"], samples, n_out)
+        close(found[first * lane :], net[first * lane :], dtype)
+        assert (found[: first * lane] == CANARY).all(), "strips of another thread"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("n_in", "n_out"), WIDTHS)
+def test_backward(n_in, n_out, dtype, rng):
+    lane = layout.lanes(dtype)
+    for first, last in STRIPS:
+        samples = last * lane
+        W = rng.normal(size=(n_out, n_in)).astype(dtype)
+        delta, slope = (rng.normal(size=(samples, n)).astype(dtype) for n in (n_out, n_in))
+        parameters = np.concatenate([np.full(3, CANARY, dtype), W.ravel()])
+        bench = Bench(dtype, source=n_out * samples, target=n_in * samples)
+        bench["source"][:], bench["target"][:] = to_panel(delta), to_panel(slope)
+        dense.backward(parameters, 3, bench.array, bench.at("source"), bench.at("target"), n_in, n_out, first, last)
+        bench.assert_canaries()
+        assert (bench["source"] == to_panel(delta)).all()
+        expected = slope.astype(float)
+        for k in range(n_in):
+            expected[first * lane :, k] *= delta[first * lane :].astype(float) @ W[:, k]
+        close(from_panel(bench["target"], samples, n_in), expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("path", ["broadcast", "by lanes"])
+@pytest.mark.parametrize(("n_in", "n_out"), WIDTHS)
+def test_gradient(n_in, n_out, path, dtype, rng):
+    lane = layout.lanes(dtype)
+    across = -(-n_in // lane) * lane
+    for strips in (1, 2, 3):
+        samples = strips * lane
+        delta, O = (rng.normal(size=(samples, n)).astype(dtype) for n in (n_out, n_in))  # noqa: E741
+        bench = Bench(dtype, delta=n_out * samples, out=n_in * samples, across=across * samples)
+        bench["delta"][:], bench["out"][:] = to_panel(delta), to_panel(O)
+        if path == "broadcast":
+            dense.turn(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
+        expected = np.stack([delta[:, j].astype(float) @ O for j in range(n_out)])
+        for j0, j1, accumulate in ((0, n_out, 0), (0, n_out, 1), (n_out // 2, n_out, 0), (n_out // 3, n_out // 2, 1)):
+            slopes = rng.normal(size=4 + n_out * n_in + 4).astype(dtype)
+            before = slopes.copy()
+            if path == "broadcast":
+                dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, j0, j1, slopes, 4,
+                               accumulate)
+            else:
+                dense.gradient_by_lanes(bench.array, bench.at("delta"), bench.at("out"), n_in * lane, n_in, n_out, strips,
+                                        j0, j1, slopes, 4, accumulate)
+            bench.assert_canaries()
+            rows = slice(4 + j0 * n_in, 4 + j1 * n_in)
+            close(slopes[rows], expected[j0:j1].ravel() + accumulate * before[rows], dtype)
+            slopes[rows] = before[rows]
+            assert (slopes == before).all(), "rows of other neurons"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_shares_of_neurons_and_strips_have_the_bits_of_the_whole(dtype, rng):
+    n_in, n_out, strips, lane = 13, 21, 5, layout.lanes(dtype)
+    samples = strips * lane
+    bench = Bench(dtype, delta=n_out * samples, out=n_in * samples, across=-(-n_in // lane) * lane * samples,
+                  whole=n_out * samples, parts=n_out * samples)
+    bench["delta"][:] = rng.normal(size=n_out * samples)
+    bench["out"][:] = rng.normal(size=n_in * samples)
+    dense.turn(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
+    parameters = rng.normal(size=n_out * n_in).astype(dtype)
+    dense.forward(parameters, 0, -1, bench.array, bench.at("out"), bench.at("whole"), n_in, n_out, 0, strips)
+    for first, last in ((0, 1), (1, 2), (2, 5)):
+        dense.forward(parameters, 0, -1, bench.array, bench.at("out"), bench.at("parts"), n_in, n_out, first, last)
+    assert (bench["whole"] == bench["parts"]).all()
+    for kernel, source in ((dense.gradient, ("across",)), (dense.gradient_by_lanes, ("out", n_in * lane))):
+        offsets = [bench.at(source[0]), *source[1:]]
+        whole, parts = np.zeros(n_out * n_in, dtype), np.zeros(n_out * n_in, dtype)
+        kernel(bench.array, bench.at("delta"), *offsets, n_in, n_out, strips, 0, n_out, whole, 0, 0)
+        for j0, j1 in ((0, 1), (1, 3), (3, 10), (10, 21)):
+            kernel(bench.array, bench.at("delta"), *offsets, n_in, n_out, strips, j0, j1, parts, 0, 0)
+        assert (whole == parts).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 3, 4, 5, 8, 15, 16, 17, 33])
+def test_gather_and_turn(n, dtype, rng):
+    lane = layout.lanes(dtype)
+    for begin, end, ordered in ((0, 1, False), (2, 2 + lane, True), (3, 3 + 2 * lane + 1, True), (1, 2 * lane, False)):
+        rows = rng.normal(size=(3 * lane + 9, n)).astype(dtype)
+        order = rng.permutation(len(rows)) if ordered else np.empty(0, np.int64)
+        flat = rows.reshape(-1).copy()
+        flat.flags.writeable = False
+        samples = end - begin
+        strips = -(-samples // lane)
+        wide = -(-n // lane) * lane
+        bench = Bench(dtype, panel=n * strips * lane, across=wide * strips * lane, turned=wide * strips * lane)
+        dense.gather(flat, order, begin, end, n, bench.array, bench.at("panel"), bench.at("across"), strips, 0, strips)
+        bench.assert_canaries()
+        chosen = rows[order[begin:end]] if ordered else rows[begin:end]
+        padded = np.concatenate([chosen, np.repeat(chosen[-1:], strips * lane - samples, axis=0)])
+        assert (from_panel(bench["panel"], strips * lane, n) == padded).all(), "padding repeats the last sample"
+        dense.turn(bench.array, bench.at("panel"), bench.at("turned"), n, strips, 0, strips)
+        bench.assert_canaries()
+        for copy in (bench["across"], bench["turned"]):  # [vector of neurons][sample][lane]
+            by_sample = copy.reshape(wide // lane, strips * lane, lane).transpose(1, 0, 2).reshape(strips * lane, wide)
+            assert (by_sample[:, :n] == padded).all()
+        without = Bench(dtype, panel=n * strips * lane)
+        dense.gather(flat, order, begin, end, n, without.array, without.at("panel"), -1, strips, 0, strips)
+        without.assert_canaries()
+        assert (without["panel"] == bench["panel"]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gather_labels(dtype, rng):
+    lane, classes = layout.lanes(dtype), 5
+    labels = rng.integers(0, classes, 40).astype(dtype)
+    labels.flags.writeable = False
+    for order in (np.empty(0, np.int64), rng.permutation(40)):
+        bench = Bench(dtype, panel=classes * 2 * lane)
+        dense.gather_labels(labels, order, 3, 3 + lane + 1, classes, bench.array, bench.at("panel"), 0, 2)
+        bench.assert_canaries()
+        chosen = (labels[order] if order.size else labels)[3 : 4 + lane].astype(int)
+        assert (from_panel(bench["panel"], lane + 1, classes) == np.eye(classes)[chosen]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gather_weights(dtype, rng):
+    lane = layout.lanes(dtype)
+    weights = rng.uniform(size=40).astype(dtype)
+    none = np.empty(0, dtype)
+    weights.flags.writeable = none.flags.writeable = False
+    for given, order in ((weights, rng.permutation(40)), (weights, np.empty(0, np.int64)), (none, np.empty(0, np.int64))):
+        bench = Bench(dtype, row=3 * lane)
+        chosen = np.ones(lane + 1) if not given.size else (given[order] if order.size else given)[5 : 6 + lane]
+        dense.gather_weights(given, order, 5, 6 + lane, float(chosen.sum(dtype=float)), bench.array, bench.at("row"), 0, 3)
+        bench.assert_canaries()
+        close(bench["row"][: lane + 1], chosen / chosen.sum(dtype=float), dtype)
+        assert (bench["row"][lane + 1 :] == 0).all(), "padding weighs nothing"
+        dense.gather_weights(given, order, 5, 6 + lane, 0.0, bench.array, bench.at("row"), 0, 3)
+        assert (bench["row"] == 0).all(), "no weight at all, no division by 0"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_scatter(dtype, rng):
+    lane, n = layout.lanes(dtype), 3
+    values = rng.normal(size=(lane + 2, n)).astype(dtype)
+    rows = np.full(100 * n, CANARY, dtype)
+    dense.scatter(to_panel(values), 0, n, 10, 10 + len(values), rows)
+    assert (rows.reshape(-1, n)[10 : 10 + len(values)] == values).all()
+    rows.reshape(-1, n)[10 : 10 + len(values)] = CANARY
+    assert (rows == CANARY).all()
+
+
+def test_large_layers_are_swept_in_parts(rng):
+    """More weights than L2_BYTES: several sweeps over the strips."""
+    n_in, n_out = few((1024, 150), (2100, 9))
+    lane = layout.lanes("float64")
+    assert dense.sweep(n_in, 8) < n_out or lane == 2
+    W = rng.normal(size=(n_out, n_in))
+    O, delta = rng.normal(size=(lane, n_in)), rng.normal(size=(lane, n_out))  # noqa: E741
+    bench = Bench("float64", out=n_in * lane, net=n_out * lane, delta=n_out * lane, below=n_in * lane)
+    bench["out"][:], bench["delta"][:], bench["below"][:] = to_panel(O), to_panel(delta), 1
+    dense.forward(W.reshape(-1), 0, -1, bench.array, bench.at("out"), bench.at("net"), n_in, n_out, 0, 1)
+    dense.backward(W.reshape(-1), 0, bench.array, bench.at("delta"), bench.at("below"), n_in, n_out, 0, 1)
+    close(from_panel(bench["net"], lane, n_out), O @ W.T)
+    close(from_panel(bench["below"], lane, n_in), delta @ W)

@@ -1,0 +1,38 @@
+"""The reference is checked first: its derivatives by complex step, its permutation by counting."""
+
+import numpy as np
+import pytest
+
+import naive
+from helpers import ACTIVATIONS, PAIRS, few, real_data
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_slope_is_the_derivative(name, rng):
+    x = rng.normal(scale=2, size=few(200, 40))
+    phi, slope = naive.ACTIVATIONS[name]
+    by_step = phi(x + 1e-30j).imag / 1e-30
+    np.testing.assert_allclose(slope(x), by_step, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", naive.COSTS)
+def test_cost_derivative(name, rng):
+    _, Y = real_data(rng, name, None, 50, 1, 3)
+    o = rng.uniform(0.05, 0.95, Y.shape) if name.endswith(("entropy", "poisson")) else rng.normal(size=Y.shape)
+    C, slope = naive.COSTS[name]
+    parameter = naive.PARAMETERS.get(name)
+    np.testing.assert_allclose(slope(Y, o, parameter), C(Y, o + 1e-30j, parameter).imag / 1e-30, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(("output", "cost"), PAIRS)
+def test_gradient_by_complex_step(output, cost, rng):
+    sizes, activations = (3, 4, 3), ("tanh", output)
+    X, Y = real_data(rng, cost, output, 5, 3, 3)
+    w, weights = rng.normal(scale=0.7, size=31), rng.uniform(0.1, 2, 5)
+    g = naive.flatten(naive.gradient(naive.unflatten(w, sizes), X, Y, activations, cost, weights))
+    by_step = naive.complex_step_gradient(w, sizes, True, X, Y, activations, cost, weights)
+    assert np.abs(g - by_step).max() <= 1e-13 * np.abs(by_step).max()
+
+
+def test_permutation_twin_is_one():
+    assert sorted(naive.permutation(100, 5, 2)) == list(range(100))
