@@ -93,6 +93,8 @@ class Network:
 
     def _named_activations(self, activation: str | Sequence[str], output: str | None) -> tuple[str, ...]:
         hidden = len(self.layers) - 2
+        if not isinstance(activation, (str, Sequence)):
+            raise TypeError(f"activation is {activation!r}, expected a name, or a sequence of one for each hidden layer")
         names = [activation] * hidden if isinstance(activation, str) else list(activation)
         if len(names) != hidden:
             raise ValueError(f"activation has {len(names)} names, expected {hidden}: one for each hidden layer")

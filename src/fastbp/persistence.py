@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,9 +31,9 @@ def write(path: str | os.PathLike[str], content: bytes) -> None:
     The content goes to a temporary file in the same folder, is synced, and renamed.
     """
     target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    name = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(name, "xb") as file:  # not tempfile, which would hide the file from others
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -70,7 +70,7 @@ def _header(path: Path, metadata: dict[str, str] | None) -> dict[str, Any]:
     try:
         header = json.loads(metadata["fastbp"])
         version, architecture = header["format"], dict(header["architecture"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} has a corrupt header: {error}") from error
     if not isinstance(version, int) or version > FORMAT:
         raise ValueError(f"{path} has format {version}, this fastbp reads up to {FORMAT}: install a newer fastbp")
