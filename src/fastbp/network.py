@@ -172,7 +172,7 @@ class Network:
 
         Workspaces are pooled: several threads may predict with one network, each in a workspace of its own.
         """
-        block = layout.block_samples(self.layers, self.dtype, samples)
+        block = layout.block_samples(self.layers, self.dtype, samples, backward=backward)
         pool = self._plans.setdefault((block, backward, threads), [])
         try:
             plan = pool.pop()
