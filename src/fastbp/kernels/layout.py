@@ -101,6 +101,8 @@ class Learner(NamedTuple):
     """Running costs."""
     costs: Doubles
     """Mean cost of each epoch."""
+    clock: Integers
+    """Ticks for each thread: the last reading, then a row of `codes.PHASES` a layer; empty when nobody asks."""
 
 
 def offsets(sizes: Sequence[int], bias: bool) -> tuple[list[int], list[int], int]:
