@@ -173,9 +173,13 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             seconds = max(time.perf_counter() - start, 1e-9)
             blocks = max(1, int(learner.progress[codes.BLOCKS] * CHUNK_SECONDS / seconds))
             for cost in finished(learner, progress):
-                other = None if kept is None else cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
-                record = Record(progress.epochs, cost, other, time.perf_counter() - began, network)
-                history.append(*record[:4])
+                other = None
+                try:
+                    if kept is not None:
+                        other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
+                finally:  # where Ctrl-C ends the validation, the epoch is done all the same
+                    record = Record(progress.epochs, cost, other, time.perf_counter() - began, network)
+                    history.append(*record[:4])
                 if any([listener(record) is True for listener in listeners]):
                     return
             learner.progress[codes.FIRST_EPOCH] = progress.epochs
