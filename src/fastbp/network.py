@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import activations, costs, initializers, optimizers, persistence, training, validation
+from . import activations, costs, derivatives, initializers, optimizers, persistence, training, validation
 from .history import History
 from .kernels import backprop, codes, layout, online
 from .kernels import predict as forward
@@ -433,6 +433,13 @@ class Network:
             If the arrays do not fit.
         """
         return trace(self, self._samples(X, Y, None))
+
+    # ----------------------------------------------------------------------------------------------- derivatives
+
+    input_gradient = derivatives.input_gradient
+    vjp = derivatives.vjp
+    jvp = derivatives.jvp
+    jacobian = derivatives.jacobian
 
     # ------------------------------------------------------------------------------------------- copies and files
 

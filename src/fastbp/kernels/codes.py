@@ -16,7 +16,9 @@ COST_KERNEL, MATCHED, JACOBIAN = range(6, 9)
 FORWARD, BACKWARD, TURN, GRADIENT, BY_LANES, GATHER, LABELS = range(9, 16)
 WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(16, 22)
 """Addresses of the kernels in `backprop.KERNELS`."""
-CELLS = 22
+SLOPES, PUSH, PULL = range(22, 25)
+"""Addresses of the kernels in `derivatives.KERNELS`."""
+CELLS = 25
 
 # Cells of `layout.Learner.progress`.
 EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)
