@@ -178,7 +178,7 @@ def input_gradient(layers, cells, cost_parameter, panels, parameters, inputs, ta
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
         call(cells[MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
-             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH])
+             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH], order, 0)  # the order is empty: no clock
         slope = panel(panels, layers[0, SOURCE], n_in, 0, strips)
         for i in range(slope.size):
             slope[i] = 1
