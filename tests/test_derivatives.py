@@ -108,7 +108,7 @@ def test_the_edges_of_blocks(n, rng):
 
 
 def test_several_blocks(rng, monkeypatch):
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, batch: 4 * layout.lanes(dtype))
+    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, batch, backward=True: 4 * layout.lanes(dtype))
     net = network((3, 9, 2), "sin", "softmax", "cross_entropy", dtype="float64")
     X, Y = real_data(rng, "cross_entropy", None, few(101, 21), 3, 2)
     close(net.jacobian(X), stepped_jacobian(net, X))

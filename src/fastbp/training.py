@@ -100,7 +100,7 @@ def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threa
     n = len(samples)
     none = np.empty(0, network.dtype)
     learner = layout.Learner(gradient, none, np.zeros(codes.HYPER_CELLS), 0, none,
-                             np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1), NO_CLOCK)
+                             np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
     data = samples.data(NOT_SHUFFLED)
     members = team.size(threads, network.work * n, network.work * n, network.strips(n))
     with network.plan(n, backward=True, threads=members) as (plan, block):

@@ -101,7 +101,7 @@ class Learner(NamedTuple):
     """Running costs."""
     costs: Doubles
     """Mean cost of each epoch."""
-    clock: Integers
+    clock: Integers = np.empty(0, np.int64)
     """Ticks for each thread: the last reading, then a row of `codes.PHASES` a layer; empty when nobody asks."""
 
 
