@@ -47,7 +47,9 @@ def test_output_and_slope(name, dtype):
     x, of_out, of_slope = ulp.activation_errors(name, dtype, COUNT, seed=1)
     bound = activations.get(name).ulp[dtype == np.float64]
     assert of_out.max() <= bound, f"{name}({x[np.argmax(of_out)]!r}) is {of_out.max():.2f} ulp off"
-    assert of_slope.max() <= 2, f"the slope of {name} at {x[np.argmax(of_slope)]!r} is {of_slope.max():.2f} eps off"
+    # tanh' = 1 - o**2 has the error of o, which is bound * eps/2 where o is large, doubled, and a rounding of its own
+    limit = bound + 0.5 if name == "tanh" else 2
+    assert of_slope.max() <= limit, f"the slope of {name} at {x[np.argmax(of_slope)]!r} is {of_slope.max():.2f} eps off"
 
 
 @pytest.mark.parametrize("name", NAMES)

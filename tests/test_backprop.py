@@ -37,13 +37,14 @@ def both_phases(net, samples, fill, parts):
     inputs, targets, weights, order = samples.data(NOT_SHUFFLED)
     total = float(samples.weights.sum(dtype=float)) if samples.weights.size else float(n)
     before = net.parameters.copy()
+    no_clock = np.empty(0, np.int64)
     for part in range(parts):
         my_samples(plan.layers, plan.cells, plan.cost_parameter, plan.panels, net.parameters, inputs, targets, weights,
                    order, 0, n, total, int(samples.labels), 1, strips, strips * part // parts,
-                   strips * (part + 1) // parts, plan.cells[codes.SCRATCH])
+                   strips * (part + 1) // parts, plan.cells[codes.SCRATCH], no_clock, 0)
     for part in range(parts):
         my_neurons(plan.layers, plan.cells, plan.panels, net.parameters, gradient, gradient, np.zeros(codes.HYPER_CELLS),
-                   0, strips, 0, part, parts, plan.cells[codes.SCRATCH], inputs, order, 0, 0)
+                   0, strips, 0, part, parts, plan.cells[codes.SCRATCH], inputs, order, 0, 0, no_clock, 0)
     costs = plan.panels[plan.cells[codes.COST] : plan.cells[codes.COST] + strips * lane]
     assert (net.parameters == before).all()
     assert all((canaries == CANARY).all() for canaries in around), "written outside the workspace"

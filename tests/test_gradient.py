@@ -49,7 +49,7 @@ def test_costs_with_a_parameter(cost, rng):
 @pytest.mark.parametrize("bias", [True, False])
 def test_mixed_layers_and_several_blocks(bias, by_lanes, rng, monkeypatch):
     monkeypatch.setattr(layout, "sums_lanes", lambda *a: by_lanes)
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, batch: 2 * layout.lanes(dtype))
+    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, batch, backward=True: 2 * layout.lanes(dtype))
     net = network((3, 9, 1, 17, 2), ("relu", "sin", "mish"), "softsign", "log_cosh", bias=bias, dtype="float64")
     X, Y = real_data(rng, "log_cosh", None, few(101, 13), 3, 2)
     E, gradient = net.cost_and_gradient(X, Y)

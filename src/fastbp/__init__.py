@@ -4,23 +4,45 @@ from .callbacks import ProgressBar
 from .costs import Cost, huber, quantile
 from .history import History, Record
 from .network import Network
-from .optimizers import SGD, Adam, Optimizer
+from .optimizers import (
+    SGD,
+    AdaBelief,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    AMSGrad,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+)
 from .tracing import LayerGradient, Trace
 from .training import DivergenceError
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "SGD",
+    "AMSGrad",
+    "AdaBelief",
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
     "Cost",
     "DivergenceError",
     "History",
     "LayerGradient",
+    "Lion",
+    "NAdam",
     "Network",
     "Optimizer",
     "ProgressBar",
+    "RAdam",
+    "RMSprop",
     "Record",
+    "SGD",
     "Trace",
     "__version__",
     "huber",

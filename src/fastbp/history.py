@@ -11,6 +11,7 @@ from .optional import require
 
 if TYPE_CHECKING:
     from .network import Network
+    from .profiling import Profile
 
 
 class Record(NamedTuple):
@@ -41,10 +42,13 @@ class History:
         NaN in epochs without a validation set.
     seconds : ndarray of float64
         Time since the fit began, at the end of the epoch.
+    profile : Profile or None
+        Where the time of the last fit went, after ``fit(profile=True)``.
     """
 
     def __init__(self) -> None:
         self._rows: list[tuple[int, float, float, float]] = []
+        self.profile: Profile | None = None
 
     def append(self, epoch: int, cost: float, validation_cost: float | None, seconds: float) -> None:
         """Add a row."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import team, validation
+from . import profiling, team, validation
 from .callbacks import ProgressBar
 from .history import Record
 from .kernels import codes, epoch, layout, online, updates
@@ -31,6 +31,7 @@ CHUNK_EPOCHS = 1024
 """Epochs in one call at most, where nothing has to be done between them."""
 
 NOT_SHUFFLED = np.empty(0, np.int64)
+NO_CLOCK = np.empty(0, np.int64)
 
 
 class DivergenceError(ArithmeticError):
@@ -122,7 +123,8 @@ def finished(learner: layout.Learner, progress: Progress) -> Iterator[float]:
 
 
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
-        callbacks: list[Callback], bar: bool, shuffle: bool, threads: int | None) -> None:
+        callbacks: list[Callback], bar: bool, shuffle: bool, threads: int | None,
+        profile: bool) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
     n, batch = len(samples), min(batch_size, len(samples))
     listeners = list(callbacks)
@@ -144,8 +146,13 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             progress=np.zeros(codes.PROGRESS_CELLS, np.int64),
             sums=np.zeros(codes.SUM_CELLS),
             costs=np.zeros(1 if each else min(epochs, CHUNK_EPOCHS)),
+            clock=profiling.clock(network, members) if profile else NO_CLOCK,
         )
         learner.progress[[codes.EPOCH, codes.FIRST_EPOCH]] = first
+        if profile:
+            stack.callback(lambda: setattr(history, "profile", profiling.read(
+                network, learner.clock, members, int((learner.progress[codes.EPOCH] - first) * n
+                                                     + learner.progress[codes.POSITION]))))
         data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
         blocks = max(1, int(1e8 / (network.work * block)))
         plain = int(progress.optimizer.rule is updates.sgd)
