@@ -1,12 +1,12 @@
 """Network.gradient, for every activation with every cost that makes sense of it: naive twin and complex step."""
 
+import naive
 import numpy as np
 import pytest
+from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, naive_cost, naive_gradient, network, real_data
 
-import naive
 from fastbp import Network, huber, quantile
 from fastbp.kernels import layout
-from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, naive_cost, naive_gradient, network, real_data
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -88,7 +88,7 @@ def test_cross_entropies_far_out(net_input, dtype):
 
 
 def test_unmatched_pairs_are_not_cancelled(rng):
-    """o - y as delta is right for matched pairs only: logistic with squared error is not one."""
+    """O - y as delta is right for matched pairs only: logistic with squared error is not one."""
     net = network((2, 1), output="logistic", cost="squared_error", dtype="float64")
     X, Y = real_data(rng, "binary_cross_entropy", None, 20, 2, 1)
     o = net.predict(X)

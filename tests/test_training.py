@@ -1,12 +1,12 @@
 """fit: cost curves against the naive loop, resuming, validation, shuffling, weights, the record."""
 
+import naive
 import numpy as np
 import pytest
+from helpers import DTYPES, close, few, naive_cost, network, real_data
 
-import naive
 from fastbp import SGD, Adam, Network
 from fastbp.kernels import layout
-from helpers import DTYPES, close, few, naive_cost, network, real_data
 
 METHODS = [
     (SGD(0.05), lambda: naive.SGD(0.05)),
