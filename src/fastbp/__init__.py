@@ -1,5 +1,6 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
+from . import schedules
 from .callbacks import ProgressBar
 from .costs import Cost, huber, quantile
 from .history import History, Record
@@ -47,4 +48,5 @@ __all__ = [
     "__version__",
     "huber",
     "quantile",
+    "schedules",
 ]

@@ -26,6 +26,10 @@ class Record(NamedTuple):
     """Time since the fit began."""
     network: Network
     """The network being trained."""
+    updates: int
+    """Updates of the parameters since the fit began."""
+    learning_rate: float
+    """The learning rate of the epoch."""
 
 
 class History:

@@ -94,7 +94,8 @@ class Network:
     def _named_activations(self, activation: str | Sequence[str], output: str | None) -> tuple[str, ...]:
         hidden = len(self.layers) - 2
         if not isinstance(activation, (str, Sequence)):
-            raise TypeError(f"activation is {activation!r}, expected a name, or a sequence of one for each hidden layer")
+            raise TypeError(f"activation is {activation!r}, expected a name, or a sequence of one for each hidden "
+                            "layer")
         names = [activation] * hidden if isinstance(activation, str) else list(activation)
         if len(names) != hidden:
             raise ValueError(f"activation has {len(names)} names, expected {hidden}: one for each hidden layer")
@@ -302,8 +303,8 @@ class Network:
             Samples whose cost is computed after each epoch; a fraction keeps back the *last* rows (shuffle beforehand
             if they are sorted).
         callbacks : iterable of callables
-            Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network); if one
-            returns True, training stops.
+            Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network, updates,
+            learning_rate); if one returns True, training stops.
         progress : bool, default False
             Show a tqdm bar (``pip install fastbp[progress]``).
         shuffle : bool, default True

@@ -131,7 +131,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
     with ExitStack() as stack:
         if bar:
             listeners.append(stack.enter_context(ProgressBar(epochs, n)))
-        each = bool(listeners) or kept is not None
+        each = bool(listeners) or kept is not None or progress.optimizer.scheduled
         members = team.size(threads, network.work * batch, network.work * n * (1 if each else epochs),
                             network.strips(batch))
         plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members))
@@ -162,16 +162,19 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             except BaseException:  # Ctrl-C comes when the kernel returns: its epochs are done, and belong to the record
                 for cost in finished(learner, progress):
                     history.append(progress.epochs, cost, None, time.perf_counter() - began)
+                    progress.optimizer.follow(progress.hyper, progress.epochs, cost)
                 raise
             seconds = max(time.perf_counter() - start, 1e-9)
             blocks = max(1, int(learner.progress[codes.BLOCKS] * CHUNK_SECONDS / seconds))
             for cost in finished(learner, progress):
                 other = None if kept is None else cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
-                record = Record(progress.epochs, cost, other, time.perf_counter() - began, network)
+                record = Record(progress.epochs, cost, other, time.perf_counter() - began, network,
+                                int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]))
                 history.append(*record[:4])
+                progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
                 if any([listener(record) is True for listener in listeners]):
                     return
             learner.progress[codes.FIRST_EPOCH] = progress.epochs
             if learner.progress[codes.STATUS] == codes.DIVERGED:
                 parameters[:] = learner.best
-                raise DivergenceError(progress.epochs + 1, progress.optimizer.learning_rate)
+                raise DivergenceError(progress.epochs + 1, float(progress.hyper[codes.RATE]))
