@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -47,8 +48,12 @@ class History:
         Time since the fit began, at the end of the epoch.
     """
 
-    def __init__(self) -> None:
-        self._rows: list[tuple[int, float, float, float]] = []
+    def __init__(self, rows: Iterable[Sequence[float]] = ()) -> None:
+        self._rows = [(int(row[0]), float(row[1]), float(row[2]), float(row[3])) for row in rows]
+
+    def table(self) -> npt.NDArray[np.float64]:
+        """Give all of it as one array, a column for each attribute, from which ``History(table)`` is made again."""
+        return np.array(self._rows, np.float64).reshape(-1, 4)
 
     def append(self, epoch: int, cost: float, validation_cost: float | None, seconds: float) -> None:
         """Add a row."""

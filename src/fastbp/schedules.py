@@ -21,7 +21,17 @@ from .kernels.codes import BEST, RATE, WAITED
 
 
 @dataclass(frozen=True)
-class Step:
+class Schedule:
+    """What schedules share: their settings are Python's numbers, so that a float32 one does not make sums float32."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):
+                object.__setattr__(self, name, value.item())
+
+
+@dataclass(frozen=True)
+class Step(Schedule):
     """μ·factorᵏ after every k·``every`` epochs.
 
     Parameters
@@ -44,6 +54,7 @@ class Step:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         positive(self, "learning_rate", self.learning_rate)
         count(self, "every", self.every)
         share(self, "factor", self.factor)
@@ -54,7 +65,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Exponential:
+class Exponential(Schedule):
     """μ·factorᵗ.
 
     Parameters
@@ -74,6 +85,7 @@ class Exponential:
     factor: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         positive(self, "learning_rate", self.learning_rate)
         share(self, "factor", self.factor)
 
@@ -83,7 +95,7 @@ class Exponential:
 
 
 @dataclass(frozen=True)
-class InverseScaling:
+class InverseScaling(Schedule):
     """μ/(t + 1)ᵖ (Robbins & Monro 1951 ask for ½ < p ≤ 1).
 
     Parameters
@@ -103,6 +115,7 @@ class InverseScaling:
     power: float = 0.5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         positive(self, "learning_rate", self.learning_rate)
         positive(self, "power", self.power)
 
@@ -112,7 +125,7 @@ class InverseScaling:
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(Schedule):
     """Half a cosine from μ down to ``lowest``, again and again (Loshchilov & Hutter 2017, eq. 5).
 
     Parameters
@@ -138,6 +151,7 @@ class Cosine:
     lengthen: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         positive(self, "learning_rate", self.learning_rate)
         count(self, "epochs", self.epochs)
         not_negative(self, "lowest", self.lowest)
@@ -163,7 +177,7 @@ def _between(first: float, last: float, part: float) -> float:
 
 
 @dataclass(frozen=True)
-class WarmUp:
+class WarmUp(Schedule):
     """A straight line up to a learning rate, or to the beginning of another schedule (Goyal et al. 2017, section 2.2).
 
     Parameters
@@ -183,6 +197,7 @@ class WarmUp:
     epochs: int
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not callable(self.learning_rate):
             positive(self, "learning_rate", self.learning_rate)
         count(self, "epochs", self.epochs)
@@ -194,7 +209,7 @@ class WarmUp:
 
 
 @dataclass(frozen=True)
-class OneCycle:
+class OneCycle(Schedule):
     """Half a cosine up to the highest learning rate, and half a cosine down to almost 0 (after Smith & Topin 2019).
 
     Parameters
@@ -221,6 +236,7 @@ class OneCycle:
     end: float = 250_000.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         positive(self, "learning_rate", self.learning_rate)
         count(self, "epochs", self.epochs)
         fraction(self, "rise", self.rise)
@@ -239,7 +255,7 @@ class OneCycle:
 
 
 @dataclass(frozen=True)
-class ReduceOnPlateau:
+class ReduceOnPlateau(Schedule):
     """μ is multiplied by a factor whenever the cost has not gone down for some epochs.
 
     It watches the validation cost where there is one, else the training cost.
@@ -270,6 +286,7 @@ class ReduceOnPlateau:
     lowest: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         positive(self, "learning_rate", self.learning_rate)
         share(self, "factor", self.factor)
         count(self, "patience", self.patience)
@@ -286,6 +303,10 @@ class ReduceOnPlateau:
             hyper[RATE] = min(max(hyper[RATE] * self.factor, self.lowest), hyper[RATE])
             hyper[WAITED] = 0
 
+
+SCHEDULES = {kind.__name__.lower(): kind
+             for kind in (Step, Exponential, InverseScaling, Cosine, WarmUp, OneCycle, ReduceOnPlateau)}
+"""Lower-case name -> class."""
 
 LearningRate = float | Callable[[int], float] | ReduceOnPlateau
 """What an optimizer takes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -125,12 +125,15 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         callbacks: list[Callback], bar: bool, shuffle: bool, threads: int | None) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
     n, batch = len(samples), min(batch_size, len(samples))
-    listeners = list(callbacks)
     history, first, last = network.history, progress.epochs, progress.epochs + epochs
     began = time.perf_counter()
     with ExitStack() as stack:
+        listeners = list(callbacks)
         if bar:
-            listeners.append(stack.enter_context(ProgressBar(epochs, n)))
+            listeners.append(ProgressBar(epochs, n))
+        for listener in listeners:
+            if isinstance(listener, AbstractContextManager):
+                stack.enter_context(listener)
         each = bool(listeners) or kept is not None or progress.optimizer.scheduled
         members = team.size(threads, network.work * batch, network.work * n * (1 if each else epochs),
                             network.strips(batch))
