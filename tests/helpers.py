@@ -31,6 +31,13 @@ def close(found, expected, dtype="float64", factor=1.0):
     return worst
 
 
+def readonly(array):
+    """A copy that kernels take as a user's numbers."""
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
 def to_panel(rows):
     """Lay out (samples, n) strip by strip; padding lanes hold NaN."""
     samples, n = rows.shape

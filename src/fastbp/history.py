@@ -12,6 +12,7 @@ from .optional import require
 
 if TYPE_CHECKING:
     from .network import Network
+    from .profiling import Profile
 
 
 class Record(NamedTuple):
@@ -46,10 +47,13 @@ class History:
         NaN in epochs without a validation set.
     seconds : ndarray of float64
         Time since the fit began, at the end of the epoch.
+    profile : Profile or None
+        Where the time of the last fit went, after ``fit(profile=True)``.
     """
 
     def __init__(self, rows: Iterable[Sequence[float]] = ()) -> None:
         self._rows = [(int(row[0]), float(row[1]), float(row[2]), float(row[3])) for row in rows]
+        self.profile: Profile | None = None
 
     def table(self) -> npt.NDArray[np.float64]:
         """Give all of it as one array, a column for each attribute, from which ``History(table)`` is made again."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import activations, costs, initializers, optimizers, persistence, training, validation
+from . import activations, costs, derivatives, initializers, optimizers, persistence, training, validation
 from .history import History
 from .kernels import backprop, codes, layout, online
 from .kernels import predict as forward
@@ -94,8 +94,7 @@ class Network:
     def _named_activations(self, activation: str | Sequence[str], output: str | None) -> tuple[str, ...]:
         hidden = len(self.layers) - 2
         if not isinstance(activation, (str, Sequence)):
-            raise TypeError(f"activation is {activation!r}, expected a name, or a sequence of one for each hidden "
-                            "layer")
+            raise TypeError(f"activation is {activation!r}, expected a name, or one for each hidden layer")
         names = [activation] * hidden if isinstance(activation, str) else list(activation)
         if len(names) != hidden:
             raise ValueError(f"activation has {len(names)} names, expected {hidden}: one for each hidden layer")
@@ -173,7 +172,7 @@ class Network:
 
         Workspaces are pooled: several threads may predict with one network, each in a workspace of its own.
         """
-        block = layout.block_samples(self.layers, self.dtype, samples)
+        block = layout.block_samples(self.layers, self.dtype, samples, backward=backward)
         pool = self._plans.setdefault((block, backward, threads), [])
         try:
             plan = pool.pop()
@@ -281,7 +280,7 @@ class Network:
             optimizer: str | Optimizer = "adam", sample_weight: npt.ArrayLike | None = None,
             validation: tuple[npt.ArrayLike, npt.ArrayLike] | float | None = None,
             callbacks: Iterable[training.Callback] = (), progress: bool = False, shuffle: bool = True,
-            threads: int | None = None, resume: bool = False) -> Network:
+            threads: int | None = None, resume: bool = False, profile: bool = False) -> Network:
         """Train by backpropagation, from the present parameters.
 
         Parameters
@@ -315,6 +314,9 @@ class Network:
         resume : bool, default False
             Go on where the last fit stopped: optimizer, its state, epoch numbers, random stream and history. Two halves
             then give the bits of the whole.
+        profile : bool, default False
+            Leave in ``history.profile`` where the time went: gather, forward, activation, cost, backward, gradient,
+            update and waiting, per layer, with GFLOP/s and share of the machine's peak. Not for ``batch_size=1``.
 
         Returns
         -------
@@ -331,14 +333,16 @@ class Network:
             If another thread is fitting this network.
         """
         return self._fit(X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
-                         callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads)
+                         callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads, profile=profile)
 
     def _fit(self, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer, resume: bool, *,
              epochs: int, batch_size: int, callbacks: Iterable[training.Callback], bar: bool, shuffle: bool,
-             threads: int | None) -> Network:
+             threads: int | None, profile: bool) -> Network:
         epochs = validation.whole("epochs", epochs)
         batch_size = validation.whole("batch_size", batch_size)
         threads = None if threads is None else validation.whole("threads", threads)
+        if profile and batch_size == 1:
+            raise ValueError("profile=True tells the phases of mini-batches apart: use batch_size=2 or more")
         method = optimizers.get(optimizer)
         listeners = validation.callbacks(callbacks)
         if bar:
@@ -355,7 +359,8 @@ class Network:
                 self.history = History()
             try:
                 training.fit(self, samples, other, self._progress, epochs=epochs, batch_size=batch_size,
-                             callbacks=listeners, bar=bar, shuffle=bool(shuffle), threads=threads)
+                             callbacks=listeners, bar=bar, shuffle=bool(shuffle), threads=threads,
+                             profile=bool(profile))
             except training.DivergenceError:
                 self._progress = None  # the optimizer's state is not finite either
                 raise
@@ -429,6 +434,13 @@ class Network:
             If the arrays do not fit.
         """
         return trace(self, self._samples(X, Y, None))
+
+    # ----------------------------------------------------------------------------------------------- derivatives
+
+    input_gradient = derivatives.input_gradient
+    vjp = derivatives.vjp
+    jvp = derivatives.jvp
+    jacobian = derivatives.jacobian
 
     # ------------------------------------------------------------------------------------------- copies and files
 

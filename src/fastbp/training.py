@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import team, validation
+from . import profiling, team, validation
 from .callbacks import ProgressBar
 from .history import Record
 from .kernels import codes, epoch, layout, online, updates
@@ -31,6 +31,7 @@ CHUNK_EPOCHS = 1024
 """Epochs in one call at most, where nothing has to be done between them."""
 
 NOT_SHUFFLED = np.empty(0, np.int64)
+NO_CLOCK = np.empty(0, np.int64)
 
 
 class DivergenceError(ArithmeticError):
@@ -99,7 +100,7 @@ def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threa
     n = len(samples)
     none = np.empty(0, network.dtype)
     learner = layout.Learner(gradient, none, np.zeros(codes.HYPER_CELLS), 0, none,
-                             np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
+                             np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1), NO_CLOCK)
     data = samples.data(NOT_SHUFFLED)
     members = team.size(threads, network.work * n, network.work * n, network.strips(n))
     with network.plan(n, backward=True, threads=members) as (plan, block):
@@ -122,7 +123,8 @@ def finished(learner: layout.Learner, progress: Progress) -> Iterator[float]:
 
 
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
-        callbacks: list[Callback], bar: bool, shuffle: bool, threads: int | None) -> None:
+        callbacks: list[Callback], bar: bool, shuffle: bool, threads: int | None,
+        profile: bool) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
     n, batch = len(samples), min(batch_size, len(samples))
     history, first, last = network.history, progress.epochs, progress.epochs + epochs
@@ -147,8 +149,13 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             progress=np.zeros(codes.PROGRESS_CELLS, np.int64),
             sums=np.zeros(codes.SUM_CELLS),
             costs=np.zeros(1 if each else min(epochs, CHUNK_EPOCHS)),
+            clock=profiling.clock(network, members) if profile else NO_CLOCK,
         )
         learner.progress[[codes.EPOCH, codes.FIRST_EPOCH]] = first
+        if profile:
+            stack.callback(lambda: setattr(history, "profile", profiling.read(
+                network, learner.clock, members, int((learner.progress[codes.EPOCH] - first) * n
+                                                     + learner.progress[codes.POSITION]))))
         data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
         blocks = max(1, int(1e8 / (network.work * block)))
         plain = int(progress.optimizer.rule is updates.sgd)
@@ -170,11 +177,15 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             seconds = max(time.perf_counter() - start, 1e-9)
             blocks = max(1, int(learner.progress[codes.BLOCKS] * CHUNK_SECONDS / seconds))
             for cost in finished(learner, progress):
-                other = None if kept is None else cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
-                record = Record(progress.epochs, cost, other, time.perf_counter() - began, network,
-                                int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]))
-                history.append(*record[:4])
-                progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
+                other = None
+                try:
+                    if kept is not None:
+                        other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
+                finally:  # where Ctrl-C ends the validation, the epoch is done all the same
+                    record = Record(progress.epochs, cost, other, time.perf_counter() - began, network,
+                                    int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]))
+                    history.append(*record[:4])
+                    progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
                 if any([listener(record) is True for listener in listeners]):
                     return
             learner.progress[codes.FIRST_EPOCH] = progress.epochs

@@ -112,6 +112,19 @@ def readonly(array: Array) -> Array:
     return view
 
 
+def directions(name: str, value: Any, n: int, size: int, kind: np.dtype[Any], of: str) -> Array:
+    """Give V or U as (n, size) of the network's dtype: one direction a sample."""
+    array = _numbers(name, value)
+    if array.ndim == 1 and n == 1:
+        array = array.reshape(1, -1)
+    if array.shape != (n, size):
+        raise ValueError(f"{name} has shape {array.shape}, expected ({n}, {size}): X has {n} rows and the network "
+                         f"{size} {of}")
+    array = _converted(array, kind)
+    _check_finite(name, array)
+    return array
+
+
 def inputs(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool = True) -> Array:
     """Give X as (n, n_0) of the network's dtype; one row of shape (n_0,) becomes (1, n_0)."""
     array = _numbers("X", X)

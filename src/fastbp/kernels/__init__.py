@@ -14,6 +14,12 @@ backprop
 predict
     predict            (1)(2) for all rows: outputs (samples, n_L) -> Network.predict
     all_finite         tells whether there is neither NaN nor infinity -> validation
+derivatives
+    slopes             (1)(2) with φ' of every layer: out and delta panels -> the next, by address
+    push, pull         tangents forward to every out panel, cotangents back (4)(5) to every delta panel -> the next
+    vjp, jvp, jacobian products with ∂o^L/∂x, and itself: (samples, n_0), (samples, n_L), (samples, n_L, n_0)
+                       -> Network's methods of the same names
+    input_gradient     ∂E/∂x of each sample's own cost: (samples, n_0) -> Network.input_gradient
 online
     predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> Network.predict
     run                what epoch.run does, for batches of one sample, neurons in lanes: a `layout.Learner` -> training

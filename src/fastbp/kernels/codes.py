@@ -16,7 +16,9 @@ COST_KERNEL, MATCHED, JACOBIAN = range(6, 9)
 FORWARD, BACKWARD, TURN, GRADIENT, BY_LANES, GATHER, LABELS = range(9, 16)
 WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(16, 22)
 """Addresses of the kernels in `backprop.KERNELS`."""
-CELLS = 22
+SLOPES, PUSH, PULL = range(22, 25)
+"""Addresses of the kernels in `derivatives.KERNELS`."""
+CELLS = 25
 
 # Cells of `layout.Learner.progress`.
 EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)
@@ -25,6 +27,11 @@ RUNNING, DIVERGED = range(2)
 
 # Cells of `layout.Learner.sums`.
 BATCH_COST, EPOCH_COST, EPOCH_WEIGHT = range(3)
+
+# Phases of a step that a profile tells apart: cells of a layer's row of `layout.Learner.clock`.
+GATHERING, FORWARDING, ACTIVATING, COSTING, GOING_BACK, SUMMING, UPDATING, WAITING = range(8)
+PHASES = 8
+"""Gather, forward products, activation, cost, backward products, gradient, update, waiting for other threads."""
 
 # Cells of the barrier, each on a cache line of its own.
 ARRIVED, ABANDONED, YIELD = 0, 8, 16

@@ -1,0 +1,170 @@
+"""Derivatives of a network's outputs and cost: methods of `Network`.
+
+Samples are taken block by block, at most `layout.LARGEST_BLOCK` at a time, so that beside the result no more memory is
+used than a fit needs. One thread computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import validation
+from .kernels import activations, codes, derivatives, layout
+from .training import NOT_SHUFFLED
+
+if TYPE_CHECKING:
+    from .network import Network
+
+Array = npt.NDArray[Any]
+
+
+@contextmanager
+def _directions(network: Network, samples: int, *needed: int) -> Iterator[tuple[layout.Plan, int]]:
+    """Lend a workspace whose panels hold a block of samples and as many directions, with the kernels it calls."""
+    width = layout.lanes(network.dtype)
+    with network.plan(2 * max(samples, width), backward=False) as (plan, room):
+        derivatives.fill_addresses(plan, network.dtype, (codes.SLOPES, *needed))
+        if network.activations[-1] == "softmax" and plan.cells[codes.JACOBIAN] == 0:
+            plan.cells[codes.JACOBIAN] = network.address(activations.softmax_backward, codes.ACTIVATION_ARGUMENTS)
+        yield plan, room // (2 * width) * width
+
+
+def input_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
+    """Compute ∂E/∂x: how the cost of each pair changes with its input.
+
+    Parameters
+    ----------
+    X, Y : array_like
+        As in `fit`.
+
+    Returns
+    -------
+    ndarray, shape (n_samples, n_0)
+        Row s is the derivative of the cost E = C(y, o^L) (3) of pair s alone, without the factor 1/n_samples of the
+        mean: (W^1)ᵀ δ^1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit.
+
+    Notes
+    -----
+    Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
+    """
+    samples = self._samples(X, Y, None)
+    n = len(samples)
+    out = np.empty((n, self.layers[0]), self.dtype)
+    inputs, targets, weights, order = samples.data(NOT_SHUFFLED)
+    with self.plan(n, backward=True) as (plan, block):
+        derivatives.fill_addresses(plan, self.dtype, (codes.BACKWARD,))
+        derivatives.input_gradient(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self.parameters, inputs,
+                                   targets, order, n, block, int(samples.labels), weights, out.reshape(-1))
+    return out
+
+
+def vjp(self: Network, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
+    """Compute uᵀ ∂o^L/∂x for each sample (reverse mode): one forward and one backward pass.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_0)
+        Inputs.
+    U : array_like, shape (n_samples, n_L)
+        A weight for each output.
+
+    Returns
+    -------
+    ndarray, shape (n_samples, n_0)
+        Σ_j u_j ∂o_j/∂x_k.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit, or are not finite.
+
+    Notes
+    -----
+    Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
+    """
+    inputs = validation.inputs(X, self.layers[0], self.dtype)
+    n = len(inputs)
+    cotangents = validation.directions("U", U, n, self.layers[-1], self.dtype, "outputs")
+    out = np.empty((n, self.layers[0]), self.dtype)
+    with _directions(self, n, codes.BACKWARD, codes.PULL) as (plan, block):
+        derivatives.vjp(plan.layers, plan.cells, plan.panels, self.parameters, validation.readonly(inputs),
+                        NOT_SHUFFLED, validation.readonly(cotangents), n, block, out.reshape(-1))
+    return out
+
+
+def jvp(self: Network, X: npt.ArrayLike, V: npt.ArrayLike) -> Array:
+    """Compute ∂o^L/∂x · v for each sample (forward mode): how the outputs change as the input moves along v.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_0)
+        Inputs.
+    V : array_like, shape (n_samples, n_0)
+        A direction for each sample.
+
+    Returns
+    -------
+    ndarray, shape (n_samples, n_L)
+        Σ_k ∂o_j/∂x_k v_k.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit, or are not finite.
+
+    Notes
+    -----
+    Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
+    """
+    inputs = validation.inputs(X, self.layers[0], self.dtype)
+    n = len(inputs)
+    tangents = validation.directions("V", V, n, self.layers[0], self.dtype, "inputs")
+    out = np.empty((n, self.layers[-1]), self.dtype)
+    with _directions(self, n, codes.PUSH) as (plan, block):
+        derivatives.jvp(plan.layers, plan.cells, plan.panels, self.parameters, validation.readonly(inputs),
+                        NOT_SHUFFLED, validation.readonly(tangents), n, block, out.reshape(-1))
+    return out
+
+
+def jacobian(self: Network, X: npt.ArrayLike) -> Array:
+    """Compute ∂o^L/∂x for each sample.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_0)
+        Inputs.
+
+    Returns
+    -------
+    ndarray, shape (n_samples, n_L, n_0)
+        Element [s, j, k] is ∂o_j/∂x_k.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the array does not fit, or is not finite.
+
+    Notes
+    -----
+    One forward pass, then n_L passes back or n_0 forward, whichever are fewer. Beside the result it uses a workspace of
+    at most 2048 samples, as `fit` does.
+    """
+    inputs = validation.inputs(X, self.layers[0], self.dtype)
+    n, n_in, n_out = len(inputs), self.layers[0], self.layers[-1]
+    out = np.empty((n, n_out, n_in), self.dtype)
+    by_rows = n_out <= n_in
+    needed = (codes.BACKWARD, codes.PULL) if by_rows else (codes.PUSH,)
+    with _directions(self, n, *needed) as (plan, block):
+        derivatives.jacobian(plan.layers, plan.cells, plan.panels, self.parameters, validation.readonly(inputs),
+                             NOT_SHUFFLED, n, block, int(by_rows), out.reshape(-1))
+    return out

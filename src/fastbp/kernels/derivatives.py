@@ -1,0 +1,198 @@
+"""Derivatives of the outputs and of the cost, sample by sample: tangents pushed forward, cotangents pulled back.
+
+A workspace of 2s strips serves s strips of samples. Strips 0..s of the panels hold the usual pass: inputs, outputs and
+φ'(net). Strips s..2s hold what moves through the layers: tangents in the out panels, cotangents in the delta panels.
+The slopes stay as they are, so one forward pass serves as many directions as a Jacobian has.
+"""
+
+from . import backprop
+from ._jit import address, kernel
+from .backprop import panel
+from .codes import (
+    ACTIVATION,
+    BACKWARD,
+    BIASES,
+    DELTA,
+    DELTA_BELOW,
+    FORWARD,
+    GATHER,
+    JACOBIAN,
+    MY_SAMPLES,
+    N_IN,
+    N_OUT,
+    OUT,
+    PACKS,
+    PULL,
+    PUSH,
+    SCRATCH,
+    SLOPES,
+    SOURCE,
+    WEIGHTS,
+)
+from .simd import call, lanes, view
+
+
+@kernel
+def slopes(layers, cells, panels, parameters, inputs, order, begin, end, strips):
+    """(1)(2) for samples begin..end; overwrites the out panels and, with φ'(net), the delta panels."""
+    call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], -1, strips, 0, strips)
+    for layer in range(layers.shape[0]):
+        n = layers[layer, N_OUT]
+        call(cells[FORWARD], parameters, layers[layer, WEIGHTS], layers[layer, BIASES], panels, layers[layer, SOURCE],
+             layers[layer, OUT], layers[layer, N_IN], n, 0, strips)
+        call(layers[layer, ACTIVATION], panel(panels, layers[layer, OUT], n, 0, strips),
+             panel(panels, layers[layer, DELTA], n, 0, strips), n)
+
+
+@kernel
+def push(layers, cells, panels, parameters, strips):
+    """Tangents: ȯ_j = φ'(net_j) Σ_k w_jk ȯ_k, from strips s..2s of the input panel to those of every out panel."""
+    top = layers.shape[0] - 1
+    for layer in range(top + 1):
+        n = layers[layer, N_OUT]
+        call(cells[FORWARD], parameters, layers[layer, WEIGHTS], -1, panels, layers[layer, SOURCE], layers[layer, OUT],
+             layers[layer, N_IN], n, strips, 2 * strips)
+        tangent = panel(panels, layers[layer, OUT], n, strips, 2 * strips)
+        slope = panel(panels, layers[layer, DELTA], n, 0, strips)
+        if layer == top and cells[JACOBIAN] != 0:  # symmetric, so it serves both directions
+            call(cells[JACOBIAN], panel(panels, layers[layer, OUT], n, 0, strips), tangent, n)
+        else:
+            for i in range(tangent.size):
+                tangent[i] *= slope[i]
+
+
+@kernel
+def pull(layers, cells, panels, parameters, strips, bottom):
+    """Cotangents (4)(5): from ∂/∂o^L in strips s..2s of the top delta panel to δ in those of all others.
+
+    With ``bottom`` = 1 also to ∂/∂x in strips s..2s of the input panel.
+    """
+    top = layers.shape[0] - 1
+    n = layers[top, N_OUT]
+    delta = panel(panels, layers[top, DELTA], n, strips, 2 * strips)
+    if cells[JACOBIAN] != 0:
+        call(cells[JACOBIAN], panel(panels, layers[top, OUT], n, 0, strips), delta, n)
+    else:
+        slope = panel(panels, layers[top, DELTA], n, 0, strips)
+        for i in range(delta.size):
+            delta[i] *= slope[i]
+    for layer in range(top, -bottom, -1):
+        n = layers[layer, N_IN]
+        target = layers[layer, DELTA_BELOW] if layer > 0 else layers[0, SOURCE]
+        delta = panel(panels, target, n, strips, 2 * strips)
+        if layer > 0:
+            slope = panel(panels, target, n, 0, strips)
+            for i in range(delta.size):
+                delta[i] = slope[i]
+        else:
+            for i in range(delta.size):
+                delta[i] = 1
+        call(cells[BACKWARD], parameters, layers[layer, WEIGHTS], panels, layers[layer, DELTA], target, n,
+             layers[layer, N_OUT], strips, 2 * strips, -1)
+
+
+@kernel
+def scatter(panels, source, n, samples, rows, start, across, down):
+    """Write neuron j of sample i, of the panel at ``source``, to rows[start + i·across + j·down]."""
+    lane = lanes(panels)
+    for i in range(samples):
+        s, v = i // lane, i % lane
+        strip = view(panels, source + s * n * lane, n * lane)
+        for j in range(n):
+            rows[start + i * across + j * down] = strip[j * lane + v]
+
+
+@kernel
+def vjp(layers, cells, panels, parameters, inputs, order, cotangents, samples, block, out):
+    """Σ_j u_j ∂o_j/∂x_k of each sample; overwrites ``out``, flat (samples, n_0)."""
+    lane, top = lanes(panels), layers.shape[0] - 1
+    n_in, n_out = layers[0, N_IN], layers[top, N_OUT]
+    for begin in range(0, samples, block):
+        end = min(begin + block, samples)
+        strips = (end - begin + lane - 1) // lane
+        call(cells[SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        call(cells[GATHER], cotangents, order, begin - strips * lane, end, n_out, panels, layers[top, DELTA], -1,
+             strips, strips, 2 * strips)
+        call(cells[PULL], layers, cells, panels, parameters, strips, 1)
+        scatter(panels, layers[0, SOURCE] + strips * lane * n_in, n_in, end - begin, out, begin * n_in, n_in, 1)
+
+
+@kernel
+def jvp(layers, cells, panels, parameters, inputs, order, tangents, samples, block, out):
+    """Σ_k ∂o_j/∂x_k v_k of each sample; overwrites ``out``, flat (samples, n_L)."""
+    lane, top = lanes(panels), layers.shape[0] - 1
+    n_in, n_out = layers[0, N_IN], layers[top, N_OUT]
+    for begin in range(0, samples, block):
+        end = min(begin + block, samples)
+        strips = (end - begin + lane - 1) // lane
+        call(cells[SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        call(cells[GATHER], tangents, order, begin - strips * lane, end, n_in, panels, layers[0, SOURCE], -1, strips,
+             strips, 2 * strips)
+        call(cells[PUSH], layers, cells, panels, parameters, strips)
+        scatter(panels, layers[top, OUT] + strips * lane * n_out, n_out, end - begin, out, begin * n_out, n_out, 1)
+
+
+@kernel
+def unit(panels, start, n, first, last, j):
+    """Overwrite strips first..last of a panel of n rows: row j with 1, the others with 0."""
+    lane = lanes(panels)
+    whole = panel(panels, start, n, first, last)
+    for i in range(whole.size):
+        whole[i] = 1 if i // lane % n == j else 0
+
+
+@kernel
+def jacobian(layers, cells, panels, parameters, inputs, order, samples, block, by_rows, out):
+    """∂o_j/∂x_k of each sample; overwrites ``out``, flat (samples, n_L, n_0).
+
+    Row by row with cotangents if ``by_rows`` = 1, else column by column with tangents.
+    """
+    lane, top = lanes(panels), layers.shape[0] - 1
+    n_in, n_out = layers[0, N_IN], layers[top, N_OUT]
+    size = n_in * n_out
+    for begin in range(0, samples, block):
+        end = min(begin + block, samples)
+        strips = (end - begin + lane - 1) // lane
+        call(cells[SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        if by_rows != 0:
+            for j in range(n_out):
+                unit(panels, layers[top, DELTA], n_out, strips, 2 * strips, j)
+                call(cells[PULL], layers, cells, panels, parameters, strips, 1)
+                scatter(panels, layers[0, SOURCE] + strips * lane * n_in, n_in, end - begin, out,
+                        begin * size + j * n_in, size, 1)
+        else:
+            for k in range(n_in):
+                unit(panels, layers[0, SOURCE], n_in, strips, 2 * strips, k)
+                call(cells[PUSH], layers, cells, panels, parameters, strips)
+                scatter(panels, layers[top, OUT] + strips * lane * n_out, n_out, end - begin, out,
+                        begin * size + k, size, n_in)
+
+
+@kernel
+def input_gradient(layers, cells, cost_parameter, panels, parameters, inputs, targets, order, samples, block, labels,
+                   none, out):
+    """∂E/∂x_k = Σ_j w_jk δ_j of each sample's own cost E; overwrites ``out``, flat (samples, n_0)."""
+    lane, n_in = lanes(panels), layers[0, N_IN]
+    scratch = cells[SCRATCH] if layers[0, PACKS] != 0 else -1
+    for begin in range(0, samples, block):
+        end = min(begin + block, samples)
+        strips = (end - begin + lane - 1) // lane
+        call(cells[MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
+             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH], order, 0)  # the order is empty: no clock
+        slope = panel(panels, layers[0, SOURCE], n_in, 0, strips)
+        for i in range(slope.size):
+            slope[i] = 1
+        call(cells[BACKWARD], parameters, layers[0, WEIGHTS], panels, layers[0, DELTA], layers[0, SOURCE], n_in,
+             layers[0, N_OUT], 0, strips, scratch)
+        scatter(panels, layers[0, SOURCE], n_in, end - begin, out, begin * n_in, n_in, 1)
+
+
+KERNELS = {SLOPES: (slopes, "tnffrniii"), PUSH: (push, "tnffi"), PULL: (pull, "tnffii")}
+"""Kernels that are called by address, as in `backprop.KERNELS`."""
+
+
+def fill_addresses(plan, dtype, cells):
+    """Write the addresses of some of the KERNELS, or of backprop's, into a plan's cells where they are not yet."""
+    for cell in cells:
+        if plan.cells[cell] == 0:
+            plan.cells[cell] = address(*(KERNELS.get(cell) or backprop.KERNELS[cell]), dtype)
