@@ -39,6 +39,8 @@ BARRIER_CELLS = 24
 
 # Cells of an optimizer's numbers, see `updates`.
 RATE, POWER1, POWER2, BASE1, BASE2, OWN = range(6)
+BEST, WAITED = 10, 11
+"""What a schedule that watches the cost remembers: the best one, and epochs since then, -1 before the first."""
 HYPER_CELLS = 12
 PROGRESS_CELLS, SUM_CELLS = 6, 3
 
