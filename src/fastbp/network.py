@@ -455,6 +455,9 @@ class Network:
     vjp = derivatives.vjp
     jvp = derivatives.jvp
     jacobian = derivatives.jacobian
+    per_sample_gradient = derivatives.per_sample_gradient
+    gradient_norms = derivatives.gradient_norms
+    parameter_jacobian = derivatives.parameter_jacobian
 
     # ------------------------------------------------------------------------------------------- copies and files
 

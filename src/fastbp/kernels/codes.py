@@ -16,9 +16,9 @@ COST_KERNEL, MATCHED, JACOBIAN = range(6, 9)
 FORWARD, BACKWARD, TURN, GRADIENT, BY_LANES, GATHER, LABELS = range(9, 16)
 WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(16, 22)
 """Addresses of the kernels in `backprop.KERNELS`."""
-SLOPES, PUSH, PULL = range(22, 25)
+SLOPES, PUSH, PULL, ROWS, OUTER = range(22, 27)
 """Addresses of the kernels in `derivatives.KERNELS`."""
-CELLS = 25
+CELLS = 27
 
 # Cells of `layout.Learner.progress`.
 EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)
