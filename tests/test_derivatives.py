@@ -33,6 +33,18 @@ def stepped_jacobian(net, X):
     return np.stack(columns, axis=2)
 
 
+def stepped_parameters(net, X, Y=None):
+    """∂E/∂parameters of each pair's own cost, (n, P), or of each output, (n, n_L, P) without Y."""
+    columns = []
+    for i in range(net.n_parameters):
+        moved = net.parameters.astype(np.complex128)
+        moved[i] += STEP
+        layers = naive.unflatten(moved, net.layers, net.bias)
+        value = naive.forward(layers, X, net.activations).out[-1] if Y is None else own_costs(net, layers, X, Y)
+        columns.append(value.imag / STEP.imag)
+    return np.stack(columns, axis=-1)
+
+
 def stepped_input_gradient(net, X, Y):
     columns = []
     for k in range(net.layers[0]):
@@ -93,6 +105,56 @@ def test_every_activation(hidden, dtype, rng):
             close(net.vjp(X, U), np.einsum("njk,nj->nk", J, U), dtype, 5)
             close(net.jvp(X, V), np.einsum("njk,nk->nj", J, V), dtype, 5)
             assert net.jacobian(X).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("output", "cost"), PAIRS)
+def test_gradients_of_single_pairs(output, cost, dtype, rng):
+    net = network((3, 6, 4), "tanh", output, cost, dtype=dtype)
+    X, Y = real_data(rng, cost, output, few(19, 5), 3, 4, dtype)
+    expected = stepped_parameters(net, X.astype(np.float64), Y.astype(np.float64))
+    close(net.per_sample_gradient(X, Y), expected, dtype, 5)
+    close(net.gradient_norms(X, Y), np.linalg.norm(expected, axis=1), dtype, 5)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+def test_parameters_at_every_depth(shape, bias, rng, monkeypatch):
+    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, batch: 2 * layout.lanes(dtype))
+    net = network(shape, "tanh", "logistic", bias=bias, dtype="float64")
+    X, Y = real_data(rng, "squared_error", None, few(21, 5), shape[0], shape[-1])
+    expected = stepped_parameters(net, X, Y)
+    close(net.per_sample_gradient(X, Y), expected)
+    close(net.per_sample_gradient(X, Y).mean(axis=0), net.gradient(X, Y))
+    close(net.gradient_norms(X, Y), np.linalg.norm(expected, axis=1))
+    close(net.parameter_jacobian(X), stepped_parameters(net, X))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("hidden", ACTIVATIONS)
+def test_parameter_jacobian_of_every_activation(hidden, dtype, rng):
+    for output in (hidden, "softmax"):
+        net = network((2, 5, 4, 3), hidden, output, dtype=dtype)
+        net.parameters *= 0.5
+        X = rng.normal(size=(few(21, 5), 2)).astype(dtype)
+        J = net.parameter_jacobian(X)
+        assert J.dtype == dtype
+        close(J, stepped_parameters(net, X.astype(np.float64)), dtype, 5)
+
+
+def test_gradients_of_single_pairs_with_class_indices(rng):
+    net = network((3, 6, 4), cost="cross_entropy", dtype="float64")
+    X, labels = rng.normal(size=(11, 3)), rng.integers(0, 4, 11)
+    expected = stepped_parameters(net, X, np.eye(4)[labels])
+    close(net.per_sample_gradient(X, labels), expected)
+    close(net.gradient_norms(X, labels), np.linalg.norm(expected, axis=1))
+
+
+def test_tiny_gradients_keep_their_norm():
+    """Squares of float32 would underflow."""
+    net = Network((1, 1), init="zeros")
+    norms = net.gradient_norms([[0.0], [0.0]], [[1e-25], [2e-25]])
+    np.testing.assert_allclose(norms, [1e-25, 2e-25], rtol=1e-6)
 
 
 @pytest.mark.parametrize("n", few([511, 512, 513, 1025, 2500], [7]))

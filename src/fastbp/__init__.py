@@ -1,6 +1,7 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
-from .callbacks import ProgressBar
+from . import schedules
+from .callbacks import Checkpoint, EarlyStopping, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .costs import Cost, huber, quantile
 from .history import History, Record
 from .network import Network
@@ -30,11 +31,14 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Checkpoint",
     "Cost",
     "DivergenceError",
+    "EarlyStopping",
     "History",
     "LayerGradient",
     "Lion",
+    "MaxUpdates",
     "NAdam",
     "Network",
     "Optimizer",
@@ -43,8 +47,11 @@ __all__ = [
     "RMSprop",
     "Record",
     "SGD",
+    "TargetCost",
+    "TimeLimit",
     "Trace",
     "__version__",
     "huber",
     "quantile",
+    "schedules",
 ]

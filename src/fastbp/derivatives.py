@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -167,4 +168,112 @@ def jacobian(self: Network, X: npt.ArrayLike) -> Array:
     with _directions(self, n, *needed) as (plan, block):
         derivatives.jacobian(plan.layers, plan.cells, plan.panels, self.parameters, validation.readonly(inputs),
                              NOT_SHUFFLED, n, block, int(by_rows), out.reshape(-1))
+    return out
+
+
+def _rows(network: Network, block: int) -> Array:
+    """Give room for the outputs and the deltas of a block, as rows, of the widest pair of layers."""
+    return np.empty(block * max(map(sum, pairwise(network.layers))), network.dtype)
+
+
+def per_sample_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
+    """Compute the gradient of the cost of each pair alone (6).
+
+    Parameters
+    ----------
+    X, Y : array_like
+        As in `fit`.
+
+    Returns
+    -------
+    ndarray, shape (n_samples, n_parameters)
+        Row s is ∂E/∂parameters of pair s, laid out like `parameters`; their mean is `gradient`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit.
+
+    Notes
+    -----
+    Beside the result it uses a workspace of at most 2048 samples, as `fit` does, and a copy of one layer's outputs and
+    deltas.
+    """
+    samples = self._samples(X, Y, None)
+    n = len(samples)
+    out = np.empty((n, self.n_parameters), self.dtype)
+    inputs, targets, weights, order = samples.data(NOT_SHUFFLED)
+    with self.plan(n, backward=True) as (plan, block):
+        derivatives.fill_addresses(plan, self.dtype, (codes.ROWS, codes.OUTER))
+        derivatives.per_sample_gradient(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self.parameters,
+                                        inputs, targets, order, n, block, int(samples.labels), weights,
+                                        _rows(self, block), out.reshape(-1))
+    return out
+
+
+def gradient_norms(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
+    """Compute the Euclidean norm of each pair's own gradient, without forming the gradient.
+
+    A weight's slope is δ_j o_k (6), so a layer's sum of squares is ‖δ‖² (‖o‖² + 1), where the 1 stands for the biases
+    (Goodfellow 2015, "Efficient per-example gradient computations", section 4).
+
+    Parameters
+    ----------
+    X, Y : array_like
+        As in `fit`.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+        Norms of the rows of `per_sample_gradient`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit.
+
+    Notes
+    -----
+    Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
+    """
+    samples = self._samples(X, Y, None)
+    n = len(samples)
+    out = np.empty(n, self.dtype)
+    inputs, targets, weights, order = samples.data(NOT_SHUFFLED)
+    with self.plan(n, backward=True) as (plan, block):
+        derivatives.gradient_norms(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self.parameters, inputs,
+                                   targets, order, n, block, int(samples.labels), weights, np.empty(3 * block), out)
+    return out
+
+
+def parameter_jacobian(self: Network, X: npt.ArrayLike) -> Array:
+    """Compute ∂o^L/∂parameters for each sample.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_0)
+        Inputs.
+
+    Returns
+    -------
+    ndarray, shape (n_samples, n_L, n_parameters)
+        Element [s, j, i] is ∂o_j/∂parameters[i].
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the array does not fit, or is not finite.
+
+    Notes
+    -----
+    One forward pass and n_L passes back. Beside the result it uses a workspace of at most 2048 samples, as `fit` does,
+    and a copy of one layer's outputs and deltas.
+    """
+    inputs = validation.inputs(X, self.layers[0], self.dtype)
+    n = len(inputs)
+    out = np.empty((n, self.layers[-1], self.n_parameters), self.dtype)
+    with _directions(self, n, codes.BACKWARD, codes.PULL, codes.ROWS, codes.OUTER) as (plan, block):
+        derivatives.parameter_jacobian(plan.layers, plan.cells, plan.panels, self.parameters,
+                                       validation.readonly(inputs), NOT_SHUFFLED, n, block, _rows(self, block),
+                                       out.reshape(-1))
     return out

@@ -316,8 +316,9 @@ class Network:
             Samples whose cost is computed after each epoch; a fraction keeps back the *last* rows (shuffle beforehand
             if they are sorted).
         callbacks : iterable of callables
-            Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network); if one
-            returns True, training stops.
+            Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network, updates,
+            learning_rate); if one returns True, training stops. One that is a context manager is entered first, and
+            left when the fit ends. Ready-made: `EarlyStopping`, `TargetCost`, `TimeLimit`, `MaxUpdates`, `Checkpoint`.
         progress : bool, default False
             Show a tqdm bar (``pip install fastbp[progress]``).
         shuffle : bool, default True
@@ -454,6 +455,9 @@ class Network:
     vjp = derivatives.vjp
     jvp = derivatives.jvp
     jacobian = derivatives.jacobian
+    per_sample_gradient = derivatives.per_sample_gradient
+    gradient_norms = derivatives.gradient_norms
+    parameter_jacobian = derivatives.parameter_jacobian
 
     # ------------------------------------------------------------------------------------------- copies and files
 
@@ -474,7 +478,7 @@ class Network:
         self.parameters = parameters
         self._prepare()
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], *, training: bool = False) -> None:
         """Write architecture and parameters to a safetensors file.
 
         The file is written beside ``path``, synced and renamed, so that ``path`` always holds a whole file.
@@ -483,13 +487,18 @@ class Network:
         ----------
         path : str or path
             Where to; an existing file is replaced.
+        training : bool, default False
+            Write also what ``fit(resume=True)`` goes on from: the optimizer and its state, the place in the random
+            stream, the history.
 
         Raises
         ------
         OSError
             If it cannot be written; an existing file is left as it was.
+        ValueError
+            If the training cannot be written, since its schedule is a function and not one of `fastbp.schedules`.
         """
-        persistence.save(self, path)
+        persistence.save(self, path, training)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Network:

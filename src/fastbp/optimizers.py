@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from . import schedules
+from .checks import Check, fraction, not_negative, positive
 from .kernels import codes, updates
 from .naming import lookup
-
-
-def _positive(owner: object, name: str, value: float) -> None:
-    if not (isinstance(value, (int, float, np.number)) and value > 0 and math.isfinite(value)):
-        raise ValueError(f"{type(owner).__name__}: {name} is {value!r}, expected a positive number")
-
-
-def _fraction(owner: object, name: str, value: float) -> None:
-    if not (isinstance(value, (int, float, np.number)) and 0 <= value < 1):
-        raise ValueError(f"{type(owner).__name__}: {name} is {value!r}, expected a number from 0 up to, not including, "
-                         "1")
-
-
-def _not_negative(owner: object, name: str, value: float) -> None:
-    if not (isinstance(value, (int, float, np.number)) and value >= 0 and math.isfinite(value)):
-        raise ValueError(f"{type(owner).__name__}: {name} is {value!r}, expected a number that is not negative")
-
-
-Check = Callable[[object, str, float], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +29,7 @@ class Optimizer:
         If it is not a positive number.
     """
 
-    learning_rate: float = 1e-3
+    learning_rate: schedules.LearningRate = 1e-3
     slots: ClassVar[int] = 0
     """Buffers of state."""
     settings: ClassVar[dict[str, tuple[Check, int]]] = {}
@@ -57,18 +38,28 @@ class Optimizer:
     """The kernel of `fastbp.kernels.updates` that it runs."""
 
     def __post_init__(self) -> None:
-        _positive(self, "learning_rate", self.learning_rate)
+        schedules.check(self, self.learning_rate)
         for name, (check, _) in self.settings.items():
             check(self, name, getattr(self, name))
 
     def hyper(self) -> npt.NDArray[np.float64]:
         """Give the numbers that the rule reads, as laid out in `fastbp.kernels.codes`."""
         numbers = np.zeros(codes.HYPER_CELLS)
-        numbers[codes.RATE] = self.learning_rate
+        numbers[codes.RATE] = schedules.first(self, self.learning_rate)
+        numbers[codes.WAITED] = -1
         numbers[[codes.POWER1, codes.POWER2]] = 1.0
         for name, (_, cell) in self.settings.items():
             numbers[cell] = getattr(self, name)
         return numbers
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the learning rate changes: it is a schedule, see `fastbp.schedules`."""
+        return callable(self.learning_rate) or isinstance(self.learning_rate, schedules.ReduceOnPlateau)
+
+    def follow(self, hyper: npt.NDArray[np.float64], epochs: int, cost: float) -> None:
+        """Write the learning rate of the next epoch, after so many epochs, the last one with this cost."""
+        schedules.follow(self, self.learning_rate, hyper, epochs, cost)
 
 
 @dataclass(frozen=True)
@@ -77,7 +68,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.01
+    learning_rate : float or schedule, default 0.01
         μ > 0.
     momentum : float, default 0
         β in [0, 1): v ← βv − μ ∂E/∂w, Δw = v (Polyak 1964). 0 is plain gradient descent, which keeps no state.
@@ -90,10 +81,10 @@ class SGD(Optimizer):
         If a number is out of range, or ``nesterov`` is asked for without momentum.
     """
 
-    learning_rate: float = 0.01
+    learning_rate: schedules.LearningRate = 0.01
     momentum: float = 0.0
     nesterov: bool = False
-    settings = {"momentum": (_fraction, codes.OWN)}
+    settings = {"momentum": (fraction, codes.OWN)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -119,7 +110,7 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 1e-3
+    learning_rate : float or schedule, default 1e-3
         μ > 0.
     beta1, beta2 : float, default 0.9 and 0.999
         Decay of the running means of g and g², in [0, 1).
@@ -132,15 +123,15 @@ class Adam(Optimizer):
         If a number is out of range.
     """
 
-    learning_rate: float = 1e-3
+    learning_rate: schedules.LearningRate = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
     slots = 2
     settings = {
-        "beta1": (_fraction, codes.BASE1),
-        "beta2": (_fraction, codes.BASE2),
-        "epsilon": (_positive, codes.OWN),
+        "beta1": (fraction, codes.BASE1),
+        "beta2": (fraction, codes.BASE2),
+        "epsilon": (positive, codes.OWN),
     }
     rule = staticmethod(updates.adam)
 
@@ -163,7 +154,7 @@ class AdamW(Adam):
     """
 
     weight_decay: float = 0.01
-    settings = Adam.settings | {"weight_decay": (_not_negative, codes.OWN + 1)}
+    settings = Adam.settings | {"weight_decay": (not_negative, codes.OWN + 1)}
     rule = staticmethod(updates.adamw)
 
 
@@ -249,7 +240,7 @@ class Lion(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 1e-4
+    learning_rate : float or schedule, default 1e-4
         μ > 0: how far a parameter moves in a step.
     beta1, beta2 : float, default 0.9 and 0.99
         Share of the momentum in the direction, and its decay, in [0, 1).
@@ -262,15 +253,15 @@ class Lion(Optimizer):
         If a number is out of range.
     """
 
-    learning_rate: float = 1e-4
+    learning_rate: schedules.LearningRate = 1e-4
     beta1: float = 0.9
     beta2: float = 0.99
     weight_decay: float = 0.0
     slots = 1
     settings = {
-        "beta1": (_fraction, codes.BASE1),
-        "beta2": (_fraction, codes.BASE2),
-        "weight_decay": (_not_negative, codes.OWN),
+        "beta1": (fraction, codes.BASE1),
+        "beta2": (fraction, codes.BASE2),
+        "weight_decay": (not_negative, codes.OWN),
     }
     rule = staticmethod(updates.lion)
 
@@ -281,7 +272,7 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 1e-3
+    learning_rate : float or schedule, default 1e-3
         μ > 0.
     decay : float, default 0.9
         ρ in [0, 1) of the running mean.
@@ -297,7 +288,7 @@ class RMSprop(Optimizer):
     decay: float = 0.9
     epsilon: float = 1e-8
     slots = 1
-    settings = {"decay": (_fraction, codes.OWN), "epsilon": (_positive, codes.OWN + 1)}
+    settings = {"decay": (fraction, codes.OWN), "epsilon": (positive, codes.OWN + 1)}
     rule = staticmethod(updates.rmsprop)
 
 
@@ -307,7 +298,7 @@ class Adagrad(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.01
+    learning_rate : float or schedule, default 0.01
         μ > 0.
     epsilon : float, default 1e-10
         Added to the root.
@@ -318,10 +309,10 @@ class Adagrad(Optimizer):
         If a number is out of range.
     """
 
-    learning_rate: float = 0.01
+    learning_rate: schedules.LearningRate = 0.01
     epsilon: float = 1e-10
     slots = 1
-    settings = {"epsilon": (_positive, codes.OWN)}
+    settings = {"epsilon": (positive, codes.OWN)}
     rule = staticmethod(updates.adagrad)
 
 
@@ -331,7 +322,7 @@ class Adadelta(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 1
+    learning_rate : float or schedule, default 1
         μ > 0, a factor that the paper leaves at 1.
     decay : float, default 0.9
         ρ in [0, 1) of both running means.
@@ -344,11 +335,11 @@ class Adadelta(Optimizer):
         If a number is out of range.
     """
 
-    learning_rate: float = 1.0
+    learning_rate: schedules.LearningRate = 1.0
     decay: float = 0.9
     epsilon: float = 1e-6
     slots = 2
-    settings = {"decay": (_fraction, codes.OWN), "epsilon": (_positive, codes.OWN + 1)}
+    settings = {"decay": (fraction, codes.OWN), "epsilon": (positive, codes.OWN + 1)}
     rule = staticmethod(updates.adadelta)
 
 

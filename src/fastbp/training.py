@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -127,13 +127,16 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         profile: bool) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
     n, batch = len(samples), min(batch_size, len(samples))
-    listeners = list(callbacks)
     history, first, last = network.history, progress.epochs, progress.epochs + epochs
     began = time.perf_counter()
     with ExitStack() as stack:
+        listeners = list(callbacks)
         if bar:
-            listeners.append(stack.enter_context(ProgressBar(epochs, n)))
-        each = bool(listeners) or kept is not None
+            listeners.append(ProgressBar(epochs, n))
+        for listener in listeners:
+            if isinstance(listener, AbstractContextManager):
+                stack.enter_context(listener)
+        each = bool(listeners) or kept is not None or progress.optimizer.scheduled
         members = team.size(threads, network.work * batch, network.work * n * (1 if each else epochs),
                             network.strips(batch))
         plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members))
@@ -169,6 +172,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             except BaseException:  # Ctrl-C comes when the kernel returns: its epochs are done, and belong to the record
                 for cost in finished(learner, progress):
                     history.append(progress.epochs, cost, None, time.perf_counter() - began)
+                    progress.optimizer.follow(progress.hyper, progress.epochs, cost)
                 raise
             seconds = max(time.perf_counter() - start, 1e-9)
             blocks = max(1, int(learner.progress[codes.BLOCKS] * CHUNK_SECONDS / seconds))
@@ -178,11 +182,13 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                     if kept is not None:
                         other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
                 finally:  # where Ctrl-C ends the validation, the epoch is done all the same
-                    record = Record(progress.epochs, cost, other, time.perf_counter() - began, network)
+                    record = Record(progress.epochs, cost, other, time.perf_counter() - began, network,
+                                    int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]))
                     history.append(*record[:4])
+                    progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
                 if any([listener(record) is True for listener in listeners]):
                     return
             learner.progress[codes.FIRST_EPOCH] = progress.epochs
             if learner.progress[codes.STATUS] == codes.DIVERGED:
                 parameters[:] = learner.best
-                raise DivergenceError(progress.epochs + 1, progress.optimizer.learning_rate)
+                raise DivergenceError(progress.epochs + 1, float(progress.hyper[codes.RATE]))

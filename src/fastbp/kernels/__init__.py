@@ -20,6 +20,9 @@ derivatives
     vjp, jvp, jacobian products with ∂o^L/∂x, and itself: (samples, n_0), (samples, n_L), (samples, n_L, n_0)
                        -> Network's methods of the same names
     input_gradient     ∂E/∂x of each sample's own cost: (samples, n_0) -> Network.input_gradient
+    per_sample_gradient, gradient_norms
+                       (6) of each sample's own cost: (samples, parameters), and its norm: (samples,) -> Network's
+    parameter_jacobian ∂o^L/∂parameters of each sample: (samples, n_L, parameters) -> Network.parameter_jacobian
 online
     predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> Network.predict
     run                what epoch.run does, for batches of one sample, neurons in lanes: a `layout.Learner` -> training

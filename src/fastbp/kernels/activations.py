@@ -172,7 +172,7 @@ def _gelu(x: Any) -> Any:
     q, power, y, low = normal_tail(t)
     z = power * q + power
     negative = x < r(0.0)
-    s = z * y - t * (z * r(0.3989422804014327))  # the tail less t times the normal density
+    s = z * (y + low) - t * (z * r(0.3989422804014327))  # the tail less t times the normal density
     return (r(0.0) if negative else x) - grown(t * power, y, low, q), s if negative else r(1.0) - s
 
 

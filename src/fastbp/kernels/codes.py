@@ -16,9 +16,9 @@ COST_KERNEL, MATCHED, JACOBIAN = range(6, 9)
 FORWARD, BACKWARD, TURN, GRADIENT, BY_LANES, GATHER, LABELS = range(9, 16)
 WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(16, 22)
 """Addresses of the kernels in `backprop.KERNELS`."""
-SLOPES, PUSH, PULL = range(22, 25)
+SLOPES, PUSH, PULL, ROWS, OUTER = range(22, 27)
 """Addresses of the kernels in `derivatives.KERNELS`."""
-CELLS = 25
+CELLS = 27
 
 # Cells of `layout.Learner.progress`.
 EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)
@@ -39,6 +39,8 @@ BARRIER_CELLS = 24
 
 # Cells of an optimizer's numbers, see `updates`.
 RATE, POWER1, POWER2, BASE1, BASE2, OWN = range(6)
+BEST, WAITED = 10, 11
+"""What a schedule that watches the cost remembers: the best one, and epochs since then, -1 before the first."""
 HYPER_CELLS = 12
 PROGRESS_CELLS, SUM_CELLS = 6, 3
 

@@ -5,6 +5,8 @@ A workspace of 2s strips serves s strips of samples. Strips 0..s of the panels h
 The slopes stay as they are, so one forward pass serves as many directions as a Jacobian has.
 """
 
+import math
+
 from . import backprop
 from ._jit import address, kernel
 from .backprop import panel
@@ -21,15 +23,17 @@ from .codes import (
     N_IN,
     N_OUT,
     OUT,
+    OUTER,
     PACKS,
     PULL,
     PUSH,
+    ROWS,
     SCRATCH,
     SLOPES,
     SOURCE,
     WEIGHTS,
 )
-from .simd import call, lanes, view
+from .simd import call, lanes, rank_one, view
 
 
 @kernel
@@ -187,7 +191,109 @@ def input_gradient(layers, cells, cost_parameter, panels, parameters, inputs, ta
         scatter(panels, layers[0, SOURCE], n_in, end - begin, out, begin * n_in, n_in, 1)
 
 
-KERNELS = {SLOPES: (slopes, "tnffrniii"), PUSH: (push, "tnffi"), PULL: (pull, "tnffii")}
+@kernel
+def rows_of(panels, source, n, first, samples, rows, start):
+    """Copy a panel of n rows, from strip ``first`` on, to rows[start:], (samples, n)."""
+    scatter(panels, source + first * n * lanes(panels), n, samples, rows, start, n, 1)
+
+
+@kernel
+def outer_products(layers, cells, panels, first, samples, rows, out, start, across):
+    """∂/∂w_jk = δ_j o_k, ∂/∂b_j = δ_j (6) sample by sample, with the δ of strips ``first`` on.
+
+    Overwrites out[start + i·across:] for sample i, laid out like the parameters, and ``rows``, which has room for the
+    outputs and deltas of a block of the widest pair of layers.
+    """
+    one = type(panels[0])(1)
+    for layer in range(layers.shape[0]):
+        n_in, n_out = layers[layer, N_IN], layers[layer, N_OUT]
+        w, b = layers[layer, WEIGHTS], layers[layer, BIASES]
+        deltas = samples * n_in
+        call(cells[ROWS], panels, layers[layer, SOURCE], n_in, 0, samples, rows, 0)
+        call(cells[ROWS], panels, layers[layer, DELTA], n_out, first, samples, rows, deltas)
+        for i in range(samples):
+            d, place = deltas + i * n_out, start + i * across
+            rank_one(out, place + w, n_out, n_in, rows, d, i * n_in, one, 0)
+            if b >= 0:
+                slopes, delta = view(out, place + b, n_out), view(rows, d, n_out)
+                for j in range(n_out):
+                    slopes[j] = delta[j]
+
+
+@kernel
+def per_sample_gradient(layers, cells, cost_parameter, panels, parameters, inputs, targets, order, samples, block,
+                        labels, none, rows, out):
+    """∂E/∂parameters of each sample's own cost E; overwrites ``out``, flat (samples, parameters), and ``rows``."""
+    lane = lanes(panels)
+    for begin in range(0, samples, block):
+        end = min(begin + block, samples)
+        strips = (end - begin + lane - 1) // lane
+        call(cells[MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
+             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH])
+        call(cells[OUTER], layers, cells, panels, 0, end - begin, rows, out, begin * parameters.size, parameters.size)
+
+
+@kernel
+def parameter_jacobian(layers, cells, panels, parameters, inputs, order, samples, block, rows, out):
+    """∂o_j/∂parameters of each sample; overwrites ``out``, flat (samples, n_L, parameters), and ``rows``."""
+    lane, top = lanes(panels), layers.shape[0] - 1
+    n_out = layers[top, N_OUT]
+    size = n_out * parameters.size
+    for begin in range(0, samples, block):
+        end = min(begin + block, samples)
+        strips = (end - begin + lane - 1) // lane
+        call(cells[SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        for j in range(n_out):
+            unit(panels, layers[top, DELTA], n_out, strips, 2 * strips, j)
+            call(cells[PULL], layers, cells, panels, parameters, strips, 0)
+            call(cells[OUTER], layers, cells, panels, strips, end - begin, rows, out,
+                 begin * size + j * parameters.size, size)
+
+
+@kernel
+def squares(panels, source, n, first, last, sums):
+    """Σ_j v_j² of each sample over a panel of n rows; overwrites ``sums``. Doubles, since squares of float32 vanish."""
+    lane = lanes(panels)
+    double = type(sums[0])
+    for s in range(first, last):
+        strip, total = view(panels, source + s * n * lane, n * lane), view(sums, (s - first) * lane, lane)
+        for v in range(lane):
+            total[v] = 0.0
+        for j in range(n):
+            row = view(strip, j * lane, lane)
+            for v in range(lane):
+                total[v] += double(row[v]) * double(row[v])
+
+
+@kernel
+def gradient_norms(layers, cells, cost_parameter, panels, parameters, inputs, targets, order, samples, block, labels,
+                   none, work, out):
+    """‖∂E/∂parameters‖² = Σ_l ‖δ^l‖² (‖o^{l-1}‖² + 1) of each sample's own cost; overwrites ``out`` with its root.
+
+    The 1 stands for the biases. ``work`` has room for three numbers a sample of a block, and is overwritten.
+    """
+    lane = lanes(panels)
+    room = work.size // 3
+    for begin in range(0, samples, block):
+        end = min(begin + block, samples)
+        strips = (end - begin + lane - 1) // lane
+        call(cells[MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
+             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH])
+        total, delta, out_below = view(work, 0, room), view(work, room, room), view(work, 2 * room, room)
+        for i in range(room):
+            total[i] = 0.0
+        for layer in range(layers.shape[0]):
+            squares(panels, layers[layer, DELTA], layers[layer, N_OUT], 0, strips, delta)
+            squares(panels, layers[layer, SOURCE], layers[layer, N_IN], 0, strips, out_below)
+            bias = 1.0 if layers[layer, BIASES] >= 0 else 0.0
+            for i in range(room):
+                total[i] += delta[i] * (out_below[i] + bias)
+        for i in range(end - begin):
+            out[begin + i] = math.sqrt(total[i])
+
+
+KERNELS = {SLOPES: (slopes, "tnffrniii"), PUSH: (push, "tnffi"), PULL: (pull, "tnffii"),
+           ROWS: (rows_of, "fiiiifi"), OUTER: (outer_products, "tnfiiffii")}
 """Kernels that are called by address, as in `backprop.KERNELS`."""
 
 

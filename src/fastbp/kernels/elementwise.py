@@ -424,7 +424,8 @@ def normal_tail(t: Any) -> Any:
     total = a + t
     lost = t - (total - a)
     d, d_low = inverse_parts(a, t)
-    p, rest = _tail_rest(fused(r(2.0) * t, d, r(-1.0)) + r(2.0) * (t * d_low))
+    over = t - a
+    p, rest = _tail_rest(fused(over, d, fused(over, d_low, d * (t - (over + a)))))
     y = p * d
     return q, power, y, d * (fused(-y, total, p) + (rest - y * lost))
 
