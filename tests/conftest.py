@@ -37,7 +37,8 @@ def run_python():
             else:
                 variables[name] = value
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", script], env=variables, capture_output=True, text=True, timeout=timeout
+            [sys.executable, "-W", "error", "-c",
+             script], env=variables, capture_output=True, text=True, timeout=timeout
         )
         assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout

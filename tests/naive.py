@@ -207,7 +207,8 @@ def deltas(layers, passed, Y, activations, cost, weights=None, parameter=None):
     for l in range(len(layers) - 1, 0, -1):  # noqa: E741 the layer's number in the equations
         W_above, delta_above = layers[l][0], found[0]
         slope = ACTIVATIONS[activations[l - 1]][1](passed.net[l - 1])
-        found.insert(0, np.stack([slope[:, j] * (delta_above @ W_above[:, j]) for j in range(W_above.shape[1])], axis=1))
+        found.insert(0,
+                     np.stack([slope[:, j] * (delta_above @ W_above[:, j]) for j in range(W_above.shape[1])], axis=1))
     return found
 
 
@@ -368,7 +369,8 @@ class Adadelta:
 # ------------------------------------------------------------------------------------------------------------ training
 
 
-def train(parameters, sizes, bias, X, Y, activations, cost, optimizer, batch_size, orders, weights=None, parameter=None):
+def train(parameters, sizes, bias, X, Y, activations, cost, optimizer, batch_size, orders, weights=None,
+          parameter=None):
     """Mini-batch training over the given permutations, one an epoch: (parameters, cost of each epoch).
 
     An epoch's cost is the weighted mean of the costs of its batches, each taken before its update.
@@ -384,7 +386,8 @@ def train(parameters, sizes, bias, X, Y, activations, cost, optimizer, batch_siz
                 w = optimizer.step(w, np.zeros_like(w))
                 continue
             layers = unflatten(w, sizes, bias)
-            total += weights[rows].sum() * mean_cost(layers, X[rows], Y[rows], activations, cost, weights[rows], parameter)
+            total += weights[rows].sum() * mean_cost(layers, X[rows], Y[rows], activations, cost, weights[rows],
+                                                     parameter)
             g = gradient(layers, X[rows], Y[rows], activations, cost, weights[rows], parameter)
             w = optimizer.step(w, flatten(g, bias))
         curve.append(total / weights.sum())

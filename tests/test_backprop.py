@@ -43,7 +43,8 @@ def both_phases(net, samples, fill, parts):
                    order, 0, n, total, int(samples.labels), 1, strips, strips * part // parts,
                    strips * (part + 1) // parts, plan.cells[codes.SCRATCH], no_clock, 0)
     for part in range(parts):
-        my_neurons(plan.layers, plan.cells, plan.panels, net.parameters, gradient, gradient, np.zeros(codes.HYPER_CELLS),
+        my_neurons(plan.layers, plan.cells, plan.panels, net.parameters, gradient, gradient,
+                   np.zeros(codes.HYPER_CELLS),
                    0, strips, 0, part, parts, plan.cells[codes.SCRATCH], inputs, order, 0, 0, no_clock, 0)
     costs = plan.panels[plan.cells[codes.COST] : plan.cells[codes.COST] + strips * lane]
     assert (net.parameters == before).all()

@@ -29,7 +29,8 @@ dtype = "{dtype}"
 def data(n, n_in, n_out):
     return rng.normal(size=(n, n_in)), rng.dirichlet(np.ones(n_out) + (n_out == 1), n)
 
-for sizes, hidden, output, cost in (((1, 1), "tanh", None, "squared_error"), ((3, 17, 5), "gelu", None, "cross_entropy"),
+for sizes, hidden, output, cost in (((1, 1), "tanh", None, "squared_error"),
+                                    ((3, 17, 5), "gelu", None, "cross_entropy"),
                                     ((3, 9, 4), "relu", "softmax", "huber")):
     for bias in (True, False):
         net = Network(sizes, hidden, output, cost, bias=bias, dtype=dtype, seed=0)

@@ -10,7 +10,6 @@ import time
 
 import numpy as np
 import pytest
-from helpers import network, real_data
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -28,6 +27,7 @@ from fastbp import (
     persistence,
     schedules,
 )
+from helpers import network, real_data
 
 
 @pytest.fixture

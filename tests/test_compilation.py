@@ -1,4 +1,4 @@
-"""What is compiled, and when: few specialisations, a cache that is hit and never stale, nothing allocated on the way."""
+"""What is compiled, and when: few specialisations, a cache that is hit and never stale, nothing allocated."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ import pytest
 import fastbp
 from fastbp import SGD, Adam, Network
 from fastbp.kernels import _jit
-from helpers import few, real_data
+from helpers import few
 
 compiled_only = pytest.mark.skipif(not _jit.JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 posix_user = pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX permissions")
@@ -25,7 +25,8 @@ def kernels():
         content = importlib.import_module("fastbp.kernels." + module.name)
         for name, value in vars(content).items():
             # a scalar is part of the kernels that call it: what is counted has machine code of its own
-            if hasattr(value, "signatures") and value.__module__ == content.__name__ and value.targetoptions.get("nogil"):
+            if hasattr(value,
+                       "signatures") and value.__module__ == content.__name__ and value.targetoptions.get("nogil"):
                 yield content.__name__ + "." + name, value
 """
 
@@ -35,7 +36,8 @@ import numpy as np
 from fastbp import SGD, Adam, Network, huber
 rng = np.random.default_rng(0)
 for dtype in ("float32", "float64"):
-    for cost, output in (("squared_error", None), ("cross_entropy", None), ("squared_error", "softmax"), (huber(2), "relu")):
+    for cost, output in (("squared_error", None), ("cross_entropy", None), ("squared_error", "softmax"),
+                         (huber(2), "relu")):
         for bias in (True, False):
             net = Network((5, 130, 300, 3), ("tanh", "relu"), output, cost, bias=bias, dtype=dtype, seed=1)
             X, Y = rng.normal(size=(40, 5)), np.eye(3)[rng.integers(0, 3, 40)]
@@ -114,7 +116,7 @@ for batch in (1, 16):
 
 @compiled_only
 def test_nothing_is_allocated_per_epoch(run_python):
-    """By compiled code the handles of its arguments, a call; by Python a row of the record an epoch, five objects of some 200 bytes together."""
+    """Compiled code allocates the handles of its arguments, a call; Python a row of the record, an epoch."""
     run_python(ALLOCATIONS, environment={"NUMBA_NRT_STATS": "1"})
 
 

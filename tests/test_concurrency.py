@@ -12,7 +12,10 @@ from fastbp.kernels import codes
 from helpers import few, real_data
 
 
-def data(n=few(2000, 40)):
+SAMPLES = few(2000, 40)
+
+
+def data(n=SAMPLES):
     return real_data(np.random.default_rng(0), "squared_error", None, n, 3, 2, "float32")
 
 

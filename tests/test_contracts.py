@@ -95,7 +95,8 @@ def test_public_names():
     assert bound | {"__version__"} == listed | {"__version__"}
     assert all(hasattr(fastbp, name) for name in listed)
     tree = TREES["__init__.py"]
-    assert not any(alias.name == "*" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names)
+    assert not any(alias.name == "*" for node in ast.walk(tree) if isinstance(node,
+                                                                              ast.ImportFrom) for alias in node.names)
 
 
 def test_the_two_storeys_import_nothing_optional():

@@ -112,10 +112,12 @@ def test_gradient(n_in, n_out, path, dtype, rng):
             slopes = rng.normal(size=4 + n_out * n_in + 4).astype(dtype)
             before = slopes.copy()
             if path != "by lanes":
-                dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, j0, j1, slopes, 4,
+                dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, j0, j1, slopes,
+                               4,
                                accumulate, bench.at("scratch") if path == "packed" else -1, *NOTHING_AHEAD[dtype])
             else:
-                dense.gradient_by_lanes(bench.array, bench.at("delta"), bench.at("out"), n_in * lane, n_in, n_out, strips,
+                dense.gradient_by_lanes(bench.array, bench.at("delta"), bench.at("out"), n_in * lane, n_in, n_out,
+                                        strips,
                                         j0, j1, slopes, 4, accumulate)
             bench.assert_canaries()
             rows = slice(4 + j0 * n_in, 4 + j1 * n_in)
@@ -139,7 +141,8 @@ def test_shares_of_neurons_and_strips_have_the_bits_of_the_whole(dtype, rng):
         dense.forward(parameters, 0, -1, bench.array, bench.at("out"), bench.at("parts"), n_in, n_out, first, last)
     assert (bench["whole"] == bench["parts"]).all()
     none = NOTHING_AHEAD[dtype]
-    for kernel, source, scratches in ((dense.gradient, [bench.at("across")], [[-1, *none], [bench.at("scratch"), *none]]),
+    for kernel, source, scratches in ((dense.gradient, [bench.at("across")],
+                                       [[-1, *none], [bench.at("scratch"), *none]]),
                                       (dense.gradient_by_lanes, [bench.at("out"), n_in * lane], [[]])):
         whole = np.zeros(n_out * n_in, dtype)
         kernel(bench.array, bench.at("delta"), *source, n_in, n_out, strips, 0, n_out, whole, 0, 0, *scratches[0])
@@ -198,10 +201,12 @@ def test_gather_weights(dtype, rng):
     weights = rng.uniform(size=40).astype(dtype)
     none = np.empty(0, dtype)
     weights, none = readonly(weights), readonly(none)
-    for given, order in ((weights, rng.permutation(40)), (weights, np.empty(0, np.int64)), (none, np.empty(0, np.int64))):
+    for given, order in ((weights, rng.permutation(40)), (weights, np.empty(0, np.int64)),
+                         (none, np.empty(0, np.int64))):
         bench = Bench(dtype, row=3 * lane)
         chosen = np.ones(lane + 1) if not given.size else (given[order] if order.size else given)[5 : 6 + lane]
-        dense.gather_weights(given, order, 5, 6 + lane, float(chosen.sum(dtype=float)), bench.array, bench.at("row"), 0, 3)
+        dense.gather_weights(given, order, 5, 6 + lane, float(chosen.sum(dtype=float)), bench.array, bench.at("row"), 0,
+                             3)
         bench.assert_canaries()
         close(bench["row"][: lane + 1], chosen / chosen.sum(dtype=float), dtype)
         assert (bench["row"][lane + 1 :] == 0).all(), "padding weighs nothing"
@@ -237,7 +242,8 @@ def test_large_layers_are_swept_in_parts(packed, rng):
     dense.backward(W.reshape(-1), 0, bench.array, bench.at("delta"), bench.at("below"), n_in, n_out, 0, strips, scratch)
     dense.turn(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
     slopes = np.empty(n_in * n_out)
-    dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, 0, n_out, slopes, 0, 0, scratch,
+    dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, 0, n_out, slopes, 0, 0,
+                   scratch,
                    *NOTHING_AHEAD["float64"])
     bench.assert_canaries()
     close(from_panel(bench["net"], samples, n_out), O @ W.T)
@@ -255,6 +261,7 @@ def test_rows_asked_for_ahead_change_nothing(rng):
     for ahead in (NOTHING_AHEAD["float64"], (readonly(rng.normal(size=20 * n_in)), rng.permutation(20), 3, 20),
                   (readonly(rng.normal(size=20 * n_in)), np.empty(0, np.int64), 0, 20)):
         slopes = np.empty(n_in * n_out)
-        dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, 1, 0, n_out, slopes, 0, 0, -1, *ahead)
+        dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, 1, 0, n_out, slopes, 0, 0, -1,
+                       *ahead)
         found.append(slopes.tobytes())
     assert found[0] == found[1] == found[2]

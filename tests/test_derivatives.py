@@ -1,12 +1,12 @@
 """Derivatives with respect to inputs and parameters: complex step on the naive twin."""
 
-import naive
 import numpy as np
 import pytest
-from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, naive_layers, network, real_data
 
+import naive
 from fastbp import Network, huber, quantile
 from fastbp.kernels import layout
+from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, naive_layers, network, real_data
 
 STEP = 1e-30j
 SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 17, 6), (19, 33, 4)]

@@ -45,7 +45,8 @@ def test_threads_on_several_blocks(packed, by_lanes, monkeypatch):
         assert fitted((7, 21, 19, 3), n // 2, "float32", threads, Adam(), n) == alone
 
 
-@pytest.mark.parametrize(("output", "cost"), [(None, "cross_entropy"), ("softmax", "squared_error"), (None, "log_cosh")])
+@pytest.mark.parametrize(("output", "cost"),
+                         [(None, "cross_entropy"), ("softmax", "squared_error"), (None, "log_cosh")])
 def test_threads_more_than_strips(output, cost):
     """Threads that get no sample and no neuron do no harm."""
     settings = dict(output=output, cost=cost)

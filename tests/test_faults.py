@@ -71,7 +71,8 @@ def trained():
     assert (net.copy().fit(X, Y, epochs=1, resume=True).history.epoch == [1, 2, 3, 4]).all()
 
 
-@pytest.mark.parametrize(("given", "error", "message"), ARRAYS, ids=[row[2][:30] + str(i) for i, row in enumerate(ARRAYS)])
+@pytest.mark.parametrize(("given", "error", "message"), ARRAYS,
+                         ids=[row[2][:30] + str(i) for i, row in enumerate(ARRAYS)])
 @pytest.mark.parametrize("member", ["fit", "cost", "gradient", "cost_and_gradient"])
 def test_arrays(member, given, error, message, trained):
     with pytest.raises(error, match=message):

@@ -227,7 +227,8 @@ HEADERS = [
     (dict(seed="x"), "corrupt header"),
     (dict(cost_parameter="x", cost="huber"), "corrupt header"),
     (dict(extra=1), "corrupt header"),
-    (dict(tensors={"weights.0": np.ones((3, 5), "float32")}), r"weights.0 is F32 \[3, 5\], its header says F32 \[5, 3\]"),
+    (dict(tensors={"weights.0": np.ones((3, 5), "float32")}),
+     r"weights.0 is F32 \[3, 5\], its header says F32 \[5, 3\]"),
     (dict(tensors={"weights.0": np.ones((5, 3), "float64")}), "weights.0 is F64"),
     (dict(tensors={"weights.0": np.ones(15, "float32")}), "weights.0 is F32"),
     (dict(tensors={"more": np.ones(1)}), "its header says"),
@@ -239,7 +240,8 @@ def test_forged_headers(changes, message, tmp_path):
     refused(tmp_path, forged(**changes), message)
 
 
-@pytest.mark.parametrize("text", ["", "{", "5", "[]", "null", '{"format": 1}', "[" * 100_000, "NaN", '"' + "x" * 1000 + '"'])
+@pytest.mark.parametrize("text",
+                         ["", "{", "5", "[]", "null", '{"format": 1}', "[" * 100_000, "NaN", '"' + "x" * 1000 + '"'])
 def test_headers_that_are_not_ours(text, tmp_path):
     tensors = {name: np.ascontiguousarray(a) for name, a in persistence._names(NETS[1]).items()}
     refused(tmp_path, to_bytes(tensors, {"fastbp": text}), "corrupt header")
