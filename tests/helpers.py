@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import naive
 import numpy as np
 
-import naive
 from fastbp import Network
 from fastbp.kernels import layout
 from fastbp.kernels._jit import JIT

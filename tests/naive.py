@@ -207,8 +207,8 @@ def deltas(layers, passed, Y, activations, cost, weights=None, parameter=None):
     for l in range(len(layers) - 1, 0, -1):  # noqa: E741 the layer's number in the equations
         W_above, delta_above = layers[l][0], found[0]
         slope = ACTIVATIONS[activations[l - 1]][1](passed.net[l - 1])
-        found.insert(0,
-                     np.stack([slope[:, j] * (delta_above @ W_above[:, j]) for j in range(W_above.shape[1])], axis=1))
+        neurons = range(W_above.shape[1])
+        found.insert(0, np.stack([slope[:, j] * (delta_above @ W_above[:, j]) for j in neurons], axis=1))
     return found
 
 
@@ -386,8 +386,8 @@ def train(parameters, sizes, bias, X, Y, activations, cost, optimizer, batch_siz
                 w = optimizer.step(w, np.zeros_like(w))
                 continue
             layers = unflatten(w, sizes, bias)
-            total += weights[rows].sum() * mean_cost(layers, X[rows], Y[rows], activations, cost, weights[rows],
-                                                     parameter)
+            own = weights[rows]
+            total += own.sum() * mean_cost(layers, X[rows], Y[rows], activations, cost, own, parameter)
             g = gradient(layers, X[rows], Y[rows], activations, cost, weights[rows], parameter)
             w = optimizer.step(w, flatten(g, bias))
         curve.append(total / weights.sum())

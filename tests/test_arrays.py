@@ -4,9 +4,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from helpers import few
 
 from fastbp import Network
-from helpers import few
 
 BASE_X = np.random.default_rng(3).integers(-4, 5, (30, 3))
 BASE_Y = np.random.default_rng(4).integers(0, 2, (30, 2))
@@ -110,8 +110,8 @@ def test_memmap(tmp_path):
 
 
 @pytest.mark.parametrize("make", [lambda path: np.memmap(path, "float32", "r", shape=(300_000, 8)),
-                                  lambda path: np.fromfile(path, "float32").reshape(300_000, 8)], ids=["memmap",
-                                                                                                       "array"])
+                                  lambda path: np.fromfile(path, "float32").reshape(300_000, 8)],
+                         ids=["memmap", "array"])
 def test_arrays_of_the_right_kind_are_not_copied(make, tmp_path):
     """Nothing of the size of X is allocated: a gather by index per mini-batch, not a copy."""
     rows, path = 300_000, tmp_path / "x"

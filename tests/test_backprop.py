@@ -1,14 +1,14 @@
 """The two phases of a step on workspaces full of NaN: padding never reaches a result, nothing is written outside."""
 
+import naive
 import numpy as np
 import pytest
+from helpers import DTYPES, close, few, naive_cost, naive_gradient, naive_layers, network, real_data
 
-import naive
 from fastbp.kernels import codes, epoch, layout, online, updates
 from fastbp.kernels.backprop import my_neurons, my_samples
 from fastbp.kernels.predict import all_finite, predict
 from fastbp.training import NOT_SHUFFLED, Samples
-from helpers import DTYPES, close, few, naive_cost, naive_gradient, naive_layers, network, real_data
 
 CANARY = 777.0
 NETS = few([((1, 1), ()), ((3, 2), ()), ((2, 8, 1), ("tanh",)), ((5, 9, 4), ("relu",)),
@@ -44,8 +44,8 @@ def both_phases(net, samples, fill, parts):
                    strips * (part + 1) // parts, plan.cells[codes.SCRATCH], no_clock, 0)
     for part in range(parts):
         my_neurons(plan.layers, plan.cells, plan.panels, net.parameters, gradient, gradient,
-                   np.zeros(codes.HYPER_CELLS),
-                   0, strips, 0, part, parts, plan.cells[codes.SCRATCH], inputs, order, 0, 0, no_clock, 0)
+                   np.zeros(codes.HYPER_CELLS), 0, strips, 0, part, parts,
+                   plan.cells[codes.SCRATCH], inputs, order, 0, 0, no_clock, 0)
     costs = plan.panels[plan.cells[codes.COST] : plan.cells[codes.COST] + strips * lane]
     assert (net.parameters == before).all()
     assert all((canaries == CANARY).all() for canaries in around), "written outside the workspace"

@@ -43,7 +43,7 @@ for sizes, hidden, output, cost in (((1, 1), "tanh", None, "squared_error"),
             net.fit(X, rng.integers(0, sizes[-1], n), epochs=2)
 
 block = layout.block_samples
-layout.block_samples = lambda sizes, dtype, batch, backward=True: 2 * layout.lanes(dtype)
+layout.block_samples = lambda sizes, dtype, *a, **k: 2 * layout.lanes(dtype)
 for by_lanes in (True, False):
     for packed in (True, False):
         layout.sums_lanes, layout.packs = lambda *a: by_lanes, lambda *a: packed

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import few
 
 import fastbp
 from fastbp import SGD, Adam, Network
 from fastbp.kernels import _jit
-from helpers import few
 
 compiled_only = pytest.mark.skipif(not _jit.JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 posix_user = pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX permissions")
@@ -25,8 +25,8 @@ def kernels():
         content = importlib.import_module("fastbp.kernels." + module.name)
         for name, value in vars(content).items():
             # a scalar is part of the kernels that call it: what is counted has machine code of its own
-            if hasattr(value,
-                       "signatures") and value.__module__ == content.__name__ and value.targetoptions.get("nogil"):
+            own = hasattr(value, "signatures") and value.__module__ == content.__name__
+            if own and value.targetoptions.get("nogil"):
                 yield content.__name__ + "." + name, value
 """
 
@@ -116,7 +116,7 @@ for batch in (1, 16):
 
 @compiled_only
 def test_nothing_is_allocated_per_epoch(run_python):
-    """Compiled code allocates the handles of its arguments, a call; Python a row of the record, an epoch."""
+    """Compiled code makes handles of its arguments, a call; Python a row of the record an epoch, some 200 bytes."""
     run_python(ALLOCATIONS, environment={"NUMBA_NRT_STATS": "1"})
 
 

@@ -6,16 +6,14 @@ import threading
 
 import numpy as np
 import pytest
+from helpers import few, real_data
 
 from fastbp import Network, team
 from fastbp.kernels import codes
-from helpers import few, real_data
 
 
-SAMPLES = few(2000, 40)
-
-
-def data(n=SAMPLES):
+def data(n=None):
+    n = n or few(2000, 40)
     return real_data(np.random.default_rng(0), "squared_error", None, n, 3, 2, "float32")
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers import DTYPES, close, few, from_panel, readonly, to_panel
 
 from fastbp.kernels import dense, layout
-from helpers import DTYPES, close, few, from_panel, readonly, to_panel
 
 WIDTHS = few([(1, 1), (1, 9), (9, 1), (3, 4), (4, 3), (5, 7), (7, 8), (8, 5), (12, 13), (16, 12), (17, 16), (33, 31)],
              [(1, 1), (3, 4), (5, 8), (9, 13)])
@@ -113,12 +113,10 @@ def test_gradient(n_in, n_out, path, dtype, rng):
             before = slopes.copy()
             if path != "by lanes":
                 dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, j0, j1, slopes,
-                               4,
-                               accumulate, bench.at("scratch") if path == "packed" else -1, *NOTHING_AHEAD[dtype])
+                               4, accumulate, bench.at("scratch") if path == "packed" else -1, *NOTHING_AHEAD[dtype])
             else:
                 dense.gradient_by_lanes(bench.array, bench.at("delta"), bench.at("out"), n_in * lane, n_in, n_out,
-                                        strips,
-                                        j0, j1, slopes, 4, accumulate)
+                                        strips, j0, j1, slopes, 4, accumulate)
             bench.assert_canaries()
             rows = slice(4 + j0 * n_in, 4 + j1 * n_in)
             close(slopes[rows], expected[j0:j1].ravel() + accumulate * before[rows], dtype)
@@ -201,12 +199,12 @@ def test_gather_weights(dtype, rng):
     weights = rng.uniform(size=40).astype(dtype)
     none = np.empty(0, dtype)
     weights, none = readonly(weights), readonly(none)
-    for given, order in ((weights, rng.permutation(40)), (weights, np.empty(0, np.int64)),
-                         (none, np.empty(0, np.int64))):
+    as_they_come = np.empty(0, np.int64)
+    for given, order in ((weights, rng.permutation(40)), (weights, as_they_come), (none, as_they_come)):
         bench = Bench(dtype, row=3 * lane)
         chosen = np.ones(lane + 1) if not given.size else (given[order] if order.size else given)[5 : 6 + lane]
-        dense.gather_weights(given, order, 5, 6 + lane, float(chosen.sum(dtype=float)), bench.array, bench.at("row"), 0,
-                             3)
+        total = float(chosen.sum(dtype=float))
+        dense.gather_weights(given, order, 5, 6 + lane, total, bench.array, bench.at("row"), 0, 3)
         bench.assert_canaries()
         close(bench["row"][: lane + 1], chosen / chosen.sum(dtype=float), dtype)
         assert (bench["row"][lane + 1 :] == 0).all(), "padding weighs nothing"
@@ -243,8 +241,7 @@ def test_large_layers_are_swept_in_parts(packed, rng):
     dense.turn(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
     slopes = np.empty(n_in * n_out)
     dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, 0, n_out, slopes, 0, 0,
-                   scratch,
-                   *NOTHING_AHEAD["float64"])
+                   scratch, *NOTHING_AHEAD["float64"])
     bench.assert_canaries()
     close(from_panel(bench["net"], samples, n_out), O @ W.T)
     close(from_panel(bench["below"], samples, n_in), delta @ W)
@@ -261,7 +258,7 @@ def test_rows_asked_for_ahead_change_nothing(rng):
     for ahead in (NOTHING_AHEAD["float64"], (readonly(rng.normal(size=20 * n_in)), rng.permutation(20), 3, 20),
                   (readonly(rng.normal(size=20 * n_in)), np.empty(0, np.int64), 0, 20)):
         slopes = np.empty(n_in * n_out)
-        dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, 1, 0, n_out, slopes, 0, 0, -1,
-                       *ahead)
+        dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, 1, 0, n_out, slopes, 0, 0,
+                       -1, *ahead)
         found.append(slopes.tobytes())
     assert found[0] == found[1] == found[2]

@@ -1,12 +1,12 @@
 """Derivatives with respect to inputs and parameters: complex step on the naive twin."""
 
+import naive
 import numpy as np
 import pytest
+from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, naive_layers, network, real_data
 
-import naive
 from fastbp import Network, huber, quantile
 from fastbp.kernels import layout
-from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, naive_layers, network, real_data
 
 STEP = 1e-30j
 SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 17, 6), (19, 33, 4)]
@@ -120,7 +120,7 @@ def test_gradients_of_single_pairs(output, cost, dtype, rng):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("bias", [True, False])
 def test_parameters_at_every_depth(shape, bias, rng, monkeypatch):
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, batch, backward=True: 2 * layout.lanes(dtype))
+    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 2 * layout.lanes(dtype))
     net = network(shape, "tanh", "logistic", bias=bias, dtype="float64")
     X, Y = real_data(rng, "squared_error", None, few(21, 5), shape[0], shape[-1])
     expected = stepped_parameters(net, X, Y)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from helpers import ACTIVATIONS, DTYPES, close, few, network, real_data
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fastbp import SGD, Adam, Network
 from fastbp.kernels import layout
-from helpers import ACTIVATIONS, DTYPES, close, few, network, real_data
 
 NETS = few([((1, 1), 7), ((3, 9, 2), 5), ((17, 33, 5), 100), ((40, 70, 60, 10), 64), ((5, 130, 300, 3), 33)],
            [((1, 1), 7), ((3, 9, 2), 5)])
@@ -38,15 +38,15 @@ def test_threads(sizes, batch, method, dtype):
 def test_threads_on_several_blocks(packed, by_lanes, monkeypatch):
     monkeypatch.setattr(layout, "sums_lanes", lambda *a: by_lanes)
     monkeypatch.setattr(layout, "packs", lambda *a: packed)
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, batch, backward=True: 2 * layout.lanes(dtype))
+    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 2 * layout.lanes(dtype))
     n = few(230, 20)
     alone = fitted((7, 21, 19, 3), n // 2, "float32", 1, Adam(), n)
     for threads in (2, 3, 5):
         assert fitted((7, 21, 19, 3), n // 2, "float32", threads, Adam(), n) == alone
 
 
-@pytest.mark.parametrize(("output", "cost"),
-                         [(None, "cross_entropy"), ("softmax", "squared_error"), (None, "log_cosh")])
+@pytest.mark.parametrize(("output", "cost"), [(None, "cross_entropy"), ("softmax", "squared_error"),
+                                              (None, "log_cosh")])
 def test_threads_more_than_strips(output, cost):
     """Threads that get no sample and no neuron do no harm."""
     settings = dict(output=output, cost=cost)

@@ -3,13 +3,13 @@
 import copy
 import pickle
 
+import naive
 import numpy as np
 import pytest
+from helpers import ACTIVATIONS, DTYPES, close, few, naive_layers, network, real_data
 
 import fastbp
-import naive
 from fastbp import Network, Record, initializers
-from helpers import ACTIVATIONS, DTYPES, close, few, naive_layers, network, real_data
 
 
 def data(rng, n=40, n_in=3, n_out=2, dtype="float32"):

@@ -1,13 +1,13 @@
 """Batches of one: each pair an update, by its own kernels; against the naive twin, amid canaries."""
 
+import naive
 import numpy as np
 import pytest
+from helpers import DTYPES, ROUNDING, few, network, readonly, real_data
 
-import naive
 from fastbp import SGD, Adam
 from fastbp.kernels import codes, layout, online
 from fastbp.training import Samples
-from helpers import DTYPES, ROUNDING, few, network, readonly, real_data
 
 CANARY = 99.0
 METHODS = {

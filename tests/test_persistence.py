@@ -8,11 +8,11 @@ import struct
 
 import numpy as np
 import pytest
+from helpers import network
 from safetensors.numpy import save as to_bytes
 
 import fastbp
 from fastbp import Network, persistence
-from helpers import network
 
 NETS = [
     network((2, 1)),
@@ -240,8 +240,8 @@ def test_forged_headers(changes, message, tmp_path):
     refused(tmp_path, forged(**changes), message)
 
 
-@pytest.mark.parametrize("text",
-                         ["", "{", "5", "[]", "null", '{"format": 1}', "[" * 100_000, "NaN", '"' + "x" * 1000 + '"'])
+@pytest.mark.parametrize("text", ["", "{", "5", "[]", "null", '{"format": 1}', "[" * 100_000, "NaN",
+                                  '"' + "x" * 1000 + '"'])
 def test_headers_that_are_not_ours(text, tmp_path):
     tensors = {name: np.ascontiguousarray(a) for name, a in persistence._names(NETS[1]).items()}
     refused(tmp_path, to_bytes(tensors, {"fastbp": text}), "corrupt header")

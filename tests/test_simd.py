@@ -4,11 +4,11 @@ import threading
 
 import numpy as np
 import pytest
+from helpers import DTYPES, close, few
 
 from fastbp.kernels import codes, layout, simd
 from fastbp.kernels._jit import JIT, VECTOR_BYTES, address, kernel
 from fastbp.kernels.simd import view
-from helpers import DTYPES, close, few
 
 CANARY = 77.0
 

@@ -1,12 +1,12 @@
 """fit: cost curves against the naive loop, resuming, validation, shuffling, weights, the record."""
 
+import naive
 import numpy as np
 import pytest
+from helpers import DTYPES, close, few, naive_cost, network, real_data
 
-import naive
 from fastbp import SGD, Adam, Network
 from fastbp.kernels import layout
-from helpers import DTYPES, close, few, naive_cost, network, real_data
 
 METHODS = [
     (SGD(0.05), lambda: naive.SGD(0.05)),
@@ -83,7 +83,7 @@ def test_batches_without_weight_change_nothing_but_time(batch, rng):
 
 
 def test_several_blocks_a_batch(rng, monkeypatch):
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, batch, backward=True: 2 * layout.lanes(dtype))
+    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 2 * layout.lanes(dtype))
     net = network((3, 5, 2), dtype="float64")
     n = few(150, 31)
     X, Y = real_data(rng, "squared_error", None, n, 3, 2)

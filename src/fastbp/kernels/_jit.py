@@ -51,8 +51,7 @@ stay error-free, and an element has the same bits in a vector as in the scalar r
 def source_hash() -> str:
     """Name the code: a hash over every source file of the package, the compiler, its settings and the processor."""
     root = Path(__file__).resolve().parents[1]
-    # Numba's own key has neither of the last two
-    options = config.CPU_NAME, config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT
+    options = config.CPU_NAME, config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT  # two not in Numba's key
     digest = hashlib.sha256(f"{numba.__version__} {sys.version} {options}".encode())
     for path in sorted(root.rglob("*.py")):
         digest.update(str(path.relative_to(root)).encode())
