@@ -1,5 +1,6 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
+from . import jit
 from .callbacks import ProgressBar
 from .costs import Cost, huber, quantile
 from .history import History, Record
@@ -24,5 +25,6 @@ __all__ = [
     "Trace",
     "__version__",
     "huber",
+    "jit",
     "quantile",
 ]
