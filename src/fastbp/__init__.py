@@ -3,6 +3,7 @@
 from . import jit
 from .callbacks import ProgressBar
 from .costs import Cost, huber, quantile
+from .custom import activation, cost
 from .history import History, Record
 from .network import Network
 from .optimizers import SGD, Adam, Optimizer
@@ -24,6 +25,8 @@ __all__ = [
     "Record",
     "Trace",
     "__version__",
+    "activation",
+    "cost",
     "huber",
     "jit",
     "quantile",
