@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from helpers import network, real_data
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -27,7 +28,6 @@ from fastbp import (
     persistence,
     schedules,
 )
-from helpers import network, real_data
 
 
 @pytest.fixture

@@ -2,11 +2,12 @@
 
 from dataclasses import astuple
 
+import naive
 import numpy as np
 import pytest
+from helpers import DTYPES, close, network, real_data
 
 import fastbp
-import naive
 from fastbp import (
     SGD,
     AdaBelief,
@@ -22,7 +23,6 @@ from fastbp import (
     optimizers,
 )
 from fastbp.kernels import codes
-from helpers import DTYPES, close, network, real_data
 
 METHODS = [
     SGD(0.1), SGD(0.1, 0.9), SGD(0.1, 0.9, nesterov=True),

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from helpers import network, real_data
 
 import fastbp
 from fastbp import SGD, Adam, schedules
 from fastbp.schedules import Cosine, Exponential, InverseScaling, OneCycle, ReduceOnPlateau, Step, WarmUp
-from helpers import network, real_data
 
 
 @pytest.mark.parametrize(("schedule", "points"), [

@@ -1,8 +1,9 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
-from . import schedules
+from . import jit, schedules
 from .callbacks import Checkpoint, EarlyStopping, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .costs import Cost, huber, quantile
+from .custom import activation, cost
 from .history import History, Record
 from .network import Network
 from .optimizers import (
@@ -51,7 +52,10 @@ __all__ = [
     "TimeLimit",
     "Trace",
     "__version__",
+    "activation",
+    "cost",
     "huber",
+    "jit",
     "quantile",
     "schedules",
 ]

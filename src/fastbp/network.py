@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import activations, costs, derivatives, initializers, optimizers, persistence, training, validation
+from . import activations, costs, derivatives, initializers, jit, optimizers, persistence, training, validation
 from .history import History
 from .kernels import backprop, codes, layout, online
 from .kernels import predict as forward
@@ -458,6 +458,27 @@ class Network:
     per_sample_gradient = derivatives.per_sample_gradient
     gradient_norms = derivatives.gradient_norms
     parameter_jacobian = derivatives.parameter_jacobian
+
+    def compiled(self, batch: int = 256) -> jit.Model:
+        """Give the network for use inside your own compiled code, see `fastbp.jit`.
+
+        Parameters
+        ----------
+        batch : int, default 256
+            Samples that a workspace takes at once. Larger batches go through it block by block; smaller numbers make
+            smaller workspaces.
+
+        Returns
+        -------
+        fastbp.jit.Model
+            A NamedTuple of arrays over the same `parameters`: what compiled code learns, this network knows.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``batch`` is not a whole number from 1 up.
+        """
+        return jit.model(self, validation.whole("batch", batch))
 
     # ------------------------------------------------------------------------------------------- copies and files
 
