@@ -1,9 +1,11 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
 from . import schedules
+from .batch_methods import LBFGS, ConjugateGradient, Rprop, ScaledConjugateGradient
 from .callbacks import Checkpoint, EarlyStopping, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .costs import Cost, huber, quantile
 from .history import History, Record
+from .method import Optimizer
 from .network import Network
 from .optimizers import (
     SGD,
@@ -15,7 +17,6 @@ from .optimizers import (
     AMSGrad,
     Lion,
     NAdam,
-    Optimizer,
     RAdam,
     RMSprop,
 )
@@ -32,10 +33,12 @@ __all__ = [
     "Adam",
     "AdamW",
     "Checkpoint",
+    "ConjugateGradient",
     "Cost",
     "DivergenceError",
     "EarlyStopping",
     "History",
+    "LBFGS",
     "LayerGradient",
     "Lion",
     "MaxUpdates",
@@ -46,7 +49,9 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Record",
+    "Rprop",
     "SGD",
+    "ScaledConjugateGradient",
     "TargetCost",
     "TimeLimit",
     "Trace",

@@ -15,8 +15,8 @@ from ._jit import VECTOR_BYTES, kernel, scalar
 from .elementwise import (
     decay,
     flushed,
-    growth,
     grown,
+    growth,
     inverse_parts,
     inverse_sum,
     log1p_unit,
