@@ -87,7 +87,7 @@ def test_early_stopping_leaves_the_parameters_of_the_best_validation_cost(data):
 def test_early_stopping_restores_after_divergence(data):
     X, Y = data
     net, stopping = network((2, 4, 1)), EarlyStopping(100)
-    with pytest.raises(DivergenceError):
+    with pytest.raises(DivergenceError), np.errstate(over="ignore", invalid="ignore"):
         net.fit(X, Y, epochs=50, batch_size=8, callbacks=[stopping],
                 optimizer=SGD(lambda t: 0.05 if t < 5 else 1.0 if t < 7 else 1e30))
     assert stopping.best_epoch == 5 + np.argmin(net.history.cost[4:]) > 0

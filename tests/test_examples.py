@@ -37,7 +37,8 @@ def number(pattern, text):
 
 
 def test_all_examples_are_tested_here():
-    assert {path.stem for path in EXAMPLES} == {"digits", "online", "regression", "trace_xor", "weights_and_classes"}
+    assert {path.stem for path in EXAMPLES} == {"cartpole", "digits", "ode", "online", "regression", "stream",
+                                                 "trace_xor", "weights_and_classes"}
 
 
 def test_trace_agrees_with_plain_arithmetic(tmp_path):
@@ -69,6 +70,25 @@ def test_online_learner_follows_the_drift(tmp_path):
     printed = run([ROOT / "examples/online.py"], tmp_path)
     learning, frozen = re.search(r"at the end: learning (\S+), frozen (\S+)", printed).groups()
     assert float(learning) < 0.1 * float(frozen)
+
+
+@compiled
+def test_the_pole_stays_up(tmp_path):
+    printed = run([ROOT / "examples/cartpole.py"], tmp_path)
+    first, last = re.search(r"first 50 episodes: (\S+), last 50: (\S+) of", printed).groups()
+    assert float(first) < 100 and float(last) > 400
+
+
+@compiled
+def test_the_compiled_learner_follows_the_drift(tmp_path):
+    printed = run([ROOT / "examples/stream.py"], tmp_path)
+    learning, stopped = re.search(r"at the end: learning (\S+), stopped (\S+)", printed).groups()
+    assert float(learning) < 0.05 * float(stopped)
+
+
+@compiled
+def test_the_learned_pendulum_keeps_its_energy(tmp_path):
+    assert number(r"change of the energy (\S+)", run([ROOT / "examples/ode.py"], tmp_path)) < 0.02
 
 
 @compiled

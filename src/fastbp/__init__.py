@@ -1,9 +1,12 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
-from . import schedules
+from . import jit, schedules
+from .batch_methods import LBFGS, ConjugateGradient, Rprop, ScaledConjugateGradient
 from .callbacks import Checkpoint, EarlyStopping, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .costs import Cost, huber, quantile
+from .custom import activation, cost
 from .history import History, Record
+from .method import Optimizer
 from .network import Network
 from .optimizers import (
     SGD,
@@ -15,7 +18,6 @@ from .optimizers import (
     AMSGrad,
     Lion,
     NAdam,
-    Optimizer,
     RAdam,
     RMSprop,
 )
@@ -32,10 +34,12 @@ __all__ = [
     "Adam",
     "AdamW",
     "Checkpoint",
+    "ConjugateGradient",
     "Cost",
     "DivergenceError",
     "EarlyStopping",
     "History",
+    "LBFGS",
     "LayerGradient",
     "Lion",
     "MaxUpdates",
@@ -46,12 +50,17 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Record",
+    "Rprop",
     "SGD",
+    "ScaledConjugateGradient",
     "TargetCost",
     "TimeLimit",
     "Trace",
     "__version__",
+    "activation",
+    "cost",
     "huber",
+    "jit",
     "quantile",
     "schedules",
 ]

@@ -121,4 +121,5 @@ def get(name: str) -> Activation:
         return ACTIVATIONS[name]
     near = get_close_matches(str(name).lower(), ACTIVATIONS, n=1)
     hint = f": did you mean {near[0]!r}?" if near else "."
-    raise ValueError(f"unknown activation {name!r}{hint} Known: {', '.join(ACTIVATIONS)}.")
+    raise ValueError(f"unknown activation {name!r}{hint} Known: {', '.join(ACTIVATIONS)}; your own by "
+                     "fastbp.activation.")

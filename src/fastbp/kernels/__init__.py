@@ -23,6 +23,12 @@ derivatives
     per_sample_gradient, gradient_norms
                        (6) of each sample's own cost: (samples, parameters), and its norm: (samples,) -> Network's
     parameter_jacobian ∂o^L/∂parameters of each sample: (samples, n_L, parameters) -> Network.parameter_jacobian
+embedded
+    forward_one, gradient_one, input_one, vjp_one, train_one
+                       one sample, neurons in lanes: outputs, cost and gradient, ∂E/∂x, uᵀ∂o/∂x, an update -> jit
+    many               a batch, block by block: mean cost, gradient, an update -> jit
+    through, below, slopes
+                       (1)(2), (5) and (6)(7) of one sample -> the five above, by address
 online
     predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> Network.predict
     run                what epoch.run does, for batches of one sample, neurons in lanes: a `layout.Learner` -> training
@@ -49,6 +55,10 @@ costs
     collect            C of each sample, summed over outputs and weighted; deltas weighted -> my_samples
 updates
     sgd, adam ...      (7): a slice of parameters and state -> my_neurons, online.run
+vectors
+    dot, combine       sums over whole flat buffers in double; ax + by: a flat buffer -> batch_methods
+    two_loops          the L-BFGS direction from pairs (m, n_parameters): a flat buffer -> batch_methods
+    rprop              (7) by signs: parameters, and Δ, last slope, last step of each -> batch_methods
 random
     shuffle            order (samples,): a permutation that depends on key and epoch only -> both run
 

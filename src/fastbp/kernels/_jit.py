@@ -18,6 +18,7 @@ A call costs 2 ns. A function that a user defines takes the same way, so there i
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import stat
 import sys
@@ -30,7 +31,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from numba import config, types
+from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.core.registry import cpu_target
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -143,6 +147,53 @@ def scalar(function: F) -> F:
     return numba.njit(**options)(function)  # type: ignore[no-any-return]
 
 
+STEP = 1e-30
+"""Of the complex step, f'(x) = Im f(x + ih)/h: so small that what it neglects, h², is far below rounding."""
+
+
+def _compiled_scalar(function: Callable[..., Any]) -> Any:
+    """Compile a user's plain function; one that is compiled already, or a ufunc, is called as it is."""
+    return numba.njit(error_model="numpy")(function) if JIT and inspect.isfunction(function) else function
+
+
+def user_activation(function: Callable[..., Any], derivative: Callable[..., Any] | None) -> Any:
+    """Make the panel loop of a user's φ(net): outputs, and slopes by his φ' or by complex step.
+
+    Closures are never cached by Numba, so it is compiled in every process that uses it.
+    """
+    f, d, by_step = _compiled_scalar(function), _compiled_scalar(derivative or function), derivative is None
+
+    def loop(panel: Any, slope: Any, neurons: int) -> None:
+        real = type(panel[0])
+        for i in range(panel.size):
+            x = panel[i]
+            slope[i] = real(d(complex(x, STEP)).imag / STEP) if by_step else real(d(x))
+            panel[i] = real(f(x))
+
+    return numba.njit(nogil=True, error_model="numpy", fastmath=EXACT)(loop) if JIT else loop
+
+
+def user_cost(function: Callable[..., Any], derivative: Callable[..., Any] | None) -> Any:
+    """Make the panel loop of a user's C(y, o), and of ∂C/∂o by his own function or by complex step."""
+    f, d, by_step = _compiled_scalar(function), _compiled_scalar(derivative or function), derivative is None
+
+    def loop(out: Any, target: Any, delta: Any, neurons: int, parameter: Any) -> None:
+        real = type(out[0])
+        for i in range(out.size):
+            y, o = target[i], out[i]
+            delta[i] *= real(d(y, complex(o, STEP)).imag / STEP) if by_step else real(d(y, o))
+            target[i] = real(f(y, o))
+
+    return numba.njit(nogil=True, error_model="numpy", fastmath=EXACT)(loop) if JIT else loop
+
+
+def reason(error: Exception) -> str:
+    """Give the line of a Numba error, or of any other, that tells what is wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Failed in", "During:", "File ", "[1]", "-"))]
+    return (telling or lines or [type(error).__name__])[0]
+
+
 BY_ADDRESS: dict[int, Any] = {}
 """Every kernel that has an address; it keeps the machine code alive."""
 
@@ -179,6 +230,48 @@ def address(function: Any, arguments: str, dtype: npt.DTypeLike) -> int:
     where: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
     BY_ADDRESS[where] = function
     return where
+
+
+def _lent(name: str, readonly: bool) -> Callable[..., Any]:
+    """Make the intrinsic that hands a caller's array to a kernel: flat, of the one type that the kernel is made for."""
+
+    def lend(typing: Any, like: Any, array: Any) -> Any:
+        if not (isinstance(array, types.Array) and array.dtype == like.dtype and array.layout == "C"
+                and (readonly or array.mutable)):
+            kind = "array" if readonly else "writable array"
+            raise TypingError(f"fastbp.jit: {name} is {array}, expected a C-contiguous {kind} of {like.dtype}, the "
+                              "dtype of the network")
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            source = cgutils.create_struct_proxy(array)(context, builder, arguments[1])
+            flat = cgutils.create_struct_proxy(signature.return_type)(context, builder)
+            flat.data, flat.nitems, flat.itemsize = source.data, source.nitems, source.itemsize
+            flat.shape = cgutils.pack_array(builder, [source.nitems])
+            flat.strides = cgutils.pack_array(builder, [source.itemsize])
+            flat.meminfo = cgutils.get_null_value(flat.meminfo.type)  # borrowed: the caller keeps it alive
+            flat.parent = cgutils.get_null_value(flat.parent.type)
+            return flat._getvalue()
+
+        return types.Array(like.dtype, 1, "C", readonly=readonly)(like, array), generate
+
+    return lend
+
+
+def lent(name: str, *, readonly: bool) -> Any:
+    """Give a function ``(like, array)`` for use in compiled code: the array flat, borrowed, of the dtype of ``like``.
+
+    An array of another dtype, strided, or read-only where it would be written, is an error when the caller is compiled.
+    """
+    if JIT:
+        return intrinsic(_lent(name, readonly))
+
+    def lend(like: npt.NDArray[Any], array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if array.dtype != like.dtype or not array.flags.c_contiguous or not (readonly or array.flags.writeable):
+            kind = "array" if readonly else "writable array"
+            raise TypeError(f"fastbp.jit: {name} is no C-contiguous {kind} of {like.dtype}, the dtype of the network")
+        return array.reshape(-1)
+
+    return lend
 
 
 def _vector_unit() -> tuple[int, int]:

@@ -20,6 +20,13 @@ SLOPES, PUSH, PULL, ROWS, OUTER = range(22, 27)
 """Addresses of the kernels in `derivatives.KERNELS`."""
 CELLS = 27
 
+# Cells of `embedded.Model.calls`.
+WORK_SIZE, BLOCK, FORWARD_ONE, FORWARD_MANY, GRADIENT_ONE, INPUT_ONE, VJP_ONE, TRAIN_ONE, MANY = range(9)
+THROUGH, BELOW, SLOPES_ONE, OUTPUT = range(9, 13)
+"""Numbers in a workspace, samples that it takes at once, addresses of the kernels in `embedded.KERNELS`; address of the
+output's Jacobian product or 0, also for matched pairs, where JACOBIAN is 0."""
+CALLS = 13
+
 # Cells of `layout.Learner.progress`.
 EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)
 """FIRST_EPOCH is the one that ``costs[0]`` belongs to; BLOCKS how many the last call took."""

@@ -229,7 +229,7 @@ def per_sample_gradient(layers, cells, cost_parameter, panels, parameters, input
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
         call(cells[MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
-             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH])
+             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH], order, 0)
         call(cells[OUTER], layers, cells, panels, 0, end - begin, rows, out, begin * parameters.size, parameters.size)
 
 
@@ -278,7 +278,7 @@ def gradient_norms(layers, cells, cost_parameter, panels, parameters, inputs, ta
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
         call(cells[MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
-             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH])
+             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH], order, 0)
         total, delta, out_below = view(work, 0, room), view(work, room, room), view(work, 2 * room, room)
         for i in range(room):
             total[i] = 0.0

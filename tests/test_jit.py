@@ -1,0 +1,358 @@
+"""The network inside a user's compiled code: every function of fastbp.jit, called from such code."""
+
+import doctest
+import os
+
+import numba
+import numpy as np
+import pytest
+from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, network, real_data
+
+from fastbp import SGD, Adam, Network, huber, jit
+from fastbp.kernels._jit import JIT
+
+SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 17, 6), (70, 33, 4)]
+METHODS = [SGD(0.1), SGD(0.1, 0.9), SGD(0.1, 0.9, nesterov=True), Adam(0.01)]
+
+
+@numba.njit(nogil=True)
+def run_forward(model, X, out, work):
+    fits = True
+    for i in range(len(X)):
+        fits = jit.forward(model, X[i], out[i], work) and fits
+    return fits
+
+
+@numba.njit
+def run_forward_batch(model, X, out, work):
+    return jit.forward_batch(model, X, out, work)
+
+
+@numba.njit
+def run_gradients(model, X, Y, gradients, work):
+    total = 0.0
+    for i in range(len(X)):
+        total += jit.cost_and_gradient(model, X[i], Y[i], gradients[i], work)
+    return total / len(X)
+
+
+@numba.njit
+def run_batch(model, X, Y, gradient, work):
+    return jit.cost_and_gradient_batch(model, X, Y, gradient, work)
+
+
+@numba.njit
+def run_input(model, X, Y, out, work):
+    total = 0.0
+    for i in range(len(X)):
+        total += jit.input_gradient(model, X[i], Y[i], out[i], work)
+    return total / len(X)
+
+
+@numba.njit
+def run_vjp(model, X, U, out, work):
+    fits = True
+    for i in range(len(X)):
+        fits = jit.vjp(model, X[i], U[i], out[i], work) and fits
+    return fits
+
+
+@numba.njit
+def run_train_one(model, state, X, Y, work):
+    total = 0.0
+    for i in range(len(X)):
+        total += jit.train_one(model, state, X[i], Y[i], work)
+    return total / len(X)
+
+
+@numba.njit
+def run_train_batch(model, state, X, Y, batch, work):
+    costs = 0.0
+    for start in range(0, len(X), batch):
+        part = X[start : start + batch]
+        costs += jit.train_batch(model, state, part, Y[start : start + batch], work) * len(part)
+    return costs / len(X)
+
+
+@numba.njit
+def run_own_update(model, state, X, Y, work):
+    """Sum gradients by itself, as a policy gradient does."""
+    mean, one = np.zeros_like(state.gradient), np.empty_like(state.gradient)
+    for i in range(len(X)):
+        jit.cost_and_gradient(model, X[i], Y[i], one, work)
+        mean += one / len(X)
+    state.gradient[:] = mean
+    return jit.update(model, state)
+
+
+@numba.njit(parallel=True)
+def run_parallel(model, X, out):
+    for part in numba.prange(4):
+        work = jit.workspace(model)
+        for i in range(part, len(X), 4):
+            jit.forward(model, X[i], out[i], work)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("output", "cost"), PAIRS)
+def test_every_pair(output, cost, dtype, rng):
+    net = network((3, 6, 4), "tanh", output, cost, dtype=dtype)
+    X, Y = real_data(rng, cost, output, few(21, 5), 3, 4, dtype)
+    agrees(net, X, Y, dtype)
+
+
+@pytest.mark.parametrize("hidden", ACTIVATIONS)
+def test_every_activation(hidden, rng):
+    net = network((2, 5, 4, 3), hidden, dtype="float64")
+    net.parameters *= 0.5  # exp of exp
+    X, Y = real_data(rng, "squared_error", None, few(21, 5), 2, 3)
+    with np.errstate(over="ignore"):  # what lies behind the last neuron goes through exp again and again
+        agrees(net, X, Y, "float64")
+
+
+@pytest.mark.parametrize("batch", [1, 100])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_depth(shape, bias, batch, rng):
+    net = network(shape, "tanh", "logistic", huber(0.3), bias=bias, dtype="float64")
+    X, Y = real_data(rng, "huber", None, few(53, 5), shape[0], shape[-1])
+    agrees(net, X, Y, "float64", batch)
+
+
+def agrees(net, X, Y, dtype, batch=256):
+    """Assert that every function gives what the methods of Network give, and leaves its inputs alone."""
+    model = net.compiled(batch)
+    before = X.copy(), Y.copy(), net.parameters.copy()
+    work = jit.workspace(model)
+    outputs, gradients = np.empty_like(Y), np.empty((len(X), net.n_parameters), dtype)
+    assert run_forward(model, X, outputs, work)
+    close(outputs, net.predict(X), dtype, 5)
+    outputs[:] = 0
+    assert run_forward_batch(model, X, outputs, work)
+    np.testing.assert_array_equal(outputs, net.predict(X))
+    E, gradient = net.cost_and_gradient(X, Y)
+    close(run_gradients(model, X, Y, gradients, work), E, dtype, 5)
+    close(gradients, net.per_sample_gradient(X, Y), dtype, 5)
+    found, slopes = np.empty_like(gradient), np.empty_like(X)
+    close(run_batch(model, X, Y, found, work), E, dtype, 5)
+    close(found, gradient, dtype, 5)
+    assert run_batch(model, X, Y, found[:0], work) == run_batch(model, X, Y, found, work)
+    close(run_input(model, X, Y, slopes, work), E, dtype, 5)
+    close(slopes, net.input_gradient(X, Y), dtype, 5)
+    assert run_vjp(model, X, Y, slopes, work)
+    close(slopes, net.vjp(X, Y), dtype, 5)
+    for now, then in zip((X, Y, net.parameters), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("method", METHODS, ids=repr)
+def test_online_learning_is_that_of_fit(method, dtype, rng):
+    net = network((3, 8, 2), dtype=dtype)
+    X, Y = real_data(rng, "squared_error", None, few(40, 6), 3, 2, dtype)
+    twin = net.copy()
+    twin.fit(X, Y, epochs=1, batch_size=1, optimizer=method, shuffle=False)
+    model = net.compiled()
+    cost = run_train_one(model, jit.state(model, method), X, Y, jit.workspace(model))
+    close(net.parameters, twin.parameters, dtype, 20)
+    close(cost, twin.history.cost[0], dtype, 20)
+
+
+@pytest.mark.parametrize("batch", [1, 16, 100])
+@pytest.mark.parametrize("method", METHODS, ids=repr)
+def test_batches_are_those_of_fit(method, batch, rng):
+    """Whatever the workspace takes at once: it goes through a batch block by block."""
+    net = network((3, 8, 2), cost="huber", dtype="float64")
+    X, Y = real_data(rng, "huber", None, few(83, 21), 3, 2)
+    twin = net.copy()
+    twin.fit(X, Y, epochs=1, batch_size=32, optimizer=method, shuffle=False)
+    model = net.compiled(batch)
+    cost = run_train_batch(model, jit.state(model, method), X, Y, 32, jit.workspace(model))
+    close(net.parameters, twin.parameters, "float64", 20)
+    close(cost, twin.history.cost[0], "float64", 20)
+
+
+def test_an_update_from_a_gradient_of_ones_own(rng):
+    net = network((3, 8, 4), cost="cross_entropy", dtype="float64")
+    X, Y = real_data(rng, "cross_entropy", None, 10, 3, 4)
+    twin = net.copy()
+    twin.fit(X, Y, epochs=1, batch_size=10, optimizer="adam", shuffle=False)
+    model = net.compiled()
+    assert run_own_update(model, jit.state(model), X, Y, jit.workspace(model))
+    close(net.parameters, twin.parameters, "float64", 20)
+
+
+def test_the_model_sees_the_networks_parameters(rng):
+    net = network((3, 4, 2), dtype="float64")
+    X, Y = real_data(rng, "squared_error", None, 30, 3, 2)
+    model, out = net.compiled(), np.empty_like(Y)
+    work = jit.workspace(model)
+    net.fit(X, Y, epochs=2)
+    run_forward(model, X, out, work)
+    close(out, net.predict(X))
+
+
+def test_the_learning_rate_is_the_callers(rng):
+    net = network((3, 2), dtype="float64")
+    X, Y = real_data(rng, "squared_error", None, 5, 3, 2)
+    model = net.compiled()
+    state, before = jit.state(model, SGD(0.5)), net.parameters.copy()
+    gradient = net.gradient(X, Y)
+    state.hyper[0] = 0.25
+    run_train_batch(model, state, X, Y, 5, jit.workspace(model))
+    close(net.parameters, before - 0.25 * gradient)
+
+
+@pytest.mark.skipif(not JIT, reason="prange is plain range without the JIT")
+@pytest.mark.filterwarnings("ignore:The TBB threading layer")
+def test_in_parallel_with_a_workspace_for_each_thread(rng):
+    net = network((5, 40, 3), dtype="float64")
+    X = rng.normal(size=(1000, 5))
+    out = np.empty((1000, 3))
+    run_parallel(net.compiled(), X, out)
+    close(out, net.predict(X))
+
+
+@pytest.mark.skipif(not JIT, reason="nothing is compiled")
+def test_read_only_inputs_are_taken(rng):
+    net = network((3, 4, 2))
+    X, Y = real_data(rng, "squared_error", None, 6, 3, 2, "float32")
+    X.flags.writeable = False
+    out, model = np.empty_like(Y), net.compiled()
+    assert run_forward(model, X, out, jit.workspace(model))
+    close(out, net.predict(X), "float32", 5)
+
+
+def test_padding_and_outside_are_left_alone(rng):
+    """NaN all over the workspace but for the ones never reaches a result; nothing is written outside of anything."""
+    net = network((3, 5, 2), dtype="float64")
+    X, Y = real_data(rng, "squared_error", None, 11, 3, 2)
+    model = net.compiled()
+    room = jit.workspace(model)
+    guarded = np.full(room.size + 64, 777.0)
+    work = guarded[32:-32]
+    work[:] = np.where(room == 1, 1.0, np.nan)
+    guarded_gradient = np.full(net.n_parameters + 64, 777.0)
+    gradient = guarded_gradient[32:-32]
+    E, expected = net.cost_and_gradient(X[:1], Y[:1])
+    close(jit.cost_and_gradient(model, X[0], Y[0], gradient, work), E)
+    close(gradient, expected)
+    close(jit.cost_and_gradient_batch(model, X, Y, gradient, work), net.cost(X, Y))
+    close(gradient, net.gradient(X, Y))
+    for array in (guarded, guarded_gradient):
+        assert (array[:32] == 777).all() and (array[-32:] == 777).all()
+
+
+@numba.njit
+def all_with_sizes(model, state, x, y, out, gradient, work):
+    X, Y = x.reshape(1, -1), y.reshape(1, -1)
+    return (jit.forward(model, x, out, work), jit.forward_batch(model, X, out, work),
+            jit.cost_and_gradient(model, x, y, gradient, work), jit.train_one(model, state, x, y, work),
+            jit.cost_and_gradient_batch(model, X, Y, gradient, work), jit.train_batch(model, state, X, Y, work))
+
+
+@pytest.mark.parametrize(("sizes", "fits"), [
+    ((3, 2, 2, 26, 0), (1, 1, 1, 1, 1, 1)),
+    ((4, 2, 2, 26, 0), (0, 0, 0, 0, 0, 0)),
+    ((3, 1, 2, 26, 0), (1, 1, 0, 0, 0, 0)),
+    ((3, 2, 3, 26, 0), (0, 0, 1, 1, 1, 1)),
+    ((3, 2, 2, 25, 0), (1, 1, 0, 1, 0, 1)),
+    ((3, 2, 2, 26, -1), (0, 0, 0, 0, 0, 0)),
+])
+def test_sizes_that_do_not_fit_write_nothing(sizes, fits):
+    net = network((3, 4, 2), dtype="float64")
+    model = net.compiled()
+    x, y, out, gradient = (np.full(n, 0.5) for n in sizes[:4])
+    work = jit.workspace(model)[: None if sizes[4] == 0 else -1]
+    before = net.parameters.copy()
+    found = all_with_sizes(model, jit.state(model, "sgd"), x, y, out, gradient, work)
+    assert tuple(bool(value) and not np.isnan(value) for value in found) == tuple(map(bool, fits))
+    if not any(fits):
+        assert (net.parameters == before).all() and (out == 0.5).all() and (gradient == 0.5).all()
+
+
+def test_a_state_of_another_network_writes_nothing():
+    net, other = Network((3, 2), dtype="float64", seed=0), Network((3, 3), dtype="float64", seed=0)
+    model, before = net.compiled(), net.parameters.copy()
+    state = jit.state(other.compiled())
+    x, y, work = np.ones(3), np.ones(2), jit.workspace(model)
+    assert np.isnan(jit.train_one(model, state, x, y, work))
+    assert np.isnan(jit.train_batch(model, state, x[None], y[None], work))
+    assert not jit.update(model, state)
+    assert (net.parameters == before).all()
+
+
+def test_kinds_that_do_not_fit_do_not_compile():
+    model = Network((3, 2), seed=0).compiled()
+    work, out, x = jit.workspace(model), np.empty(2, "f"), np.zeros(3, "f")
+    frozen = out.copy()
+    frozen.flags.writeable = False
+    error = numba.TypingError if JIT else TypeError
+    with pytest.raises(error, match="x .*float32, the dtype of the network"):
+        jit.forward(model, np.zeros(3), out, work)
+    with pytest.raises(error, match="x .*C-contiguous"):
+        jit.forward(model, np.zeros(6, "f")[::2], out, work)
+    with pytest.raises(error, match="out"):
+        jit.forward(model, x, frozen, work)
+    with pytest.raises(error, match="work .*float32"):
+        jit.forward(model, x, out, work.astype("d"))
+
+
+def test_check_explains():
+    model = Network((3, 4, 2)).compiled()
+    good = {"x": np.zeros(3, "f"), "X": np.zeros((7, 3), "f"), "y": np.zeros(2, "f"), "Y": np.zeros((7, 2), "f"),
+            "u": np.zeros(2, "f"), "gradient": np.zeros(26, "f"), "work": jit.workspace(model)}
+    jit.check(model, **good)
+    for out in (np.zeros(2, "f"), np.zeros(3, "f"), np.zeros((5, 2), "f")):
+        jit.check(model, out=out)
+    frozen = np.zeros(2, "f")
+    frozen.flags.writeable = False
+    for error, message, name, value in [
+        (TypeError, "float64, expected an array of float32", "x", np.zeros(3)),
+        (TypeError, "type list", "x", [1, 2, 3]),
+        (TypeError, "strided", "x", np.zeros(6, "f")[::2]),
+        (TypeError, "read-only", "out", frozen),
+        (TypeError, "no argument 'z'", "z", frozen),
+        (ValueError, r"x has shape \(4,\), expected \(3,\)", "x", np.zeros(4, "f")),
+        (ValueError, r"Y has shape \(7, 3\), expected \(7, 2\)", "Y", np.zeros((7, 3), "f")),
+        (ValueError, r"expected \(26,\) or \(0,\)", "gradient", np.zeros(3, "f")),
+        (ValueError, "use workspace", "work", np.zeros(3, "f")),
+    ]:
+        with pytest.raises(error, match=message):
+            jit.check(model, **{name: value})
+
+
+def test_the_examples_of_its_documentation():
+    found = doctest.testmod(jit)
+    assert found.attempted > 5 and not found.failed
+
+
+@pytest.mark.parametrize("batch", [0, -1, 2.5])
+def test_a_batch_that_is_none(batch):
+    with pytest.raises((ValueError, TypeError), match="batch"):
+        Network((2, 1)).compiled(batch)
+
+
+@pytest.mark.skipif(not JIT, reason="nothing is cached")
+def test_a_cached_caller_is_read_back(tmp_path, run_python):
+    """What it calls lies behind addresses in the model, so its machine code holds in another process."""
+    (tmp_path / "caller.py").write_text("""
+import numba
+from fastbp import jit
+
+@numba.njit(cache=True, nogil=True)
+def outputs(model, x, out, work):
+    return jit.forward(model, x, out, work)
+""")
+    script = """
+import numpy as np, fastbp, caller
+net = fastbp.Network((2, 3, 1), dtype="float64", seed=3)
+model = net.compiled()
+out = np.empty(1)
+assert caller.outputs(model, np.ones(2), out, fastbp.jit.workspace(model))
+assert abs(out - net.predict([1.0, 1.0])) < 1e-15
+print(sum(caller.outputs.stats.cache_hits.values()))
+"""
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    hits = [run_python(script, environment={"PYTHONPATH": path}).strip() for _ in range(2)]
+    assert hits == ["0", "1"]
