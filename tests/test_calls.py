@@ -32,7 +32,7 @@ def test_arguments_are_as_many_as_the_kernel_takes():
     wrong, seen = [], set()
     for path in SOURCES:
         for line, name, count in calls(path):
-            rule = name in ("update", "learner.update")
+            rule = name in ("update", "learner.update", "rule")
             letters = codes.RULE_ARGUMENTS if rule else LETTERS[getattr(codes, name)]
             seen.add(name)
             if count != len(letters):

@@ -217,3 +217,16 @@ def test_divergence_in_the_last_update_of_an_epoch():
 def test_divergence_error_pickles():
     error = pickle.loads(pickle.dumps(fastbp.DivergenceError(7, 0.5)))
     assert (error.epoch, error.learning_rate) == (7, 0.5) and "epoch 7" in str(error)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_an_infinite_cost_is_divergence_though_the_parameters_stay_finite(batch):
+    """The pinball cost overflows in the sum of its outputs; its slopes are q and q - 1."""
+    net = Network((1, 2), cost="quantile", dtype="float32", seed=0)
+    X, Y = np.zeros((4, 1)), np.full((4, 2), 3e38)
+    Y[:, 1] *= -1
+    net.parameters[:] = 0, 0, -3e38, 3e38
+    before = net.parameters.copy()
+    with pytest.raises(fastbp.DivergenceError, match="epoch 1 "):
+        net.fit(X, Y, epochs=1, batch_size=batch, optimizer=SGD(1e-3))
+    assert (net.parameters == before).all() and len(net.history) == 0

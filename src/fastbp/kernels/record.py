@@ -1,7 +1,5 @@
 """What a pass writes down: costs of batches and epochs, divergence, the last finite parameters."""
 
-import math
-
 from ._jit import inline
 from .codes import DIVERGED, EPOCH, EPOCH_COST, EPOCH_WEIGHT, FIRST_EPOCH, PHASES, RUNNING, STATUS, UPDATES
 from .simd import ticks
@@ -22,7 +20,8 @@ def end_batch(learner, cost, weight):
     learner.sums[EPOCH_COST] += cost * weight
     learner.sums[EPOCH_WEIGHT] += weight
     learner.progress[UPDATES] += 1
-    if learner.update != 0 and not math.isfinite(cost):
+    # Not isfinite: Numba asks whether x − x is a number, which fast-math folds to 0, also for infinity.
+    if learner.update != 0 and cost * 0.0 != 0.0:
         learner.progress[STATUS] = DIVERGED
 
 
