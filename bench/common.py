@@ -61,9 +61,14 @@ def seconds_per_epoch(train: Callable[[int], object], seconds: float = 0.05) -> 
         epochs *= 4 if taken < seconds / 4 else 2
 
 
-def best_in_turns(*sides: Callable[[], float], rounds: int = 3) -> list[float]:
-    """Let the sides measure in turns, so that a slow spell of the machine meets all; give the least of each."""
-    least = [float("inf")] * len(sides)
+def best_in_turns(*sides: Callable[[], float], rounds: int = 3, enough: float = 1.5) -> list[float]:
+    """Let the sides measure in turns, so that a slow spell of the machine meets all; give the least of each.
+
+    Once ``enough`` seconds are gone no further round begins.
+    """
+    least, began = [float("inf")] * len(sides), time.perf_counter()
     for _ in range(rounds):
         least = [min(so_far, side()) for so_far, side in zip(least, sides, strict=True)]
+        if time.perf_counter() - began > enough:
+            break
     return least

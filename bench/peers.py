@@ -34,9 +34,9 @@ ROUND_SECONDS = 0.3
 PAUSE_SECONDS = 0.05
 """Between rounds: the threads of the side before spin for a while when their work is done."""
 
-SAME_WORK = 0.2
-"""By how much the mean costs of the first epoch may differ: the sides start from one point and draw their own orders,
-so a larger difference means that one of them does other work."""
+SAME_WORK = 0.4
+"""By how much the mean costs of the first epoch may differ. The sides start from one point and draw orders of their
+own, which changes that cost by up to 30 % (1-32-32-1); a side that does other work differs by a factor."""
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -11,7 +11,7 @@ from .workloads import LEARNING_RATE, Array, Workload, first_weights
 
 
 class PlainNetwork:
-    """A network of a workload with squared error and Adam: fancy indexing, products, one array per layer."""
+    """A network of a workload with squared error and its optimizer: fancy indexing, products, one array per layer."""
 
     def __init__(self, workload: Workload, dtype: npt.DTypeLike) -> None:
         self.workload = workload
@@ -42,8 +42,12 @@ class PlainNetwork:
         return cost, gradient
 
     def step(self, X: Array, Y: Array) -> float:
-        """Update once by Adam; give the cost before the update."""
+        """Update once; give the cost before the update."""
         cost, gradient = self.gradient(X, Y)
+        if self.workload.optimizer == "sgd":
+            for p, g in zip(self.parameters, gradient, strict=True):
+                p -= LEARNING_RATE * g
+            return cost
         self.updates += 1
         rate = LEARNING_RATE / (1 - 0.9**self.updates)
         scale = 1 / math.sqrt(1 - 0.999**self.updates)

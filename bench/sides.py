@@ -136,7 +136,7 @@ def scikit_learn(workload: Workload, X: Array, Y: Array) -> Train:
         model.fit(X, targets)
         if len(model.loss_curve_) - before != epochs:
             raise RuntimeError(f"took {len(model.loss_curve_) - before} epochs, not {epochs}")
-        # its cost is a mean over outputs; its gradient is of their sum
+        # its cost is a mean over outputs, though its gradient is that of their sum
         return float(model.loss_curve_[-1]) * Y.shape[1]
 
     return train

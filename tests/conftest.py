@@ -37,9 +37,29 @@ def run_python():
             else:
                 variables[name] = value
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", script], env=variables, capture_output=True, text=True, timeout=timeout
+            [sys.executable, "-W", "error", "-c", script], env=variables, capture_output=True, text=True,
+            timeout=timeout,
         )
         assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     return run
+
+
+FIGURES = pytest.StashKey[dict[str, float]]()
+
+
+@pytest.fixture
+def largest(request):
+    """Keep the largest of some measured figures, by name; the summary shows them."""
+    figures = request.config.stash.setdefault(FIGURES, {})
+
+    def keep(name: str, value: float) -> None:
+        figures[name] = max(figures.get(name, 0.0), value)
+
+    return keep
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for name, value in sorted(config.stash.get(FIGURES, {}).items()):
+        terminalreporter.write_line(f"largest {name}: {value:.2g}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import naive
 import numpy as np
 
-import naive
 from fastbp import Network
 from fastbp.kernels import layout
 from fastbp.kernels._jit import JIT
@@ -29,6 +29,13 @@ def close(found, expected, dtype="float64", factor=1.0):
     worst = float(np.max(np.abs(found - expected), initial=0)) / scale
     assert worst <= factor * ROUNDING[np.dtype(dtype).name], worst
     return worst
+
+
+def readonly(array):
+    """A copy that kernels take as a user's numbers."""
+    array = array.copy()
+    array.flags.writeable = False
+    return array
 
 
 def to_panel(rows):

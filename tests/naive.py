@@ -207,7 +207,8 @@ def deltas(layers, passed, Y, activations, cost, weights=None, parameter=None):
     for l in range(len(layers) - 1, 0, -1):  # noqa: E741 the layer's number in the equations
         W_above, delta_above = layers[l][0], found[0]
         slope = ACTIVATIONS[activations[l - 1]][1](passed.net[l - 1])
-        found.insert(0, np.stack([slope[:, j] * (delta_above @ W_above[:, j]) for j in range(W_above.shape[1])], axis=1))
+        neurons = range(W_above.shape[1])
+        found.insert(0, np.stack([slope[:, j] * (delta_above @ W_above[:, j]) for j in neurons], axis=1))
     return found
 
 
@@ -261,10 +262,115 @@ class Adam:
         return w - self.rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
 
 
+class AdamW(Adam):
+    """Loshchilov & Hutter 2019, algorithm 2."""
+
+    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01):
+        super().__init__(learning_rate, beta1, beta2, epsilon)
+        self.decay = weight_decay
+
+    def step(self, w, g):
+        return super().step(w, g) - self.rate * self.decay * w
+
+
+class AMSGrad(Adam):
+    """Reddi, Kale & Kumar 2018, algorithm 2, with the bias corrections of Adam."""
+
+    largest = 0.0
+
+    def step(self, w, g):
+        super().step(w, g)
+        self.largest = np.maximum(self.largest, self.v)
+        m_hat = self.m / (1 - self.beta1**self.t)
+        return w - self.rate * m_hat / (np.sqrt(self.largest / (1 - self.beta2**self.t)) + self.epsilon)
+
+
+class NAdam(Adam):
+    """Dozat 2016, algorithm 2, with every mu_t = beta_1."""
+
+    def step(self, w, g):
+        super().step(w, g)
+        m_bar = (1 - self.beta1) * g / (1 - self.beta1**self.t) + self.beta1 * self.m / (1 - self.beta1 ** (self.t + 1))
+        return w - self.rate * m_bar / (np.sqrt(self.v / (1 - self.beta2**self.t)) + self.epsilon)
+
+
+class RAdam(Adam):
+    """Liu et al. 2020, algorithm 2, rectified from rho > 5 on."""
+
+    def step(self, w, g):
+        super().step(w, g)
+        m_hat = self.m / (1 - self.beta1**self.t)
+        limit = 2 / (1 - self.beta2) - 1
+        rho = limit - 2 * self.t * self.beta2**self.t / (1 - self.beta2**self.t)
+        if rho <= 5:
+            return w - self.rate * m_hat
+        r = np.sqrt((rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho))
+        return w - self.rate * r * m_hat / (np.sqrt(self.v / (1 - self.beta2**self.t)) + self.epsilon)
+
+
+class AdaBelief(Adam):
+    """Zhuang et al. 2020, algorithm 2."""
+
+    def step(self, w, g):
+        self.t += 1
+        self.m = self.beta1 * self.m + (1 - self.beta1) * g
+        self.v = self.beta2 * self.v + (1 - self.beta2) * (g - self.m) ** 2 + self.epsilon
+        m_hat, v_hat = self.m / (1 - self.beta1**self.t), self.v / (1 - self.beta2**self.t)
+        return w - self.rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+
+
+class Lion:
+    """Chen et al. 2023, algorithm 2."""
+
+    def __init__(self, learning_rate=1e-4, beta1=0.9, beta2=0.99, weight_decay=0.0):
+        self.rate, self.beta1, self.beta2, self.decay, self.m = learning_rate, beta1, beta2, weight_decay, 0.0
+
+    def step(self, w, g):
+        c = self.beta1 * self.m + (1 - self.beta1) * g
+        self.m = self.beta2 * self.m + (1 - self.beta2) * g
+        return w - self.rate * (np.sign(c) + self.decay * w)
+
+
+class RMSprop:
+    """Tieleman & Hinton 2012."""
+
+    def __init__(self, learning_rate=1e-3, decay=0.9, epsilon=1e-8):
+        self.rate, self.decay, self.epsilon, self.v = learning_rate, decay, epsilon, 0.0
+
+    def step(self, w, g):
+        self.v = self.decay * self.v + (1 - self.decay) * g**2
+        return w - self.rate * g / (np.sqrt(self.v) + self.epsilon)
+
+
+class Adagrad:
+    """Duchi, Hazan & Singer 2011, diagonal."""
+
+    def __init__(self, learning_rate=0.01, epsilon=1e-10):
+        self.rate, self.epsilon, self.v = learning_rate, epsilon, 0.0
+
+    def step(self, w, g):
+        self.v = self.v + g**2
+        return w - self.rate * g / (np.sqrt(self.v) + self.epsilon)
+
+
+class Adadelta:
+    """Zeiler 2012, algorithm 1."""
+
+    def __init__(self, learning_rate=1.0, decay=0.9, epsilon=1e-6):
+        self.rate, self.decay, self.epsilon, self.v, self.u = learning_rate, decay, epsilon, 0.0, 0.0
+
+    def step(self, w, g):
+        self.v = self.decay * self.v + (1 - self.decay) * g**2
+        step = -np.sqrt(self.u + self.epsilon) / np.sqrt(self.v + self.epsilon) * g
+        self.u = self.decay * self.u + (1 - self.decay) * step**2
+        return w + self.rate * step
+
+
 # ------------------------------------------------------------------------------------------------------------ training
 
 
-def train(parameters, sizes, bias, X, Y, activations, cost, optimizer, batch_size, orders, weights=None, parameter=None):
+def train(parameters, sizes, bias, X, Y, activations, cost, optimizer, batch_size, orders, weights=None,
+          parameter=None):
     """Mini-batch training over the given permutations, one an epoch: (parameters, cost of each epoch).
 
     An epoch's cost is the weighted mean of the costs of its batches, each taken before its update.
@@ -280,7 +386,8 @@ def train(parameters, sizes, bias, X, Y, activations, cost, optimizer, batch_siz
                 w = optimizer.step(w, np.zeros_like(w))
                 continue
             layers = unflatten(w, sizes, bias)
-            total += weights[rows].sum() * mean_cost(layers, X[rows], Y[rows], activations, cost, weights[rows], parameter)
+            own = weights[rows]
+            total += own.sum() * mean_cost(layers, X[rows], Y[rows], activations, cost, own, parameter)
             g = gradient(layers, X[rows], Y[rows], activations, cost, weights[rows], parameter)
             w = optimizer.step(w, flatten(g, bias))
         curve.append(total / weights.sum())

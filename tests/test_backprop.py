@@ -1,14 +1,14 @@
 """The two phases of a step on workspaces full of NaN: padding never reaches a result, nothing is written outside."""
 
+import naive
 import numpy as np
 import pytest
-
-import naive
-from fastbp.kernels import codes, epoch, layout, updates
-from fastbp.kernels.backprop import my_neurons, my_samples
-from fastbp.kernels.predict import all_finite, predict, predict_one
-from fastbp.training import NOT_SHUFFLED, Samples
 from helpers import DTYPES, close, few, naive_cost, naive_gradient, naive_layers, network, real_data
+
+from fastbp.kernels import codes, epoch, layout, online, updates
+from fastbp.kernels.backprop import my_neurons, my_samples
+from fastbp.kernels.predict import all_finite, predict
+from fastbp.training import NOT_SHUFFLED, Samples
 
 CANARY = 777.0
 NETS = few([((1, 1), ()), ((3, 2), ()), ((2, 8, 1), ("tanh",)), ((5, 9, 4), ("relu",)),
@@ -37,13 +37,15 @@ def both_phases(net, samples, fill, parts):
     inputs, targets, weights, order = samples.data(NOT_SHUFFLED)
     total = float(samples.weights.sum(dtype=float)) if samples.weights.size else float(n)
     before = net.parameters.copy()
+    no_clock = np.empty(0, np.int64)
     for part in range(parts):
         my_samples(plan.layers, plan.cells, plan.cost_parameter, plan.panels, net.parameters, inputs, targets, weights,
                    order, 0, n, total, int(samples.labels), 1, strips, strips * part // parts,
-                   strips * (part + 1) // parts)
+                   strips * (part + 1) // parts, plan.cells[codes.SCRATCH], no_clock, 0)
     for part in range(parts):
-        my_neurons(plan.layers, plan.cells, plan.panels, net.parameters, gradient, gradient, np.zeros(codes.HYPER_CELLS),
-                   0, strips, 0, part, parts)
+        my_neurons(plan.layers, plan.cells, plan.panels, net.parameters, gradient, gradient,
+                   np.zeros(codes.HYPER_CELLS), 0, strips, 0, part, parts,
+                   plan.cells[codes.SCRATCH], inputs, order, 0, 0, no_clock, 0)
     costs = plan.panels[plan.cells[codes.COST] : plan.cells[codes.COST] + strips * lane]
     assert (net.parameters == before).all()
     assert all((canaries == CANARY).all() for canaries in around), "written outside the workspace"
@@ -53,11 +55,12 @@ def both_phases(net, samples, fill, parts):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("by_lanes", [True, False])
+@pytest.mark.parametrize("path", ["broadcast", "packed", "by lanes"])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("sizes", "hidden"), NETS, ids=str)
-def test_a_block(sizes, hidden, bias, by_lanes, dtype, rng, monkeypatch):
-    monkeypatch.setattr(layout, "sums_lanes", lambda *a: by_lanes)
+def test_a_block(sizes, hidden, bias, path, dtype, rng, monkeypatch):
+    monkeypatch.setattr(layout, "sums_lanes", lambda *a: path == "by lanes")
+    monkeypatch.setattr(layout, "packs", lambda *a: path == "packed")
     lane = layout.lanes(dtype)
     net = network(sizes, hidden, dtype=dtype, bias=bias)
     for n in sorted({1, 2, lane - 1, lane, lane + 1, 2 * lane, 3 * lane + 1} - {0}):
@@ -110,7 +113,7 @@ def test_predict(sizes, hidden, dtype, rng):
         plan, around, _ = guarded(net, 1, np.nan, backward=False)
         one, row = np.empty(sizes[-1], dtype), X[-1].copy()
         row.flags.writeable = False
-        predict_one(plan.layers, plan.panels, net.parameters, row, one)
+        online.predict(plan.layers, plan.panels, net.parameters, row, one)
         close(one, expected[-1], dtype)
         assert all((canaries == CANARY).all() for canaries in around)
 
@@ -143,7 +146,7 @@ def test_run_adds_up_the_blocks_of_a_batch(by_lanes, dtype, rng, monkeypatch):
         plan, around, _ = guarded(net, block, np.nan)
         learner = layout.Learner(np.full(net.n_parameters, np.nan, dtype), none, np.zeros(codes.HYPER_CELLS), 0, none,
                                  np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
-        task = layout.Task(n, n, block, 0, 0, 0, 1, 2**62)
+        task = layout.Task(n, n, block, 0, 0, 0, 1, 0, 2**62)
         data = Samples(X, Y, False, weights).data(NOT_SHUFFLED)
         epoch.run(0, 1, plan, net.parameters, data, task, learner, np.zeros(codes.BARRIER_CELLS, np.int64))
         close(learner.gradient, naive_gradient(net, X, Y, weights), dtype)
@@ -165,7 +168,7 @@ def test_run_comes_back_after_so_many_blocks_and_goes_on(rng):
         learner.hyper[codes.RATE] = 0.1
         data = Samples(X, Y, False, np.empty(0)).data(np.arange(50))
         while learner.progress[codes.EPOCH] < 4:
-            epoch.run(0, 1, plan, parameters, data, layout.Task(50, 20, 8, 0, 1, 77, 4, blocks), learner,
+            epoch.run(0, 1, plan, parameters, data, layout.Task(50, 20, 8, 0, 1, 77, 4, 0, blocks), learner,
                       np.zeros(codes.BARRIER_CELLS, np.int64))
             calls += 1
         assert learner.progress[codes.UPDATES] == 4 * 3

@@ -1,13 +1,13 @@
 """The cost kernels on panels, against the naive twin, and where they are hard: far out, at 0, at the kinks."""
 
+import naive
 import numpy as np
 import pytest
+from helpers import DTYPES, close, from_panel, real_data, to_panel
 
-import naive
 from fastbp import costs, huber, quantile
 from fastbp.kernels import costs as kernels
 from fastbp.kernels import layout
-from helpers import DTYPES, close, from_panel, real_data, to_panel
 
 EPSILON = {"float32": 2**-23, "float64": 2**-52}
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers import DTYPES, close, few, from_panel, readonly, to_panel
 
 from fastbp.kernels import dense, layout
-from helpers import DTYPES, close, few, from_panel, to_panel
 
 WIDTHS = few([(1, 1), (1, 9), (9, 1), (3, 4), (4, 3), (5, 7), (7, 8), (8, 5), (12, 13), (16, 12), (17, 16), (33, 31)],
              [(1, 1), (3, 4), (5, 8), (9, 13)])
@@ -14,6 +14,15 @@ STRIPS = [(0, 1), (0, 2), (0, 3), (1, 4), (2, 2)]
 """(first, last): one strip, a pair, a pair and a single, a share that begins later, an empty share."""
 
 CANARY = 123.0
+
+
+NOTHING_AHEAD = {dtype: (readonly(np.empty(0, dtype)), np.empty(0, np.int64), 0, 0) for dtype in DTYPES}
+"""No rows to ask for ahead: (rows, order, ahead, ahead_end)."""
+
+
+def across_size(n, samples, lane):
+    """Numbers in a panel with neurons in lanes: vectors of neurons, one sample apart more than there are."""
+    return -(-n // lane) * lane * (samples + 1)
 
 
 class Bench:
@@ -64,17 +73,19 @@ def test_forward(n_in, n_out, bias, dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize(("n_in", "n_out"), WIDTHS)
-def test_backward(n_in, n_out, dtype, rng):
+def test_backward(n_in, n_out, packed, dtype, rng):
     lane = layout.lanes(dtype)
     for first, last in STRIPS:
         samples = last * lane
         W = rng.normal(size=(n_out, n_in)).astype(dtype)
         delta, slope = (rng.normal(size=(samples, n)).astype(dtype) for n in (n_out, n_in))
         parameters = np.concatenate([np.full(3, CANARY, dtype), W.ravel()])
-        bench = Bench(dtype, source=n_out * samples, target=n_in * samples)
+        bench = Bench(dtype, source=n_out * samples, target=n_in * samples, scratch=(n_in + 7) // 8 * 8 * n_out)
         bench["source"][:], bench["target"][:] = to_panel(delta), to_panel(slope)
-        dense.backward(parameters, 3, bench.array, bench.at("source"), bench.at("target"), n_in, n_out, first, last)
+        dense.backward(parameters, 3, bench.array, bench.at("source"), bench.at("target"), n_in, n_out, first, last,
+                       bench.at("scratch") if packed else -1)
         bench.assert_canaries()
         assert (bench["source"] == to_panel(delta)).all()
         expected = slope.astype(float)
@@ -84,28 +95,28 @@ def test_backward(n_in, n_out, dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("path", ["broadcast", "by lanes"])
+@pytest.mark.parametrize("path", ["broadcast", "packed", "by lanes"])
 @pytest.mark.parametrize(("n_in", "n_out"), WIDTHS)
 def test_gradient(n_in, n_out, path, dtype, rng):
     lane = layout.lanes(dtype)
-    across = -(-n_in // lane) * lane
     for strips in (1, 2, 3):
         samples = strips * lane
         delta, O = (rng.normal(size=(samples, n)).astype(dtype) for n in (n_out, n_in))  # noqa: E741
-        bench = Bench(dtype, delta=n_out * samples, out=n_in * samples, across=across * samples)
+        bench = Bench(dtype, delta=n_out * samples, out=n_in * samples, across=across_size(n_in, samples, lane),
+                      scratch=(n_out + 7) // 8 * 8 * samples)
         bench["delta"][:], bench["out"][:] = to_panel(delta), to_panel(O)
-        if path == "broadcast":
+        if path != "by lanes":
             dense.turn(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
         expected = np.stack([delta[:, j].astype(float) @ O for j in range(n_out)])
         for j0, j1, accumulate in ((0, n_out, 0), (0, n_out, 1), (n_out // 2, n_out, 0), (n_out // 3, n_out // 2, 1)):
             slopes = rng.normal(size=4 + n_out * n_in + 4).astype(dtype)
             before = slopes.copy()
-            if path == "broadcast":
-                dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, j0, j1, slopes, 4,
-                               accumulate)
+            if path != "by lanes":
+                dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, j0, j1, slopes,
+                               4, accumulate, bench.at("scratch") if path == "packed" else -1, *NOTHING_AHEAD[dtype])
             else:
-                dense.gradient_by_lanes(bench.array, bench.at("delta"), bench.at("out"), n_in * lane, n_in, n_out, strips,
-                                        j0, j1, slopes, 4, accumulate)
+                dense.gradient_by_lanes(bench.array, bench.at("delta"), bench.at("out"), n_in * lane, n_in, n_out,
+                                        strips, j0, j1, slopes, 4, accumulate)
             bench.assert_canaries()
             rows = slice(4 + j0 * n_in, 4 + j1 * n_in)
             close(slopes[rows], expected[j0:j1].ravel() + accumulate * before[rows], dtype)
@@ -117,8 +128,8 @@ def test_gradient(n_in, n_out, path, dtype, rng):
 def test_shares_of_neurons_and_strips_have_the_bits_of_the_whole(dtype, rng):
     n_in, n_out, strips, lane = 13, 21, 5, layout.lanes(dtype)
     samples = strips * lane
-    bench = Bench(dtype, delta=n_out * samples, out=n_in * samples, across=-(-n_in // lane) * lane * samples,
-                  whole=n_out * samples, parts=n_out * samples)
+    bench = Bench(dtype, delta=n_out * samples, out=n_in * samples, across=across_size(n_in, samples, lane),
+                  whole=n_out * samples, parts=n_out * samples, scratch=24 * samples)
     bench["delta"][:] = rng.normal(size=n_out * samples)
     bench["out"][:] = rng.normal(size=n_in * samples)
     dense.turn(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
@@ -127,13 +138,17 @@ def test_shares_of_neurons_and_strips_have_the_bits_of_the_whole(dtype, rng):
     for first, last in ((0, 1), (1, 2), (2, 5)):
         dense.forward(parameters, 0, -1, bench.array, bench.at("out"), bench.at("parts"), n_in, n_out, first, last)
     assert (bench["whole"] == bench["parts"]).all()
-    for kernel, source in ((dense.gradient, ("across",)), (dense.gradient_by_lanes, ("out", n_in * lane))):
-        offsets = [bench.at(source[0]), *source[1:]]
-        whole, parts = np.zeros(n_out * n_in, dtype), np.zeros(n_out * n_in, dtype)
-        kernel(bench.array, bench.at("delta"), *offsets, n_in, n_out, strips, 0, n_out, whole, 0, 0)
-        for j0, j1 in ((0, 1), (1, 3), (3, 10), (10, 21)):
-            kernel(bench.array, bench.at("delta"), *offsets, n_in, n_out, strips, j0, j1, parts, 0, 0)
-        assert (whole == parts).all()
+    none = NOTHING_AHEAD[dtype]
+    for kernel, source, scratches in ((dense.gradient, [bench.at("across")],
+                                       [[-1, *none], [bench.at("scratch"), *none]]),
+                                      (dense.gradient_by_lanes, [bench.at("out"), n_in * lane], [[]])):
+        whole = np.zeros(n_out * n_in, dtype)
+        kernel(bench.array, bench.at("delta"), *source, n_in, n_out, strips, 0, n_out, whole, 0, 0, *scratches[0])
+        for scratch in scratches:
+            parts = np.zeros(n_out * n_in, dtype)
+            for j0, j1 in ((0, 1), (1, 3), (3, 10), (10, 21)):
+                kernel(bench.array, bench.at("delta"), *source, n_in, n_out, strips, j0, j1, parts, 0, 0, *scratch)
+            assert (whole == parts).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -143,12 +158,12 @@ def test_gather_and_turn(n, dtype, rng):
     for begin, end, ordered in ((0, 1, False), (2, 2 + lane, True), (3, 3 + 2 * lane + 1, True), (1, 2 * lane, False)):
         rows = rng.normal(size=(3 * lane + 9, n)).astype(dtype)
         order = rng.permutation(len(rows)) if ordered else np.empty(0, np.int64)
-        flat = rows.reshape(-1).copy()
-        flat.flags.writeable = False
+        flat = readonly(rows.reshape(-1))
         samples = end - begin
         strips = -(-samples // lane)
         wide = -(-n // lane) * lane
-        bench = Bench(dtype, panel=n * strips * lane, across=wide * strips * lane, turned=wide * strips * lane)
+        bench = Bench(dtype, panel=n * strips * lane, across=across_size(n, strips * lane, lane),
+                      turned=across_size(n, strips * lane, lane))
         dense.gather(flat, order, begin, end, n, bench.array, bench.at("panel"), bench.at("across"), strips, 0, strips)
         bench.assert_canaries()
         chosen = rows[order[begin:end]] if ordered else rows[begin:end]
@@ -157,7 +172,8 @@ def test_gather_and_turn(n, dtype, rng):
         dense.turn(bench.array, bench.at("panel"), bench.at("turned"), n, strips, 0, strips)
         bench.assert_canaries()
         for copy in (bench["across"], bench["turned"]):  # [vector of neurons][sample][lane]
-            by_sample = copy.reshape(wide // lane, strips * lane, lane).transpose(1, 0, 2).reshape(strips * lane, wide)
+            by_vector = copy.reshape(wide // lane, strips * lane + 1, lane)[:, : strips * lane]
+            by_sample = by_vector.transpose(1, 0, 2).reshape(strips * lane, wide)
             assert (by_sample[:, :n] == padded).all()
         without = Bench(dtype, panel=n * strips * lane)
         dense.gather(flat, order, begin, end, n, without.array, without.at("panel"), -1, strips, 0, strips)
@@ -169,10 +185,9 @@ def test_gather_and_turn(n, dtype, rng):
 def test_gather_labels(dtype, rng):
     lane, classes = layout.lanes(dtype), 5
     labels = rng.integers(0, classes, 40).astype(dtype)
-    labels.flags.writeable = False
     for order in (np.empty(0, np.int64), rng.permutation(40)):
         bench = Bench(dtype, panel=classes * 2 * lane)
-        dense.gather_labels(labels, order, 3, 3 + lane + 1, classes, bench.array, bench.at("panel"), 0, 2)
+        dense.gather_labels(readonly(labels), order, 3, 3 + lane + 1, classes, bench.array, bench.at("panel"), 0, 2)
         bench.assert_canaries()
         chosen = (labels[order] if order.size else labels)[3 : 4 + lane].astype(int)
         assert (from_panel(bench["panel"], lane + 1, classes) == np.eye(classes)[chosen]).all()
@@ -183,11 +198,13 @@ def test_gather_weights(dtype, rng):
     lane = layout.lanes(dtype)
     weights = rng.uniform(size=40).astype(dtype)
     none = np.empty(0, dtype)
-    weights.flags.writeable = none.flags.writeable = False
-    for given, order in ((weights, rng.permutation(40)), (weights, np.empty(0, np.int64)), (none, np.empty(0, np.int64))):
+    weights, none = readonly(weights), readonly(none)
+    as_they_come = np.empty(0, np.int64)
+    for given, order in ((weights, rng.permutation(40)), (weights, as_they_come), (none, as_they_come)):
         bench = Bench(dtype, row=3 * lane)
         chosen = np.ones(lane + 1) if not given.size else (given[order] if order.size else given)[5 : 6 + lane]
-        dense.gather_weights(given, order, 5, 6 + lane, float(chosen.sum(dtype=float)), bench.array, bench.at("row"), 0, 3)
+        total = float(chosen.sum(dtype=float))
+        dense.gather_weights(given, order, 5, 6 + lane, total, bench.array, bench.at("row"), 0, 3)
         bench.assert_canaries()
         close(bench["row"][: lane + 1], chosen / chosen.sum(dtype=float), dtype)
         assert (bench["row"][lane + 1 :] == 0).all(), "padding weighs nothing"
@@ -206,16 +223,42 @@ def test_scatter(dtype, rng):
     assert (rows == CANARY).all()
 
 
-def test_large_layers_are_swept_in_parts(rng):
-    """More weights than L2_BYTES: several sweeps over the strips."""
-    n_in, n_out = few((1024, 150), (2100, 9))
-    lane = layout.lanes("float64")
-    assert dense.sweep(n_in, 8) < n_out or lane == 2
+@pytest.mark.parametrize("packed", [False, True])
+def test_large_layers_are_swept_in_parts(packed, rng):
+    """More weights, and more deltas, than a scratch holds: several sweeps over the strips, or over the neurons."""
+    n_in, n_out, lane = few(1024, 40), few(75, 33), layout.lanes("float64")
+    strips = few(64, 2)
+    samples = strips * lane
+    room = max(layout.SCRATCH_BYTES // 8, 8 * max(n_in, n_out, samples))
     W = rng.normal(size=(n_out, n_in))
-    O, delta = rng.normal(size=(lane, n_in)), rng.normal(size=(lane, n_out))  # noqa: E741
-    bench = Bench("float64", out=n_in * lane, net=n_out * lane, delta=n_out * lane, below=n_in * lane)
+    O, delta = rng.normal(size=(samples, n_in)), rng.normal(size=(samples, n_out))  # noqa: E741
+    bench = Bench("float64", out=n_in * samples, net=n_out * samples, delta=n_out * samples, below=n_in * samples,
+                  across=across_size(n_in, samples, lane), scratch=room)
     bench["out"][:], bench["delta"][:], bench["below"][:] = to_panel(O), to_panel(delta), 1
-    dense.forward(W.reshape(-1), 0, -1, bench.array, bench.at("out"), bench.at("net"), n_in, n_out, 0, 1)
-    dense.backward(W.reshape(-1), 0, bench.array, bench.at("delta"), bench.at("below"), n_in, n_out, 0, 1)
-    close(from_panel(bench["net"], lane, n_out), O @ W.T)
-    close(from_panel(bench["below"], lane, n_in), delta @ W)
+    scratch = bench.at("scratch") if packed else -1
+    dense.forward(W.reshape(-1), 0, -1, bench.array, bench.at("out"), bench.at("net"), n_in, n_out, 0, strips)
+    dense.backward(W.reshape(-1), 0, bench.array, bench.at("delta"), bench.at("below"), n_in, n_out, 0, strips, scratch)
+    dense.turn(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
+    slopes = np.empty(n_in * n_out)
+    dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, 0, n_out, slopes, 0, 0,
+                   scratch, *NOTHING_AHEAD["float64"])
+    bench.assert_canaries()
+    close(from_panel(bench["net"], samples, n_out), O @ W.T)
+    close(from_panel(bench["below"], samples, n_in), delta @ W)
+    close(slopes.reshape(n_out, n_in), delta.T @ O)
+
+
+def test_rows_asked_for_ahead_change_nothing(rng):
+    """The last arguments are a hint to the processor: any rows will do."""
+    n_in, n_out, lane = 9, 17, layout.lanes("float64")
+    bench = Bench("float64", delta=n_out * lane, out=n_in * lane, across=across_size(n_in, lane, lane))
+    bench["delta"][:], bench["out"][:] = rng.normal(size=n_out * lane), rng.normal(size=n_in * lane)
+    dense.turn(bench.array, bench.at("out"), bench.at("across"), n_in, 1, 0, 1)
+    found = []
+    for ahead in (NOTHING_AHEAD["float64"], (readonly(rng.normal(size=20 * n_in)), rng.permutation(20), 3, 20),
+                  (readonly(rng.normal(size=20 * n_in)), np.empty(0, np.int64), 0, 20)):
+        slopes = np.empty(n_in * n_out)
+        dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, 1, 0, n_out, slopes, 0, 0,
+                       -1, *ahead)
+        found.append(slopes.tobytes())
+    assert found[0] == found[1] == found[2]

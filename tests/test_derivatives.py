@@ -120,7 +120,7 @@ def test_gradients_of_single_pairs(output, cost, dtype, rng):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("bias", [True, False])
 def test_parameters_at_every_depth(shape, bias, rng, monkeypatch):
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, batch: 2 * layout.lanes(dtype))
+    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 2 * layout.lanes(dtype))
     net = network(shape, "tanh", "logistic", bias=bias, dtype="float64")
     X, Y = real_data(rng, "squared_error", None, few(21, 5), shape[0], shape[-1])
     expected = stepped_parameters(net, X, Y)
@@ -170,7 +170,7 @@ def test_the_edges_of_blocks(n, rng):
 
 
 def test_several_blocks(rng, monkeypatch):
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, batch: 4 * layout.lanes(dtype))
+    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, batch, backward=True: 4 * layout.lanes(dtype))
     net = network((3, 9, 2), "sin", "softmax", "cross_entropy", dtype="float64")
     X, Y = real_data(rng, "cross_entropy", None, few(101, 21), 3, 2)
     close(net.jacobian(X), stepped_jacobian(net, X))

@@ -1,9 +1,8 @@
 """The reference is checked first: its derivatives by complex step, its permutation by counting."""
 
+import naive
 import numpy as np
 import pytest
-
-import naive
 from helpers import ACTIVATIONS, PAIRS, few, real_data
 
 

@@ -1,11 +1,11 @@
 """The shuffle: a permutation, a function of key and epoch, and fair."""
 
+import naive
 import numpy as np
 import pytest
-
-import naive
-from fastbp.kernels.random import shuffle
 from helpers import few
+
+from fastbp.kernels.random import shuffle
 
 
 def shuffled(n, key, epoch):

@@ -4,16 +4,18 @@ import threading
 
 import numpy as np
 import pytest
+from helpers import DTYPES, close, few
 
 from fastbp.kernels import codes, layout, simd
 from fastbp.kernels._jit import JIT, VECTOR_BYTES, address, kernel
 from fastbp.kernels.simd import view
-from helpers import DTYPES, few
+
+CANARY = 77.0
 
 
 @kernel
-def transposed(source, target):
-    simd.transpose(source, 3, target, 5)
+def transposed(source, target, rows):
+    simd.transpose(source, 3, target, 5, rows)
 
 
 @kernel
@@ -25,7 +27,32 @@ def doubled(values):
 
 @kernel
 def called(where, values):
-    simd.call(where, (values,))
+    simd.call(where, values)
+
+
+@kernel
+def copied(source, valid, target):
+    simd.copy_vector(source, 2, valid, target, 3)
+
+
+@kernel
+def copied_tile(source, target):
+    simd.copy_tile(source, 2, target, 3)
+
+
+@kernel
+def dotted(weights, row, rows, biases, bias, panels, x, size, out):
+    simd.dot_rows(weights, 1, row, rows, biases, bias, panels, x, size, out)
+
+
+@kernel
+def summed(weights, row, rows, panels, d, t, valid):
+    simd.sum_columns(weights, 1, row, rows, panels, d, t, valid)
+
+
+@kernel
+def added(target, rows, size, panels, d, x, scale, add):
+    simd.rank_one(target, 1, rows, size, panels, d, x, scale, add)
 
 
 @kernel
@@ -40,10 +67,13 @@ def test_transpose(dtype, rng):
     n = layout.lanes(dtype)
     assert n * np.dtype(dtype).itemsize == VECTOR_BYTES
     source, target = rng.normal(size=n * n + 9).astype(dtype), np.full(n * n + 9, 5, dtype)
-    transposed(source, target)
     square = source[3 : 3 + n * n].reshape(n, n)
-    assert (target[5 : 5 + n * n].reshape(n, n) == square.T).all()
-    assert (target[:5] == 5).all() and (target[5 + n * n :] == 5).all()
+    for rows in (1, n - 1, n, n + 3):
+        target[:] = 5
+        transposed(source, target, rows)
+        stored = min(rows, n) * n
+        assert (target[5 : 5 + stored] == square.T.ravel()[:stored]).all()
+        assert (target[:5] == 5).all() and (target[5 + stored :] == 5).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -52,6 +82,80 @@ def test_view_and_call(dtype):
     doubled(values)
     called(address(doubled, "f", dtype), values)
     assert (values == [0, 1, 8, 12, 16, 20, 6, 7]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_copies(dtype, rng):
+    n = layout.lanes(dtype)
+    source = rng.normal(size=60).astype(dtype)
+    for valid in (1, n - 1, n, n + 5):
+        target = np.full(60, 5, dtype)
+        copied(source, valid, target)
+        expected = np.where(np.arange(n) < valid, source[2 : 2 + n], 0)
+        assert (target[3 : 3 + n] == expected).all() and (np.delete(target, range(3, 3 + n)) == 5).all()
+    target = np.full(60, 5, dtype)
+    copied_tile(source, target)
+    assert (target[3 : 3 + simd.WHOLE] == source[2 : 2 + simd.WHOLE]).all()
+    assert (np.delete(target, range(3, 3 + simd.WHOLE)) == 5).all()
+
+
+SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 64, 100]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+def test_dot_rows(size, dtype, rng):
+    """Up to DOT_ROWS neurons at once; what is written behind them stays within DOT_ROWS numbers."""
+    D = simd.DOT_ROWS
+    for rows in (1, 2, D - 1, D, D + 4):
+        valid = min(rows, D)
+        W = np.full(1 + valid * size, np.nan, dtype)  # nothing behind the last row may be read and used
+        W[1:] = rng.normal(size=valid * size)
+        biases = rng.normal(size=valid).astype(dtype)
+        panels = np.full(20 + size + 2 * D, CANARY, dtype)
+        panels[10 : 10 + size] = rng.normal(size=size)
+        for bias in (0, -1):
+            dotted(W, size, rows, biases, bias, panels, 10, size, 15 + size)
+            expected = W[1:].reshape(valid, size).astype(float) @ panels[10 : 10 + size] + (biases if bias == 0 else 0)
+            close(panels[15 + size :][:valid], expected, dtype)
+            assert (panels[:10] == CANARY).all() and (panels[10 + size : 15 + size] == CANARY).all()
+            assert (panels[15 + size + D :] == CANARY).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("valid", [*SIZES, 200])
+def test_sum_columns(valid, dtype, rng):
+    """delta_k = phi'(net_k) sum_j w_jk delta_j for up to COLUMN_VECTORS vectors of k."""
+    wide = min(valid, simd.COLUMN_VECTORS * layout.lanes(dtype))
+    for rows in (1, 2, 9):
+        W = rng.normal(size=1 + rows * valid).astype(dtype)
+        panels = np.full(40 + valid, CANARY, dtype)
+        panels[5 : 5 + rows] = rng.normal(size=rows)
+        panels[20 : 20 + valid] = rng.normal(size=valid)
+        before = panels.copy()
+        summed(W, valid, rows, panels, 5, 20, valid)
+        expected = before[20 : 20 + wide] * (panels[5 : 5 + rows].astype(float) @ W[1:].reshape(rows, valid)[:, :wide])
+        close(panels[20 : 20 + wide], expected, dtype)
+        panels[20 : 20 + wide] = before[20 : 20 + wide]
+        assert (panels == before).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+def test_rank_one(size, dtype, rng):
+    for rows in (1, 2, 5):
+        for add in (0, 1):
+            target = rng.normal(size=1 + rows * size + 9).astype(dtype)
+            target[1] = target[1] if add else np.nan  # overwritten, not multiplied by 0
+            before = target.copy()
+            panels = rng.normal(size=20 + size).astype(dtype)
+            kept = panels.copy()
+            added(target, rows, size, panels, 2, 12, np.dtype(dtype).type(-0.25), add)
+            old = before[1 : 1 + rows * size].reshape(rows, size).astype(float) if add else 0
+            expected = old - 0.25 * np.outer(kept[2 : 2 + rows].astype(float), kept[12 : 12 + size])
+            close(target[1 : 1 + rows * size].reshape(rows, size), expected, dtype)
+            assert (panels == kept).all() and target[0] == before[0]
+            assert (target[1 + rows * size :] == before[1 + rows * size :]).all()
 
 
 def test_atomic_addition_loses_nothing():
@@ -81,8 +185,9 @@ def test_panels_do_not_overlap(sizes, bias, dtype):
                       (plan.cells[codes.COST], samples)]
             for row in plan.layers:
                 places += [(row[codes.OUT], row[codes.N_OUT] * samples), (row[codes.DELTA], row[codes.N_OUT] * samples)]
+                assert row[codes.PACKS] == 0
                 if row[codes.ACROSS] >= 0:
-                    places.append((row[codes.ACROSS], -(-row[codes.N_IN] // lane) * lane * samples))
+                    places.append((row[codes.ACROSS], -(-row[codes.N_IN] // lane) * lane * (samples + 1)))
             used = np.zeros(plan.panels.size, int)
             for start, size in places:
                 assert start >= 0 and start % lane == 0

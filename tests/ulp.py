@@ -1,10 +1,12 @@
 """Measure the error of functions of one element in units in the last place, against mpmath.
 
-Used by the tests and by ``bench/ulp_table.py``.
+Used by the tests and by ``bench/ulp_table.py``. Beside it a dense search, of many more arguments, against formulas in
+the next wider type of NumPy: the worst arguments are too rare for the thousands that mpmath can judge.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
@@ -221,3 +223,67 @@ def activation_errors(name: str, dtype: Any, count: int, seed: int = 0) -> tuple
     exact = [derivative(p) for p in points]
     of_slope = [float(abs(mp.mpf(float(s)) - e) / (eps * max(1, abs(e)))) for s, e in zip(slope, exact, strict=True)]
     return x, of_out, np.array(of_slope)
+
+
+# -------------------------------------------------------------------------------------------------- dense search
+
+WIDER = {np.float32: np.float64, np.float64: np.longdouble}
+WIDE_ENOUGH = {dtype: np.finfo(wide).nmant >= np.finfo(dtype).nmant + 10 for dtype, wide in WIDER.items()}
+"""Whether the wider type judges errors to a thousandth of an ulp; on some platforms a long double is a float64."""
+
+
+def wide_constant(value: mp.mpf) -> Any:
+    """Give a constant as a long double; an array of float64 times it is one too."""
+    return np.longdouble(mp.nstr(value, 25))
+
+
+def wide_gaussian(x: Any) -> Any:
+    """Give exp(-x**2): in a wide square an error of one rounding would count x**2 times, so the square is split."""
+    head = x.astype(np.float32).astype(x.dtype)
+    return np.exp(-head * head) * np.exp(-(x - head) * (x + head))
+
+
+def wide_gelu(x: Any) -> Any:
+    """Give x Phi(x), by mpmath for long doubles, which have no erfc."""
+    if x.dtype == np.float64:
+        return x * np.array([math.erfc(v) for v in -x / math.sqrt(2)]) / 2
+    return x * np.array([np.longdouble(mp.nstr(phi(mp.mpf(float(v))), 25)) for v in x])
+
+
+WIDE: dict[str, Callable[[Any], Any]] = {
+    "identity": lambda x: x,
+    "logistic": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0),
+    "leaky_relu": lambda x: np.where(x > 0, x, x / 100),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "selu": lambda x: (
+        wide_constant(SELU_SCALE) * np.where(x > 0, x, wide_constant(SELU_ALPHA) * np.expm1(np.minimum(x, 0)))
+    ),
+    "softplus": lambda x: np.logaddexp(x, 0),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "gelu": wide_gelu,
+    "mish": lambda x: x * np.tanh(np.logaddexp(x, 0)),
+    "hard_tanh": lambda x: np.clip(x, -1, 1),
+    "hard_sigmoid": lambda x: np.clip((x + 3) / 6, 0, 1),
+    "gaussian": wide_gaussian,
+    "sin": np.sin,
+    "exp": np.exp,
+}
+"""Formulas without cancellation, for arrays of the wider type; the arguments are those of ``ACTIVATIONS``."""
+
+
+def dense_errors(name: str, dtype: Any, count: int, seed: int = 0) -> tuple[Any, Any]:
+    """Give nets and errors of the outputs in ulp, as ``activation_errors``, against the wider type.
+
+    For gelu in float64, which mpmath judges, a fortieth of ``count``.
+    """
+    case = ACTIVATIONS[name][0]
+    double = dtype == np.float64
+    x = arguments(case, dtype, count // 40 if name == "gelu" and double else count, seed)
+    exact = WIDE[name](x.astype(WIDER[dtype]))
+    _, exponent = np.frexp(exact)
+    unit = np.ldexp(np.ones_like(exact), exponent - 1 - np.finfo(dtype).nmant)
+    unit = np.where(np.abs(exact) < case.tiny[double], case.tiny[double], unit)
+    return x, (np.abs(activate(name, x)[0] - exact) / unit).astype(float)

@@ -1,28 +1,55 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
-from . import jit
-from .callbacks import ProgressBar
+from . import jit, schedules
+from .callbacks import Checkpoint, EarlyStopping, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .costs import Cost, huber, quantile
 from .custom import activation, cost
 from .history import History, Record
 from .network import Network
-from .optimizers import SGD, Adam, Optimizer
+from .optimizers import (
+    SGD,
+    AdaBelief,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    AMSGrad,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+)
 from .tracing import LayerGradient, Trace
 from .training import DivergenceError
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "SGD",
+    "AMSGrad",
+    "AdaBelief",
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
+    "Checkpoint",
     "Cost",
     "DivergenceError",
+    "EarlyStopping",
     "History",
     "LayerGradient",
+    "Lion",
+    "MaxUpdates",
+    "NAdam",
     "Network",
     "Optimizer",
     "ProgressBar",
+    "RAdam",
+    "RMSprop",
     "Record",
+    "SGD",
+    "TargetCost",
+    "TimeLimit",
     "Trace",
     "__version__",
     "activation",
@@ -30,4 +57,5 @@ __all__ = [
     "huber",
     "jit",
     "quantile",
+    "schedules",
 ]

@@ -61,16 +61,16 @@ _ROWS = (
     ),
     Activation("softplus", "log(1 + exp(x))", "s(x) = 1/(1 + exp(-x))", _HE, (2, 2), kernels.softplus),
     Activation("softsign", "x/(1 + |x|)", "1/(1 + |x|)**2", _GLOROT, (2, 2), kernels.softsign),
-    Activation("silu", "x s(x), s(x) = 1/(1 + exp(-x))", "s(x) (1 + x (1 - s(x)))", _HE, (3, 3), kernels.silu),
+    Activation("silu", "x s(x), s(x) = 1/(1 + exp(-x))", "s(x) (1 + x (1 - s(x)))", _HE, (2.5, 2), kernels.silu),
     Activation(
-        "gelu", "x Phi(x), Phi(x) = (1 + erf(x/sqrt(2)))/2", "Phi(x) + x Phi'(x)", _HE, (3.5, 3.5), kernels.gelu
+        "gelu", "x Phi(x), Phi(x) = (1 + erf(x/sqrt(2)))/2", "Phi(x) + x Phi'(x)", _HE, (2.5, 2.5), kernels.gelu
     ),
     Activation(
         "mish",
         "x t, t = tanh(log(1 + exp(x)))",
         "t + x (1 - t**2) s(x), s(x) = 1/(1 + exp(-x))",
         _HE,
-        (3.5, 3.5),
+        (2.5, 2.5),
         kernels.mish,
     ),
     Activation("hard_tanh", "min(max(x, -1), 1)", "1 if |x| < 1 else 0", _GLOROT, (0, 0), kernels.hard_tanh),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from .optional import require
 
 if TYPE_CHECKING:
     from .network import Network
+    from .profiling import Profile
 
 
 class Record(NamedTuple):
@@ -26,6 +28,10 @@ class Record(NamedTuple):
     """Time since the fit began."""
     network: Network
     """The network being trained."""
+    updates: int
+    """Updates of the parameters since the fit began."""
+    learning_rate: float
+    """The learning rate of the epoch."""
 
 
 class History:
@@ -41,10 +47,17 @@ class History:
         NaN in epochs without a validation set.
     seconds : ndarray of float64
         Time since the fit began, at the end of the epoch.
+    profile : Profile or None
+        Where the time of the last fit went, after ``fit(profile=True)``.
     """
 
-    def __init__(self) -> None:
-        self._rows: list[tuple[int, float, float, float]] = []
+    def __init__(self, rows: Iterable[Sequence[float]] = ()) -> None:
+        self._rows = [(int(row[0]), float(row[1]), float(row[2]), float(row[3])) for row in rows]
+        self.profile: Profile | None = None
+
+    def table(self) -> npt.NDArray[np.float64]:
+        """Give all of it as one array, a column for each attribute, from which ``History(table)`` is made again."""
+        return np.array(self._rows, np.float64).reshape(-1, 4)
 
     def append(self, epoch: int, cost: float, validation_cost: float | None, seconds: float) -> None:
         """Add a row."""

@@ -93,6 +93,8 @@ class Network:
 
     def _named_activations(self, activation: str | Sequence[str], output: str | None) -> tuple[str, ...]:
         hidden = len(self.layers) - 2
+        if not isinstance(activation, (str, Sequence)):
+            raise TypeError(f"activation is {activation!r}, expected a name, or one for each hidden layer")
         names = [activation] * hidden if isinstance(activation, str) else list(activation)
         if len(names) != hidden:
             raise ValueError(f"activation has {len(names)} names, expected {hidden}: one for each hidden layer")
@@ -169,8 +171,22 @@ class Network:
         """Lend a workspace for passes over batches of so many samples, and the number of samples in a block.
 
         Workspaces are pooled: several threads may predict with one network, each in a workspace of its own.
+
+        Parameters
+        ----------
+        samples : int
+            Samples in a batch.
+        backward : bool
+            Whether deltas and gradients will be computed.
+        threads : int, default 1
+            How many threads will share it.
+
+        Yields
+        ------
+        plan : layout.Plan
+        block : int
         """
-        block = layout.block_samples(self.layers, self.dtype, samples)
+        block = layout.block_samples(self.layers, self.dtype, samples, backward=backward)
         pool = self._plans.setdefault((block, backward, threads), [])
         try:
             plan = pool.pop()
@@ -278,7 +294,7 @@ class Network:
             optimizer: str | Optimizer = "adam", sample_weight: npt.ArrayLike | None = None,
             validation: tuple[npt.ArrayLike, npt.ArrayLike] | float | None = None,
             callbacks: Iterable[training.Callback] = (), progress: bool = False, shuffle: bool = True,
-            threads: int | None = None, resume: bool = False) -> Network:
+            threads: int | None = None, resume: bool = False, profile: bool = False) -> Network:
         """Train by backpropagation, from the present parameters.
 
         Parameters
@@ -300,8 +316,9 @@ class Network:
             Samples whose cost is computed after each epoch; a fraction keeps back the *last* rows (shuffle beforehand
             if they are sorted).
         callbacks : iterable of callables
-            Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network); if one
-            returns True, training stops.
+            Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network, updates,
+            learning_rate); if one returns True, training stops. One that is a context manager is entered first, and
+            left when the fit ends. Ready-made: `EarlyStopping`, `TargetCost`, `TimeLimit`, `MaxUpdates`, `Checkpoint`.
         progress : bool, default False
             Show a tqdm bar (``pip install fastbp[progress]``).
         shuffle : bool, default True
@@ -311,6 +328,9 @@ class Network:
         resume : bool, default False
             Go on where the last fit stopped: optimizer, its state, epoch numbers, random stream and history. Two halves
             then give the bits of the whole.
+        profile : bool, default False
+            Leave in ``history.profile`` where the time went: gather, forward, activation, cost, backward, gradient,
+            update and waiting, per layer, with GFLOP/s and share of the machine's peak. Not for ``batch_size=1``.
 
         Returns
         -------
@@ -327,14 +347,16 @@ class Network:
             If another thread is fitting this network.
         """
         return self._fit(X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
-                         callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads)
+                         callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads, profile=profile)
 
     def _fit(self, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer, resume: bool, *,
              epochs: int, batch_size: int, callbacks: Iterable[training.Callback], bar: bool, shuffle: bool,
-             threads: int | None) -> Network:
+             threads: int | None, profile: bool) -> Network:
         epochs = validation.whole("epochs", epochs)
         batch_size = validation.whole("batch_size", batch_size)
         threads = None if threads is None else validation.whole("threads", threads)
+        if profile and batch_size == 1:
+            raise ValueError("profile=True tells the phases of mini-batches apart: use batch_size=2 or more")
         method = optimizers.get(optimizer)
         listeners = validation.callbacks(callbacks)
         if bar:
@@ -351,7 +373,8 @@ class Network:
                 self.history = History()
             try:
                 training.fit(self, samples, other, self._progress, epochs=epochs, batch_size=batch_size,
-                             callbacks=listeners, bar=bar, shuffle=bool(shuffle), threads=threads)
+                             callbacks=listeners, bar=bar, shuffle=bool(shuffle), threads=threads,
+                             profile=bool(profile))
             except training.DivergenceError:
                 self._progress = None  # the optimizer's state is not finite either
                 raise
@@ -476,7 +499,7 @@ class Network:
         self.parameters = parameters
         self._prepare()
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], *, training: bool = False) -> None:
         """Write architecture and parameters to a safetensors file.
 
         The file is written beside ``path``, synced and renamed, so that ``path`` always holds a whole file.
@@ -485,13 +508,18 @@ class Network:
         ----------
         path : str or path
             Where to; an existing file is replaced.
+        training : bool, default False
+            Write also what ``fit(resume=True)`` goes on from: the optimizer and its state, the place in the random
+            stream, the history.
 
         Raises
         ------
         OSError
             If it cannot be written; an existing file is left as it was.
+        ValueError
+            If the training cannot be written, since its schedule is a function and not one of `fastbp.schedules`.
         """
-        persistence.save(self, path)
+        persistence.save(self, path, training)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Network:

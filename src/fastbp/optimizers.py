@@ -2,49 +2,64 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from . import schedules
+from .checks import Check, fraction, not_negative, positive
 from .kernels import codes, updates
 from .naming import lookup
 
 
-def _positive(owner: object, name: str, value: float) -> None:
-    if not (isinstance(value, (int, float, np.number)) and value > 0 and math.isfinite(value)):
-        raise ValueError(f"{type(owner).__name__}: {name} is {value!r}, expected a positive number")
-
-
-def _fraction(owner: object, name: str, value: float) -> None:
-    if not (isinstance(value, (int, float, np.number)) and 0 <= value < 1):
-        raise ValueError(f"{type(owner).__name__}: {name} is {value!r}, expected a number from 0 up to, not including, "
-                         "1")
-
-
 @dataclass(frozen=True)
 class Optimizer:
-    """What every optimizer has: a learning rate, an update rule, and slots of state laid out like the parameters."""
+    """What every optimizer has: a learning rate, an update rule, and slots of state laid out like the parameters.
 
-    learning_rate: float = 1e-3
+    Parameters
+    ----------
+    learning_rate : float, default 1e-3
+        μ > 0.
+
+    Raises
+    ------
+    ValueError
+        If it is not a positive number.
+    """
+
+    learning_rate: schedules.LearningRate = 1e-3
     slots: ClassVar[int] = 0
+    """Buffers of state."""
+    settings: ClassVar[dict[str, tuple[Check, int]]] = {}
+    """Each number beside the learning rate: what it must be, and its cell in `hyper`."""
+    rule: ClassVar[Any] = None
+    """The kernel of `fastbp.kernels.updates` that it runs."""
 
     def __post_init__(self) -> None:
-        _positive(self, "learning_rate", self.learning_rate)
-
-    @property
-    def rule(self) -> Any:
-        """The kernel of `fastbp.kernels.updates` that it runs."""
-        raise NotImplementedError
+        schedules.check(self, self.learning_rate)
+        for name, (check, _) in self.settings.items():
+            check(self, name, getattr(self, name))
 
     def hyper(self) -> npt.NDArray[np.float64]:
         """Give the numbers that the rule reads, as laid out in `fastbp.kernels.codes`."""
         numbers = np.zeros(codes.HYPER_CELLS)
-        numbers[codes.RATE] = self.learning_rate
+        numbers[codes.RATE] = schedules.first(self, self.learning_rate)
+        numbers[codes.WAITED] = -1
         numbers[[codes.POWER1, codes.POWER2]] = 1.0
+        for name, (_, cell) in self.settings.items():
+            numbers[cell] = getattr(self, name)
         return numbers
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the learning rate changes: it is a schedule, see `fastbp.schedules`."""
+        return callable(self.learning_rate) or isinstance(self.learning_rate, schedules.ReduceOnPlateau)
+
+    def follow(self, hyper: npt.NDArray[np.float64], epochs: int, cost: float) -> None:
+        """Write the learning rate of the next epoch, after so many epochs, the last one with this cost."""
+        schedules.follow(self, self.learning_rate, hyper, epochs, cost)
 
 
 @dataclass(frozen=True)
@@ -53,7 +68,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.01
+    learning_rate : float or schedule, default 0.01
         μ > 0.
     momentum : float, default 0
         β in [0, 1): v ← βv − μ ∂E/∂w, Δw = v (Polyak 1964). 0 is plain gradient descent, which keeps no state.
@@ -66,13 +81,13 @@ class SGD(Optimizer):
         If a number is out of range, or ``nesterov`` is asked for without momentum.
     """
 
-    learning_rate: float = 0.01
+    learning_rate: schedules.LearningRate = 0.01
     momentum: float = 0.0
     nesterov: bool = False
+    settings = {"momentum": (fraction, codes.OWN)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _fraction(self, "momentum", self.momentum)
         if self.nesterov and self.momentum == 0:
             raise ValueError("SGD: nesterov=True needs a momentum above 0, for instance momentum=0.9")
 
@@ -88,12 +103,6 @@ class SGD(Optimizer):
             return updates.sgd
         return updates.nesterov if self.nesterov else updates.momentum
 
-    def hyper(self) -> npt.NDArray[np.float64]:
-        """Give the numbers that the rule reads."""
-        numbers = super().hyper()
-        numbers[codes.OWN] = self.momentum
-        return numbers
-
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
@@ -101,7 +110,7 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 1e-3
+    learning_rate : float or schedule, default 1e-3
         μ > 0.
     beta1, beta2 : float, default 0.9 and 0.999
         Decay of the running means of g and g², in [0, 1).
@@ -114,31 +123,230 @@ class Adam(Optimizer):
         If a number is out of range.
     """
 
-    learning_rate: float = 1e-3
+    learning_rate: schedules.LearningRate = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
-    slots: ClassVar[int] = 2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _fraction(self, "beta1", self.beta1)
-        _fraction(self, "beta2", self.beta2)
-        _positive(self, "epsilon", self.epsilon)
-
-    @property
-    def rule(self) -> Any:
-        """The kernel that it runs."""
-        return updates.adam
-
-    def hyper(self) -> npt.NDArray[np.float64]:
-        """Give the numbers that the rule reads."""
-        numbers = super().hyper()
-        numbers[[codes.BASE1, codes.BASE2, codes.OWN]] = self.beta1, self.beta2, self.epsilon
-        return numbers
+    slots = 2
+    settings = {
+        "beta1": (fraction, codes.BASE1),
+        "beta2": (fraction, codes.BASE2),
+        "epsilon": (positive, codes.OWN),
+    }
+    rule = staticmethod(updates.adam)
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon
+        As for `Adam`.
+    weight_decay : float, default 0.01
+        λ ≥ 0: each step takes the share μλ from every parameter, biases too.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    weight_decay: float = 0.01
+    settings = Adam.settings | {"weight_decay": (not_negative, codes.OWN + 1)}
+    rule = staticmethod(updates.adamw)
+
+
+@dataclass(frozen=True)
+class AMSGrad(Adam):
+    """Adam whose divisor never shrinks (Reddi, Kale & Kumar 2018), with the bias corrections of Adam.
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon
+        As for `Adam`.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    slots = 3
+    rule = staticmethod(updates.amsgrad)
+
+
+@dataclass(frozen=True)
+class NAdam(Adam):
+    """Adam that looks ahead as Nesterov's momentum does (Dozat 2016, with a constant β₁).
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon
+        As for `Adam`.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    rule = staticmethod(updates.nadam)
+
+
+@dataclass(frozen=True)
+class RAdam(Adam):
+    """Adam with rectified variance: its first steps are those of momentum (Liu et al. 2020, algorithm 2).
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon
+        As for `Adam`.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    rule = staticmethod(updates.radam)
+
+
+@dataclass(frozen=True)
+class AdaBelief(Adam):
+    """Adam that divides by how far g is from its running mean (Zhuang et al. 2020, algorithm 2).
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2
+        As for `Adam`.
+    epsilon : float, default 1e-16
+        Added to the running mean of (g − m)², and to the root.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    epsilon: float = 1e-16
+    rule = staticmethod(updates.adabelief)
+
+
+@dataclass(frozen=True)
+class Lion(Optimizer):
+    """Signs of a momentum (Chen et al. 2023, algorithm 2): all parameters move equally far.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 1e-4
+        μ > 0: how far a parameter moves in a step.
+    beta1, beta2 : float, default 0.9 and 0.99
+        Share of the momentum in the direction, and its decay, in [0, 1).
+    weight_decay : float, default 0
+        λ ≥ 0: each step takes the share μλ from every parameter, biases too.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    learning_rate: schedules.LearningRate = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.0
+    slots = 1
+    settings = {
+        "beta1": (fraction, codes.BASE1),
+        "beta2": (fraction, codes.BASE2),
+        "weight_decay": (not_negative, codes.OWN),
+    }
+    rule = staticmethod(updates.lion)
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """Division by the root of a running mean of g² (Tieleman & Hinton 2012, lecture 6.5).
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 1e-3
+        μ > 0.
+    decay : float, default 0.9
+        ρ in [0, 1) of the running mean.
+    epsilon : float, default 1e-8
+        Added to the root.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    decay: float = 0.9
+    epsilon: float = 1e-8
+    slots = 1
+    settings = {"decay": (fraction, codes.OWN), "epsilon": (positive, codes.OWN + 1)}
+    rule = staticmethod(updates.rmsprop)
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Division by the root of the sum of all g² (Duchi, Hazan & Singer 2011, diagonal).
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.01
+        μ > 0.
+    epsilon : float, default 1e-10
+        Added to the root.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    learning_rate: schedules.LearningRate = 0.01
+    epsilon: float = 1e-10
+    slots = 1
+    settings = {"epsilon": (positive, codes.OWN)}
+    rule = staticmethod(updates.adagrad)
+
+
+@dataclass(frozen=True)
+class Adadelta(Optimizer):
+    """Steps in the units of the parameters: the ratio of running means of Δw² and g² (Zeiler 2012, algorithm 1).
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 1
+        μ > 0, a factor that the paper leaves at 1.
+    decay : float, default 0.9
+        ρ in [0, 1) of both running means.
+    epsilon : float, default 1e-6
+        Added under both roots.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    learning_rate: schedules.LearningRate = 1.0
+    decay: float = 0.9
+    epsilon: float = 1e-6
+    slots = 2
+    settings = {"decay": (fraction, codes.OWN), "epsilon": (positive, codes.OWN + 1)}
+    rule = staticmethod(updates.adadelta)
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    kind.__name__.lower(): kind
+    for kind in (SGD, Adam, AdamW, AMSGrad, NAdam, RAdam, AdaBelief, Lion, RMSprop, Adagrad, Adadelta)
+}
 """Lower-case name -> class; the name stands for the defaults."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from . import costs
+from .history import History
+from .kernels.codes import HYPER_CELLS
+from .naming import lookup
+from .optimizers import OPTIMIZERS, Optimizer
+from .schedules import SCHEDULES
+from .training import Progress
 
 if TYPE_CHECKING:
     from .network import Network
@@ -25,15 +31,19 @@ DTYPES = {"float32": "F32", "float64": "F64"}
 """Names of dtypes here and in safetensors."""
 
 
+TRAINING = ("training.state", "training.hyper", "training.history")
+"""What a training adds to a file."""
+
+
 def write(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file so that ``path`` holds the old or the new content whole, whenever the process dies.
 
     The content goes to a temporary file in the same folder, is synced, and renamed.
     """
     target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    name = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(name, "xb") as file:  # not tempfile, which would hide the file from others
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -57,24 +67,51 @@ def _names(network: Network) -> dict[str, Any]:
     return arrays
 
 
-def save(network: Network, path: str | os.PathLike[str]) -> None:
-    """Write a network's architecture and parameters."""
+def save(network: Network, path: str | os.PathLike[str], training: bool) -> None:
+    """Write a network's architecture and parameters, and its training if that is asked for and there is one."""
     header = {"format": FORMAT, "architecture": network.architecture()}
     tensors = {name: np.ascontiguousarray(array) for name, array in _names(network).items()}
+    progress = network._progress
+    if training and progress is not None:
+        header["training"] = {"optimizer": _described(progress.optimizer), "key": progress.key,
+                              "epochs": progress.epochs, "generator": network.generator.bit_generator.state}
+        tensors |= {"training.state": progress.state, "training.hyper": progress.hyper,
+                    "training.history": network.history.table()}
     write(path, to_bytes(tensors, {"fastbp": json.dumps(header)}))
 
 
-def _header(path: Path, metadata: dict[str, str] | None) -> dict[str, Any]:
+def _described(settings: Any) -> dict[str, Any]:
+    """Give an optimizer or schedule as its name and plain numbers."""
+    found: dict[str, Any] = {"kind": type(settings).__name__.lower()}
+    if found["kind"] not in OPTIMIZERS | SCHEDULES:
+        raise ValueError(f"{settings!r} cannot be saved: give the optimizer a schedule of fastbp.schedules")
+    for name, value in vars(settings).items():
+        if isinstance(value, np.generic):
+            value = value.item()
+        found[name] = value if isinstance(value, (bool, int, float)) else _described(value)
+    return found
+
+
+def _made(kind: str, description: dict[str, Any], known: dict[str, Any]) -> Any:
+    """Make the optimizer or schedule again."""
+    settings = dict(description)
+    made = lookup(kind, settings.pop("kind"), known)
+    return made(**{name: _made("schedule", value, SCHEDULES) if isinstance(value, dict) else value
+                   for name, value in settings.items()})
+
+
+def _header(path: Path, metadata: dict[str, str] | None) -> tuple[dict[str, Any], dict[str, Any] | None]:
     if not metadata or "fastbp" not in metadata:
         raise ValueError(f"{path} is a safetensors file, but not one that fastbp wrote")
     try:
         header = json.loads(metadata["fastbp"])
         version, architecture = header["format"], dict(header["architecture"])
-    except (ValueError, KeyError, TypeError) as error:
+        training = dict(header["training"]) if "training" in header else None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} has a corrupt header: {error}") from error
     if not isinstance(version, int) or version > FORMAT:
         raise ValueError(f"{path} has format {version}, this fastbp reads up to {FORMAT}: install a newer fastbp")
-    return architecture
+    return architecture, training
 
 
 def load(kind: type[Network], path: str | os.PathLike[str]) -> Network:
@@ -84,11 +121,16 @@ def load(kind: type[Network], path: str | os.PathLike[str]) -> Network:
         pass
     try:
         with safe_open(file, framework="numpy") as content:
-            architecture = _header(file, content.metadata())
-            _check_tensors(file, architecture, {name: content.get_slice(name) for name in content.keys()})  # noqa: SIM118
+            architecture, training = _header(file, content.metadata())
+            found = {name: content.get_slice(name) for name in content.keys()}  # noqa: SIM118
+            extra = {name: found.pop(name) for name in TRAINING if training is not None and name in found}
+            _check_tensors(file, architecture, found)
             network = _build(kind, file, architecture)
             for name, array in _names(network).items():
                 array[...] = content.get_tensor(name)
+            if training is not None:
+                _check_training(file, extra)
+                _resume(network, file, training, *(content.get_tensor(name) for name in TRAINING))
     except SafetensorError as error:
         raise ValueError(f"{file} is not a whole safetensors file: {error}") from error
     return network
@@ -118,3 +160,26 @@ def _build(kind: type[Network], path: Path, architecture: dict[str, Any]) -> Net
         return kind(layers, activation, output, cost, seed=seed, **architecture)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} has a corrupt header: {error}") from error
+
+
+def _check_training(path: Path, found: dict[str, Any]) -> None:
+    shapes = {name: list(array.get_shape()) for name, array in found.items()}
+    good = set(found) == set(TRAINING)
+    if not good or shapes["training.hyper"] != [HYPER_CELLS] or shapes["training.history"][1:] != [4]:
+        raise ValueError(f"{path} has a corrupt training: it holds {shapes}")
+
+
+def _resume(network: Network, path: Path, training: dict[str, Any], state: Any, hyper: Any, history: Any) -> None:
+    """Put a training that was saved into a network."""
+    try:
+        optimizer: Optimizer = _made("optimizer", training["optimizer"], OPTIMIZERS)
+        if state.shape != (optimizer.slots * network.n_parameters,) or state.dtype != network.dtype:
+            raise ValueError(f"its state is {state.dtype} {state.shape}")
+        if hyper.dtype != np.float64:
+            raise ValueError(f"its numbers are {hyper.dtype}")
+        key, epochs = int(training["key"]), int(training["epochs"])
+        network._progress = Progress(optimizer, np.array(state), np.array(hyper), key, epochs)
+        network.generator.bit_generator.state = training["generator"]
+        network.history = History(history)
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{path} has a corrupt training: {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import team, validation
+from . import profiling, team, validation
 from .callbacks import ProgressBar
 from .history import Record
 from .kernels import codes, epoch, layout, online, updates
@@ -31,6 +31,7 @@ CHUNK_EPOCHS = 1024
 """Epochs in one call at most, where nothing has to be done between them."""
 
 NOT_SHUFFLED = np.empty(0, np.int64)
+NO_CLOCK = np.empty(0, np.int64)
 
 
 class DivergenceError(ArithmeticError):
@@ -122,16 +123,20 @@ def finished(learner: layout.Learner, progress: Progress) -> Iterator[float]:
 
 
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
-        callbacks: list[Callback], bar: bool, shuffle: bool, threads: int | None) -> None:
+        callbacks: list[Callback], bar: bool, shuffle: bool, threads: int | None,
+        profile: bool) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
     n, batch = len(samples), min(batch_size, len(samples))
-    listeners = list(callbacks)
     history, first, last = network.history, progress.epochs, progress.epochs + epochs
     began = time.perf_counter()
     with ExitStack() as stack:
+        listeners = list(callbacks)
         if bar:
-            listeners.append(stack.enter_context(ProgressBar(epochs, n)))
-        each = bool(listeners) or kept is not None
+            listeners.append(ProgressBar(epochs, n))
+        for listener in listeners:
+            if isinstance(listener, AbstractContextManager):
+                stack.enter_context(listener)
+        each = bool(listeners) or kept is not None or progress.optimizer.scheduled
         members = team.size(threads, network.work * batch, network.work * n * (1 if each else epochs),
                             network.strips(batch))
         plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members))
@@ -144,8 +149,13 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             progress=np.zeros(codes.PROGRESS_CELLS, np.int64),
             sums=np.zeros(codes.SUM_CELLS),
             costs=np.zeros(1 if each else min(epochs, CHUNK_EPOCHS)),
+            clock=profiling.clock(network, members) if profile else NO_CLOCK,
         )
         learner.progress[[codes.EPOCH, codes.FIRST_EPOCH]] = first
+        if profile:
+            stack.callback(lambda: setattr(history, "profile", profiling.read(
+                network, learner.clock, members, int((learner.progress[codes.EPOCH] - first) * n
+                                                     + learner.progress[codes.POSITION]))))
         data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
         blocks = max(1, int(1e8 / (network.work * block)))
         plain = int(progress.optimizer.rule is updates.sgd)
@@ -162,16 +172,23 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             except BaseException:  # Ctrl-C comes when the kernel returns: its epochs are done, and belong to the record
                 for cost in finished(learner, progress):
                     history.append(progress.epochs, cost, None, time.perf_counter() - began)
+                    progress.optimizer.follow(progress.hyper, progress.epochs, cost)
                 raise
             seconds = max(time.perf_counter() - start, 1e-9)
             blocks = max(1, int(learner.progress[codes.BLOCKS] * CHUNK_SECONDS / seconds))
             for cost in finished(learner, progress):
-                other = None if kept is None else cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
-                record = Record(progress.epochs, cost, other, time.perf_counter() - began, network)
-                history.append(*record[:4])
+                other = None
+                try:
+                    if kept is not None:
+                        other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
+                finally:  # where Ctrl-C ends the validation, the epoch is done all the same
+                    record = Record(progress.epochs, cost, other, time.perf_counter() - began, network,
+                                    int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]))
+                    history.append(*record[:4])
+                    progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
                 if any([listener(record) is True for listener in listeners]):
                     return
             learner.progress[codes.FIRST_EPOCH] = progress.epochs
             if learner.progress[codes.STATUS] == codes.DIVERGED:
                 parameters[:] = learner.best
-                raise DivergenceError(progress.epochs + 1, progress.optimizer.learning_rate)
+                raise DivergenceError(progress.epochs + 1, float(progress.hyper[codes.RATE]))

@@ -41,6 +41,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 JIT = not config.DISABLE_JIT
 """False under NUMBA_DISABLE_JIT=1, when every kernel is the plain Python function that it reads as."""
 
+QUIET = np.errstate(all="ignore")
+"""Compiled code warns of no overflow, and neither do plain kernels."""
+
 SUMS = {"reassoc", "contract", "arcp", "nsz", "afn"}
 """Fast-math of the kernels: sums may be reordered. NaN and infinity keep their meaning."""
 
@@ -50,9 +53,10 @@ stay error-free, and an element has the same bits in a vector as in the scalar r
 
 
 def source_hash() -> str:
-    """Name the code: a hash over every source file of the package, the compiler and the processor."""
+    """Name the code: a hash over every source file of the package, the compiler, its settings and the processor."""
     root = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {config.CPU_NAME} {config.CPU_FEATURES}".encode())
+    options = config.CPU_NAME, config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT  # two not in Numba's key
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {options}".encode())
     for path in sorted(root.rglob("*.py")):
         digest.update(str(path.relative_to(root)).encode())
         digest.update(path.read_bytes())
@@ -76,10 +80,11 @@ def cache_directory() -> str | None:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = base / "fastbp" / source_hash()
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mode = folder.stat()
-        if hasattr(os, "getuid") and (mode.st_uid != os.getuid() or mode.st_mode & stat.S_IWOTH):
-            return None
+        for part in (folder.parent, folder):
+            part.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = part.stat()
+            if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & stat.S_IWOTH):
+                return None
         probe = folder / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()
@@ -111,7 +116,7 @@ def _compile(decorate: Callable[[], Any]) -> Any:
 def kernel(function: F) -> F:
     """Compile loops over arrays; the interpreter lock is released while they run."""
     if not JIT:
-        return function
+        return QUIET(function)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SUMS, "cache": CACHE is not None,
                                "no_cfunc_wrapper": True}
     return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]
@@ -127,7 +132,7 @@ def inline(function: F) -> F:
 def rule(function: F) -> F:
     """Compile an update rule: a kernel whose arithmetic keeps its order."""
     if not JIT:
-        return function
+        return QUIET(function)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": EXACT, "cache": CACHE is not None,
                                "no_cfunc_wrapper": True}
     return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]

@@ -12,8 +12,19 @@ from typing import Any
 
 from . import elementwise
 from ._jit import VECTOR_BYTES, kernel, scalar
-from .elementwise import decay, flushed, inverse_sum, log1p_unit, normal_tail, sine_cosine, tanh_slope
-from .simd import is_single
+from .elementwise import (
+    decay,
+    flushed,
+    grown,
+    growth,
+    inverse_parts,
+    inverse_sum,
+    log1p_unit,
+    normal_tail,
+    sine_cosine,
+    tanh_slope,
+)
+from .simd import fused, is_single
 
 Panel = Any  # a 1-D array of float32 or float64
 
@@ -131,14 +142,18 @@ def silu(panel: Panel, slope: Panel, neurons: int) -> None:
 
 @scalar
 def _silu(x: Any) -> Any:
+    """With z = exp(-|net|): net/(1 + z) above 0, net z/(1 + z) below."""
     r = type(x)
     y = flushed(x)  # -inf * 0 is NaN
-    near = r(800.0) if y > r(800.0) else y
-    z, _ = decay(-abs(y))
-    d = inverse_sum(r(1.0), z)
-    tail = z * d
-    s, rest = (tail, d) if x < r(0.0) else (d, tail)
-    return y * s, s + s * near * rest
+    y = r(800.0) if y > r(800.0) else y
+    q, power = growth(-abs(y))
+    z = power * q + power
+    d, low = inverse_parts(r(1.0), z)
+    near = d + low
+    far = z * near
+    negative = x < r(0.0)
+    out = grown(y * (power if negative else r(1.0)), d, low, q if negative else r(0.0))
+    return x if x > r(800.0) else out, (far if negative else near) + y * (near * far)
 
 
 @kernel
@@ -150,14 +165,15 @@ def gelu(panel: Panel, slope: Panel, neurons: int) -> None:
 
 @scalar
 def _gelu(x: Any) -> Any:
+    """With t = |net|: net - t Phi(-t) above 0, -t Phi(-t) below."""
     r = type(x)
     t = abs(x)
     t = r(40.0) if t > r(40.0) else t
-    z, tail = normal_tail(t)
-    bump = t * (z * r(0.3989422804014327))  # t times the normal density
+    q, power, y, low = normal_tail(t)
+    z = power * q + power
     negative = x < r(0.0)
-    s = tail - bump
-    return (r(0.0) if negative else x) - t * tail, s if negative else r(1.0) - s
+    s = z * (y + low) - t * (z * r(0.3989422804014327))  # the tail less t times the normal density
+    return (r(0.0) if negative else x) - grown(t * power, y, low, q), s if negative else r(1.0) - s
 
 
 @kernel
@@ -169,15 +185,26 @@ def mish(panel: Panel, slope: Panel, neurons: int) -> None:
 
 @scalar
 def _mish(x: Any) -> Any:
-    """With e = exp(net), w = e (e + 2): t = w/(w + 2), and (1 - t**2)/(1 + 1/e) = 4 e (1 + e)/(w + 2)**2."""
+    """With e = exp(net), w = e (e + 2): t = w/(w + 2), and (1 - t**2)/(1 + 1/e) = 4 e (1 + e)/(w + 2)**2.
+
+    What rounding takes from w counts where w is small, and there w is 2 power + (2 power q + e**2), power (1 + q) = e.
+    """
     r = type(x)
     y = flushed(x)
     near = r(24.0) if y > r(24.0) else y  # where t is 1 in both precisions
-    e, _ = decay(near)
-    w = e * e + (e + e)
-    d = inverse_sum(r(2.0), w)
+    q, power = growth(near)
+    e = power * q + power
+    two = power + power
+    more = fused(two, q, e * e)
+    w = two + more
+    w_low = more - (w - two)
+    total = r(2.0) + w
+    lost = w - (total - r(2.0)) + w_low
+    d = r(1.0) / total
     t = w * d
-    return y * t, t + near * (r(4.0) * e * d) * ((r(1.0) + e) * d)
+    t_low = d * (fused(-t, total, w) + (w_low - t * lost))
+    s = t + t_low
+    return y * s, s + near * (r(4.0) * e * d) * ((r(1.0) + e) * d)
 
 
 @kernel

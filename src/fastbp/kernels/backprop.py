@@ -10,6 +10,7 @@ from . import codes, costs, dense, random
 from ._jit import address, inline, kernel
 from .codes import (
     ACROSS,
+    ACTIVATING,
     ACTIVATION,
     BACKWARD,
     BIASES,
@@ -17,10 +18,14 @@ from .codes import (
     COLLECT,
     COST,
     COST_KERNEL,
+    COSTING,
     DELTA,
     DELTA_BELOW,
     FORWARD,
+    FORWARDING,
     GATHER,
+    GATHERING,
+    GOING_BACK,
     GRADIENT,
     JACOBIAN,
     LABELS,
@@ -31,12 +36,15 @@ from .codes import (
     OUT,
     PACKS,
     SOURCE,
+    SUMMING,
     TARGET,
     TURN,
+    UPDATING,
     WEIGH,
     WEIGHT,
     WEIGHTS,
 )
+from .record import lap
 from .simd import call, lanes, view
 
 UPDATE_BYTES = 64 * 1024
@@ -52,7 +60,7 @@ def panel(panels, start, n, first, last):
 
 @kernel
 def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end, total,
-               labels, backward, strips, first, last, scratch):
+               labels, backward, strips, first, last, scratch, clock, start):
     """Phase 1: bring samples order[begin:end] into strips first..last, go forward (1)(2), to the cost (3)(4), back (5).
 
     ``total`` holds the weight of the batch: each sample's cost and deltas are multiplied by its share of it.
@@ -68,6 +76,7 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
     else:
         call(cells[GATHER], targets, order, begin, end, classes, panels, cells[TARGET], -1, strips, first, last)
     call(cells[WEIGH], weights, order, begin, end, total, panels, cells[WEIGHT], first, last)
+    lap(clock, start, 0, GATHERING)
     for layer in range(top + 1):
         n = layers[layer, N_OUT]
         if layer > 0 and layers[layer, ACROSS] >= 0:
@@ -75,10 +84,12 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
                  last)
         call(cells[FORWARD], parameters, layers[layer, WEIGHTS], layers[layer, BIASES], panels, layers[layer, SOURCE],
              layers[layer, OUT], layers[layer, N_IN], n, first, last)
+        lap(clock, start, layer, FORWARDING)
         if layer < top or cells[MATCHED] == 0:
             out = panel(panels, layers[layer, OUT], n, first, last)
             slope = panel(panels, layers[layer, DELTA], n, first, last)
             call(layers[layer, ACTIVATION], out, slope, n)
+            lap(clock, start, layer, ACTIVATING)
     out = panel(panels, layers[top, OUT], classes, first, last)
     delta = panel(panels, layers[top, DELTA], classes, first, last)
     target, weight = panel(panels, cells[TARGET], classes, first, last), panel(panels, cells[WEIGHT], 1, first, last)
@@ -86,16 +97,18 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
     if cells[JACOBIAN] != 0:
         call(cells[JACOBIAN], out, delta, classes)
     call(cells[COLLECT], target, weight, delta, panel(panels, cells[COST], 1, first, last), classes)
+    lap(clock, start, top, COSTING)
     if backward != 0:
         for layer in range(top, 0, -1):
             call(cells[BACKWARD], parameters, layers[layer, WEIGHTS], panels, layers[layer, DELTA],
                  layers[layer, DELTA_BELOW], layers[layer, N_IN], layers[layer, N_OUT], first, last,
                  scratch if layers[layer, PACKS] != 0 else -1)
+            lap(clock, start, layer, GOING_BACK)
 
 
 @kernel
 def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update, strips, accumulate, thread, threads,
-               scratch, inputs, order, ahead, ahead_end):
+               scratch, inputs, order, ahead, ahead_end, clock, start):
     """Phase 2: ∂E/∂w_jk = δ_j o_k (6) summed over all samples for this thread's share of every layer, then (7).
 
     Overwrites ``gradient`` or adds to it; overwrites parameters and state by the rule at address ``update``, or leaves
@@ -113,20 +126,23 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
             stop = min(j + some, end)
             shift = (j - first) * n_in if applied else 0
             if layers[layer, ACROSS] >= 0:
-                call(cells[GRADIENT], panels, delta, layers[layer, ACROSS], n_in, n_out, strips, j, stop, gradient, w - shift,
-                     accumulate, scratch if layers[layer, PACKS] != 0 else -1, inputs, order, ahead,
+                call(cells[GRADIENT], panels, delta, layers[layer, ACROSS], n_in, n_out, strips, j, stop, gradient,
+                     w - shift, accumulate, scratch if layers[layer, PACKS] != 0 else -1, inputs, order, ahead,
                      ahead_end if layer == 0 else ahead)
             else:
                 call(cells[BY_LANES], panels, delta, layers[layer, SOURCE], n_in * lane, n_in, n_out, strips, j, stop,
                      gradient, w - shift, accumulate)
             if b >= 0:
                 call(cells[BY_LANES], panels, delta, cells[ONES], 0, 1, n_out, strips, j, stop, gradient, b, accumulate)
+            lap(clock, start, layer, SUMMING)
             if update != 0 and not at_once:
                 call(update, parameters, gradient, state, w + j * n_in, w + stop * n_in, shift, hyper)
                 if b >= 0:
                     call(update, parameters, gradient, state, b + j, b + stop, 0, hyper)
+                lap(clock, start, layer, UPDATING)
     if at_once:
         call(update, parameters, gradient, state, 0, parameters.size, 0, hyper)
+        lap(clock, start, 0, UPDATING)
 
 
 KERNELS = {
@@ -141,8 +157,8 @@ KERNELS = {
     codes.COLLECT: (costs.collect, "ffffi"),
     codes.SHUFFLE: (random.shuffle, "nii"),
     codes.SCATTER: (dense.scatter, "fiiiif"),
-    codes.MY_SAMPLES: (my_samples, "tndffrrrniixiiiiii"),
-    codes.MY_NEURONS: (my_neurons, "tnffffdiiiiiirnii"),
+    codes.MY_SAMPLES: (my_samples, "tndffrrrniixiiiiiini"),
+    codes.MY_NEURONS: (my_neurons, "tnffffdiiiiiirniini"),
 }
 """Kernels that are called by address: cell of `layout.Plan.cells` -> kernel and its arguments, as letters."""
 

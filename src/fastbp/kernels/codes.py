@@ -35,12 +35,19 @@ RUNNING, DIVERGED = range(2)
 # Cells of `layout.Learner.sums`.
 BATCH_COST, EPOCH_COST, EPOCH_WEIGHT = range(3)
 
+# Phases of a step that a profile tells apart: cells of a layer's row of `layout.Learner.clock`.
+GATHERING, FORWARDING, ACTIVATING, COSTING, GOING_BACK, SUMMING, UPDATING, WAITING = range(8)
+PHASES = 8
+"""Gather, forward products, activation, cost, backward products, gradient, update, waiting for other threads."""
+
 # Cells of the barrier, each on a cache line of its own.
 ARRIVED, ABANDONED, YIELD = 0, 8, 16
 BARRIER_CELLS = 24
 
 # Cells of an optimizer's numbers, see `updates`.
 RATE, POWER1, POWER2, BASE1, BASE2, OWN = range(6)
+BEST, WAITED = 10, 11
+"""What a schedule that watches the cost remembers: the best one, and epochs since then, -1 before the first."""
 HYPER_CELLS = 12
 PROGRESS_CELLS, SUM_CELLS = 6, 3
 

@@ -263,7 +263,7 @@ def gather_weights(weights, order, begin, end, total, panels, target, first, las
         elif weights.size == 0:
             row[v] = real(share)
         else:
-            row[v] = real(weights[order[i] if order.size > 0 else i] * share)
+            row[v] = real(float(weights[order[i] if order.size > 0 else i]) * share)
 
 
 @kernel

@@ -182,7 +182,7 @@ def input_gradient(layers, cells, cost_parameter, panels, parameters, inputs, ta
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
         call(cells[MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
-             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH])
+             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH], order, 0)  # the order is empty: no clock
         slope = panel(panels, layers[0, SOURCE], n_in, 0, strips)
         for i in range(slope.size):
             slope[i] = 1
@@ -229,7 +229,7 @@ def per_sample_gradient(layers, cells, cost_parameter, panels, parameters, input
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
         call(cells[MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
-             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH])
+             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH], order, 0)
         call(cells[OUTER], layers, cells, panels, 0, end - begin, rows, out, begin * parameters.size, parameters.size)
 
 
@@ -278,7 +278,7 @@ def gradient_norms(layers, cells, cost_parameter, panels, parameters, inputs, ta
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
         call(cells[MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
-             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH])
+             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH], order, 0)
         total, delta, out_below = view(work, 0, room), view(work, room, room), view(work, 2 * room, room)
         for i in range(room):
             total[i] = 0.0

@@ -227,15 +227,26 @@ def exp(x: Any) -> Any:
 
 
 @scalar
-def decay(x: Any) -> Any:
-    """Compute exp(x) and expm1(x) for x <= 0 at little more than the price of one.
+def growth(x: Any) -> Any:
+    """Give q and the power of two of exp(x) = power (1 + q), |q| < 0.42, neither rounded together yet.
 
-    Holds for x <= 88 (float32), 709 (float64). Below about -87.7 (-708.7), where exp(x) is subnormal, it is 0.
+    Holds for x <= 88 (float32), 709 (float64). Below about -87.7 (-708.7), where exp(x) is subnormal, power is 0.
     """
-    r = type(x)
-    q, k = _reduced(flushed(x), r(-0.0))
-    scale = _power(k, x)
-    return scale * q + scale, scale * q + (scale - r(1.0))
+    q, k = _reduced(flushed(x), type(x)(-0.0))
+    return q, _power(k, x)
+
+
+@scalar
+def decay(x: Any) -> Any:
+    """Compute exp(x) and expm1(x) for x <= 0 at little more than the price of one; the range is that of ``growth``."""
+    q, power = growth(x)
+    return power * q + power, power * q + (power - type(x)(1.0))
+
+
+@scalar
+def grown(x: Any, y: Any, low: Any, q: Any) -> Any:
+    """Compute x (y + low) (1 + q), |low| a few ulp of y: three products, but only the last rounding is a whole one."""
+    return fused(x, y, x * fused(q, y + low, low))
 
 
 @scalar
@@ -251,23 +262,32 @@ def expm1(x: Any) -> Any:
 
 
 @scalar
-def inverse_sum(a: Any, x: Any) -> Any:
-    """Compute 1/(a + x) for x > -a/2 and a small integer a, free of the rounding of the sum."""
+def inverse_parts(a: Any, x: Any) -> Any:
+    """Give 1/(a + x) for x > -a/2 and a small integer a, as a quotient and what rounding took from sum and quotient."""
     r = type(x)
     total = a + x
     lost = x - (total - a)
     d = r(1.0) / total
-    return d + d * (fused(-d, total, r(1.0)) - d * lost)
+    return d, d * (fused(-d, total, r(1.0)) - d * lost)
+
+
+@scalar
+def inverse_sum(a: Any, x: Any) -> Any:
+    """Compute 1/(a + x) for x > -a/2 and a small integer a, free of the rounding of the sum."""
+    d, low = inverse_parts(a, x)
+    return d + low
 
 
 @scalar
 def tanh_slope(x: Any) -> Any:
-    """Give tanh(x) and 1 - tanh(x)**2: with e = expm1(-2 |x|), tanh(|x|) = -e/(2 + e)."""
+    """Give tanh(x) and 1 - tanh(x)**2: with e = expm1(-2 |x|), tanh(|x|) = -e/(2 + e).
+
+    The sum starts from the parts of e: from e, whose rounding it would take over, the result is 2.5 ulp off, not 2.1.
+    """
     r = type(x)
-    z, e = decay(abs(x) * r(-2.0))
-    d = inverse_sum(r(2.0), e)
-    y = e * d
-    return y if x < r(0.0) else -y, r(4.0) * (z * d) * d
+    q, power = growth(abs(x) * r(-2.0))
+    y = (power * q + (power - r(1.0))) / (power * q + (power + r(1.0)))
+    return y if x < r(0.0) else -y, r(1.0) - y * y
 
 
 @scalar
@@ -373,7 +393,7 @@ def softplus(x: Any) -> Any:
 
 @scalar
 def _gaussian_parts(x: Any, factor: Any) -> Any:
-    """Give q and scale of exp(-factor x**2) = scale (1 + q).
+    """Give q and power of exp(-factor x**2) = power (1 + q).
 
     An error in x**2, which reaches 87 (708), would be an error of as many ulp in the result: the square is taken in
     two parts, and the small part joins after the reduction of the large one.
@@ -387,26 +407,27 @@ def _gaussian_parts(x: Any, factor: Any) -> Any:
 @scalar
 def gaussian(x: Any) -> Any:
     """Compute exp(-x**2) for |x| <= 40."""
-    q, scale = _gaussian_parts(x, type(x)(1.0))
-    return scale * q + scale
+    q, power = _gaussian_parts(x, type(x)(1.0))
+    return power * q + power
 
 
 @scalar
 def normal_tail(t: Any) -> Any:
-    """Give exp(-t**2/2) and Phi(-t) for 0 <= t <= 40, Phi the normal distribution function.
+    """Give q and power of exp(-t**2/2) = power (1 + q), and y and low of Phi(-t) = power (1 + q) (y + low).
 
-    The quotient P/(a + t) is corrected by its residual, as in ``inverse_sum``.
+    Holds for 0 <= t <= 40; Phi is the normal distribution function. The quotient y = P/(a + t) and its argument u are
+    corrected by residuals, as in ``inverse_parts``.
     """
     r = type(t)
     a = r(5.0)
-    q, scale = _gaussian_parts(t, r(0.5))
+    q, power = _gaussian_parts(t, r(0.5))
     total = a + t
     lost = t - (total - a)
-    d = inverse_sum(a, t)
-    p, rest = _tail_rest(r(2.0) * (t * d) - r(1.0))
+    d, d_low = inverse_parts(a, t)
+    over = t - a
+    p, rest = _tail_rest(fused(over, d, fused(over, d_low, d * (t - (over + a)))))
     y = p * d
-    y = y + d * (fused(-y, total, p) + (rest - y * lost))
-    return scale * q + scale, scale * (y * q + y)
+    return q, power, y, d * (fused(-y, total, p) + (rest - y * lost))
 
 
 # ---------------------------------------------------------------------------------------------------- trigonometry

@@ -17,6 +17,7 @@ from .codes import (
     EPOCH,
     MY_NEURONS,
     MY_SAMPLES,
+    PHASES,
     POSITION,
     POWER1,
     POWER2,
@@ -25,10 +26,11 @@ from .codes import (
     SCRATCH_SIZE,
     SHUFFLE,
     STATUS,
+    WAITING,
     YIELD,
 )
-from .record import end_batch, end_epoch
-from .simd import atomic_add, atomic_load, call, give_way, lanes
+from .record import end_batch, end_epoch, lap
+from .simd import atomic_add, atomic_load, call, give_way, lanes, ticks
 
 SPINS = 2000
 """Rounds before a waiting thread gives way: about 20 µs, forty times what a barrier takes when all are running."""
@@ -54,7 +56,7 @@ def batch_weight(weights, order, begin, end):
         total += end - begin
     else:
         for i in range(begin, end):
-            total += weights[order[i] if order.size > 0 else i]
+            total += float(weights[order[i] if order.size > 0 else i])
     return total
 
 
@@ -70,6 +72,9 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     inputs, targets, weights, order = data.inputs, data.targets, data.weights, data.order
     gradient, hyper, progress, sums = learner.gradient, learner.hyper, learner.progress, learner.sums
     lane = lanes(panels)
+    clock, start = learner.clock, thread * (1 + layers.shape[0] * PHASES)
+    if clock.size > 0:
+        clock[start] = ticks()
     scratch = cells[SCRATCH] + thread * cells[SCRATCH_SIZE]
     epoch, position = progress[EPOCH], progress[POSITION]
     backward = 1 if gradient.size > 0 else 0
@@ -94,19 +99,20 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
             hyper[POWER2] *= hyper[BASE2]
         call(cells[MY_SAMPLES], layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order,
              position, end, total, task.labels, backward, strips, strips * thread // threads,
-             strips * (thread + 1) // threads, scratch)
+             strips * (thread + 1) // threads, scratch, clock, start)
         if threads > 1:
             arrivals += threads
             if not wait(barrier, arrivals):
                 break
+            lap(clock, start, 0, WAITING)
         if backward != 0:
             call(cells[MY_NEURONS], layers, cells, panels, parameters, gradient, learner.state, hyper,
                  learner.update if last_block else 0, strips, 1 if position != batch else 0, thread, threads, scratch,
-                 inputs, order, end, min(end + task.block, task.samples))
+                 inputs, order, end, min(end + task.block, task.samples), clock, start)
         if thread == 0:
             cost = 0.0
             for i in range(strips * lane):
-                cost += panels[cells[COST] + i]
+                cost += float(panels[cells[COST] + i])
             sums[BATCH_COST] += cost
             if last_block:
                 end_batch(learner, sums[BATCH_COST], total)
@@ -117,6 +123,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
             arrivals += threads
             if not wait(barrier, arrivals):
                 break
+            lap(clock, start, 0, WAITING)
         if position == task.samples:
             if thread == 0 and progress[STATUS] == RUNNING:
                 end_epoch(parameters, learner, epoch)

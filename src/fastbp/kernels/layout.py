@@ -26,8 +26,16 @@ BLOCK_BYTES = 384 * 1024
 SCRATCH_BYTES = 256 * 1024
 """Weights or deltas that one sweep over the strips keeps in L2, and the size of a thread's scratch."""
 
-SMALLEST_BLOCK, LARGEST_BLOCK = 512, 2048
-"""Samples in a block. Fewer would not pay for reading a large layer's weights, more bring nothing."""
+LARGEST_BLOCK = 2048
+"""Samples in a block; more bring nothing."""
+
+SMALLEST_BLOCK, SMALLEST_LARGE_BLOCK, SMALLEST_FORWARD_BLOCK = 256, 1024, 64
+"""Samples in a block at least: where weights are read and gradients added up once a block; where the weights exceed
+LARGE_WEIGHTS and come from memory each time (2048-wide layers: 187 GFLOP/s with 512 samples, 198 with 1024); in a
+forward pass, which changes nothing."""
+
+LARGE_WEIGHTS = 4 * 1024 * 1024
+"""Bytes of weights that no cache of one core holds."""
 
 
 class Plan(NamedTuple):
@@ -93,6 +101,8 @@ class Learner(NamedTuple):
     """Running costs."""
     costs: Doubles
     """Mean cost of each epoch."""
+    clock: Integers = np.empty(0, np.int64)
+    """Ticks for each thread: the last reading, then a row of `codes.PHASES` a layer; empty when nobody asks."""
 
 
 def offsets(sizes: Sequence[int], bias: bool) -> tuple[list[int], list[int], int]:
@@ -116,12 +126,14 @@ def strips(samples: int, dtype: npt.DTypeLike) -> int:
     return -(-samples * np.dtype(dtype).itemsize // VECTOR_BYTES)
 
 
-def block_samples(sizes: Sequence[int], dtype: npt.DTypeLike, batch: int) -> int:
+def block_samples(sizes: Sequence[int], dtype: npt.DTypeLike, batch: int, *, backward: bool = True) -> int:
     """Give the number of samples that go through both phases together: of the network alone, never of threads."""
     itemsize = np.dtype(dtype).itemsize
     width = VECTOR_BYTES // itemsize
     fitting = BLOCK_BYTES // (itemsize * (2 * sum(sizes) + sum(sizes[:-1])))
-    block = min(max(fitting // width * width, SMALLEST_BLOCK), LARGEST_BLOCK)
+    weights = itemsize * sum(n * m for n, m in zip(sizes[:-1], sizes[1:], strict=True))
+    least = SMALLEST_LARGE_BLOCK if weights > LARGE_WEIGHTS else SMALLEST_BLOCK if backward else SMALLEST_FORWARD_BLOCK
+    block = min(max(fitting // width * width, least), LARGEST_BLOCK)
     return min(block, -(-batch // width) * width)
 
 
@@ -188,7 +200,7 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
     for layer, row in enumerate(layers):
         n_in, n_out = sizes[layer], sizes[layer + 1]
         across = -1
-        if backward and not sums_lanes(n_in, n_out, samples, width):
+        if not sums_lanes(n_in, n_out, samples, width) if backward else layer == 0:
             across = take(-(-n_in // width) * width * (samples + 1))
         row[:] = n_in, n_out, weights[layer], biases[layer], 0, out[layer], out[layer + 1], delta[layer], \
             delta[layer + 1], across, backward and packs(n_in, n_out, dtype)

@@ -113,7 +113,7 @@ def run(plan, parameters, data, task, learner):
                 call(cells[JACOBIAN], out, delta, classes)
             cost, weight = 0.0, 1.0
             for j in range(classes):
-                cost += y[j]
+                cost += float(y[j])
             if data.weights.size > 0:
                 weight = float(data.weights[sample])
                 if weight == 0.0:

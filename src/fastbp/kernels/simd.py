@@ -9,6 +9,7 @@ a scalar broadcast times a contiguous vector.
 
 from __future__ import annotations
 
+import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -180,6 +181,15 @@ def _atomic_load(typing: Any, array: Any, index: Any) -> Any:
         return builder.load_atomic(where, "seq_cst", 8)
 
     return types.int64(array, types.intp), generate
+
+
+def _ticks(typing: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        name = "llvm.readcyclecounter" if platform.machine() in ("x86_64", "AMD64") else "llvm.readsteadycounter"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(INDEX, []), name)
+        return builder.call(function, [])
+
+    return types.int64(), generate
 
 
 def _prefetch(typing: Any, array: Any, index: Any) -> Any:
@@ -825,6 +835,7 @@ if JIT:
     atomic_load = intrinsic(_atomic_load)
     give_way = intrinsic(_give_way)
     prefetch = intrinsic(_prefetch)
+    ticks = intrinsic(_ticks)
 else:
 
     def lanes(array: Any) -> int:
@@ -852,6 +863,10 @@ else:
     def atomic_load(array: Any, index: int) -> int:
         """Read an int64 that other threads write."""
         return int(array[index])
+
+    def ticks() -> int:
+        """Read the processor's clock; how long a tick is, it does not say."""
+        return time.perf_counter_ns()
 
     def prefetch(array: Any, index: int) -> None:
         """Ask for the cache line of an element that will be read soon."""

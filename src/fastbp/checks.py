@@ -1,0 +1,51 @@
+"""Checks of single settings, as optimizers, schedules and callbacks have them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Check = Callable[[object, str, Any], None]
+"""Called with the object, the setting's name and its value; raises ValueError if the value will not do."""
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is one finite real number."""
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _fail(owner: object, name: str, value: Any, expected: str) -> None:
+    raise ValueError(f"{type(owner).__name__}: {name} is {value!r}, expected {expected}")
+
+
+def positive(owner: object, name: str, value: Any) -> None:
+    """Let numbers above 0 pass."""
+    if not (is_number(value) and value > 0):
+        _fail(owner, name, value, "a positive number")
+
+
+def not_negative(owner: object, name: str, value: Any) -> None:
+    """Let numbers from 0 up pass."""
+    if not (is_number(value) and value >= 0):
+        _fail(owner, name, value, "a number that is not negative")
+
+
+def fraction(owner: object, name: str, value: Any) -> None:
+    """Let numbers from 0 up to, not including, 1 pass."""
+    if not (is_number(value) and 0 <= value < 1):
+        _fail(owner, name, value, "a number from 0 up to, not including, 1")
+
+
+def share(owner: object, name: str, value: Any) -> None:
+    """Let numbers above 0 and up to 1 pass."""
+    if not (is_number(value) and 0 < value <= 1):
+        _fail(owner, name, value, "a number above 0, up to 1")
+
+
+def count(owner: object, name: str, value: Any) -> None:
+    """Let whole numbers from 1 up pass."""
+    if not (isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1):
+        _fail(owner, name, value, "a whole number, at least 1")

@@ -1,0 +1,20 @@
+"""The tile on data that lie in the L1 cache: what the machine can do at best; and the machine's clock."""
+
+from . import simd
+from ._jit import kernel
+from .simd import WHOLE, lanes, ticks
+
+
+@kernel
+def tiles(weights, panels, bias, n_in, repetitions):
+    """Compute net_j (1) of eight neurons for two strips, over and over; overwrites the end of ``panels``."""
+    lane = lanes(panels)
+    for _ in range(repetitions):
+        simd.forward_8x2(weights, 0, n_in, 1, panels, 0, n_in * lane, 2 * n_in * lane, WHOLE * lane, n_in, bias, 0,
+                         WHOLE)
+
+
+@kernel
+def reading():
+    """Read the processor's clock."""
+    return ticks()

@@ -1,0 +1,343 @@
+"""Schedules: learning rates that change from epoch to epoch, given to an optimizer for its ``learning_rate``.
+
+A schedule is called with the number t of epochs that are done, 0 before the first, and gives the learning rate of the
+epoch that begins. Any callable of that kind serves: ``fastbp.Adam(lambda t: 0.01 / (1 + t))``. `ReduceOnPlateau`
+watches the cost instead. A number costs nothing: the kernel then comes back to Python for a chunk of epochs at a time,
+with a schedule after each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .checks import count, fraction, is_number, not_negative, positive, share
+from .kernels.codes import BEST, RATE, WAITED
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What schedules share: their settings are Python's numbers, so that a float32 one does not make sums float32."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):
+                object.__setattr__(self, name, value.item())
+
+
+@dataclass(frozen=True)
+class Step(Schedule):
+    """μ·factorᵏ after every k·``every`` epochs.
+
+    Parameters
+    ----------
+    learning_rate : float
+        μ > 0, of the first epochs.
+    every : int
+        Epochs between two steps.
+    factor : float, default 0.1
+        Above 0, up to 1.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    learning_rate: float
+    every: int
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self, "learning_rate", self.learning_rate)
+        count(self, "every", self.every)
+        share(self, "factor", self.factor)
+
+    def __call__(self, epoch: int) -> float:
+        """Give the learning rate after so many epochs."""
+        return float(self.learning_rate * self.factor ** (epoch // self.every))
+
+
+@dataclass(frozen=True)
+class Exponential(Schedule):
+    """μ·factorᵗ.
+
+    Parameters
+    ----------
+    learning_rate : float
+        μ > 0, of the first epoch.
+    factor : float
+        Above 0, up to 1.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    learning_rate: float
+    factor: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self, "learning_rate", self.learning_rate)
+        share(self, "factor", self.factor)
+
+    def __call__(self, epoch: int) -> float:
+        """Give the learning rate after so many epochs."""
+        return float(self.learning_rate * self.factor**epoch)
+
+
+@dataclass(frozen=True)
+class InverseScaling(Schedule):
+    """μ/(t + 1)ᵖ (Robbins & Monro 1951 ask for ½ < p ≤ 1).
+
+    Parameters
+    ----------
+    learning_rate : float
+        μ > 0, of the first epoch.
+    power : float, default 0.5
+        p > 0.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    learning_rate: float
+    power: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self, "learning_rate", self.learning_rate)
+        positive(self, "power", self.power)
+
+    def __call__(self, epoch: int) -> float:
+        """Give the learning rate after so many epochs."""
+        return float(self.learning_rate / (epoch + 1.0) ** self.power)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """Half a cosine from μ down to ``lowest``, again and again (Loshchilov & Hutter 2017, eq. 5).
+
+    Parameters
+    ----------
+    learning_rate : float
+        μ > 0, of the first epoch and after each restart.
+    epochs : int
+        Length of the first half wave; the number of epochs of the whole fit makes one without restart.
+    lowest : float, default 0
+        Not negative, at most μ.
+    lengthen : int, default 1
+        Each half wave is so many times as long as the one before.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    learning_rate: float
+    epochs: int
+    lowest: float = 0.0
+    lengthen: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self, "learning_rate", self.learning_rate)
+        count(self, "epochs", self.epochs)
+        not_negative(self, "lowest", self.lowest)
+        count(self, "lengthen", self.lengthen)
+        if self.lowest > self.learning_rate:
+            raise ValueError(f"Cosine: lowest is {self.lowest!r}, expected at most the learning rate "
+                             f"{self.learning_rate!r}")
+
+    def __call__(self, epoch: int) -> float:
+        """Give the learning rate after so many epochs."""
+        length = self.epochs
+        if self.lengthen == 1:
+            epoch %= length
+        while epoch >= length:
+            epoch -= length
+            length *= self.lengthen
+        return float(_between(self.learning_rate, self.lowest, epoch / length))
+
+
+def _between(first: float, last: float, part: float) -> float:
+    """Give the point of half a cosine from ``first`` (part 0) to ``last`` (part 1)."""
+    return last + 0.5 * (first - last) * (1.0 + math.cos(math.pi * part))
+
+
+@dataclass(frozen=True)
+class WarmUp(Schedule):
+    """A straight line up to a learning rate, or to the beginning of another schedule (Goyal et al. 2017, section 2.2).
+
+    Parameters
+    ----------
+    learning_rate : float or schedule
+        μ after the warm-up, or the schedule that begins then.
+    epochs : int
+        Length of the warm-up; epoch t has the share (t + 1)/(epochs + 1) of the learning rate that it leads to.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or ``learning_rate`` is `ReduceOnPlateau`, whose first rate cannot change.
+    """
+
+    learning_rate: float | Callable[[int], float]
+    epochs: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not callable(self.learning_rate):
+            positive(self, "learning_rate", self.learning_rate)
+        count(self, "epochs", self.epochs)
+
+    def __call__(self, epoch: int) -> float:
+        """Give the learning rate after so many epochs."""
+        later = self.learning_rate(max(epoch - self.epochs, 0)) if callable(self.learning_rate) else self.learning_rate
+        return float(later * min((epoch + 1) / (self.epochs + 1), 1.0))
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Half a cosine up to the highest learning rate, and half a cosine down to almost 0 (after Smith & Topin 2019).
+
+    Parameters
+    ----------
+    learning_rate : float
+        The highest, > 0.
+    epochs : int
+        Length of the cycle: the number of epochs of the whole fit. What comes later has the lowest learning rate.
+    rise : float, default 0.3
+        Share of the epochs in which it rises, in [0, 1).
+    start, end : float, default 25 and 250,000
+        How many times smaller than the highest the first and the last learning rate are; at least 1.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    learning_rate: float
+    epochs: int
+    rise: float = 0.3
+    start: float = 25.0
+    end: float = 250_000.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self, "learning_rate", self.learning_rate)
+        count(self, "epochs", self.epochs)
+        fraction(self, "rise", self.rise)
+        for name in ("start", "end"):
+            value = getattr(self, name)
+            if not (is_number(value) and value >= 1):
+                raise ValueError(f"OneCycle: {name} is {value!r}, expected a number of at least 1")
+
+    def __call__(self, epoch: int) -> float:
+        """Give the learning rate after so many epochs."""
+        highest, top, last = self.learning_rate, self.rise * self.epochs, self.epochs - 1
+        if epoch < top:
+            return float(_between(highest / self.start, highest, epoch / top))
+        part = (epoch - top) / (last - top) if epoch < last else 1.0
+        return float(_between(highest, highest / self.end, part))
+
+
+@dataclass(frozen=True)
+class ReduceOnPlateau(Schedule):
+    """μ is multiplied by a factor whenever the cost has not gone down for some epochs.
+
+    It watches the validation cost where there is one, else the training cost.
+
+    Parameters
+    ----------
+    learning_rate : float
+        μ > 0, of the first epochs.
+    factor : float, default 0.1
+        Above 0, up to 1.
+    patience : int, default 10
+        Epochs without progress after which μ falls.
+    min_delta : float, default 0
+        Progress is a cost below the best so far by more than this.
+    lowest : float, default 0
+        μ does not fall below it.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    learning_rate: float
+    factor: float = 0.1
+    patience: int = 10
+    min_delta: float = 0.0
+    lowest: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self, "learning_rate", self.learning_rate)
+        share(self, "factor", self.factor)
+        count(self, "patience", self.patience)
+        not_negative(self, "min_delta", self.min_delta)
+        not_negative(self, "lowest", self.lowest)
+
+    def watch(self, hyper: npt.NDArray[np.float64], cost: float) -> None:
+        """Take note of an epoch's cost; what it remembers lies in ``hyper``, with the optimizer's numbers."""
+        if hyper[WAITED] < 0 or cost < hyper[BEST] - self.min_delta:
+            hyper[BEST], hyper[WAITED] = cost, 0
+            return
+        hyper[WAITED] += 1
+        if hyper[WAITED] == self.patience:
+            hyper[RATE] = min(max(hyper[RATE] * self.factor, self.lowest), hyper[RATE])
+            hyper[WAITED] = 0
+
+
+SCHEDULES = {kind.__name__.lower(): kind
+             for kind in (Step, Exponential, InverseScaling, Cosine, WarmUp, OneCycle, ReduceOnPlateau)}
+"""Lower-case name -> class."""
+
+LearningRate = float | Callable[[int], float] | ReduceOnPlateau
+"""What an optimizer takes."""
+
+
+def check(owner: object, rate: Any) -> None:
+    """Check an optimizer's learning rate, a schedule by its first one."""
+    if callable(rate):
+        _called(owner, rate, 0)
+    elif not isinstance(rate, ReduceOnPlateau):
+        positive(owner, "learning_rate", rate)
+
+
+def first(owner: object, rate: LearningRate) -> float:
+    """Give the learning rate of the first epoch."""
+    if callable(rate):
+        return _called(owner, rate, 0)
+    return float(rate.learning_rate if isinstance(rate, ReduceOnPlateau) else rate)
+
+
+def follow(owner: object, rate: LearningRate, hyper: npt.NDArray[np.float64], epochs: int, cost: float) -> None:
+    """Write the learning rate of the next epoch into ``hyper``, after so many epochs, the last one with this cost."""
+    if isinstance(rate, ReduceOnPlateau):
+        rate.watch(hyper, cost)
+    elif callable(rate):
+        hyper[RATE] = _called(owner, rate, epochs)
+
+
+def _called(owner: object, rate: Callable[[int], float], epochs: int) -> float:
+    value = rate(epochs)
+    if not (is_number(value) and value >= 0):
+        raise ValueError(f"{type(owner).__name__}: the schedule {rate!r} gave the learning rate {value!r} after "
+                         f"{epochs} epochs, expected a number that is not negative")
+    return float(value)

@@ -1,0 +1,286 @@
+"""Stopping, and checkpoints from which a killed training goes on with the same bits."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from fastbp import (
+    SGD,
+    Adam,
+    Checkpoint,
+    DivergenceError,
+    EarlyStopping,
+    MaxUpdates,
+    Network,
+    Record,
+    TargetCost,
+    TimeLimit,
+    persistence,
+    schedules,
+)
+from helpers import network, real_data
+
+
+@pytest.fixture
+def data(rng):
+    return real_data(rng, "squared_error", None, 40, 2, 1, "float32")
+
+
+def record(epoch, cost, net, validation=None, seconds=0.0, updates=0):
+    return Record(epoch, cost, validation, seconds, net, updates, 0.1)
+
+
+def play(stopping, costs):
+    """Feed costs to a callback, epoch by epoch; give the epoch in which it stops, or None."""
+    net = network((1, 1))
+    with stopping:
+        for epoch, cost in enumerate(costs, 1):
+            net.parameters[:] = epoch
+            if stopping(record(epoch, cost, net)):
+                break
+        else:
+            epoch = None
+    return epoch, net.parameters[0]
+
+
+@pytest.mark.parametrize(("stopping", "costs", "stops", "best"), [
+    (EarlyStopping(2), [5, 4, 4, 4, 1], 4, 2),
+    (EarlyStopping(2), [5, 4, 4, 3, 6, 3, 1], 6, 4),
+    (EarlyStopping(2), [5, 4, 3, 2], None, 4),
+    (EarlyStopping(3), [5, 4, 6, 7], None, 2),
+    (EarlyStopping(2, min_delta=1), [5, 4.5, 3.9, 3.5, 3.0, 1], 5, 5),
+    (EarlyStopping(1), [math.nan, 3], 1, 1),
+    (EarlyStopping(2, restore_best=False), [5, 4, 4, 4, 1], 4, 4),
+], ids=range(7))  # fmt: skip
+def test_early_stopping(stopping, costs, stops, best):
+    for _ in range(2):  # a second fit begins anew
+        assert play(stopping, costs) == (stops, best)
+
+
+def test_early_stopping_knows_the_best_epoch():
+    stopping = EarlyStopping(2)
+    play(stopping, [5, 3, 4, 4])
+    assert (stopping.best_epoch, stopping.best_cost) == (2, 3)
+
+
+def test_early_stopping_leaves_the_parameters_of_the_best_validation_cost(data):
+    X, Y = data
+    net, kept = network((2, 8, 1)), []
+    stopping = EarlyStopping(5)
+    net.fit(X, Y, epochs=500, optimizer=Adam(0.05), validation=(X[:9], Y[:9] + 0.5),
+            callbacks=[stopping, lambda record: kept.append(record.network.parameters.copy())])
+    best = int(np.argmin(net.history.validation_cost))
+    assert len(net.history) == best + 6 < 500
+    assert (net.parameters == kept[best]).all() and not (net.parameters == kept[-1]).all()
+    assert net.cost(X[:9], Y[:9] + 0.5) == stopping.best_cost == net.history.validation_cost[best]
+
+
+def test_early_stopping_restores_after_divergence(data):
+    X, Y = data
+    net, stopping = network((2, 4, 1)), EarlyStopping(100)
+    with pytest.raises(DivergenceError):
+        net.fit(X, Y, epochs=50, batch_size=8, callbacks=[stopping],
+                optimizer=SGD(lambda t: 0.05 if t < 5 else 1.0 if t < 7 else 1e30))
+    assert stopping.best_epoch == 5 + np.argmin(net.history.cost[4:]) > 0
+    assert np.isfinite(net.parameters).all()
+
+
+def test_the_other_limits(data):
+    X, Y = data
+    net = network((2, 4, 1))
+    net.fit(X, Y, epochs=100, batch_size=9, callbacks=[MaxUpdates(12)])
+    assert len(net.history) == 3, "5 updates an epoch"
+    net.fit(X, Y, epochs=10_000, callbacks=[TimeLimit(0.05)])
+    seconds = net.history.seconds
+    assert seconds[-1] >= 0.05 and (seconds[:-1] < 0.05).all()
+    target = net.cost(X, Y) * 0.9
+    net.fit(X, Y, epochs=10_000, optimizer=Adam(0.02), callbacks=[TargetCost(target)])
+    assert net.history.cost[-1] <= target and (net.history.cost[:-1] > target).all()
+    assert TargetCost(1.0)(record(1, 0.5, net, validation=2.0)) is False
+    assert TargetCost(1.0)(record(1, 2.0, net, validation=1.0)) is True
+
+
+def test_context_managers_are_left_by_an_error_too(data):
+    class Listener:
+        def __init__(self):
+            self.seen = []
+
+        def __enter__(self):
+            self.seen.append("enter")
+            return self
+
+        def __call__(self, record):
+            self.seen.append(record.epoch)
+            if record.epoch == 2:
+                raise KeyError("mine")
+
+        def __exit__(self, *error):
+            self.seen.append(error[0])
+
+    listener = Listener()
+    with pytest.raises(KeyError, match="mine"):
+        network((2, 4, 1)).fit(*data, epochs=5, callbacks=[listener])
+    assert listener.seen == ["enter", 1, 2, KeyError]
+
+
+@pytest.mark.parametrize(("make", "says"), [
+    (lambda: EarlyStopping(0), "EarlyStopping: patience is 0"),
+    (lambda: EarlyStopping(3, -1), "EarlyStopping: min_delta is -1"),
+    (lambda: TargetCost("low"), "TargetCost: cost is 'low', expected a number"),
+    (lambda: TimeLimit(0), "TimeLimit: seconds is 0, expected a positive"),
+    (lambda: MaxUpdates(1.5), "MaxUpdates: updates is 1.5"),
+    (lambda: Checkpoint("x", 0), "Checkpoint: every is 0"),
+], ids=range(6))  # fmt: skip
+def test_bad_settings(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()
+
+
+# ---------------------------------------------------------------------------------------------------------- checkpoints
+
+METHODS = [
+    SGD(0.05, 0.9, nesterov=True),
+    Adam(schedules.WarmUp(schedules.Cosine(np.float32(0.05), 4), 3)),
+    Adam(schedules.ReduceOnPlateau(0.1, 0.5, 2)),
+]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=range(3))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_checkpoint_goes_on_bit_for_bit(method, dtype, data, tmp_path):
+    X, Y = data
+    path = tmp_path / "net"
+    whole = network((2, 6, 1), dtype=dtype).fit(X, Y, epochs=11, batch_size=7, optimizer=method)
+    first = network((2, 6, 1), dtype=dtype)
+    first.fit(X, Y, epochs=6, batch_size=7, optimizer=method, callbacks=[Checkpoint(path, 4)])
+    loaded = Network.load(path)
+    assert loaded.history.epoch.tolist() == [1, 2, 3, 4]
+    loaded.fit(X, Y, epochs=7, batch_size=7, resume=True)
+    assert (loaded.parameters == whole.parameters).all()
+    assert (loaded.history.cost == whole.history.cost).all() and len(loaded.history) == 11
+    loaded.fit(X, Y, epochs=2)  # a new fit draws its key from the generator
+    whole.fit(X, Y, epochs=2)
+    assert (loaded.parameters == whole.parameters).all()
+
+
+def test_a_plain_file_has_no_training(data, tmp_path):
+    net = network((2, 4, 1)).fit(*data, epochs=3)
+    net.save(tmp_path / "plain")
+    net.reset(0).save(tmp_path / "fresh", training=True)
+    for name in ("plain", "fresh"):
+        loaded = Network.load(tmp_path / name)
+        assert len(loaded.history) == 0 and loaded._progress is None
+
+
+def test_a_function_as_schedule_cannot_be_saved(data, tmp_path):
+    with pytest.raises(ValueError, match="cannot be saved: give the optimizer a schedule of fastbp.schedules"):
+        network((2, 4, 1)).fit(*data, optimizer=Adam(lambda t: 0.1), callbacks=[Checkpoint(tmp_path / "net")])
+    assert not (tmp_path / "net").exists()
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere"):
+        Checkpoint(tmp_path / "nowhere" / "net")
+
+
+def test_a_failing_write_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):
+    X, Y = data
+    net, path, written = network((2, 4, 1)), tmp_path / "net", persistence.write
+
+    def full(where, content):
+        if net.history.epoch[-1] == 3:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+                written(where, content)
+        written(where, content)
+
+    monkeypatch.setattr(persistence, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        net.fit(X, Y, epochs=5, callbacks=[Checkpoint(path)])
+    assert [file.name for file in tmp_path.iterdir()] == ["net"]
+    assert Network.load(path).history.epoch.tolist() == [1, 2]
+    whole = network((2, 4, 1)).fit(X, Y, epochs=5)
+    assert (net.fit(X, Y, epochs=2, resume=True).parameters == whole.parameters).all()
+
+
+def change(path, edit):
+    with safe_open(path, framework="numpy") as content:
+        tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+        header = json.loads(content.metadata()["fastbp"])
+    edit(tensors, header["training"])
+    save_file(tensors, path, {"fastbp": json.dumps(header)})
+
+
+@pytest.mark.parametrize("edit", [
+    lambda tensors, training: tensors.pop("training.hyper"),
+    lambda tensors, training: tensors.update({"training.hyper": np.zeros(3)}),
+    lambda tensors, training: tensors.update({"training.hyper": np.zeros(12, np.float32)}),
+    lambda tensors, training: tensors.update({"training.state": np.zeros(3, np.float32)}),
+    lambda tensors, training: tensors.update({"training.history": np.zeros(3)}),
+    lambda tensors, training: training.pop("key"),
+    lambda tensors, training: training.update(epochs="many"),
+    lambda tensors, training: training.update(generator={"bit_generator": "PCG64"}),
+    lambda tensors, training: training.update(optimizer={"kind": "adamant"}),
+    lambda tensors, training: training["optimizer"].update(beta1=2),
+    lambda tensors, training: training["optimizer"].update(gamma=2),
+    lambda tensors, training: training["optimizer"].update(learning_rate={"kind": "step"}),
+], ids=range(12))  # fmt: skip
+def test_a_corrupt_training_is_named(edit, data, tmp_path):
+    path = tmp_path / "net"
+    network((2, 4, 1)).fit(*data, epochs=2, callbacks=[Checkpoint(path)])
+    change(path, edit)
+    with pytest.raises(ValueError, match="net has a corrupt training"):
+        Network.load(path)
+
+
+SCRIPT = """
+import sys, numpy as np, fastbp
+rng = np.random.default_rng(0)
+X = rng.normal(size=(60, 3)).astype("float32"); Y = np.sin(X.sum(axis=1))
+path, last = sys.argv[1], int(sys.argv[2])
+try:
+    net = fastbp.Network.load(path)
+except FileNotFoundError:
+    net = fastbp.Network((3, 9, 1), seed=5)
+done = len(net.history)
+print("ready", flush=True)
+net.fit(X, Y, epochs=last - done, optimizer=fastbp.Adam(fastbp.schedules.Exponential(0.02, 0.999)), resume=True,
+        callbacks=[fastbp.Checkpoint(path)])
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no signal that cannot be caught")
+def test_a_training_killed_again_and_again(tmp_path):
+    """Processes are killed while they save after each epoch; the last one has the bits of one uninterrupted fit."""
+    epochs, delays = 4000, [0.05, 0.11, 0.02, 0.17]
+    path, kills = tmp_path / "net", 0
+    for delay in delays:
+        child = subprocess.Popen([sys.executable, "-c", SCRIPT, path, str(epochs)], stdout=subprocess.PIPE)
+        assert child.stdout.readline() == b"ready\n"
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        while not path.exists() or path.stat().st_mtime_ns == before:  # compiled, and saving
+            assert child.poll() is None
+            time.sleep(0.005)
+        time.sleep(delay)
+        child.kill()
+        child.stdout.close()
+        kills += child.wait() == -signal.SIGKILL
+        assert 0 < len(Network.load(path).history) <= epochs
+    assert kills == len(delays)
+    rest = len(Network.load(path).history) + 5
+    subprocess.run([sys.executable, "-c", SCRIPT, path, str(rest)], check=True, stdout=subprocess.PIPE)
+    found = Network.load(path)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3)).astype("float32")
+    whole = Network((3, 9, 1), seed=5)
+    whole.fit(X, np.sin(X.sum(axis=1)), epochs=rest, optimizer=Adam(schedules.Exponential(0.02, 0.999)))
+    assert (found.parameters == whole.parameters).all() and (found.history.cost == whole.history.cost).all()

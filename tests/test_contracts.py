@@ -1,0 +1,158 @@
+"""What the source must keep to, read from the source itself."""
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import fastbp
+
+PACKAGE = Path(fastbp.__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+
+
+def imported(tree):
+    """Every module that a file names in an import, relative ones with their dots."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield module
+            yield from (module + ("" if module.endswith(".") else ".") + alias.name for alias in node.names)
+
+
+def test_import_contracts():
+    """The layers of the house, as stated in pyproject.toml."""
+    command = "import sys; from importlinter.cli import lint_imports_command as lint; sys.exit(lint(['--no-cache']))"
+    done = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_only_two_files_know_the_compiler(name):
+    compilers = {module for module in imported(TREES[name]) if module.split(".")[0] in ("numba", "llvmlite")}
+    assert not compilers or name in ("kernels/_jit.py", "kernels/simd.py")
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if name.startswith("kernels/")])
+def test_kernels_know_nothing_above_them(name):
+    for module in imported(TREES[name]):
+        assert not module.startswith(("..", "fastbp")), module
+        allowed = {"numpy", "numba", "llvmlite"} | sys.stdlib_module_names
+        assert module.startswith(".") or module.split(".")[0] in allowed, module
+
+
+def test_every_module_has_a_storey():
+    """A module that no contract names would be free to import anything."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    named = {module.strip() for contract in settings["contracts"] if contract["type"] == "layers"
+             for storey in contract["layers"] for module in storey.split("|")}
+    present = {"fastbp." + name.removesuffix(".py").replace("/", ".") for name in TREES if "__init__" not in name}
+    assert present | {"fastbp.kernels"} == named
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_kernels_are_decorated_in_one_way(name):
+    """`numba` options are chosen in _jit; nothing else calls njit, prange or parallel."""
+    if name in ("kernels/_jit.py", "kernels/simd.py"):
+        return
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            text = node.id if isinstance(node, ast.Name) else node.attr
+            assert text not in ("njit", "jit", "prange", "vectorize"), text
+
+
+def test_nothing_unpickles_or_evaluates():
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("eval", "exec", "__import__"), name
+        assert not {m for m in imported(tree) if m.split(".")[0] in ("pickle", "marshal", "shelve", "joblib")}, name
+
+
+def test_public_names():
+    listed = set(fastbp.__all__)
+    bound = {name for name, value in vars(fastbp).items()
+             if not name.startswith("_") and (name in listed or not inspect.ismodule(value))}
+    assert len(fastbp.__all__) == len(listed), "listed twice"
+    assert bound | {"__version__"} == listed | {"__version__"}
+    assert all(hasattr(fastbp, name) for name in listed)
+    imports = [node for node in ast.walk(TREES["__init__.py"]) if isinstance(node, ast.ImportFrom)]
+    assert not any(alias.name == "*" for node in imports for alias in node.names)
+
+
+def test_the_two_storeys_import_nothing_optional():
+    """`import fastbp` loads neither tqdm, nor matplotlib, nor scikit-learn, nor pandas."""
+    script = "import sys, fastbp; print([m for m in ('tqdm', 'matplotlib', 'sklearn', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def public():
+    for name in sorted(set(fastbp.__all__) - {"__version__"}):
+        thing = getattr(fastbp, name)
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            yield name, thing
+        if inspect.isclass(thing):
+            for member, value in vars(thing).items():
+                if not member.startswith("_") and (inspect.isfunction(value) or isinstance(value, classmethod)):
+                    yield f"{name}.{member}", getattr(thing, member)
+
+
+PUBLIC = dict(public())
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstrings_have_their_sections(name):
+    """numpydoc: a summary line; every parameter; what is returned; Raises where an error is raised."""
+    thing = PUBLIC[name]
+    assert thing.__doc__, "no docstring"
+    text = inspect.cleandoc(thing.__doc__)
+    assert text.split("\n")[0].endswith((".", ":")), "the summary is a sentence on one line"
+    if "." in name and "\n" not in text:
+        return  # one line says it: trivial members
+    sections = set(re.findall(r"^([A-Z][A-Za-z ]+)\n-+$", text, re.M))
+    parameters = [p for p in inspect.signature(thing).parameters.values() if p.name not in ("self", "cls")]
+    fields = getattr(thing, "_fields", None) or (issubclass(thing, tuple) if inspect.isclass(thing) else False)
+    if parameters and not fields and "Attributes" not in sections:
+        assert "Parameters" in sections
+    if "Parameters" in sections:
+        body = re.split(r"^[A-Z][A-Za-z ]+\n-+$", text.split("Parameters\n----------\n", 1)[1], flags=re.M)[0]
+        listed = {n.strip().lstrip("*") for line in re.findall(r"^(\S.*)$", body, re.M)
+                  for n in line.split(" : ")[0].split(",")}
+        assert listed == {p.name for p in parameters}, listed ^ {p.name for p in parameters}
+    if inspect.isfunction(thing) or inspect.ismethod(thing):
+        returns = inspect.signature(thing).return_annotation
+        if returns not in (None, "None", inspect.Signature.empty) and "." in name and len(text.split("\n")) > 4:
+            assert {"Returns", "Yields"} & sections or text.startswith("Give")
+    source = inspect.getsource(thing) if not inspect.isclass(thing) else ""
+    if re.search(r"^\s+raise \w", source, re.M):
+        assert "Raises" in sections
+
+
+@pytest.mark.parametrize("name", [n for n in TREES if n.startswith("kernels/")])
+def test_every_kernel_says_what_it_computes(name):
+    for node in TREES[name].body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), node.name
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_every_module_says_what_it_is_for(name):
+    if TREES[name].body:
+        assert ast.get_docstring(TREES[name])
+
+
+@pytest.mark.parametrize("name", ["Network", "SGD", "Adam", "History", "Record", "Trace"])
+def test_public_things_are_importable_from_the_top(name):
+    assert getattr(importlib.import_module("fastbp"), name).__name__ == name

@@ -1,0 +1,132 @@
+"""Same seed, same data: the same bits, for any number of threads. And properties that hold for every network."""
+
+import numpy as np
+import pytest
+from helpers import ACTIVATIONS, DTYPES, close, few, network, real_data
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastbp import SGD, Adam, Network
+from fastbp.kernels import layout
+
+NETS = few([((1, 1), 7), ((3, 9, 2), 5), ((17, 33, 5), 100), ((40, 70, 60, 10), 64), ((5, 130, 300, 3), 33)],
+           [((1, 1), 7), ((3, 9, 2), 5)])
+"""(sizes, batch): ragged batches of less than a strip to several, layers below and above what is packed."""
+
+
+def fitted(sizes, batch, dtype, threads, method, n, **options):
+    rng = np.random.default_rng(0)
+    net = Network(sizes, "tanh", dtype=dtype, seed=3, **options)
+    X, Y = real_data(rng, net.cost_function.name, None, n, sizes[0], sizes[-1], dtype)
+    net.fit(X, Y, epochs=few(3, 2), batch_size=batch, optimizer=method, threads=threads, validation=0.25,
+            sample_weight=rng.uniform(0.1, 1, n))
+    return net.parameters.tobytes(), net.history.cost.tobytes(), net.history.validation_cost.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("method", [Adam(), SGD(0.01), SGD(0.01, 0.9)], ids=str)
+@pytest.mark.parametrize(("sizes", "batch"), NETS, ids=str)
+def test_threads(sizes, batch, method, dtype):
+    alone = fitted(sizes, batch, dtype, 1, method, 2 * batch + 3)
+    assert fitted(sizes, batch, dtype, 1, method, 2 * batch + 3) == alone
+    for threads in (2, 3):
+        assert fitted(sizes, batch, dtype, threads, method, 2 * batch + 3) == alone
+
+
+@pytest.mark.parametrize("by_lanes", [True, False])
+@pytest.mark.parametrize("packed", [True, False])
+def test_threads_on_several_blocks(packed, by_lanes, monkeypatch):
+    monkeypatch.setattr(layout, "sums_lanes", lambda *a: by_lanes)
+    monkeypatch.setattr(layout, "packs", lambda *a: packed)
+    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 2 * layout.lanes(dtype))
+    n = few(230, 20)
+    alone = fitted((7, 21, 19, 3), n // 2, "float32", 1, Adam(), n)
+    for threads in (2, 3, 5):
+        assert fitted((7, 21, 19, 3), n // 2, "float32", threads, Adam(), n) == alone
+
+
+@pytest.mark.parametrize(("output", "cost"), [(None, "cross_entropy"), ("softmax", "squared_error"),
+                                              (None, "log_cosh")])
+def test_threads_more_than_strips(output, cost):
+    """Threads that get no sample and no neuron do no harm."""
+    settings = dict(output=output, cost=cost)
+    alone = fitted((3, 4, 2), 3, "float32", 1, Adam(), 10, **settings)
+    assert fitted((3, 4, 2), 3, "float32", 6, Adam(), 10, **settings) == alone
+
+
+def test_without_a_number_of_threads():
+    assert fitted((3, 9, 2), 5, "float32", None, Adam(), 12) == fitted((3, 9, 2), 5, "float32", 3, Adam(), 12)
+
+
+def test_seeds_differ():
+    X, Y = np.ones((4, 2)), np.zeros(4)
+    assert (Network((2, 1), seed=1).fit(X, Y, epochs=1).parameters
+            != Network((2, 1), seed=2).fit(X, Y, epochs=1).parameters).any()
+
+
+shapes = st.lists(st.integers(1, few(20, 6)), min_size=2, max_size=4)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def case(sizes, seed, dtype="float64", n=None):
+    rng = np.random.default_rng(seed)
+    names = rng.choice(["tanh", "logistic", "gelu", "sin"], len(sizes) - 2)
+    net = network(tuple(sizes), tuple(names), dtype=dtype, seed=seed)
+    X, Y = real_data(rng, "squared_error", None, n or int(rng.integers(1, few(50, 9))), sizes[0], sizes[-1], dtype)
+    return rng, net, X, Y
+
+
+@given(sizes=shapes.filter(lambda s: len(s) > 2), seed=seeds)
+def test_permuting_hidden_neurons_changes_nothing(sizes, seed):
+    rng, net, X, Y = case(sizes, seed)
+    layer = int(rng.integers(len(sizes) - 2))
+    order = rng.permutation(sizes[layer + 1])
+    other = net.copy()
+    other.weights[layer][:] = net.weights[layer][order]
+    other.biases[layer][:] = net.biases[layer][order]
+    other.weights[layer + 1][:] = net.weights[layer + 1][:, order]
+    close(other.predict(X), net.predict(X))
+    close(other.cost(X, Y), net.cost(X, Y))
+    gradients = net.gradient(X, Y), other.gradient(X, Y)
+    for chosen in gradients[1:]:
+        holder = net.copy()
+        holder.parameters[:] = chosen
+        found = holder.weights[layer].copy()
+        holder.parameters[:] = gradients[0]
+        close(found, holder.weights[layer][order])
+
+
+@given(sizes=shapes, seed=seeds)
+def test_the_gradient_is_the_mean_of_the_samples_gradients(sizes, seed):
+    rng, net, X, Y = case(sizes, seed)
+    weights = rng.uniform(0.1, 1, len(X))
+    singles = np.stack([net.gradient(x[None], y[None]) for x, y in zip(X, Y, strict=True)])
+    close(net.gradient(X, Y), singles.mean(axis=0), factor=5)
+    close(net.gradient(X, Y, weights), weights @ singles / weights.sum(), factor=5)
+
+
+@given(sizes=shapes, seed=seeds, dtype=st.sampled_from(DTYPES))
+def test_predict_agrees_with_the_training_pass(sizes, seed, dtype):
+    _, net, X, Y = case(sizes, seed, dtype)
+    out = net.trace(X, Y).out[-1]
+    assert (net.predict(X) == out).all()
+    close(np.stack([net.predict(x) for x in X]), out, dtype)
+
+
+@given(sizes=shapes, seed=seeds, dtype=st.sampled_from(DTYPES), threads=st.integers(2, 4))
+def test_any_number_of_threads(sizes, seed, dtype, threads):
+    rng, net, X, Y = case(sizes, seed, dtype)
+    other, batch = net.copy(), int(rng.integers(1, 40))
+    net.fit(X, Y, epochs=2, batch_size=batch, threads=1)
+    other.fit(X, Y, epochs=2, batch_size=batch, threads=threads)
+    assert net.parameters.tobytes() == other.parameters.tobytes()
+
+
+@given(seed=seeds, name=st.sampled_from(ACTIVATIONS))
+def test_the_order_of_samples_matters_to_rounding_only(seed, name):
+    rng = np.random.default_rng(seed)
+    net = network((3, 5, 2), name, dtype="float64", seed=seed)
+    X, Y = real_data(rng, "squared_error", None, 20, 3, 2)
+    order = rng.permutation(20)
+    assert (net.predict(X)[order] == net.predict(X[order])).all()
+    close(net.gradient(X[order], Y[order]), net.gradient(X, Y), factor=5)

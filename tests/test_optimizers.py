@@ -1,0 +1,212 @@
+"""Every optimizer against the published rule in the naive twin, and against torch and optax where there are any."""
+
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+
+import fastbp
+import naive
+from fastbp import (
+    SGD,
+    AdaBelief,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    AMSGrad,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSprop,
+    optimizers,
+)
+from fastbp.kernels import codes
+from helpers import DTYPES, close, network, real_data
+
+METHODS = [
+    SGD(0.1), SGD(0.1, 0.9), SGD(0.1, 0.9, nesterov=True),
+    Adam(), Adam(0.02, 0.8, 0.99, 1e-4),
+    AdamW(), AdamW(0.02, 0.8, 0.99, 1e-4, 0.3),
+    AMSGrad(), AMSGrad(0.02, 0.8, 0.5, 1e-4),
+    NAdam(), NAdam(0.02, 0.8, 0.99, 1e-4),
+    RAdam(), RAdam(0.02, 0.8, 0.9, 1e-4), RAdam(0.02, 0.8, 0.6),
+    AdaBelief(), AdaBelief(0.02, 0.8, 0.99, 1e-6),
+    Lion(), Lion(0.02, 0.8, 0.9, 0.3),
+    RMSprop(), RMSprop(0.02, 0.5, 1e-3),
+    Adagrad(), Adagrad(0.2, 1e-3),
+    Adadelta(), Adadelta(0.5, 0.7, 1e-4),
+]  # fmt: skip
+STEPS = 100
+
+
+def gradients(n, dtype, steps=STEPS):
+    """Slopes of very different size, a mean of their own, zeros among them, and some that are 0 for good."""
+    rng = np.random.default_rng(n)
+    g = (rng.normal(size=(steps, n)) + rng.normal(size=n)) * 10.0 ** rng.uniform(-3, 1, n)
+    g[rng.uniform(size=g.shape) < 0.1] = 0
+    g[:, 0] = 0
+    return g.astype(dtype)
+
+
+def run(method, w, slopes):
+    """Give the parameters after each step of the rule, as the training kernels call it."""
+    state, hyper, path = np.zeros(method.slots * w.size, w.dtype), method.hyper(), []
+    w = w.copy()
+    for g in slopes:
+        hyper[codes.POWER1] *= hyper[codes.BASE1]
+        hyper[codes.POWER2] *= hyper[codes.BASE2]
+        method.rule(w, g, state, 0, w.size, 0, hyper)
+        path.append(w.copy())
+    return np.array(path)
+
+
+def twin_path(method, w, slopes):
+    twin, path = getattr(naive, type(method).__name__)(*astuple(method)), []
+    for g in slopes:
+        w = twin.step(w, g)
+        path.append(w)
+    return np.array(path)
+
+
+def test_the_table_has_every_optimizer():
+    assert {type(method) for method in METHODS} == set(optimizers.OPTIMIZERS.values())
+    assert all(getattr(fastbp, kind.__name__) is kind for kind in optimizers.OPTIMIZERS.values())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_one_step_and_a_hundred(method, dtype, rng):
+    w, slopes = rng.normal(size=37).astype(dtype), gradients(37, dtype)
+    found, expected = run(method, w, slopes), twin_path(method, w.astype(float), slopes.astype(float))
+    close(found[0], expected[0], dtype)
+    close(found[-1], expected[-1], dtype)
+    moved = np.abs(expected[-1] - w)[1:]
+    assert (moved > 0).all(), "a rule that does nothing would pass"
+    nothing = np.zeros_like(w)  # where a step does not drown in the parameter's digits
+    close(run(method, nothing, slopes[1:2])[0], twin_path(method, nothing.astype(float), slopes[1:2].astype(float))[0],
+          dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_slices_and_shift_change_no_bit(method, dtype, rng):
+    """Take a slice of parameters and state, its gradient lying elsewhere, and nothing beside it touched."""
+    n, start, stop, shift = 61, 13, 50, 9
+    w, g = rng.normal(size=n).astype(dtype), rng.normal(size=n).astype(dtype)
+    state, hyper = rng.uniform(size=method.slots * n).astype(dtype), method.hyper()
+    hyper[[codes.POWER1, codes.POWER2]] = hyper[[codes.BASE1, codes.BASE2]] ** 3
+    whole, whole_state = w.copy(), state.copy()
+    method.rule(whole, g, whole_state, 0, n, 0, hyper)
+    moved, part, part_state = np.zeros(n, dtype), w.copy(), state.copy()
+    moved[start - shift : stop - shift] = g[start:stop]
+    method.rule(part, moved, part_state, start, stop, shift, hyper)
+    inside = np.zeros(n, bool)
+    inside[start:stop] = True
+    assert (part == np.where(inside, whole, w)).all()
+    expected = np.where(inside, whole_state.reshape(-1, n), state.reshape(-1, n))
+    assert (part_state.reshape(-1, n) == expected).all()
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_nan_is_not_hidden(method):
+    slopes = np.ones((2, 5))
+    slopes[0, 2] = np.nan
+    assert (np.isnan(run(method, np.ones(5), slopes))[-1] == [False, False, True, False, False]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+def test_training_curve(name, dtype, rng):
+    """Train ten epochs of mini-batches through the training kernels, online too, beside the naive loop."""
+    X, Y = real_data(rng, "squared_error", None, 30, 2, 1, dtype)
+    for batch in (8, 1):
+        net = network((2, 5, 1), dtype=dtype)
+        first, method = net.parameters.astype(float), optimizers.get(name)
+        net.fit(X, Y, epochs=10, batch_size=batch, optimizer=name, shuffle=False)
+        twin = getattr(naive, type(method).__name__)(*astuple(method))
+        w, curve = naive.train(first, net.layers, True, X.astype(float), Y.astype(float), net.activations,
+                               "squared_error", twin, batch, [np.arange(30)] * 10)
+        close(net.parameters, w, dtype, factor=20)
+        close(net.history.cost, curve, dtype, factor=20)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_descends(method):
+    """Go from the side of a bowl with axes of different length, to below a tenth of its cost, or in Lion's steps."""
+    scales, w = np.array([1.0, 10.0]), np.array([1.0, -1.0])
+    state, costs = np.zeros(method.slots * 2), []
+    hyper = method.hyper()
+    hyper[codes.RATE] = {Adadelta: 1.0, Adagrad: 0.5}.get(type(method), 0.02)
+    for _ in range(2000):
+        hyper[codes.POWER1] *= hyper[codes.BASE1]
+        hyper[codes.POWER2] *= hyper[codes.BASE2]
+        costs.append(0.5 * scales @ (w * w))
+        method.rule(w, scales * w, state, 0, 2, 0, hyper)
+    assert costs[-1] < 0.1 * costs[0]
+
+
+@pytest.mark.parametrize(("kind", "settings", "says"), [
+    (AdamW, {"weight_decay": -0.1}, "weight_decay is -0.1, expected a number that is not negative"),
+    (Lion, {"weight_decay": float("nan")}, "weight_decay is nan"),
+    (NAdam, {"beta1": 1.0}, "beta1 is 1.0, expected a number from 0"),
+    (RAdam, {"beta2": -0.1}, "beta2 is -0.1"),
+    (AdaBelief, {"epsilon": 0}, "epsilon is 0, expected a positive number"),
+    (RMSprop, {"decay": 1}, "decay is 1"),
+    (Adagrad, {"learning_rate": float("inf")}, "learning_rate is inf"),
+    (Adadelta, {"decay": "0.9"}, "decay is '0.9'"),
+    (SGD, {"momentum": 1.0}, "momentum is 1.0"),
+    (SGD, {"nesterov": True}, "needs a momentum"),
+])  # fmt: skip
+def test_bad_settings(kind, settings, says):
+    with pytest.raises(ValueError, match=f"{kind.__name__}: .*{says}"):
+        kind(**settings)
+
+
+def test_unknown_name():
+    with pytest.raises(ValueError, match="did you mean 'adamw'"):
+        optimizers.get("admaw")
+
+
+# ----------------------------------------------------------------------------------------------------- torch and optax
+
+
+@pytest.mark.parametrize(("method", "peer", "settings"), [
+    (SGD(0.1, 0.9), "SGD", {"lr": 0.1, "momentum": 0.9}),
+    (SGD(0.1, 0.9, nesterov=True), "SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    (Adam(0.02), "Adam", {"lr": 0.02}),
+    (AdamW(0.02, weight_decay=0.3), "AdamW", {"lr": 0.02, "weight_decay": 0.3}),
+    (AMSGrad(0.02), "Adam", {"lr": 0.02, "amsgrad": True}),
+    # torch adds epsilon to the root before the bias correction: only one that vanishes can agree
+    (RAdam(0.02, epsilon=1e-20), "RAdam", {"lr": 0.02, "eps": 1e-20}),
+    (RMSprop(0.02), "RMSprop", {"lr": 0.02, "alpha": 0.9}),
+    (Adagrad(0.2), "Adagrad", {"lr": 0.2}),
+    (Adadelta(0.5), "Adadelta", {"lr": 0.5}),
+], ids=str)  # fmt: skip
+def test_torch(method, peer, settings, rng):
+    torch = pytest.importorskip("torch")
+    w, slopes = rng.normal(size=37), gradients(37, "float64")
+    parameter = torch.nn.Parameter(torch.tensor(w))
+    theirs = getattr(torch.optim, peer)([parameter], **settings)
+    for g in slopes:
+        parameter.grad = torch.tensor(g)
+        theirs.step()
+    close(run(method, w, slopes)[-1], parameter.detach().numpy())
+
+
+@pytest.mark.parametrize(("method", "peer", "settings"), [
+    (NAdam(0.02), "nadam", {"learning_rate": 0.02}),
+    (RAdam(0.02), "radam", {"learning_rate": 0.02, "threshold": 5.0}),
+    (AdamW(0.02, weight_decay=0.3), "adamw", {"learning_rate": 0.02, "weight_decay": 0.3}),
+    (Lion(0.02, weight_decay=0.3), "lion", {"learning_rate": 0.02, "weight_decay": 0.3}),
+], ids=str)  # fmt: skip
+def test_optax(method, peer, settings, rng):
+    optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    w, slopes = rng.normal(size=37), gradients(37, "float64")
+    theirs, parameters = getattr(optax, peer)(**settings), jax.numpy.array(w)
+    state = theirs.init(parameters)
+    for g in slopes:
+        update, state = theirs.update(jax.numpy.array(g), state, parameters)
+        parameters = optax.apply_updates(parameters, update)
+    close(run(method, w, slopes)[-1], np.asarray(parameters))
