@@ -81,7 +81,7 @@ def model(network: Network, batch: int) -> Model:
                  readonly(np.empty(0, network.dtype)), np.empty(0, np.int64))
 
 
-def state(model: Model, optimizer: str | optimizers.Optimizer = "adam") -> State:
+def state(model: Model, optimizer: str | optimizers.UpdateRule = "adam") -> State:
     """Make the state of an optimizer for `train_one` and `train_batch`. Called from Python, not from compiled code.
 
     Parameters
