@@ -102,6 +102,9 @@ def state(model: Model, optimizer: str | optimizers.UpdateRule = "adam") -> Stat
         If there is no optimizer of that name.
     """
     method = optimizers.get(optimizer)
+    if not isinstance(method, optimizers.UpdateRule):
+        raise ValueError(f"{type(method).__name__} needs whole passes over the data: use an update rule, for instance "
+                         "'adam', or train with Network.fit")
     size, dtype = model.parameters.size, model.parameters.dtype
     return State(np.zeros(size, dtype), np.zeros(method.slots * size, dtype), method.hyper(),
                  address(method.rule, codes.RULE_ARGUMENTS, dtype), int(method.rule is updates.sgd))
