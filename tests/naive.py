@@ -413,3 +413,45 @@ def permutation(n, key, epoch):
         j = (mix((stream + i * golden) % 2**64) % 2**32) * (i + 1) >> 32
         order[i], order[j] = order[j], order[i]
     return np.array(order)
+
+
+# --------------------------------------------------------------------------------------------------- full-batch methods
+
+
+def bfgs_direction(gradient, pairs):
+    """-H g, with H the BFGS matrix of pairs (s, y) in order, from H0 = s.y/y.y of the last (Nocedal & Wright, 6.17)."""
+    eye = np.eye(gradient.size)
+    H = eye * (pairs[-1][0] @ pairs[-1][1] / (pairs[-1][1] @ pairs[-1][1])) if pairs else eye
+    for s, y in pairs:
+        rho = 1 / (s @ y)
+        H = (eye - rho * np.outer(s, y)) @ H @ (eye - rho * np.outer(y, s)) + rho * np.outer(s, s)
+    return -H @ gradient
+
+
+class Rprop:
+    """Igel & Huesken 2003, figures 1 to 4, weight by weight; ``cost`` is the one that belongs to ``g``."""
+
+    def __init__(self, variant, n, first=0.1, up=1.2, down=0.5, smallest=1e-6, largest=50.0):
+        self.variant, self.up, self.down, self.smallest, self.largest = variant, up, down, smallest, largest
+        self.size, self.before, self.move, self.cost = np.full(n, first), np.zeros(n), np.zeros(n), np.inf
+
+    def step(self, w, g, cost):
+        w, g = w.copy(), g.copy()
+        for i in range(w.size):
+            if g[i] * self.before[i] > 0:
+                self.size[i] = min(self.size[i] * self.up, self.largest)
+                self.move[i] = -np.sign(g[i]) * self.size[i]
+                w[i] += self.move[i]
+            elif g[i] * self.before[i] < 0:
+                self.size[i] = max(self.size[i] * self.down, self.smallest)
+                if self.variant == "rprop+" or (self.variant == "irprop+" and cost > self.cost):
+                    w[i] -= self.move[i]
+                if self.variant == "rprop-":
+                    w[i] -= np.sign(g[i]) * self.size[i]
+                else:
+                    g[i] = 0
+            else:
+                self.move[i] = -np.sign(g[i]) * self.size[i]
+                w[i] += self.move[i]
+        self.before, self.cost = g, cost
+        return w

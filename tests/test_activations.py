@@ -5,8 +5,8 @@ import math
 import mpmath as mp
 import numpy as np
 import pytest
-
 import ulp
+
 from fastbp import activations
 from fastbp.kernels import activations as kernels
 from fastbp.kernels._jit import JIT, VECTOR_BYTES

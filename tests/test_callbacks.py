@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from helpers import network, real_data
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -27,7 +28,6 @@ from fastbp import (
     persistence,
     schedules,
 )
-from helpers import network, real_data
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_early_stopping_leaves_the_parameters_of_the_best_validation_cost(data):
 def test_early_stopping_restores_after_divergence(data):
     X, Y = data
     net, stopping = network((2, 4, 1)), EarlyStopping(100)
-    with pytest.raises(DivergenceError):
+    with pytest.raises(DivergenceError), np.errstate(over="ignore", invalid="ignore"):
         net.fit(X, Y, epochs=50, batch_size=8, callbacks=[stopping],
                 optimizer=SGD(lambda t: 0.05 if t < 5 else 1.0 if t < 7 else 1e30))
     assert stopping.best_epoch == 5 + np.argmin(net.history.cost[4:]) > 0

@@ -5,8 +5,8 @@ import re
 import mpmath as mp
 import numpy as np
 import pytest
-
 import ulp
+
 from fastbp.kernels import elementwise
 from fastbp.kernels._jit import JIT, VECTOR_BYTES
 

@@ -2,11 +2,12 @@
 
 from dataclasses import astuple
 
+import naive
 import numpy as np
 import pytest
+from helpers import DTYPES, close, network, real_data
 
 import fastbp
-import naive
 from fastbp import (
     SGD,
     AdaBelief,
@@ -22,7 +23,6 @@ from fastbp import (
     optimizers,
 )
 from fastbp.kernels import codes
-from helpers import DTYPES, close, network, real_data
 
 METHODS = [
     SGD(0.1), SGD(0.1, 0.9), SGD(0.1, 0.9, nesterov=True),
@@ -70,7 +70,7 @@ def twin_path(method, w, slopes):
 
 
 def test_the_table_has_every_optimizer():
-    assert {type(method) for method in METHODS} == set(optimizers.OPTIMIZERS.values())
+    assert {type(method) for method in METHODS} == set(optimizers.RULES.values())
     assert all(getattr(fastbp, kind.__name__) is kind for kind in optimizers.OPTIMIZERS.values())
 
 
@@ -116,7 +116,7 @@ def test_nan_is_not_hidden(method):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+@pytest.mark.parametrize("name", optimizers.RULES)
 def test_training_curve(name, dtype, rng):
     """Train ten epochs of mini-batches through the training kernels, online too, beside the naive loop."""
     X, Y = real_data(rng, "squared_error", None, 30, 2, 1, dtype)

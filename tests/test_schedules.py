@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from helpers import network, real_data
 
 import fastbp
 from fastbp import SGD, Adam, schedules
 from fastbp.schedules import Cosine, Exponential, InverseScaling, OneCycle, ReduceOnPlateau, Step, WarmUp
-from helpers import network, real_data
 
 
 @pytest.mark.parametrize(("schedule", "points"), [
@@ -85,7 +85,7 @@ def test_plateau_watches_the_validation_cost(rng):
 
 def test_divergence_names_the_rate_in_use(rng):
     X, Y = real_data(rng, "squared_error", None, 20, 2, 1, "float32")
-    with pytest.raises(fastbp.DivergenceError) as caught:
+    with pytest.raises(fastbp.DivergenceError) as caught, np.errstate(over="ignore", invalid="ignore"):
         network((2, 4, 1)).fit(X, Y, epochs=20, batch_size=5, optimizer=SGD(lambda t: 0.01 if t < 3 else 1e30))
     assert caught.value.learning_rate == 1e30 and caught.value.epoch == 4
 

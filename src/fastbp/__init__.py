@@ -1,10 +1,12 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
 from . import jit, schedules
+from .batch_methods import LBFGS, ConjugateGradient, Rprop, ScaledConjugateGradient
 from .callbacks import Checkpoint, EarlyStopping, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .costs import Cost, huber, quantile
 from .custom import activation, cost
 from .history import History, Record
+from .method import Optimizer
 from .network import Network
 from .optimizers import (
     SGD,
@@ -16,7 +18,6 @@ from .optimizers import (
     AMSGrad,
     Lion,
     NAdam,
-    Optimizer,
     RAdam,
     RMSprop,
 )
@@ -33,10 +34,12 @@ __all__ = [
     "Adam",
     "AdamW",
     "Checkpoint",
+    "ConjugateGradient",
     "Cost",
     "DivergenceError",
     "EarlyStopping",
     "History",
+    "LBFGS",
     "LayerGradient",
     "Lion",
     "MaxUpdates",
@@ -47,7 +50,9 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Record",
+    "Rprop",
     "SGD",
+    "ScaledConjugateGradient",
     "TargetCost",
     "TimeLimit",
     "Trace",

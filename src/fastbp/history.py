@@ -21,7 +21,7 @@ class Record(NamedTuple):
     epoch: int
     """Number of the epoch, from 1."""
     cost: float
-    """Mean cost of the epoch's batches, each taken before its update."""
+    """Mean cost of the epoch's batches, each taken before its update; with a full-batch method, the cost after it."""
     validation_cost: float | None
     """Cost of the validation set after the epoch, if there is one."""
     seconds: float
@@ -31,7 +31,7 @@ class Record(NamedTuple):
     updates: int
     """Updates of the parameters since the fit began."""
     learning_rate: float
-    """The learning rate of the epoch."""
+    """The learning rate of the epoch; with a line search, how far along its direction the last step went."""
 
 
 class History:
@@ -42,7 +42,7 @@ class History:
     epoch : ndarray of int64
         From 1.
     cost : ndarray of float64
-        Mean cost of the epoch's batches, each taken before its update.
+        Mean cost of the epoch's batches, each taken before its update; with a full-batch method, the cost after it.
     validation_cost : ndarray of float64
         NaN in epochs without a validation set.
     seconds : ndarray of float64

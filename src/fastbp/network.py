@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import activations, costs, derivatives, initializers, jit, optimizers, persistence, training, validation
+from .batch_methods import BatchMethod
 from .history import History
 from .kernels import backprop, codes, layout, online
 from .kernels import predict as forward
 from .kernels._jit import address
 from .kernels.activations import softmax_backward
-from .optimizers import Optimizer
+from .method import Optimizer
 from .optional import require
 from .tracing import Trace, trace
 
@@ -290,7 +291,7 @@ class Network:
         targets, labels = validation.targets(Y, n, self.layers[-1], self.dtype, self.cost_function, self._matched)
         return training.Samples(inputs, targets, labels, validation.sample_weight(sample_weight, n, self.dtype))
 
-    def fit(self, X: npt.ArrayLike, Y: npt.ArrayLike, *, epochs: int = 100, batch_size: int = 32,
+    def fit(self, X: npt.ArrayLike, Y: npt.ArrayLike, *, epochs: int = 100, batch_size: int | None = None,
             optimizer: str | Optimizer = "adam", sample_weight: npt.ArrayLike | None = None,
             validation: tuple[npt.ArrayLike, npt.ArrayLike] | float | None = None,
             callbacks: Iterable[training.Callback] = (), progress: bool = False, shuffle: bool = True,
@@ -305,9 +306,10 @@ class Network:
             Targets. For cross_entropy also (n_samples,) class indices.
         epochs : int, default 100
             Passes over the samples.
-        batch_size : int, default 32
+        batch_size : int, optional
             Samples in an update; the last batch of an epoch may be smaller. 1 is online learning, a number from
-            n_samples up is full batch.
+            n_samples up is full batch. By default 32, or all samples for a full-batch method (`LBFGS`,
+            `ConjugateGradient`, `ScaledConjugateGradient`, `Rprop`), for which an epoch is a step.
         optimizer : str or Optimizer, default "adam"
             See `fastbp.optimizers`; a name stands for its defaults.
         sample_weight : array_like, shape (n_samples,), optional
@@ -350,10 +352,10 @@ class Network:
                          callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads, profile=profile)
 
     def _fit(self, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer, resume: bool, *,
-             epochs: int, batch_size: int, callbacks: Iterable[training.Callback], bar: bool, shuffle: bool,
+             epochs: int, batch_size: int | None, callbacks: Iterable[training.Callback], bar: bool, shuffle: bool,
              threads: int | None, profile: bool) -> Network:
         epochs = validation.whole("epochs", epochs)
-        batch_size = validation.whole("batch_size", batch_size)
+        batch_size = None if batch_size is None else validation.whole("batch_size", batch_size)
         threads = None if threads is None else validation.whole("threads", threads)
         if profile and batch_size == 1:
             raise ValueError("profile=True tells the phases of mini-batches apart: use batch_size=2 or more")
@@ -367,6 +369,17 @@ class Network:
         elif kept is not None:
             first = len(samples) - validation.validation_split(kept, len(samples))
             samples, other = samples.part(slice(None, first)), samples.part(slice(first, None))
+        if resume and self._progress is not None:
+            method = self._progress.optimizer
+        if isinstance(method, BatchMethod):
+            if batch_size is not None and batch_size < len(samples):
+                raise ValueError(f"{type(method).__name__} takes all samples in a step, but batch_size is {batch_size} "
+                                 f"of {len(samples)}: leave it out, or use 'adam' or another optimizer for "
+                                 "mini-batches")
+            if profile:
+                raise ValueError("profile=True tells the phases of mini-batches apart: use 'adam' or 'sgd'")
+            batch_size = len(samples)
+        batch_size = 32 if batch_size is None else batch_size
         with self._fitting():
             if not resume or self._progress is None:
                 self._progress = training.new_progress(self, method)

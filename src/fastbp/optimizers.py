@@ -1,4 +1,4 @@
-"""Optimizers: frozen dataclasses that check their settings and say which update rule (7) to run."""
+"""Optimizers for mini-batches: frozen dataclasses that check their settings and say which update rule (7) to run."""
 
 from __future__ import annotations
 
@@ -9,29 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from . import schedules
+from .batch_methods import BATCH_METHODS
 from .checks import Check, fraction, not_negative, positive
 from .kernels import codes, updates
+from .method import Optimizer
 from .naming import lookup
 
 
 @dataclass(frozen=True)
-class Optimizer:
-    """What every optimizer has: a learning rate, an update rule, and slots of state laid out like the parameters.
-
-    Parameters
-    ----------
-    learning_rate : float, default 1e-3
-        μ > 0.
-
-    Raises
-    ------
-    ValueError
-        If it is not a positive number.
-    """
+class UpdateRule(Optimizer):
+    """An optimizer for mini-batches: a learning rate, and a rule that the training kernels apply after each."""
 
     learning_rate: schedules.LearningRate = 1e-3
-    slots: ClassVar[int] = 0
-    """Buffers of state."""
     settings: ClassVar[dict[str, tuple[Check, int]]] = {}
     """Each number beside the learning rate: what it must be, and its cell in `hyper`."""
     rule: ClassVar[Any] = None
@@ -44,7 +33,7 @@ class Optimizer:
 
     def hyper(self) -> npt.NDArray[np.float64]:
         """Give the numbers that the rule reads, as laid out in `fastbp.kernels.codes`."""
-        numbers = np.zeros(codes.HYPER_CELLS)
+        numbers = super().hyper()
         numbers[codes.RATE] = schedules.first(self, self.learning_rate)
         numbers[codes.WAITED] = -1
         numbers[[codes.POWER1, codes.POWER2]] = 1.0
@@ -63,7 +52,7 @@ class Optimizer:
 
 
 @dataclass(frozen=True)
-class SGD(Optimizer):
+class SGD(UpdateRule):
     """Stochastic gradient descent (7), with momentum.
 
     Parameters
@@ -105,7 +94,7 @@ class SGD(Optimizer):
 
 
 @dataclass(frozen=True)
-class Adam(Optimizer):
+class Adam(UpdateRule):
     """Adam (Kingma & Ba 2015, algorithm 1).
 
     Parameters
@@ -235,7 +224,7 @@ class AdaBelief(Adam):
 
 
 @dataclass(frozen=True)
-class Lion(Optimizer):
+class Lion(UpdateRule):
     """Signs of a momentum (Chen et al. 2023, algorithm 2): all parameters move equally far.
 
     Parameters
@@ -267,7 +256,7 @@ class Lion(Optimizer):
 
 
 @dataclass(frozen=True)
-class RMSprop(Optimizer):
+class RMSprop(UpdateRule):
     """Division by the root of a running mean of g² (Tieleman & Hinton 2012, lecture 6.5).
 
     Parameters
@@ -293,7 +282,7 @@ class RMSprop(Optimizer):
 
 
 @dataclass(frozen=True)
-class Adagrad(Optimizer):
+class Adagrad(UpdateRule):
     """Division by the root of the sum of all g² (Duchi, Hazan & Singer 2011, diagonal).
 
     Parameters
@@ -317,7 +306,7 @@ class Adagrad(Optimizer):
 
 
 @dataclass(frozen=True)
-class Adadelta(Optimizer):
+class Adadelta(UpdateRule):
     """Steps in the units of the parameters: the ratio of running means of Δw² and g² (Zeiler 2012, algorithm 1).
 
     Parameters
@@ -343,10 +332,13 @@ class Adadelta(Optimizer):
     rule = staticmethod(updates.adadelta)
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {
+RULES: dict[str, type[UpdateRule]] = {
     kind.__name__.lower(): kind
     for kind in (SGD, Adam, AdamW, AMSGrad, NAdam, RAdam, AdaBelief, Lion, RMSprop, Adagrad, Adadelta)
 }
+"""Lower-case name -> class, of those for mini-batches."""
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {**RULES, **BATCH_METHODS}
 """Lower-case name -> class; the name stands for the defaults."""
 
 

@@ -16,8 +16,9 @@ from safetensors.numpy import save as to_bytes
 from . import costs
 from .history import History
 from .kernels.codes import HYPER_CELLS
+from .method import Optimizer
 from .naming import lookup
-from .optimizers import OPTIMIZERS, Optimizer
+from .optimizers import OPTIMIZERS
 from .schedules import SCHEDULES
 from .training import Progress
 

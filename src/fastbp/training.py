@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -13,10 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import profiling, team, validation
+from .batch_methods import BatchMethod
 from .callbacks import ProgressBar
 from .history import Record
 from .kernels import codes, epoch, layout, online, updates
-from .optimizers import Optimizer
+from .kernels.predict import all_finite
+from .method import Optimizer
+from .optimizers import UpdateRule
 
 if TYPE_CHECKING:
     from .network import Network
@@ -122,6 +126,39 @@ def finished(learner: layout.Learner, progress: Progress) -> Iterator[float]:
         yield float(cost)
 
 
+class FullBatch:
+    """Steps of a method that sees all samples: what `epoch.run` is for mini-batches, an epoch a call."""
+
+    def __init__(self, network: Network, samples: Samples, progress: Progress, learner: layout.Learner,
+                 threads: int | None) -> None:
+        self.network, self.learner, self.numbers = network, learner, progress.hyper
+        assert isinstance(progress.optimizer, BatchMethod)
+        self.method = progress.optimizer
+        self.rows = progress.state.reshape(-1, network.n_parameters)
+        self.evaluate = partial(_evaluate, network, samples, threads)
+        self.method.begin(self.evaluate, self.rows, self.numbers)
+        self.ended = False
+
+    def step(self) -> None:
+        """Do one, whose cost is the one after it; where it is interrupted, the parameters are as before it."""
+        learner, parameters = self.learner, self.network.parameters
+        try:
+            self.ended = not self.method.step(self.evaluate, parameters, self.rows, self.numbers)
+        except BaseException:
+            parameters[:] = learner.best
+            raise
+        learner.costs[0] = cost = self.method.cost(self.numbers)
+        if math.isfinite(cost) and all_finite(validation.readonly(parameters)):
+            learner.best[:] = parameters
+            learner.progress[[codes.EPOCH, codes.UPDATES]] += 1
+        else:
+            learner.progress[codes.STATUS] = codes.DIVERGED
+
+
+def _evaluate(network: Network, samples: Samples, threads: int | None, gradient: Array) -> float:
+    return cost_and_gradient(network, samples, gradient, threads)
+
+
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
         callbacks: list[Callback], bar: bool, shuffle: bool, threads: int | None,
         profile: bool) -> None:
@@ -136,7 +173,8 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         for listener in listeners:
             if isinstance(listener, AbstractContextManager):
                 stack.enter_context(listener)
-        each = bool(listeners) or kept is not None or progress.optimizer.scheduled
+        rule = progress.optimizer.rule if isinstance(progress.optimizer, UpdateRule) else None
+        each = bool(listeners) or kept is not None or rule is None or progress.optimizer.scheduled
         members = team.size(threads, network.work * batch, network.work * n * (1 if each else epochs),
                             network.strips(batch))
         plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members))
@@ -144,7 +182,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             gradient=np.zeros(network.n_parameters, network.dtype),
             state=progress.state,
             hyper=progress.hyper,
-            update=network.address(progress.optimizer.rule, codes.RULE_ARGUMENTS),
+            update=0 if rule is None else network.address(rule, codes.RULE_ARGUMENTS),
             best=network.parameters.copy(),
             progress=np.zeros(codes.PROGRESS_CELLS, np.int64),
             sums=np.zeros(codes.SUM_CELLS),
@@ -158,14 +196,17 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                                                      + learner.progress[codes.POSITION]))))
         data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
         blocks = max(1, int(1e8 / (network.work * block)))
-        plain = int(progress.optimizer.rule is updates.sgd)
+        plain = int(rule is updates.sgd)
+        full = FullBatch(network, samples, progress, learner, threads) if rule is None else None
         parameters = network.parameters
         while progress.epochs < last:
             end = min(progress.epochs + len(learner.costs), last)
             task = layout.Task(n, batch, block, int(samples.labels), int(shuffle), progress.key, end, plain, blocks)
             start = time.perf_counter()
             try:
-                if batch == 1:
+                if full:
+                    full.step()
+                elif batch == 1:
                     online.run(plan, parameters, data, task, learner)
                 else:
                     team.run(members, partial(_run, members, plan, parameters, data, task, learner))
@@ -186,7 +227,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                                     int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]))
                     history.append(*record[:4])
                     progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
-                if any([listener(record) is True for listener in listeners]):
+                if any([listener(record) is True for listener in listeners]) or (full and full.ended):
                     return
             learner.progress[codes.FIRST_EPOCH] = progress.epochs
             if learner.progress[codes.STATUS] == codes.DIVERGED:

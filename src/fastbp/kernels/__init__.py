@@ -55,6 +55,10 @@ costs
     collect            C of each sample, summed over outputs and weighted; deltas weighted -> my_samples
 updates
     sgd, adam ...      (7): a slice of parameters and state -> my_neurons, online.run
+vectors
+    dot, combine       sums over whole flat buffers in double; ax + by: a flat buffer -> batch_methods
+    two_loops          the L-BFGS direction from pairs (m, n_parameters): a flat buffer -> batch_methods
+    rprop              (7) by signs: parameters, and Δ, last slope, last step of each -> batch_methods
 random
     shuffle            order (samples,): a permutation that depends on key and epoch only -> both run
 

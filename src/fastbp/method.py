@@ -1,0 +1,31 @@
+"""What all optimizers are: those for mini-batches in `optimizers`, those for all samples at once in `batch_methods`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .kernels import codes
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What every optimizer has: slots of state laid out like the parameters, and a few numbers."""
+
+    slots: ClassVar[int] = 0
+    """Buffers of state."""
+
+    def hyper(self) -> npt.NDArray[np.float64]:
+        """Give the numbers that it begins with, as laid out in `fastbp.kernels.codes`."""
+        return np.zeros(codes.HYPER_CELLS)
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether something has to be done between epochs."""
+        return False
+
+    def follow(self, hyper: npt.NDArray[np.float64], epochs: int, cost: float) -> None:
+        """Change the numbers for the next epoch, after so many epochs, the last one with this cost."""

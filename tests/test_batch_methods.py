@@ -1,0 +1,316 @@
+"""Full-batch methods: directions and rules against their twins, the line search, and what training makes of them."""
+
+import math
+
+import naive
+import numpy as np
+import pytest
+from helpers import DTYPES, close, few, network, real_data
+
+from fastbp import (
+    LBFGS,
+    Checkpoint,
+    ConjugateGradient,
+    DivergenceError,
+    Network,
+    Rprop,
+    ScaledConjugateGradient,
+    optimizers,
+    training,
+)
+from fastbp.batch_methods import COST, DECREASE, GRADIENT, Point, strong_wolfe
+from fastbp.kernels import vectors
+
+SEARCHING = [LBFGS(), LBFGS(3), ConjugateGradient()]
+FALLING = [*SEARCHING, ScaledConjugateGradient()]
+VARIANTS = {
+    "irprop+": Rprop(),
+    "irprop-": Rprop(retreat=False),
+    "rprop+": Rprop(improved=False),
+    "rprop-": Rprop(improved=False, retreat=False),
+}
+METHODS = [*FALLING, *VARIANTS.values()]
+
+
+def minimise(method, function, w, steps):
+    """Run a method on a function that gives cost and gradient; give the costs before and after each step."""
+    w = np.array(w, np.float64)
+    rows, numbers = np.zeros((method.slots, w.size)), method.hyper()
+
+    def evaluate(gradient):
+        cost, gradient[:] = function(w)
+        return cost
+
+    method.begin(evaluate, rows, numbers)
+    path = [method.cost(numbers)]
+    for _ in range(steps):
+        more = method.step(evaluate, w, rows, numbers)
+        path.append(method.cost(numbers))
+        if not more:
+            break
+    found, slope = function(w)
+    assert path[-1] == found, "the cost belongs to the parameters"
+    assert (rows[GRADIENT] == slope).all() or (isinstance(method, Rprop) and len(path) == 1)
+    return w, path
+
+
+def rosenbrock(w):
+    x, y = w
+    return (1 - x) ** 2 + 100 * (y - x * x) ** 2, np.array([2 * (x - 1) - 400 * x * (y - x * x), 200 * (y - x * x)])
+
+
+def bowl(n):
+    rng = np.random.default_rng(n)
+    Q = np.linalg.qr(rng.normal(size=(n, n)))[0]
+    A = Q @ np.diag(np.geomspace(1, 30, n)) @ Q.T
+    return lambda w: (0.5 * w @ A @ w, A @ w)
+
+
+# ----------------------------------------------------------------------------------------------------------- directions
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("count", [0, 1, 4, 5])
+def test_two_loops(count, dtype, rng):
+    """Pairs in a ring of five rows, the newest in the middle."""
+    n, memory, newest = 13, 5, 2
+    steps, changes = rng.normal(size=(memory, n)), rng.normal(size=(memory, n))
+    changes += 2 * steps
+    steps, changes, gradient = steps.astype(dtype), changes.astype(dtype), rng.normal(size=n).astype(dtype)
+    direction = np.full(n, np.nan, dtype)
+    vectors.two_loops(direction, gradient, steps, changes, np.empty(memory), count, newest)
+    order = [(newest - k) % memory for k in range(count)][::-1]
+    expected = naive.bfgs_direction(gradient.astype(float), [(steps[k].astype(float), changes[k].astype(float))
+                                                             for k in order])
+    close(direction, expected, dtype, factor=100)
+
+
+def test_sums_of_vectors_are_double():
+    a = np.array([1e8, 1.0, -1e8], np.float32)
+    assert vectors.dot(a, np.ones(3, np.float32)) == 1.0
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_rprop(variant):
+    """A bowl that is not along the axes, whose slopes change sign all the time."""
+    function, method = bowl(6), VARIANTS[variant]
+    twin, w = naive.Rprop(variant, 6), np.linspace(-2, 3, 6)
+    rows, numbers = np.zeros((4, 6)), method.hyper()
+    mine, retreats = w.copy(), 0
+
+    def evaluate(gradient):
+        cost, gradient[:] = function(mine)
+        return cost
+
+    method.begin(evaluate, rows, numbers)
+    for _ in range(100):
+        before = twin.move.copy()
+        cost, slope = function(w)
+        retreats += ((slope * twin.before < 0) & (before != 0)).sum()
+        w = twin.step(w, slope, cost)
+        assert method.step(evaluate, mine, rows, numbers)
+        close(mine, w, factor=100)
+        assert numbers[COST] == function(mine)[0]
+    assert retreats > 20
+
+
+@pytest.mark.parametrize("method", [ConjugateGradient(), ScaledConjugateGradient(), LBFGS(20)], ids=str)
+def test_a_parabola_takes_about_as_many_steps_as_it_has_axes(method):
+    w, path = minimise(method, bowl(8), np.linspace(-2, 3, 8), 24)
+    assert path[-1] < 1e-7 * path[0] and len(path) > 5
+
+
+@pytest.mark.parametrize("method", [LBFGS(), ConjugateGradient(), ScaledConjugateGradient()], ids=str)
+def test_rosenbrock(method):
+    w, path = minimise(method, rosenbrock, [-1.2, 1.0], 400)
+    assert np.abs(w - 1).max() < 1e-6
+    assert (np.diff(path) <= 0).all()
+
+
+# ---------------------------------------------------------------------------------------------------------- line search
+
+FUNCTIONS = {
+    "moré-thuente 1": (lambda a: -a / (a * a + 2), lambda a: (a * a - 2) / (a * a + 2) ** 2),
+    "moré-thuente 2": (lambda a: (a + 0.004) ** 5 - 2 * (a + 0.004) ** 4,
+                       lambda a: 5 * (a + 0.004) ** 4 - 8 * (a + 0.004) ** 3),
+    "waves": (lambda a: a * a - 3 * a + 0.2 * np.sin(9 * a), lambda a: 2 * a - 3 + 1.8 * np.cos(9 * a)),
+    "barrier": (lambda a: -a - np.log(1 - a) * 0.5 if a < 1 else np.nan,
+                lambda a: -1 + 0.5 / (1 - a) if a < 1 else np.nan),
+    "overflow": (lambda a: (a - 1) ** 2 if a < 50 else np.inf, lambda a: 2 * (a - 1)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("curvature", [0.9, 0.1])
+@pytest.mark.parametrize("first", [1e-3, 0.1, 1.0, 10.0, 1e3])
+def test_strong_wolfe(name, curvature, first):
+    cost, slope = FUNCTIONS[name]
+    seen = []
+
+    def along(alpha):
+        seen.append(alpha)
+        return Point(alpha, float(cost(alpha)), float(slope(alpha)))
+
+    start = Point(0.0, float(cost(0.0)), float(slope(0.0)))
+    found = strong_wolfe(along, start, first, curvature)
+    assert found.alpha == seen[-1] > 0
+    assert found.cost <= start.cost + DECREASE * found.alpha * start.slope
+    assert abs(found.slope) <= -curvature * start.slope
+    assert len(seen) <= 20
+
+
+def test_a_line_that_does_not_fall_gives_nothing():
+    assert strong_wolfe(lambda a: Point(a, a, 1.0), Point(0.0, 0.0, -1.0), 1.0, 0.9) is None
+
+
+def test_a_line_without_end_gives_the_lowest_point():
+    found = strong_wolfe(lambda a: Point(a, -a, -1.0), Point(0.0, 0.0, -1.0), 1.0, 0.9)
+    assert found.cost < -1e6
+
+
+# ------------------------------------------------------------------------------------------------------------- training
+
+
+def waves(dtype="float64"):
+    x = np.linspace(-3, 3, few(200, 40)).reshape(-1, 1)
+    return x.astype(dtype), (np.sin(2 * x) + 0.1 * x).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_regression(method, dtype):
+    X, Y = waves(dtype)
+    net = Network((1, 12, 1), dtype=dtype, seed=1)
+    before = net.cost(X, Y)
+    net.fit(X, Y, epochs=few(300, 200), optimizer=method)
+    assert net.history.cost[-1] < (0.05 if method in FALLING else 0.2) * before
+    assert net.history.cost[-1] == net.cost(X, Y), "the cost after the step"
+    if method in FALLING:
+        assert (np.diff(net.history.cost) <= 0).all()
+
+
+@pytest.mark.parametrize("method", FALLING, ids=str)
+def test_a_minimum_ends_training(method, rng):
+    """Linear regression with weighted samples, where the minimum is known."""
+    X, Y = real_data(rng, "squared_error", None, 40, 4, 2)
+    weights = rng.uniform(0.1, 2, 40)
+    net = Network((4, 2), dtype="float64", seed=0)
+    net.fit(X, Y, epochs=1000, optimizer=method, sample_weight=weights)
+    assert len(net.history) < 200
+    root = np.sqrt(weights)[:, None]
+    exact = np.linalg.lstsq(root * np.column_stack([X, np.ones(40)]), root * Y, rcond=None)[0]
+    np.testing.assert_allclose(np.column_stack([net.weights[0], net.biases[0]]), exact.T, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", FALLING, ids=str)
+def test_where_there_is_nothing_to_gain_nothing_changes(method):
+    net = Network((2, 3, 1), dtype="float64", seed=0)
+    X = np.ones((5, 2))
+    Y, before = net.predict(X), net.parameters.copy()
+    for layer in net.gradient(X, Y):
+        assert layer == 0
+    net.fit(X, Y, epochs=9, optimizer=method)
+    assert (net.parameters == before).all() and len(net.history) == 1 and net.history.cost[0] == 0
+
+
+def count_evaluations(monkeypatch, fit):
+    counted, known = [], training.cost_and_gradient
+    monkeypatch.setattr(training, "cost_and_gradient", lambda *a: counted.append(0) or known(*a))
+    fit()
+    return len(counted)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_lbfgs_takes_no_more_evaluations_than_scipy(seed, monkeypatch):
+    """To the same cost from the same start: at most a fifth more, in sum at seeds where paths part."""
+    optimize = pytest.importorskip("scipy.optimize")
+    X, Y = waves()
+    net = Network((1, 6, 1), dtype="float64", seed=seed)
+    trial, theirs = net.copy(), []
+
+    def function(w):
+        trial.parameters[:] = w
+        cost, gradient = trial.cost_and_gradient(X, Y)
+        theirs.append(cost)
+        return cost, gradient
+
+    optimize.minimize(function, net.parameters.copy(), jac=True, method="L-BFGS-B",
+                      options={"maxiter": 60, "maxcor": 10, "ftol": 0, "gtol": 0})
+    mine = count_evaluations(monkeypatch, lambda: net.fit(X, Y, epochs=60, optimizer=LBFGS()))
+    assert mine <= 1.2 * len(theirs)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_resumption_and_threads_change_no_bit(method, tmp_path):
+    X, Y = waves()
+    whole = Network((1, 6, 1), dtype="float64", seed=1).fit(X, Y, epochs=25, optimizer=method)
+    first = Network((1, 6, 1), dtype="float64", seed=1)
+    first.fit(X, Y, epochs=13, optimizer=method, threads=2, callbacks=[Checkpoint(tmp_path / "net", 12)])
+    for net, done in ((first, 13), (Network.load(tmp_path / "net"), 12)):
+        assert len(net.history) == done
+        net.fit(X, Y, epochs=25 - done, resume=True)
+        assert (net.parameters == whole.parameters).all() and (net.history.cost == whole.history.cost).all()
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_an_interrupt_leaves_the_parameters_between_steps(method, monkeypatch):
+    X, Y = waves()
+    net, calls, known = Network((1, 6, 1), dtype="float64", seed=1), [], training.cost_and_gradient
+
+    def interrupted(*arguments):
+        calls.append(0)
+        if len(calls) == 12:
+            raise KeyboardInterrupt
+        return known(*arguments)
+
+    monkeypatch.setattr(training, "cost_and_gradient", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, Y, epochs=50, optimizer=method)
+    assert 0 < len(net.history) < 12
+    assert net.cost(X, Y) == net.history.cost[-1]
+
+
+def test_divergence_restores():
+    X, Y = waves("float32")
+    net = Network((1, 1), dtype="float32", seed=0)
+    with pytest.raises(DivergenceError), np.errstate(over="ignore"):  # which NumPy reports with the JIT off
+        net.fit(X, Y, epochs=5, optimizer=Rprop(first_step=1e30, largest=1e38))
+    assert np.isfinite(net.parameters).all()
+
+
+def test_validation_and_records_of_steps():
+    X, Y = waves()
+    seen = []
+    net = network((1, 4, 1), dtype="float64")
+    net.fit(X, Y, epochs=4, optimizer="lbfgs", validation=(X[:7], Y[:7]), callbacks=[seen.append])
+    assert [record.updates for record in seen] == [1, 2, 3, 4]
+    assert seen[-1].validation_cost == net.cost(X[:7], Y[:7])
+    assert all(record.learning_rate > 0 for record in seen)
+
+
+@pytest.mark.parametrize(("options", "says"), [
+    ({"batch_size": 32}, "LBFGS takes all samples in a step, but batch_size is 32 of .*: leave it out, or use 'adam'"),
+    ({"profile": True}, "profile=True tells the phases of mini-batches"),
+], ids=str)  # fmt: skip
+def test_what_does_not_fit(options, says):
+    with pytest.raises(ValueError, match=says):
+        Network((1, 1)).fit(*waves(), optimizer=LBFGS(), **options)
+    Network((1, 1)).fit(*waves(), optimizer=LBFGS(), batch_size=200, epochs=1)
+
+
+@pytest.mark.parametrize(("make", "says"), [
+    (lambda: LBFGS(0), "LBFGS: memory is 0, expected a whole number"),
+    (lambda: Rprop(first_step=0), "Rprop: first_step is 0, expected a positive"),
+    (lambda: Rprop(increase=0.9), "Rprop: decrease and increase are 0.5 and 0.9"),
+    (lambda: Rprop(decrease=1.0), "Rprop: decrease and increase are 1.0 and 1.2"),
+    (lambda: Rprop(first_step=100.0), "Rprop: first_step is 100.0, expected 1e-06 to 50.0"),
+    (lambda: Rprop(largest=math.inf), "Rprop: largest is inf"),
+], ids=range(6))  # fmt: skip
+def test_bad_settings(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()
+
+
+def test_names():
+    assert optimizers.get("lbfgs") == LBFGS()
+    assert optimizers.get("scaledconjugategradient") == ScaledConjugateGradient()
