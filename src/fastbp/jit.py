@@ -100,12 +100,12 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
     Raises
     ------
     ValueError
-        If there is no optimizer of that name, or it is a full-batch method.
+        If there is no optimizer of that name, or it is a method for the full batch, which has no rule for an update.
     """
     method = optimizers.get(optimizer)
     if not isinstance(method, optimizers.UpdateRule):
-        raise ValueError(f"{type(method).__name__} takes all samples in a step: use 'adam' or another optimizer for "
-                         "mini-batches")
+        raise ValueError(f"{type(method).__name__} works on the full batch, through Network.fit: use an update rule "
+                         "such as 'adam' in compiled code")
     size, dtype = model.parameters.size, model.parameters.dtype
     return State(np.zeros(size, dtype), np.zeros(method.slots * size, dtype), method.hyper(),
                  address(method.rule, codes.RULE_ARGUMENTS, dtype), int(method.rule is updates.sgd))
