@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, network, real_data
 
-from fastbp import SGD, Adam, Network, huber, jit
+from fastbp import LBFGS, SGD, Adam, Network, huber, jit
 from fastbp.kernels._jit import JIT
 
 SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 17, 6), (70, 33, 4)]
@@ -280,6 +280,11 @@ def test_a_state_of_another_network_writes_nothing():
     assert np.isnan(jit.train_batch(model, state, x[None], y[None], work))
     assert not jit.update(model, state)
     assert (net.parameters == before).all()
+
+
+def test_a_method_for_the_full_batch_has_no_state():
+    with pytest.raises(ValueError, match="LBFGS works on the full batch"):
+        jit.state(Network((2, 1)).compiled(), LBFGS())
 
 
 def test_kinds_that_do_not_fit_do_not_compile():

@@ -217,13 +217,14 @@ def many(layers, cells, cost_parameter, panels, parameters, inputs, targets, non
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
         call(cells[MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
-             end, float(samples), 0, 1 if gradient.size > 0 else 0, strips, 0, strips, cells[SCRATCH])
+             end, float(samples), 0, 1 if gradient.size > 0 else 0, strips, 0, strips, cells[SCRATCH],
+             order, 0)  # the order is empty: no clock
         for i in range(strips * lane):
             total += panels[cells[COST] + i]
         if gradient.size > 0:
             call(cells[MY_NEURONS], layers, cells, panels, parameters, gradient, slots, hyper,
                  rule if end == samples else 0, strips, 1 if begin > 0 else 0, 0, 1, cells[SCRATCH], inputs, order, end,
-                 end)
+                 end, order, 0)
     panels[cells[COST]] = total
 
 
