@@ -176,3 +176,22 @@ def test_run_comes_back_after_so_many_blocks_and_goes_on(rng):
         results.append((parameters.tobytes(), learner.costs.tobytes(), learner.best.tobytes()))
     assert results[0] == results[1] == results[2]
     assert results[0][0] == results[0][2]
+
+
+@pytest.mark.parametrize("target", [1e30, 1e10])
+def test_run_stops_where_learning_left_the_finite(target):
+    """A cost, or a parameter at the end of an epoch, that is not finite ends the pass before the next batch."""
+    net = network((2, 1), dtype="float32")
+    X, Y = np.full((8, 2), 1e15, "float32"), np.full((8, 1), target, "float32")
+    batch = 4 if target == 1e30 else 8  # the cost overflows in the first batch; or the only update of the epoch does
+    plan, parameters = net.new_plan(batch, backward=True), net.parameters.copy()
+    learner = layout.Learner(np.zeros(net.n_parameters, "float32"), np.zeros(0, "float32"), np.zeros(codes.HYPER_CELLS),
+                             net.address(updates.sgd, codes.RULE_ARGUMENTS), parameters.copy(),
+                             np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(5))
+    learner.hyper[codes.RATE] = 1e30
+    data = Samples(X, Y, False, np.empty(0, "float32")).data(NOT_SHUFFLED)
+    epoch.run(0, 1, plan, parameters, data, layout.Task(8, batch, batch, 0, 0, 0, 5, 0, 2**62), learner,
+              np.zeros(codes.BARRIER_CELLS, np.int64))
+    assert learner.progress[codes.STATUS] == codes.DIVERGED and learner.progress[codes.EPOCH] == 0
+    assert learner.progress[codes.UPDATES] == learner.progress[codes.BLOCKS] == 1
+    assert (learner.best == net.parameters).all() and (learner.costs == 0).all()
