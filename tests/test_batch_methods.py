@@ -15,6 +15,7 @@ from fastbp import (
     Network,
     Rprop,
     ScaledConjugateGradient,
+    jit,
     optimizers,
     training,
 )
@@ -309,6 +310,11 @@ def test_what_does_not_fit(options, says):
 def test_bad_settings(make, says):
     with pytest.raises(ValueError, match=says):
         make()
+
+
+def test_compiled_code_is_told():
+    with pytest.raises(ValueError, match="LBFGS takes all samples in a step: use 'adam'"):
+        jit.state(Network((1, 1)).compiled(), "lbfgs")
 
 
 def test_names():

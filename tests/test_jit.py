@@ -283,7 +283,7 @@ def test_a_state_of_another_network_writes_nothing():
 
 
 def test_a_method_for_the_full_batch_has_no_state():
-    with pytest.raises(ValueError, match="LBFGS needs whole passes"):
+    with pytest.raises(ValueError, match="LBFGS works on the full batch"):
         jit.state(Network((2, 1)).compiled(), LBFGS())
 
 

@@ -51,6 +51,7 @@ from .kernels.codes import (
 )
 from .kernels.embedded import Model, State
 from .kernels.simd import call
+from .method import Optimizer
 from .validation import readonly
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def model(network: Network, batch: int) -> Model:
                  readonly(np.empty(0, network.dtype)), np.empty(0, np.int64))
 
 
-def state(model: Model, optimizer: str | optimizers.UpdateRule = "adam") -> State:
+def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
     """Make the state of an optimizer for `train_one` and `train_batch`. Called from Python, not from compiled code.
 
     Parameters
@@ -99,12 +100,12 @@ def state(model: Model, optimizer: str | optimizers.UpdateRule = "adam") -> Stat
     Raises
     ------
     ValueError
-        If there is no optimizer of that name, or it needs whole passes over the data.
+        If there is no optimizer of that name, or it is a method for the full batch, which has no rule for an update.
     """
     method = optimizers.get(optimizer)
     if not isinstance(method, optimizers.UpdateRule):
-        raise ValueError(f"{type(method).__name__} needs whole passes over the data: use an update rule, for instance "
-                         "'adam', or train with Network.fit")
+        raise ValueError(f"{type(method).__name__} works on the full batch, through Network.fit: use an update rule "
+                         "such as 'adam' in compiled code")
     size, dtype = model.parameters.size, model.parameters.dtype
     return State(np.zeros(size, dtype), np.zeros(method.slots * size, dtype), method.hyper(),
                  address(method.rule, codes.RULE_ARGUMENTS, dtype), int(method.rule is updates.sgd))
