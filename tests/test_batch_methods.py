@@ -313,7 +313,7 @@ def test_bad_settings(make, says):
 
 
 def test_compiled_code_is_told():
-    with pytest.raises(ValueError, match="LBFGS takes all samples in a step: use 'adam'"):
+    with pytest.raises(ValueError, match="LBFGS works on the full batch"):
         jit.state(Network((1, 1)).compiled(), "lbfgs")
 
 
