@@ -223,7 +223,7 @@ def count_evaluations(monkeypatch, fit):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_lbfgs_takes_no_more_evaluations_than_scipy(seed, monkeypatch):
-    """To the same cost from the same start: at most a fifth more, in sum at seeds where paths part."""
+    """In as many iterations from the same start: at most a fifth more. The costs reached are not compared."""
     optimize = pytest.importorskip("scipy.optimize")
     X, Y = waves()
     net = Network((1, 6, 1), dtype="float64", seed=seed)
