@@ -1,0 +1,48 @@
+"""fit(profile=True): phases that add up, and a training that it does not change."""
+
+import numpy as np
+import pytest
+
+from fastbp import Network, profiling
+
+
+def trained(threads, **options):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(70, 3)), rng.normal(size=(70, 2))
+    return Network((3, 9, 2), seed=1).fit(X, Y, epochs=3, batch_size=32, threads=threads, **options)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_phases_add_up(threads):
+    profile = trained(threads, profile=True).history.profile
+    assert profile.samples == 3 * 70
+    assert profile.threads == threads
+    assert {row.layer for row in profile.rows} == {1, 2}
+    phases = {row.phase for row in profile.rows}
+    assert {"gather", "forward", "activation", "cost", "backward", "gradient", "update"} <= phases
+    assert ("waiting" in phases) == (threads == 2)
+    assert all(row.seconds > 0 for row in profile.rows)
+    assert sum(row.seconds for row in profile.rows) == pytest.approx(profile.seconds)
+    for row in profile.rows:
+        assert np.isfinite(row.gflops) == (row.phase in ("forward", "backward", "gradient"))
+    assert len(str(profile).splitlines()) == 2 + len(profile.rows)
+
+
+def test_the_clock_changes_no_bit():
+    assert (trained(1, profile=True).parameters == trained(1).parameters).all()
+
+
+def test_no_profile_unless_asked():
+    assert trained(1).history.profile is None
+
+
+def test_online_learning_has_no_phases():
+    net = Network((3, 2), seed=1)
+    before = net.parameters.copy()
+    with pytest.raises(ValueError, match="batch_size=2 or more"):
+        net.fit(np.ones((4, 3)), np.ones((4, 2)), batch_size=1, profile=True)
+    assert (net.parameters == before).all()
+
+
+def test_peak_is_a_speed():
+    assert profiling.multiply_add_peak("float64", rounds=2) > 0
