@@ -37,9 +37,6 @@ class Trace(NamedTuple):
     """Gradients (6)."""
 
 
-NO_CLOCK = np.empty(0, np.int64)
-
-
 def trace(network: Network, samples: Samples) -> Trace:
     """Run both phases of a step, without its update, on all samples as one block."""
     n, parameters = len(samples), network.parameters
@@ -49,11 +46,9 @@ def trace(network: Network, samples: Samples) -> Trace:
     inputs, targets, weights, order = samples.data(np.empty(0, np.int64))
     slopes = np.empty(network.n_parameters, network.dtype)
     my_samples(layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order, 0, n, float(n),
-               int(samples.labels), 1, strips, 0, strips, cells[codes.SCRATCH],
-               NO_CLOCK, 0)
+               int(samples.labels), 1, strips, 0, strips, cells[codes.SCRATCH], layout.NO_CLOCK, 0)
     my_neurons(layers, cells, panels, parameters, slopes, slopes, np.zeros(codes.HYPER_CELLS), 0, strips, 0, 0, 1,
-               cells[codes.SCRATCH],
-               inputs, order, 0, 0, NO_CLOCK, 0)
+               cells[codes.SCRATCH], inputs, order, 0, 0, layout.NO_CLOCK, 0)
 
     def rows(start: int, width: int) -> Array:
         values = np.empty(n * width, network.dtype)

@@ -35,7 +35,6 @@ CHUNK_EPOCHS = 1024
 """Epochs in one call at most, where nothing has to be done between them."""
 
 NOT_SHUFFLED = np.empty(0, np.int64)
-NO_CLOCK = np.empty(0, np.int64)
 
 
 class DivergenceError(ArithmeticError):
@@ -187,7 +186,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             progress=np.zeros(codes.PROGRESS_CELLS, np.int64),
             sums=np.zeros(codes.SUM_CELLS),
             costs=np.zeros(1 if each else min(epochs, CHUNK_EPOCHS)),
-            clock=profiling.clock(network, members) if profile else NO_CLOCK,
+            clock=profiling.clock(network, members) if profile else layout.NO_CLOCK,
         )
         learner.progress[[codes.EPOCH, codes.FIRST_EPOCH]] = first
         if profile:

@@ -33,7 +33,7 @@ from .record import end_batch, end_epoch, lap
 from .simd import atomic_add, atomic_load, call, give_way, lanes, ticks
 
 SPINS = 2000
-"""Rounds before a waiting thread gives way: about 20 µs, forty times what a barrier takes when all are running."""
+"""Rounds before a waiting thread gives way: far more than a barrier takes when all are running."""
 
 
 @kernel

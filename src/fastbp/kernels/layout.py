@@ -38,6 +38,10 @@ LARGE_WEIGHTS = 4 * 1024 * 1024
 """Bytes of weights that no cache of one core holds."""
 
 
+NO_CLOCK: Integers = np.empty(0, np.int64)
+"""For `Learner.clock` when nobody asks where the time goes."""
+
+
 class Plan(NamedTuple):
     """A network and the room for one block of samples."""
 
@@ -101,7 +105,7 @@ class Learner(NamedTuple):
     """Running costs."""
     costs: Doubles
     """Mean cost of each epoch."""
-    clock: Integers = np.empty(0, np.int64)
+    clock: Integers = NO_CLOCK
     """Ticks for each thread: the last reading, then a row of `codes.PHASES` a layer; empty when nobody asks."""
 
 
