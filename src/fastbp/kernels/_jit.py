@@ -207,7 +207,8 @@ def address(function: Any, arguments: str, dtype: npt.DTypeLike) -> int:
         A kernel.
     arguments
         One letter for each: ``f`` an array of ``dtype``, ``r`` a read-only one, ``d`` an array of float64,
-        ``n`` an array of int64, ``t`` a table (two dimensions) of int64, ``i`` an integer, ``x`` a float64.
+        ``n`` an array of int64, ``t`` a table (two dimensions) of int64, ``i`` an integer, ``x`` a float64; ``F``,
+        ``D`` and ``N`` pointers to what ``f``, ``d`` and ``n`` are arrays of.
     dtype
         float32 or float64.
     """
@@ -223,6 +224,9 @@ def address(function: Any, arguments: str, dtype: npt.DTypeLike) -> int:
         "t": types.Array(types.int64, 2, "C"),
         "i": types.int64,
         "x": types.float64,
+        "F": types.CPointer(real),
+        "D": types.CPointer(types.float64),
+        "N": types.CPointer(types.int64),
     }
     signature = tuple(kinds[letter] for letter in arguments)
     function.compile(signature)

@@ -9,6 +9,7 @@ a scalar broadcast times a contiguous vector.
 
 from __future__ import annotations
 
+import math
 import platform
 import threading
 import time
@@ -146,6 +147,32 @@ def _view(typing: Any, array: Any, start: Any, size: Any) -> Any:
         return view._getvalue()
 
     return array(array, types.intp, types.intp), generate
+
+
+def _pointer(typing: Any, array: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        return _struct(context, builder, signature.args[0], arguments[0]).data
+
+    return types.CPointer(array.dtype)(array), generate
+
+
+def _array_at(typing: Any, pointer: Any, *shape: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        sizes = cgutils.unpack_tuple(builder, arguments[1])
+        array = cgutils.create_struct_proxy(signature.return_type)(context, builder)
+        width = context.get_constant(types.intp, _bits(pointer.dtype) // 8)
+        strides, nitems = [width], sizes[0]
+        for size in sizes[:0:-1]:
+            strides.insert(0, builder.mul(strides[0], size))
+            nitems = builder.mul(nitems, size)
+        array.data, array.itemsize, array.nitems = arguments[0], width, nitems
+        array.shape, array.strides = cgutils.pack_array(builder, sizes), cgutils.pack_array(builder, strides)
+        array.meminfo = cgutils.get_null_value(array.meminfo.type)
+        array.parent = cgutils.get_null_value(array.parent.type)
+        return array._getvalue()
+
+    sizes = types.UniTuple(types.intp, len(shape))
+    return types.Array(pointer.dtype, len(shape), "C")(pointer, sizes), generate
 
 
 def _call(typing: Any, address: Any, *arguments: Any) -> Any:
@@ -825,6 +852,8 @@ def _plain_rank_one(T: Any, t: int, rows: int, size: int, A: Any, d: int, x: int
 if JIT:
     lanes = intrinsic(_lanes)
     call = intrinsic(_call)
+    pointer = intrinsic(_pointer)
+    array_at = intrinsic(_array_at)
     transpose = intrinsic(_transpose)
     gather_square = intrinsic(_gather_square)
     copy_vector, copy_tile = intrinsic(_copy_vector), intrinsic(_copy_tile)
@@ -845,6 +874,14 @@ else:
     def call(address: int, *arguments: Any) -> None:
         """Call the kernel whose `_jit.address` is given."""
         _jit.BY_ADDRESS[address](*arguments)
+
+    def pointer(array: Any) -> Any:
+        """Give where an array begins: an array takes seven words and more in a call by address, a pointer one."""
+        return array.reshape(-1)
+
+    def array_at(pointer: Any, *shape: int) -> Any:
+        """Give the array of this shape that begins at a pointer."""
+        return pointer[: math.prod(shape)].reshape(shape)
 
     transpose = _plain_transpose
     gather_square = _plain_gather_square
