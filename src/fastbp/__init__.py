@@ -3,6 +3,7 @@
 from . import jit, schedules
 from .batch_methods import LBFGS, ConjugateGradient, Rprop, ScaledConjugateGradient
 from .callbacks import Checkpoint, EarlyStopping, MaxUpdates, ProgressBar, TargetCost, TimeLimit
+from .cfunctions import CFunction
 from .costs import Cost, huber, quantile
 from .custom import activation, cost
 from .history import History, Record
@@ -33,6 +34,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "CFunction",
     "Checkpoint",
     "ConjugateGradient",
     "Cost",

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from . import activations, costs, derivatives, initializers, jit, optimizers, persistence, training, validation
 from .batch_methods import BatchMethod
+from .cfunctions import CFunction
 from .history import History
 from .kernels import backprop, codes, layout, online
 from .kernels import predict as forward
@@ -492,6 +493,43 @@ class Network:
             If ``batch`` is not a whole number from 1 up.
         """
         return jit.model(self, validation.whole("batch", batch))
+
+    def cfunc(self, form: str = "arrays") -> CFunction:
+        """Give the network as a C function: a pointer for ctypes, cffi, SciPy's LowLevelCallable and other libraries.
+
+        Parameters
+        ----------
+        form : {"arrays", "quad", "filter"}, default "arrays"
+            What it looks like in C, T being float or double by the network's dtype:
+
+            - ``"arrays"``: ``void f(const T *x, T *out)``, n_0 numbers in, n_L out.
+            - ``"quad"``: ``double f(int n, double *x)``, for a network with one output: what ``scipy.integrate``'s
+              ``quad``, ``dblquad`` and ``nquad`` take. NaN where n is not n_0.
+            - ``"filter"``: ``int f(double *window, npy_intp n, double *value, void *data)``, for a network with one
+              output: what ``scipy.ndimage.generic_filter`` takes. NaN where n is not n_0.
+
+        Returns
+        -------
+        CFunction
+            Its ``ctypes`` is callable from Python, its ``address`` is the pointer. It follows the network's present
+            parameters, allocates nothing, and may be called by any number of threads at once.
+
+        Raises
+        ------
+        ValueError
+            If there is no such form; the form returns one number and the network has more outputs; or a layer is so
+            wide (from about 7,000 neurons in float64) that its workspace is no longer for a stack.
+
+        Examples
+        --------
+        >>> import ctypes, numpy as np, fastbp
+        >>> net = fastbp.Network((2, 1), init="zeros", dtype="float64")
+        >>> net.parameters[:] = 3, 4, 5
+        >>> f = net.cfunc("quad").ctypes
+        >>> f(2, (ctypes.c_double * 2)(1, 10))
+        48.0
+        """
+        return CFunction(self, form)
 
     # ------------------------------------------------------------------------------------------- copies and files
 

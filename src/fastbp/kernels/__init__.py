@@ -29,6 +29,7 @@ embedded
     many               a batch, block by block: mean cost, gradient, an update -> jit
     through, below, slopes
                        (1)(2), (5) and (6)(7) of one sample -> the five above, by address
+    c_forward          forward_one for callers in C: compiled anew for each network -> cfunctions
 online
     predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> Network.predict
     run                what epoch.run does, for batches of one sample, neurons in lanes: a `layout.Learner` -> training

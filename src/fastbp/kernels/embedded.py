@@ -10,10 +10,12 @@ caller counts references to it by locked instructions: half of the time of a sma
 arrays, 100 with pointers).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from . import predict
-from ._jit import address, inline, kernel
+from ._jit import address, c_function, inline, kernel
 from .codes import (
     BASE1,
     BASE2,
@@ -57,7 +59,7 @@ from .codes import (
 )
 from .layout import Doubles, Floats, Integers
 from .online import activate, net_input
-from .simd import COLUMN_VECTORS, array_at, call, copy_vector, lanes, rank_one, sum_columns, view
+from .simd import COLUMN_VECTORS, array_at, call, copy_vector, lanes, rank_one, stack, sum_columns, view
 
 
 class Model(NamedTuple):
@@ -261,6 +263,37 @@ def many(layers, cells, cost_parameter, panels, parameters, inputs, targets, non
                  rule if end == samples else 0, strips, 1 if begin > 0 else 0, 0, 1, cells[SCRATCH], inputs, order, end,
                  end, order, 0)
     panels[cells[COST]] = total
+
+
+def c_forward(form, dtype, forward, network, table, weights, room, n_in):
+    """Compile `forward_one` for callers in C, its workspace on the stack: (1)(2), allocating nothing.
+
+    Where the tables and the parameters lie, and how many numbers the workspace takes, are constants of its code.
+    """
+    zero = np.dtype(dtype).type(0)
+
+    def arrays(x, out):
+        call(forward, network, table, weights, stack(zero, room), x, out)
+
+    @inline
+    def first(x: Any) -> Any:
+        work, row, out = stack(zero, room), stack(zero, n_in), stack(zero, 1)
+        given, inputs = array_at(x, n_in), array_at(row, n_in)
+        for k in range(n_in):
+            inputs[k] = given[k]
+        call(forward, network, table, weights, work, row, out)
+        return float(array_at(out, 1)[0])
+
+    def quad(n, x):
+        return first(x) if n == n_in else np.nan
+
+    def filtered(window, n, value, data):
+        array_at(value, 1)[0] = first(window) if n == n_in else np.nan
+        return 1
+
+    function, result, arguments = {"arrays": (arrays, "", "FF"), "quad": (quad, "x", "iD"),
+                                   "filter": (filtered, "i", "DnDv")}[form]
+    return c_function(function, result, arguments, dtype)
 
 
 KERNELS = {

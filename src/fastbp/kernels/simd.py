@@ -175,6 +175,15 @@ def _array_at(typing: Any, pointer: Any, *shape: Any) -> Any:
     return types.Array(pointer.dtype, len(shape), "C")(pointer, sizes), generate
 
 
+def _stack(typing: Any, like: Any, count: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        return cgutils.alloca_once(builder, context.get_value_type(like), _index(count.literal_value))
+
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    return types.CPointer(like)(like, count), generate
+
+
 def _call(typing: Any, address: Any, *arguments: Any) -> Any:
     kinds = [types.unliteral(ty) for ty in arguments]
 
@@ -854,6 +863,7 @@ if JIT:
     call = intrinsic(_call)
     pointer = intrinsic(_pointer)
     array_at = intrinsic(_array_at)
+    stack = intrinsic(_stack)
     transpose = intrinsic(_transpose)
     gather_square = intrinsic(_gather_square)
     copy_vector, copy_tile = intrinsic(_copy_vector), intrinsic(_copy_tile)
@@ -882,6 +892,10 @@ else:
     def array_at(pointer: Any, *shape: int) -> Any:
         """Give the array of this shape that begins at a pointer."""
         return pointer[: math.prod(shape)].reshape(shape)
+
+    def stack(like: Any, count: int) -> Any:
+        """Give where so many numbers of the type of ``like`` lie until the function returns."""
+        return np.empty(count, type(like))
 
     transpose = _plain_transpose
     gather_square = _plain_gather_square
