@@ -24,7 +24,7 @@ SOURCES = sorted((Path(fastbp.__file__).parent / "kernels").glob("*.py"))
 
 
 def calls(path):
-    """Give (line, table, name of the cell, number of arguments) of every call by address; without a table, a variable's."""
+    """Give (line, table, name of the cell, number of arguments) of every call by address; a variable has no table."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "call":
             target = node.args[0]

@@ -22,6 +22,7 @@ from .optimizers import (
     RAdam,
     RMSprop,
 )
+from .summary import LayerSummary, Summary
 from .tracing import LayerGradient, Trace
 from .training import DivergenceError
 
@@ -43,6 +44,7 @@ __all__ = [
     "History",
     "LBFGS",
     "LayerGradient",
+    "LayerSummary",
     "Lion",
     "MaxUpdates",
     "NAdam",
@@ -55,6 +57,7 @@ __all__ = [
     "Rprop",
     "SGD",
     "ScaledConjugateGradient",
+    "Summary",
     "TargetCost",
     "TimeLimit",
     "Trace",
