@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import inspect
+import math
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable
@@ -148,51 +149,24 @@ def scalar(function: F) -> F:
     return numba.njit(**options)(function)  # type: ignore[no-any-return]
 
 
-STEP = 1e-30
-"""Of the complex step, f'(x) = Im f(x + ih)/h: so small that what it neglects, h², is far below rounding."""
-
-
-def _compiled_scalar(function: Callable[..., Any]) -> Any:
-    """Compile a user's plain function; one that is compiled already, or a ufunc, is called as it is."""
-    return numba.njit(error_model="numpy")(function) if JIT and inspect.isfunction(function) else function
-
-
-def user_activation(function: Callable[..., Any], derivative: Callable[..., Any] | None) -> Any:
-    """Make the panel loop of a user's φ(net): outputs, and slopes by his φ' or by complex step.
-
-    Closures are never cached by Numba, so it is compiled in every process that uses it.
-    """
-    f, d, by_step = _compiled_scalar(function), _compiled_scalar(derivative or function), derivative is None
-
-    def loop(panel: Any, slope: Any, neurons: int) -> None:
-        real = type(panel[0])
-        for i in range(panel.size):
-            x = panel[i]
-            slope[i] = real(d(complex(x, STEP)).imag / STEP) if by_step else real(d(x))
-            panel[i] = real(f(x))
-
-    return numba.njit(nogil=True, error_model="numpy", fastmath=EXACT)(loop) if JIT else loop
-
-
-def user_cost(function: Callable[..., Any], derivative: Callable[..., Any] | None) -> Any:
-    """Make the panel loop of a user's C(y, o), and of ∂C/∂o by his own function or by complex step."""
-    f, d, by_step = _compiled_scalar(function), _compiled_scalar(derivative or function), derivative is None
-
-    def loop(out: Any, target: Any, delta: Any, neurons: int, parameter: Any) -> None:
-        real = type(out[0])
-        for i in range(out.size):
-            y, o = target[i], out[i]
-            delta[i] *= real(d(y, complex(o, STEP)).imag / STEP) if by_step else real(d(y, o))
-            target[i] = real(f(y, o))
-
-    return numba.njit(nogil=True, error_model="numpy", fastmath=EXACT)(loop) if JIT else loop
-
-
 def reason(error: Exception) -> str:
     """Give the line of a Numba error, or of any other, that tells what is wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Failed in", "During:", "File ", "[1]", "-"))]
-    return (telling or lines or [type(error).__name__])[0]
+    first, *more = telling or lines or [type(error).__name__]
+    return f"{first} {more[0].strip('> ')}" if first.endswith("signature:") and more else first
+
+
+def one_by_one(loop: Any) -> str | None:
+    """Tell why a compiled loop takes one number at a time; None if it runs in vectors, or nothing is compiled."""
+    if not JIT:
+        return None
+    code = loop.inspect_llvm(loop.signatures[-1])
+    calls = re.findall(r"call [^@\n]*@(?:(\w+)\(|llvm\.(pow|exp|log|sin|cos|tan)\b)", code)
+    called = {own or known for own, known in calls if known or own != "sqrt" and hasattr(math, own)}
+    if called:
+        return f"it calls {', '.join(sorted(called))} of the C library"
+    return None if re.search(r"<\d+ x (float|double)>", code) else "its branches or loops differ from number to number"
 
 
 BY_ADDRESS: dict[int, Any] = {}
