@@ -37,7 +37,7 @@ def number(pattern, text):
 
 
 def test_all_examples_are_tested_here():
-    assert {path.stem for path in EXAMPLES} == {"cartpole", "digits", "ode", "online", "regression", "stream",
+    assert {path.stem for path in EXAMPLES} == {"cartpole", "digits", "ode", "online", "plots", "regression", "stream",
                                                  "trace_xor", "weights_and_classes"}
 
 
@@ -91,6 +91,14 @@ def test_the_learned_pendulum_keeps_its_energy(tmp_path):
     printed = run([ROOT / "examples/ode.py"], tmp_path)
     assert number(r"change of the energy (\S+)", printed) < 0.02
     assert number(r"solve_ivp arrives (\S+) beside it", printed) < 1e-6
+
+
+@compiled
+def test_pictures_are_drawn(tmp_path):
+    printed = run([ROOT / "examples/plots.py", tmp_path], tmp_path)
+    assert number(r"accuracy (\S+);", printed) > 0.9
+    for name in ("cost", "regions", "network"):
+        assert (tmp_path / f"plot-{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 @compiled

@@ -1,6 +1,6 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
-from . import jit, schedules
+from . import jit, plots, schedules
 from .batch_methods import LBFGS, ConjugateGradient, Rprop, ScaledConjugateGradient
 from .callbacks import Checkpoint, EarlyStopping, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .cfunctions import CFunction
@@ -66,6 +66,7 @@ __all__ = [
     "cost",
     "huber",
     "jit",
+    "plots",
     "quantile",
     "schedules",
 ]
