@@ -250,7 +250,8 @@ def _called(name: str) -> list[Any]:
 # ------------------------------------------------------------------------------------------- the type in Numba
 
 if JIT:
-    OPTIONS = {"error_model": "numpy", "fastmath": EXACT, "forceinline": True}
+    OPTIONS = {"error_model": "numpy", "fastmath": EXACT, "forceinline": True, "no_cpython_wrapper": True,
+               "no_cfunc_wrapper": True}
 
     class DualType(types.Type):  # type: ignore[misc]
         """Numba's type of a dual number; a plain number becomes one where the two meet, with slope 0."""
@@ -475,7 +476,8 @@ def _prepared(function: Callable[..., Any]) -> Any:
 
 
 def _loop(function: Any) -> Any:
-    return numba.njit(nogil=True, error_model="numpy", fastmath=EXACT)(function) if JIT else function
+    options = {"nogil": True, "error_model": "numpy", "fastmath": EXACT, "no_cfunc_wrapper": True}
+    return numba.njit(**options)(function) if JIT else function
 
 
 # -------------------------------------------------------------------------------------------------------- loops
