@@ -149,8 +149,15 @@ def test_a_target_has_no_slope(rng):
     close(delta, [1, 3])
 
 
+def halved(x):
+    while abs(x) > 0.5:
+        x = x / 2
+    return x
+
+
 @pytest.mark.skipif(not JIT, reason="nothing is compiled")
 @pytest.mark.parametrize(("function", "why"), [
+    (halved, "its branches or loops differ from number to number"),
     (lambda x: math.erf(x), "it calls erf of the C library"),
     (lambda x: (x * x + 1) ** 0.25, "it calls pow of the C library"),
 ])

@@ -192,6 +192,18 @@ def test_the_model_sees_the_networks_parameters(rng):
     close(out, net.predict(X))
 
 
+def test_other_parameters_for_the_same_model(rng):
+    """As a target network is made: the addresses in a model belong to the layers, not to the parameters."""
+    net = network((3, 4, 2), dtype="float64")
+    X, Y = real_data(rng, "squared_error", None, 5, 3, 2)
+    model, before = net.compiled(), net.predict(X)
+    frozen, out, work = model._replace(parameters=net.parameters.copy()), np.empty_like(Y), jit.workspace(model)
+    run_train_one(model, jit.state(model, SGD(0.1)), X, Y, work)
+    run_forward(frozen, X, out, work)
+    close(out, before)
+    assert np.abs(net.predict(X) - before).max() > 1e-3
+
+
 def test_the_learning_rate_is_the_callers(rng):
     net = network((3, 2), dtype="float64")
     X, Y = real_data(rng, "squared_error", None, 5, 3, 2)
