@@ -44,8 +44,7 @@ from .codes import (
     WEIGHT,
     WEIGHTS,
 )
-from .record import lap
-from .simd import call, lanes, view
+from .simd import call, lanes, lap, view
 
 UPDATE_BYTES = 64 * 1024
 """Gradient rows that are summed before they are applied, so that they are still in L2."""

@@ -24,6 +24,7 @@ from numba.extending import intrinsic
 
 from . import _jit
 from ._jit import JIT, VECTOR_BYTES, VECTOR_REGISTERS
+from .codes import PHASES
 
 Builder = Any
 INDEX = ir.IntType(64)
@@ -190,6 +191,22 @@ def _ticks(typing: Any) -> Any:
         return builder.call(function, [])
 
     return types.int64(), generate
+
+
+def _lap(typing: Any, clock: Any, start: Any, layer: Any, phase: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        clock = _struct(context, builder, signature.args[0], arguments[0])
+        _, start, layer, phase = arguments
+        with builder.if_then(builder.icmp_signed(">", clock.nitems, ir.Constant(INDEX, 0)), likely=False):
+            now = _ticks(typing)[1](context, builder, None, ())
+            last = builder.gep(clock.data, [start])
+            row = builder.add(builder.mul(layer, ir.Constant(INDEX, PHASES)), builder.add(start, ir.Constant(INDEX, 1)))
+            cell = builder.gep(clock.data, [builder.add(row, phase)])
+            builder.store(builder.add(builder.load(cell), builder.sub(now, builder.load(last))), cell)
+            builder.store(now, last)
+        return context.get_dummy_value()
+
+    return types.void(clock, types.intp, types.intp, types.intp), generate
 
 
 def _prefetch(typing: Any, array: Any, index: Any) -> Any:
@@ -836,6 +853,7 @@ if JIT:
     give_way = intrinsic(_give_way)
     prefetch = intrinsic(_prefetch)
     ticks = intrinsic(_ticks)
+    lap = intrinsic(_lap)
 else:
 
     def lanes(array: Any) -> int:
@@ -867,6 +885,16 @@ else:
     def ticks() -> int:
         """Read the processor's clock; how long a tick is, it does not say."""
         return time.perf_counter_ns()
+
+    def lap(clock: Any, start: int, layer: int, phase: int) -> None:
+        """Add the ticks since the last lap to a phase of a layer, in a thread's part of the clock; none if it is empty.
+
+        In LLVM IR like the tiles, as a dozen laps written in Python were a tenth of the time to compile a first fit.
+        """
+        if clock.size > 0:
+            now = ticks()
+            clock[start + 1 + layer * PHASES + phase] += now - clock[start]
+            clock[start] = now
 
     def prefetch(array: Any, index: int) -> None:
         """Ask for the cache line of an element that will be read soon."""
