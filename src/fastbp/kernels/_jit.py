@@ -54,6 +54,10 @@ EXACT = {"contract"}
 stay error-free, and an element has the same bits in a vector as in the scalar rest of a loop."""
 
 
+COUNTED = bool(config.BOUNDSCHECK)
+"""Whether arrays in kernels count references: only where `simd.view` is a slice, for its bounds to be checked."""
+
+
 def source_hash() -> str:
     """Name the code: a hash over every source file of the package, the compiler, its settings and the processor."""
     root = Path(__file__).resolve().parents[1]
@@ -127,7 +131,7 @@ def kernel(function: F) -> F:
     """
     if not JIT:
         return QUIET(function)
-    return _compile(function, fastmath=SUMS, _nrt=False)  # type: ignore[no-any-return]
+    return _compile(function, fastmath=SUMS, _nrt=COUNTED)  # type: ignore[no-any-return]
 
 
 def allocating(function: F) -> F:
@@ -148,7 +152,7 @@ def rule(function: F) -> F:
     """Compile an update rule: a kernel whose arithmetic keeps its order."""
     if not JIT:
         return QUIET(function)
-    return _compile(function, fastmath=EXACT, _nrt=False)  # type: ignore[no-any-return]
+    return _compile(function, fastmath=EXACT, _nrt=COUNTED)  # type: ignore[no-any-return]
 
 
 def scalar(function: F) -> F:
@@ -216,7 +220,7 @@ def _bare(function: Any) -> Any:
     if function.targetoptions.get("_nrt", True):
         return function
     if function not in TWINS:
-        TWINS[function] = _compile(function.py_func, fastmath=function.targetoptions["fastmath"], _nrt=False,
+        TWINS[function] = _compile(function.py_func, fastmath=function.targetoptions["fastmath"], _nrt=COUNTED,
                                    no_cpython_wrapper=True)
     return TWINS[function]
 

@@ -149,6 +149,16 @@ def _view(typing: Any, array: Any, start: Any, size: Any) -> Any:
     return array(array, types.intp, types.intp), generate
 
 
+def _panel(typing: Any, panels: Any, start: Any, n: Any, first: Any, last: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        panels, start, n, first, last = arguments
+        strip = builder.mul(n, _index(_vector(signature.return_type.dtype).count))
+        begin, size = builder.add(start, builder.mul(first, strip)), builder.mul(builder.sub(last, first), strip)
+        return _view(typing, signature.return_type, None, None)[1](context, builder, signature, (panels, begin, size))
+
+    return panels(panels, types.intp, types.intp, types.intp, types.intp), generate
+
+
 def _call(typing: Any, address: Any, *arguments: Any) -> Any:
     kinds = [types.unliteral(ty) for ty in arguments]
 
@@ -904,14 +914,19 @@ else:
         time.sleep(0)
 
 if JIT and not config.BOUNDSCHECK:
-    view = intrinsic(_view)
+    view, panel = intrinsic(_view), intrinsic(_panel)
 else:
 
     def _slice(array: Any, start: int, size: int) -> Any:
         """Give array[start:start+size] without the cost of a slice: neither wrap-around nor reference count."""
         return array[start : start + size]
 
-    view = _jit.scalar(_slice)
+    def _strips(panels: Any, start: int, n: int, first: int, last: int) -> Any:
+        """Give strips first..last of a panel of n rows as one array."""
+        strip = n * lanes(panels)
+        return panels[start + first * strip : start + last * strip]
+
+    view, panel = _jit.scalar(_slice), _jit.scalar(_strips)
 
 
 def _tiles(emit: Callable[[int, int], Any], plain: Callable[[int, int], Any],
