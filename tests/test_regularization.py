@@ -55,8 +55,8 @@ def fitted(sizes, given, optimizer, rule, *, bias=True, dtype="float64", batch=5
     net = network(sizes, dtype=dtype, bias=bias)
     X, Y = real_data(rng, "squared_error", None, n, sizes[0], sizes[-1], dtype)
     expected = naive.train(net.parameters.astype(float), sizes, bias, X.astype(float), Y.astype(float),
-                           net.activations, "squared_error", rule(0.01), batch, orders(net, n, epochs, shuffle), weights,
-                           penalty=twin(given, sizes, bias))
+                           net.activations, "squared_error", rule(0.01), batch, orders(net, n, epochs, shuffle),
+                           weights, penalty=twin(given, sizes, bias))
     net.fit(X, Y, epochs=epochs, batch_size=batch, optimizer=optimizer, shuffle=shuffle, sample_weight=weights,
             threads=threads, regularization=Regularization(**given))
     return net, *expected

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from .checks import Check, not_negative
 from .kernels import codes, layout, regular
-from .kernels.codes import CELL
 
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.float64]
@@ -108,21 +107,22 @@ class Regularization:
         self.check(sizes)
         count = len(sizes) - 1
         weights, biases, _ = layout.offsets(sizes, bias)
-        rows, cell = [], codes.TABLE + codes.SEGMENT_COLUMNS * count * (1 + bias)
-        l2, l1 = self.per_layer("l2", count), self.per_layer("l1", count)
-        for layer in range(count):
+        segments = count * (1 + bias)
+        first = codes.TABLE + codes.SEGMENT_COLUMNS * segments
+        found = np.zeros(first + sum(sizes[1:]) * (1 + bias))
+        found[: codes.HYPER_CELLS], found[codes.AVERAGED] = hyper, self.averaged
+        found.view(np.int64)[[codes.RULE, codes.SEGMENTS, codes.PENALTIES]] = rule, segments, first
+        table = found[codes.TABLE : first].reshape(count, 1 + bias, codes.SEGMENT_COLUMNS)
+        factors = [self.per_layer(name, count) for name in ("l2", "l1")]
+        cell = first
+        for layer, rows in enumerate(table):
             n_in, n_out = sizes[layer], sizes[layer + 1]
-            rows.append((weights[layer], weights[layer] + n_in * n_out, n_in, cell, l2[layer], l1[layer]))
-            cell += n_out
-            if bias:
-                factors = (l2[layer], l1[layer]) if self.penalize_biases else (0.0, 0.0)
-                rows.append((biases[layer], biases[layer] + n_out, 1, cell, *factors))
+            parts = (weights[layer], n_in, True), (biases[layer], 1, self.penalize_biases)
+            for row, (begin, length, penalized) in zip(rows, parts, strict=False):
+                row.view(np.int64)[: codes.L2] = begin, begin + length * n_out, length, cell
+                if penalized:
+                    row[codes.L2 : codes.L1 + 1] = [numbers[layer] for numbers in factors]
                 cell += n_out
-        found = np.zeros(cell)
-        found[: codes.HYPER_CELLS] = hyper
-        found[codes.RULE] = np.int64(rule).view(np.float64)
-        found[codes.AVERAGED], found[codes.SEGMENTS], found[codes.PENALTIES] = self.averaged, len(rows), rows[0][CELL]
-        found[codes.TABLE : rows[0][CELL]] = np.ravel(rows)
         return found
 
     def penalty(self, sizes: Sequence[int], bias: bool, parameters: Array, gradient: Array, weight: float) -> float:
@@ -131,4 +131,4 @@ class Regularization:
         numbers[codes.BATCH_WEIGHT] = weight
         slopes = gradient if gradient.size else np.zeros_like(parameters)
         regular.update(parameters, slopes, parameters[:0], 0, parameters.size, 0, numbers)
-        return float(numbers[int(numbers[codes.PENALTIES]) :].sum()) / weight
+        return float(numbers[numbers.view(np.int64)[codes.PENALTIES] :].sum()) / weight

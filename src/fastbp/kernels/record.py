@@ -14,7 +14,7 @@ from .codes import (
     STATUS,
     UPDATES,
 )
-from .simd import ticks
+from .simd import ticks, to_bits
 
 
 @inline
@@ -43,7 +43,7 @@ def end_epoch(parameters, learner, epoch):
     progress, sums, hyper = learner.progress, learner.sums, learner.hyper
     if learner.update != 0:
         if hyper.size > HYPER_CELLS:
-            for i in range(int(hyper[PENALTIES]), hyper.size):
+            for i in range(to_bits(hyper[PENALTIES]), hyper.size):
                 sums[EPOCH_COST] += hyper[i]
                 hyper[i] = 0.0
         nothing = sums[EPOCH_COST] * 0.0  # inf·0 and NaN·0 are NaN

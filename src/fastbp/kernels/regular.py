@@ -23,16 +23,16 @@ def update(parameters, gradient, state, start, stop, shift, hyper):
     if hyper[AVERAGED] != 0.0:
         share = 1.0 / weight if weight > 0.0 else 0.0
         weight = 1.0 if weight > 0.0 else 0.0
-    for segment in range(int(hyper[SEGMENTS])):
+    for segment in range(to_bits(hyper[SEGMENTS])):
         row = TABLE + segment * SEGMENT_COLUMNS
-        begin, length = int(hyper[row + BEGIN]), int(hyper[row + ROW])
-        first, end = max(start, begin), min(stop, int(hyper[row + END]))
+        begin, length = to_bits(hyper[row + BEGIN]), to_bits(hyper[row + ROW])
+        first, end = max(start, begin), min(stop, to_bits(hyper[row + END]))
         if first >= end:
             continue
         l2, l1 = hyper[row + L2], hyper[row + L1]
         if l2 != 0.0 or l1 != 0.0:
             pull, push = real(l2 * share), real(l1 * share)
-            cell = int(hyper[row + CELL]) + (first - begin) // length
+            cell = to_bits(hyper[row + CELL]) + (first - begin) // length
             for i in range(first, end, length):
                 p, g = view(parameters, i, length), view(gradient, i - shift, length)
                 squares, sizes = real(0), real(0)
