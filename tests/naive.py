@@ -366,6 +366,37 @@ class Adadelta:
         return w + self.rate * step
 
 
+class Regular:
+    """A rule between clipping and constraints; factors and bounds are one a layer, ``trainable`` one a parameter."""
+
+    def __init__(self, rule, sizes, bias, *, decay=None, biases=False, max_norm=None, non_negative=None, trainable=None,
+                 clip_value=np.inf, clip_norm=np.inf):
+        layers = len(sizes) - 1
+        self.rule, self.sizes, self.bias, self.biases, self.trainable = rule, sizes, bias, biases, trainable
+        self.decay, self.max_norm = decay or (0.0,) * layers, max_norm or (None,) * layers
+        self.non_negative = non_negative or (False,) * layers
+        self.clip_value, self.clip_norm = clip_value, clip_norm
+
+    def step(self, w, g):
+        g = np.clip(g, -self.clip_value, self.clip_value)
+        if self.trainable is not None:
+            g = np.where(self.trainable, g, 0)
+        g = g * min(1, self.clip_norm / max(np.sqrt((g**2).sum()), 1e-300))
+        found, share = self.rule.step(w, g), []
+        for (W, b), factor in zip(unflatten(w, self.sizes, self.bias), self.decay, strict=True):
+            share.append((self.rule.rate * factor * W, self.biases * self.rule.rate * factor * b))
+        found = found - flatten(share, self.bias)
+        layers = unflatten(found, self.sizes, self.bias)
+        for (W, _), bound, positive in zip(layers, self.max_norm, self.non_negative, strict=True):
+            for row in W:
+                row[row < 0] *= 1 - positive
+                norm = np.sqrt((row**2).sum())
+                if bound is not None and norm > bound:
+                    row *= bound / norm
+        found = flatten(layers, self.bias)
+        return found if self.trainable is None else np.where(self.trainable, found, w)
+
+
 # ------------------------------------------------------------------------------------------------------------ training
 
 

@@ -1,5 +1,7 @@
 """Regularisation beside its plain twin: penalties of the weights."""
 
+from itertools import pairwise
+
 import naive
 import numpy as np
 import pytest
@@ -48,14 +50,50 @@ def orders(net, n, epochs, shuffle):
     return [naive.permutation(n, key, e) if shuffle else np.arange(n) for e in range(epochs)]
 
 
-def fitted(sizes, given, optimizer, rule, *, bias=True, dtype="float64", batch=5, n=13, epochs=3, weights=None,
-           shuffle=True, threads=None):
+STEPS = {
+    "weight_decay": dict(weight_decay=3.0),
+    "weight_decay by layer, of biases": dict(weight_decay="ramp", penalize_biases=True, l2=0.1),
+    "max_norm": dict(max_norm=0.7),
+    "max_norm by layer": dict(max_norm="ramp", l1=0.01),
+    "non_negative": dict(non_negative=True, max_norm=0.7),
+    "non_negative by layer": dict(non_negative="ramp"),
+    "clip_value": dict(clip_value=0.02, l2=0.1),
+    "frozen layer": dict(trainable="layers", l2=0.1, weight_decay=1.0, non_negative=True),
+    "frozen weights": dict(trainable="mask", l2=0.1, weight_decay=1.0, max_norm=0.7),
+}
+
+
+def step_settings(name, sizes, bias):
+    """Regularization's own arguments, and those of naive.Regular."""
+    given, layers = dict(STEPS[name]), len(sizes) - 1
+    count = sum((n + bias) * m for n, m in pairwise(sizes))
+    ramps = {"weight_decay": [1.0 * l for l in range(layers)],  # noqa: E741 the layer's number
+             "max_norm": [None, *(0.4 * l for l in range(1, layers))],  # noqa: E741
+             "non_negative": [l == layers - 1 for l in range(layers)]}  # noqa: E741
+    given |= {key: ramps[key] for key, value in given.items() if value == "ramp"}
+    flat = None
+    if given.get("trainable") == "layers":
+        given["trainable"] = [l != 0 for l in range(layers)]  # noqa: E741
+        flat = naive.flatten([(np.full((m, n), t), np.full(m, t))
+                              for (n, m), t in zip(pairwise(sizes), given["trainable"], strict=True)], bias)
+    elif given.get("trainable") == "mask":
+        given["trainable"] = flat = np.random.default_rng(1).random(count) < 0.6
+    twins = {key: value if isinstance(value, list) else [value] * layers
+             for key, value in given.items() if key in ("weight_decay", "max_norm", "non_negative")}
+    twins["decay"] = twins.pop("weight_decay", None)
+    return given, twins | dict(trainable=flat, biases=given.get("penalize_biases", False),
+                               clip_value=given.get("clip_value", np.inf), clip_norm=given.get("clip_norm", np.inf))
+
+
+def fitted(sizes, given, optimizer, rule, *, constraints=None, bias=True, dtype="float64", batch=5, n=13, epochs=3,
+           weights=None, shuffle=True, threads=None):
     """Fit a network and its twin: (network, parameters and curve of the twin)."""
     rng = np.random.default_rng(sum(sizes))
     net = network(sizes, dtype=dtype, bias=bias)
     X, Y = real_data(rng, "squared_error", None, n, sizes[0], sizes[-1], dtype)
+    rule = naive.Regular(rule(0.01), sizes, bias, **constraints or {})
     expected = naive.train(net.parameters.astype(float), sizes, bias, X.astype(float), Y.astype(float),
-                           net.activations, "squared_error", rule(0.01), batch, orders(net, n, epochs, shuffle),
+                           net.activations, "squared_error", rule, batch, orders(net, n, epochs, shuffle),
                            weights, penalty=twin(given, sizes, bias))
     net.fit(X, Y, epochs=epochs, batch_size=batch, optimizer=optimizer, shuffle=shuffle, sample_weight=weights,
             threads=threads, regularization=Regularization(**given))
@@ -101,6 +139,23 @@ def test_online(optimizer, rule, name):
         close(net.history.cost, curve)
 
 
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_steps(sizes, name):
+    """What is done around the rule: parameters and recorded costs, in mini-batches and online."""
+    for batch, bias in ((5, True), (5, False), (1, True)):
+        given, constraints = step_settings(name, sizes, bias)
+        plain = network(sizes, dtype="float64", bias=bias).parameters
+        net, expected, curve = fitted(sizes, given, Adam(0.01), naive.Adam, constraints=constraints, bias=bias,
+                                      batch=batch, epochs=2)
+        close(net.parameters, expected, factor=100)
+        close(net.history.cost, curve)
+        if constraints["trainable"] is not None:
+            assert (net.parameters[~constraints["trainable"]] == plain[~constraints["trainable"]]).all()
+        if given.get("non_negative") is True and constraints["trainable"] is None:
+            assert min(W.min() for W in net.weights) == 0
+
+
 @pytest.mark.parametrize("batch", [1, 5])
 def test_single_precision(batch):
     net, expected, curve = fitted((17, 33, 21, 3), settings("both", 3), SGD(0.01), naive.SGD, dtype="float32",
@@ -115,8 +170,9 @@ def test_threads(sizes, dtype):
     """The same bits for any number of threads, in one call of many epochs and in one call each."""
     found = set()
     for threads in (1, 2, 3):
-        net, _, _ = fitted(sizes, settings("both", len(sizes) - 1), Adam(0.01), naive.Adam, dtype=dtype,
-                           epochs=2, threads=threads)
+        given, constraints = step_settings("frozen weights", sizes, True)
+        net, _, _ = fitted(sizes, given, Adam(0.01), naive.Adam, constraints=constraints, dtype=dtype, epochs=2,
+                           threads=threads)
         found.add((net.parameters.tobytes(), net.history.cost.tobytes()))
     assert len(found) == 1
 
@@ -136,8 +192,10 @@ def test_cost_and_gradient(name, dtype, rng):
         close(gradient, g + slopes, dtype)
 
 
-@pytest.mark.parametrize("method", [LBFGS(), ConjugateGradient(), ScaledConjugateGradient(), Rprop()],
-                         ids=lambda m: type(m).__name__)
+METHODS = [LBFGS(), ConjugateGradient(), ScaledConjugateGradient(), Rprop()]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
 def test_full_batch_methods(method, rng):
     """They come to the minimum of the penalised cost, which for a linear network is ridge regression's."""
     X = rng.normal(size=(40, 3))
@@ -189,6 +247,15 @@ def test_resumption(tmp_path):
     (dict(l1=float("nan")), "l1 is nan, expected a number that is not negative"),
     (dict(l2="much"), "l2 is 'much', expected a number that is not negative"),
     (dict(l2=(0.1, -0.1)), r"l2\[1\] is -0.1, expected a number that is not negative"),
+    (dict(weight_decay=-0.1), "weight_decay is -0.1, expected a number that is not negative"),
+    (dict(max_norm=0), "max_norm is 0, expected a positive number"),
+    (dict(max_norm=[1.0, -1.0]), r"max_norm\[1\] is -1.0, expected a positive number"),
+    (dict(non_negative=1), "non_negative is 1, expected True or False"),
+    (dict(penalize_biases="yes"), "penalize_biases is 'yes', expected True or False"),
+    (dict(averaged=None), "averaged is None, expected True or False"),
+    (dict(clip_value=-1.0), "clip_value is -1.0, expected a positive number"),
+    (dict(trainable=[1, 0]), r"trainable is \[1, 0\], expected True or False for each layer, or a flat boolean mask"),
+    (dict(trainable=[False, False]), "trainable is False throughout: nothing would be trained"),
 ])
 def test_bad_settings(given, message):
     with pytest.raises(ValueError, match="Regularization: " + message):
@@ -199,11 +266,40 @@ def test_settings_that_do_not_fit_the_network():
     net = Network((2, 3, 1), seed=1)
     before = net.parameters.copy()
     for call in (net.fit, net.cost_and_gradient):
-        with pytest.raises(ValueError, match="l1 has 3 numbers, expected 2: one for each layer"):
+        with pytest.raises(ValueError, match="l1 has 3 values, expected 2: one for each layer"):
             call(np.ones((4, 2)), np.ones(4), regularization=Regularization(l1=[1, 2, 3]))
+        with pytest.raises(ValueError, match="trainable has 3 values, expected 2, one for each layer, or 13, one for"):
+            call(np.ones((4, 2)), np.ones(4), regularization=Regularization(trainable=[True, False, True]))
         with pytest.raises(TypeError, match=r"regularization is 0.1, expected a fastbp.Regularization"):
             call(np.ones((4, 2)), np.ones(4), regularization=0.1)
     assert (net.parameters == before).all() and not len(net.history.cost)
+
+
+@pytest.mark.parametrize(("name", "value"), [("weight_decay", 0.1), ("max_norm", [None, 1.0]), ("non_negative", True),
+                                             ("clip_value", 1.0)])
+def test_full_batch_methods_refuse_what_changes_steps(name, value):
+    net = Network((2, 3, 1), seed=1)
+    before = net.parameters.copy()
+    message = f"{name} changes the steps of the optimizer, which LBFGS computes .* use l2, l1 or trainable with it, or"
+    with pytest.raises(ValueError, match=message):
+        net.fit(np.ones((4, 2)), np.ones(4), optimizer="lbfgs", regularization=Regularization(**{name: value}))
+    assert (net.parameters == before).all()
+    net.fit(np.ones((4, 2)), np.ones(4), optimizer="lbfgs", epochs=1, regularization=Regularization(l2=0.1))
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("mask", [[False, True], np.arange(13) % 3 > 0], ids=["layers", "weights"])
+def test_full_batch_methods_keep_what_is_frozen(mask, method, rng):
+    """The gradient of what is frozen is 0, so that no method moves it, and the others reach their minimum."""
+    X = rng.normal(size=(30, 2))
+    Y = np.sin(X[:, 0]) * X[:, 1]
+    net = network((2, 3, 1), dtype="float64")
+    before, settings = net.parameters.copy(), Regularization(l2=0.01, trainable=mask)
+    frozen = ~(np.repeat(mask, (9, 4)) if len(mask) == 2 else mask)
+    net.fit(X, Y, epochs=200, optimizer=method, regularization=settings)
+    assert (net.parameters[frozen] == before[frozen]).all() and (net.parameters[~frozen] != before[~frozen]).all()
+    _, gradient = net.cost_and_gradient(X, Y, regularization=settings)
+    assert (gradient[frozen] == 0).all() and np.abs(gradient).max() < 1e-3
 
 
 def test_divergence_is_noticed():

@@ -188,14 +188,15 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                             network.strips(batch))
         plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members))
         update = 0 if rule is None else network.address(rule, codes.RULE_ARGUMENTS)
-        numbers = progress.hyper
+        numbers, state = progress.hyper, progress.state
         if regularization is not None and rule is not None:  # a rule of ours takes its place, and calls it
-            numbers = regularization.numbers(network.layers, network.bias, progress.hyper, update)
-            progress.hyper = numbers[: codes.HYPER_CELLS]
+            numbers = regularization.numbers(network.layers, network.bias, progress.hyper, update, state.size)
+            state = np.concatenate((state, regularization.fixed(network.parameters)))
+            progress.hyper, progress.state = numbers[: codes.HYPER_CELLS], state[: progress.state.size]
             update = network.address(regular.update, codes.RULE_ARGUMENTS)
         learner = layout.Learner(
             gradient=np.zeros(network.n_parameters, network.dtype),
-            state=progress.state,
+            state=state,
             hyper=numbers,
             update=update,
             best=network.parameters.copy(),
