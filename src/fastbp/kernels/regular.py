@@ -85,19 +85,11 @@ def prepare(parameters, gradient, state, first, end, shift, hyper, row):
 
 
 @inline
-def apply(parameters, gradient, state, first, end, shift, hyper, row):
-    """Decay, the rule, and then the constraints: w ≥ 0, |w_j| ≤ c by neuron, fixed parameters as they were."""
-    rule = to_bits(hyper[RULE])
-    if rule == 0 or hyper[row + TRAINED] == 0.0:
-        return
+def constrain(parameters, state, first, end, hyper, row):
+    """After the rule: w ≥ 0, |w_j| ≤ c neuron by neuron, fixed parameters as they were."""
     n = end - first
     real = type(parameters[0])
     p = view(parameters, first, n)
-    if hyper[row + DECAY] > 0.0:
-        rest = real(1.0 - hyper[RATE] * hyper[row + DECAY])
-        for i in range(n):
-            p[i] *= rest
-    call(rule, parameters, gradient, state, first, end, shift, hyper)
     if hyper[row + NON_NEGATIVE] != 0.0:
         for i in range(n):
             p[i] = real(0) if p[i] < real(0) else p[i]
@@ -122,11 +114,37 @@ def apply(parameters, gradient, state, first, end, shift, hyper, row):
 def update(parameters, gradient, state, start, stop, shift, hyper):
     """The rule at address ``hyper[RULE]`` with penalties before it and constraints behind it.
 
-    Without a rule it adds the slopes of the penalties to ``gradient``, which is 0 where a parameter is fixed.
+    Without a rule it adds the slopes of the penalties to ``gradient``, which is 0 where a parameter is fixed. The rule
+    takes neighbouring segments at once: in a small network its own beginning costs more than its loop.
     """
-    for segment in range(to_bits(hyper[SEGMENTS])):
+    # views count no references, which took 0.1 µs a segment
+    parameters, gradient = view(parameters, 0, parameters.size), view(gradient, 0, gradient.size)
+    state, hyper = view(state, 0, state.size), view(hyper, 0, hyper.size)
+    rule, segments = to_bits(hyper[RULE]), to_bits(hyper[SEGMENTS])
+    for segment in range(segments):
         row = TABLE + segment * SEGMENT_COLUMNS
         first, end = max(start, to_bits(hyper[row + BEGIN])), min(stop, to_bits(hyper[row + END]))
         if first < end:
             prepare(parameters, gradient, state, first, end, shift, hyper, row)
-            apply(parameters, gradient, state, first, end, shift, hyper, row)
+    if rule == 0:
+        return
+    begin = start
+    for segment in range(segments):
+        row = TABLE + segment * SEGMENT_COLUMNS
+        first, end = max(start, to_bits(hyper[row + BEGIN])), min(stop, to_bits(hyper[row + END]))
+        if first < end and hyper[row + TRAINED] == 0.0:
+            if begin < first:
+                call(rule, parameters, gradient, state, begin, first, shift, hyper)
+            begin = end
+        elif first < end and hyper[row + DECAY] > 0.0:
+            rest = type(parameters[0])(1.0 - hyper[RATE] * hyper[row + DECAY])
+            p = view(parameters, first, end - first)
+            for i in range(p.size):
+                p[i] *= rest
+    if begin < stop:
+        call(rule, parameters, gradient, state, begin, stop, shift, hyper)
+    for segment in range(segments):
+        row = TABLE + segment * SEGMENT_COLUMNS
+        first, end = max(start, to_bits(hyper[row + BEGIN])), min(stop, to_bits(hyper[row + END]))
+        if first < end and hyper[row + TRAINED] != 0.0:
+            constrain(parameters, state, first, end, hyper, row)
