@@ -366,14 +366,56 @@ class Adadelta:
         return w + self.rate * step
 
 
+class Regular:
+    """A rule between clipping and constraints; factors and bounds are one a layer, ``trainable`` one a parameter."""
+
+    def __init__(self, rule, sizes, bias, *, decay=None, biases=False, max_norm=None, non_negative=None, trainable=None,
+                 clip_value=np.inf, clip_norm=np.inf):
+        layers = len(sizes) - 1
+        self.rule, self.sizes, self.bias, self.biases, self.trainable = rule, sizes, bias, biases, trainable
+        self.decay, self.max_norm = decay or (0.0,) * layers, max_norm or (None,) * layers
+        self.non_negative = non_negative or (False,) * layers
+        self.clip_value, self.clip_norm = clip_value, clip_norm
+
+    def step(self, w, g):
+        g = np.clip(g, -self.clip_value, self.clip_value)
+        if self.trainable is not None:
+            g = np.where(self.trainable, g, 0)
+        g = g * min(1, self.clip_norm / max(np.sqrt((g**2).sum()), 1e-300))
+        found, share = self.rule.step(w, g), []
+        for (W, b), factor in zip(unflatten(w, self.sizes, self.bias), self.decay, strict=True):
+            share.append((self.rule.rate * factor * W, self.biases * self.rule.rate * factor * b))
+        found = found - flatten(share, self.bias)
+        layers = unflatten(found, self.sizes, self.bias)
+        for (W, _), bound, positive in zip(layers, self.max_norm, self.non_negative, strict=True):
+            for row in W:
+                row[row < 0] *= 1 - positive
+                norm = np.sqrt((row**2).sum())
+                if bound is not None and norm > bound:
+                    row *= bound / norm
+        found = flatten(layers, self.bias)
+        return found if self.trainable is None else np.where(self.trainable, found, w)
+
+
 # ------------------------------------------------------------------------------------------------------------ training
 
 
+def penalty(parameters, sizes, bias, l2, l1, biases=False):
+    """Sum over layers of l2/2 w^2 + l1 |w|, one factor a layer, and its slopes; those of |w| at 0 are 0."""
+    total, slopes = 0.0, []
+    for (W, b), square, size in zip(unflatten(parameters, sizes, bias), l2, l1, strict=True):
+        for w, counts in ((W, 1.0), (b, float(biases))):
+            total += counts * (0.5 * square * (w**2).sum() + size * magnitude(w).sum())
+        slopes.append((square * W + size * sign(W), float(biases) * (square * b + size * sign(b))))
+    return total, flatten(slopes, bias)
+
+
 def train(parameters, sizes, bias, X, Y, activations, cost, optimizer, batch_size, orders, weights=None,
-          parameter=None):
+          parameter=None, penalty=None):
     """Mini-batch training over the given permutations, one an epoch: (parameters, cost of each epoch).
 
-    An epoch's cost is the weighted mean of the costs of its batches, each taken before its update.
+    An epoch's cost is the weighted mean of the costs of its batches, each taken before its update. ``penalty`` gives
+    what is added to a batch's cost, and its slopes, from parameters and the batch's weight.
     """
     w = parameters.copy()
     weights = np.ones(len(X)) if weights is None else np.asarray(weights, np.float64)
@@ -382,14 +424,13 @@ def train(parameters, sizes, bias, X, Y, activations, cost, optimizer, batch_siz
         total = 0.0
         for start in range(0, len(X), batch_size):
             rows = order[start : start + batch_size]
-            if weights[rows].sum() == 0:
-                w = optimizer.step(w, np.zeros_like(w))
-                continue
-            layers = unflatten(w, sizes, bias)
             own = weights[rows]
-            total += own.sum() * mean_cost(layers, X[rows], Y[rows], activations, cost, own, parameter)
-            g = gradient(layers, X[rows], Y[rows], activations, cost, weights[rows], parameter)
-            w = optimizer.step(w, flatten(g, bias))
+            more, g = (0.0, np.zeros_like(w)) if penalty is None else penalty(w, own.sum())
+            if own.sum() > 0:
+                layers = unflatten(w, sizes, bias)
+                total += own.sum() * (mean_cost(layers, X[rows], Y[rows], activations, cost, own, parameter) + more)
+                g = g + flatten(gradient(layers, X[rows], Y[rows], activations, cost, own, parameter), bias)
+            w = optimizer.step(w, g)
         curve.append(total / weights.sum())
     return w, np.array(curve)
 

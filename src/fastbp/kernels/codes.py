@@ -48,7 +48,22 @@ BARRIER_CELLS = 24
 RATE, POWER1, POWER2, BASE1, BASE2, OWN = range(6)
 BEST, WAITED = 10, 11
 """What a schedule that watches the cost remembers: the best one, and epochs since then, -1 before the first."""
+BATCH_WEIGHT = 9
+"""Total weight of the batch that the update follows; the rule's own numbers end before it."""
 HYPER_CELLS = 12
+
+# Cells behind an optimizer's numbers where a fit is regularised, see `regular`: they end with a table of SEGMENTS rows
+# and with the penalties of single neurons. Whole numbers are kept as bits: to convert them costs 25 ms of compilation.
+RULE, AVERAGED, CLIP, FIXED, SEGMENTS, PENALTIES, TABLE = range(HYPER_CELLS, HYPER_CELLS + 7)
+"""Address of the rule; 1.0 if penalties are divided by the weight of the batch; the largest |∂E/∂w| or 0; where in the
+state the values of fixed parameters lie, NaN for the others, or -1; rows of the table; cell of the first neuron's
+penalty; cell of the table."""
+BEGIN, END, ROW, CELL, L2, L1, DECAY, LARGEST, NON_NEGATIVE, TRAINED = range(10)
+"""Columns of the table, a row for each W^l and b^l: its slice of the flat buffer, numbers in a row of it, the cell that
+its first row's penalty is added to, the factors of its penalties and of decay; the largest norm of a row or 0; 1.0 if
+its numbers are kept from going below 0; 1.0 if they are trained."""
+SEGMENT_COLUMNS = 10
+
 PROGRESS_CELLS, SUM_CELLS = 6, 3
 
 # Arguments of the kernels behind an address, as letters (see `_jit.address`).

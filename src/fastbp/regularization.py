@@ -1,0 +1,204 @@
+"""Regularisation: what is added to the cost, and done to weights and samples, so that a network generalises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .checks import Check, flag, not_negative, optional, positive
+from .kernels import codes, layout, regular
+
+Array = npt.NDArray[Any]
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Regularization:
+    """What a fit does against overfitting and divergence, beside minimising the cost E of the samples.
+
+    With penalties it minimises E + Σ_l (λ₂/2 Σ_jk (w^l_jk)² + λ₁ Σ_jk |w^l_jk|). They belong to the training cost that
+    the history records, each batch's with the weights before its update; validation costs and `Network.cost` are
+    without them. A setting that is said to be *by layer* is one value for all layers, or a sequence of one for each
+    layer l = 1..L.
+
+    Parameters
+    ----------
+    l2 : float, by layer, default 0
+        λ₂ ≥ 0: pulls weights towards 0 in proportion to their size (Krogh & Hertz 1991).
+    l1 : float, by layer, default 0
+        λ₁ ≥ 0: pulls all weights equally, so that many end near 0. The slope at 0 is taken as 0.
+    weight_decay : float, by layer, default 0
+        λ ≥ 0 of decoupled decay: each update first takes the share μλ from the weights, μ being the learning rate
+        (Loshchilov & Hutter 2019, section 2). Unlike ``l2`` it is no part of the cost and not rescaled by Adam. To
+        that of `AdamW` and `Lion` it is added.
+    penalize_biases : bool, default False
+        Whether ``l2``, ``l1`` and ``weight_decay`` act on the biases b^l_j too.
+    averaged : bool, default False
+        Whether the penalty is averaged with the costs of the samples, that is divided by their number in the batch (by
+        their summed weight with ``sample_weight``), as scikit-learn's ``alpha`` is; a smaller last batch then has the
+        stronger penalty.
+    max_norm : float or None, by layer, default None
+        c > 0: after each update a neuron whose weights (w_j1, w_j2, …) have a norm above c has them scaled to c
+        (Srivastava et al. 2014, section 5.1). None, also for a single layer, sets no bound.
+    non_negative : bool, by layer, default False
+        After each update, weights (not biases) below 0 become 0 (projected gradient; Chorowski & Zurada 2015).
+    trainable : sequence of bool, optional
+        False keeps something as it is, whatever else is asked for: one for each layer, or one for each parameter, a
+        flat mask laid out like `Network.parameters`.
+    clip_value : float, optional
+        Slopes ∂E/∂w beyond ±clip_value, those of penalties included, become ±clip_value.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range; by `Network.fit` also if it does not fit the network or the optimizer.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> net = fastbp.Network((1, 8, 1), seed=0)
+    >>> X = [[-1.0], [0.0], [1.0]]
+    >>> settings = fastbp.Regularization(l2=1e-3, max_norm=(3.0, None))
+    >>> history = net.fit(X, X, epochs=5, regularization=settings).history
+    """
+
+    l2: float | Sequence[float] = 0.0
+    l1: float | Sequence[float] = 0.0
+    weight_decay: float | Sequence[float] = 0.0
+    penalize_biases: bool = False
+    averaged: bool = False
+    max_norm: float | None | Sequence[float | None] = None
+    non_negative: bool | Sequence[bool] = False
+    trainable: Sequence[bool] | npt.NDArray[np.bool_] | None = None
+    clip_value: float | None = None
+
+    by_layer: ClassVar[dict[str, Check]] = {
+        "l2": not_negative,
+        "l1": not_negative,
+        "weight_decay": not_negative,
+        "max_norm": optional(positive),
+        "non_negative": flag,
+    }
+    """Settings that may be one value or one for each layer, and what each must be."""
+    for_all: ClassVar[dict[str, Check]] = {
+        "penalize_biases": flag,
+        "averaged": flag,
+        "clip_value": optional(positive),
+    }
+    """The others."""
+    of_steps: ClassVar[tuple[str, ...]] = ("weight_decay", "max_norm", "non_negative", "clip_value")
+    """Settings that change an optimizer's steps, which a full-batch method could not foresee."""
+
+    def __post_init__(self) -> None:
+        for name, check in self.for_all.items():
+            check(self, name, getattr(self, name))
+        for name, check in self.by_layer.items():
+            value = getattr(self, name)
+            if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
+                object.__setattr__(self, name, tuple(value))
+                for i, one in enumerate(value):
+                    check(self, f"{name}[{i}]", one)
+            else:
+                check(self, name, value)
+        if self.trainable is not None:
+            mask = np.array(self.trainable)
+            if mask.dtype != np.bool_ or mask.ndim != 1:
+                raise ValueError(f"Regularization: trainable is {self.trainable!r}, expected True or False for each "
+                                 "layer, or a flat boolean mask over Network.parameters")
+            if not mask.any():
+                raise ValueError("Regularization: trainable is False throughout: nothing would be trained")
+            mask.flags.writeable = False
+            object.__setattr__(self, "trainable", mask)
+
+    def _layers(self, name: str, count: int) -> tuple[Any, ...]:
+        """Give a setting of each of so many layers."""
+        value = getattr(self, name)
+        return value if isinstance(value, tuple) else (value,) * count
+
+    def _is_set(self, name: str) -> bool:
+        return any(value not in (None, False, 0) for value in self._layers(name, 1))
+
+    @property
+    def acts(self) -> bool:
+        """Whether there is anything to do."""
+        names = ("l2", "l1", *self.of_steps)
+        return self.trainable is not None or any(self._is_set(name) for name in names)
+
+    def check(self, sizes: Sequence[int], n_parameters: int) -> None:
+        """Raise ValueError if a setting does not fit a network."""
+        count = len(sizes) - 1
+        for name in self.by_layer:
+            if (given := len(self._layers(name, count))) != count:
+                raise ValueError(f"Regularization: {name} has {given} values, expected {count}: one for each layer of "
+                                 "the network, or a single one")
+        if self.trainable is not None and len(self.trainable) not in (count, n_parameters):
+            raise ValueError(f"Regularization: trainable has {len(self.trainable)} values, expected {count}, one for "
+                             f"each layer, or {n_parameters}, one for each parameter of the network")
+
+    def check_full_batch(self, method: str) -> None:
+        """Raise ValueError if a setting changes steps, which a full-batch method of this name computes itself."""
+        for name in self.of_steps:
+            if self._is_set(name):
+                raise ValueError(f"Regularization: {name} changes the steps of the optimizer, which {method} computes "
+                                 "for the cost as it is: use l2, l1 or trainable with it, or 'adam' or another "
+                                 f"optimizer for mini-batches with {name}")
+
+    def numbers(self, sizes: Sequence[int], bias: bool, hyper: Numbers, rule: int, fixed: int) -> Numbers:
+        """Give what `fastbp.kernels.regular` reads: an optimizer's numbers, and behind them ours.
+
+        Parameters
+        ----------
+        sizes
+            n_0 .. n_L.
+        bias
+            Whether there are biases.
+        hyper
+            The optimizer's numbers; they are copied.
+        rule
+            Address of the rule, or 0 for penalties alone.
+        fixed
+            Where in the state the values of fixed parameters lie, if there are any.
+        """
+        count = len(sizes) - 1
+        weights, biases, _ = layout.offsets(sizes, bias)
+        segments = count * (1 + bias)
+        first = codes.TABLE + codes.SEGMENT_COLUMNS * segments
+        found = np.zeros(first + sum(sizes[1:]) * (1 + bias))
+        found[: codes.HYPER_CELLS] = hyper
+        found[codes.AVERAGED], found[codes.CLIP] = self.averaged, self.clip_value or 0.0
+        masked = self.trainable is not None and len(self.trainable) != count
+        found.view(np.int64)[[codes.RULE, codes.FIXED, codes.SEGMENTS, codes.PENALTIES]] = (
+            rule, fixed if masked else -1, segments, first)
+        pulls = np.transpose([self._layers(name, count) for name in ("l2", "l1", "weight_decay")])
+        largest = [bound or 0.0 for bound in self._layers("max_norm", count)]
+        non_negative = self._layers("non_negative", count)
+        trained = (True,) * count if self.trainable is None or masked else self.trainable
+        table = found[codes.TABLE : first].reshape(count, 1 + bias, codes.SEGMENT_COLUMNS)
+        cell = first
+        for layer, rows in enumerate(table):
+            n_in, n_out = sizes[layer], sizes[layer + 1]
+            rows[:, codes.TRAINED] = trained[layer]
+            rows[0, [codes.LARGEST, codes.NON_NEGATIVE]] = largest[layer], non_negative[layer]
+            rows[: 1 + self.penalize_biases, codes.L2 : codes.DECAY + 1] = pulls[layer]
+            for row, begin, length in zip(rows, (weights[layer], biases[layer]), (n_in, 1), strict=False):
+                row.view(np.int64)[: codes.L2] = begin, begin + length * n_out, length, cell
+                cell += n_out
+        return found
+
+    def fixed(self, parameters: Array) -> Array:
+        """Give the values of single parameters that are fixed, NaN for the others; empty where none is."""
+        if self.trainable is None or len(self.trainable) != parameters.size:
+            return parameters[:0]
+        return np.where(self.trainable, np.array(np.nan, parameters.dtype), parameters)
+
+    def penalty(self, sizes: Sequence[int], bias: bool, parameters: Array, gradient: Array, weight: float) -> float:
+        """Give the penalty of a batch of this total weight, and add its slopes to ``gradient`` if that has room."""
+        numbers = self.numbers(sizes, bias, np.zeros(codes.HYPER_CELLS), 0, 0)
+        numbers[[codes.BATCH_WEIGHT, codes.CLIP]] = weight, 0.0
+        slopes = gradient if gradient.size else np.zeros_like(parameters)
+        regular.update(parameters, slopes, self.fixed(parameters), 0, parameters.size, 0, numbers)
+        return float(numbers[numbers.view(np.int64)[codes.PENALTIES] :].sum()) / weight
