@@ -16,11 +16,15 @@ LETTERS = {
 }
 """Table -> cell or column -> the letters of the kernel whose address lies there."""
 
+ALONE = dict.fromkeys(("update", "learner.update", "rule"), codes.RULE_ARGUMENTS) | {
+    "forward": embedded.KERNELS[codes.FORWARD_ONE][1]}
+"""Variable that holds an address -> the letters of its kernel."""
+
 SOURCES = sorted((Path(fastbp.__file__).parent / "kernels").glob("*.py"))
 
 
 def calls(path):
-    """Give (line, table, name of the cell, number of arguments) of every call by address; without a table, a rule's."""
+    """Give (line, table, name of the cell, number of arguments) of every call by address; a variable has no table."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "call":
             target = node.args[0]
@@ -37,8 +41,8 @@ def test_arguments_are_as_many_as_the_kernel_takes():
     for path in SOURCES:
         for line, table, name, count in calls(path):
             if table is None:
-                assert name in ("update", "learner.update", "rule"), f"{path.name}:{line} calls {name}"
-            letters = codes.RULE_ARGUMENTS if table is None else LETTERS[table][getattr(codes, name)]
+                assert name in ALONE, f"{path.name}:{line} calls {name}"
+            letters = ALONE[name] if table is None else LETTERS[table][getattr(codes, name)]
             seen.add(name)
             if count != len(letters):
                 wrong.append(f"{path.name}:{line}: {name} takes {len(letters)} arguments, is given {count}")

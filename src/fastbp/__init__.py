@@ -3,6 +3,7 @@
 from . import jit, schedules
 from .batch_methods import LBFGS, ConjugateGradient, Rprop, ScaledConjugateGradient
 from .callbacks import Checkpoint, EarlyStopping, MaxUpdates, ProgressBar, TargetCost, TimeLimit
+from .cfunctions import CFunction
 from .costs import Cost, huber, quantile
 from .custom import activation, cost
 from .history import History, Record
@@ -22,6 +23,7 @@ from .optimizers import (
     RMSprop,
 )
 from .regularization import Regularization
+from .summary import LayerSummary, Summary
 from .tracing import LayerGradient, Trace
 from .training import DivergenceError
 
@@ -34,6 +36,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "CFunction",
     "Checkpoint",
     "ConjugateGradient",
     "Cost",
@@ -42,6 +45,7 @@ __all__ = [
     "History",
     "LBFGS",
     "LayerGradient",
+    "LayerSummary",
     "Lion",
     "MaxUpdates",
     "NAdam",
@@ -55,6 +59,7 @@ __all__ = [
     "Rprop",
     "SGD",
     "ScaledConjugateGradient",
+    "Summary",
     "TargetCost",
     "TimeLimit",
     "Trace",

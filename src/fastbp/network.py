@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from . import activations, costs, derivatives, initializers, jit, optimizers, persistence, training, validation
 from .batch_methods import BatchMethod
+from .cfunctions import CFunction
 from .history import History
 from .kernels import backprop, codes, layout, online
 from .kernels import predict as forward
@@ -22,7 +23,8 @@ from .kernels.activations import softmax_backward
 from .method import Optimizer
 from .optional import require
 from .regularization import Regularization
-from .tracing import Trace, trace
+from .summary import Summary, summary
+from .tracing import Trace, importance, outputs, trace
 
 Array = npt.NDArray[Any]
 
@@ -465,13 +467,17 @@ class Network:
         """Compute the gradient of the mean cost: the second part of `cost_and_gradient`."""
         return self.cost_and_gradient(X, Y, sample_weight)[1]
 
-    def trace(self, X: npt.ArrayLike, Y: npt.ArrayLike) -> Trace:
+    def trace(self, X: npt.ArrayLike, Y: npt.ArrayLike, *, views: bool = False) -> Trace:
         """Show what each neuron did in one step of backpropagation, for teaching and debugging.
 
         Parameters
         ----------
         X, Y
             As in `fit`. All samples are one batch, whose panels are all in memory at once.
+        views : bool, default False
+            Give net, out and delta as the kernels hold them, without a copy: views of shape (strips, lanes, n_l),
+            where sample i is at ``[i // lanes, i % lanes]``. Samples past the last one repeat it in net and out; their
+            deltas are 0.
 
         Returns
         -------
@@ -483,8 +489,89 @@ class Network:
         ------
         ValueError, TypeError
             If the arrays do not fit.
+
+        Notes
+        -----
+        A strip holds as many samples as a vector of the CPU has lanes, neuron after neuron. No strides lead through
+        several strips sample by sample, so that (n_samples, n_l) is a copy, and views keep the strips apart.
         """
-        return trace(self, self._samples(X, Y, None))
+        return trace(self, self._samples(X, Y, None), views)
+
+    def outputs(self, X: npt.ArrayLike, layer: int) -> Array:
+        """Compute the outputs o^l of any layer (1)(2).
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_0)
+            Inputs, or one row of shape (n_0,).
+        layer : int
+            1 to L, or from the end: -1 is the output layer, whose outputs are those of `predict`.
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_l), or (n_l,) for one row
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there is no such layer, or X does not fit.
+
+        Notes
+        -----
+        Called outputs and not activations: `activations` holds the names of the functions, and what a neuron gives is
+        its output o_j in the equations. Only the layers up to this one are computed, block by block.
+        """
+        number, top = validation.whole("layer", layer, 1 - len(self.layers)), len(self.layers) - 1
+        if number == 0 or number > top:
+            raise ValueError(f"layer is {number}, expected 1 to {top}, or {-top} to -1 from the end; layer 0 is X")
+        inputs = validation.inputs(X, self.layers[0], self.dtype, finite=False)
+        found = outputs(self, inputs, number % (top + 1))
+        return found[0] if np.ndim(X) == 1 else found
+
+    def importance(self, X: npt.ArrayLike, Y: npt.ArrayLike,
+                   sample_weight: npt.ArrayLike | None = None) -> list[Array]:
+        """Tell how much the cost depends on each neuron: the mean of |δ_j| over the samples.
+
+        Parameters
+        ----------
+        X, Y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        list of ndarray, shape (n_l,), float64
+            For each layer l = 1..L: how far, to first order, the cost E of a pair moves when net_j does, per unit, in
+            the (weighted) mean over the pairs. δ_j is that of each pair's own cost (4)(5).
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the arrays do not fit.
+        """
+        return importance(self, self._samples(X, Y, sample_weight))
+
+    def summary(self) -> Summary:
+        """Count what the network consists of: parameters, multiply-adds and bytes, layer by layer.
+
+        Returns
+        -------
+        Summary
+            A NamedTuple whose representation is a table.
+
+        Examples
+        --------
+        >>> import fastbp
+        >>> fastbp.Network((784, 128, 10), cost="cross_entropy").summary()
+        layer  neurons  activation  parameters  multiply-adds    bytes
+        -----  -------  ----------  ----------  -------------  -------
+            0      784  (input)
+            1      128  tanh           100,480        100,352  401,920
+            2       10  softmax          1,290          1,280    5,160
+        -----  -------  ----------  ----------  -------------  -------
+          sum                          101,770        101,632  407,080
+        cost 'cross_entropy', float32
+        """
+        return summary(self)
 
     # ----------------------------------------------------------------------------------------------- derivatives
 
@@ -516,6 +603,43 @@ class Network:
             If ``batch`` is not a whole number from 1 up.
         """
         return jit.model(self, validation.whole("batch", batch))
+
+    def cfunc(self, form: str = "arrays") -> CFunction:
+        """Give the network as a C function: a pointer for ctypes, cffi, SciPy's LowLevelCallable and other libraries.
+
+        Parameters
+        ----------
+        form : {"arrays", "quad", "filter"}, default "arrays"
+            What it looks like in C, T being float or double by the network's dtype:
+
+            - ``"arrays"``: ``void f(const T *x, T *out)``, n_0 numbers in, n_L out.
+            - ``"quad"``: ``double f(int n, double *x)``, for a network with one output: what ``scipy.integrate``'s
+              ``quad``, ``dblquad`` and ``nquad`` take. NaN where n is not n_0.
+            - ``"filter"``: ``int f(double *window, npy_intp n, double *value, void *data)``, for a network with one
+              output: what ``scipy.ndimage.generic_filter`` takes. NaN where n is not n_0.
+
+        Returns
+        -------
+        CFunction
+            Its ``ctypes`` is callable from Python, its ``address`` is the pointer. It follows the network's present
+            parameters, allocates nothing, and may be called by any number of threads at once.
+
+        Raises
+        ------
+        ValueError
+            If there is no such form; the form returns one number and the network has more outputs; or a layer is so
+            wide (from about 7,000 neurons in float64) that its workspace is no longer for a stack.
+
+        Examples
+        --------
+        >>> import ctypes, numpy as np, fastbp
+        >>> net = fastbp.Network((2, 1), init="zeros", dtype="float64")
+        >>> net.parameters[:] = 3, 4, 5
+        >>> f = net.cfunc("quad").ctypes
+        >>> f(2, (ctypes.c_double * 2)(1, 10))
+        48.0
+        """
+        return CFunction(self, form)
 
     # ------------------------------------------------------------------------------------------- copies and files
 

@@ -12,7 +12,7 @@ backprop
     my_samples         phase 1, some strips through (1)-(5): all panels -> run, tracing
     my_neurons         phase 2, some neurons of every layer: gradient (6), parameters and state (7) -> run, tracing
 predict
-    predict            (1)(2) for all rows: outputs (samples, n_L) -> Network.predict
+    predict            (1)(2) for all rows: outputs (samples, n_L) -> Network.predict, tracing
     all_finite         tells whether there is neither NaN nor infinity -> validation
 derivatives
     slopes             (1)(2) with φ' of every layer: out and delta panels -> the next, by address
@@ -29,6 +29,7 @@ embedded
     many               a batch, block by block: mean cost, gradient, an update -> jit
     through, below, slopes
                        (1)(2), (5) and (6)(7) of one sample -> the five above, by address
+    c_forward          forward_one for callers in C: compiled anew for each network -> cfunctions
 online
     predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> Network.predict
     run                what epoch.run does, for batches of one sample, neurons in lanes: a `layout.Learner` -> training
@@ -44,7 +45,7 @@ dense
     gather             rows (samples, n) by index: a panel, and its turned copy -> my_samples, predict
     gather_labels      class indices (samples,): a one-hot panel -> my_samples
     gather_weights     sample weights (samples,): each one's share of the batch, a panel of one row -> my_samples
-    scatter            a panel: rows (samples, n) -> predict, tracing
+    scatter            a panel: rows (samples, n) -> predict
 activations
     one for each name  (2): a panel, net becomes o, and another, which receives φ' -> my_samples, predict, online
     softmax_backward   (4): the Jacobian product for softmax with a cost that is not its partner -> my_samples, online

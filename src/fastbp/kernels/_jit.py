@@ -17,6 +17,7 @@ A call costs 3 ns or more. A function that a user defines takes the same way, so
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import hashlib
 import inspect
@@ -250,7 +251,8 @@ def address(function: Any, arguments: str, dtype: npt.DTypeLike) -> int:
         A kernel.
     arguments
         One letter for each: ``f`` an array of ``dtype``, ``r`` a read-only one, ``d`` an array of float64,
-        ``n`` an array of int64, ``t`` a table (two dimensions) of int64, ``i`` an integer, ``x`` a float64.
+        ``n`` an array of int64, ``t`` a table (two dimensions) of int64, ``i`` an integer, ``x`` a float64; ``F``,
+        ``D`` and ``N`` pointers to what ``f``, ``d`` and ``n`` are arrays of.
     dtype
         float32 or float64.
     """
@@ -266,6 +268,9 @@ def address(function: Any, arguments: str, dtype: npt.DTypeLike) -> int:
         "t": types.Array(types.int64, 2, "C"),
         "i": types.int64,
         "x": types.float64,
+        "F": types.CPointer(real),
+        "D": types.CPointer(types.float64),
+        "N": types.CPointer(types.int64),
     }
     signature = tuple(kinds[letter] for letter in arguments)
     bare = _bare(function)
@@ -275,6 +280,41 @@ def address(function: Any, arguments: str, dtype: npt.DTypeLike) -> int:
     where: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
     BY_ADDRESS[where] = function
     return where
+
+
+def place(array: npt.NDArray[Any]) -> Any:
+    """Give where an array lies, for use as a constant of compiled code; the caller keeps it alive."""
+    return array.ctypes.data if JIT else array
+
+
+C_TYPES: dict[str, Any] = {"i": ctypes.c_int, "n": ctypes.c_ssize_t, "x": ctypes.c_double, "v": ctypes.c_void_p,
+                           "D": ctypes.POINTER(ctypes.c_double), "": None}
+
+
+def c_function(function: Any, result: str, arguments: str, dtype: npt.DTypeLike) -> Any:
+    """Compile a function for callers in C, and give it as an object of ctypes, which keeps its machine code alive.
+
+    Letters name result and arguments: ``i`` an int, ``n`` an ssize_t, ``x`` a double, ``v`` a void pointer, ``D``
+    one to doubles, ``F`` one to numbers of ``dtype``; no letter is void.
+    """
+    single = np.dtype(dtype) == np.float32
+    of_c = C_TYPES | {"F": ctypes.POINTER(ctypes.c_float if single else ctypes.c_double)}
+    prototype = ctypes.CFUNCTYPE(of_c[result], *(of_c[letter] for letter in arguments))
+    if not JIT:
+
+        def plain(*given: Any) -> Any:
+            # how many numbers lie behind a pointer is known to the function alone
+            return function(*(np.ctypeslib.as_array(value, (2**32,)) if letter in "DF" else value
+                              for letter, value in zip(arguments, given, strict=True)))
+
+        return prototype(plain)
+    kinds = {"i": types.intc, "n": types.intp, "x": types.float64, "v": types.voidptr, "": types.void,
+             "D": types.CPointer(types.float64), "F": types.CPointer(types.float32 if single else types.float64)}
+    signature = kinds[result](*(kinds[letter] for letter in arguments))
+    compiled = numba.cfunc(signature, error_model="numpy")(function)
+    entry: Any = prototype(compiled.address)
+    entry.code = compiled
+    return entry
 
 
 def _lent(name: str, readonly: bool) -> Callable[..., Any]:

@@ -22,10 +22,10 @@ CELLS = 27
 
 # Cells of `embedded.Model.calls`.
 WORK_SIZE, BLOCK, FORWARD_ONE, FORWARD_MANY, GRADIENT_ONE, INPUT_ONE, VJP_ONE, TRAIN_ONE, MANY = range(9)
-THROUGH, BELOW, SLOPES_ONE, OUTPUT = range(9, 13)
+THROUGH, BELOW, SLOPES_ONE, OUTPUT, DEPTH, SIZE = range(9, 15)
 """Numbers in a workspace, samples that it takes at once, addresses of the kernels in `embedded.KERNELS`; address of the
-output's Jacobian product or 0, also for matched pairs, where JACOBIAN is 0."""
-CALLS = 13
+output's Jacobian product or 0, also for matched pairs, where JACOBIAN is 0; layers and parameters."""
+CALLS = 15
 
 # Cells of `layout.Learner.progress`.
 EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)

@@ -9,6 +9,7 @@ a scalar broadcast times a contiguous vector.
 
 from __future__ import annotations
 
+import math
 import platform
 import threading
 import time
@@ -157,6 +158,41 @@ def _panel(typing: Any, panels: Any, start: Any, n: Any, first: Any, last: Any) 
         return _view(typing, signature.return_type, None, None)[1](context, builder, signature, (panels, begin, size))
 
     return panels(panels, types.intp, types.intp, types.intp, types.intp), generate
+
+
+def _pointer(typing: Any, array: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        return _struct(context, builder, signature.args[0], arguments[0]).data
+
+    return types.CPointer(array.dtype)(array), generate
+
+
+def _array_at(typing: Any, pointer: Any, *shape: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        sizes = cgutils.unpack_tuple(builder, arguments[1])
+        array = cgutils.create_struct_proxy(signature.return_type)(context, builder)
+        width = context.get_constant(types.intp, _bits(pointer.dtype) // 8)
+        strides, nitems = [width], sizes[0]
+        for size in sizes[:0:-1]:
+            strides.insert(0, builder.mul(strides[0], size))
+            nitems = builder.mul(nitems, size)
+        array.data, array.itemsize, array.nitems = arguments[0], width, nitems
+        array.shape, array.strides = cgutils.pack_array(builder, sizes), cgutils.pack_array(builder, strides)
+        array.meminfo = cgutils.get_null_value(array.meminfo.type)
+        array.parent = cgutils.get_null_value(array.parent.type)
+        return array._getvalue()
+
+    sizes = types.UniTuple(types.intp, len(shape))
+    return types.Array(pointer.dtype, len(shape), "C")(pointer, sizes), generate
+
+
+def _stack(typing: Any, like: Any, count: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        return cgutils.alloca_once(builder, context.get_value_type(like), _index(count.literal_value))
+
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    return types.CPointer(like)(like, count), generate
 
 
 def _call(typing: Any, address: Any, *arguments: Any) -> Any:
@@ -852,6 +888,9 @@ def _plain_rank_one(T: Any, t: int, rows: int, size: int, A: Any, d: int, x: int
 if JIT:
     lanes = intrinsic(_lanes)
     call = intrinsic(_call)
+    pointer = intrinsic(_pointer)
+    array_at = intrinsic(_array_at)
+    stack = intrinsic(_stack)
     transpose = intrinsic(_transpose)
     gather_square = intrinsic(_gather_square)
     copy_vector, copy_tile = intrinsic(_copy_vector), intrinsic(_copy_tile)
@@ -873,6 +912,18 @@ else:
     def call(address: int, *arguments: Any) -> None:
         """Call the kernel whose `_jit.address` is given."""
         _jit.BY_ADDRESS[address](*arguments)
+
+    def pointer(array: Any) -> Any:
+        """Give where an array begins: an array takes seven words and more in a call by address, a pointer one."""
+        return array.reshape(-1)
+
+    def array_at(pointer: Any, *shape: int) -> Any:
+        """Give the array of this shape that begins at a pointer."""
+        return pointer[: math.prod(shape)].reshape(shape)
+
+    def stack(like: Any, count: int) -> Any:
+        """Give where so many numbers of the type of ``like`` lie until the function returns."""
+        return np.empty(count, type(like))
 
     transpose = _plain_transpose
     gather_square = _plain_gather_square
