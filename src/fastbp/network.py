@@ -12,10 +12,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import activations, costs, derivatives, initializers, jit, optimizers, persistence, training, validation
+from . import (
+    activations,
+    costs,
+    derivatives,
+    hessians,
+    initializers,
+    jit,
+    optimizers,
+    persistence,
+    training,
+    validation,
+)
 from .batch_methods import BatchMethod
 from .history import History
-from .kernels import backprop, codes, layout, online
+from .kernels import backprop, codes, layout, online, tangents
 from .kernels import predict as forward
 from .kernels._jit import address
 from .kernels.activations import softmax_backward
@@ -114,7 +125,7 @@ class Network:
             self.parameters[start : start + n * m].reshape(m, n)
             for start, n, m in zip(self._weights, self.layers[:-1], self.layers[1:], strict=True)
         ]
-        self._plans: dict[tuple[int, bool, int], list[layout.Plan]] = {}
+        self._plans: dict[tuple[int, bool, int, int], list[layout.Plan]] = {}
         self._lock = threading.Lock()
 
     # ------------------------------------------------------------------------------------------------ parameters
@@ -168,7 +179,8 @@ class Network:
         return address(kernel, arguments, self.dtype)
 
     @contextmanager
-    def plan(self, samples: int, *, backward: bool, threads: int = 1) -> Iterator[tuple[layout.Plan, int]]:
+    def plan(self, samples: int, *, backward: bool, threads: int = 1,
+             kind: int = codes.PLAIN) -> Iterator[tuple[layout.Plan, int]]:
         """Lend a workspace for passes over batches of so many samples, and the number of samples in a block.
 
         Workspaces are pooled: several threads may predict with one network, each in a workspace of its own.
@@ -181,35 +193,49 @@ class Network:
             Whether deltas and gradients will be computed.
         threads : int, default 1
             How many threads will share it.
+        kind : int, default codes.PLAIN
+            What a pass computes, one of the kinds in `codes`.
 
         Yields
         ------
         plan : layout.Plan
         block : int
         """
-        block = layout.block_samples(self.layers, self.dtype, samples, backward=backward)
-        pool = self._plans.setdefault((block, backward, threads), [])
+        block = self._block(samples, backward, kind)
+        pool = self._plans.setdefault((block, backward, threads, kind), [])
         try:
             plan = pool.pop()
         except IndexError:
-            plan = self.new_plan(block, backward=backward, threads=threads)
+            plan = self.new_plan(block, backward=backward, threads=threads, kind=kind)
         try:
             yield plan, block
         finally:
             pool.append(plan)
 
-    def strips(self, samples: int) -> int:
-        """Vectors of samples in a block of a batch of so many samples."""
-        return layout.strips(layout.block_samples(self.layers, self.dtype, samples), self.dtype)
+    def tangents(self, kind: int) -> int:
+        """Directions whose tangents go along with each sample in a pass of this kind."""
+        return {codes.PLAIN: 0, codes.SOBOLEV: self.layers[0]}.get(kind, 1)
 
-    def new_plan(self, block: int, *, backward: bool, threads: int = 1) -> layout.Plan:
+    def strips(self, samples: int, kind: int = codes.PLAIN) -> int:
+        """Vectors of samples in a block of a batch of so many samples."""
+        return layout.strips(self._block(samples, True, kind), self.dtype)
+
+    def _block(self, samples: int, backward: bool, kind: int) -> int:
+        if kind == codes.PLAIN:
+            return layout.block_samples(self.layers, self.dtype, samples, backward=backward)
+        return layout.block_with_tangents(self.layers, self.dtype, samples, self.tangents(kind))
+
+    def new_plan(self, block: int, *, backward: bool, threads: int = 1, kind: int = codes.PLAIN) -> layout.Plan:
         """Allocate a workspace for blocks of so many samples, with the addresses of all that this network calls."""
-        plan = layout.plan(self.layers, self.dtype, self.bias, block, backward=backward, threads=threads)
+        plan = layout.plan(self.layers, self.dtype, self.bias, block, backward=backward, threads=threads,
+                           tangents=self.tangents(kind))
         cost, output = self.cost_function, self.activations[-1]
         backprop.fill_addresses(plan, self.dtype, backward)
         if backward and cost.targets == costs.CLASSES:
             backprop.fill_address(plan, self.dtype, codes.LABELS)
-        used = self.activations[:-1] if backward and self._matched else self.activations  # a pair has its own kernel
+        used = self.activations  # a pair has its own kernel
+        if backward and self._matched and kind == codes.PLAIN:
+            used = used[:-1]
         for row, name in zip(plan.layers, used, strict=False):
             row[codes.ACTIVATION] = self.address(activations.get(name).kernel, codes.ACTIVATION_ARGUMENTS)
         if not backward:
@@ -219,7 +245,19 @@ class Network:
         if output == "softmax" and not self._matched:
             plan.cells[codes.JACOBIAN] = self.address(softmax_backward, codes.ACTIVATION_ARGUMENTS)
         plan.cost_parameter[0] = cost.parameter or 0.0
+        if kind != codes.PLAIN:
+            self._take_tangents(plan, kind)
         return plan
+
+    def _take_tangents(self, plan: layout.Plan, kind: int) -> None:
+        """Write the further addresses of a pass with tangents into its workspace."""
+        for row, name in zip(plan.layers, self.activations, strict=True):
+            if (curvature := activations.get(name).curvature) is not None:
+                row[codes.CURVATURE] = self.address(curvature, codes.CURVATURE_ARGUMENTS)
+        plan.cells[codes.COST_CURVATURE] = self.address(self.cost_function.curvature, codes.COST_CURVATURE_ARGUMENTS)
+        if self.activations[-1] == "softmax":
+            plan.cells[codes.JACOBIAN] = self.address(softmax_backward, codes.ACTIVATION_ARGUMENTS)
+        tangents.fill_addresses(plan, self.dtype, kind)
 
     @property
     def _matched(self) -> bool:
@@ -280,7 +318,7 @@ class Network:
         return out
 
     def _predict_one(self, x: Array, out: Array) -> None:
-        pool = self._plans.setdefault((1, False, 1), [])
+        pool = self._plans.setdefault((1, False, 1, codes.PLAIN), [])
         plan = pool.pop() if pool else self.new_plan(1, backward=False)
         online.predict(plan.layers, plan.panels, self.parameters, validation.readonly(x), out)
         pool.append(plan)
@@ -471,6 +509,10 @@ class Network:
     per_sample_gradient = derivatives.per_sample_gradient
     gradient_norms = derivatives.gradient_norms
     parameter_jacobian = derivatives.parameter_jacobian
+    hessian_vector_product = hessians.hessian_vector_product
+    gauss_newton_vector_product = hessians.gauss_newton_vector_product
+    hessian = hessians.hessian
+    hessian_diagonal = hessians.hessian_diagonal
 
     def compiled(self, batch: int = 256) -> jit.Model:
         """Give the network for use inside your own compiled code, see `fastbp.jit`.

@@ -125,6 +125,24 @@ def directions(name: str, value: Any, n: int, size: int, kind: np.dtype[Any], of
     return array
 
 
+def parameters(name: str, value: Any, size: int, kind: np.dtype[Any]) -> Array:
+    """Give a direction in the space of parameters, flat, of the network's dtype."""
+    array = _numbers(name, value)
+    if array.shape != (size,):
+        raise ValueError(f"{name} has shape {array.shape}, expected ({size},): one number for each parameter")
+    array = _converted(array, kind)
+    _check_finite(name, array)
+    return array
+
+
+def square_matrix(size: int, kind: np.dtype[Any]) -> None:
+    """Check that a Hessian fits into this machine."""
+    needed, memory = size * size * kind.itemsize, physical_memory()
+    if needed > memory:
+        raise ValueError(f"the Hessian of {size} parameters needs {needed:.3g} bytes, this machine has {memory:.3g}: "
+                         "use hessian_vector_product or hessian_diagonal")
+
+
 def inputs(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool = True) -> Array:
     """Give X as (n, n_0) of the network's dtype; one row of shape (n_0,) becomes (1, n_0)."""
     array = _numbers("X", X)

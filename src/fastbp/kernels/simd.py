@@ -9,6 +9,7 @@ a scalar broadcast times a contiguous vector.
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import threading
 import time
@@ -146,6 +147,22 @@ def _view(typing: Any, array: Any, start: Any, size: Any) -> Any:
         return view._getvalue()
 
     return array(array, types.intp, types.intp), generate
+
+
+def _array_at(typing: Any, like: Any, address: Any, size: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        array = cgutils.create_struct_proxy(signature.return_type)(context, builder)
+        width = _index(_bits(like.dtype) // 8)
+        array.data = builder.inttoptr(arguments[1], array.data.type)
+        array.nitems = arguments[2]
+        array.itemsize = width
+        array.shape = cgutils.pack_array(builder, [arguments[2]])
+        array.strides = cgutils.pack_array(builder, [width])
+        array.meminfo = cgutils.get_null_value(array.meminfo.type)
+        array.parent = cgutils.get_null_value(array.parent.type)
+        return array._getvalue()
+
+    return like(like, types.intp, types.intp), generate
 
 
 def _call(typing: Any, address: Any, *arguments: Any) -> Any:
@@ -824,6 +841,7 @@ def _plain_rank_one(T: Any, t: int, rows: int, size: int, A: Any, d: int, x: int
 
 if JIT:
     lanes = intrinsic(_lanes)
+    array_at = intrinsic(_array_at)
     call = intrinsic(_call)
     transpose = intrinsic(_transpose)
     gather_square = intrinsic(_gather_square)
@@ -841,6 +859,10 @@ else:
     def lanes(array: Any) -> int:
         """Give the number of elements in a vector of this CPU, for the dtype of an array."""
         return VECTOR_BYTES // int(array.itemsize)
+
+    def array_at(like: Any, address: int, size: int) -> Any:
+        """Give the array, of the type of ``like``, whose first element lies at an address."""
+        return np.frombuffer((ctypes.c_char * (size * like.itemsize)).from_address(int(address)), like.dtype)
 
     def call(address: int, *arguments: Any) -> None:
         """Call the kernel whose `_jit.address` is given."""
