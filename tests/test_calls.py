@@ -5,14 +5,16 @@ import inspect
 from pathlib import Path
 
 import fastbp
-from fastbp.kernels import backprop, codes, derivatives, embedded
+from fastbp.kernels import backprop, codes, derivatives, embedded, tangents
 
 LETTERS = {
-    "cells": {cell: letters for cell, (_, letters) in (backprop.KERNELS | derivatives.KERNELS).items()}
-    | {codes.COST_KERNEL: codes.COST_ARGUMENTS, codes.JACOBIAN: codes.ACTIVATION_ARGUMENTS},
+    "cells": {cell: letters
+              for cell, (_, letters) in (backprop.KERNELS | derivatives.KERNELS | tangents.KERNELS).items()}
+    | {codes.COST_KERNEL: codes.COST_ARGUMENTS, codes.JACOBIAN: codes.ACTIVATION_ARGUMENTS,
+       codes.COST_CURVATURE: codes.COST_CURVATURE_ARGUMENTS},
     "calls": {cell: letters for cell, (_, letters) in embedded.KERNELS.items()}
     | {codes.OUTPUT: codes.ACTIVATION_ARGUMENTS},
-    "layers": {codes.ACTIVATION: codes.ACTIVATION_ARGUMENTS},
+    "layers": {codes.ACTIVATION: codes.ACTIVATION_ARGUMENTS, codes.CURVATURE: codes.CURVATURE_ARGUMENTS},
 }
 """Table -> cell or column -> the letters of the kernel whose address lies there."""
 
@@ -47,10 +49,13 @@ def test_arguments_are_as_many_as_the_kernel_takes():
             if count != len(letters):
                 wrong.append(f"{path.name}:{line}: {name} takes {len(letters)} arguments, is given {count}")
     assert not wrong, "\n".join(wrong)
-    assert {"FORWARD", "GRADIENT", "MY_SAMPLES", "MY_NEURONS", "ACTIVATION", "COST_KERNEL", "THROUGH"} <= seen
+    assert {"FORWARD", "GRADIENT", "MY_SAMPLES", "MY_NEURONS", "ACTIVATION", "COST_KERNEL", "THROUGH", "CURVATURE",
+            "BEND"} <= seen
 
 
 def test_letters_are_as_many_as_parameters():
-    for function, arguments in [*backprop.KERNELS.values(), *derivatives.KERNELS.values(), *embedded.KERNELS.values()]:
+    phases = [(phase, backprop.KERNELS[codes.MY_SAMPLES][1]) for phase in tangents.PHASES.values()]
+    for function, arguments in [*backprop.KERNELS.values(), *derivatives.KERNELS.values(), *embedded.KERNELS.values(),
+                                *tangents.KERNELS.values(), *phases]:
         plain = getattr(function, "py_func", function)
         assert len(inspect.signature(plain).parameters) == len(arguments), plain.__name__

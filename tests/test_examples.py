@@ -37,8 +37,8 @@ def number(pattern, text):
 
 
 def test_all_examples_are_tested_here():
-    assert {path.stem for path in EXAMPLES} == {"cartpole", "digits", "ode", "online", "regression", "stream",
-                                                 "trace_xor", "weights_and_classes"}
+    assert {path.stem for path in EXAMPLES} == {"cartpole", "digits", "ode", "online", "regression", "slopes",
+                                                 "stream", "trace_xor", "weights_and_classes"}
 
 
 def test_trace_agrees_with_plain_arithmetic(tmp_path):
@@ -91,6 +91,13 @@ def test_the_learned_pendulum_keeps_its_energy(tmp_path):
     printed = run([ROOT / "examples/ode.py"], tmp_path)
     assert number(r"change of the energy (\S+)", printed) < 0.02
     assert number(r"solve_ivp arrives (\S+) beside it", printed) < 1e-6
+
+
+@compiled
+def test_slopes_are_worth_more_points(tmp_path):
+    printed = run([ROOT / "examples/slopes.py"], tmp_path)
+    values, slopes = number(r"9 points, values: +error (\S+)", printed), number(r"slopes: +error (\S+)", printed)
+    assert slopes < 0.1 * values
 
 
 @compiled

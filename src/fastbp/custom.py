@@ -18,7 +18,8 @@ GRID = np.linspace(-2.9, 3.1, 41) + 0.0123
 
 
 def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] | None = None, *,
-               name: str | None = None, initializer: str = "glorot_uniform") -> activations.Activation:
+               curvature: Callable[[Any], Any] | None = None, name: str | None = None,
+               initializer: str = "glorot_uniform") -> activations.Activation:
     """Register an activation of your own; networks then ask for it by name.
 
     Parameters
@@ -29,6 +30,10 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
         φ'(net). Without it the slope is taken by complex step, Im φ(net + ih)/h, exact to rounding where ``function``
         accepts a complex number and is analytic: use ``numpy`` functions in it, not ``math``, and neither ``abs`` nor
         comparisons.
+    curvature : callable, optional
+        φ''(net), which only Hessians and training on derivatives ask for. Without it, by differences of the slope over
+        steps of 1/128, good to about 1e-13 where the function varies over lengths of about 1; give it if the function
+        has a kink or is steeper. It is compiled when it is first used.
     name : str, optional
         By default the function's own.
     initializer : str, default "glorot_uniform"
@@ -61,6 +66,7 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     name = _name(function, name, activations.ACTIVATIONS, "activation")
     initializers.get(initializer)
     _callable("derivative", derivative)
+    _callable("curvature", curvature)
     loop = _jit.user_activation(function, derivative)
 
     def values(x: Array) -> tuple[Array, Array]:
@@ -70,13 +76,14 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
 
     _check(name, values, derivative is not None)
     row = activations.Activation(name, "your own", "your own" if derivative else "by complex step", initializer, None,
-                                 loop)
+                                 loop, _jit.user_activation_curvature(function, derivative, curvature))
     activations.ACTIVATIONS[name] = row
     return row
 
 
 def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], Any] | None = None, *,
-         name: str | None = None, output: str = "identity") -> costs.Cost:
+         curvature: Callable[[Any, Any], Any] | None = None, name: str | None = None,
+         output: str = "identity") -> costs.Cost:
     """Register a cost of your own; networks then ask for it by name.
 
     Parameters
@@ -85,6 +92,8 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
         C(y, o) of one output: the target comes first. Summed over outputs, averaged over samples.
     derivative : callable, optional
         ∂C/∂o as a function of (y, o). Without it, by complex step in o, see `activation`.
+    curvature : callable, optional
+        ∂²C/∂o² as a function of (y, o), for Hessians only. Without it, by differences of ∂C/∂o, see `activation`.
     name : str, optional
         By default the function's own.
     output : str, default "identity"
@@ -109,6 +118,7 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
     name = _name(function, name, costs.COSTS, "cost")
     activations.get(output)
     _callable("derivative", derivative)
+    _callable("curvature", curvature)
     loop = _jit.user_cost(function, derivative)
     for y in (0.25, 1.0):
 
@@ -118,7 +128,8 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
             return target, slope
 
         _check(f"{name} at y = {y}", values, derivative is not None)
-    row = costs.Cost(name, loop, "your own", "your own" if derivative else "by complex step", output)
+    row = costs.Cost(name, loop, "your own", "your own" if derivative else "by complex step", output,
+                     curvature=_jit.user_cost_curvature(function, derivative, curvature))
     costs.COSTS[name] = row
     return row
 

@@ -68,13 +68,29 @@ class Samples:
     targets: Array
     labels: bool
     weights: Array
+    slopes: Array | None = None
+    """Targets of ∂o/∂x, (n, n_L, n_0)."""
+    slope_weight: float = 0.0
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def part(self, rows: slice) -> Samples:
         """Give some rows, as views."""
-        return Samples(self.inputs[rows], self.targets[rows], self.labels, self.weights[rows])
+        slopes = None if self.slopes is None else self.slopes[rows]
+        return Samples(self.inputs[rows], self.targets[rows], self.labels, self.weights[rows], slopes,
+                       self.slope_weight)
+
+    @property
+    def kind(self) -> int:
+        """What a pass over them computes, one of the kinds in `codes`."""
+        return codes.PLAIN if self.slopes is None else codes.SOBOLEV
+
+    def lend(self, plan: layout.Plan) -> None:
+        """Tell a workspace where the targets of ∂o/∂x lie."""
+        if self.slopes is not None:
+            plan.cells[codes.SLOPES_GIVEN] = self.slopes.ctypes.data
+            plan.cost_parameter[1] = self.slope_weight
 
     def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
         """Give what the kernels read."""
@@ -100,18 +116,25 @@ def new_progress(network: Network, optimizer: Optimizer) -> Progress:
 
 
 def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threads: int | None = None,
-                      regularization: Regularization | None = None) -> float:
+                      regularization: Regularization | None = None, kind: int | None = None,
+                      direction: Array | None = None) -> float:
     """Compute the mean cost (3) of all samples, and its gradient (4)-(6) if ``gradient`` has room for it.
 
-    With a regularisation, the penalty of the weights belongs to the cost.
+    With a regularisation, the penalty of the weights belongs to the cost. With a ``kind`` of `codes` and a direction,
+    what that kind computes takes the place of the gradient.
     """
     n = len(samples)
+    kind = samples.kind if kind is None else kind
     none = np.empty(0, network.dtype)
     learner = layout.Learner(gradient, none, np.zeros(codes.HYPER_CELLS), 0, none,
                              np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
     data = samples.data(NOT_SHUFFLED)
-    members = team.size(threads, network.work * n, network.work * n, network.strips(n))
-    with network.plan(n, backward=True, threads=members) as (plan, block):
+    work = network.work * n * (1 + network.tangents(kind))
+    members = team.size(threads, work, work, network.strips(n, kind))
+    with network.plan(n, backward=True, threads=members, kind=kind) as (plan, block):
+        samples.lend(plan)
+        if direction is not None:
+            plan.cells[codes.DIRECTION] = direction.ctypes.data
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 2**62)
         team.run(members, partial(_run, members, plan, network.parameters, data, task, learner))
     cost = float(learner.costs[0])
@@ -184,9 +207,11 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                 stack.enter_context(listener)
         rule = progress.optimizer.rule if isinstance(progress.optimizer, UpdateRule) else None
         each = bool(listeners) or kept is not None or rule is None or progress.optimizer.scheduled
-        members = team.size(threads, network.work * batch, network.work * n * (1 if each else epochs),
-                            network.strips(batch))
-        plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members))
+        work = network.work * (1 + network.tangents(samples.kind))
+        members = team.size(threads, work * batch, work * n * (1 if each else epochs),
+                            network.strips(batch, samples.kind))
+        plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members, kind=samples.kind))
+        samples.lend(plan)
         update = 0 if rule is None else network.address(rule, codes.RULE_ARGUMENTS)
         numbers, state = progress.hyper, progress.state
         if regularization is not None and rule is not None:  # a rule of ours takes its place, and calls it
@@ -211,7 +236,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                 network, learner.clock, members, int((learner.progress[codes.EPOCH] - first) * n
                                                      + learner.progress[codes.POSITION]))))
         data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
-        blocks = max(1, int(1e8 / (network.work * block)))
+        blocks = max(1, int(1e8 / (work * block)))
         plain = int(rule is updates.sgd and regularization is None)
         full = FullBatch(network, samples, progress, learner, threads, regularization) if rule is None else None
         parameters = network.parameters
@@ -222,7 +247,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             try:
                 if full:
                     full.step()
-                elif batch == 1:
+                elif batch == 1 and samples.kind == codes.PLAIN:
                     online.run(plan, parameters, data, task, learner)
                 else:
                     team.run(members, partial(_run, members, plan, parameters, data, task, learner))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, SupportsIndex
+from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from .costs import CLASSES, COUNT, UNIT, Cost
+from .kernels._jit import VECTOR_BYTES
 from .kernels.predict import all_finite
 
 Array = npt.NDArray[Any]
@@ -125,6 +126,24 @@ def directions(name: str, value: Any, n: int, size: int, kind: np.dtype[Any], of
     return array
 
 
+def parameters(name: str, value: Any, size: int, kind: np.dtype[Any]) -> Array:
+    """Give a direction in the space of parameters, flat, of the network's dtype."""
+    array = _numbers(name, value)
+    if array.shape != (size,):
+        raise ValueError(f"{name} has shape {array.shape}, expected ({size},): one number for each parameter")
+    array = _converted(array, kind)
+    _check_finite(name, array)
+    return array
+
+
+def square_matrix(size: int, kind: np.dtype[Any]) -> None:
+    """Check that a Hessian fits into this machine."""
+    needed, memory = size * size * kind.itemsize, physical_memory()
+    if needed > memory:
+        raise ValueError(f"the Hessian of {size} parameters needs {needed:.3g} bytes, this machine has {memory:.3g}: "
+                         "use hessian_vector_product or hessian_diagonal")
+
+
 def inputs(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool = True) -> Array:
     """Give X as (n, n_0) of the network's dtype; one row of shape (n_0,) becomes (1, n_0)."""
     array = _numbers("X", X)
@@ -211,10 +230,39 @@ def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
     return array
 
 
+def slopes(J: Any, n: int, layers: tuple[int, ...], kind: np.dtype[Any]) -> Array:
+    """Give targets of ∂o/∂x as (n, n_L, n_0) of the network's dtype; the workspace that they ask for must fit."""
+    n_in, n_out = layers[0], layers[-1]
+    array = _numbers("input_jacobian", J)
+    if array.shape == (n, n_in) and n_out == 1:
+        array = array.reshape(n, 1, n_in)
+    if array.shape != (n, n_out, n_in):
+        raise ValueError(f"input_jacobian has shape {array.shape}, expected ({n}, {n_out}, {n_in})"
+                         + (f" or ({n}, {n_in})" if n_out == 1 else "")
+                         + f": X has {n} rows, the network {n_out} outputs and {n_in} inputs")
+    needed = (1 + n_in) * VECTOR_BYTES * (4 * sum(layers) + n_in * n_out)
+    if needed > (memory := physical_memory()):
+        raise ValueError(f"training on the derivatives along {n_in} inputs needs a workspace of {needed:.3g} bytes, "
+                         f"this machine has {memory:.3g}: use a smaller network, or train on values alone")
+    array = _converted(array, kind)
+    _check_finite("input_jacobian", array)
+    return array
+
+
+def jacobian_weight(value: Any) -> float:
+    """Give the weight of the costs of ∂o/∂x: a finite number, not negative."""
+    if isinstance(value, (bool, str)) or not isinstance(value, SupportsFloat):
+        raise TypeError(f"jacobian_weight is {value!r}, expected a number")
+    if not 0 <= float(value) < float("inf"):
+        raise ValueError(f"jacobian_weight is {value!r}, expected a finite number that is not negative")
+    return float(value)
+
+
 def validation_split(value: Any, n: int) -> int:
     """Give how many of n samples a validation fraction keeps back."""
     if not isinstance(value, (float, np.floating)) or not 0 < value < 1:
-        raise ValueError(f"validation is {value!r}, expected a pair (X, Y) or a fraction between 0 and 1")
+        raise ValueError(f"validation is {value!r}, expected a pair (X, Y), a triple (X, Y, J) or a fraction "
+                         "between 0 and 1")
     kept = max(int(round(n * float(value))), 1)
     if kept >= n:
         raise ValueError(f"validation={value} of {n} samples leaves none to train on")

@@ -23,6 +23,13 @@ derivatives
     per_sample_gradient, gradient_norms
                        (6) of each sample's own cost: (samples, parameters), and its norm: (samples,) -> Network's
     parameter_jacobian ∂o^L/∂parameters of each sample: (samples, n_L, parameters) -> Network.parameter_jacobian
+tangents
+    product_samples    phase 1 of a product with the Hessian or the Gauss–Newton matrix: all panels -> run, by address
+    diagonal_samples   phase 1 of the Hessian's diagonal: δ panels hold ∂²E/∂net², outputs their squares -> run
+    sobolev_samples    phase 1 of training on derivatives: all panels -> run
+    lift, push         (1)(2) with φ' and φ''; tangents forward to every net and out panel -> the three, by address
+    bend, pull         what φ'' brings to δ; δ and the tangents' δ back to every delta panel -> the three
+    share, turn_all    sample weights onto a panel; copies of outputs and their tangents, for gradient -> the three
 embedded
     forward_one, gradient_one, input_one, vjp_one, train_one
                        one sample, neurons in lanes: outputs, cost and gradient, ∂E/∂x, uᵀ∂o/∂x, an update -> jit
@@ -48,11 +55,15 @@ dense
     scatter            a panel: rows (samples, n) -> predict
 activations
     one for each name  (2): a panel, net becomes o, and another, which receives φ' -> my_samples, predict, online
+    name_curvature     φ'': a panel of net inputs, with out and φ' at hand -> lift
     softmax_backward   (4): the Jacobian product for softmax with a cost that is not its partner -> my_samples, online
+    softmax_curvature  the product of softmax's second derivative with a tangent and a cotangent: added to a panel
+                       -> bend, diagonal_samples
 costs
     one for each name  (3)(4): the target panel receives each element's C, in the delta panel φ' becomes δ
                        -> my_samples
     matched pairs      the same from net inputs: net becomes o, and δ = o − y -> my_samples, online
+    name_curvature     ∂²C/∂o²: multiplies a panel -> product_samples, diagonal_samples
     collect            C of each sample, summed over outputs and weighted; deltas weighted -> my_samples
 updates
     sgd, adam ...      (7): a slice of parameters and state -> my_neurons, online.run

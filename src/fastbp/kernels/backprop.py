@@ -37,6 +37,7 @@ from .codes import (
     PACKS,
     SOURCE,
     SUMMING,
+    TANGENTS,
     TARGET,
     TURN,
     UPDATING,
@@ -112,17 +113,18 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
     for layer in range(layers.shape[0]):
         n_in, n_out, delta = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, DELTA]
         w, b = layers[layer, WEIGHTS], layers[layer, BIASES]
+        every = strips * (1 + layers[layer, TANGENTS])  # behind the samples' strips those of their tangents, if any
         first, end = n_out * thread // threads, n_out * (thread + 1) // threads
         some = max(UPDATE_BYTES // (n_in * parameters.itemsize) // 8 * 8, 8)
         for j in range(first, end, some):
             stop = min(j + some, end)
             shift = (j - first) * n_in if applied else 0
             if layers[layer, ACROSS] >= 0:
-                call(cells[GRADIENT], panels, delta, layers[layer, ACROSS], n_in, n_out, strips, j, stop, gradient,
+                call(cells[GRADIENT], panels, delta, layers[layer, ACROSS], n_in, n_out, every, j, stop, gradient,
                      w - shift, accumulate, scratch if layers[layer, PACKS] != 0 else -1, inputs, order, ahead,
                      ahead_end if layer == 0 else ahead)
             else:
-                call(cells[BY_LANES], panels, delta, layers[layer, SOURCE], n_in * lane, n_in, n_out, strips, j, stop,
+                call(cells[BY_LANES], panels, delta, layers[layer, SOURCE], n_in * lane, n_in, n_out, every, j, stop,
                      gradient, w - shift, accumulate)
             if b >= 0:
                 call(cells[BY_LANES], panels, delta, cells[ONES], 0, 1, n_out, strips, j, stop, gradient, b, accumulate)

@@ -5,7 +5,10 @@ N_IN, N_OUT, WEIGHTS, BIASES, ACTIVATION, SOURCE, OUT, DELTA_BELOW, DELTA, ACROS
 """Neurons below and in the layer; offsets of W^l and b^l (-1 without biases) in the flat buffer; address of φ; offsets
 in the panels of out^{l-1}, out^l, δ^{l-1}, δ^l, and of out^{l-1} with neurons in lanes (-1 where no gradient needs
 it); 1 if its products pack their operand in a thread's scratch."""
-COLUMNS = 11
+NET, CURVATURE, TANGENTS = range(11, 14)
+"""For passes with tangents (`tangents`): the offset of the net inputs, which become φ''(net); address of φ'' or 0; for
+how many directions the gradient sums over tangents, too: 0 elsewhere."""
+COLUMNS = 14
 
 # Cells of `layout.Plan.cells`: single panels, the output stage, addresses of kernels.
 TARGET, WEIGHT, COST, ONES, SCRATCH, SCRATCH_SIZE = range(6)
@@ -18,7 +21,13 @@ WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(16, 22)
 """Addresses of the kernels in `backprop.KERNELS`."""
 SLOPES, PUSH, PULL, ROWS, OUTER = range(22, 27)
 """Addresses of the kernels in `derivatives.KERNELS`."""
-CELLS = 27
+LIFT, PUSH_TANGENTS, BEND, PULL_TANGENTS, TURN_ALL, SHARE, SOFTMAX_CURVATURE, COST_CURVATURE = range(27, 35)
+"""Addresses of the kernels in `tangents.KERNELS`; of ∂²C/∂o²."""
+SPARE, SLOPE_TARGETS, DIRECTION, SLOPES_GIVEN, KIND = range(35, 40)
+"""Offsets of a spare panel of the output layer and of the targets of ∂o/∂x; addresses of the user's direction in the
+space of parameters and of his targets of ∂o/∂x; what a pass computes:"""
+PLAIN, SOBOLEV, HESSIAN, GAUSS_NEWTON, DIAGONAL = range(5)
+CELLS = 40
 
 # Cells of `embedded.Model.calls`.
 WORK_SIZE, BLOCK, FORWARD_ONE, FORWARD_MANY, GRADIENT_ONE, INPUT_ONE, VJP_ONE, TRAIN_ONE, MANY = range(9)
@@ -68,3 +77,4 @@ PROGRESS_CELLS, SUM_CELLS = 6, 3
 
 # Arguments of the kernels behind an address, as letters (see `_jit.address`).
 ACTIVATION_ARGUMENTS, COST_ARGUMENTS, RULE_ARGUMENTS = "ffi", "fffid", "fffiiid"
+CURVATURE_ARGUMENTS, COST_CURVATURE_ARGUMENTS = "fff", "fffd"

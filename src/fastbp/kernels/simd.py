@@ -9,6 +9,7 @@ a scalar broadcast times a contiguous vector.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import platform
 import threading
@@ -184,6 +185,22 @@ def _array_at(typing: Any, pointer: Any, *shape: Any) -> Any:
 
     sizes = types.UniTuple(types.intp, len(shape))
     return types.Array(pointer.dtype, len(shape), "C")(pointer, sizes), generate
+
+
+def _borrowed(typing: Any, like: Any, address: Any, size: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        array = cgutils.create_struct_proxy(signature.return_type)(context, builder)
+        width = _index(_bits(like.dtype) // 8)
+        array.data = builder.inttoptr(arguments[1], array.data.type)
+        array.nitems = arguments[2]
+        array.itemsize = width
+        array.shape = cgutils.pack_array(builder, [arguments[2]])
+        array.strides = cgutils.pack_array(builder, [width])
+        array.meminfo = cgutils.get_null_value(array.meminfo.type)
+        array.parent = cgutils.get_null_value(array.parent.type)
+        return array._getvalue()
+
+    return like(like, types.intp, types.intp), generate
 
 
 def _stack(typing: Any, like: Any, count: Any) -> Any:
@@ -887,6 +904,7 @@ def _plain_rank_one(T: Any, t: int, rows: int, size: int, A: Any, d: int, x: int
 
 if JIT:
     lanes = intrinsic(_lanes)
+    borrowed = intrinsic(_borrowed)
     call = intrinsic(_call)
     pointer = intrinsic(_pointer)
     array_at = intrinsic(_array_at)
@@ -908,6 +926,10 @@ else:
     def lanes(array: Any) -> int:
         """Give the number of elements in a vector of this CPU, for the dtype of an array."""
         return VECTOR_BYTES // int(array.itemsize)
+
+    def borrowed(like: Any, address: int, size: int) -> Any:
+        """Give the array, of the type of ``like``, whose first element lies at an address."""
+        return np.frombuffer((ctypes.c_char * (size * like.itemsize)).from_address(int(address)), like.dtype)
 
     def call(address: int, *arguments: Any) -> None:
         """Call the kernel whose `_jit.address` is given."""
