@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import profiling, team, validation
-from .batch_methods import BatchMethod
+from .batch_methods import BatchMethod, Evaluate
 from .callbacks import ProgressBar
 from .history import Record
 from .kernels import codes, epoch, layout, online, updates
@@ -98,18 +98,34 @@ def new_progress(network: Network, optimizer: Optimizer) -> Progress:
     return Progress(optimizer, state, optimizer.hyper(), int(network.generator.integers(2**63 - 1)))
 
 
-def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threads: int | None = None) -> float:
-    """Compute the mean cost (3) of all samples, and its gradient (4)-(6) if ``gradient`` has room for it."""
-    n = len(samples)
-    none = np.empty(0, network.dtype)
-    learner = layout.Learner(gradient, none, np.zeros(codes.HYPER_CELLS), 0, none,
+@contextmanager
+def evaluation(network: Network, samples: Samples, threads: int | None = None) -> Iterator[Evaluate]:
+    """Lend a function that gives the mean cost (3) of all samples, at the parameters that the network has then.
+
+    It overwrites the gradient (4)-(6) that it is called with, unless that is empty. What calls have in common is made
+    here once: of 28 µs for a small network, 10 are left in a call.
+    """
+    n, none = len(samples), np.empty(0, network.dtype)
+    learner = layout.Learner(none, none, np.zeros(codes.HYPER_CELLS), 0, none,
                              np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
     data = samples.data(NOT_SHUFFLED)
     members = team.size(threads, network.work * n, network.work * n, network.strips(n))
     with network.plan(n, backward=True, threads=members) as (plan, block):
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 2**62)
-        team.run(members, partial(_run, members, plan, network.parameters, data, task, learner))
-    return float(learner.costs[0])
+
+        def evaluate(gradient: Array) -> float:
+            learner.progress[:] = 0
+            team.run(members, partial(_run, members, plan, network.parameters, data, task,
+                                      learner._replace(gradient=gradient)))
+            return float(learner.costs[0])
+
+        yield evaluate
+
+
+def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threads: int | None = None) -> float:
+    """Compute the mean cost (3) of all samples, and its gradient (4)-(6) if ``gradient`` has room for it."""
+    with evaluation(network, samples, threads) as evaluate:
+        return evaluate(gradient)
 
 
 def _run(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
@@ -128,14 +144,12 @@ def finished(learner: layout.Learner, progress: Progress) -> Iterator[float]:
 class FullBatch:
     """Steps of a method that sees all samples: what `epoch.run` is for mini-batches, an epoch a call."""
 
-    def __init__(self, network: Network, samples: Samples, progress: Progress, learner: layout.Learner,
-                 threads: int | None) -> None:
-        self.network, self.learner, self.numbers = network, learner, progress.hyper
+    def __init__(self, network: Network, evaluate: Evaluate, progress: Progress, learner: layout.Learner) -> None:
+        self.network, self.learner, self.evaluate, self.numbers = network, learner, evaluate, progress.hyper
         assert isinstance(progress.optimizer, BatchMethod)
         self.method = progress.optimizer
         self.rows = progress.state.reshape(-1, network.n_parameters)
-        self.evaluate = partial(_evaluate, network, samples, threads)
-        self.method.begin(self.evaluate, self.rows, self.numbers)
+        self.method.begin(evaluate, self.rows, self.numbers)
         self.ended = False
 
     def step(self) -> None:
@@ -152,10 +166,6 @@ class FullBatch:
             learner.progress[[codes.EPOCH, codes.UPDATES]] += 1
         else:
             learner.progress[codes.STATUS] = codes.DIVERGED
-
-
-def _evaluate(network: Network, samples: Samples, threads: int | None, gradient: Array) -> float:
-    return cost_and_gradient(network, samples, gradient, threads)
 
 
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
@@ -196,7 +206,10 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
         blocks = max(1, int(1e8 / (network.work * block)))
         plain = int(rule is updates.sgd)
-        full = FullBatch(network, samples, progress, learner, threads) if rule is None else None
+        full = None
+        if rule is None:
+            evaluate = stack.enter_context(evaluation(network, samples, threads))
+            full = FullBatch(network, evaluate, progress, learner)
         parameters = network.parameters
         while progress.epochs < last:
             end = min(progress.epochs + len(learner.costs), last)

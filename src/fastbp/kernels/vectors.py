@@ -24,29 +24,24 @@ def combine(out, a, x, b, y):
 def two_loops(direction, gradient, steps, changes, alphas, count, newest):
     """D ← −H∂E/∂w from the last steps s and changes of gradient y, rows of ``steps``, ``changes`` (Nocedal 1980).
 
-    Algorithm 7.4 of Nocedal & Wright (2006), H⁰ = s·y/y·y of the newest pair; overwrites ``alphas``, one a pair.
+    Algorithm 7.4 of Nocedal & Wright (2006) for pairs with s·y = 1, H⁰ = 1/y·y of the newest; overwrites ``alphas``,
+    one a pair.
     """
     real, rows = type(direction[0]), steps.shape[0]
     for i in range(direction.size):
         direction[i] = -gradient[i]
     for k in range(count):
         row = (newest - k) % rows
-        s, y = steps[row], changes[row]
-        alphas[k] = dot(s, direction) / dot(s, y)
-        alpha = real(alphas[k])
-        for i in range(direction.size):
-            direction[i] -= alpha * y[i]
+        alphas[k] = dot(steps[row], direction)
+        combine(direction, 1.0, direction, -alphas[k], changes[row])
     if count > 0:
-        s, y = steps[newest], changes[newest]
-        scale = real(dot(s, y) / dot(y, y))
+        scale = real(1.0 / dot(changes[newest], changes[newest]))
         for i in range(direction.size):
             direction[i] *= scale
     for k in range(count - 1, -1, -1):
         row = (newest - k) % rows
-        s, y = steps[row], changes[row]
-        beta = real(alphas[k] - dot(y, direction) / dot(s, y))
-        for i in range(direction.size):
-            direction[i] += beta * s[i]
+        beta = alphas[k] - dot(changes[row], direction)
+        combine(direction, 1.0, direction, beta, steps[row])
 
 
 @kernel
