@@ -14,6 +14,7 @@ from fastbp import (
     ConjugateGradient,
     DivergenceError,
     Network,
+    Quickprop,
     Rprop,
     ScaledConjugateGradient,
     jit,
@@ -31,7 +32,7 @@ VARIANTS = {
     "rprop+": Rprop(improved=False),
     "rprop-": Rprop(improved=False, retreat=False),
 }
-METHODS = [*FALLING, *VARIANTS.values()]
+METHODS = [*FALLING, *VARIANTS.values(), Quickprop()]
 
 
 def minimise(method, function, w, steps):
@@ -52,7 +53,7 @@ def minimise(method, function, w, steps):
             break
     found, slope = function(w)
     assert path[-1] == found, "the cost belongs to the parameters"
-    assert (rows[GRADIENT] == slope).all() or (isinstance(method, Rprop) and len(path) == 1)
+    assert (rows[GRADIENT] == slope).all() or (isinstance(method, Rprop | Quickprop) and len(path) == 1)
     return w, path
 
 
@@ -117,6 +118,39 @@ def test_rprop(variant):
         close(mine, w, factor=100)
         assert numbers[COST] == function(mine)[0]
     assert retreats > 20
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("growth", [1.75, 1.2])
+def test_quickprop(growth, dtype, rng):
+    """Slopes that keep their sign and change it, grow and vanish, and a weight that has none."""
+    n, steps = 31, 60
+    twin, method = naive.Quickprop(0.1, growth, n), Quickprop(0.1, growth)
+    w = rng.normal(size=n).astype(dtype)
+    mine, expected, rows, numbers = w.copy(), w.astype(float), np.zeros((3, n), dtype), method.hyper()
+    slopes = (rng.normal(size=(steps, n)) + 2 * rng.normal(size=n)).astype(dtype)
+    slopes[:, 0] = 0
+    slopes[rng.uniform(size=slopes.shape) < 0.05] = 0
+    cases = set()
+    for before, slope in zip(slopes, slopes[1:], strict=False):
+        rows[GRADIENT] = before
+        method.step(lambda gradient: 0.0, mine, rows, numbers)  # noqa: B023
+        expected = twin.step(expected, before.astype(float), 0.0)
+        close(rows[2], twin.move, dtype, factor=100)
+        rows[2], mine[:] = twin.move, expected  # each step on its own: a parabola magnifies the last digits
+        cases |= set(zip(twin.move != 0, slope * before > 0, abs(slope) > abs(before), strict=True))
+    assert len(cases) == 6, "of eight: where there was no step there was no slope that could keep its sign"
+    bad = slopes[-1].copy()
+    bad[[0, 5]] = np.nan
+    rows[GRADIENT] = bad
+    method.step(lambda gradient: 0.0, mine, rows, numbers)
+    assert (np.isnan(mine) == np.isnan(bad)).all()
+
+
+def test_quickprop_jumps_to_the_minimum_of_a_parabola():
+    """By the slope, past the minimum since the slope kept its sign, and back into it."""
+    w, path = minimise(Quickprop(0.1, growth=100), lambda w: (0.5 * w @ w, w.copy()), [3.0, -1.0], 3)
+    np.testing.assert_allclose(path, [5.0, 0.81 * 5, 0.0081 * 5, 0], atol=1e-14)
 
 
 @pytest.mark.parametrize("method", [ConjugateGradient(), ScaledConjugateGradient(), LBFGS(20)], ids=str)
@@ -336,7 +370,9 @@ def test_what_does_not_fit(options, says):
     (lambda: Rprop(decrease=1.0), "Rprop: decrease and increase are 1.0 and 1.2"),
     (lambda: Rprop(first_step=100.0), "Rprop: first_step is 100.0, expected 1e-06 to 50.0"),
     (lambda: Rprop(largest=math.inf), "Rprop: largest is inf"),
-], ids=range(6))  # fmt: skip
+    (lambda: Quickprop(growth=1), "Quickprop: growth is 1, expected a number above 1"),
+    (lambda: Quickprop(0), "Quickprop: learning_rate is 0, expected a positive"),
+], ids=range(8))  # fmt: skip
 def test_bad_settings(make, says):
     with pytest.raises(ValueError, match=says):
         make()

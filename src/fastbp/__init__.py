@@ -1,7 +1,7 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
 from . import jit, schedules
-from .batch_methods import LBFGS, ConjugateGradient, Rprop, ScaledConjugateGradient
+from .batch_methods import LBFGS, ConjugateGradient, Quickprop, Rprop, ScaledConjugateGradient
 from .callbacks import Checkpoint, EarlyStopping, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .costs import Cost, huber, quantile
 from .custom import activation, cost
@@ -47,6 +47,7 @@ __all__ = [
     "Network",
     "Optimizer",
     "ProgressBar",
+    "Quickprop",
     "RAdam",
     "RMSprop",
     "Record",

@@ -387,7 +387,45 @@ class Rprop(BatchMethod):
         return True
 
 
+@dataclass(frozen=True)
+class Quickprop(BatchMethod):
+    """For each parameter a step to the minimum of a parabola, seen from its last two slopes (Fahlman 1988, section 3).
+
+    Each epoch is one step with all samples. The weight decay of the paper is left out.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.1
+        μ > 0 of the first step, −μ ∂E/∂w, which is also added to a later one unless that one passed a minimum.
+    growth : float, default 1.75
+        > 1: how many times longer than the last one a step may be.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    learning_rate: float = 0.1
+    growth: float = 1.75
+    slots = 3
+    checks = {"learning_rate": positive, "growth": positive}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.growth <= 1:
+            raise ValueError(f"Quickprop: growth is {self.growth!r}, expected a number above 1, for instance 1.75")
+
+    def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
+        """Move every parameter as far as its own slopes say."""
+        gradient, previous, moved = rows
+        numbers[codes.RATE] = self.learning_rate
+        vectors.quickprop(parameters, gradient, previous, moved, float(self.learning_rate), float(self.growth))
+        numbers[COST] = evaluate(gradient)
+        return True
+
+
 BATCH_METHODS: dict[str, type[BatchMethod]] = {
-    kind.__name__.lower(): kind for kind in (LBFGS, ConjugateGradient, ScaledConjugateGradient, Rprop)
+    kind.__name__.lower(): kind for kind in (LBFGS, ConjugateGradient, ScaledConjugateGradient, Rprop, Quickprop)
 }
 """Lower-case name -> class."""

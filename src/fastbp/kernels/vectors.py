@@ -66,3 +66,23 @@ def rprop(parameters, gradient, sizes, previous, moved, up, down, smallest, larg
             slope = zero
         sizes[i], previous[i], moved[i] = size, slope, move
         parameters[i] += move
+
+
+@kernel
+def quickprop(parameters, gradient, previous, moved, rate, growth):
+    """Δw to the minimum of a parabola through the last two slopes, at most ``growth`` times the last Δw (Fahlman 1988).
+
+    Overwrites parameters, the slopes kept in ``previous`` and the steps kept in ``moved``.
+    """
+    real = type(parameters[0])
+    zero, most = real(0), real(growth)
+    share, step = most / (real(1) + most), real(rate)
+    for i in range(parameters.size):
+        slope, last, before = gradient[i], moved[i], previous[i]
+        # where the slope has hardly fallen, the parabola's minimum is farther than ``growth``, or it has none
+        far = slope >= share * before if last < zero else slope <= share * before
+        ahead = most * last if far else slope / (before - slope) * last
+        passed = slope * last > zero
+        move = (zero if passed else -step * slope) + (ahead if last != zero else zero)
+        previous[i], moved[i] = slope, move
+        parameters[i] += move
