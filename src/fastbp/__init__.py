@@ -2,7 +2,7 @@
 
 from . import jit, schedules
 from .batch_methods import LBFGS, ConjugateGradient, Quickprop, Rprop, ScaledConjugateGradient
-from .callbacks import Checkpoint, EarlyStopping, MaxUpdates, ProgressBar, TargetCost, TimeLimit
+from .callbacks import Checkpoint, EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .costs import Cost, huber, quantile
 from .custom import activation, cost
 from .history import History, Record
@@ -38,6 +38,7 @@ __all__ = [
     "Cost",
     "DivergenceError",
     "EarlyStopping",
+    "GradientNorm",
     "History",
     "LBFGS",
     "LayerGradient",

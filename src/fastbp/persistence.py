@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from . import costs
+from .callbacks import Best
 from .history import History
 from .kernels.codes import HYPER_CELLS
 from .method import Optimizer
@@ -34,6 +35,9 @@ DTYPES = {"float32": "F32", "float64": "F64"}
 
 TRAINING = ("training.state", "training.hyper", "training.history")
 """What a training adds to a file."""
+
+STOPPING, BEST = "training.stopping", "training.best."
+"""And what `EarlyStopping` does: a row each, and under its number the best parameters."""
 
 
 def write(path: str | os.PathLike[str], content: bytes) -> None:
@@ -78,6 +82,11 @@ def save(network: Network, path: str | os.PathLike[str], training: bool) -> None
                               "epochs": progress.epochs, "generator": network.generator.bit_generator.state}
         tensors |= {"training.state": progress.state, "training.hyper": progress.hyper,
                     "training.history": network.history.table()}
+        if progress.stopping:
+            tensors[STOPPING] = np.array([[best.epoch, best.cost, best.mark, best.waited]
+                                          for best in progress.stopping])
+            tensors |= {f"{BEST}{i}": best.parameters for i, best in enumerate(progress.stopping)
+                        if best.parameters is not None}
     write(path, to_bytes(tensors, {"fastbp": json.dumps(header)}))
 
 
@@ -124,7 +133,7 @@ def load(kind: type[Network], path: str | os.PathLike[str]) -> Network:
         with safe_open(file, framework="numpy") as content:
             architecture, training = _header(file, content.metadata())
             found = {name: content.get_slice(name) for name in content.keys()}  # noqa: SIM118
-            extra = {name: found.pop(name) for name in TRAINING if training is not None and name in found}
+            extra = {name: found.pop(name) for name in list(found) if name.startswith("training.") and training}
             _check_tensors(file, architecture, found)
             network = _build(kind, file, architecture)
             for name, array in _names(network).items():
@@ -132,6 +141,8 @@ def load(kind: type[Network], path: str | os.PathLike[str]) -> Network:
             if training is not None:
                 _check_training(file, extra)
                 _resume(network, file, training, *(content.get_tensor(name) for name in TRAINING))
+                _resume_stopping(network, file, {name: content.get_tensor(name) for name in extra
+                                                 if name not in TRAINING})
     except SafetensorError as error:
         raise ValueError(f"{file} is not a whole safetensors file: {error}") from error
     return network
@@ -165,8 +176,8 @@ def _build(kind: type[Network], path: Path, architecture: dict[str, Any]) -> Net
 
 def _check_training(path: Path, found: dict[str, Any]) -> None:
     shapes = {name: list(array.get_shape()) for name, array in found.items()}
-    good = set(found) == set(TRAINING)
-    if not good or shapes["training.hyper"] != [HYPER_CELLS] or shapes["training.history"][1:] != [4]:
+    needed = {name for name in found if name != STOPPING and not name.startswith(BEST)}
+    if needed != set(TRAINING) or shapes["training.hyper"] != [HYPER_CELLS] or shapes["training.history"][1:] != [4]:
         raise ValueError(f"{path} has a corrupt training: it holds {shapes}")
 
 
@@ -184,3 +195,19 @@ def _resume(network: Network, path: Path, training: dict[str, Any], state: Any, 
         network.history = History(history)
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} has a corrupt training: {error}") from error
+
+
+def _resume_stopping(network: Network, path: Path, found: dict[str, Any]) -> None:
+    """Put what `EarlyStopping` had seen into a network's training."""
+    if not found:
+        return
+    table, progress = found.pop(STOPPING, np.empty(0)), network._progress
+    assert progress is not None
+    if table.ndim != 2 or table.shape[1] != 4 or not set(found) <= {f"{BEST}{i}" for i in range(len(table))}:
+        raise ValueError(f"{path} has a corrupt training: {STOPPING} is {table.shape}, with {sorted(found)}")
+    for name, parameters in found.items():
+        if parameters.shape != network.parameters.shape or parameters.dtype != network.dtype:
+            raise ValueError(f"{path} has a corrupt training: {name} is {parameters.dtype} {parameters.shape}")
+    for i, (epoch, cost, mark, waited) in enumerate(table.tolist()):
+        kept = found.get(f"{BEST}{i}")
+        progress.stopping.append(Best(int(epoch), cost, mark, int(waited), None if kept is None else np.array(kept)))

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import profiling, team, validation
-from .batch_methods import BatchMethod, Evaluate
-from .callbacks import ProgressBar
+from .batch_methods import GRADIENT, BatchMethod, Evaluate
+from .callbacks import Best, Checkpoint, EarlyStopping, ProgressBar
 from .history import Record
 from .kernels import codes, epoch, layout, online, updates
 from .kernels.predict import all_finite
@@ -90,6 +90,8 @@ class Progress:
     hyper: npt.NDArray[np.float64]
     key: int
     epochs: int = 0
+    stopping: list[Best] = field(default_factory=list)
+    """What the `EarlyStopping` of the last fit had seen."""
 
 
 def new_progress(network: Network, optimizer: Optimizer) -> Progress:
@@ -128,6 +130,13 @@ def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threa
         return evaluate(gradient)
 
 
+def gradient_norm(network: Network, samples: Samples, threads: int | None) -> float:
+    """Compute ‖∂E/∂w‖ of the mean cost of all samples."""
+    gradient = np.empty(network.n_parameters, network.dtype)
+    cost_and_gradient(network, samples, gradient, threads)
+    return float(np.linalg.norm(gradient))
+
+
 def _run(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
          learner: layout.Learner, thread: int, barrier: npt.NDArray[np.int64]) -> None:
     """Call the kernel as one thread of a team."""
@@ -151,6 +160,10 @@ class FullBatch:
         self.rows = progress.state.reshape(-1, network.n_parameters)
         self.method.begin(evaluate, self.rows, self.numbers)
         self.ended = False
+
+    def gradient_norm(self) -> float:
+        """Give ‖∂E/∂w‖ where the last step ended."""
+        return float(np.linalg.norm(self.rows[GRADIENT]))
 
     def step(self) -> None:
         """Do one, whose cost is the one after it; where it is interrupted, the parameters are as before it."""
@@ -182,6 +195,13 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         for listener in listeners:
             if isinstance(listener, AbstractContextManager):
                 stack.enter_context(listener)
+        listeners.sort(key=lambda listener: isinstance(listener, Checkpoint))  # last: it saves what others have seen
+        stoppers = [listener for listener in listeners if isinstance(listener, EarlyStopping)]
+        for stopper, best in zip(stoppers, progress.stopping, strict=False):
+            stopper.resume(best, network)
+        progress.stopping = [stopper.best for stopper in stoppers]
+        if any(stopper.stops for stopper in stoppers):
+            return
         rule = progress.optimizer.rule if isinstance(progress.optimizer, UpdateRule) else None
         each = bool(listeners) or kept is not None or rule is None or progress.optimizer.scheduled
         members = team.size(threads, network.work * batch, network.work * n * (1 if each else epochs),
@@ -210,6 +230,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         if rule is None:
             evaluate = stack.enter_context(evaluation(network, samples, threads))
             full = FullBatch(network, evaluate, progress, learner)
+        norm = full.gradient_norm if full else partial(gradient_norm, network, samples, threads)
         parameters = network.parameters
         while progress.epochs < last:
             end = min(progress.epochs + len(learner.costs), last)
@@ -236,10 +257,12 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                         other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
                 finally:  # where Ctrl-C ends the validation, the epoch is done all the same
                     record = Record(progress.epochs, cost, other, time.perf_counter() - began, network,
-                                    int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]))
+                                    int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]), norm)
                     history.append(*record[:4])
                     progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
                 if any([listener(record) is True for listener in listeners]) or (full and full.ended):
+                    if any(stopper.stops for stopper in stoppers):
+                        progress.stopping = []  # done: who goes on, begins to wait anew
                     return
             learner.progress[codes.FIRST_EPOCH] = progress.epochs
             if learner.progress[codes.STATUS] == codes.DIVERGED:
