@@ -1,6 +1,6 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
-from . import jit, schedules
+from . import initializers, jit, schedules
 from .batch_methods import LBFGS, ConjugateGradient, Quickprop, Rprop, ScaledConjugateGradient
 from .callbacks import Checkpoint, EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .costs import Cost, huber, quantile
@@ -62,6 +62,7 @@ __all__ = [
     "activation",
     "cost",
     "huber",
+    "initializers",
     "jit",
     "quantile",
     "schedules",

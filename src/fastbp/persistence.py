@@ -16,6 +16,7 @@ from safetensors.numpy import save as to_bytes
 from . import costs
 from .callbacks import Best
 from .history import History
+from .initializers import Constant, Given, Rule
 from .kernels.codes import HYPER_CELLS
 from .method import Optimizer
 from .naming import lookup
@@ -72,10 +73,45 @@ def _names(network: Network) -> dict[str, Any]:
     return arrays
 
 
+def described_init(init: Rule | tuple[Rule, ...]) -> Any:
+    """Give what layers begin with as plain values; given arrays are named only."""
+    if isinstance(init, tuple):
+        return [described_init(rule) for rule in init]
+    if isinstance(init, Constant):
+        return {"constant": init.value}
+    if isinstance(init, Given):
+        return {"given": "weights" if init.biases is None else "weights and biases"}
+    return init
+
+
+def _given(init: Rule | tuple[Rule, ...]) -> dict[str, Any]:
+    """Name the arrays that layers begin with."""
+    arrays = {}
+    for i, rule in enumerate(init if isinstance(init, tuple) else ()):
+        if isinstance(rule, Given):
+            arrays[f"init.weights.{i}"] = rule.weights
+            if rule.biases is not None:
+                arrays[f"init.biases.{i}"] = rule.biases
+    return arrays
+
+
+def _made_init(description: Any, arrays: dict[str, Any], layer: int = 0) -> Any:
+    """Make it again."""
+    if isinstance(description, list):
+        return [_made_init(rule, arrays, i) for i, rule in enumerate(description)]
+    if isinstance(description, dict) and "constant" in description:
+        return Constant(description["constant"])
+    if isinstance(description, dict):
+        W = arrays[f"init.weights.{layer}"]
+        return (W, arrays[f"init.biases.{layer}"]) if description["given"] == "weights and biases" else W
+    return description
+
+
 def save(network: Network, path: str | os.PathLike[str], training: bool) -> None:
     """Write a network's architecture and parameters, and its training if that is asked for and there is one."""
     header = {"format": FORMAT, "architecture": network.architecture()}
     tensors = {name: np.ascontiguousarray(array) for name, array in _names(network).items()}
+    tensors |= _given(network.init)
     progress = network._progress
     if training and progress is not None:
         header["training"] = {"optimizer": _described(progress.optimizer), "key": progress.key,
@@ -134,8 +170,11 @@ def load(kind: type[Network], path: str | os.PathLike[str]) -> Network:
             architecture, training = _header(file, content.metadata())
             found = {name: content.get_slice(name) for name in content.keys()}  # noqa: SIM118
             extra = {name: found.pop(name) for name in list(found) if name.startswith("training.") and training}
+            given = {name: found.pop(name) for name in list(found) if name.startswith("init.")}
             _check_tensors(file, architecture, found)
-            network = _build(kind, file, architecture)
+            network = _build(kind, file, architecture, {name: content.get_tensor(name) for name in given})
+            if set(given) != set(_given(network.init)):
+                raise ValueError(f"{file} holds {sorted(given)}, its header says {sorted(_given(network.init))}")
             for name, array in _names(network).items():
                 array[...] = content.get_tensor(name)
             if training is not None:
@@ -164,8 +203,9 @@ def _check_tensors(path: Path, architecture: dict[str, Any], found: dict[str, An
                              f"{dtype} {shape}")
 
 
-def _build(kind: type[Network], path: Path, architecture: dict[str, Any]) -> Network:
+def _build(kind: type[Network], path: Path, architecture: dict[str, Any], given: dict[str, Any]) -> Network:
     try:
+        architecture["init"] = _made_init(architecture["init"], given)
         cost = costs.get(architecture.pop("cost"), architecture.pop("cost_parameter"))
         seed = architecture.pop("seed")
         layers, activation, output = (architecture.pop(name) for name in ("layers", "activation", "output"))
