@@ -319,8 +319,8 @@ def check(owner: object, rate: Any) -> None:
     if isinstance(rate, str) and rate.strip("0123456789."):  # a name, not a number in quotes
         rate = lookup("schedule", rate.lower().replace("_", ""), SCHEDULES)
     if rate in SCHEDULES.values():
-        raise ValueError(f"{type(owner).__name__}: learning_rate is a kind of schedule, expected a positive number or a "
-                         f"schedule with its settings: fastbp.schedules.{rate.__name__}("
+        raise ValueError(f"{type(owner).__name__}: learning_rate is a kind of schedule, expected a positive number or "
+                         f"a schedule with its settings: fastbp.schedules.{rate.__name__}("
                          f"{', '.join(inspect.signature(rate).parameters)})")
     if callable(rate):
         _called(owner, rate, 0)
