@@ -498,6 +498,27 @@ class Rprop:
         return w
 
 
+class Quickprop:
+    """Fahlman (1988), section 3, one weight after the other, in the three cases that he tells apart."""
+
+    def __init__(self, rate, growth, n):
+        self.rate, self.growth, self.before, self.move = rate, growth, np.zeros(n), np.zeros(n)
+
+    def step(self, w, slopes, cost):
+        moves = np.zeros_like(w)
+        for i, (slope, last, before) in enumerate(zip(slopes, self.move, self.before, strict=True)):
+            if last == 0:
+                moves[i] = -self.rate * slope
+                continue
+            same = slope * before > 0
+            parabola = slope / (before - slope) * last if slope != before else np.inf * last
+            if same and (abs(slope) >= abs(before) or abs(parabola) > self.growth * abs(last)):
+                parabola = self.growth * last
+            moves[i] = parabola - (self.rate * slope if same else 0)
+        self.before, self.move = slopes.copy(), moves
+        return w + moves
+
+
 # -------------------------------------------------------------------------------------------- training on derivatives
 
 

@@ -164,7 +164,7 @@ def test_samples_of_weight_0_count_nothing_though_their_cost_overflows(rng):
         for name, kind in (("hessian_vector_product", codes.HESSIAN), ("gauss_newton_vector_product",
                                                                        codes.GAUSS_NEWTON)):
             found = np.zeros(net.n_parameters)
-            fastbp.training.cost_and_gradient(net, samples, found, 1, kind, v)
+            fastbp.training.cost_and_gradient(net, samples, found, 1, kind=kind, direction=v)
             close(found, getattr(net, name)(X[rest], Y[rest], v))
 
 

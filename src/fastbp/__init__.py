@@ -1,8 +1,8 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
-from . import jit, schedules
-from .batch_methods import LBFGS, ConjugateGradient, Rprop, ScaledConjugateGradient
-from .callbacks import Checkpoint, EarlyStopping, MaxUpdates, ProgressBar, TargetCost, TimeLimit
+from . import initializers, jit, schedules
+from .batch_methods import LBFGS, ConjugateGradient, Quickprop, Rprop, ScaledConjugateGradient
+from .callbacks import Checkpoint, EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .cfunctions import CFunction
 from .costs import Cost, huber, quantile
 from .custom import activation, cost
@@ -42,6 +42,7 @@ __all__ = [
     "Cost",
     "DivergenceError",
     "EarlyStopping",
+    "GradientNorm",
     "History",
     "LBFGS",
     "LayerGradient",
@@ -52,6 +53,7 @@ __all__ = [
     "Network",
     "Optimizer",
     "ProgressBar",
+    "Quickprop",
     "RAdam",
     "RMSprop",
     "Record",
@@ -67,6 +69,7 @@ __all__ = [
     "activation",
     "cost",
     "huber",
+    "initializers",
     "jit",
     "quantile",
     "schedules",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,9 @@ class Record(NamedTuple):
     """Updates of the parameters since the fit began."""
     learning_rate: float
     """The learning rate of the epoch; with a line search, how far along its direction the last step went."""
+    gradient_norm: Callable[[], float]
+    """Gives ‖∂E/∂parameters‖ of the mean cost of all training samples, at the present parameters: at hand with a
+    full-batch method, else computed when it is called, in a pass over the samples."""
 
 
 class History:

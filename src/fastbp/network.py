@@ -59,9 +59,11 @@ class Network:
         Whether neurons have biases b_j.
     dtype : {"float32", "float64"}, default "float32"
         Of parameters and of all arithmetic. Data of another dtype are converted once.
-    init : str, default "auto"
-        Initializer of the weights (`fastbp.initializers.INITIALIZERS`); "auto" picks by each layer's activation. Biases
-        start at 0.
+    init : str, Constant or list, default "auto"
+        What the parameters begin with, also after `reset`: a name of `fastbp.initializers.INITIALIZERS`;
+        ``fastbp.initializers.Constant(value)``; or a list with an entry for each layer l = 1..L, which is one of these,
+        or W^l of shape (n_l, n_{l-1}), or a tuple (W^l, b^l). "auto" picks by each layer's activation. Biases start at
+        0 unless they are given or "nguyen_widrow" draws them.
     seed : int, optional
         Seed of the generator of first weights and shuffles. The same seed gives the same bits, for any number of
         threads, on the same type of CPU.
@@ -92,15 +94,13 @@ class Network:
 
     def __init__(self, layers: Sequence[int], activation: str | Sequence[str] = "tanh", output: str | None = None,
                  cost: str | costs.Cost = "squared_error", *, bias: bool = True, dtype: npt.DTypeLike = "float32",
-                 init: str = "auto", seed: int | None = None) -> None:
+                 init: str | initializers.Constant | Sequence[Any] = "auto", seed: int | None = None) -> None:
         self.dtype = validation.dtype(dtype)
         self.bias = bool(bias)
         self.layers = validation.layers(layers, self.dtype.itemsize, self.bias)
         self.cost_function = costs.get(cost)
         self.activations = self._named_activations(activation, output)
-        self.init = init
-        if init != "auto":
-            initializers.get(init)
+        self.init = validation.init(init, self.layers, self.bias, self.dtype)
         self._weights, self._biases, self.n_parameters = layout.offsets(self.layers, self.bias)
         self.parameters: Array = layout.aligned(self.n_parameters, self.dtype)
         self._prepare()
@@ -151,7 +151,7 @@ class Network:
         return 3 * sum(n * m for n, m in zip(self.layers[:-1], self.layers[1:], strict=True))
 
     def reset(self, seed: int | None = None) -> Network:
-        """Draw new first weights, forget the history and the optimizer's state.
+        """Draw new first weights (or put back those that were given), forget the history and the optimizer's state.
 
         Parameters
         ----------
@@ -167,10 +167,12 @@ class Network:
         with self._fitting():
             self.generator = np.random.default_rng(seed)
             self.seed = seed
-            for W, b, name in zip(self.weights, self.biases, self.activations, strict=True):
-                rule = activations.get(name).initializer if self.init == "auto" else self.init
-                W[:] = initializers.get(rule)(self.generator, *W.shape)
-                b[:] = 0
+            rules = self.init if isinstance(self.init, tuple) else [self.init] * len(self.activations)
+            for W, b, name, rule in zip(self.weights, self.biases, self.activations, rules, strict=True):
+                rule = activations.get(name).initializer if rule == "auto" else rule
+                W[:], first = initializers.draw(rule, self.generator, *W.shape)
+                if self.bias:
+                    b[:] = first
             self.history = History()
             self._progress: training.Progress | None = None
         return self
@@ -357,7 +359,7 @@ class Network:
         batch_size : int, optional
             Samples in an update; the last batch of an epoch may be smaller. 1 is online learning, a number from
             n_samples up is full batch. By default 32, or all samples for a full-batch method (`LBFGS`,
-            `ConjugateGradient`, `ScaledConjugateGradient`, `Rprop`), for which an epoch is a step.
+            `ConjugateGradient`, `ScaledConjugateGradient`, `Rprop`, `Quickprop`), for which an epoch is a step.
         optimizer : str or Optimizer, default "adam"
             See `fastbp.optimizers`; a name stands for its defaults.
         sample_weight : array_like, shape (n_samples,), optional
@@ -782,7 +784,7 @@ class Network:
             "cost_parameter": self.cost_function.parameter,
             "bias": self.bias,
             "dtype": self.dtype.name,
-            "init": self.init,
+            "init": persistence.described_init(self.init),
             "seed": self.seed,
         }
 

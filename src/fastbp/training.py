@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import profiling, team, validation
-from .batch_methods import BatchMethod
-from .callbacks import ProgressBar
+from .batch_methods import GRADIENT, BatchMethod, Evaluate
+from .callbacks import Best, Checkpoint, EarlyStopping, ProgressBar
 from .history import Record
 from .kernels import codes, epoch, layout, online, regular, updates
 from .kernels.predict import all_finite
@@ -107,6 +107,8 @@ class Progress:
     hyper: npt.NDArray[np.float64]
     key: int
     epochs: int = 0
+    stopping: list[Best] = field(default_factory=list)
+    """What the `EarlyStopping` of the last fit had seen."""
 
 
 def new_progress(network: Network, optimizer: Optimizer) -> Progress:
@@ -115,18 +117,20 @@ def new_progress(network: Network, optimizer: Optimizer) -> Progress:
     return Progress(optimizer, state, optimizer.hyper(), int(network.generator.integers(2**63 - 1)))
 
 
-def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threads: int | None = None,
-                      regularization: Regularization | None = None, kind: int | None = None,
-                      direction: Array | None = None) -> float:
-    """Compute the mean cost (3) of all samples, and its gradient (4)-(6) if ``gradient`` has room for it.
+@contextmanager
+def evaluation(network: Network, samples: Samples, threads: int | None = None,
+               regularization: Regularization | None = None, kind: int | None = None,
+               direction: Array | None = None) -> Iterator[Evaluate]:
+    """Lend a function that gives the mean cost (3) of all samples, at the parameters that the network has then.
 
-    With a regularisation, the penalty of the weights belongs to the cost. With a ``kind`` of `codes` and a direction,
-    what that kind computes takes the place of the gradient.
+    It overwrites the gradient (4)-(6) that it is called with, unless that is empty. With a regularisation, the penalty
+    of the weights belongs to the cost. With a ``kind`` of `codes` and a direction, what that kind computes takes the
+    place of the gradient. What calls have in common is made here once: of 28 µs for a small network, 10 are left in a
+    call.
     """
-    n = len(samples)
+    n, none = len(samples), np.empty(0, network.dtype)
     kind = samples.kind if kind is None else kind
-    none = np.empty(0, network.dtype)
-    learner = layout.Learner(gradient, none, np.zeros(codes.HYPER_CELLS), 0, none,
+    learner = layout.Learner(none, none, np.zeros(codes.HYPER_CELLS), 0, none,
                              np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
     data = samples.data(NOT_SHUFFLED)
     work = network.work * n * (1 + network.tangents(kind))
@@ -136,12 +140,34 @@ def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threa
         if direction is not None:
             plan.cells[codes.DIRECTION] = direction.ctypes.data
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 2**62)
-        team.run(members, partial(_run, members, plan, network.parameters, data, task, learner))
-    cost = float(learner.costs[0])
-    if regularization is not None:
         weight = float(np.sum(samples.weights, dtype=np.float64)) if samples.weights.size else float(n)
-        cost += regularization.penalty(network.layers, network.bias, network.parameters, gradient, weight)
-    return cost
+
+        def evaluate(gradient: Array) -> float:
+            learner.progress[:] = 0
+            team.run(members, partial(_run, members, plan, network.parameters, data, task,
+                                      learner._replace(gradient=gradient)))
+            cost = float(learner.costs[0])
+            if regularization is not None:
+                cost += regularization.penalty(network.layers, network.bias, network.parameters, gradient, weight)
+            return cost
+
+        yield evaluate
+
+
+def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threads: int | None = None,
+                      regularization: Regularization | None = None, kind: int | None = None,
+                      direction: Array | None = None) -> float:
+    """Compute the mean cost (3) of all samples, and its gradient (4)-(6) if ``gradient`` has room for it."""
+    with evaluation(network, samples, threads, regularization, kind, direction) as evaluate:
+        return evaluate(gradient)
+
+
+def gradient_norm(network: Network, samples: Samples, threads: int | None,
+                  regularization: Regularization | None) -> float:
+    """Compute ‖∂E/∂w‖ of the mean cost of all samples."""
+    gradient = np.empty(network.n_parameters, network.dtype)
+    cost_and_gradient(network, samples, gradient, threads, regularization)
+    return float(np.linalg.norm(gradient))
 
 
 def _run(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
@@ -160,15 +186,17 @@ def finished(learner: layout.Learner, progress: Progress) -> Iterator[float]:
 class FullBatch:
     """Steps of a method that sees all samples: what `epoch.run` is for mini-batches, an epoch a call."""
 
-    def __init__(self, network: Network, samples: Samples, progress: Progress, learner: layout.Learner,
-                 threads: int | None, regularization: Regularization | None) -> None:
-        self.network, self.learner, self.numbers = network, learner, progress.hyper
+    def __init__(self, network: Network, evaluate: Evaluate, progress: Progress, learner: layout.Learner) -> None:
+        self.network, self.learner, self.evaluate, self.numbers = network, learner, evaluate, progress.hyper
         assert isinstance(progress.optimizer, BatchMethod)
         self.method = progress.optimizer
         self.rows = progress.state.reshape(-1, network.n_parameters)
-        self.evaluate = partial(_evaluate, network, samples, threads, regularization)
-        self.method.begin(self.evaluate, self.rows, self.numbers)
+        self.method.begin(evaluate, self.rows, self.numbers)
         self.ended = False
+
+    def gradient_norm(self) -> float:
+        """Give ‖∂E/∂w‖ where the last step ended."""
+        return float(np.linalg.norm(self.rows[GRADIENT]))
 
     def step(self) -> None:
         """Do one, whose cost is the one after it; where it is interrupted, the parameters are as before it."""
@@ -186,11 +214,6 @@ class FullBatch:
             learner.progress[codes.STATUS] = codes.DIVERGED
 
 
-def _evaluate(network: Network, samples: Samples, threads: int | None, regularization: Regularization | None,
-              gradient: Array) -> float:
-    return cost_and_gradient(network, samples, gradient, threads, regularization)
-
-
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
         callbacks: list[Callback], bar: bool, shuffle: bool, threads: int | None, profile: bool,
         regularization: Regularization | None) -> None:
@@ -205,6 +228,13 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         for listener in listeners:
             if isinstance(listener, AbstractContextManager):
                 stack.enter_context(listener)
+        listeners.sort(key=lambda listener: isinstance(listener, Checkpoint))  # last: it saves what others have seen
+        stoppers = [listener for listener in listeners if isinstance(listener, EarlyStopping)]
+        for stopper, best in zip(stoppers, progress.stopping, strict=False):
+            stopper.resume(best, network)
+        progress.stopping = [stopper.best for stopper in stoppers]
+        if any(stopper.stops for stopper in stoppers):
+            return
         rule = progress.optimizer.rule if isinstance(progress.optimizer, UpdateRule) else None
         each = bool(listeners) or kept is not None or rule is None or progress.optimizer.scheduled
         work = network.work * (1 + network.tangents(samples.kind))
@@ -238,7 +268,11 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
         blocks = max(1, int(1e8 / (work * block)))
         plain = int(rule is updates.sgd and regularization is None)
-        full = FullBatch(network, samples, progress, learner, threads, regularization) if rule is None else None
+        full = None
+        if rule is None:
+            evaluate = stack.enter_context(evaluation(network, samples, threads, regularization))
+            full = FullBatch(network, evaluate, progress, learner)
+        norm = full.gradient_norm if full else partial(gradient_norm, network, samples, threads, regularization)
         parameters = network.parameters
         while progress.epochs < last:
             end = min(progress.epochs + len(learner.costs), last)
@@ -265,10 +299,12 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                         other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
                 finally:  # where Ctrl-C ends the validation, the epoch is done all the same
                     record = Record(progress.epochs, cost, other, time.perf_counter() - began, network,
-                                    int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]))
+                                    int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]), norm)
                     history.append(*record[:4])
                     progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
                 if any([listener(record) is True for listener in listeners]) or (full and full.ended):
+                    if any(stopper.stops for stopper in stoppers):
+                        progress.stopping = []  # done: who goes on, begins to wait anew
                     return
             learner.progress[codes.FIRST_EPOCH] = progress.epochs
             if learner.progress[codes.STATUS] == codes.DIVERGED:

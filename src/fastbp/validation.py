@@ -9,7 +9,9 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
+from . import initializers
 from .costs import CLASSES, COUNT, UNIT, Cost
+from .initializers import Constant, Given, Rule
 from .kernels._jit import VECTOR_BYTES
 from .kernels.predict import all_finite
 
@@ -62,6 +64,49 @@ def layers(value: Any, itemsize: int, bias: bool) -> tuple[int, ...]:
         raise ValueError(f"layers {sizes} need {count * itemsize:.3g} bytes, this machine has {memory:.3g}: use "
                          "smaller layers")
     return sizes
+
+
+def init(value: Any, sizes: Sequence[int], bias: bool, kind: np.dtype[Any]) -> Rule | tuple[Rule, ...]:
+    """Give what the layers begin with: one rule for all, or one for each."""
+    if isinstance(value, (str, Constant)):
+        return _rule("init", value, sizes[0], sizes[1], bias, kind)
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"init is of type {type(value).__name__}, expected a name, fastbp.initializers.Constant, or a "
+                        "list with an entry for each layer of weights: a name, a Constant, W or (W, b)")
+    if len(value) != len(sizes) - 1:
+        raise ValueError(f"init has {len(value)} entries, expected {len(sizes) - 1}: one for each layer of weights")
+    return tuple(_rule(f"init[{i}]", rule, n_in, n_out, bias, kind)
+                 for i, (rule, n_in, n_out) in enumerate(zip(value, sizes[:-1], sizes[1:], strict=True)))
+
+
+def _rule(name: str, value: Any, n_in: int, n_out: int, bias: bool, kind: np.dtype[Any]) -> Rule:
+    if isinstance(value, str):
+        if value != "auto":
+            initializers.get(value)
+        return value
+    if isinstance(value, Constant):
+        return value
+    if isinstance(value, Given):  # of another network
+        value = (value.weights, value.biases)
+    W, b = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
+    W = _given(f"{name}'s weights" if b is not None else name, W, (n_out, n_in), kind)
+    if b is None:
+        return Given(W, None)
+    if not bias:
+        raise ValueError(f"{name} has biases, but the network has none: give the weights alone, or leave bias=False "
+                         "out")
+    return Given(W, _given(f"{name}'s biases", b, (n_out,), kind))
+
+
+def _given(name: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
+    """Give a copy of a user's first weights or biases, which he may change later."""
+    array = _numbers(name, value)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+    array = _converted(array, kind).copy()
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds {array[~np.isfinite(array)][0]}, expected finite numbers within {kind.name}")
+    return array
 
 
 def physical_memory() -> int:

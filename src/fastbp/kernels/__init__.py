@@ -74,6 +74,7 @@ vectors
     dot, combine       sums over whole flat buffers in double; ax + by: a flat buffer -> batch_methods
     two_loops          the L-BFGS direction from pairs (m, n_parameters): a flat buffer -> batch_methods
     rprop              (7) by signs: parameters, and Δ, last slope, last step of each -> batch_methods
+    quickprop          (7) by parabolas: parameters, and last slope and step of each -> batch_methods
 random
     shuffle            order (samples,): a permutation that depends on key and epoch only -> both run
 
