@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Callback = Callable[[Record], object]
+Reorder = Callable[[npt.NDArray[np.int64]], object]
+"""Overwrites the order of the samples before an epoch."""
 
 CHUNK_SECONDS = 0.04
 """How long a call of the kernel may take, since Ctrl-C is answered only between calls."""
@@ -63,7 +65,7 @@ class DivergenceError(ArithmeticError):
 class Samples:
     """A user's samples after validation."""
 
-    inputs: Array
+    inputs: Array | validation.SparseRows
     targets: Array
     labels: bool
     weights: Array
@@ -77,8 +79,13 @@ class Samples:
 
     def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
         """Give what the kernels read."""
-        inputs, targets, weights = map(validation.readonly, (self.inputs, self.targets, self.weights))
-        return layout.Data(inputs, targets, weights, order)
+        inputs, order = validation.flattened(self.inputs, order)
+        return layout.Data(inputs, validation.readonly(self.targets), validation.readonly(self.weights), order)
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the inputs are the rows of a sparse matrix."""
+        return isinstance(self.inputs, validation.SparseRows)
 
 
 @dataclass
@@ -106,7 +113,7 @@ def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threa
                              np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
     data = samples.data(NOT_SHUFFLED)
     members = team.size(threads, network.work * n, network.work * n, network.strips(n))
-    with network.plan(n, backward=True, threads=members) as (plan, block):
+    with network.plan(n, backward=True, threads=members, sparse=samples.sparse) as (plan, block):
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 2**62)
         team.run(members, partial(_run, members, plan, network.parameters, data, task, learner))
     return float(learner.costs[0])
@@ -154,12 +161,20 @@ class FullBatch:
             learner.progress[codes.STATUS] = codes.DIVERGED
 
 
+def _reorder(reorder: Reorder, order: npt.NDArray[np.int64]) -> None:
+    """Let the user's function overwrite the order, and see that it names samples."""
+    reorder(order)
+    if order.min() < 0 or order.max() >= order.size:
+        raise ValueError(f"shuffle wrote sample indices from {order.min()} to {order.max()}, expected 0 to "
+                         f"{order.size - 1}")
+
+
 def _evaluate(network: Network, samples: Samples, threads: int | None, gradient: Array) -> float:
     return cost_and_gradient(network, samples, gradient, threads)
 
 
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
-        callbacks: list[Callback], bar: bool, shuffle: bool, threads: int | None,
+        callbacks: list[Callback], bar: bool, shuffle: bool | Reorder, threads: int | None,
         profile: bool) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
     n, batch = len(samples), min(batch_size, len(samples))
@@ -173,10 +188,11 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             if isinstance(listener, AbstractContextManager):
                 stack.enter_context(listener)
         rule = progress.optimizer.rule if isinstance(progress.optimizer, UpdateRule) else None
-        each = bool(listeners) or kept is not None or rule is None or progress.optimizer.scheduled
+        reorder = shuffle if callable(shuffle) else None
+        each = bool(listeners or reorder) or kept is not None or rule is None or progress.optimizer.scheduled
         members = team.size(threads, network.work * batch, network.work * n * (1 if each else epochs),
                             network.strips(batch))
-        plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members))
+        plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members, sparse=samples.sparse))
         learner = layout.Learner(
             gradient=np.zeros(network.n_parameters, network.dtype),
             state=progress.state,
@@ -200,12 +216,15 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         parameters = network.parameters
         while progress.epochs < last:
             end = min(progress.epochs + len(learner.costs), last)
-            task = layout.Task(n, batch, block, int(samples.labels), int(shuffle), progress.key, end, plain, blocks)
+            task = layout.Task(n, batch, block, int(samples.labels), int(shuffle is True), progress.key, end, plain,
+                               blocks)
+            if reorder and learner.progress[codes.POSITION] == 0:
+                _reorder(reorder, data.order[:n])
             start = time.perf_counter()
             try:
                 if full:
                     full.step()
-                elif batch == 1:
+                elif batch == 1 and not samples.sparse:
                     online.run(plan, parameters, data, task, learner)
                 else:
                     team.run(members, partial(_run, members, plan, parameters, data, task, learner))
