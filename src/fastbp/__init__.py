@@ -21,6 +21,7 @@ from .optimizers import (
     RAdam,
     RMSprop,
 )
+from .regularization import Regularization
 from .tracing import LayerGradient, Trace
 from .training import DivergenceError
 
@@ -50,6 +51,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Record",
+    "Regularization",
     "Rprop",
     "SGD",
     "ScaledConjugateGradient",

@@ -21,6 +21,7 @@ from .kernels._jit import address
 from .kernels.activations import softmax_backward
 from .method import Optimizer
 from .optional import require
+from .regularization import Regularization
 from .tracing import Trace, trace
 
 Array = npt.NDArray[Any]
@@ -302,7 +303,7 @@ class Network:
             validation: tuple[npt.ArrayLike, npt.ArrayLike] | float | None = None,
             callbacks: Iterable[training.Callback] = (), progress: bool = False,
             shuffle: bool | training.Reorder = True, threads: int | None = None, resume: bool = False,
-            profile: bool = False) -> Network:
+            profile: bool = False, regularization: Regularization | None = None) -> Network:
         """Train by backpropagation, from the present parameters.
 
         Parameters
@@ -342,6 +343,9 @@ class Network:
         profile : bool, default False
             Leave in ``history.profile`` where the time went: gather, forward, activation, cost, backward, gradient,
             update and waiting, per layer, with GFLOP/s and share of the machine's peak. Not for ``batch_size=1``.
+        regularization : Regularization, optional
+            What is added to the cost; see `fastbp.Regularization`. Like the batch size, it is given anew to a fit
+            that resumes.
 
         Returns
         -------
@@ -358,18 +362,20 @@ class Network:
             If another thread is fitting this network.
         """
         return self._fit(X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
-                         callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads, profile=profile)
+                         callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads, profile=profile,
+                         regularization=regularization)
 
     def _fit(self, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer, resume: bool, *,
              epochs: int, batch_size: int | None, callbacks: Iterable[training.Callback], bar: bool,
-             shuffle: bool | training.Reorder,
-             threads: int | None, profile: bool) -> Network:
+             shuffle: bool | training.Reorder, threads: int | None, profile: bool,
+             regularization: Regularization | None) -> Network:
         epochs = validation.whole("epochs", epochs)
         batch_size = None if batch_size is None else validation.whole("batch_size", batch_size)
         threads = None if threads is None else validation.whole("threads", threads)
         if profile and batch_size == 1:
             raise ValueError("profile=True tells the phases of mini-batches apart: use batch_size=2 or more")
         method = optimizers.get(optimizer)
+        regularization = self._regularization(regularization)
         listeners = validation.callbacks(callbacks)
         if bar:
             require("tqdm.auto", "progress")
@@ -397,12 +403,21 @@ class Network:
             try:
                 training.fit(self, samples, other, self._progress, epochs=epochs, batch_size=batch_size,
                              callbacks=listeners, bar=bar, shuffle=shuffle if callable(shuffle) else bool(shuffle),
-                             threads=threads,
-                             profile=bool(profile))
+                             threads=threads, profile=bool(profile), regularization=regularization)
             except training.DivergenceError:
                 self._progress = None  # the optimizer's state is not finite either
                 raise
         return self
+
+    def _regularization(self, value: Any) -> Regularization | None:
+        """Give a regularisation that fits this network, or None where there is nothing to do."""
+        if value is None:
+            return None
+        if not isinstance(value, Regularization):
+            raise TypeError(f"regularization is {value!r}, expected a fastbp.Regularization, for instance "
+                            "fastbp.Regularization(l2=1e-4)")
+        value.check(self.layers)
+        return value if value.penalizes else None
 
     def cost(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Compute the mean cost E (3).
@@ -425,13 +440,16 @@ class Network:
         return training.cost_and_gradient(self, samples, np.empty(0, self.dtype))
 
     def cost_and_gradient(self, X: npt.ArrayLike, Y: npt.ArrayLike,
-                          sample_weight: npt.ArrayLike | None = None) -> tuple[float, Array]:
+                          sample_weight: npt.ArrayLike | None = None, *,
+                          regularization: Regularization | None = None) -> tuple[float, Array]:
         """Compute the mean cost E (3) and its gradient (4)-(6).
 
         Parameters
         ----------
         X, Y, sample_weight
             As in `fit`.
+        regularization : Regularization, optional
+            Its penalty is added to E.
 
         Returns
         -------
@@ -444,9 +462,10 @@ class Network:
         ValueError, TypeError
             If the arrays do not fit.
         """
+        regularization = self._regularization(regularization)
         samples = self._samples(X, Y, sample_weight, sparse=True)
         gradient = np.zeros(self.n_parameters, self.dtype)
-        return training.cost_and_gradient(self, samples, gradient), gradient
+        return training.cost_and_gradient(self, samples, gradient, None, regularization), gradient
 
     def gradient(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Array:
         """Compute the gradient of the mean cost: the second part of `cost_and_gradient`."""

@@ -17,10 +17,11 @@ from . import profiling, team, validation
 from .batch_methods import BatchMethod
 from .callbacks import ProgressBar
 from .history import Record
-from .kernels import codes, epoch, layout, online, updates
+from .kernels import codes, epoch, layout, online, regular, updates
 from .kernels.predict import all_finite
 from .method import Optimizer
 from .optimizers import UpdateRule
+from .regularization import Regularization
 
 if TYPE_CHECKING:
     from .network import Network
@@ -105,8 +106,12 @@ def new_progress(network: Network, optimizer: Optimizer) -> Progress:
     return Progress(optimizer, state, optimizer.hyper(), int(network.generator.integers(2**63 - 1)))
 
 
-def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threads: int | None = None) -> float:
-    """Compute the mean cost (3) of all samples, and its gradient (4)-(6) if ``gradient`` has room for it."""
+def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threads: int | None = None,
+                      regularization: Regularization | None = None) -> float:
+    """Compute the mean cost (3) of all samples, and its gradient (4)-(6) if ``gradient`` has room for it.
+
+    With a regularisation, the penalty of the weights belongs to the cost.
+    """
     n = len(samples)
     none = np.empty(0, network.dtype)
     learner = layout.Learner(gradient, none, np.zeros(codes.HYPER_CELLS), 0, none,
@@ -116,7 +121,11 @@ def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threa
     with network.plan(n, backward=True, threads=members, sparse=samples.sparse) as (plan, block):
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 2**62)
         team.run(members, partial(_run, members, plan, network.parameters, data, task, learner))
-    return float(learner.costs[0])
+    cost = float(learner.costs[0])
+    if regularization is not None:
+        weight = float(np.sum(samples.weights, dtype=np.float64)) if samples.weights.size else float(n)
+        cost += regularization.penalty(network.layers, network.bias, network.parameters, gradient, weight)
+    return cost
 
 
 def _run(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
@@ -136,12 +145,12 @@ class FullBatch:
     """Steps of a method that sees all samples: what `epoch.run` is for mini-batches, an epoch a call."""
 
     def __init__(self, network: Network, samples: Samples, progress: Progress, learner: layout.Learner,
-                 threads: int | None) -> None:
+                 threads: int | None, regularization: Regularization | None) -> None:
         self.network, self.learner, self.numbers = network, learner, progress.hyper
         assert isinstance(progress.optimizer, BatchMethod)
         self.method = progress.optimizer
         self.rows = progress.state.reshape(-1, network.n_parameters)
-        self.evaluate = partial(_evaluate, network, samples, threads)
+        self.evaluate = partial(_evaluate, network, samples, threads, regularization)
         self.method.begin(self.evaluate, self.rows, self.numbers)
         self.ended = False
 
@@ -169,13 +178,14 @@ def _reorder(reorder: Reorder, order: npt.NDArray[np.int64]) -> None:
                          f"{order.size - 1}")
 
 
-def _evaluate(network: Network, samples: Samples, threads: int | None, gradient: Array) -> float:
-    return cost_and_gradient(network, samples, gradient, threads)
+def _evaluate(network: Network, samples: Samples, threads: int | None, regularization: Regularization | None,
+              gradient: Array) -> float:
+    return cost_and_gradient(network, samples, gradient, threads, regularization)
 
 
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
         callbacks: list[Callback], bar: bool, shuffle: bool | Reorder, threads: int | None,
-        profile: bool) -> None:
+        profile: bool, regularization: Regularization | None) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
     n, batch = len(samples), min(batch_size, len(samples))
     history, first, last = network.history, progress.epochs, progress.epochs + epochs
@@ -193,11 +203,17 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         members = team.size(threads, network.work * batch, network.work * n * (1 if each else epochs),
                             network.strips(batch))
         plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members, sparse=samples.sparse))
+        update = 0 if rule is None else network.address(rule, codes.RULE_ARGUMENTS)
+        numbers = progress.hyper
+        if regularization is not None and rule is not None:  # a rule of ours takes its place, and calls it
+            numbers = regularization.numbers(network.layers, network.bias, progress.hyper, update)
+            progress.hyper = numbers[: codes.HYPER_CELLS]
+            update = network.address(regular.update, codes.RULE_ARGUMENTS)
         learner = layout.Learner(
             gradient=np.zeros(network.n_parameters, network.dtype),
             state=progress.state,
-            hyper=progress.hyper,
-            update=0 if rule is None else network.address(rule, codes.RULE_ARGUMENTS),
+            hyper=numbers,
+            update=update,
             best=network.parameters.copy(),
             progress=np.zeros(codes.PROGRESS_CELLS, np.int64),
             sums=np.zeros(codes.SUM_CELLS),
@@ -211,8 +227,8 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                                                      + learner.progress[codes.POSITION]))))
         data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
         blocks = max(1, int(1e8 / (network.work * block)))
-        plain = int(rule is updates.sgd)
-        full = FullBatch(network, samples, progress, learner, threads) if rule is None else None
+        plain = int(rule is updates.sgd and regularization is None)
+        full = FullBatch(network, samples, progress, learner, threads, regularization) if rule is None else None
         parameters = network.parameters
         while progress.epochs < last:
             end = min(progress.epochs + len(learner.costs), last)

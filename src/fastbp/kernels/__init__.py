@@ -56,6 +56,9 @@ costs
     collect            C of each sample, summed over outputs and weighted; deltas weighted -> my_samples
 updates
     sgd, adam ...      (7): a slice of parameters and state -> my_neurons, online.run
+regular
+    update             a rule with penalties before it: a slice of parameters, gradient and state, each neuron's penalty
+                       -> in the place of a rule; training
 vectors
     dot, combine       sums over whole flat buffers in double; ax + by: a flat buffer -> batch_methods
     two_loops          the L-BFGS direction from pairs (m, n_parameters): a flat buffer -> batch_methods

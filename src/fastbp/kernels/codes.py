@@ -50,7 +50,20 @@ BARRIER_CELLS = 24
 RATE, POWER1, POWER2, BASE1, BASE2, OWN = range(6)
 BEST, WAITED = 10, 11
 """What a schedule that watches the cost remembers: the best one, and epochs since then, -1 before the first."""
+BATCH_WEIGHT = 9
+"""Total weight of the batch that the update follows; the rule's own numbers end before it."""
 HYPER_CELLS = 12
+
+# Cells behind an optimizer's numbers where a fit is regularised, see `regular`: they end with a table of SEGMENTS rows
+# and with the penalties of single neurons. Whole numbers are kept as bits: to convert them costs 25 ms of compilation.
+RULE, AVERAGED, SEGMENTS, PENALTIES, TABLE = range(HYPER_CELLS, HYPER_CELLS + 5)
+"""Address of the rule; 1.0 if penalties are divided by the weight of the batch; rows of the table; cell of the first
+neuron's penalty; cell of the table."""
+BEGIN, END, ROW, CELL, L2, L1 = range(6)
+"""Columns of the table, a row for each W^l and b^l: its slice of the flat buffer, numbers in a row of it, the cell that
+its first row's penalty is added to, and the factors of its penalties."""
+SEGMENT_COLUMNS = 6
+
 PROGRESS_CELLS, SUM_CELLS = 6, 3
 
 # Arguments of the kernels behind an address, as letters (see `_jit.address`).

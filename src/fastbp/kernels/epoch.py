@@ -12,6 +12,7 @@ from .codes import (
     BASE1,
     BASE2,
     BATCH_COST,
+    BATCH_WEIGHT,
     BLOCKS,
     COST,
     EPOCH,
@@ -97,6 +98,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if thread == 0 and last_block:
             hyper[POWER1] *= hyper[BASE1]
             hyper[POWER2] *= hyper[BASE2]
+            hyper[BATCH_WEIGHT] = total
         call(cells[MY_SAMPLES], layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order,
              position, end, total, task.labels, backward, strips, strips * thread // threads,
              strips * (thread + 1) // threads, scratch, clock, start)

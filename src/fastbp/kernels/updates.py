@@ -4,8 +4,8 @@ Every rule has the signature ``rule(parameters, gradient, state, start, stop, sh
 ``parameters[start:stop]`` and the same slice of each slot of ``state`` (slot k begins at k·n_parameters), by the
 gradient that lies ``shift`` elements earlier in ``gradient``. ``hyper`` is
 
-    [0] learning rate   [1], [2] running powers β₁ᵗ, β₂ᵗ   [3], [4] their bases β₁, β₂   [5:10] the rule's own numbers
-    [10], [11] what a schedule remembers
+    [0] learning rate   [1], [2] running powers β₁ᵗ, β₂ᵗ   [3], [4] their bases β₁, β₂   [5:9] the rule's own numbers
+    [9] weight of the batch   [10], [11] what a schedule remembers
 
 and the training kernel advances the powers once an update, which costs two products instead of two calls of pow.
 Sums here are exact in order (`_jit.EXACT`), so an element has the same bits wherever a slice begins.
@@ -17,7 +17,7 @@ from ._jit import inline, rule
 from .codes import BASE1, BASE2, OWN, POWER1, POWER2, RATE
 from .simd import view
 
-HAT = OWN + 4
+HAT = OWN + 3
 """Cell of `hyper` that is 1 where Adam and its kin add ε to √v instead of √v̂."""
 
 

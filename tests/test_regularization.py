@@ -1,0 +1,215 @@
+"""Regularisation beside its plain twin: penalties of the weights."""
+
+import naive
+import numpy as np
+import pytest
+from helpers import DTYPES, close, few, network, real_data
+
+from fastbp import LBFGS, SGD, Adam, AdamW, ConjugateGradient, Network, Regularization, Rprop, ScaledConjugateGradient
+
+SIZES = few([(3, 9, 2), (17, 33, 21, 3), (5, 130, 140, 3)], [(3, 9, 2), (2, 3, 4, 1)])
+"""Layers updated at once, and by slices; below and above a lane."""
+
+PENALTIES = {
+    "l2": dict(l2=0.1),
+    "l1": dict(l1=0.03),
+    "both": dict(l2=0.1, l1=0.03),
+    "by layer": dict(l2="ramp", l1="ramp"),
+    "biases": dict(l2=0.1, l1=0.03, penalize_biases=True),
+    "averaged": dict(l2=2.0, l1=0.5, averaged=True),
+}
+
+
+def settings(name, layers):
+    """Regularization's own arguments, and the twin's (parameters, weight) -> (value, slopes)."""
+    given = dict(PENALTIES[name])
+    for i, key in enumerate(("l2", "l1")):
+        if given.get(key) == "ramp":
+            given[key] = tuple(0.05 * (i + l) for l in range(layers))  # noqa: E741 the layer's number
+    return given
+
+
+def twin(given, sizes, bias):
+    factors = [given.get(key, 0.0) for key in ("l2", "l1")]
+    factors = [f if isinstance(f, tuple) else (f,) * (len(sizes) - 1) for f in factors]
+
+    def penalty(w, weight):
+        value, slopes = naive.penalty(w, sizes, bias, *factors, given.get("penalize_biases", False))
+        if not given.get("averaged"):
+            return value, slopes
+        return (value / weight, slopes / weight) if weight > 0 else (0.0, 0.0 * slopes)
+
+    return penalty
+
+
+def orders(net, n, epochs, shuffle):
+    """The permutations that a fit of this network is going to take."""
+    key = int(net.copy().generator.integers(2**63 - 1))
+    return [naive.permutation(n, key, e) if shuffle else np.arange(n) for e in range(epochs)]
+
+
+def fitted(sizes, given, optimizer, rule, *, bias=True, dtype="float64", batch=5, n=13, epochs=3, weights=None,
+           shuffle=True, threads=None):
+    """Fit a network and its twin: (network, parameters and curve of the twin)."""
+    rng = np.random.default_rng(sum(sizes))
+    net = network(sizes, dtype=dtype, bias=bias)
+    X, Y = real_data(rng, "squared_error", None, n, sizes[0], sizes[-1], dtype)
+    expected = naive.train(net.parameters.astype(float), sizes, bias, X.astype(float), Y.astype(float),
+                           net.activations, "squared_error", rule(0.01), batch, orders(net, n, epochs, shuffle),
+                           weights, penalty=twin(given, sizes, bias))
+    net.fit(X, Y, epochs=epochs, batch_size=batch, optimizer=optimizer, shuffle=shuffle, sample_weight=weights,
+            threads=threads, regularization=Regularization(**given))
+    return net, *expected
+
+
+def test_the_twin(rng):
+    """Slopes of the naive penalty by complex step, where no weight is 0."""
+    sizes, l2, l1 = (3, 4, 2), (0.3, 0.1), (0.2, 0.7)
+    w = rng.normal(size=26)
+    for biases in (True, False):
+        _, slopes = naive.penalty(w, sizes, True, l2, l1, biases)
+        for i in range(w.size):
+            shifted = w.astype(complex)
+            shifted[i] += 1e-30j
+            value, _ = naive.penalty(shifted, sizes, True, l2, l1, biases)
+            assert abs(value.imag / 1e-30 - slopes[i]) < 1e-14
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_penalties(sizes, name):
+    """Parameters and recorded costs, ragged batches of unequal weight, one of them 0."""
+    weights = np.array([1, 2, 0.5, 1, 1, 3, 0.1, 1, 1, 1, 0, 0, 0])
+    given = settings(name, len(sizes) - 1)
+    for shuffle, bias in ((True, True), (False, False)):
+        net, expected, curve = fitted(sizes, given, Adam(0.01), naive.Adam, bias=bias, weights=weights,
+                                      shuffle=shuffle)
+        close(net.parameters, expected, factor=100)
+        close(net.history.cost, curve)
+
+
+@pytest.mark.parametrize("name", ["both", "averaged"])
+@pytest.mark.parametrize(("optimizer", "rule"), [(SGD(0.01), naive.SGD), (Adam(0.01), naive.Adam)],
+                         ids=["sgd", "adam"])
+def test_online(optimizer, rule, name):
+    """Batches of one sample, of which one weighs nothing."""
+    weights = np.array([1, 2, 0, 0.5, 1, 3.0])
+    for sizes in ((3, 9, 2), few((40, 70, 2), (4, 2))):
+        net, expected, curve = fitted(sizes, settings(name, len(sizes) - 1), optimizer, rule, batch=1, n=6,
+                                      weights=weights)
+        close(net.parameters, expected, factor=100)
+        close(net.history.cost, curve)
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_single_precision(batch):
+    net, expected, curve = fitted((17, 33, 21, 3), settings("both", 3), SGD(0.01), naive.SGD, dtype="float32",
+                                  batch=batch)
+    close(net.parameters, expected, "float32")
+    close(net.history.cost, curve, "float32")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_threads(sizes, dtype):
+    """The same bits for any number of threads, in one call of many epochs and in one call each."""
+    found = set()
+    for threads in (1, 2, 3):
+        net, _, _ = fitted(sizes, settings("both", len(sizes) - 1), Adam(0.01), naive.Adam, dtype=dtype,
+                           epochs=2, threads=threads)
+        found.add((net.parameters.tobytes(), net.history.cost.tobytes()))
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_cost_and_gradient(name, dtype, rng):
+    sizes, weights = (3, 9, 2), np.array([1, 2, 0.5, 1])
+    net = network(sizes, dtype=dtype)
+    X, Y = real_data(rng, "squared_error", None, 4, 3, 2, dtype)
+    given = settings(name, 2)
+    for weight in (None, weights):
+        value, slopes = twin(given, sizes, True)(net.parameters.astype(float), 4 if weight is None else weight.sum())
+        E, g = net.cost_and_gradient(X, Y, weight)
+        cost, gradient = net.cost_and_gradient(X, Y, weight, regularization=Regularization(**given))
+        close(cost, E + value, dtype)
+        close(gradient, g + slopes, dtype)
+
+
+@pytest.mark.parametrize("method", [LBFGS(), ConjugateGradient(), ScaledConjugateGradient(), Rprop()],
+                         ids=lambda m: type(m).__name__)
+def test_full_batch_methods(method, rng):
+    """They come to the minimum of the penalised cost, which for a linear network is ridge regression's."""
+    X = rng.normal(size=(40, 3))
+    Y = X @ [[1.0], [-2.0], [0.5]] + 0.1 * rng.normal(size=(40, 1))
+    net = Network((3, 1), bias=False, dtype="float64", seed=1)
+    net.fit(X, Y, epochs=60, optimizer=method, regularization=Regularization(l2=0.3))
+    expected = np.linalg.solve(X.T @ X / 40 + 0.3 * np.eye(3), X.T @ Y / 40)
+    assert np.abs(net.parameters - expected.ravel()).max() < 1e-5
+    cost, gradient = net.cost_and_gradient(X, Y, regularization=Regularization(l2=0.3))
+    assert abs(net.history.cost[-1] - cost) < 1e-14 and np.abs(gradient).max() < 1e-5
+    assert cost > net.cost(X, Y)
+
+
+def test_l1_brings_weights_to_zero(rng):
+    """Of ten inputs two matter: the others' weights end within a step of 0."""
+    X = rng.normal(size=(200, 10))
+    Y = 2 * X[:, 0] - X[:, 1]
+    net = Network((10, 1), dtype="float64", seed=1)
+    net.fit(X, Y, epochs=200, batch_size=200, optimizer=SGD(0.05), regularization=Regularization(l1=0.1))
+    W = net.weights[0].ravel()
+    assert np.abs(W[2:]).max() < 0.01 and abs(W[0] - 1.9) < 0.05 and abs(W[1] + 0.9) < 0.05
+
+
+def test_nothing_is_a_plain_fit():
+    """A regularisation of zeros gives the bits of none, and so does one on a resumed fit."""
+    X, Y = np.ones((8, 2)), np.zeros(8)
+    plain = Network((2, 3, 1), seed=1).fit(X, Y, epochs=4)
+    zeros = Network((2, 3, 1), seed=1).fit(X, Y, epochs=4, regularization=Regularization())
+    assert plain.parameters.tobytes() == zeros.parameters.tobytes()
+
+
+def test_resumption(tmp_path):
+    """Two halves give the bits of the whole, through a file; a plain fit may follow."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(20, 2)), rng.normal(size=20)
+    settings = dict(batch_size=6, optimizer=AdamW(0.01), regularization=Regularization(l2=0.1, l1=(0.0, 0.2)))
+    whole = Network((2, 5, 1), seed=1).fit(X, Y, epochs=4, **settings)
+    half = Network((2, 5, 1), seed=1).fit(X, Y, epochs=2, **settings)
+    half.save(tmp_path / "half", training=True)
+    half = Network.load(tmp_path / "half").fit(X, Y, epochs=2, resume=True, **settings)
+    assert half.parameters.tobytes() == whole.parameters.tobytes()
+    assert half.history.cost.tobytes() == whole.history.cost.tobytes()
+    half.fit(X, Y, epochs=1, batch_size=6, resume=True)
+    assert len(half.history.cost) == 5
+
+
+@pytest.mark.parametrize(("given", "message"), [
+    (dict(l2=-1), "l2 is -1, expected a number that is not negative"),
+    (dict(l1=float("nan")), "l1 is nan, expected a number that is not negative"),
+    (dict(l2="much"), "l2 is 'much', expected a number that is not negative"),
+    (dict(l2=(0.1, -0.1)), r"l2\[1\] is -0.1, expected a number that is not negative"),
+])
+def test_bad_settings(given, message):
+    with pytest.raises(ValueError, match="Regularization: " + message):
+        Regularization(**given)
+
+
+def test_settings_that_do_not_fit_the_network():
+    net = Network((2, 3, 1), seed=1)
+    before = net.parameters.copy()
+    for call in (net.fit, net.cost_and_gradient):
+        with pytest.raises(ValueError, match="l1 has 3 numbers, expected 2: one for each layer"):
+            call(np.ones((4, 2)), np.ones(4), regularization=Regularization(l1=[1, 2, 3]))
+        with pytest.raises(TypeError, match=r"regularization is 0.1, expected a fastbp.Regularization"):
+            call(np.ones((4, 2)), np.ones(4), regularization=0.1)
+    assert (net.parameters == before).all() and not len(net.history.cost)
+
+
+def test_divergence_is_noticed():
+    from fastbp import DivergenceError
+
+    net = Network((2, 3, 1), seed=1)
+    with pytest.raises(DivergenceError):
+        net.fit(np.ones((4, 2)), np.ones(4), epochs=500, optimizer=SGD(3.0), regularization=Regularization(l2=10.0))
+    assert np.isfinite(net.parameters).all()
