@@ -32,6 +32,8 @@ class Record(NamedTuple):
     """Updates of the parameters since the fit began."""
     learning_rate: float
     """The learning rate of the epoch; with a line search, how far along its direction the last step went."""
+    penalty: float = 0.0
+    """The part of the cost that penalties make up (`Regularization`)."""
 
 
 class History:

@@ -123,9 +123,14 @@ def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threa
         team.run(members, partial(_run, members, plan, network.parameters, data, task, learner))
     cost = float(learner.costs[0])
     if regularization is not None:
-        weight = float(np.sum(samples.weights, dtype=np.float64)) if samples.weights.size else float(n)
-        cost += regularization.penalty(network.layers, network.bias, network.parameters, gradient, weight)
+        cost += penalty(network, samples, gradient, regularization)
     return cost
+
+
+def penalty(network: Network, samples: Samples, gradient: Array, regularization: Regularization) -> float:
+    """Compute the penalty of a batch of all samples, and add its gradient to ``gradient`` if that has room for it."""
+    weight = float(np.sum(samples.weights, dtype=np.float64)) if samples.weights.size else float(len(samples))
+    return regularization.penalty(network.layers, network.bias, network.parameters, gradient, weight)
 
 
 def _run(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
@@ -147,6 +152,7 @@ class FullBatch:
     def __init__(self, network: Network, samples: Samples, progress: Progress, learner: layout.Learner,
                  threads: int | None, regularization: Regularization | None) -> None:
         self.network, self.learner, self.numbers = network, learner, progress.hyper
+        self.samples, self.regularization = samples, regularization
         assert isinstance(progress.optimizer, BatchMethod)
         self.method = progress.optimizer
         self.rows = progress.state.reshape(-1, network.n_parameters)
@@ -163,6 +169,9 @@ class FullBatch:
             parameters[:] = learner.best
             raise
         learner.costs[0] = cost = self.method.cost(self.numbers)
+        if self.regularization is not None:
+            nothing = np.empty(0, parameters.dtype)
+            learner.sums[codes.EPOCH_PENALTY] = penalty(self.network, self.samples, nothing, self.regularization)
         if math.isfinite(cost) and all_finite(validation.readonly(parameters)):
             learner.best[:] = parameters
             learner.progress[[codes.EPOCH, codes.UPDATES]] += 1
@@ -258,7 +267,8 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                         other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
                 finally:  # where Ctrl-C ends the validation, the epoch is done all the same
                     record = Record(progress.epochs, cost, other, time.perf_counter() - began, network,
-                                    int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]))
+                                    int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]),
+                                    float(learner.sums[codes.EPOCH_PENALTY]))
                     history.append(*record[:4])
                     progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
                 if any([listener(record) is True for listener in listeners]) or (full and full.ended):

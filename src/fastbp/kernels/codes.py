@@ -35,7 +35,8 @@ EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)
 RUNNING, DIVERGED = range(2)
 
 # Cells of `layout.Learner.sums`.
-BATCH_COST, EPOCH_COST, EPOCH_WEIGHT = range(3)
+BATCH_COST, EPOCH_COST, EPOCH_WEIGHT, EPOCH_PENALTY = range(4)
+"""The last one is the part of an epoch's mean cost that penalties make up."""
 
 # Phases of a step that a profile tells apart: cells of a layer's row of `layout.Learner.clock`.
 GATHERING, FORWARDING, ACTIVATING, COSTING, GOING_BACK, SUMMING, UPDATING, WAITING = range(8)
@@ -64,7 +65,7 @@ BEGIN, END, ROW, CELL, L2, L1 = range(6)
 its first row's penalty is added to, and the factors of its penalties."""
 SEGMENT_COLUMNS = 6
 
-PROGRESS_CELLS, SUM_CELLS = 6, 3
+PROGRESS_CELLS, SUM_CELLS = 6, 4
 
 # Arguments of the kernels behind an address, as letters (see `_jit.address`).
 ACTIVATION_ARGUMENTS, COST_ARGUMENTS, RULE_ARGUMENTS = "ffi", "fffid", "fffiiid"
