@@ -263,8 +263,9 @@ class _MLP(BaseEstimator):
         """Make the network, and draw its first weights, or take those of the last fit."""
         self.n_outputs_ = self._count_outputs(data.targets)
         cost, output = self._cost_and_output()
+        if first or not hasattr(self, "input_scaler_"):  # weights that the user has put there have no scalers
+            self._set_scalers(data, cost, self.standardize and first)
         if first:
-            self._set_scalers(data, cost)
             sizes, dtype = [data.X.shape[1], *hidden, self.n_outputs_], np.dtype(self.dtype or data.X.dtype)
         else:
             sizes, dtype = [*(np.shape(coef)[0] for coef in self.coefs_), self.n_outputs_], self.coefs_[0].dtype
@@ -312,7 +313,7 @@ class _MLP(BaseEstimator):
             if kept is None:
                 data, kept = self._split(data)
             score = self._scorer(kept)
-        samples, optimizer, batch = data.X.shape[0], self._optimizer(), None
+        samples, optimizer, batch = data.X.shape[0], self._make_optimizer(), None
         if not isinstance(optimizer, BatchMethod):
             batch = 200 if self.batch_size == "auto" else int(self.batch_size)
             if self.batch_size != "auto" and batch > samples:
@@ -352,7 +353,7 @@ class _MLP(BaseEstimator):
         if self.verbose:
             print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
 
-    def _optimizer(self) -> Optimizer:
+    def _make_optimizer(self) -> Optimizer:
         """Give the optimizer that a name stands for; the numbers that scikit-learn has for it are parameters here."""
         if isinstance(self.solver, Optimizer):
             return self.solver
@@ -433,10 +434,10 @@ class _MLP(BaseEstimator):
 
     # ----------------------------------------------------------------------------------------------- standardising
 
-    def _set_scalers(self, data: _Samples, cost: Cost) -> None:
+    def _set_scalers(self, data: _Samples, cost: Cost, standardize: bool) -> None:
         self.input_scaler_: Any = None
         self.target_scaler_: Any = None
-        if self.standardize:
+        if standardize:
             scaler = StandardScaler(with_mean=not hasattr(data.X, "tocsr"))
             self.input_scaler_ = scaler.fit(data.X, sample_weight=data.weight)
             if cost.targets == ANY and not is_classifier(self):
@@ -507,7 +508,7 @@ class _MLP(BaseEstimator):
         return self
 
     def _has_epochs(self) -> bool:
-        if self.solver == "lbfgs" or not isinstance(self._optimizer(), UpdateRule):
+        if self.solver == "lbfgs" or not isinstance(self._make_optimizer(), UpdateRule):
             raise AttributeError("partial_fit is only available for stochastic optimizers. "
                                  f"{self.solver} is not stochastic.")
         return True
