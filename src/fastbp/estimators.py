@@ -247,6 +247,7 @@ class _MLP(BaseEstimator):
             if not (isinstance(validation_data, (tuple, list)) and len(validation_data) == 2):
                 raise ValueError(f"validation_data is {validation_data!r}, expected a pair (X, y)")
             X, y = self._checked(*validation_data, reset=False)
+            self._check_known(y)
             kept = _Samples(X, self._targets(y), None)
         self._random_state = check_random_state(self.random_state)
         self._prepare(data, hidden, first)
@@ -528,6 +529,9 @@ class _MLP(BaseEstimator):
     def _set_classes(self, y: Array, incremental: bool) -> None:
         """Take note of the classes, or check that they are those of the last fit."""
 
+    def _check_known(self, y: Array) -> None:
+        """Raise ValueError if there is a class that the samples to learn from do not have."""
+
     def _with_class_weight(self, y: Array, weight: Array | None, incremental: bool) -> Array | None:
         return weight
 
@@ -676,15 +680,16 @@ class MLPClassifier(ClassifierMixin, _MLP):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
             return
+        if not self.warm_start:
+            self._check_known(y)
+            return
         classes = unique_labels(y)
-        if self.warm_start:
-            if set(classes) != set(self.classes_):
-                raise ValueError("warm_start can only be used where `y` has the same classes as in the previous call "
-                                 f"to fit. Previously got {self.classes_}, `y` has {classes}")
-        else:
-            self._check_classes(classes)
+        if set(classes) != set(self.classes_):
+            raise ValueError("warm_start can only be used where `y` has the same classes as in the previous call to "
+                             f"fit. Previously got {self.classes_}, `y` has {classes}")
 
-    def _check_classes(self, classes: Array) -> None:
+    def _check_known(self, y: Array) -> None:
+        classes = unique_labels(y)
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has "
                              f"{classes}.")
