@@ -249,24 +249,29 @@ class SGD:
 class Adam:
     """Kingma & Ba 2015, algorithm 1, line by line."""
 
-    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, epsilon_hat=False):
         self.rate, self.beta1, self.beta2, self.epsilon = learning_rate, beta1, beta2, epsilon
+        self.hat = epsilon_hat
         self.t, self.m, self.v = 0, 0.0, 0.0
+
+    def divisor(self, v):
+        """√v̂ + ε, or (√v + ε̂) with the bias correction of the whole (end of their section 2)."""
+        correction = np.sqrt(1 - self.beta2**self.t)
+        return (np.sqrt(v) + self.epsilon) / correction if self.hat else np.sqrt(v) / correction + self.epsilon
 
     def step(self, w, g):
         self.t += 1
         self.m = self.beta1 * self.m + (1 - self.beta1) * g
         self.v = self.beta2 * self.v + (1 - self.beta2) * g**2
         m_hat = self.m / (1 - self.beta1**self.t)
-        v_hat = self.v / (1 - self.beta2**self.t)
-        return w - self.rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        return w - self.rate * m_hat / self.divisor(self.v)
 
 
 class AdamW(Adam):
     """Loshchilov & Hutter 2019, algorithm 2."""
 
-    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01):
-        super().__init__(learning_rate, beta1, beta2, epsilon)
+    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, epsilon_hat=False, weight_decay=0.01):
+        super().__init__(learning_rate, beta1, beta2, epsilon, epsilon_hat)
         self.decay = weight_decay
 
     def step(self, w, g):
@@ -282,7 +287,7 @@ class AMSGrad(Adam):
         super().step(w, g)
         self.largest = np.maximum(self.largest, self.v)
         m_hat = self.m / (1 - self.beta1**self.t)
-        return w - self.rate * m_hat / (np.sqrt(self.largest / (1 - self.beta2**self.t)) + self.epsilon)
+        return w - self.rate * m_hat / self.divisor(self.largest)
 
 
 class NAdam(Adam):
@@ -291,7 +296,7 @@ class NAdam(Adam):
     def step(self, w, g):
         super().step(w, g)
         m_bar = (1 - self.beta1) * g / (1 - self.beta1**self.t) + self.beta1 * self.m / (1 - self.beta1 ** (self.t + 1))
-        return w - self.rate * m_bar / (np.sqrt(self.v / (1 - self.beta2**self.t)) + self.epsilon)
+        return w - self.rate * m_bar / self.divisor(self.v)
 
 
 class RAdam(Adam):
@@ -305,7 +310,7 @@ class RAdam(Adam):
         if rho <= 5:
             return w - self.rate * m_hat
         r = np.sqrt((rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho))
-        return w - self.rate * r * m_hat / (np.sqrt(self.v / (1 - self.beta2**self.t)) + self.epsilon)
+        return w - self.rate * r * m_hat / self.divisor(self.v)
 
 
 class AdaBelief(Adam):
@@ -315,8 +320,7 @@ class AdaBelief(Adam):
         self.t += 1
         self.m = self.beta1 * self.m + (1 - self.beta1) * g
         self.v = self.beta2 * self.v + (1 - self.beta2) * (g - self.m) ** 2 + self.epsilon
-        m_hat, v_hat = self.m / (1 - self.beta1**self.t), self.v / (1 - self.beta2**self.t)
-        return w - self.rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        return w - self.rate * self.m / (1 - self.beta1**self.t) / self.divisor(self.v)
 
 
 class Lion:

@@ -309,3 +309,24 @@ def test_divergence_is_noticed():
     with pytest.raises(DivergenceError):
         net.fit(np.ones((4, 2)), np.ones(4), epochs=500, optimizer=SGD(3.0), regularization=Regularization(l2=10.0))
     assert np.isfinite(net.parameters).all()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+def test_the_record_tells_the_penalty_from_the_rest(optimizer, rng):
+    """Of the epoch's one batch: with the parameters before its update, or after the step of a full-batch method."""
+    X, Y = rng.normal(size=(10, 3)), rng.normal(size=(10, 2))
+    net = Network((3, 4, 2), dtype="float64", seed=0)
+    seen = [sum((W**2).sum() for W in net.weights) * 0.5 * 0.3]
+    records = []
+
+    def listen(record):
+        records.append(record)
+        seen.append(sum((W**2).sum() for W in net.weights) * 0.5 * 0.3)
+
+    net.fit(X, Y, epochs=3, batch_size=10, optimizer=optimizer, callbacks=[listen],
+            regularization=Regularization(l2=0.3))
+    expected = seen[:-1] if optimizer == "sgd" else seen[1:]
+    np.testing.assert_allclose([record.penalty for record in records], expected, rtol=1e-12)
+    plain = records[:0]
+    net.fit(X, Y, epochs=1, optimizer=optimizer, callbacks=[plain.append])
+    assert plain[0].penalty == 0

@@ -1,5 +1,8 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
+import importlib
+from typing import Any
+
 from . import initializers, jit, schedules
 from .batch_methods import LBFGS, ConjugateGradient, Quickprop, Rprop, ScaledConjugateGradient
 from .callbacks import Checkpoint, EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
@@ -22,6 +25,7 @@ from .optimizers import (
     RAdam,
     RMSprop,
 )
+from .optional import require
 from .regularization import Regularization
 from .summary import LayerSummary, Summary
 from .tracing import LayerGradient, Trace
@@ -74,3 +78,21 @@ __all__ = [
     "quantile",
     "schedules",
 ]
+
+LAZY = {"MLPClassifier": ("estimators", "sklearn"), "MLPRegressor": ("estimators", "sklearn")}
+"""Public names whose modules need an optional library, which they name, and are loaded when they are first asked for.
+
+They are not in `__all__`, since ``from fastbp import *`` would load the library, or fail without it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, extra = LAZY[name]
+    require(extra, extra)
+    globals()[name] = found = getattr(importlib.import_module(f".{module}", __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | LAZY.keys())

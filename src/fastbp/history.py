@@ -35,6 +35,8 @@ class Record(NamedTuple):
     gradient_norm: Callable[[], float]
     """Gives ‖∂E/∂parameters‖ of the mean cost of all training samples, at the present parameters: at hand with a
     full-batch method, else computed when it is called, in a pass over the samples."""
+    penalty: float = 0.0
+    """The part of the cost that penalties make up (`Regularization`)."""
 
 
 class History:

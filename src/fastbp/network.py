@@ -128,7 +128,7 @@ class Network:
             self.parameters[start : start + n * m].reshape(m, n)
             for start, n, m in zip(self._weights, self.layers[:-1], self.layers[1:], strict=True)
         ]
-        self._plans: dict[tuple[int, bool, int, int], list[layout.Plan]] = {}
+        self._plans: dict[tuple[int, bool, int, int, bool], list[layout.Plan]] = {}
         self._lock = threading.Lock()
 
     # ------------------------------------------------------------------------------------------------ parameters
@@ -185,7 +185,7 @@ class Network:
 
     @contextmanager
     def plan(self, samples: int, *, backward: bool, threads: int = 1,
-             kind: int = codes.PLAIN) -> Iterator[tuple[layout.Plan, int]]:
+             kind: int = codes.PLAIN, sparse: bool = False) -> Iterator[tuple[layout.Plan, int]]:
         """Lend a workspace for passes over batches of so many samples, and the number of samples in a block.
 
         Workspaces are pooled: several threads may predict with one network, each in a workspace of its own.
@@ -200,6 +200,8 @@ class Network:
             How many threads will share it.
         kind : int, default codes.PLAIN
             What a pass computes, one of the kinds in `codes`.
+        sparse : bool, default False
+            Whether the inputs are the rows of a sparse matrix.
 
         Yields
         ------
@@ -207,11 +209,13 @@ class Network:
         block : int
         """
         block = self._block(samples, backward, kind)
-        pool = self._plans.setdefault((block, backward, threads, kind), [])
+        pool = self._plans.setdefault((block, backward, threads, kind, sparse), [])
         try:
             plan = pool.pop()
         except IndexError:
             plan = self.new_plan(block, backward=backward, threads=threads, kind=kind)
+            if sparse:
+                backprop.gather_sparse(plan, self.dtype)
         try:
             yield plan, block
         finally:
@@ -285,7 +289,7 @@ class Network:
         Parameters
         ----------
         X : array_like, shape (n_samples, n_0) or (n_0,)
-            Inputs. NaN in a row gives NaN in its outputs.
+            Inputs; (n_samples, n_0) may be sparse, as in `fit`. NaN in a row gives NaN in its outputs.
         out : ndarray, shape (n_samples, n_L) or (n_L,), optional
             Where to write them: of the network's dtype, C-contiguous and writable.
 
@@ -307,9 +311,10 @@ class Network:
         if type(X) is np.ndarray and X.shape == (n_in,) and X.dtype == self.dtype and X.flags.c_contiguous:
             single, inputs = True, X
         else:
-            inputs = validation.inputs(X, n_in, self.dtype, finite=False)
-            single = np.ndim(X) == 1
-        shape = (n_out,) if single else (len(inputs), n_out)
+            rows = validation.rows(X, n_in, self.dtype, finite=False)
+            inputs, order = validation.flattened(rows, training.NOT_SHUFFLED)
+            single, n = np.ndim(X) == 1, len(rows)
+        shape = (n_out,) if single else (n, n_out)
         if out is None:
             out = np.empty(shape, self.dtype)
         else:
@@ -317,20 +322,21 @@ class Network:
         if single:
             self._predict_one(inputs, out)
             return out
-        with self.plan(len(inputs), backward=False) as (plan, block):
-            forward.predict(plan.layers, plan.cells, plan.panels, self.parameters, validation.readonly(inputs),
-                            training.NOT_SHUFFLED, len(inputs), block, out.reshape(-1))
+        with self.plan(n, backward=False, sparse=isinstance(rows, validation.SparseRows)) as (plan, block):
+            forward.predict(plan.layers, plan.cells, plan.panels, self.parameters, inputs, order, n, block,
+                            out.reshape(-1))
         return out
 
     def _predict_one(self, x: Array, out: Array) -> None:
-        pool = self._plans.setdefault((1, False, 1, codes.PLAIN), [])
+        pool = self._plans.setdefault((1, False, 1, codes.PLAIN, False), [])
         plan = pool.pop() if pool else self.new_plan(1, backward=False)
         online.predict(plan.layers, plan.panels, self.parameters, validation.readonly(x), out)
         pool.append(plan)
 
-    def _samples(self, X: Any, Y: Any, sample_weight: Any, input_jacobian: Any = None,
-                 jacobian_weight: float = 1.0) -> training.Samples:
-        inputs = validation.inputs(X, self.layers[0], self.dtype)
+    def _samples(self, X: Any, Y: Any, sample_weight: Any, input_jacobian: Any = None, jacobian_weight: float = 1.0, *,
+                 sparse: bool = False) -> training.Samples:
+        sparse = sparse and input_jacobian is None
+        inputs = (validation.rows if sparse else validation.inputs)(X, self.layers[0], self.dtype)
         n = len(inputs)
         targets, labels = validation.targets(Y, n, self.layers[-1], self.dtype, self.cost_function, self._matched)
         samples = training.Samples(inputs, targets, labels, validation.sample_weight(sample_weight, n, self.dtype))
@@ -342,16 +348,17 @@ class Network:
     def fit(self, X: npt.ArrayLike, Y: npt.ArrayLike, *, epochs: int = 100, batch_size: int | None = None,
             optimizer: str | Optimizer = "adam", sample_weight: npt.ArrayLike | None = None,
             validation: tuple[npt.ArrayLike, ...] | float | None = None,
-            callbacks: Iterable[training.Callback] = (), progress: bool = False, shuffle: bool = True,
-            threads: int | None = None, resume: bool = False, profile: bool = False,
-            regularization: Regularization | None = None, input_jacobian: npt.ArrayLike | None = None,
-            jacobian_weight: float = 1.0) -> Network:
+            callbacks: Iterable[training.Callback] = (), progress: bool = False,
+            shuffle: bool | training.Reorder = True, threads: int | None = None, resume: bool = False,
+            profile: bool = False, regularization: Regularization | None = None,
+            input_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> Network:
         """Train by backpropagation, from the present parameters.
 
         Parameters
         ----------
         X : array_like, shape (n_samples, n_0)
-            Inputs. An array of the network's dtype in C order is not copied; a memory map stays on disk.
+            Inputs. An array of the network's dtype in C order is not copied; a memory map stays on disk. Matrices and
+            arrays of scipy.sparse are read as CSR, and made dense a block of samples at a time.
         Y : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1
             Targets. For cross_entropy also (n_samples,) class indices.
         epochs : int, default 100
@@ -373,8 +380,9 @@ class Network:
             left when the fit ends. Ready-made: `EarlyStopping`, `TargetCost`, `TimeLimit`, `MaxUpdates`, `Checkpoint`.
         progress : bool, default False
             Show a tqdm bar (``pip install fastbp[progress]``).
-        shuffle : bool, default True
-            Take the samples of each epoch in a new random order.
+        shuffle : bool or callable, default True
+            Take the samples of each epoch in a new random order. A callable is given the sample indices, (n_samples,)
+            int64, before each epoch, and overwrites them with those to take, some more than once if it likes.
         threads : int, optional
             Number of threads; None decides from the work in a step. It changes the time, never the result.
         resume : bool, default False
@@ -418,9 +426,9 @@ class Network:
                          regularization=regularization, slopes=(input_jacobian, jacobian_weight))
 
     def _fit(self, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer, resume: bool, *,
-             epochs: int, batch_size: int | None, callbacks: Iterable[training.Callback], bar: bool, shuffle: bool,
-             threads: int | None, profile: bool, regularization: Regularization | None,
-             slopes: tuple[Any, float]) -> Network:
+             epochs: int, batch_size: int | None, callbacks: Iterable[training.Callback], bar: bool,
+             shuffle: bool | training.Reorder, threads: int | None, profile: bool,
+             regularization: Regularization | None, slopes: tuple[Any, float]) -> Network:
         epochs = validation.whole("epochs", epochs)
         batch_size = None if batch_size is None else validation.whole("batch_size", batch_size)
         threads = None if threads is None else validation.whole("threads", threads)
@@ -431,11 +439,11 @@ class Network:
         listeners = validation.callbacks(callbacks)
         if bar:
             require("tqdm.auto", "progress")
-        samples, other = self._samples(X, Y, sample_weight, *slopes), None
+        samples, other = self._samples(X, Y, sample_weight, *slopes, sparse=True), None
         if samples.slopes is not None and profile:
             raise ValueError("profile=True tells apart the phases of training on values: leave out input_jacobian")
         if isinstance(kept, (tuple, list)) and len(kept) == 2:
-            other = self._samples(kept[0], kept[1], None)
+            other = self._samples(kept[0], kept[1], None, sparse=True)
         elif isinstance(kept, (tuple, list)) and len(kept) == 3:
             other = self._samples(kept[0], kept[1], None, kept[2], slopes[1])
         elif kept is not None:
@@ -460,8 +468,8 @@ class Network:
                 self.history = History()
             try:
                 training.fit(self, samples, other, self._progress, epochs=epochs, batch_size=batch_size,
-                             callbacks=listeners, bar=bar, shuffle=bool(shuffle), threads=threads,
-                             profile=bool(profile), regularization=regularization)
+                             callbacks=listeners, bar=bar, shuffle=shuffle if callable(shuffle) else bool(shuffle),
+                             threads=threads, profile=bool(profile), regularization=regularization)
             except training.DivergenceError:
                 self._progress = None  # the optimizer's state is not finite either
                 raise
@@ -495,7 +503,7 @@ class Network:
         ValueError, TypeError
             If the arrays do not fit.
         """
-        samples = self._samples(X, Y, sample_weight, input_jacobian, jacobian_weight)
+        samples = self._samples(X, Y, sample_weight, input_jacobian, jacobian_weight, sparse=True)
         return training.cost_and_gradient(self, samples, np.empty(0, self.dtype))
 
     def cost_and_gradient(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
@@ -524,7 +532,7 @@ class Network:
             If the arrays do not fit.
         """
         regularization = self._regularization(regularization)
-        samples = self._samples(X, Y, sample_weight, input_jacobian, jacobian_weight)
+        samples = self._samples(X, Y, sample_weight, input_jacobian, jacobian_weight, sparse=True)
         gradient = np.zeros(self.n_parameters, self.dtype)
         return training.cost_and_gradient(self, samples, gradient, None, regularization), gradient
 

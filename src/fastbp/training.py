@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Callback = Callable[[Record], object]
+Reorder = Callable[[npt.NDArray[np.int64]], object]
+"""Overwrites the order of the samples before an epoch."""
 
 CHUNK_SECONDS = 0.04
 """How long a call of the kernel may take, since Ctrl-C is answered only between calls."""
@@ -64,7 +66,7 @@ class DivergenceError(ArithmeticError):
 class Samples:
     """A user's samples after validation."""
 
-    inputs: Array
+    inputs: Array | validation.SparseRows
     targets: Array
     labels: bool
     weights: Array
@@ -94,8 +96,13 @@ class Samples:
 
     def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
         """Give what the kernels read."""
-        inputs, targets, weights = map(validation.readonly, (self.inputs, self.targets, self.weights))
-        return layout.Data(inputs, targets, weights, order)
+        inputs, order = validation.flattened(self.inputs, order)
+        return layout.Data(inputs, validation.readonly(self.targets), validation.readonly(self.weights), order)
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the inputs are the rows of a sparse matrix."""
+        return isinstance(self.inputs, validation.SparseRows)
 
 
 @dataclass
@@ -135,12 +142,11 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
     data = samples.data(NOT_SHUFFLED)
     work = network.work * n * (1 + network.tangents(kind))
     members = team.size(threads, work, work, network.strips(n, kind))
-    with network.plan(n, backward=True, threads=members, kind=kind) as (plan, block):
+    with network.plan(n, backward=True, threads=members, kind=kind, sparse=samples.sparse) as (plan, block):
         samples.lend(plan)
         if direction is not None:
             plan.cells[codes.DIRECTION] = direction.ctypes.data
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 2**62)
-        weight = float(np.sum(samples.weights, dtype=np.float64)) if samples.weights.size else float(n)
 
         def evaluate(gradient: Array) -> float:
             learner.progress[:] = 0
@@ -148,7 +154,7 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
                                       learner._replace(gradient=gradient)))
             cost = float(learner.costs[0])
             if regularization is not None:
-                cost += regularization.penalty(network.layers, network.bias, network.parameters, gradient, weight)
+                cost += penalty(network, samples, gradient, regularization)
             return cost
 
         yield evaluate
@@ -170,6 +176,12 @@ def gradient_norm(network: Network, samples: Samples, threads: int | None,
     return float(np.linalg.norm(gradient))
 
 
+def penalty(network: Network, samples: Samples, gradient: Array, regularization: Regularization) -> float:
+    """Compute the penalty of a batch of all samples, and add its gradient to ``gradient`` if that has room for it."""
+    weight = float(np.sum(samples.weights, dtype=np.float64)) if samples.weights.size else float(len(samples))
+    return regularization.penalty(network.layers, network.bias, network.parameters, gradient, weight)
+
+
 def _run(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
          learner: layout.Learner, thread: int, barrier: npt.NDArray[np.int64]) -> None:
     """Call the kernel as one thread of a team."""
@@ -186,8 +198,10 @@ def finished(learner: layout.Learner, progress: Progress) -> Iterator[float]:
 class FullBatch:
     """Steps of a method that sees all samples: what `epoch.run` is for mini-batches, an epoch a call."""
 
-    def __init__(self, network: Network, evaluate: Evaluate, progress: Progress, learner: layout.Learner) -> None:
+    def __init__(self, network: Network, evaluate: Evaluate, penalise: Callable[[], float] | None, progress: Progress,
+                 learner: layout.Learner) -> None:
         self.network, self.learner, self.evaluate, self.numbers = network, learner, evaluate, progress.hyper
+        self.penalise = penalise
         assert isinstance(progress.optimizer, BatchMethod)
         self.method = progress.optimizer
         self.rows = progress.state.reshape(-1, network.n_parameters)
@@ -207,6 +221,8 @@ class FullBatch:
             parameters[:] = learner.best
             raise
         learner.costs[0] = cost = self.method.cost(self.numbers)
+        if self.penalise is not None:
+            learner.sums[codes.EPOCH_PENALTY] = self.penalise()
         if math.isfinite(cost) and all_finite(validation.readonly(parameters)):
             learner.best[:] = parameters
             learner.progress[[codes.EPOCH, codes.UPDATES]] += 1
@@ -214,9 +230,17 @@ class FullBatch:
             learner.progress[codes.STATUS] = codes.DIVERGED
 
 
+def _reorder(reorder: Reorder, order: npt.NDArray[np.int64]) -> None:
+    """Let the user's function overwrite the order, and see that it names samples."""
+    reorder(order)
+    if order.min() < 0 or order.max() >= order.size:
+        raise ValueError(f"shuffle wrote sample indices from {order.min()} to {order.max()}, expected 0 to "
+                         f"{order.size - 1}")
+
+
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
-        callbacks: list[Callback], bar: bool, shuffle: bool, threads: int | None, profile: bool,
-        regularization: Regularization | None) -> None:
+        callbacks: list[Callback], bar: bool, shuffle: bool | Reorder, threads: int | None,
+        profile: bool, regularization: Regularization | None) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
     n, batch = len(samples), min(batch_size, len(samples))
     history, first, last = network.history, progress.epochs, progress.epochs + epochs
@@ -236,11 +260,13 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         if any(stopper.stops for stopper in stoppers):
             return
         rule = progress.optimizer.rule if isinstance(progress.optimizer, UpdateRule) else None
-        each = bool(listeners) or kept is not None or rule is None or progress.optimizer.scheduled
+        reorder = shuffle if callable(shuffle) else None
+        each = bool(listeners or reorder) or kept is not None or rule is None or progress.optimizer.scheduled
         work = network.work * (1 + network.tangents(samples.kind))
         members = team.size(threads, work * batch, work * n * (1 if each else epochs),
                             network.strips(batch, samples.kind))
-        plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members, kind=samples.kind))
+        plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members, kind=samples.kind,
+                                                       sparse=samples.sparse))
         samples.lend(plan)
         update = 0 if rule is None else network.address(rule, codes.RULE_ARGUMENTS)
         numbers, state = progress.hyper, progress.state
@@ -271,17 +297,22 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         full = None
         if rule is None:
             evaluate = stack.enter_context(evaluation(network, samples, threads, regularization))
-            full = FullBatch(network, evaluate, progress, learner)
+            nothing = np.empty(0, network.dtype)
+            penalise = regularization and partial(penalty, network, samples, nothing, regularization)
+            full = FullBatch(network, evaluate, penalise, progress, learner)
         norm = full.gradient_norm if full else partial(gradient_norm, network, samples, threads, regularization)
         parameters = network.parameters
         while progress.epochs < last:
             end = min(progress.epochs + len(learner.costs), last)
-            task = layout.Task(n, batch, block, int(samples.labels), int(shuffle), progress.key, end, plain, blocks)
+            task = layout.Task(n, batch, block, int(samples.labels), int(shuffle is True), progress.key, end, plain,
+                               blocks)
+            if reorder and learner.progress[codes.POSITION] == 0:
+                _reorder(reorder, data.order[:n])
             start = time.perf_counter()
             try:
                 if full:
                     full.step()
-                elif batch == 1 and samples.kind == codes.PLAIN:
+                elif batch == 1 and samples.kind == codes.PLAIN and not samples.sparse:
                     online.run(plan, parameters, data, task, learner)
                 else:
                     team.run(members, partial(_run, members, plan, parameters, data, task, learner))
@@ -299,7 +330,8 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                         other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
                 finally:  # where Ctrl-C ends the validation, the epoch is done all the same
                     record = Record(progress.epochs, cost, other, time.perf_counter() - began, network,
-                                    int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]), norm)
+                                    int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]), norm,
+                                    float(learner.sums[codes.EPOCH_PENALTY]))
                     history.append(*record[:4])
                     progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
                 if any([listener(record) is True for listener in listeners]) or (full and full.ended):

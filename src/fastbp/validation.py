@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
@@ -16,6 +17,31 @@ from .kernels._jit import VECTOR_BYTES
 from .kernels.predict import all_finite
 
 Array = npt.NDArray[Any]
+
+
+@dataclass
+class SparseRows:
+    """The rows of a sparse matrix (CSR), after validation."""
+
+    values: Array
+    columns: npt.NDArray[np.int64]
+    """The column of each value."""
+    starts: npt.NDArray[np.int64]
+    """Where each row begins, and the last one ends."""
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, rows: slice) -> SparseRows:
+        first, stop, _ = rows.indices(len(self))
+        starts = self.starts[first : stop + 1]
+        values = slice(starts[0], starts[-1])
+        return SparseRows(self.values[values], self.columns[values], starts - starts[0])
+
+    def table(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Give the order with what `dense.gather_sparse` reads behind it."""
+        order = order if order.size else np.arange(len(self))
+        return np.concatenate([order, self.starts, self.columns, [len(self)]])
 
 
 def dtype(value: Any) -> np.dtype[Any]:
@@ -191,6 +217,8 @@ def square_matrix(size: int, kind: np.dtype[Any]) -> None:
 
 def inputs(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool = True) -> Array:
     """Give X as (n, n_0) of the network's dtype; one row of shape (n_0,) becomes (1, n_0)."""
+    if hasattr(X, "tocsr"):
+        raise TypeError("X is a sparse matrix, which fit, predict and the cost take, but not this: use X.toarray()")
     array = _numbers("X", X)
     if array.ndim == 1 and array.size == n_in:
         array = array.reshape(1, n_in)
@@ -202,6 +230,33 @@ def inputs(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool = True) -> Ar
     if finite:
         _check_finite("X", array)
     return array
+
+
+def rows(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool = True) -> Array | SparseRows:
+    """Give X as `inputs` does, or by its rows if it is a matrix or an array of scipy.sparse."""
+    return (_sparse if hasattr(X, "tocsr") else inputs)(X, n_in, kind, finite=finite)
+
+
+def flattened(rows: Array | SparseRows, order: npt.NDArray[np.int64]) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Give what the kernels read of X: the numbers, and the order with the table of a sparse matrix behind it."""
+    if isinstance(rows, SparseRows):
+        return readonly(rows.values), rows.table(order)
+    return readonly(rows), order
+
+
+def _sparse(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool) -> SparseRows:
+    if X.ndim != 2 or X.shape[1] != n_in:
+        raise ValueError(f"X has shape {X.shape}, expected (n_samples, {n_in}): the network has {n_in} inputs")
+    if not X.shape[0]:
+        raise ValueError(f"X has shape {X.shape}: no rows; expected at least one sample")
+    if X.dtype.kind not in "fiub":
+        raise TypeError(f"X has dtype {X.dtype}, expected numbers (float, integer or bool)")
+    csr = X.tocsr()
+    values = _converted(csr.data[: csr.indptr[-1]], kind)
+    if finite and not all_finite(readonly(values)):
+        raise ValueError(f"X holds {values[~np.isfinite(values)][0]}: expected finite numbers within {kind.name}; "
+                         "remove or impute such rows")
+    return SparseRows(values, csr.indices[: len(values)].astype(np.int64), csr.indptr.astype(np.int64))
 
 
 def targets(Y: Any, n: int, n_out: int, kind: np.dtype[Any], cost: Cost, matched: bool) -> tuple[Array, bool]:

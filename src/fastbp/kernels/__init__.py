@@ -50,6 +50,7 @@ dense
     gradient           (6): rows of ∂E/∂W (n_out, n_in) from such a copy -> my_neurons
     gradient_by_lanes  (6): the same from the panel itself, for narrow layers and for biases -> my_neurons
     gather             rows (samples, n) by index: a panel, and its turned copy -> my_samples, predict
+    gather_sparse      the same from the rows of a sparse matrix -> my_samples, predict
     gather_labels      class indices (samples,): a one-hot panel -> my_samples
     gather_weights     sample weights (samples,): each one's share of the batch, a panel of one row -> my_samples
     scatter            a panel: rows (samples, n) -> predict

@@ -18,6 +18,7 @@ A call costs 3 ns or more. A function that a user defines takes the same way, so
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import hashlib
 import inspect
@@ -304,8 +305,11 @@ BY_ADDRESS: dict[int, Any] = {}
 """Every kernel that has an address; it keeps the machine code alive."""
 
 
-def address(function: Any, arguments: str, dtype: npt.DTypeLike) -> int:
+@functools.cache
+def address(function: Any, arguments: str, dtype: np.dtype[Any]) -> int:
     """Compile a kernel and give the address of its machine code, which `simd.call` calls.
+
+    Kept, since to ask Numba for what it has compiled takes 40 µs, and the first step of a network asks for twenty.
 
     Parameters
     ----------

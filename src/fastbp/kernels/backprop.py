@@ -27,6 +27,7 @@ from .codes import (
     GATHERING,
     GOING_BACK,
     GRADIENT,
+    INPUTS,
     JACOBIAN,
     LABELS,
     MATCHED,
@@ -62,7 +63,7 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
         return
     top = layers.shape[0] - 1
     classes = layers[top, N_OUT]
-    call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], layers[0, ACROSS],
+    call(cells[INPUTS], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], layers[0, ACROSS],
          strips, first, last)
     if labels != 0:
         call(cells[LABELS], targets, order, begin, end, classes, panels, cells[TARGET], first, last)
@@ -146,6 +147,7 @@ KERNELS = {
     codes.GRADIENT: (dense.gradient, "fiiiiiiifiiirnii"),
     codes.BY_LANES: (dense.gradient_by_lanes, "fiiiiiiiifii"),
     codes.GATHER: (dense.gather, "rniiifiiiii"),
+    codes.INPUTS: (dense.gather, "rniiifiiiii"),
     codes.LABELS: (dense.gather_labels, "rniiifiii"),
     codes.WEIGH: (dense.gather_weights, "rniixfiii"),
     codes.COLLECT: (costs.collect, "ffffi"),
@@ -164,7 +166,7 @@ def fill_addresses(plan, dtype, backward):
     """
     across = plan.layers[:, ACROSS] >= 0
     deep = len(plan.layers) > 1
-    needed = {FORWARD: True, GATHER: True, codes.SCATTER: not backward}
+    needed = {FORWARD: True, GATHER: True, INPUTS: True, codes.SCATTER: not backward}
     if backward:
         needed |= dict.fromkeys((WEIGH, COLLECT, codes.SHUFFLE, codes.MY_SAMPLES, codes.MY_NEURONS), True)
         needed |= {BACKWARD: deep, TURN: across[1:].any(), GRADIENT: across.any()}
@@ -177,3 +179,8 @@ def fill_addresses(plan, dtype, backward):
 def fill_address(plan, dtype, cell):
     """Write the address of one of the KERNELS into a plan's cells."""
     plan.cells[cell] = address(*KERNELS[cell], dtype)
+
+
+def gather_sparse(plan, dtype):
+    """Let a plan gather its inputs from the rows of a sparse matrix."""
+    plan.cells[INPUTS] = address(dense.gather_sparse, KERNELS[INPUTS][1], dtype)

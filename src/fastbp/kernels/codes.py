@@ -27,7 +27,9 @@ SPARE, SLOPE_TARGETS, DIRECTION, SLOPES_GIVEN, KIND = range(35, 40)
 """Offsets of a spare panel of the output layer and of the targets of ∂o/∂x; addresses of the user's direction in the
 space of parameters and of his targets of ∂o/∂x; what a pass computes:"""
 PLAIN, SOBOLEV, HESSIAN, GAUSS_NEWTON, DIAGONAL = range(5)
-CELLS = 40
+INPUTS = 40
+"""Address of the kernel that gathers inputs: that of GATHER, or of `dense.gather_sparse`."""
+CELLS = 41
 
 # Cells of `embedded.Model.calls`.
 WORK_SIZE, BLOCK, FORWARD_ONE, FORWARD_MANY, GRADIENT_ONE, INPUT_ONE, VJP_ONE, TRAIN_ONE, MANY = range(9)
@@ -42,7 +44,8 @@ EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)
 RUNNING, DIVERGED = range(2)
 
 # Cells of `layout.Learner.sums`.
-BATCH_COST, EPOCH_COST, EPOCH_WEIGHT = range(3)
+BATCH_COST, EPOCH_COST, EPOCH_WEIGHT, EPOCH_PENALTY = range(4)
+"""The last one is the part of an epoch's mean cost that penalties make up."""
 
 # Phases of a step that a profile tells apart: cells of a layer's row of `layout.Learner.clock`.
 GATHERING, FORWARDING, ACTIVATING, COSTING, GOING_BACK, SUMMING, UPDATING, WAITING = range(8)
@@ -73,7 +76,7 @@ its first row's penalty is added to, the factors of its penalties and of decay; 
 its numbers are kept from going below 0; 1.0 if they are trained."""
 SEGMENT_COLUMNS = 10
 
-PROGRESS_CELLS, SUM_CELLS = 6, 3
+PROGRESS_CELLS, SUM_CELLS = 6, 4
 
 # Arguments of the kernels behind an address, as letters (see `_jit.address`).
 ACTIVATION_ARGUMENTS, COST_ARGUMENTS, RULE_ARGUMENTS = "ffi", "fffid", "fffiiid"

@@ -31,7 +31,7 @@ from .codes import (
     YIELD,
 )
 from .record import end_batch, end_epoch
-from .simd import atomic_add, atomic_load, call, give_way, lanes, lap, ticks
+from .simd import atomic_add, atomic_load, call, give_way, lanes, lap, ticks, view
 
 SPINS = 2000
 """Rounds before a waiting thread gives way: far more than a barrier takes when all are running."""
@@ -83,7 +83,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     while epoch < task.epochs and blocks < task.blocks:
         if position == 0 and task.shuffle != 0:
             if thread == 0:
-                call(cells[SHUFFLE], order, task.key, epoch)
+                call(cells[SHUFFLE], view(order, 0, task.samples), task.key, epoch)
             if threads > 1:
                 arrivals += threads
                 if not wait(barrier, arrivals):

@@ -59,12 +59,14 @@ class Data(NamedTuple):
     """The user's samples, flattened and read-only, and the order in which to take them."""
 
     inputs: Floats
+    """n_0 numbers a sample, or the values of a sparse matrix."""
     targets: Floats
     """n_L numbers a sample, or one class index a sample."""
     weights: Floats
     """One a sample, or empty."""
     order: Integers
-    """Sample indices, shuffled in place; empty to take the samples as they come."""
+    """Sample indices, shuffled in place; empty to take the samples as they come. Behind them, where the inputs are
+    sparse, the table that says where the values belong, see `dense.gather_sparse`."""
 
 
 class Task(NamedTuple):

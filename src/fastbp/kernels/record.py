@@ -5,6 +5,7 @@ from .codes import (
     DIVERGED,
     EPOCH,
     EPOCH_COST,
+    EPOCH_PENALTY,
     EPOCH_WEIGHT,
     FIRST_EPOCH,
     HYPER_CELLS,
@@ -33,9 +34,12 @@ def end_epoch(parameters, learner, epoch):
     progress, sums, hyper = learner.progress, learner.sums, learner.hyper
     if learner.update != 0:
         if hyper.size > HYPER_CELLS:
+            penalty = 0.0
             for i in range(to_bits(hyper[PENALTIES]), hyper.size):
-                sums[EPOCH_COST] += hyper[i]
+                penalty += hyper[i]
                 hyper[i] = 0.0
+            sums[EPOCH_COST] += penalty
+            sums[EPOCH_PENALTY] = penalty / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
         nothing = sums[EPOCH_COST] * 0.0  # inf·0 and NaN·0 are NaN
         for i in range(parameters.size):
             nothing += parameters[i] * 0.0
