@@ -6,6 +6,7 @@ from .callbacks import Checkpoint, EarlyStopping, MaxUpdates, ProgressBar, Targe
 from .costs import Cost, huber, quantile
 from .custom import activation, cost
 from .history import History, Record
+from .levenberg_marquardt import BayesianRegularization, LevenbergMarquardt
 from .method import Optimizer
 from .network import Network
 from .optimizers import (
@@ -33,6 +34,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "BayesianRegularization",
     "Checkpoint",
     "ConjugateGradient",
     "Cost",
@@ -41,6 +43,7 @@ __all__ = [
     "History",
     "LBFGS",
     "LayerGradient",
+    "LevenbergMarquardt",
     "Lion",
     "MaxUpdates",
     "NAdam",

@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import activations, costs, derivatives, initializers, jit, optimizers, persistence, training, validation
+from . import (
+    activations,
+    costs,
+    derivatives,
+    initializers,
+    jit,
+    optimizers,
+    persistence,
+    training,
+    uncertainty,
+    validation,
+)
 from .batch_methods import BatchMethod
 from .history import History
 from .kernels import backprop, codes, layout, online
@@ -159,6 +170,7 @@ class Network:
                 b[:] = 0
             self.history = History()
             self._progress: training.Progress | None = None
+            self._knowledge: uncertainty.Knowledge | None = None
         return self
 
     # ------------------------------------------------------------------------------------------------- compiled
@@ -378,6 +390,7 @@ class Network:
                                  "mini-batches")
             if profile:
                 raise ValueError("profile=True tells the phases of mini-batches apart: use 'adam' or 'sgd'")
+            method.check(self, samples, validation.physical_memory() // 2)
             batch_size = len(samples)
         batch_size = 32 if batch_size is None else batch_size
         with self._fitting():
@@ -471,6 +484,13 @@ class Network:
     per_sample_gradient = derivatives.per_sample_gradient
     gradient_norms = derivatives.gradient_norms
     parameter_jacobian = derivatives.parameter_jacobian
+
+    # ----------------------------------------------------------------------------------------------- uncertainty
+
+    parameter_covariance = uncertainty.parameter_covariance
+    effective_parameters = uncertainty.effective_parameters
+    leverage = uncertainty.leverage
+    predict_interval = uncertainty.predict_interval
 
     def compiled(self, batch: int = 256) -> jit.Model:
         """Give the network for use inside your own compiled code, see `fastbp.jit`.

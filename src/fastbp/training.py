@@ -134,7 +134,7 @@ class FullBatch:
         assert isinstance(progress.optimizer, BatchMethod)
         self.method = progress.optimizer
         self.rows = progress.state.reshape(-1, network.n_parameters)
-        self.evaluate = partial(_evaluate, network, samples, threads)
+        self.evaluate = Evaluate(network, samples, threads)
         self.method.begin(self.evaluate, self.rows, self.numbers)
         self.ended = False
 
@@ -154,8 +154,17 @@ class FullBatch:
             learner.progress[codes.STATUS] = codes.DIVERGED
 
 
-def _evaluate(network: Network, samples: Samples, threads: int | None, gradient: Array) -> float:
-    return cost_and_gradient(network, samples, gradient, threads)
+@dataclass
+class Evaluate:
+    """What a full-batch method asks: cost and gradient at the present parameters."""
+
+    network: Network
+    samples: Samples
+    threads: int | None
+
+    def __call__(self, gradient: Array) -> float:
+        """Overwrite a gradient and give the cost."""
+        return cost_and_gradient(self.network, self.samples, gradient, self.threads)
 
 
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
@@ -211,7 +220,8 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                     team.run(members, partial(_run, members, plan, parameters, data, task, learner))
             except BaseException:  # Ctrl-C comes when the kernel returns: its epochs are done, and belong to the record
                 for cost in finished(learner, progress):
-                    history.append(progress.epochs, cost, None, time.perf_counter() - began)
+                    history.append(progress.epochs, cost, None, time.perf_counter() - began,
+                                   progress.optimizer.figures(progress.hyper))
                     progress.optimizer.follow(progress.hyper, progress.epochs, cost)
                 raise
             seconds = max(time.perf_counter() - start, 1e-9)
@@ -224,7 +234,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                 finally:  # where Ctrl-C ends the validation, the epoch is done all the same
                     record = Record(progress.epochs, cost, other, time.perf_counter() - began, network,
                                     int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]))
-                    history.append(*record[:4])
+                    history.append(*record[:4], progress.optimizer.figures(progress.hyper))
                     progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
                 if any([listener(record) is True for listener in listeners]) or (full and full.ended):
                     return

@@ -20,6 +20,10 @@ SLOPES, PUSH, PULL, ROWS, OUTER = range(22, 27)
 """Addresses of the kernels in `derivatives.KERNELS`."""
 CELLS = 27
 
+SLOPE, ROOT, FISHER, PRODUCT = range(4)
+"""Kinds of `curvature.root`: element by element from φ' or its root; softmax with its partner, and with another cost.
+"""
+
 # Cells of `embedded.Model.calls`.
 WORK_SIZE, BLOCK, FORWARD_ONE, FORWARD_MANY, GRADIENT_ONE, INPUT_ONE, VJP_ONE, TRAIN_ONE, MANY = range(9)
 THROUGH, BELOW, SLOPES_ONE, OUTPUT = range(9, 13)
