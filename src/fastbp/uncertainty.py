@@ -28,7 +28,7 @@ CHUNK_BYTES = 16 * 2**20
 """Rows of J that are in memory at once."""
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)
-"""For the distribution of Student: 64 give 12 digits from 1 degree of freedom up."""
+"""For the distribution of Student."""
 
 FARTHEST = 12.0
 """No quantile lies beyond where the freedom is large: in double its probability is 1."""
@@ -251,7 +251,8 @@ def student(probability: float, freedom: float) -> float:
     """Give the quantile of Student's t distribution, for a probability above ½ and at least 1 degree of freedom.
 
     With t = √ν tan θ the distribution function is ½ + c ∫₀^θ cos^(ν−1), whose integrand is smooth; θ by bisection. From
-    10,000 degrees of freedom up by its expansion about the normal quantile (Abramowitz & Stegun 1964, 26.7.5).
+    10,000 degrees of freedom up by its expansion about the normal quantile (Abramowitz & Stegun 1964, 26.7.5). To 7
+    digits up to a probability of 0.9999; the tail beyond loses some.
     """
     if freedom >= 1e4:
         z = NormalDist().inv_cdf(probability)
