@@ -10,6 +10,7 @@ from .cfunctions import CFunction
 from .costs import Cost, huber, quantile
 from .custom import activation, cost
 from .history import History, Record
+from .levenberg_marquardt import BayesianRegularization, LevenbergMarquardt
 from .method import Optimizer
 from .network import Network
 from .optimizers import (
@@ -40,6 +41,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "BayesianRegularization",
     "CFunction",
     "Checkpoint",
     "ConjugateGradient",
@@ -51,6 +53,7 @@ __all__ = [
     "LBFGS",
     "LayerGradient",
     "LayerSummary",
+    "LevenbergMarquardt",
     "Lion",
     "MaxUpdates",
     "NAdam",

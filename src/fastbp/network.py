@@ -22,6 +22,7 @@ from . import (
     optimizers,
     persistence,
     training,
+    uncertainty,
     validation,
 )
 from .batch_methods import BatchMethod
@@ -175,6 +176,7 @@ class Network:
                     b[:] = first
             self.history = History()
             self._progress: training.Progress | None = None
+            self._knowledge: uncertainty.Knowledge | None = None
         return self
 
     # ------------------------------------------------------------------------------------------------- compiled
@@ -460,6 +462,7 @@ class Network:
                 raise ValueError("profile=True tells the phases of mini-batches apart: use 'adam' or 'sgd'")
             if regularization is not None:
                 regularization.check_full_batch(type(method).__name__)
+            method.check(self, samples, validation.physical_memory() // 2)
             batch_size = len(samples)
         batch_size = 32 if batch_size is None else batch_size
         with self._fitting():
@@ -661,6 +664,13 @@ class Network:
     gauss_newton_vector_product = hessians.gauss_newton_vector_product
     hessian = hessians.hessian
     hessian_diagonal = hessians.hessian_diagonal
+
+    # ----------------------------------------------------------------------------------------------- uncertainty
+
+    parameter_covariance = uncertainty.parameter_covariance
+    effective_parameters = uncertainty.effective_parameters
+    leverage = uncertainty.leverage
+    predict_interval = uncertainty.predict_interval
 
     def compiled(self, batch: int = 256) -> jit.Model:
         """Give the network for use inside your own compiled code, see `fastbp.jit`.

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from . import schedules
+from . import levenberg_marquardt, schedules
 from .batch_methods import BATCH_METHODS
 from .checks import Check, flag, fraction, not_negative, positive
 from .kernels import codes, updates
@@ -343,7 +343,7 @@ RULES: dict[str, type[UpdateRule]] = {
 }
 """Lower-case name -> class, of those for mini-batches."""
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {**RULES, **BATCH_METHODS}
+OPTIMIZERS: dict[str, type[Optimizer]] = {**RULES, **BATCH_METHODS, **levenberg_marquardt.METHODS}
 """Lower-case name -> class; the name stands for the defaults."""
 
 

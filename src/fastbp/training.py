@@ -124,6 +124,20 @@ def new_progress(network: Network, optimizer: Optimizer) -> Progress:
     return Progress(optimizer, state, optimizer.hyper(), int(network.generator.integers(2**63 - 1)))
 
 
+@dataclass
+class Evaluation:
+    """What a full-batch method asks: cost and gradient at the present parameters, and of which network and samples."""
+
+    network: Network
+    samples: Samples
+    threads: int | None
+    compute: Callable[[Array], float]
+
+    def __call__(self, gradient: Array) -> float:
+        """Overwrite a gradient and give the cost."""
+        return self.compute(gradient)
+
+
 @contextmanager
 def evaluation(network: Network, samples: Samples, threads: int | None = None,
                regularization: Regularization | None = None, kind: int | None = None,
@@ -157,7 +171,7 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
                 cost += penalty(network, samples, gradient, regularization)
             return cost
 
-        yield evaluate
+        yield Evaluation(network, samples, threads, evaluate)
 
 
 def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threads: int | None = None,
@@ -298,7 +312,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         if rule is None:
             evaluate = stack.enter_context(evaluation(network, samples, threads, regularization))
             nothing = np.empty(0, network.dtype)
-            penalise = regularization and partial(penalty, network, samples, nothing, regularization)
+            penalise = None if regularization is None else partial(penalty, network, samples, nothing, regularization)
             full = FullBatch(network, evaluate, penalise, progress, learner)
         norm = full.gradient_norm if full else partial(gradient_norm, network, samples, threads, regularization)
         parameters = network.parameters
@@ -318,7 +332,8 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                     team.run(members, partial(_run, members, plan, parameters, data, task, learner))
             except BaseException:  # Ctrl-C comes when the kernel returns: its epochs are done, and belong to the record
                 for cost in finished(learner, progress):
-                    history.append(progress.epochs, cost, None, time.perf_counter() - began)
+                    history.append(progress.epochs, cost, None, time.perf_counter() - began,
+                                   progress.optimizer.figures(progress.hyper))
                     progress.optimizer.follow(progress.hyper, progress.epochs, cost)
                 raise
             seconds = max(time.perf_counter() - start, 1e-9)
@@ -332,7 +347,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                     record = Record(progress.epochs, cost, other, time.perf_counter() - began, network,
                                     int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]), norm,
                                     float(learner.sums[codes.EPOCH_PENALTY]))
-                    history.append(*record[:4])
+                    history.append(*record[:4], progress.optimizer.figures(progress.hyper))
                     progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
                 if any([listener(record) is True for listener in listeners]) or (full and full.ended):
                     if any(stopper.stops for stopper in stoppers):

@@ -31,6 +31,10 @@ INPUTS = 40
 """Address of the kernel that gathers inputs: that of GATHER, or of `dense.gather_sparse`."""
 CELLS = 41
 
+SLOPE, ROOT, FISHER, PRODUCT = range(4)
+"""Kinds of `curvature.root`: element by element from φ' or its root; softmax with its partner, and with another cost.
+"""
+
 # Cells of `embedded.Model.calls`.
 WORK_SIZE, BLOCK, FORWARD_ONE, FORWARD_MANY, GRADIENT_ONE, INPUT_ONE, VJP_ONE, TRAIN_ONE, MANY = range(9)
 THROUGH, BELOW, SLOPES_ONE, OUTPUT, DEPTH, SIZE = range(9, 15)
