@@ -57,13 +57,13 @@ def labels():
 
 
 DATA = {
-    "classes": (MLPClassifier, digits), "two": (MLPClassifier, lambda: digits(few(100, 30), 2)),
+    "classes": (MLPClassifier, digits), "two": (MLPClassifier, lambda: digits(few(100, 40), 2)),
     "labels": (MLPClassifier, labels), "one output": (MLPRegressor, diabetes), "outputs": (MLPRegressor, several),
     "counts": (MLPRegressor, lambda: (diabetes()[0] / 3, np.round(diabetes()[1] * 3))),
 }  # fmt: skip
 """Name -> our class, samples. Counts go with the Poisson loss."""
 
-FIT = dict(hidden_layer_sizes=(7, 5), max_iter=few(8, 3), random_state=3)
+FIT = dict(hidden_layer_sizes=(7, 5), max_iter=few(8, 2), random_state=3)
 
 
 def pair(name, **parameters):
@@ -94,7 +94,7 @@ SOLVERS = [
 
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=str)
-@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize("name", few(list(DATA), ["two", "outputs"]))
 def test_losses_and_weights_agree_in_full_batches(name, solver):
     ours, other, (X, y) = pair(name, batch_size=len(DATA[name][1]()[0]), shuffle=False, alpha=0.1, **solver)
     start = ours.set_params(max_iter=1).fit(X, y).coefs_[0].copy()
@@ -103,7 +103,7 @@ def test_losses_and_weights_agree_in_full_batches(name, solver):
 
 
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
-@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize("name", few(list(DATA), ["two", "counts"]))
 def test_losses_and_weights_agree_in_shuffled_batches(name, activation):
     """Beyond what was asked for: the shuffles are scikit-learn's too. The last batch is a smaller one."""
     ours, other, (X, y) = pair(name, activation=activation, batch_size=32, alpha=0.1)
@@ -155,8 +155,8 @@ def test_lbfgs_of_several_outputs_reaches_the_minimum():
     ridge = Ridge(alpha=2.0).fit(X, y)
     np.testing.assert_allclose(mlp.coefs_[0].T, ridge.coef_, atol=1e-4)
     np.testing.assert_allclose(mlp.intercepts_[0], ridge.intercept_, atol=1e-4)
-    penalty = ((ridge.coef_**2).sum()) / len(X)
-    assert mlp.loss_ == pytest.approx(0.5 * ((ridge.predict(X) - y) ** 2).mean() + penalty, rel=1e-6)
+    penalty = (mlp.coefs_[0] ** 2).sum() / len(X)
+    assert mlp.loss_ == pytest.approx(0.5 * ((mlp.predict(X) - y) ** 2).mean() + penalty, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["classes", "one output"])
@@ -301,9 +301,10 @@ def test_scikit_learns_checks(kind):
     assert set(names) <= {"check_array_api_input", "check_classifiers_multilabel_output_format_decision_function"}
 
 
-def test_a_search_in_two_processes(tmp_path):
+@pytest.mark.skipif(not JIT, reason="12 s to start two processes, in which nothing would be compiled or shared")
+def test_a_search_in_two_processes():
     X, y = load_iris(return_X_y=True)
-    mlp = make_pipeline(StandardScaler(), MLPClassifier((5,), max_iter=few(40, 2), random_state=0))
+    mlp = make_pipeline(StandardScaler(), MLPClassifier((5,), max_iter=40, random_state=0))
     grid = {"mlpclassifier__alpha": [1e-4, 1.0]}
     found = [GridSearchCV(mlp, grid, cv=2, n_jobs=jobs).fit(X, y) for jobs in (1, 2)]
     np.testing.assert_array_equal(found[0].cv_results_["mean_test_score"], found[1].cv_results_["mean_test_score"])
@@ -658,7 +659,8 @@ def test_threads_change_no_bit(threads):
 
 def test_divergence_is_scikit_learns_error_or_keeps_the_best():
     X, y = load_iris(return_X_y=True)
-    settings = dict(solver="sgd", learning_rate_init=1.0, activation="identity", random_state=0, max_iter=20)
+    settings = dict(solver="sgd", learning_rate_init=1.0, activation="identity", random_state=0, max_iter=20,
+                    hidden_layer_sizes=few(100, 20))
     with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
         MLPRegressor(**settings).fit(X * 10, y)
     with pytest.warns(ConvergenceWarning, match="training diverged"):
