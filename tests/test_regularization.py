@@ -58,6 +58,8 @@ STEPS = {
     "non_negative": dict(non_negative=True, max_norm=0.7),
     "non_negative by layer": dict(non_negative="ramp"),
     "clip_value": dict(clip_value=0.02, l2=0.1),
+    "clip_norm": dict(clip_norm=0.5, l2=0.1),
+    "clip_both": dict(clip_norm=0.5, clip_value=0.1, trainable="mask"),
     "frozen layer": dict(trainable="layers", l2=0.1, weight_decay=1.0, non_negative=True),
     "frozen weights": dict(trainable="mask", l2=0.1, weight_decay=1.0, max_norm=0.7),
 }
@@ -165,12 +167,13 @@ def test_single_precision(batch):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_threads(sizes, dtype):
+@pytest.mark.parametrize(("sizes", "name"), few([(SIZES[1], "clip_both"), (SIZES[-1], "frozen weights"),
+                                                 (SIZES[-1], "clip_norm")], [(SIZES[0], "clip_both")]), ids=str)
+def test_threads(sizes, name, dtype):
     """The same bits for any number of threads, in one call of many epochs and in one call each."""
     found = set()
     for threads in (1, 2, 3):
-        given, constraints = step_settings("frozen weights", sizes, True)
+        given, constraints = step_settings(name, sizes, True)
         net, _, _ = fitted(sizes, given, Adam(0.01), naive.Adam, constraints=constraints, dtype=dtype, epochs=2,
                            threads=threads)
         found.add((net.parameters.tobytes(), net.history.cost.tobytes()))
@@ -254,6 +257,7 @@ def test_resumption(tmp_path):
     (dict(penalize_biases="yes"), "penalize_biases is 'yes', expected True or False"),
     (dict(averaged=None), "averaged is None, expected True or False"),
     (dict(clip_value=-1.0), "clip_value is -1.0, expected a positive number"),
+    (dict(clip_norm=0), "clip_norm is 0, expected a positive number"),
     (dict(trainable=[1, 0]), r"trainable is \[1, 0\], expected True or False for each layer, or a flat boolean mask"),
     (dict(trainable=[False, False]), "trainable is False throughout: nothing would be trained"),
 ])
@@ -276,7 +280,7 @@ def test_settings_that_do_not_fit_the_network():
 
 
 @pytest.mark.parametrize(("name", "value"), [("weight_decay", 0.1), ("max_norm", [None, 1.0]), ("non_negative", True),
-                                             ("clip_value", 1.0)])
+                                             ("clip_value", 1.0), ("clip_norm", 1.0)])
 def test_full_batch_methods_refuse_what_changes_steps(name, value):
     net = Network((2, 3, 1), seed=1)
     before = net.parameters.copy()

@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from . import team
 from .checks import Check, flag, not_negative, optional, positive
-from .kernels import codes, layout, regular
+from .kernels import backprop, codes, epoch, layout, regular
+from .kernels._jit import address
 
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.float64]
@@ -51,6 +53,9 @@ class Regularization:
         flat mask laid out like `Network.parameters`.
     clip_value : float, optional
         Slopes ∂E/∂w beyond ±clip_value, those of penalties included, become ±clip_value.
+    clip_norm : float, optional
+        c > 0: where the norm of the gradient over all parameters, those of penalties included, is above c, it is scaled
+        to c (Pascanu, Mikolov & Bengio 2013, algorithm 1); after ``clip_value``, if both are given.
 
     Raises
     ------
@@ -75,6 +80,7 @@ class Regularization:
     non_negative: bool | Sequence[bool] = False
     trainable: Sequence[bool] | npt.NDArray[np.bool_] | None = None
     clip_value: float | None = None
+    clip_norm: float | None = None
 
     by_layer: ClassVar[dict[str, Check]] = {
         "l2": not_negative,
@@ -88,9 +94,11 @@ class Regularization:
         "penalize_biases": flag,
         "averaged": flag,
         "clip_value": optional(positive),
+        "clip_norm": optional(positive),
     }
     """The others."""
-    of_steps: ClassVar[tuple[str, ...]] = ("weight_decay", "max_norm", "non_negative", "clip_value")
+    of_steps: ClassVar[tuple[str, ...]] = ("weight_decay", "max_norm", "non_negative", "clip_value",
+                                          "clip_norm")
     """Settings that change an optimizer's steps, which a full-batch method could not foresee."""
 
     def __post_init__(self) -> None:
@@ -166,10 +174,12 @@ class Regularization:
         count = len(sizes) - 1
         weights, biases, _ = layout.offsets(sizes, bias)
         segments = count * (1 + bias)
-        first = codes.TABLE + codes.SEGMENT_COLUMNS * segments
-        found = np.zeros(first + sum(sizes[1:]) * (1 + bias))
+        neurons = sum(sizes[1:]) * (1 + bias)
+        first = codes.TABLE + codes.SEGMENT_COLUMNS * segments + neurons
+        found = np.zeros(first + neurons)
         found[: codes.HYPER_CELLS] = hyper
-        found[codes.AVERAGED], found[codes.CLIP] = self.averaged, self.clip_value or 0.0
+        found[[codes.AVERAGED, codes.CLIP, codes.CLIP_NORM]] = (
+            self.averaged, self.clip_value or 0.0, self.clip_norm or 0.0)
         masked = self.trainable is not None and len(self.trainable) != count
         found.view(np.int64)[[codes.RULE, codes.FIXED, codes.SEGMENTS, codes.PENALTIES]] = (
             rule, fixed if masked else -1, segments, first)
@@ -177,7 +187,7 @@ class Regularization:
         largest = [bound or 0.0 for bound in self._layers("max_norm", count)]
         non_negative = self._layers("non_negative", count)
         trained = (True,) * count if self.trainable is None or masked else self.trainable
-        table = found[codes.TABLE : first].reshape(count, 1 + bias, codes.SEGMENT_COLUMNS)
+        table = found[codes.TABLE : first - neurons].reshape(count, 1 + bias, codes.SEGMENT_COLUMNS)
         cell = first
         for layer, rows in enumerate(table):
             n_in, n_out = sizes[layer], sizes[layer + 1]
@@ -188,6 +198,23 @@ class Regularization:
                 row.view(np.int64)[: codes.L2] = begin, begin + length * n_out, length, cell
                 cell += n_out
         return found
+
+    @property
+    def online(self) -> bool:
+        """Whether `fastbp.kernels.online` can do it, which has no phases."""
+        return not self._is_set("clip_norm")
+
+    def plan(self, plan: layout.Plan, dtype: npt.DTypeLike, threads: int) -> layout.Plan:
+        """Give a plan with what this regularisation calls; the one that is given stays as it is."""
+        cells = np.zeros(codes.ARRIVALS + codes.CACHE_LINE * threads, np.int64)
+        cells[: codes.CELLS] = plan.cells
+        if self._is_set("clip_norm"):
+            cells[codes.PLAIN_NEURONS] = cells[codes.MY_NEURONS]
+            arguments = backprop.KERNELS[codes.MY_NEURONS][1]
+            cells[codes.MY_NEURONS] = address(epoch.my_neurons_clipped, arguments, dtype)
+            cells[codes.MEASURE] = address(regular.measure, codes.RULE_ARGUMENTS, dtype)
+            cells[codes.MIDWAY + codes.YIELD] = team.yield_address()
+        return plan._replace(cells=cells)
 
     def fixed(self, parameters: Array) -> Array:
         """Give the values of single parameters that are fixed, NaN for the others; empty where none is."""

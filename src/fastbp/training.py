@@ -193,7 +193,9 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             numbers = regularization.numbers(network.layers, network.bias, progress.hyper, update, state.size)
             state = np.concatenate((state, regularization.fixed(network.parameters)))
             progress.hyper, progress.state = numbers[: codes.HYPER_CELLS], state[: progress.state.size]
-            update = network.address(regular.update, codes.RULE_ARGUMENTS)
+            clipped = regularization.clip_norm is not None
+            update = network.address(regular.update_clipped if clipped else regular.update, codes.RULE_ARGUMENTS)
+            plan = regularization.plan(plan, network.dtype, members)
         learner = layout.Learner(
             gradient=np.zeros(network.n_parameters, network.dtype),
             state=state,
@@ -222,7 +224,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             try:
                 if full:
                     full.step()
-                elif batch == 1:
+                elif batch == 1 and (regularization is None or regularization.online):
                     online.run(plan, parameters, data, task, learner)
                 else:
                     team.run(members, partial(_run, members, plan, parameters, data, task, learner))
