@@ -25,6 +25,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "non_negative": dict(non_negative=True),
     "clip_value": dict(clip_value=1.0),
     "clip_norm": dict(clip_norm=0.1),
+    "dropout": dict(dropout=0.5),
+    "input_noise": dict(input_noise=0.1),
     "frozen weights": dict(trainable="half"),
 }
 NAMES = ["2-8-1 batch 32", "4-120-84-2 batch 32", "64-100-10 batch 200", "784-128-10 batch 64",

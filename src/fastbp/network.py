@@ -409,7 +409,7 @@ class Network:
         if not isinstance(value, Regularization):
             raise TypeError(f"regularization is {value!r}, expected a fastbp.Regularization, for instance "
                             "fastbp.Regularization(l2=1e-4)")
-        value.check(self.layers, self.n_parameters)
+        value.check(self.layers, self.n_parameters, self.cost_function)
         return value if value.acts else None
 
     def cost(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
@@ -442,8 +442,8 @@ class Network:
         X, Y, sample_weight
             As in `fit`.
         regularization : Regularization, optional
-            Its penalty is added to E, and fixed parameters have a gradient of 0. What it does to steps and samples
-            (clipping, constraints, dropout, noise) is left out.
+            Its penalty is added to E, targets are smoothed, and fixed parameters have a gradient of 0. What it does to
+            steps and samples (clipping, constraints, decay, dropout, noise) is left out.
 
         Returns
         -------

@@ -12,6 +12,9 @@ epoch
 backprop
     my_samples         phase 1, some strips through (1)-(5): all panels -> run, tracing
     my_neurons         phase 2, some neurons of every layer: gradient (6), parameters and state (7) -> run, tracing
+noise
+    before_layer       inputs with noise, smoothed targets; outputs and slopes of a hidden layer, some dropped: panels
+                       -> my_samples
 predict
     predict            (1)(2) for all rows: outputs (samples, n_L) -> Network.predict
     all_finite         tells whether there is neither NaN nor infinity -> validation

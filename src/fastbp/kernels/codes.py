@@ -18,7 +18,14 @@ WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(16, 22)
 """Addresses of the kernels in `backprop.KERNELS`."""
 SLOPES, PUSH, PULL, ROWS, OUTER = range(22, 27)
 """Addresses of the kernels in `derivatives.KERNELS`."""
-CELLS = 27
+NOISE = 27
+"""Address of `noise.before_layer`, or 0."""
+CELLS = 28
+
+# Cells behind the parameter of a cost where a fit is regularised.
+INPUT_NOISE, SMOOTH_SHARE, SMOOTH_BASE, DROPOUT = range(1, 5)
+"""Standard deviation of noise of the inputs; 1 − ε and ε/n of label smoothing; probabilities to drop, from the first
+hidden layer up."""
 
 # Cells of `embedded.Model.calls`.
 WORK_SIZE, BLOCK, FORWARD_ONE, FORWARD_MANY, GRADIENT_ONE, INPUT_ONE, VJP_ONE, TRAIN_ONE, MANY = range(9)
@@ -46,9 +53,12 @@ ARRIVED, ABANDONED, YIELD = 0, CACHE_LINE, 2 * CACHE_LINE
 BARRIER_CELLS = 3 * CACHE_LINE
 
 # Cells behind those of a plan where a fit is regularised.
-PLAIN_NEURONS, MEASURE = range(CELLS, CELLS + 2)
-"""Addresses of `backprop.my_neurons`, for which `epoch.my_neurons_clipped` stands, and of `regular.measure`."""
-MIDWAY = CELLS + 16
+PLAIN_NEURONS, MEASURE, KEY = range(CELLS, CELLS + 3)
+"""Addresses of `backprop.my_neurons`, for which `epoch.my_neurons_clipped` stands, and of `regular.measure`; key of the
+random numbers."""
+PROGRESS = CELLS + 4
+"""Where ``Learner.progress`` lies then, which holds the epoch."""
+MIDWAY = CELLS + 12
 """A barrier between the halves of phase 2; behind it, on a cache line each, how often the threads have stood at it."""
 ARRIVALS = MIDWAY + BARRIER_CELLS
 
