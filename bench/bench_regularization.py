@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +17,16 @@ from fastbp import Regularization
 from .common import best_in_turns, network, trainer
 from .workloads import WORKLOADS, Workload
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "l2": dict(l2=1e-4),
     "l1 and l2": dict(l2=1e-4, l1=1e-5),
     "weight_decay": dict(weight_decay=1e-2),
     "max_norm": dict(max_norm=3.0),
     "non_negative": dict(non_negative=True),
     "clip_value": dict(clip_value=1.0),
+    "clip_norm": dict(clip_norm=0.1),
+    "dropout": dict(dropout=0.5),
+    "input_noise": dict(input_noise=0.1),
     "frozen weights": dict(trainable="half"),
 }
 NAMES = ["2-8-1 batch 32", "4-120-84-2 batch 32", "64-100-10 batch 200", "784-128-10 batch 64",

@@ -215,3 +215,26 @@ def test_a_workspace_larger_than_the_machine_is_refused(monkeypatch):
         net.cost(np.zeros((4, 3)), np.zeros(4), input_jacobian=np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"expected \(4, 1, 3\) or \(4, 3\)"):
         net.cost(np.zeros((4, 3)), np.zeros(4), input_jacobian=np.zeros(4))
+
+
+def test_regularised(rng):
+    """Penalties join this cost as they join any other, in a fit and in its gradient."""
+    net = Network((2, 5, 1), dtype="float64", seed=0)
+    X, Y = rng.normal(size=(20, 2)), rng.normal(size=(20, 1))
+    J, penalised = slopes(rng, net, 20), fastbp.Regularization(l2=0.3)
+    plain = net.cost_and_gradient(X, Y, input_jacobian=J)
+    cost, gradient = net.cost_and_gradient(X, Y, input_jacobian=J, regularization=penalised)
+    assert cost == pytest.approx(plain[0] + 0.15 * sum((W**2).sum() for W in net.weights), rel=1e-12)
+    start = net.parameters.copy()
+    net.fit(X, Y, epochs=1, batch_size=20, optimizer=fastbp.SGD(0.01), input_jacobian=J, regularization=penalised)
+    close(net.parameters, start - 0.01 * gradient)
+
+
+@pytest.mark.parametrize("setting", [{"dropout": 0.5}, {"input_noise": 0.1}, {"label_smoothing": 0.1}])
+def test_what_changes_samples_is_refused(setting, rng):
+    net = Network((2, 5, 3), cost="cross_entropy", seed=0)
+    X, Y, regularization = rng.normal(size=(9, 2)), np.arange(9) % 3, fastbp.Regularization(**setting)
+    J = slopes(rng, net, 9)
+    for use in (net.fit, net.cost_and_gradient):
+        with pytest.raises(ValueError, match=f"{next(iter(setting))} changes the samples"):
+            use(X, Y, input_jacobian=J, regularization=regularization)

@@ -442,6 +442,8 @@ class Network:
         if bar:
             require("tqdm.auto", "progress")
         samples, other = self._samples(X, Y, sample_weight, *slopes, sparse=True), None
+        if samples.slopes is not None and regularization is not None:
+            regularization.check_slopes()
         if samples.slopes is not None and profile:
             raise ValueError("profile=True tells apart the phases of training on values: leave out input_jacobian")
         if isinstance(kept, (tuple, list)) and len(kept) == 2:
@@ -485,7 +487,7 @@ class Network:
         if not isinstance(value, Regularization):
             raise TypeError(f"regularization is {value!r}, expected a fastbp.Regularization, for instance "
                             "fastbp.Regularization(l2=1e-4)")
-        value.check(self.layers, self.n_parameters)
+        value.check(self.layers, self.n_parameters, self.cost_function)
         return value if value.acts else None
 
     def cost(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
@@ -520,8 +522,8 @@ class Network:
         X, Y, sample_weight, input_jacobian, jacobian_weight
             As in `fit`.
         regularization : Regularization, optional
-            Its penalty is added to E, and fixed parameters have a gradient of 0. What it does to steps and samples
-            (clipping, constraints, dropout, noise) is left out.
+            Its penalty is added to E, targets are smoothed, and fixed parameters have a gradient of 0. What it does to
+            steps and samples (clipping, constraints, decay, dropout, noise) is left out.
 
         Returns
         -------
@@ -536,6 +538,8 @@ class Network:
         """
         regularization = self._regularization(regularization)
         samples = self._samples(X, Y, sample_weight, input_jacobian, jacobian_weight, sparse=True)
+        if samples.slopes is not None and regularization is not None:
+            regularization.check_slopes()
         gradient = np.zeros(self.n_parameters, self.dtype)
         return training.cost_and_gradient(self, samples, gradient, None, regularization), gradient
 

@@ -92,7 +92,7 @@ class Samples:
         """Tell a workspace where the targets of ∂o/∂x lie."""
         if self.slopes is not None:
             plan.cells[codes.SLOPES_GIVEN] = self.slopes.ctypes.data
-            plan.cost_parameter[1] = self.slope_weight
+            plan.cost_parameter[codes.SLOPE_WEIGHT] = self.slope_weight
 
     def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
         """Give what the kernels read."""
@@ -161,6 +161,8 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
         if direction is not None:
             plan.cells[codes.DIRECTION] = direction.ctypes.data
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 2**62)
+        if regularization is not None:
+            plan = regularization.plan(plan, network.dtype, network.cost_function)
 
         def evaluate(gradient: Array) -> float:
             learner.progress[:] = 0
@@ -283,19 +285,22 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                                                        sparse=samples.sparse))
         samples.lend(plan)
         update = 0 if rule is None else network.address(rule, codes.RULE_ARGUMENTS)
-        numbers, state = progress.hyper, progress.state
+        numbers, state, place = progress.hyper, progress.state, np.zeros(codes.PROGRESS_CELLS, np.int64)
         if regularization is not None and rule is not None:  # a rule of ours takes its place, and calls it
             numbers = regularization.numbers(network.layers, network.bias, progress.hyper, update, state.size)
             state = np.concatenate((state, regularization.fixed(network.parameters)))
             progress.hyper, progress.state = numbers[: codes.HYPER_CELLS], state[: progress.state.size]
-            update = network.address(regular.update, codes.RULE_ARGUMENTS)
+            clipped = regularization.clip_norm is not None
+            update = network.address(regular.update_clipped if clipped else regular.update, codes.RULE_ARGUMENTS)
+            plan = regularization.plan(plan, network.dtype, network.cost_function, threads=members, key=progress.key)
+            place = plan.cells[codes.PROGRESS : codes.PROGRESS + codes.PROGRESS_CELLS]  # where `noise` reads the epoch
         learner = layout.Learner(
             gradient=np.zeros(network.n_parameters, network.dtype),
             state=state,
             hyper=numbers,
             update=update,
             best=network.parameters.copy(),
-            progress=np.zeros(codes.PROGRESS_CELLS, np.int64),
+            progress=place,
             sums=np.zeros(codes.SUM_CELLS),
             costs=np.zeros(1 if each else min(epochs, CHUNK_EPOCHS)),
             clock=profiling.clock(network, members) if profile else layout.NO_CLOCK,
@@ -326,7 +331,8 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             try:
                 if full:
                     full.step()
-                elif batch == 1 and samples.kind == codes.PLAIN and not samples.sparse:
+                elif (batch == 1 and samples.kind == codes.PLAIN and not samples.sparse
+                      and (regularization is None or regularization.online)):
                     online.run(plan, parameters, data, task, learner)
                 else:
                     team.run(members, partial(_run, members, plan, parameters, data, task, learner))

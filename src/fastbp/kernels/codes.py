@@ -29,11 +29,19 @@ space of parameters and of his targets of ∂o/∂x; what a pass computes:"""
 PLAIN, SOBOLEV, HESSIAN, GAUSS_NEWTON, DIAGONAL = range(5)
 INPUTS = 40
 """Address of the kernel that gathers inputs: that of GATHER, or of `dense.gather_sparse`."""
-CELLS = 41
+NOISE = 41
+"""Address of `noise.before_layer`, or 0."""
+CELLS = 42
 
 SLOPE, ROOT, FISHER, PRODUCT = range(4)
 """Kinds of `curvature.root`: element by element from φ' or its root; softmax with its partner, and with another cost.
 """
+
+# Cells behind the parameter of a cost: λ of training on derivatives, and where a fit is regularised what it does to
+# samples.
+SLOPE_WEIGHT, INPUT_NOISE, SMOOTH_SHARE, SMOOTH_BASE, DROPOUT = range(1, 6)
+"""λ; standard deviation of noise of the inputs; 1 − ε and ε/n of label smoothing; probabilities to drop, from the first
+hidden layer up."""
 
 # Cells of `embedded.Model.calls`.
 WORK_SIZE, BLOCK, FORWARD_ONE, FORWARD_MANY, GRADIENT_ONE, INPUT_ONE, VJP_ONE, TRAIN_ONE, MANY = range(9)
@@ -57,8 +65,19 @@ PHASES = 8
 """Gather, forward products, activation, cost, backward products, gradient, update, waiting for other threads."""
 
 # Cells of the barrier, each on a cache line of its own.
-ARRIVED, ABANDONED, YIELD = 0, 8, 16
-BARRIER_CELLS = 24
+CACHE_LINE = 8
+ARRIVED, ABANDONED, YIELD = 0, CACHE_LINE, 2 * CACHE_LINE
+BARRIER_CELLS = 3 * CACHE_LINE
+
+# Cells behind those of a plan where a fit is regularised.
+PLAIN_NEURONS, MEASURE, KEY = range(CELLS, CELLS + 3)
+"""Addresses of `backprop.my_neurons`, for which `epoch.my_neurons_clipped` stands, and of `regular.measure`; key of the
+random numbers."""
+PROGRESS = CELLS + 4
+"""Where ``Learner.progress`` lies then, which holds the epoch."""
+MIDWAY = CELLS + 12
+"""A barrier between the halves of phase 2; behind it, on a cache line each, how often the threads have stood at it."""
+ARRIVALS = MIDWAY + BARRIER_CELLS
 
 # Cells of an optimizer's numbers, see `updates`.
 RATE, POWER1, POWER2, BASE1, BASE2, OWN = range(6)
@@ -70,10 +89,10 @@ HYPER_CELLS = 12
 
 # Cells behind an optimizer's numbers where a fit is regularised, see `regular`: they end with a table of SEGMENTS rows
 # and with the penalties of single neurons. Whole numbers are kept as bits: to convert them costs 25 ms of compilation.
-RULE, AVERAGED, CLIP, FIXED, SEGMENTS, PENALTIES, TABLE = range(HYPER_CELLS, HYPER_CELLS + 7)
-"""Address of the rule; 1.0 if penalties are divided by the weight of the batch; the largest |∂E/∂w| or 0; where in the
-state the values of fixed parameters lie, NaN for the others, or -1; rows of the table; cell of the first neuron's
-penalty; cell of the table."""
+RULE, AVERAGED, CLIP, CLIP_NORM, FIXED, SEGMENTS, PENALTIES, TABLE = range(HYPER_CELLS, HYPER_CELLS + 8)
+"""Address of the rule; 1.0 if penalties are divided by the weight of the batch; the largest |∂E/∂w| or 0, and norm of
+all of it; where in the state the values of fixed parameters lie, NaN for the others, or -1; rows of the table; cell of
+the first neuron's penalty, as many cells behind the first neuron's square of the gradient; cell of the table."""
 BEGIN, END, ROW, CELL, L2, L1, DECAY, LARGEST, NON_NEGATIVE, TRAINED = range(10)
 """Columns of the table, a row for each W^l and b^l: its slice of the flat buffer, numbers in a row of it, the cell that
 its first row's penalty is added to, the factors of its penalties and of decay; the largest norm of a row or 0; 1.0 if

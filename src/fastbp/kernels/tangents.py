@@ -49,6 +49,7 @@ from .codes import (
     PUSH_TANGENTS,
     SHARE,
     SLOPE_TARGETS,
+    SLOPE_WEIGHT,
     SLOPES_GIVEN,
     SOBOLEV,
     SOFTMAX_CURVATURE,
@@ -394,14 +395,14 @@ def sobolev_samples(layers, cells, cost_parameter, panels, parameters, inputs, t
                     total, labels, backward, strips, first, last, scratch, clock, start):
     """Phase 1 of training on derivatives: C + λ/2 Σ_ji (∂o_j/∂x_i − J_ji)² (Czarnecki et al. 2017, equation 1).
 
-    The tangent along x_i is ∂o/∂x_i; λ stands in cost_parameter[1].
+    The tangent along x_i is ∂o/∂x_i; λ stands in cost_parameter[SLOPE_WEIGHT].
     """
     if first == last:
         return
     top = layers.shape[0] - 1
     n, n_in = layers[top, N_OUT], layers[0, N_IN]
     real = type(panels[0])
-    half, factor, zero, one = real(0.5), real(cost_parameter[1]), real(0), real(1)
+    half, factor, zero, one = real(0.5), real(cost_parameter[SLOPE_WEIGHT]), real(0), real(1)
     call(cells[LIFT], layers, cells, panels, parameters, inputs, targets, weights, order, begin, end, total, labels,
          strips, first, last, backward)
     for i in range(n_in):
