@@ -37,8 +37,8 @@ def number(pattern, text):
 
 
 def test_all_examples_are_tested_here():
-    assert {path.stem for path in EXAMPLES} == {"cartpole", "digits", "ode", "online", "regression", "slopes",
-                                                 "stream", "trace_xor", "weights_and_classes"}
+    assert {path.stem for path in EXAMPLES} == {"cartpole", "digits", "ode", "online", "regression", "search",
+                                                 "slopes", "stream", "trace_xor", "weights_and_classes"}
 
 
 def test_trace_agrees_with_plain_arithmetic(tmp_path):
@@ -63,6 +63,11 @@ def test_digits_are_read(tmp_path):
 @compiled
 def test_regression_beats_its_noise(tmp_path):
     assert number(r"error against [^:]*: (\S+)", run([ROOT / "examples/regression.py"], tmp_path)) < 0.02
+
+
+@compiled
+def test_search_finds_settings(tmp_path):
+    assert number(r"test accuracy: (\S+)", run([ROOT / "examples/search.py"], tmp_path)) > 0.9
 
 
 @compiled

@@ -1,9 +1,9 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
 import importlib
-from typing import Any
+import typing
 
-from . import initializers, jit, schedules
+from . import initializers, jit, optional, schedules
 from .batch_methods import LBFGS, ConjugateGradient, Quickprop, Rprop, ScaledConjugateGradient
 from .callbacks import Checkpoint, EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .cfunctions import CFunction
@@ -26,11 +26,14 @@ from .optimizers import (
     RAdam,
     RMSprop,
 )
-from .optional import require
 from .regularization import Regularization
 from .summary import LayerSummary, Summary
 from .tracing import LayerGradient, Trace
 from .training import DivergenceError
+
+if typing.TYPE_CHECKING:
+    from .estimators import MLPClassifier as MLPClassifier
+    from .estimators import MLPRegressor as MLPRegressor
 
 __version__ = "0.1.0"
 
@@ -82,20 +85,19 @@ __all__ = [
     "schedules",
 ]
 
-LAZY = {"MLPClassifier": ("estimators", "sklearn"), "MLPRegressor": ("estimators", "sklearn")}
-"""Public names whose modules need an optional library, which they name, and are loaded when they are first asked for.
+_LAZY = {"MLPClassifier": ("estimators", "sklearn"), "MLPRegressor": ("estimators", "sklearn")}
+"""Public name -> its module, and the library, also the pip extra, that this needs: loaded when the name is asked for.
 
 They are not in `__all__`, since ``from fastbp import *`` would load the library, or fail without it."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in LAZY:
+def __getattr__(name: str) -> typing.Any:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, extra = LAZY[name]
-    require(extra, extra)
-    globals()[name] = found = getattr(importlib.import_module(f".{module}", __name__), name)
-    return found
+    module, library = _LAZY[name]
+    optional.require(library, library)
+    return getattr(importlib.import_module(f".{module}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(globals().keys() | LAZY.keys())
+    return sorted(globals().keys() | _LAZY.keys())
