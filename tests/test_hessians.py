@@ -196,6 +196,16 @@ def test_functions_of_the_users_own(given, own, rng):
         close(mine.hessian_vector_product(X, Y, v), twin.hessian_vector_product(X, Y, v), dtype, 2)
 
 
+def test_a_wrong_curvature_is_refused():
+    with pytest.raises(ValueError, match=r"bent, curvature: at .* gives .*, central differences"):
+        fastbp.activation(lambda x: x**3, lambda x: 3 * x**2, curvature=lambda x: 5 * x, name="bent")
+    with pytest.raises(ValueError, match=r"bent, curvature at y = 0.25: at .* gives"):
+        fastbp.cost(lambda y, o: (o - y) ** 2, lambda y, o: 2 * (o - y), curvature=lambda y, o: 1.0, name="bent")
+    with pytest.raises(TypeError, match="curvature is 3, expected a function"):
+        fastbp.activation(lambda x: x**3, lambda x: 3 * x**2, curvature=3, name="bent")
+    assert "bent" not in activations.ACTIVATIONS and "bent" not in costs.COSTS
+
+
 def test_bad_directions_and_hessians_that_are_too_large(monkeypatch):
     net, X, Y = Network((3, 4, 2)), np.zeros((2, 3)), np.zeros((2, 2))
     for method in (net.hessian_vector_product, net.gauss_newton_vector_product):
