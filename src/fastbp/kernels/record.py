@@ -1,17 +1,7 @@
 """What a pass writes down: costs of batches and epochs, divergence, the last finite parameters."""
 
 from ._jit import inline
-from .codes import DIVERGED, EPOCH, EPOCH_COST, EPOCH_WEIGHT, FIRST_EPOCH, PHASES, RUNNING, STATUS, UPDATES
-from .simd import ticks
-
-
-@inline
-def lap(clock, start, layer, phase):
-    """Add the time since the last lap to a phase of a layer, in a thread's part of the clock; nothing without one."""
-    if clock.size > 0:
-        now = ticks()
-        clock[start + 1 + layer * PHASES + phase] += now - clock[start]
-        clock[start] = now
+from .codes import DIVERGED, EPOCH, EPOCH_COST, EPOCH_WEIGHT, FIRST_EPOCH, RUNNING, STATUS, UPDATES
 
 
 @inline

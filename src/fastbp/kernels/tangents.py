@@ -17,7 +17,6 @@ number of threads, mini-batches, every optimizer.
 
 from . import activations, backprop
 from ._jit import address, inline, kernel
-from .backprop import panel
 from .codes import (
     ACROSS,
     ACTIVATION,
@@ -65,7 +64,7 @@ from .codes import (
     WEIGHT,
     WEIGHTS,
 )
-from .simd import array_at, call, lanes, view
+from .simd import array_at, call, lanes, panel, view
 
 
 @inline
