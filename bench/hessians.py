@@ -1,8 +1,8 @@
-"""Second derivatives: a Hessian-vector product beside a gradient, and beside torch.func; what Sobolev training costs.
+"""Second derivatives: a Hessian-vector product beside a gradient, and beside torch.func; Sobolev training.
 
 ``python -m bench.hessians`` prints times in microseconds, one thread, float32. Target: a product takes at most 2.5
-times a gradient; by multiply-adds alone it is 8/3 where the first layer weighs nothing. PyTorch's product is
-``jvp`` of ``grad``, run eagerly; it is left out where torch is not installed.
+times a gradient; by multiply-adds alone it is 8/3 where the first layer weighs nothing. PyTorch's product is ``jvp`` of
+``grad``, run eagerly; it is left out where torch is not installed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastbp import training
 from fastbp.kernels import codes
 
 SIZES = (((2, 8, 1), 32), ((1, 32, 32, 1), 256), ((64, 100, 10), 200), ((784, 128, 10), 256), ((17, 256, 256, 6), 256),
-         ((64, 64, 64, 64, 64, 4), 512), ((256, 512, 512, 256), 1024))
+         ((64, 64, 64, 64, 64, 4), 512))
 """(layers, samples)."""
 
 SLOPES = (((2, 32, 32, 1), 256), ((4, 64, 64, 1), 256), ((10, 64, 64, 2), 256))
@@ -90,9 +90,8 @@ def main() -> None:
     options = parser.parse_args()
     dtype, rng = options.dtype, np.random.default_rng(0)
     torch = importlib.util.find_spec("torch") is not None
-    print("| network, samples | gradient µs | H v ÷ gradient | by multiply-adds | G v ÷ gradient | "
-          "torch H v ÷ fastbp |")
-    print("|---|---:|---:|---:|---:|---:|")
+    print("| network, samples | gradient µs | H v ÷ gradient | by multiply-adds | G v ÷ gradient "
+          "| diagonal ÷ gradient, a neuron | torch H v ÷ fastbp |\n|---|---:|---:|---:|---:|---:|---:|")
     for layers, n in SIZES:
         net = fastbp.Network(layers, dtype=dtype, seed=0)
         X, Y, v = (rng.standard_normal(shape).astype(dtype)
@@ -102,25 +101,27 @@ def main() -> None:
         def side(kind: int, net: Any = net, samples: Any = samples, found: Any = found, v: Any = v) -> Any:
             return lambda: training.cost_and_gradient(net, samples, found, 1, kind, v)
 
-        sides = [side(kind) for kind in (codes.PLAIN, codes.HESSIAN, codes.GAUSS_NEWTON)]
+        sides = [side(kind) for kind in (codes.PLAIN, codes.HESSIAN, codes.GAUSS_NEWTON, codes.DIAGONAL)]
         times = least(sides + (torch_sides(net, X, Y, v) if torch else []), options.seconds)
-        gradient, hessian, gauss_newton = times[:3]
-        beside = f"{times[4] / hessian:.1f}" if torch else "n/a"
+        gradient, hessian, gauss_newton, diagonal = times[:4]
+        beside = f"{times[5] / hessian:.1f}" if torch else "n/a"
         print(f"| {'-'.join(map(str, layers))}, {n} | {1e6 * gradient:,.0f} | {hessian / gradient:.2f} "
-              f"| {multiply_adds(layers):.2f} | {gauss_newton / gradient:.2f} | {beside} |")
-    print("\n| network, batch | epoch on values µs | on values and slopes ÷ that | 1 + inputs |\n|---|---:|---:|---:|")
-    for layers, batch in SLOPES:
-        n = 8 * batch
+              f"| {multiply_adds(layers):.2f} | {gauss_newton / gradient:.2f} "
+              f"| {diagonal / gradient / sum(layers[1:]):.2f} | {beside} |")
+    print("\n| network, samples | gradient µs | on values and slopes ÷ that | 1 + inputs |\n|---|---:|---:|---:|")
+    for layers, n in SLOPES:
+        net = fastbp.Network(layers, dtype=dtype, seed=0)
         X, Y, J = (rng.standard_normal(shape).astype(dtype)
                    for shape in ((n, layers[0]), (n, layers[-1]), (n, layers[-1], layers[0])))
-        nets = [fastbp.Network(layers, dtype=dtype, seed=0) for _ in range(2)]
+        found = np.empty(net.n_parameters, dtype)
+        with_slopes = training.Samples(X, Y, False, np.empty(0, dtype), J, 1.0)
+        alone = training.Samples(X, Y, False, np.empty(0, dtype))
 
-        def fit(which: int, J: Any, nets: Any = nets, X: Any = X, Y: Any = Y, batch: int = batch) -> Any:
-            return lambda: nets[which].fit(X, Y, epochs=4, batch_size=batch, threads=1, input_jacobian=J)
+        def pass_over(samples: Any, net: Any = net, found: Any = found) -> Any:
+            return lambda: training.cost_and_gradient(net, samples, found, 1)
 
-        values, both = least([fit(0, None), fit(1, J)], options.seconds)
-        print(f"| {'-'.join(map(str, layers))}, {batch} | {1e6 * values / 4:,.0f} | {both / values:.1f} "
-              f"| {1 + layers[0]} |")
+        values, both = least([pass_over(alone), pass_over(with_slopes)], options.seconds)
+        print(f"| {'-'.join(map(str, layers))}, {n} | {1e6 * values:,.0f} | {both / values:.1f} | {1 + layers[0]} |")
 
 
 if __name__ == "__main__":

@@ -168,32 +168,36 @@ def test_samples_of_weight_0_count_nothing_though_their_cost_overflows(rng):
             close(found, getattr(net, name)(X[rest], Y[rest], v))
 
 
-@pytest.fixture
-def own():
-    """A tanh and a squared error of the user's own; the catalogues are left as they were."""
-    fastbp.activation(lambda x: np.tanh(x), name="my_tanh")
-    fastbp.activation(lambda x: np.tanh(x), lambda x: 1 / np.cosh(x) ** 2,
-                      curvature=lambda x: -2 * np.tanh(x) / np.cosh(x) ** 2, name="my_full_tanh")
-    fastbp.cost(lambda y, o: np.log(np.cosh(o - y)), lambda y, o: np.tanh(o - y), name="my_cost")
-    fastbp.cost(lambda y, o: np.log(np.cosh(o - y)), curvature=lambda y, o: 1 / np.cosh(o - y) ** 2,
-                name="my_full_cost")
-    yield
-    for name in ("my_tanh", "my_full_tanh"):
-        del activations.ACTIVATIONS[name]
-    for name in ("my_cost", "my_full_cost"):
-        del costs.COSTS[name]
-
-
-@pytest.mark.parametrize("given", [True, False])
-def test_functions_of_the_users_own(given, own, rng):
-    kind = "my_full_" if given else "my_"
-    for dtype in few(["float32", "float64"], ["float64"]):
-        mine = network((2, 6, 5, 2), kind + "tanh", cost=kind + "cost", dtype=dtype)
+@pytest.mark.parametrize(("given", "dtype"), [(True, "float64"), (False, "float64"), (False, "float32")])
+def test_functions_of_the_users_own(given, dtype, rng):
+    try:
+        if given:
+            fastbp.activation(lambda x: np.tanh(x), lambda x: 1 / np.cosh(x) ** 2,
+                              curvature=lambda x: -2 * np.tanh(x) / np.cosh(x) ** 2, name="my_tanh")
+            fastbp.cost(lambda y, o: np.log(np.cosh(o - y)), curvature=lambda y, o: 1 / np.cosh(o - y) ** 2,
+                        name="my_cost")
+        else:
+            fastbp.activation(lambda x: np.tanh(x), name="my_tanh")
+            fastbp.cost(lambda y, o: np.log(np.cosh(o - y)), lambda y, o: np.tanh(o - y), name="my_cost")
+        mine = network((2, 6, 5, 2), "my_tanh", cost="my_cost", dtype=dtype)
         twin = network((2, 6, 5, 2), "tanh", cost="log_cosh", dtype=dtype)
         twin.parameters[:] = mine.parameters
         X, Y = real_data(rng, "squared_error", None, few(40, 8), 2, 2, dtype)
         v = rng.normal(size=mine.n_parameters)
         close(mine.hessian_vector_product(X, Y, v), twin.hessian_vector_product(X, Y, v), dtype, 2)
+    finally:
+        activations.ACTIVATIONS.pop("my_tanh", None)
+        costs.COSTS.pop("my_cost", None)
+
+
+def test_a_wrong_curvature_is_refused():
+    with pytest.raises(ValueError, match=r"bent, curvature: at .* gives .*, central differences"):
+        fastbp.activation(lambda x: x**3, lambda x: 3 * x**2, curvature=lambda x: 5 * x, name="bent")
+    with pytest.raises(ValueError, match=r"bent, curvature at y = 0.25: at .* gives"):
+        fastbp.cost(lambda y, o: (o - y) ** 2, lambda y, o: 2 * (o - y), curvature=lambda y, o: 1.0, name="bent")
+    with pytest.raises(TypeError, match="curvature is 3, expected a function"):
+        fastbp.activation(lambda x: x**3, lambda x: 3 * x**2, curvature=3, name="bent")
+    assert "bent" not in activations.ACTIVATIONS and "bent" not in costs.COSTS
 
 
 def test_bad_directions_and_hessians_that_are_too_large(monkeypatch):

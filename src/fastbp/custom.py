@@ -48,7 +48,7 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     ------
     ValueError
         If the name is that of a built-in activation, Numba cannot compile the function (the message gives its reason),
-        or the derivative differs from central differences (the message gives the point and both values).
+        or a derivative differs from central differences (the message gives the point and both values).
     TypeError
         If a function is not callable.
 
@@ -75,8 +75,17 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
         return out, slope
 
     _check(name, values, derivative is not None)
+    bend = _jit.user_activation_curvature(function, derivative, curvature)
+
+    def slopes(x: Array) -> tuple[Array, Array]:
+        (out, slope), net = values(x), x.copy()
+        bend(net, out, slope)
+        return slope, net
+
+    if curvature is not None:
+        _check(f"{name}, curvature", slopes, True)
     row = activations.Activation(name, "your own", "your own" if derivative else "by complex step", initializer, None,
-                                 loop, _jit.user_activation_curvature(function, derivative, curvature))
+                                 loop, bend)
     activations.ACTIVATIONS[name] = row
     return row
 
@@ -120,6 +129,7 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
     _callable("derivative", derivative)
     _callable("curvature", curvature)
     loop = _jit.user_cost(function, derivative)
+    bend = _jit.user_cost_curvature(function, derivative, curvature)
     for y in (0.25, 1.0):
 
         def values(o: Array, y: float = y) -> tuple[Array, Array]:
@@ -127,9 +137,16 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
             loop(o, target, slope, 1, np.zeros(1))
             return target, slope
 
+        def slopes(o: Array, y: float = y, values: Callable[[Array], tuple[Array, Array]] = values) -> Any:
+            curved = np.ones_like(o)
+            bend(o, np.full_like(o, y), curved, np.zeros(1))
+            return values(o)[1], curved
+
         _check(f"{name} at y = {y}", values, derivative is not None)
+        if curvature is not None:
+            _check(f"{name}, curvature at y = {y}", slopes, True)
     row = costs.Cost(name, loop, "your own", "your own" if derivative else "by complex step", output,
-                     curvature=_jit.user_cost_curvature(function, derivative, curvature))
+                     curvature=bend)
     costs.COSTS[name] = row
     return row
 

@@ -51,7 +51,7 @@ def hessian_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, v:
     -----
     At the kinks of relu, leaky_relu, hard_tanh and hard_sigmoid φ'' is 0, and so is ∂²C/∂o² of absolute_error and
     quantile. It takes at most 8/3 times the multiply-adds of a gradient, 3/2 in the first layer. Beside the result it
-    uses a workspace of at most 2048 samples and as many tangents, whatever the number of samples.
+    uses a workspace of at most 1024 samples and as many tangents, whatever the number of samples.
     """
     samples = self._samples(X, Y, sample_weight)
     return _product(self, samples, codes.HESSIAN, validation.parameters("v", v, self.n_parameters, self.dtype))

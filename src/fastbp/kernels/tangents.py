@@ -9,6 +9,8 @@ out.
 Each layer has one panel more, NET: net and its tangents on the way forward; φ''(net), from there on, and what it brings
 to δ on the way back.
 
+Where one thread has all strips, those of all directions adjoin, and a product takes them at once: two vectors a tile.
+
 The phases have the arguments of `backprop.my_samples` and lie in its cell, so `epoch.run` takes them as it is: any
 number of threads, mini-batches, every optimizer.
 """
@@ -113,24 +115,28 @@ def push(layers, cells, panels, parameters, direction, moved, bottom, tangents, 
     From layer ``bottom`` up; overwrites the tangents in net and out panels, and where moved in the delta panels.
     """
     lane, top = lanes(panels), layers.shape[0] - 1
+    together = max(tangents, 1) if last - first == strips else 1
     for layer in range(bottom, top + 1):
         n_in, n = layers[layer, N_IN], layers[layer, N_OUT]
         w, b, source, net_at = layers[layer, WEIGHTS], layers[layer, BIASES], layers[layer, SOURCE], layers[layer, NET]
+        if moved != 0 and layer == 0:  # the inputs stay where they are
+            call(cells[FORWARD], direction, w, b, panels, source, net_at + strips * n * lane, n_in, n, first, last)
+        else:
+            for i in range(1, tangents + 1, together):
+                call(cells[FORWARD], parameters, w, -1, panels, source, net_at, n_in, n, i * strips + first,
+                     (i + together - 1) * strips + last)
+        if moved != 0 and layer > 0:
+            call(cells[FORWARD], direction, w, b, panels, source, layers[layer, DELTA] + strips * n * lane, n_in, n,
+                 first, last)
+            net = panel(panels, net_at, n, strips + first, strips + last)
+            more = panel(panels, layers[layer, DELTA], n, strips + first, strips + last)
+            for k in range(net.size):
+                net[k] += more[k]
         out = panel(panels, layers[layer, OUT], n, first, last)
         slope = panel(panels, layers[layer, DELTA], n, first, last)
         for i in range(1, tangents + 1):
-            low, high = i * strips + first, i * strips + last
-            net, tangent = panel(panels, net_at, n, low, high), panel(panels, layers[layer, OUT], n, low, high)
-            if moved != 0 and layer == 0:  # the inputs stay where they are
-                call(cells[FORWARD], direction, w, b, panels, source, net_at + strips * n * lane, n_in, n, first, last)
-            else:
-                call(cells[FORWARD], parameters, w, -1, panels, source, net_at, n_in, n, low, high)
-                if moved != 0:
-                    call(cells[FORWARD], direction, w, b, panels, source, layers[layer, DELTA] + strips * n * lane,
-                         n_in, n, first, last)
-                    more = panel(panels, layers[layer, DELTA], n, low, high)
-                    for k in range(net.size):
-                        net[k] += more[k]
+            net = panel(panels, net_at, n, i * strips + first, i * strips + last)
+            tangent = panel(panels, layers[layer, OUT], n, i * strips + first, i * strips + last)
             if layer == top and cells[JACOBIAN] != 0:
                 for k in range(net.size):
                     tangent[k] = net[k]
@@ -182,13 +188,14 @@ def pull(layers, cells, panels, parameters, direction, moved, tangents, strips, 
     With ``moved`` = 1 also + φ' Vᵀδ̇; without tangents φ' Wᵀδ alone. Overwrites the delta and net panels.
     """
     one = type(panels[0])(1)
+    together = max(tangents, 1) if last - first == strips else 1
     for layer in range(layers.shape[0] - 1, 0, -1):
         n_in, n, w = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, WEIGHTS]
         above, below, net_below = layers[layer, DELTA], layers[layer, DELTA_BELOW], layers[layer - 1, NET]
         pack = scratch if layers[layer, PACKS] != 0 else -1
         delta, bent = panel(panels, below, n_in, first, last), panel(panels, net_below, n_in, first, last)
-        for i in range(1, tangents + 1):
-            low, high = i * strips + first, i * strips + last
+        for i in range(1, tangents + 1, together):
+            low, high = i * strips + first, (i + together - 1) * strips + last
             a = panel(panels, below, n_in, low, high)
             for k in range(a.size):
                 a[k] = one
