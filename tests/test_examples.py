@@ -37,8 +37,8 @@ def number(pattern, text):
 
 
 def test_all_examples_are_tested_here():
-    assert {path.stem for path in EXAMPLES} == {"cartpole", "digits", "ode", "online", "regression", "search",
-                                                 "slopes", "stream", "trace_xor", "weights_and_classes"}
+    assert {path.stem for path in EXAMPLES} == {"cartpole", "digits", "ode", "online", "plots", "regression",
+                                                 "search", "slopes", "stream", "trace_xor", "weights_and_classes"}
 
 
 def test_trace_agrees_with_plain_arithmetic(tmp_path):
@@ -103,6 +103,14 @@ def test_slopes_are_worth_more_points(tmp_path):
     printed = run([ROOT / "examples/slopes.py"], tmp_path)
     values, slopes = number(r"9 points, values: +error (\S+)", printed), number(r"slopes: +error (\S+)", printed)
     assert slopes < 0.1 * values
+
+
+@compiled
+def test_pictures_are_drawn(tmp_path):
+    printed = run([ROOT / "examples/plots.py", tmp_path], tmp_path)
+    assert number(r"accuracy (\S+);", printed) > 0.9
+    for name in ("cost", "regions", "network"):
+        assert (tmp_path / f"plot-{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 @compiled

@@ -3,7 +3,7 @@
 import importlib
 import typing
 
-from . import initializers, jit, optional, schedules
+from . import initializers, jit, optional, plots, schedules
 from .batch_methods import LBFGS, ConjugateGradient, Quickprop, Rprop, ScaledConjugateGradient
 from .callbacks import Checkpoint, EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .cfunctions import CFunction
@@ -81,6 +81,7 @@ __all__ = [
     "huber",
     "initializers",
     "jit",
+    "plots",
     "quantile",
     "schedules",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,9 @@ Array = npt.NDArray[np.float64]
 GRID = np.linspace(-2.9, 3.1, 41) + 0.0123
 """Where derivatives are checked: off the round numbers, where kinks are."""
 
+STEP = 1e-5
+"""Of the central differences that they are checked by."""
+
 
 def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] | None = None, *,
                curvature: Callable[[Any], Any] | None = None, name: str | None = None,
@@ -25,15 +30,17 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     Parameters
     ----------
     function : callable
-        φ(net), a function of one number that Numba can compile: arithmetic, ``math`` or ``numpy`` functions.
+        φ(net), a function of one number that Numba can compile: arithmetic, comparisons, branches, loops, ``math`` or
+        ``numpy`` functions. exp, log, tanh, sin and their like are computed by fastbp's own functions, which run in
+        vectors as the built-in activations do.
     derivative : callable, optional
-        φ'(net). Without it the slope is taken by complex step, Im φ(net + ih)/h, exact to rounding where ``function``
-        accepts a complex number and is analytic: use ``numpy`` functions in it, not ``math``, and neither ``abs`` nor
-        comparisons.
+        φ'(net). Without it the slope is computed by dual numbers: the chain rule at each operation, exact to rounding,
+        also through ``abs``, ``max``, comparisons and branches. Where an intermediate result overflows the slope is
+        NaN, as infinity over infinity is.
     curvature : callable, optional
-        φ''(net), which only Hessians and training on derivatives ask for. Without it, by differences of the slope over
-        steps of 1/128, good to about 1e-13 where the function varies over lengths of about 1; give it if the function
-        has a kink or is steeper. It is compiled when it is first used.
+        φ''(net), which only Hessians and training on derivatives ask for. Without it, a ``derivative`` is carried on by
+        dual numbers, exactly; without either, φ'' is taken by differences of the slope over steps of 1/128, good to
+        about 1e-13 where the function varies over lengths of about 1. It is compiled when it is first used.
     name : str, optional
         By default the function's own.
     initializer : str, default "glorot_uniform"
@@ -52,6 +59,11 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     TypeError
         If a function is not callable.
 
+    Warns
+    -----
+    UserWarning
+        If the compiled loop takes one number at a time; the message says why.
+
     Notes
     -----
     It is compiled in each process, once for each dtype that is used. Files and pickles hold its name only: register it
@@ -67,24 +79,20 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     initializers.get(initializer)
     _callable("derivative", derivative)
     _callable("curvature", curvature)
-    loop = _jit.user_activation(function, derivative)
+    from .kernels import dual  # on use: it teaches Numba a type, which takes a moment
 
-    def values(x: Array) -> tuple[Array, Array]:
+    def values(loop: Any, x: Array) -> tuple[Array, Array]:
         out, slope = x.copy(), np.empty_like(x)
         loop(out, slope, 1)
         return out, slope
 
-    _check(name, values, derivative is not None)
-    bend = _jit.user_activation_curvature(function, derivative, curvature)
-
-    def slopes(x: Array) -> tuple[Array, Array]:
-        (out, slope), net = values(x), x.copy()
-        bend(net, out, slope)
-        return slope, net
-
+    loop, plain = _checked(name, dual.activation, dual.plain_activation, function, derivative, [values])
+    bend = dual.activation_curvature(function, derivative, curvature, plain)
     if curvature is not None:
-        _check(f"{name}, curvature", slopes, True)
-    row = activations.Activation(name, "your own", "your own" if derivative else "by complex step", initializer, None,
+        slopes, bent = partial(values, loop), GRID.copy()
+        bend(bent, bent, bent)
+        _check_curvature(name, slopes, bent)
+    row = activations.Activation(name, "your own", "your own" if derivative else "by dual numbers", initializer, None,
                                  loop, bend)
     activations.ACTIVATIONS[name] = row
     return row
@@ -100,9 +108,9 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
     function : callable
         C(y, o) of one output: the target comes first. Summed over outputs, averaged over samples.
     derivative : callable, optional
-        ∂C/∂o as a function of (y, o). Without it, by complex step in o, see `activation`.
+        ∂C/∂o as a function of (y, o). Without it, by dual numbers in o, see `activation`.
     curvature : callable, optional
-        ∂²C/∂o² as a function of (y, o), for Hessians only. Without it, by differences of ∂C/∂o, see `activation`.
+        ∂²C/∂o² as a function of (y, o), for Hessians only. Without it as in `activation`.
     name : str, optional
         By default the function's own.
     output : str, default "identity"
@@ -128,25 +136,22 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
     activations.get(output)
     _callable("derivative", derivative)
     _callable("curvature", curvature)
-    loop = _jit.user_cost(function, derivative)
-    bend = _jit.user_cost_curvature(function, derivative, curvature)
-    for y in (0.25, 1.0):
+    from .kernels import dual  # on use: it teaches Numba a type, which takes a moment
 
-        def values(o: Array, y: float = y) -> tuple[Array, Array]:
-            target, slope = np.full_like(o, y), np.ones_like(o)
-            loop(o, target, slope, 1, np.zeros(1))
-            return target, slope
+    def values(loop: Any, o: Array, y: float = 0.25) -> tuple[Array, Array]:
+        target, slope = np.full_like(o, y), np.ones_like(o)
+        loop(o.copy(), target, slope, 1, np.zeros(1))
+        return target, slope
 
-        def slopes(o: Array, y: float = y, values: Callable[[Array], tuple[Array, Array]] = values) -> Any:
-            curved = np.ones_like(o)
-            bend(o, np.full_like(o, y), curved, np.zeros(1))
-            return values(o)[1], curved
-
-        _check(f"{name} at y = {y}", values, derivative is not None)
-        if curvature is not None:
-            _check(f"{name}, curvature at y = {y}", slopes, True)
-    row = costs.Cost(name, loop, "your own", "your own" if derivative else "by complex step", output,
-                     curvature=bend)
+    tables = [values, partial(values, y=1.0)]
+    loop, plain = _checked(name, dual.cost, dual.plain_cost, function, derivative, tables)
+    bend = dual.cost_curvature(function, derivative, curvature, plain)
+    if curvature is not None:
+        for y in (0.25, 1.0):
+            bent = np.ones_like(GRID)
+            bend(GRID.copy(), np.full_like(GRID, y), bent, np.zeros(1))
+            _check_curvature(f"{name} at y = {y}", partial(values, loop, y=y), bent)
+    row = costs.Cost(name, loop, "your own", "your own" if derivative else "by dual numbers", output, curvature=bend)
     costs.COSTS[name] = row
     return row
 
@@ -166,23 +171,54 @@ def _name(function: Any, name: str | None, catalogue: dict[str, Any], kind: str)
     return found
 
 
-def _check(name: str, values: Callable[[Array], tuple[Array, Array]], given: bool) -> None:
-    """Compile on first use, then compare slopes with central differences wherever all are finite."""
-    step = 1e-5
+def _checked(name: str, make: Any, make_plain: Any, function: Any, derivative: Any,
+             tables: list[Any]) -> tuple[Any, bool]:
+    """Compile functions into a loop on dual numbers, or, if they come with a derivative, else on plain ones; check it.
+
+    ``tables`` give values and slopes by a loop on a grid. Gives the loop, and whether it is one on plain numbers.
+    """
+    loop, plain = make(function, derivative), False
     try:
-        with np.errstate(all="ignore"):
-            slope, above, below = values(GRID.copy())[1], values(GRID + step)[0], values(GRID - step)[0]
+        found = _values(loop, tables)
     except Exception as error:
-        hint = "" if given else "; without a derivative it must also take complex numbers: give derivative="
-        raise ValueError(f"{name}: this function cannot be compiled: {_jit.reason(error)}{hint}") from error
+        if derivative is None:
+            raise ValueError(f"{name}: this function cannot be differentiated: {_jit.reason(error)}; give "
+                             "derivative=") from error
+        loop, plain = make_plain(function, derivative), True
+        try:
+            found = _values(loop, tables)
+        except Exception as second:
+            raise ValueError(f"{name}: this function cannot be compiled: {_jit.reason(second)}") from second
+    for slope, above, below in found:
+        _check(name, slope, (above - below) / (2 * STEP), derivative is not None)
+    if why := _jit.one_by_one(loop):
+        warnings.warn(f"{name} is computed one number at a time, several times slower than a built-in function: {why}",
+                      stacklevel=3)
+    return loop, plain
+
+
+def _values(loop: Any, tables: list[Any]) -> list[tuple[Array, Array, Array]]:
+    """Give for each table the slopes on the grid, and the values STEP above and below; this compiles the loop."""
     with np.errstate(all="ignore"):
-        expected = (above - below) / (2 * step)
+        return [(table(loop, GRID)[1], table(loop, GRID + STEP)[0], table(loop, GRID - STEP)[0]) for table in tables]
+
+
+def _check_curvature(name: str, values: Callable[[Array], tuple[Array, Array]], bent: Array) -> None:
+    """Compare the second derivative that was given, on the grid, with central differences of the first."""
+    with np.errstate(all="ignore"):
+        expected = (values(GRID + STEP)[1] - values(GRID - STEP)[1]) / (2 * STEP)
+    _check(name, bent, expected, True, "curvature")
+
+
+def _check(name: str, slope: Array, expected: Array, given: bool, what: str = "derivative") -> None:
+    """Compare slopes with central differences wherever both are finite."""
+    with np.errstate(all="ignore"):
         off = np.abs(slope - expected) / (1 + np.abs(expected))
     if not np.isfinite(off).any():
         raise ValueError(f"{name}: neither value nor derivative is finite anywhere between -3 and 3")
     off[~np.isfinite(off)] = 0
     worst = int(off.argmax())
     if off[worst] > 1e-5:
-        whose = "the derivative that was given" if given else "complex step, which needs an analytic function,"
-        raise ValueError(f"{name}: at {GRID[worst]:.4g} {whose} gives {slope[worst]:.6g}, central differences "
+        whose = f"the {what} that was given is" if given else "the slope is"
+        raise ValueError(f"{name}: at {GRID[worst]:.4g} {whose} {slope[worst]:.6g}, but central differences give "
                          f"{expected[worst]:.6g}")

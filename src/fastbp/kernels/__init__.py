@@ -86,6 +86,9 @@ vectors
 random
     shuffle            order (samples,): a permutation that depends on key and epoch only -> both run
 
+dual
+    activation, cost   the loops of the user's own functions, as those above, their slopes by dual numbers -> custom
+
 Beneath them: `elementwise` (exp, tanh, log of one element, inlined), `simd` (the vector tiles and all LLVM IR),
 `layout` (where everything lies), `codes` (names of integers), `_jit` (Numba's options, the cache, addresses). Imports
 point down only: ``pyproject.toml`` states the order, and ``make lint`` checks it.

@@ -21,8 +21,9 @@ import ctypes
 import functools
 import gc
 import hashlib
-import inspect
+import math
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -166,113 +167,24 @@ def scalar(function: F) -> F:
     return numba.njit(**options)(function)  # type: ignore[no-any-return]
 
 
-STEP = 1e-30
-"""Of the complex step, f'(x) = Im f(x + ih)/h: so small that what it neglects, h², is far below rounding."""
-
-
-def _compiled_scalar(function: Callable[..., Any]) -> Any:
-    """Compile a user's plain function; one that is compiled already, or a ufunc, is called as it is."""
-    return numba.njit(error_model="numpy")(function) if JIT and inspect.isfunction(function) else function
-
-
-def user_activation(function: Callable[..., Any], derivative: Callable[..., Any] | None) -> Any:
-    """Make the panel loop of a user's φ(net): outputs, and slopes by his φ' or by complex step.
-
-    Closures are never cached by Numba, so it is compiled in every process that uses it.
-    """
-    f, d, by_step = _compiled_scalar(function), _compiled_scalar(derivative or function), derivative is None
-
-    def loop(panel: Any, slope: Any, neurons: int) -> None:
-        real = type(panel[0])
-        for i in range(panel.size):
-            x = panel[i]
-            slope[i] = real(d(complex(x, STEP)).imag / STEP) if by_step else real(d(x))
-            panel[i] = real(f(x))
-
-    return numba.njit(nogil=True, error_model="numpy", fastmath=EXACT)(loop) if JIT else loop
-
-
-def user_cost(function: Callable[..., Any], derivative: Callable[..., Any] | None) -> Any:
-    """Make the panel loop of a user's C(y, o), and of ∂C/∂o by his own function or by complex step."""
-    f, d, by_step = _compiled_scalar(function), _compiled_scalar(derivative or function), derivative is None
-
-    def loop(out: Any, target: Any, delta: Any, neurons: int, parameter: Any) -> None:
-        real = type(out[0])
-        for i in range(out.size):
-            y, o = target[i], out[i]
-            delta[i] *= real(d(y, complex(o, STEP)).imag / STEP) if by_step else real(d(y, o))
-            target[i] = real(f(y, o))
-
-    return numba.njit(nogil=True, error_model="numpy", fastmath=EXACT)(loop) if JIT else loop
-
-
-EIGHTH_ORDER = 4 / 5, -1 / 5, 4 / 105, -1 / 280
-"""Weights of central differences over 1, 2, 3 and 4 steps: the error is the ninth derivative times step⁸/630."""
-
-DIFFERENCE_STEP = 2.0**-7
-"""Exact in binary, so that x ± step rounds nothing. In double, for tanh: 1e-14 by rounding, 4e-15 by the step."""
-
-
-def user_activation_curvature(function: Callable[..., Any], derivative: Callable[..., Any] | None,
-                              curvature: Callable[..., Any] | None) -> Any:
-    """Make the panel loop of a user's φ''(net), or of eighth-order differences of the φ' that his network uses."""
-    d, by_step = _compiled_scalar(derivative or function), derivative is None
-    given, c = curvature is not None, _compiled_scalar(curvature or function)
-    one, two, three, four = (weight / DIFFERENCE_STEP for weight in EIGHTH_ORDER)
-    h = DIFFERENCE_STEP
-
-    def slope(x: float) -> float:
-        return d(complex(x, STEP)).imag / STEP if by_step else d(x)  # type: ignore[no-any-return]
-
-    slope = _compiled_scalar(slope)
-
-    def loop(net: Any, out: Any, slopes: Any) -> None:
-        real = type(net[0])
-        for i in range(net.size):
-            x = float(net[i])  # in double also for float32, whose rounding a difference would multiply
-            if given:
-                net[i] = real(c(x))
-            else:
-                net[i] = real(one * (slope(x + h) - slope(x - h)) + two * (slope(x + 2 * h) - slope(x - 2 * h))
-                              + three * (slope(x + 3 * h) - slope(x - 3 * h))
-                              + four * (slope(x + 4 * h) - slope(x - 4 * h)))
-
-    return numba.njit(nogil=True, error_model="numpy", fastmath=EXACT)(loop) if JIT else loop
-
-
-def user_cost_curvature(function: Callable[..., Any], derivative: Callable[..., Any] | None,
-                        curvature: Callable[..., Any] | None) -> Any:
-    """Make the panel loop that multiplies by a user's ∂²C/∂o², or by eighth-order differences of his ∂C/∂o."""
-    d, by_step = _compiled_scalar(derivative or function), derivative is None
-    given, c = curvature is not None, _compiled_scalar(curvature or function)
-    one, two, three, four = (weight / DIFFERENCE_STEP for weight in EIGHTH_ORDER)
-    h = DIFFERENCE_STEP
-
-    def slope(y: float, o: float) -> float:
-        return d(y, complex(o, STEP)).imag / STEP if by_step else d(y, o)  # type: ignore[no-any-return]
-
-    slope = _compiled_scalar(slope)
-
-    def loop(out: Any, target: Any, delta: Any, parameter: Any) -> None:
-        real = type(out[0])
-        for i in range(out.size):
-            y, o = float(target[i]), float(out[i])
-            if given:
-                delta[i] *= real(c(y, o))
-            else:
-                delta[i] *= real(one * (slope(y, o + h) - slope(y, o - h))
-                                 + two * (slope(y, o + 2 * h) - slope(y, o - 2 * h))
-                                 + three * (slope(y, o + 3 * h) - slope(y, o - 3 * h))
-                                 + four * (slope(y, o + 4 * h) - slope(y, o - 4 * h)))
-
-    return numba.njit(nogil=True, error_model="numpy", fastmath=EXACT)(loop) if JIT else loop
-
-
 def reason(error: Exception) -> str:
     """Give the line of a Numba error, or of any other, that tells what is wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Failed in", "During:", "File ", "[1]", "-"))]
-    return (telling or lines or [type(error).__name__])[0]
+    first, *more = telling or lines or [type(error).__name__]
+    return f"{first} {more[0].strip('> ')}" if first.endswith("signature:") and more else first
+
+
+def one_by_one(loop: Any) -> str | None:
+    """Tell why a compiled loop takes one number at a time; None if it runs in vectors, or nothing is compiled."""
+    if not JIT:
+        return None
+    code = loop.inspect_llvm(loop.signatures[-1])
+    calls = re.findall(r"call [^@\n]*@(?:(\w+)\(|llvm\.(pow|exp|log|sin|cos|tan)\b)", code)
+    called = {own or known for own, known in calls if known or own != "sqrt" and hasattr(math, own)}
+    if called:
+        return f"it calls {', '.join(sorted(called))} of the C library"
+    return None if re.search(r"<\d+ x (float|double)>", code) else "its branches or loops differ from number to number"
 
 
 TWINS: dict[Any, Any] = {}
