@@ -25,7 +25,7 @@ import fastbp
 from fastbp.batch_methods import BatchMethod
 from fastbp.optimizers import OPTIMIZERS
 
-from .peers import ROOT, processor, versions
+from .peers import ROOT, between, processor, versions
 from .workloads import Array
 
 BEGIN, END = "<!-- methods -->", "<!-- /methods -->"
@@ -260,6 +260,15 @@ def races(seeds: int) -> str:
     return "\n".join(lines)
 
 
+def note(problems: list[Problem], seeds: int) -> str:
+    """Say what the figures are."""
+    used = ", ".join(f"{name} {version}" for name, version in versions(("fastbp", "numba", "numpy")).items())
+    each = " ".join(f"{p.name}: {p.what}{f', l2={p.l2:g}' if p.l2 else ''}." for p in problems)
+    return (f"Median epochs (of a fold) and seconds of the runs that solved the problem; {seeds} seeds, all of which "
+            f"did unless a number is given. {each} One thread of {processor()}; {used}. {datetime.date.today()}, "
+            "`python -m bench.methods --markdown`.")
+
+
 def main() -> None:
     """Read the options, run, write."""
     parser = argparse.ArgumentParser(prog="python -m bench.methods", description=__doc__)
@@ -275,24 +284,13 @@ def main() -> None:
     problems = [p for p in PROBLEMS.values() if not options.problems or any(t in p.name for t in options.problems)]
     text = table(methods, problems, options.seeds)
     print(f"\n{text}")
-    second = "" if options.methods or options.problems else races(min(options.seeds, 3))
+    second, few = "", min(options.seeds, 3)
+    if not (options.methods or options.problems):
+        second = (f"\n\n{races(few)}\n\nHalf mean square that is left after so many seconds, from the same start, "
+                  f"with the defaults of each method (geometric mean of {few} seeds; float32, but float64 where linear "
+                  "systems are solved).")
     if options.markdown is not None:
-        whole = options.markdown.read_text(encoding="utf-8")
-        if whole.count(BEGIN) != 1 or whole.count(END) != 1:
-            raise SystemExit(f"{options.markdown}: needs one {BEGIN} and one {END}")
-        used = ", ".join(f"{name} {version}" for name, version in versions().items() if name in ("Python", "fastbp"))
-        note = (f"Median epochs (of a fold) and seconds of the runs that solved the problem; {options.seeds} seeds, all "
-                "of which did unless a number is given. "
-                + " ".join(f"{p.name}: {p.what}{f', l2={p.l2:g}' if p.l2 else ''}." for p in problems)
-                + f" One thread of {processor()}; {used}; {datetime.date.today().isoformat()}, `python -m "
-                "bench.methods --markdown`.")
-        before, rest = whole.split(BEGIN)
-        if second:
-            second += ("\n\nHalf mean square that is left after so many seconds, from the same start, with the defaults "
-                       f"of each method (geometric mean of {min(options.seeds, 3)} seeds; float32, but float64 where "
-                       "linear systems are solved).\n\n")
-        options.markdown.write_text(f"{before}{BEGIN}\n{text}\n\n{note}\n\n{second}{END}{rest.split(END)[1]}",
-                                    encoding="utf-8")
+        between(options.markdown, BEGIN, END, f"{text}\n\n{note(problems, options.seeds)}{second}")
 
 
 if __name__ == "__main__":

@@ -185,7 +185,8 @@ class FullBatch:
         learner.costs[0] = cost = self.method.cost(self.numbers)
         if math.isfinite(cost) and all_finite(validation.readonly(parameters)):
             learner.best[:] = parameters
-            learner.progress[[codes.EPOCH, codes.UPDATES]] += 1
+            learner.progress[codes.EPOCH] += 1
+            learner.progress[codes.UPDATES] += 1
         else:
             learner.progress[codes.STATUS] = codes.DIVERGED
 
