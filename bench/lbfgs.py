@@ -1,6 +1,7 @@
 """L-BFGS beside SciPy's L-BFGS-B and scikit-learn's solver "lbfgs": evaluations of the cost, and time.
 
-``python -m bench.lbfgs`` prints three tables in Markdown. Evaluations: both minimise the same cost from the same start,
+``python -m bench.lbfgs`` prints three tables in Markdown and, with ``--markdown``, writes them between the markers of
+docs/choosing.md. Evaluations: both minimise the same cost from the same start,
 and what counts is how many evaluations each needs to the cost that both reach; single runs differ widely, since the
 problems have many minima, hence many seeds and their geometric mean. Time: as many iterations from the same start,
 SciPy with the cost and gradient of `bench.plain` (NumPy), and with fastbp's own. Sides take turns, the best counts.
@@ -9,11 +10,13 @@ SciPy with the cost and gradient of `bench.plain` (NumPy), and with fastbp's own
 from __future__ import annotations
 
 import argparse
+import datetime
 import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,11 +28,18 @@ from sklearn.neural_network import MLPClassifier
 import fastbp
 from fastbp import training
 
+from .peers import ROOT, between, processor, versions
 from .plain import PlainNetwork
 from .workloads import Array, Workload
 
 UNLIMITED = {"ftol": 0.0, "gtol": 0.0, "maxfun": 10**7, "maxcor": 10}
 """SciPy stops after so many iterations, or where it finds nothing lower, as fastbp does."""
+
+RACES = (((1, 6, 1), 200, 150), ((5, 30, 30, 2), 200, 150), ((20, 80, 80, 5), 200, 100), ((100, 250, 250, 50), 200, 60),
+         ((100, 250, 250, 50), 2000, 30))
+"""Layers, samples and iterations of the networks that are timed."""
+
+BEGIN, END = "<!-- lbfgs -->", "<!-- /lbfgs -->"
 
 FLOOR = 1e-7
 """Costs below it are the same: they fall to 0 where classes can be told apart."""
@@ -220,21 +230,36 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20, help="starts of each problem (default: 20)")
     parser.add_argument("--iterations", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=3, help="the best of so many (default: 3)")
+    parser.add_argument("--markdown", nargs="?", type=Path, const=ROOT / "docs" / "choosing.md", metavar="FILE",
+                        help=f"write the tables between {BEGIN} and {END} of this file (default: docs/choosing.md)")
     options = parser.parse_args()
-    print("| problem | evaluations a step | SciPy | to the same cost, fastbp ÷ SciPy (quartiles) | lower in the end |")
-    print("|---|---:|---:|---:|---:|")
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        print(line, flush=True)
+
+    tell("| L-BFGS | evaluations a step | SciPy | to the same cost, fastbp ÷ SciPy (quartiles) | lower in the end |")
+    tell("|---|---:|---:|---:|---:|")
     for problem in problems():
         for dtype in ("float64", "float32"):
-            print(count(problem, options.seeds, options.iterations, dtype), flush=True)
-    print("\n| µs an iteration (cost reached) | parameters | fastbp float64 | fastbp float32 | SciPy, NumPy's cost "
-          "| SciPy, fastbp's cost | NumPy's ÷ float64 | NumPy's ÷ float32 | fastbp's ÷ float64 |")
-    print("|---" + "|---:" * 8 + "|")
-    for layers, samples, iterations in (((1, 6, 1), 200, 150), ((5, 30, 30, 2), 200, 150), ((20, 80, 80, 5), 200, 100),
-                                        ((100, 250, 250, 50), 200, 60), ((100, 250, 250, 50), 2000, 30)):
-        print(race(layers, samples, iterations, options.rounds), flush=True)
-    print("\n| digits 64-100-10 relu: µs an iteration (iterations, cost) | fastbp | scikit-learn | ratio |")
-    print("|---|---:|---:|---:|")
-    print("\n".join(digits(200, options.rounds)))
+            tell(count(problem, options.seeds, options.iterations, dtype))
+    tell("\n| µs an iteration (cost reached) | parameters | fastbp float64 | fastbp float32 | SciPy, NumPy's cost "
+         "| SciPy, fastbp's cost | NumPy's ÷ float64 | NumPy's ÷ float32 | fastbp's ÷ float64 |")
+    tell("|---" + "|---:" * 8 + "|")
+    for layers, samples, iterations in RACES:
+        tell(race(layers, samples, iterations, options.rounds))
+    tell("\n| digits 64-100-10 relu: µs an iteration (iterations, cost) | fastbp | scikit-learn | ratio |")
+    tell("|---|---:|---:|---:|")
+    for line in digits(200, options.rounds):
+        tell(line)
+    used = ", ".join(f"{name} {version}" for name, version in
+                     versions(("fastbp", "scipy", "scikit-learn", "numba", "numpy")).items())
+    tell(f"\n{options.seeds} starts of each problem, {options.iterations} iterations; times with one thread, best of "
+         f"{options.rounds} rounds, the sides taking turns. {processor()}; {used}. {datetime.date.today()}, "
+         "`python -m bench.lbfgs --markdown`.")
+    if options.markdown is not None:
+        between(options.markdown, BEGIN, END, "\n".join(lines))
 
 
 if __name__ == "__main__":

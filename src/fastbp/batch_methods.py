@@ -247,7 +247,7 @@ class LBFGS(LineSearch):
         fall = -vectors.dot(s, y)
         vectors.combine(y, 1.0, rows[GRADIENT], -1.0, y)
         product = vectors.dot(s, y)
-        if product > np.finfo(rows.dtype).eps * fall:
+        if product > np.finfo(rows.dtype).eps * max(fall, 0.0):
             steps, changes = self._pairs(rows)  # scaled to s·y = 1: one factor for both leaves H as it is
             pair, scale = int(numbers[SECOND]) % self.memory, 1 / math.sqrt(product)
             vectors.combine(steps[pair], scale, s, 0.0, s)

@@ -141,7 +141,7 @@ class Evaluation:
 @contextmanager
 def evaluation(network: Network, samples: Samples, threads: int | None = None,
                regularization: Regularization | None = None, kind: int | None = None,
-               direction: Array | None = None) -> Iterator[Evaluate]:
+               direction: Array | None = None) -> Iterator[Evaluation]:
     """Lend a function that gives the mean cost (3) of all samples, at the parameters that the network has then.
 
     It overwrites the gradient (4)-(6) that it is called with, unless that is empty. With a regularisation, the penalty
@@ -241,7 +241,8 @@ class FullBatch:
             learner.sums[codes.EPOCH_PENALTY] = self.penalise()
         if math.isfinite(cost) and all_finite(validation.readonly(parameters)):
             learner.best[:] = parameters
-            learner.progress[[codes.EPOCH, codes.UPDATES]] += 1
+            learner.progress[codes.EPOCH] += 1
+            learner.progress[codes.UPDATES] += 1
         else:
             learner.progress[codes.STATUS] = codes.DIVERGED
 
