@@ -23,6 +23,16 @@ derivatives
     per_sample_gradient, gradient_norms
                        (6) of each sample's own cost: (samples, parameters), and its norm: (samples,) -> Network's
     parameter_jacobian ∂o^L/∂parameters of each sample: (samples, n_L, parameters) -> Network.parameter_jacobian
+curvature
+    root, forward_pass, backward_pass
+                       δ^L of the square root of the cost's second derivative, and δ of all layers -> the next
+    products           δ_j o_k of each sample: a panel with a row for each parameter -> normal_matrix
+    add_squares        such a panel times itself: part of the lower triangle of a matrix in double -> normal_matrix
+    normal_matrix      JᵀJ over a range of samples: the same matrix -> curvature, each thread
+    jacobian_rows      J: (samples, n_L, parameters) -> curvature
+    push_parameters    how the outputs move as the parameters do: out panels -> bend
+    bend               Jᵀ d²o/dt² along a step: laid out like the parameters -> curvature
+    substitute         (LLᵀ)⁻¹ times a vector, in place -> curvature
 embedded
     forward_one, gradient_one, input_one, vjp_one, train_one
                        one sample, neurons in lanes: outputs, cost and gradient, ∂E/∂x, uᵀ∂o/∂x, an update -> jit
