@@ -13,7 +13,6 @@ from fastbp import (
     LevenbergMarquardt,
     Network,
     curvature,
-    jit,
     levenberg_marquardt,
     optimizers,
     training,
@@ -202,7 +201,7 @@ def test_an_empty_jacobian_ends_training():
 
 
 def test_costs_that_overflow_are_steps_not_made(rng):
-    """Exp outputs: a step too long gives infinity, and is tried again with more damping."""
+    """Outputs are exp: a step too long gives infinity, and is tried again with more damping."""
     X = rng.normal(size=(60, 2))
     Y = rng.poisson(50 * np.exp(2 * X[:, :1]))
     net = Network((2, 6, 1), cost="poisson", dtype="float64", seed=0)
@@ -296,11 +295,6 @@ def test_memory_is_computed_before_training(monkeypatch):
         assert net.history is history and (net.parameters == before).all()
 
 
-def test_compiled_code_is_told():
-    with pytest.raises(ValueError, match="LevenbergMarquardt works on the full batch"):
-        jit.state(Network((1, 1)).compiled(), "levenbergmarquardt")
-
-
 def test_names():
     assert optimizers.get("levenbergmarquardt") == LevenbergMarquardt()
     assert optimizers.get("bayesianregularization") == BayesianRegularization()
@@ -311,7 +305,7 @@ def test_names():
 
 
 def ridge_evidence(A, y, alpha, beta):
-    """Log P(y | α, β) of linear regression in closed form: y is normal with covariance 1/β + AAᵀ/α."""
+    """Give log P(y | α, β) of linear regression in closed form: y is normal with covariance 1/β + AAᵀ/α."""
     C = np.eye(len(y)) / beta + A @ A.T / alpha
     return -0.5 * (np.linalg.slogdet(2 * np.pi * C)[1] + y @ np.linalg.solve(C, y))
 

@@ -9,7 +9,7 @@ from helpers import DTYPES, close, few, naive_layers, network, real_data
 from fastbp import BayesianRegularization, LevenbergMarquardt, Network, curvature, uncertainty, validation
 from fastbp.uncertainty import student
 
-# ------------------------------------------------------------------------------------ Student's distribution
+# ----------------------------------------------------------------------------------------------- Student's distribution
 
 FREEDOMS = [1.0, 1.5, 2.0, 3.0, 4.0, 7.7, 30.0, 57.0, 58.0, 600.0, 9999.0, 10001.0, 1e7]
 
@@ -116,7 +116,7 @@ def test_what_the_data_do_not_determine_is_left_out(rng):
     assert np.linalg.matrix_rank(covariance) == 4
 
 
-# ------------------------------------------------------------------------------------------------------- networks
+# ------------------------------------------------------------------------------------------------------------- networks
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -3,7 +3,7 @@
 The matrix is that of Σ_s ω_s C(y_s, o_s): Σ_s ω_s J_sᵀ H_s J_s with ω_s the sample's share of the mean. For the squared
 error J_s is ∂o^L/∂parameters and H_s = 1; for a matched pair J_s is ∂net^L/∂parameters and H_s the second derivative of
 the cost with respect to net^L: diag(p) − ppᵀ for softmax with cross_entropy, o(1 − o) for logistic with
-binary_cross_entropy, o for exp with poisson (generalised Gauss–Newton: Schraudolph 2002; Martens 2020, section 9.2).
+binary_cross_entropy, o for exp with poisson (generalised Gauss–Newton: Schraudolph 2002; Martens 2020).
 """
 
 from __future__ import annotations
@@ -119,14 +119,14 @@ def jacobian_rows(network: Network, samples: Samples, total: float) -> Array:
 
 
 def bend(network: Network, samples: Samples, step: Array, share: float) -> Array:
-    """Compute Jᵀ d²o/dt² along parameters + t·step, from the outputs at t = ±share; for the squared error."""
+    """Compute Jᵀ d²o/dt² along parameters + t·step, from the outputs at t = ``share``; for the squared error."""
     out = np.zeros(network.n_parameters, network.dtype)
-    move = (share * step).astype(network.dtype)
+    direction = step.astype(network.dtype)
+    ahead = (network.parameters + share * step).astype(network.dtype)
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
     with _workspace(network, len(samples), codes.BY_LANES) as (plan, block):
-        curvature.bend(plan.layers, plan.cells, plan.panels, network.parameters, network.parameters + move,
-                       network.parameters - move, 1 / share**2, inputs, weights, order, len(samples),
-                       total_weight(samples), block, out)
+        curvature.bend(plan.layers, plan.cells, plan.panels, network.parameters, ahead, direction, share, inputs,
+                       weights, order, len(samples), total_weight(samples), block, out)
     return out
 
 

@@ -33,11 +33,11 @@ ALPHA, BETA, EFFECTIVE, EVIDENCE = SECOND, THIRD, FOURTH, codes.BEST
 """Numbers of the Bayesian method; the last in a cell of the schedules, which full-batch methods do not have."""
 
 SHARE = 0.3
-"""Of a step, how far from its beginning outputs are looked at to see them bend: differences of second order in float32
-lose their meaning below, and what they leave out grows above."""
+"""Of a step, how far from its beginning outputs are looked at to see them bend: in float32 their differences lose
+their meaning below, and what they leave out grows above. From 0.03 to 0.3 made no difference in float64."""
 
 MOST_BEND = 0.75
-"""2‖a‖/‖v‖ up to which a step v is bent by ½a (Transtrum & Sethna 2012, section 4)."""
+"""2‖a‖/‖v‖ up to which a step v is bent by ½a (Transtrum & Sethna 2012)."""
 
 
 SETTLED = 1e-6
@@ -133,7 +133,7 @@ class LevenbergMarquardt(BatchMethod):
         The first λ, as a multiple of the largest diagonal element of JᵀJ.
     acceleration : bool, default True
         With squared_error, bend each step by the second derivative of the outputs along it, v + ½a with
-        (JᵀJ + λI)a = −Jᵀd²o/dt² (Transtrum & Sethna 2012). Three passes forward and one back, of which a narrow valley
+        (JᵀJ + λI)a = −Jᵀd²o/dt² (Transtrum & Sethna 2012). Two passes forward and one back, for which a narrow valley
         takes far fewer steps.
 
     Raises
@@ -237,7 +237,7 @@ class BayesianRegularization(LevenbergMarquardt):
     The ratio α/β begins small and at most doubles in a step, so that the data are learned before the penalty bites.
 
     ``history.figures`` tells for each epoch ``effective_parameters`` γ, ``alpha``, ``beta``, and ``evidence``, the
-    logarithm of the probability of the targets given α and β (MacKay 1992, eq. 4.1), all where its step began;
+    logarithm of the probability of the targets given α and β (MacKay 1992), all where its step began;
     ``history.cost`` is the cost E alone, after the step.
 
     Parameters

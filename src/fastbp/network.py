@@ -368,7 +368,8 @@ class Network:
         batch_size : int, optional
             Samples in an update; the last batch of an epoch may be smaller. 1 is online learning, a number from
             n_samples up is full batch. By default 32, or all samples for a full-batch method (`LBFGS`,
-            `ConjugateGradient`, `ScaledConjugateGradient`, `Rprop`, `Quickprop`), for which an epoch is a step.
+            `ConjugateGradient`, `ScaledConjugateGradient`, `Rprop`, `Quickprop`, `LevenbergMarquardt`,
+            `BayesianRegularization`), for which an epoch is a step.
         optimizer : str or Optimizer, default "adam"
             See `fastbp.optimizers`; a name stands for its defaults.
         sample_weight : array_like, shape (n_samples,), optional

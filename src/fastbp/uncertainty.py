@@ -1,7 +1,7 @@
 """What JᵀJ tells of a trained network: how well the data determine parameters and predictions. Methods of `Network`.
 
 All of it takes the network for linear in its parameters near the present ones, which should therefore be a minimum of
-the cost (Bates & Watts 1988, section 2.3; Seber & Wild 1989, section 5.1). The eigenvalues of JᵀJ, of the mean cost,
+the cost (Bates & Watts 1988, chapter 2; Seber & Wild 1989, chapter 5). The eigenvalues of JᵀJ, of the mean cost,
 are λ_i; those below rounding count as 0, and along their vectors the data say nothing. A penalty ½l2‖w‖² on the mean
 cost, with which the network was trained, goes into all of it; after `BayesianRegularization` l2 is α/(βn).
 """
@@ -144,7 +144,7 @@ def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, samp
 
 def effective_parameters(self: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
                          l2: float = 0.0) -> float:
-    """Compute γ = Σ λ_i/(λ_i + l2): how many parameters the samples determine (MacKay 1992, eq. 4.9; Moody 1992).
+    """Compute γ = Σ λ_i/(λ_i + l2): how many parameters the samples determine (MacKay 1992; Moody 1992).
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def predict_interval(self: Network, X: npt.ArrayLike, level: float = 0.95, *,
     """Compute the interval in which a new target lies with a given probability, by what `parameter_covariance` found.
 
     o ± t √(σ² + j C jᵀ) with j = ∂o/∂parameters, C their covariance and t the quantile of Student's distribution for
-    the degrees of freedom of σ² (Seber & Wild 1989, eq. 5.26).
+    the degrees of freedom of σ² (Seber & Wild 1989, chapter 5).
 
     Parameters
     ----------

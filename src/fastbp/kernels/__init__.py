@@ -34,6 +34,16 @@ tangents
     lift, push         (1)(2) with φ' and φ''; tangents forward to every net and out panel -> the three, by address
     bend, pull         what φ'' brings to δ; δ and the tangents' δ back to every delta panel -> the three
     share, turn_all    sample weights onto a panel; copies of outputs and their tangents, for gradient -> the three
+curvature
+    root, forward_pass, backward_pass
+                       δ^L of the square root of the cost's second derivative, and δ of all layers -> the next
+    products           δ_j o_k of each sample: a panel with a row for each parameter -> normal_matrix
+    add_squares        such a panel times itself: part of the lower triangle of a matrix in double -> normal_matrix
+    normal_matrix      JᵀJ over a range of samples: the same matrix -> curvature, each thread
+    jacobian_rows      J: (samples, n_L, parameters) -> curvature
+    push_parameters    how the outputs move as the parameters do: out panels -> bend
+    bend               Jᵀ d²o/dt² along a step: laid out like the parameters -> curvature
+    substitute         (LLᵀ)⁻¹ times a vector, in place -> curvature
 embedded
     forward_one, gradient_one, input_one, vjp_one, train_one
                        one sample, neurons in lanes: outputs, cost and gradient, ∂E/∂x, uᵀ∂o/∂x, an update -> jit

@@ -15,6 +15,7 @@ from .codes import (
     BY_LANES,
     DELTA,
     DELTA_BELOW,
+    FORWARD,
     JACOBIAN,
     N_IN,
     N_OUT,
@@ -23,6 +24,7 @@ from .codes import (
     OUTER,
     SLOPES,
     SOURCE,
+    TARGET,
     TURN,
     WEIGH,
     WEIGHT,
@@ -30,7 +32,7 @@ from .codes import (
 )
 from .dense import column
 from .epoch import wait
-from .simd import WHOLE, call, gradient_8x2, lanes, panel, view
+from .simd import WHOLE, call, copy_vector, gradient_8x2, lanes, multiply_vector, panel, view
 
 
 @kernel
@@ -38,7 +40,7 @@ def root(out, slope, share, delta, neurons, c, kind):
     """δ_j = √ω u_j for output c; overwrites ``delta``, of as many strips as ``share`` has.
 
     With s = φ'(net): u_c = s for the squared error, √s for a matched pair, where s is the cost's second derivative. For
-    softmax with outputs p, √p_c (1_jc − √p_j √p_c) with its partner, since these make up diag(p) − ppᵀ, and the row
+    softmax with outputs p, √p_j 1_jc − p_j √p_c with its partner, since these make up diag(p) − ppᵀ, and the row
     p_c (1_jc − p_j) of its Jacobian with the squared error.
     """
     lane, real = lanes(out), type(out[0])
@@ -102,19 +104,16 @@ def products(layers, panels, strips, first, last, size, rows):
     for layer in range(layers.shape[0]):
         n_in, n_out, w, b = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, WEIGHTS], layers[layer, BIASES]
         for s in range(first, last):
-            o = view(panels, layers[layer, SOURCE] + s * n_in * lane, n_in * lane)
-            d = view(panels, layers[layer, DELTA] + (strips + s) * n_out * lane, n_out * lane)
-            target = view(rows, (s - first) * size * lane, size * lane)
+            out, target = layers[layer, SOURCE] + s * n_in * lane, (s - first) * size * lane
+            delta = layers[layer, DELTA] + (strips + s) * n_out * lane
+            place = target + w * lane
             for j in range(n_out):
-                delta, place = view(d, j * lane, lane), view(target, (w + j * n_in) * lane, n_in * lane)
                 for k in range(n_in):
-                    out, row = view(o, k * lane, lane), view(place, k * lane, lane)
-                    for v in range(lane):
-                        row[v] = delta[v] * out[v]
+                    multiply_vector(panels, delta + j * lane, panels, out + k * lane, rows, place + k * lane)
+                place += n_in * lane
             if b >= 0:
-                place = view(target, b * lane, n_out * lane)
-                for i in range(n_out * lane):
-                    place[i] = d[i]
+                for j in range(n_out):
+                    copy_vector(panels, delta + j * lane, lane, rows, target + (b + j) * lane)
 
 
 @kernel
@@ -188,38 +187,67 @@ def jacobian_rows(layers, cells, panels, parameters, inputs, weights, order, sam
 
 
 @kernel
-def bend(layers, cells, panels, parameters, ahead, behind, scale, inputs, weights, order, samples, total, block,
-         gradient):
-    """Jᵀ d²o^L/dt² along a line through the parameters, for the squared error; overwrites ``gradient``.
+def push_parameters(layers, cells, panels, parameters, direction, strips):
+    """How net and o move as the parameters move along ``direction``: ȯ_j = φ'(net_j)(Σ_k ẇ_jk o_k + ḃ_j + Σ_k w_jk ȯ_k).
 
-    From the outputs at the points ``ahead`` and ``behind``, equally far, as (o₊ − 2o + o₋) times ``scale``.
+    From `forward_pass` in strips 0..s; overwrites strips s..2s of the out and delta panels.
     """
     lane, top = lanes(panels), layers.shape[0] - 1
-    n_top, factor = layers[top, N_OUT], type(panels[0])(scale)
+    for layer in range(top + 1):
+        n_in, n = layers[layer, N_IN], layers[layer, N_OUT]
+        call(cells[FORWARD], direction, layers[layer, WEIGHTS], layers[layer, BIASES], panels, layers[layer, SOURCE],
+             layers[layer, DELTA] + strips * n * lane, n_in, n, 0, strips)
+        tangent = panel(panels, layers[layer, OUT], n, strips, 2 * strips)
+        own = panel(panels, layers[layer, DELTA], n, strips, 2 * strips)
+        slope = panel(panels, layers[layer, DELTA], n, 0, strips)
+        if layer > 0:
+            call(cells[FORWARD], parameters, layers[layer, WEIGHTS], -1, panels, layers[layer, SOURCE],
+                 layers[layer, OUT], n_in, n, strips, 2 * strips)
+        else:
+            for i in range(tangent.size):
+                tangent[i] = 0
+        for i in range(tangent.size):
+            tangent[i] += own[i]
+        if layer == top and cells[JACOBIAN] != 0:
+            call(cells[JACOBIAN], panel(panels, layers[layer, OUT], n, 0, strips), tangent, n)
+        else:
+            for i in range(tangent.size):
+                tangent[i] *= slope[i]
+
+
+@kernel
+def bend(layers, cells, panels, parameters, ahead, direction, share, inputs, weights, order, samples, total, block,
+         gradient):
+    """Jᵀö as the parameters move along ``direction``, for the squared error; overwrites ``gradient``.
+
+    ö ≈ 2((o₊ − o)/h − ȯ)/h, from the outputs at the point ``ahead``, h = ``share`` of the way.
+    """
+    lane, top = lanes(panels), layers.shape[0] - 1
+    n_top, near, real = layers[top, N_OUT], 1.0 / share, type(panels[0])
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        out, second = panel(panels, layers[top, OUT], n_top, 0, strips), panel(panels, layers[top, OUT], n_top, strips,
-                                                                              2 * strips)
+        out, later = panel(panels, layers[top, OUT], n_top, 0, strips), panel(panels, cells[TARGET], n_top, 0, strips)
         call(cells[SLOPES], layers, cells, panels, ahead, inputs, order, begin, end, strips)
         for i in range(out.size):
-            second[i] = out[i]
-        call(cells[SLOPES], layers, cells, panels, behind, inputs, order, begin, end, strips)
-        for i in range(out.size):
-            second[i] += out[i]
+            later[i] = out[i]
         forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips)
-        share = panel(panels, cells[WEIGHT], 1, 0, strips)
-        slope = panel(panels, layers[top, DELTA], n_top, 0, strips)
+        push_parameters(layers, cells, panels, parameters, direction, strips)
+        share_of_mean = panel(panels, cells[WEIGHT], 1, 0, strips)
+        tangent = panel(panels, layers[top, OUT], n_top, strips, 2 * strips)
         delta = panel(panels, layers[top, DELTA], n_top, strips, 2 * strips)
         for s in range(strips):
+            weight = view(share_of_mean, s * lane, lane)
             for j in range(n_top):
-                start, weight = (s * n_top + j) * lane, view(share, s * lane, lane)
-                o, twice, d = view(out, start, lane), view(second, start, lane), view(delta, start, lane)
+                start = (s * n_top + j) * lane
+                o, after, along = view(out, start, lane), view(later, start, lane), view(tangent, start, lane)
+                d = view(delta, start, lane)
                 for v in range(lane):
-                    d[v] = weight[v] * factor * (twice[v] - o[v] - o[v])
+                    d[v] = weight[v] * real(2 * near) * (real(near) * (after[v] - o[v]) - along[v])
         if cells[JACOBIAN] != 0:
             call(cells[JACOBIAN], out, delta, n_top)
         else:
+            slope = panel(panels, layers[top, DELTA], n_top, 0, strips)
             for i in range(delta.size):
                 delta[i] *= slope[i]
         pull_down(layers, cells, panels, parameters, strips)

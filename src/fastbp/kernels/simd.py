@@ -638,6 +638,17 @@ def _copy_tile(typing: Any, source: Any, s: Any, target: Any, t: Any) -> Any:
     return types.void(source, i, target, i), generate
 
 
+def _multiply_vector(typing: Any, first: Any, s: Any, second: Any, a: Any, target: Any, t: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        A, s, B, a, C, t = arguments
+        p = _Pointers(context, builder, target.dtype)
+        p.store(builder.fmul(p.load(p.at(first, A, s)), p.load(p.at(second, B, a))), p.at(target, C, t))
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(first, i, second, i, target, i), generate
+
+
 def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: Any, k: Any, panels: Any,
                    t: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
@@ -870,6 +881,11 @@ def _plain_copy_tile(A: Any, s: int, B: Any, t: int) -> None:
     B[t : t + WHOLE] = A[s : s + WHOLE]
 
 
+def _plain_multiply_vector(A: Any, s: int, B: Any, a: int, C: Any, t: int) -> None:
+    n = VECTOR_BYTES // C.itemsize
+    C[t : t + n] = A[s : s + n] * B[a : a + n]
+
+
 def _plain_gather_square(rows: Any, order: Any, begin: int, end: int, n: int, k: int, panels: Any, t: int) -> None:
     lane = VECTOR_BYTES // panels.itemsize
     valid = min(lane, n - k)
@@ -912,6 +928,7 @@ if JIT:
     transpose = intrinsic(_transpose)
     gather_square = intrinsic(_gather_square)
     copy_vector, copy_tile = intrinsic(_copy_vector), intrinsic(_copy_tile)
+    multiply_vector = intrinsic(_multiply_vector)
     dot_rows = intrinsic(_dot_rows)
     sum_columns = intrinsic(_sum_columns)
     rank_one = intrinsic(_rank_one)
@@ -950,6 +967,7 @@ else:
     transpose = _plain_transpose
     gather_square = _plain_gather_square
     copy_vector, copy_tile = _plain_copy_vector, _plain_copy_tile
+    multiply_vector = _plain_multiply_vector
     dot_rows = _plain_dot_rows
     sum_columns = _plain_sum_columns
     rank_one = _plain_rank_one
