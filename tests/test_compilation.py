@@ -20,7 +20,10 @@ posix_user = pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX permiss
 KERNELS = """
 import importlib, pkgutil
 import fastbp.kernels
+from fastbp.kernels._jit import TWINS
 def kernels():
+    for kernel, twin in TWINS.items():
+        yield kernel.__module__ + "." + kernel.__name__ + " by address", twin
     for module in pkgutil.iter_modules(fastbp.kernels.__path__):
         content = importlib.import_module("fastbp.kernels." + module.name)
         for name, value in vars(content).items():

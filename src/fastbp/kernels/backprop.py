@@ -7,7 +7,7 @@ address (see `_jit`).
 """
 
 from . import codes, costs, dense, noise, random
-from ._jit import address, inline, kernel
+from ._jit import address, kernel
 from .codes import (
     ACROSS,
     ACTIVATING,
@@ -45,18 +45,10 @@ from .codes import (
     WEIGHT,
     WEIGHTS,
 )
-from .record import lap
-from .simd import call, lanes, view
+from .simd import call, lanes, lap, panel
 
 UPDATE_BYTES = 64 * 1024
 """Gradient rows that are summed before they are applied, so that they are still in L2."""
-
-
-@inline
-def panel(panels, start, n, first, last):
-    """Give strips first..last of a panel of n rows as one array."""
-    lane = lanes(panels)
-    return view(panels, start + first * n * lane, (last - first) * n * lane)
 
 
 @kernel

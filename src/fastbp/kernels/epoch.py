@@ -42,8 +42,8 @@ from .codes import (
     WEIGHTS,
     YIELD,
 )
-from .record import end_batch, end_epoch, lap
-from .simd import atomic_add, atomic_load, call, give_way, lanes, ticks, view
+from .record import end_batch, end_epoch
+from .simd import atomic_add, atomic_load, call, give_way, lanes, lap, ticks, view
 
 SPINS = 2000
 """Rounds before a waiting thread gives way: far more than a barrier takes when all are running."""

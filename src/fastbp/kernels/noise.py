@@ -81,26 +81,24 @@ def before_layer(layers, cells, settings, panels, layer, begin, strips, first, l
     The first layer: inputs with noise, and smoothed targets, (1 − ε)y + ε/n. The others: outputs and slopes of the
     layer below, some of them dropped. ``settings`` are the cells behind a cost's parameter, see `codes`.
     """
-    # views count no references, which took 40 ns a call
-    p, c, h = view(panels, 0, panels.size), view(cells, 0, cells.size), view(settings, 0, settings.size)
-    lane, n = lanes(p), layers[layer, N_IN]
-    source, epoch = layers[layer, SOURCE], c[PROGRESS + EPOCH]
+    lane, n = lanes(panels), layers[layer, N_IN]
+    source, epoch = layers[layer, SOURCE], cells[PROGRESS + EPOCH]
     if layer > 0:
-        if h[DROPOUT + layer - 1] > 0.0:
+        if settings[DROPOUT + layer - 1] > 0.0:
             for s in range(first, last):
-                drop(view(p, source + s * n * lane, n * lane),
-                     view(p, layers[layer, DELTA_BELOW] + s * n * lane, n * lane),
-                     h[DROPOUT + layer - 1], stream(c[KEY], epoch, layer, begin + s * lane))
+                drop(view(panels, source + s * n * lane, n * lane),
+                     view(panels, layers[layer, DELTA_BELOW] + s * n * lane, n * lane),
+                     settings[DROPOUT + layer - 1], stream(cells[KEY], epoch, layer, begin + s * lane))
         return
-    if h[INPUT_NOISE] > 0.0:
+    if settings[INPUT_NOISE] > 0.0:
         for s in range(first, last):
-            disturb(view(p, source + s * n * lane, n * lane), h[INPUT_NOISE],
-                    stream(c[KEY], epoch, 0, begin + s * lane))
+            disturb(view(panels, source + s * n * lane, n * lane), settings[INPUT_NOISE],
+                    stream(cells[KEY], epoch, 0, begin + s * lane))
         if layers[0, ACROSS] >= 0:
-            call(c[TURN], p, source, layers[0, ACROSS], n, strips, first, last)
-    if h[SMOOTH_BASE] > 0.0:
+            call(cells[TURN], panels, source, layers[0, ACROSS], n, strips, first, last)
+    if settings[SMOOTH_BASE] > 0.0:
         size = layers[layers.shape[0] - 1, N_OUT] * lane
-        target = view(p, c[TARGET] + first * size, (last - first) * size)
-        share, base = type(target[0])(h[SMOOTH_SHARE]), type(target[0])(h[SMOOTH_BASE])
+        target = view(panels, cells[TARGET] + first * size, (last - first) * size)
+        share, base = type(target[0])(settings[SMOOTH_SHARE]), type(target[0])(settings[SMOOTH_BASE])
         for i in range(target.size):
             target[i] = share * target[i] + base

@@ -1,9 +1,8 @@
 """The forward pass alone, over many samples, and the check that numbers are finite."""
 
 from ._jit import kernel
-from .backprop import panel
 from .codes import ACROSS, ACTIVATION, BIASES, DELTA, FORWARD, GATHER, N_IN, N_OUT, OUT, SCATTER, SOURCE, WEIGHTS
-from .simd import call, lanes
+from .simd import call, lanes, panel
 
 
 @kernel

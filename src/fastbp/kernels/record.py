@@ -9,21 +9,11 @@ from .codes import (
     FIRST_EPOCH,
     HYPER_CELLS,
     PENALTIES,
-    PHASES,
     RUNNING,
     STATUS,
     UPDATES,
 )
-from .simd import ticks, to_bits
-
-
-@inline
-def lap(clock, start, layer, phase):
-    """Add the time since the last lap to a phase of a layer, in a thread's part of the clock; nothing without one."""
-    if clock.size > 0:
-        now = ticks()
-        clock[start + 1 + layer * PHASES + phase] += now - clock[start]
-        clock[start] = now
+from .simd import to_bits
 
 
 @inline
