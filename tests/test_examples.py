@@ -38,7 +38,7 @@ def number(pattern, text):
 
 def test_all_examples_are_tested_here():
     assert {path.stem for path in EXAMPLES} == {"cartpole", "digits", "ode", "online", "plots", "regression",
-                                                 "search", "slopes", "stream", "trace_xor", "weights_and_classes"}
+                                                 "regularization", "search", "slopes", "stream", "trace_xor", "weights_and_classes"}
 
 
 def test_trace_agrees_with_plain_arithmetic(tmp_path):
@@ -118,6 +118,14 @@ def test_weights_raise_the_rare_class(tmp_path):
     printed = run([ROOT / "examples/weights_and_classes.py"], tmp_path)
     alike, weighted = (int(share) for share in re.findall(r"(\d+)%$", printed, re.MULTILINE))
     assert weighted > alike + 20
+
+
+@compiled
+def test_regularisation_lowers_the_test_cost(tmp_path):
+    printed = run([ROOT / "examples/regularization.py"], tmp_path)
+    plain, *others = (float(cost) for cost in re.findall(r"test cost (\S+),", printed))
+    assert len(others) == 4 and max(others) < 0.8 * plain
+    assert number(r"l1 .*above 0.01: (\d+)%", printed) < 50
 
 
 def test_readme_has_an_example_to_paste():

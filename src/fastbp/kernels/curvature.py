@@ -188,7 +188,7 @@ def jacobian_rows(layers, cells, panels, parameters, inputs, weights, order, sam
 
 @kernel
 def push_parameters(layers, cells, panels, parameters, direction, strips):
-    """How net and o move as the parameters move along ``direction``: ȯ_j = φ'(net_j)(Σ_k ẇ_jk o_k + ḃ_j + Σ_k w_jk ȯ_k).
+    """Net and o as the parameters move along ``direction``: ȯ_j = φ'(net_j)(Σ_k ẇ_jk o_k + ḃ_j + Σ_k w_jk ȯ_k).
 
     From `forward_pass` in strips 0..s; overwrites strips s..2s of the out and delta panels.
     """

@@ -73,6 +73,9 @@ def my_neurons_clipped(layers, cells, panels, parameters, gradient, state, hyper
     if update == 0:
         return
     for rule in (cells[MEASURE], update):
+        if threads == 1:
+            call(rule, parameters, gradient, state, 0, parameters.size, 0, hyper)
+            continue
         for layer in range(layers.shape[0]):
             n_in, n_out = layers[layer, N_IN], layers[layer, N_OUT]
             w, b = layers[layer, WEIGHTS], layers[layer, BIASES]
@@ -80,7 +83,7 @@ def my_neurons_clipped(layers, cells, panels, parameters, gradient, state, hyper
             call(rule, parameters, gradient, state, w + first * n_in, w + end * n_in, 0, hyper)
             if b >= 0:
                 call(rule, parameters, gradient, state, b + first, b + end, 0, hyper)
-        if rule != update and threads > 1:
+        if rule != update:
             cells[ARRIVALS + CACHE_LINE * thread] += threads
             wait(view(cells, MIDWAY, BARRIER_CELLS), cells[ARRIVALS + CACHE_LINE * thread])
     lap(clock, start, 0, UPDATING)

@@ -2,7 +2,8 @@
 
 Every number is a function of a key, the epoch, the layer, the sample's place in the epoch and the neuron, so that bits
 depend neither on threads nor on where a fit was interrupted. Each strip has a stream of its own; its word i serves the
-elements i of both halves of the strip, 32 bits each.
+elements i of both halves of the strip, 32 bits each. The loops are functions of their own: inlined into their caller
+they run one by one (0.8 ns an output to drop, against 0.18).
 """
 
 import math
@@ -38,7 +39,7 @@ def stream(key, epoch, layer, position):
     return mix(wrapped(mix(wrapped(mix(wrapped(~key + wrapped(epoch * GOLDEN))) + layer)) + wrapped(position * GOLDEN)))
 
 
-@inline
+@kernel
 def drop(out, slope, rate, start):
     """Each output becomes 0 with probability p, else o/(1 − p), and so do its slopes (Srivastava et al. 2014).
 
@@ -47,27 +48,30 @@ def drop(out, slope, rate, start):
     real, half = type(out[0]), out.size // 2
     limit = int(rate * 4294967296.0)
     scale = real(4294967296.0 / (4294967296.0 - limit))
+    out_low, out_high = view(out, 0, half), view(out, half, half)
+    slope_low, slope_high = view(slope, 0, half), view(slope, half, half)
     for i in range(half):
         word = mix(wrapped(start + wrapped(i * GOLDEN)))
         low = scale if (word & WORD) >= limit else real(0)
         high = scale if ((word >> 32) & WORD) >= limit else real(0)
-        out[i] *= low
-        slope[i] *= low
-        out[half + i] *= high
-        slope[half + i] *= high
+        out_low[i] *= low
+        slope_low[i] *= low
+        out_high[i] *= high
+        slope_high[i] *= high
 
 
-@inline
+@kernel
 def disturb(inputs, deviation, start):
     """Add normal numbers of this standard deviation, two a word (Box & Muller 1958); none is beyond 6.7 deviations."""
     real, half = type(inputs[0]), inputs.size // 2
+    inputs_low, inputs_high = view(inputs, 0, half), view(inputs, half, half)
     size, unit, turn = real(deviation), real(2.0**-32), real(2.0 * math.pi * 2.0**-32)
     for i in range(half):
         word = mix(wrapped(start + wrapped(i * GOLDEN)))
         radius = size * math.sqrt(real(-2) * elementwise.log(real(((word >> 32) & WORD) + 1) * unit))
         sine, cosine = elementwise.sine_cosine(real(word & WORD) * turn)
-        inputs[i] += radius * cosine
-        inputs[half + i] += radius * sine
+        inputs_low[i] += radius * cosine
+        inputs_high[i] += radius * sine
 
 
 @kernel
