@@ -5,11 +5,12 @@ import inspect
 from pathlib import Path
 
 import fastbp
-from fastbp.kernels import backprop, codes, derivatives, embedded
+from fastbp.kernels import backprop, codes, derivatives, embedded, epoch, regular
 
 LETTERS = {
     "cells": {cell: letters for cell, (_, letters) in (backprop.KERNELS | derivatives.KERNELS).items()}
-    | {codes.COST_KERNEL: codes.COST_ARGUMENTS, codes.JACOBIAN: codes.ACTIVATION_ARGUMENTS},
+    | {codes.COST_KERNEL: codes.COST_ARGUMENTS, codes.JACOBIAN: codes.ACTIVATION_ARGUMENTS,
+       codes.PLAIN_NEURONS: backprop.KERNELS[codes.MY_NEURONS][1]},
     "calls": {cell: letters for cell, (_, letters) in embedded.KERNELS.items()}
     | {codes.OUTPUT: codes.ACTIVATION_ARGUMENTS},
     "layers": {codes.ACTIVATION: codes.ACTIVATION_ARGUMENTS},
@@ -47,6 +48,9 @@ def test_arguments_are_as_many_as_the_kernel_takes():
 
 
 def test_letters_are_as_many_as_parameters():
-    for function, arguments in [*backprop.KERNELS.values(), *derivatives.KERNELS.values(), *embedded.KERNELS.values()]:
+    own = [(epoch.my_neurons_clipped, backprop.KERNELS[codes.MY_NEURONS][1]),
+           *((rule, codes.RULE_ARGUMENTS) for rule in (regular.update, regular.measure, regular.update_clipped))]
+    for function, arguments in [*own, *backprop.KERNELS.values(), *derivatives.KERNELS.values(),
+                                *embedded.KERNELS.values()]:
         plain = getattr(function, "py_func", function)
         assert len(inspect.signature(plain).parameters) == len(arguments), plain.__name__

@@ -55,3 +55,13 @@ def flag(owner: object, name: str, value: Any) -> None:
     """Let True and False pass."""
     if not isinstance(value, (bool, np.bool_)):
         _fail(owner, name, value, "True or False")
+
+
+def optional(check: Check) -> Check:
+    """Let None pass, and what another check lets pass."""
+
+    def pass_none(owner: object, name: str, value: Any) -> None:
+        if value is not None:
+            check(owner, name, value)
+
+    return pass_none

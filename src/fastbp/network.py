@@ -344,8 +344,8 @@ class Network:
             Leave in ``history.profile`` where the time went: gather, forward, activation, cost, backward, gradient,
             update and waiting, per layer, with GFLOP/s and share of the machine's peak. Not for ``batch_size=1``.
         regularization : Regularization, optional
-            What is added to the cost; see `fastbp.Regularization`. Like the batch size, it is given anew to a fit
-            that resumes.
+            Penalties, constraints, clipping, dropout, noise; see `fastbp.Regularization`. Like the batch size, it is
+            given anew to a fit that resumes.
 
         Returns
         -------
@@ -394,6 +394,8 @@ class Network:
                                  "mini-batches")
             if profile:
                 raise ValueError("profile=True tells the phases of mini-batches apart: use 'adam' or 'sgd'")
+            if regularization is not None:
+                regularization.check_full_batch(type(method).__name__)
             batch_size = len(samples)
         batch_size = 32 if batch_size is None else batch_size
         with self._fitting():
@@ -416,8 +418,8 @@ class Network:
         if not isinstance(value, Regularization):
             raise TypeError(f"regularization is {value!r}, expected a fastbp.Regularization, for instance "
                             "fastbp.Regularization(l2=1e-4)")
-        value.check(self.layers)
-        return value if value.penalizes else None
+        value.check(self.layers, self.n_parameters, self.cost_function)
+        return value if value.acts else None
 
     def cost(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Compute the mean cost E (3).
@@ -449,7 +451,8 @@ class Network:
         X, Y, sample_weight
             As in `fit`.
         regularization : Regularization, optional
-            Its penalty is added to E.
+            Its penalty is added to E, targets are smoothed, and fixed parameters have a gradient of 0. What it does to
+            steps and samples (clipping, constraints, decay, dropout, noise) is left out.
 
         Returns
         -------

@@ -55,7 +55,7 @@ def size(threads: int | None, batch_work: int, pass_work: int, strips: int) -> i
 
 
 @functools.cache
-def _yield_address() -> int:
+def yield_address() -> int:
     """Give the address of the operating system's function that lets another thread run."""
     library = ctypes.windll.kernel32 if sys.platform == "win32" else ctypes.CDLL(None)  # type: ignore[attr-defined,unused-ignore]
     function = library.SwitchToThread if sys.platform == "win32" else library.sched_yield
@@ -69,7 +69,7 @@ def run(threads: int, work: Callable[[int, npt.NDArray[np.int64]], None]) -> Non
     tells the others to give up, and it is raised here.
     """
     barrier = np.zeros(BARRIER_CELLS, np.int64)
-    barrier[YIELD] = _yield_address()
+    barrier[YIELD] = yield_address()
     if threads == 1:
         work(0, barrier)
         return

@@ -120,6 +120,8 @@ def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threa
     members = team.size(threads, network.work * n, network.work * n, network.strips(n))
     with network.plan(n, backward=True, threads=members, sparse=samples.sparse) as (plan, block):
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 2**62)
+        if regularization is not None:
+            plan = regularization.plan(plan, network.dtype, network.cost_function)
         team.run(members, partial(_run, members, plan, network.parameters, data, task, learner))
     cost = float(learner.costs[0])
     if regularization is not None:
@@ -213,18 +215,22 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                             network.strips(batch))
         plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members, sparse=samples.sparse))
         update = 0 if rule is None else network.address(rule, codes.RULE_ARGUMENTS)
-        numbers = progress.hyper
+        numbers, state, place = progress.hyper, progress.state, np.zeros(codes.PROGRESS_CELLS, np.int64)
         if regularization is not None and rule is not None:  # a rule of ours takes its place, and calls it
-            numbers = regularization.numbers(network.layers, network.bias, progress.hyper, update)
-            progress.hyper = numbers[: codes.HYPER_CELLS]
-            update = network.address(regular.update, codes.RULE_ARGUMENTS)
+            numbers = regularization.numbers(network.layers, network.bias, progress.hyper, update, state.size)
+            state = np.concatenate((state, regularization.fixed(network.parameters)))
+            progress.hyper, progress.state = numbers[: codes.HYPER_CELLS], state[: progress.state.size]
+            clipped = regularization.clip_norm is not None
+            update = network.address(regular.update_clipped if clipped else regular.update, codes.RULE_ARGUMENTS)
+            plan = regularization.plan(plan, network.dtype, network.cost_function, threads=members, key=progress.key)
+            place = plan.cells[codes.PROGRESS : codes.PROGRESS + codes.PROGRESS_CELLS]  # where `noise` reads the epoch
         learner = layout.Learner(
             gradient=np.zeros(network.n_parameters, network.dtype),
-            state=progress.state,
+            state=state,
             hyper=numbers,
             update=update,
             best=network.parameters.copy(),
-            progress=np.zeros(codes.PROGRESS_CELLS, np.int64),
+            progress=place,
             sums=np.zeros(codes.SUM_CELLS),
             costs=np.zeros(1 if each else min(epochs, CHUNK_EPOCHS)),
             clock=profiling.clock(network, members) if profile else layout.NO_CLOCK,
@@ -249,7 +255,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             try:
                 if full:
                     full.step()
-                elif batch == 1 and not samples.sparse:
+                elif batch == 1 and not samples.sparse and (regularization is None or regularization.online):
                     online.run(plan, parameters, data, task, learner)
                 else:
                     team.run(members, partial(_run, members, plan, parameters, data, task, learner))

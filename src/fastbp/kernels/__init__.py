@@ -8,9 +8,13 @@ Numbers in brackets are those of the equations in docs/theory.md.
 
 epoch
     run                a chunk of epochs, or one pass for cost and gradient: a `layout.Learner` -> training, each thread
+    my_neurons_clipped phase 2 where the norm of the gradient is clipped -> run, in the place of my_neurons
 backprop
     my_samples         phase 1, some strips through (1)-(5): all panels -> run, tracing
     my_neurons         phase 2, some neurons of every layer: gradient (6), parameters and state (7) -> run, tracing
+noise
+    before_layer       inputs with noise, smoothed targets; outputs and slopes of a hidden layer, some dropped: panels
+                       -> my_samples
 predict
     predict            (1)(2) for all rows: outputs (samples, n_L) -> Network.predict
     all_finite         tells whether there is neither NaN nor infinity -> validation
@@ -59,6 +63,9 @@ updates
 regular
     update             a rule with penalties before it: a slice of parameters, gradient and state, each neuron's penalty
                        -> in the place of a rule; training
+    measure, update_clipped
+                       the same in two halves, before and after the norm of the gradient is known
+                       -> my_neurons_clipped
 vectors
     dot, combine       sums over whole flat buffers in double; ax + by: a flat buffer -> batch_methods
     two_loops          the L-BFGS direction from pairs (m, n_parameters): a flat buffer -> batch_methods

@@ -6,7 +6,7 @@ written here is the order of the equations; the loops are in `dense`, `activatio
 address (see `_jit`).
 """
 
-from . import codes, costs, dense, random
+from . import codes, costs, dense, noise, random
 from ._jit import address, inline, kernel
 from .codes import (
     ACROSS,
@@ -33,6 +33,7 @@ from .codes import (
     MATCHED,
     N_IN,
     N_OUT,
+    NOISE,
     ONES,
     OUT,
     PACKS,
@@ -80,6 +81,8 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
     lap(clock, start, 0, GATHERING)
     for layer in range(top + 1):
         n = layers[layer, N_OUT]
+        if cells[NOISE] != 0:
+            call(cells[NOISE], layers, cells, cost_parameter, panels, layer, begin, strips, first, last)
         if layer > 0 and layers[layer, ACROSS] >= 0:
             call(cells[TURN], panels, layers[layer, SOURCE], layers[layer, ACROSS], layers[layer, N_IN], strips, first,
                  last)
@@ -158,6 +161,7 @@ KERNELS = {
     codes.WEIGH: (dense.gather_weights, "rniixfiii"),
     codes.COLLECT: (costs.collect, "ffffi"),
     codes.SHUFFLE: (random.shuffle, "nii"),
+    codes.NOISE: (noise.before_layer, "tndfiiiii"),
     codes.SCATTER: (dense.scatter, "fiiiif"),
     codes.MY_SAMPLES: (my_samples, "tndffrrrniixiiiiiini"),
     codes.MY_NEURONS: (my_neurons, "tnffffdiiiiiirniini"),

@@ -18,9 +18,16 @@ WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(16, 22)
 """Addresses of the kernels in `backprop.KERNELS`."""
 SLOPES, PUSH, PULL, ROWS, OUTER = range(22, 27)
 """Addresses of the kernels in `derivatives.KERNELS`."""
-INPUTS = 27
+NOISE = 27
+"""Address of `noise.before_layer`, or 0."""
+INPUTS = 28
 """Address of the kernel that gathers inputs: that of GATHER, or of `dense.gather_sparse`."""
-CELLS = 28
+CELLS = 29
+
+# Cells behind the parameter of a cost where a fit is regularised.
+INPUT_NOISE, SMOOTH_SHARE, SMOOTH_BASE, DROPOUT = range(1, 5)
+"""Standard deviation of noise of the inputs; 1 − ε and ε/n of label smoothing; probabilities to drop, from the first
+hidden layer up."""
 
 # Cells of `embedded.Model.calls`.
 WORK_SIZE, BLOCK, FORWARD_ONE, FORWARD_MANY, GRADIENT_ONE, INPUT_ONE, VJP_ONE, TRAIN_ONE, MANY = range(9)
@@ -44,8 +51,19 @@ PHASES = 8
 """Gather, forward products, activation, cost, backward products, gradient, update, waiting for other threads."""
 
 # Cells of the barrier, each on a cache line of its own.
-ARRIVED, ABANDONED, YIELD = 0, 8, 16
-BARRIER_CELLS = 24
+CACHE_LINE = 8
+ARRIVED, ABANDONED, YIELD = 0, CACHE_LINE, 2 * CACHE_LINE
+BARRIER_CELLS = 3 * CACHE_LINE
+
+# Cells behind those of a plan where a fit is regularised.
+PLAIN_NEURONS, MEASURE, KEY = range(CELLS, CELLS + 3)
+"""Addresses of `backprop.my_neurons`, for which `epoch.my_neurons_clipped` stands, and of `regular.measure`; key of the
+random numbers."""
+PROGRESS = CELLS + 4
+"""Where ``Learner.progress`` lies then, which holds the epoch."""
+MIDWAY = CELLS + 12
+"""A barrier between the halves of phase 2; behind it, on a cache line each, how often the threads have stood at it."""
+ARRIVALS = MIDWAY + BARRIER_CELLS
 
 # Cells of an optimizer's numbers, see `updates`.
 RATE, POWER1, POWER2, BASE1, BASE2, OWN = range(6)
@@ -57,13 +75,15 @@ HYPER_CELLS = 12
 
 # Cells behind an optimizer's numbers where a fit is regularised, see `regular`: they end with a table of SEGMENTS rows
 # and with the penalties of single neurons. Whole numbers are kept as bits: to convert them costs 25 ms of compilation.
-RULE, AVERAGED, SEGMENTS, PENALTIES, TABLE = range(HYPER_CELLS, HYPER_CELLS + 5)
-"""Address of the rule; 1.0 if penalties are divided by the weight of the batch; rows of the table; cell of the first
-neuron's penalty; cell of the table."""
-BEGIN, END, ROW, CELL, L2, L1 = range(6)
+RULE, AVERAGED, CLIP, CLIP_NORM, FIXED, SEGMENTS, PENALTIES, TABLE = range(HYPER_CELLS, HYPER_CELLS + 8)
+"""Address of the rule; 1.0 if penalties are divided by the weight of the batch; the largest |∂E/∂w| or 0, and norm of
+all of it; where in the state the values of fixed parameters lie, NaN for the others, or -1; rows of the table; cell of
+the first neuron's penalty, as many cells behind the first neuron's square of the gradient; cell of the table."""
+BEGIN, END, ROW, CELL, L2, L1, DECAY, LARGEST, NON_NEGATIVE, TRAINED = range(10)
 """Columns of the table, a row for each W^l and b^l: its slice of the flat buffer, numbers in a row of it, the cell that
-its first row's penalty is added to, and the factors of its penalties."""
-SEGMENT_COLUMNS = 6
+its first row's penalty is added to, the factors of its penalties and of decay; the largest norm of a row or 0; 1.0 if
+its numbers are kept from going below 0; 1.0 if they are trained."""
+SEGMENT_COLUMNS = 10
 
 PROGRESS_CELLS, SUM_CELLS = 6, 4
 
