@@ -596,6 +596,22 @@ def test_class_weights_are_sample_weights(name):
         clone(ours).set_params(class_weight="balanced").partial_fit(X, y, classes=np.arange(10))
 
 
+def test_dropout_is_that_of_the_core():
+    """Losses rise, as outputs are missing; predictions miss none."""
+    X, y = digits(few(200, 30), 3)
+    plain, dropped, by_layer = (MLPClassifier((20, 10), max_iter=few(10, 2), random_state=0, dropout=p)
+                                for p in (0.0, 0.5, (0.5, 0.0)))
+    for mlp in (plain, dropped, by_layer):
+        mlp.fit(X, y)
+        np.testing.assert_array_equal(mlp.predict_proba(X), mlp.network_.predict(X))
+    assert dropped.loss_ > plain.loss_ and dropped.loss_ != by_layer.loss_
+    np.testing.assert_array_equal(clone(dropped).fit(X, y).coefs_[0], dropped.coefs_[0])
+    with pytest.raises(ValueError, match="'dropout' parameter of MLPClassifier must be a float in the range"):
+        clone(plain).set_params(dropout=1.0).fit(X, y)
+    with pytest.raises(ValueError, match="with dropout use solver='adam'"):
+        clone(dropped).set_params(solver="lbfgs").fit(X, y)
+
+
 def test_standardizing_is_that_of_a_pipeline():
     X, y = several()
     X, y = X * 5 + 3, y * 100 - 7

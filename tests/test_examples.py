@@ -38,7 +38,8 @@ def number(pattern, text):
 
 def test_all_examples_are_tested_here():
     assert {path.stem for path in EXAMPLES} == {"cartpole", "digits", "ode", "online", "plots", "regression",
-                                                 "regularization", "search", "slopes", "stream", "trace_xor", "weights_and_classes"}
+                                                 "regularization", "search", "slopes", "stream", "trace_xor",
+                                                 "weights_and_classes"}
 
 
 def test_trace_agrees_with_plain_arithmetic(tmp_path):

@@ -172,6 +172,7 @@ class _MLP(BaseEstimator):
         "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), None],
         "coefs_init": [list, tuple, None],
         "intercepts_init": [list, tuple, None],
+        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
         "standardize": ["boolean"],
         "callbacks": [list, tuple, None],
         "progress": ["boolean"],
@@ -291,6 +292,8 @@ class _MLP(BaseEstimator):
                 b[:] = self._random_state.uniform(-bound, bound, n_out)
         else:
             network.reset(int(self._random_state.randint(2**31 - 1)))
+        if np.any(self.dropout):  # drawn only then, since scikit-learn draws nothing here
+            network.generator = np.random.default_rng(int(self._random_state.randint(2**31 - 1)))
         self._show()
         if self.coefs_init is not None or self.intercepts_init is not None:
             self._adopt(self.coefs_ if self.coefs_init is None else self.coefs_init,
@@ -379,6 +382,9 @@ class _MLP(BaseEstimator):
 
     def _fit_lbfgs(self, data: _Samples, kept: _Samples | None) -> None:
         """Minimise with SciPy's L-BFGS-B, as scikit-learn does: the same stopping rule, limits and messages."""
+        if np.any(self.dropout):
+            raise ValueError("solver='lbfgs' cannot follow a loss that is drawn anew each time: with dropout use "
+                             "solver='adam' or another one for mini-batches")
         network: Network = self._network
         samples = network._samples(data.X, data.targets, data.weight, sparse=True)
         others = None if kept is None else network._samples(kept.X, kept.targets, None, sparse=True)
@@ -422,7 +428,9 @@ class _MLP(BaseEstimator):
         self.loss_ = self.best_loss_ = self._loss(float(found.fun), part, offset)
 
     def _regularization(self) -> Regularization | None:
-        return Regularization(l2=float(self.alpha), averaged=True) if self.alpha > 0 else None
+        if self.alpha == 0 and not np.any(self.dropout):
+            return None
+        return Regularization(l2=float(self.alpha), averaged=True, dropout=self.dropout)
 
     def _loss(self, cost: float, part: float, offset: float) -> float:
         """Give what scikit-learn calls the loss: of squared errors the mean over outputs, of the penalty the whole."""
@@ -593,6 +601,9 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Of weights and arithmetic; by default that of X.
     coefs_init, intercepts_init : list of array_like, optional
         First weights, shaped like `coefs_` and `intercepts_`.
+    dropout : float or sequence of float, default 0
+        Probability, one for all hidden layers or one for each, with which the output of a hidden neuron is left out of
+        a step; only in training.
     standardize : bool, default False
         Subtract the mean from every feature, and divide by the standard deviation, inside the estimator: it is
         given, and predicts, numbers in their own units. `coefs_` and `loss_` are those of the network inside. The first
@@ -671,8 +682,9 @@ class MLPClassifier(ClassifierMixin, _MLP):
                  verbose: Any = False, warm_start: Any = False, momentum: Any = 0.9, nesterovs_momentum: Any = True,
                  early_stopping: Any = False, validation_fraction: Any = 0.1, beta_1: Any = 0.9, beta_2: Any = 0.999,
                  epsilon: Any = 1e-8, n_iter_no_change: Any = 10, max_fun: Any = 15000, loss: Any = "log_loss",
-                 dtype: Any = None, coefs_init: Any = None, intercepts_init: Any = None, standardize: Any = False,
-                 callbacks: Any = None, progress: Any = False, n_threads: Any = None, class_weight: Any = None) -> None:
+                 dtype: Any = None, coefs_init: Any = None, intercepts_init: Any = None, dropout: Any = 0.0,
+                 standardize: Any = False, callbacks: Any = None, progress: Any = False, n_threads: Any = None,
+                 class_weight: Any = None) -> None:
         self._keep(locals())
 
     def _set_classes(self, y: Array, incremental: bool) -> None:
@@ -965,6 +977,9 @@ class MLPRegressor(RegressorMixin, _MLP):
         Of weights and arithmetic; by default that of X.
     coefs_init, intercepts_init : list of array_like, optional
         First weights, shaped like `coefs_` and `intercepts_`.
+    dropout : float or sequence of float, default 0
+        Probability, one for all hidden layers or one for each, with which the output of a hidden neuron is left out of
+        a step; only in training.
     standardize : bool, default False
         Subtract the mean from every feature and target, and divide by the standard deviation, inside the estimator: it
         is given, and predicts, numbers in their own units. `coefs_` and `loss_` are those of the network inside. The
@@ -1034,7 +1049,7 @@ class MLPRegressor(RegressorMixin, _MLP):
                  verbose: Any = False, warm_start: Any = False, momentum: Any = 0.9, nesterovs_momentum: Any = True,
                  early_stopping: Any = False, validation_fraction: Any = 0.1, beta_1: Any = 0.9, beta_2: Any = 0.999,
                  epsilon: Any = 1e-8, n_iter_no_change: Any = 10, max_fun: Any = 15000, dtype: Any = None,
-                 coefs_init: Any = None, intercepts_init: Any = None, standardize: Any = False,
+                 coefs_init: Any = None, intercepts_init: Any = None, dropout: Any = 0.0, standardize: Any = False,
                  callbacks: Any = None, progress: Any = False, n_threads: Any = None) -> None:
         self._keep(locals())
 
