@@ -10,6 +10,7 @@ from helpers import DTYPES, close, few, network, real_data
 from fastbp import (
     BayesianRegularization,
     Checkpoint,
+    DivergenceError,
     LevenbergMarquardt,
     Network,
     curvature,
@@ -207,6 +208,29 @@ def test_costs_that_overflow_are_steps_not_made(rng):
     net = Network((2, 6, 1), cost="poisson", dtype="float64", seed=0)
     net.fit(X, Y, epochs=few(30, 10), optimizer=LevenbergMarquardt(damping=1e-12))
     assert np.isfinite(net.history.cost).all() and (np.diff(net.history.cost) < 0).all()
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+@pytest.mark.parametrize("output", ["exp", "identity"])
+def test_an_infinite_cost_is_divergence(method, output):
+    net = Network((1, 1), output=output, dtype="float64")
+    net.parameters[:] = before = (800.0, 0.0) if output == "exp" else (1e200, 0.0)
+    with pytest.raises(DivergenceError), np.errstate(over="ignore"):  # which NumPy reports with the JIT off
+        net.fit(np.ones((9, 1)), np.ones(9), epochs=3, optimizer=method)
+    assert (net.parameters == before).all()
+
+
+@pytest.mark.parametrize("method", METHODS[:2], ids=str)
+def test_a_sample_of_weight_0_may_overflow(method, rng):
+    X, Y = rng.normal(size=(30, 1)), rng.uniform(0.5, 2, 30)
+    wide, weights = np.append(X, [[1e4]]).reshape(-1, 1), np.append(np.ones(30), 0.0)
+    net, other = (Network((1, 1), output="exp", dtype="float64", seed=3) for _ in range(2))
+    net.parameters[:] = other.parameters[:] = 0.5, 0.0
+    with np.errstate(over="ignore"):
+        assert net.predict([[1e4]]) == np.inf
+        net.fit(wide, np.append(Y, 1.0), epochs=5, optimizer=method, sample_weight=weights)
+    other.fit(X, Y, epochs=5, optimizer=method)
+    np.testing.assert_allclose(net.parameters, other.parameters, rtol=1e-6)
 
 
 # ------------------------------------------------------------------------------------------------- in the training loop

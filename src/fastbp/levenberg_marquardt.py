@@ -264,6 +264,8 @@ class BayesianRegularization(LevenbergMarquardt):
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Set α and β, then go to a lower βE_D + αE_W."""
         system = self._system(evaluate)
+        if not math.isfinite(system.largest + numbers[COST]):
+            return False
         before = numbers[[ALPHA, BETA]]
         samples = curvature.counted(evaluate.samples)
         self._weigh(evaluate, parameters, numbers, system.eigenvalues(), samples)

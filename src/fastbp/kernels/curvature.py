@@ -41,7 +41,7 @@ def root(out, slope, share, delta, neurons, c, kind):
 
     With s = φ'(net): u_c = s for the squared error, √s for a matched pair, where s is the cost's second derivative. For
     softmax with outputs p, √p_j 1_jc − p_j √p_c with its partner, since these make up diag(p) − ppᵀ, and the row
-    p_c (1_jc − p_j) of its Jacobian with the squared error.
+    p_c (1_jc − p_j) of its Jacobian with the squared error. Weight 0 gives 0, also where outputs overflow.
     """
     lane, real = lanes(out), type(out[0])
     zero, one = real(0), real(1)
@@ -53,15 +53,15 @@ def root(out, slope, share, delta, neurons, c, kind):
             p, row = view(o, j * lane, lane), view(d, j * lane, lane)
             here = one if j == c else zero
             for v in range(lane):
-                scale = real(math.sqrt(weight[v]))
                 if kind == codes.SLOPE:
-                    row[v] = here * scale * mine[v]
+                    u = here * mine[v]
                 elif kind == codes.ROOT:
-                    row[v] = here * scale * real(math.sqrt(mine[v]))
+                    u = here * real(math.sqrt(mine[v]))
                 elif kind == codes.FISHER:
-                    row[v] = scale * (here * real(math.sqrt(p[v])) - p[v] * real(math.sqrt(own[v])))
+                    u = here * real(math.sqrt(p[v])) - p[v] * real(math.sqrt(own[v]))
                 else:
-                    row[v] = scale * own[v] * (here - p[v])
+                    u = own[v] * (here - p[v])
+                row[v] = real(math.sqrt(weight[v])) * u if weight[v] > zero else zero
 
 
 @inline
@@ -188,7 +188,7 @@ def jacobian_rows(layers, cells, panels, parameters, inputs, weights, order, sam
 
 @kernel
 def push_parameters(layers, cells, panels, parameters, direction, strips):
-    """Net and o as the parameters move along ``direction``: ȯ_j = φ'(net_j)(Σ_k ẇ_jk o_k + ḃ_j + Σ_k w_jk ȯ_k).
+    """How outputs move as parameters move along ``direction``: ȯ_j = φ'(net_j)(Σ_k ẇ_jk o_k + ḃ_j + Σ_k w_jk ȯ_k).
 
     From `forward_pass` in strips 0..s; overwrites strips s..2s of the out and delta panels.
     """
@@ -233,23 +233,22 @@ def bend(layers, cells, panels, parameters, ahead, direction, share, inputs, wei
             later[i] = out[i]
         forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips)
         push_parameters(layers, cells, panels, parameters, direction, strips)
-        share_of_mean = panel(panels, cells[WEIGHT], 1, 0, strips)
         tangent = panel(panels, layers[top, OUT], n_top, strips, 2 * strips)
         delta = panel(panels, layers[top, DELTA], n_top, strips, 2 * strips)
-        for s in range(strips):
-            weight = view(share_of_mean, s * lane, lane)
-            for j in range(n_top):
-                start = (s * n_top + j) * lane
-                o, after, along = view(out, start, lane), view(later, start, lane), view(tangent, start, lane)
-                d = view(delta, start, lane)
-                for v in range(lane):
-                    d[v] = weight[v] * real(2 * near) * (real(near) * (after[v] - o[v]) - along[v])
+        for i in range(delta.size):
+            delta[i] = real(2 * near) * (real(near) * (later[i] - out[i]) - tangent[i])
         if cells[JACOBIAN] != 0:
             call(cells[JACOBIAN], out, delta, n_top)
         else:
             slope = panel(panels, layers[top, DELTA], n_top, 0, strips)
             for i in range(delta.size):
                 delta[i] *= slope[i]
+        for s in range(strips):
+            weight = view(panels, cells[WEIGHT] + s * lane, lane)
+            for j in range(n_top):
+                d = view(delta, (s * n_top + j) * lane, lane)
+                for v in range(lane):
+                    d[v] = weight[v] * d[v] if weight[v] > real(0) else real(0)
         pull_down(layers, cells, panels, parameters, strips)
         for layer in range(top + 1):
             n_in, n_out = layers[layer, N_IN], layers[layer, N_OUT]
