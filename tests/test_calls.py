@@ -5,14 +5,17 @@ import inspect
 from pathlib import Path
 
 import fastbp
-from fastbp.kernels import backprop, codes, derivatives, embedded
+from fastbp.kernels import backprop, codes, derivatives, embedded, epoch, regular, tangents
 
 LETTERS = {
-    "cells": {cell: letters for cell, (_, letters) in (backprop.KERNELS | derivatives.KERNELS).items()}
-    | {codes.COST_KERNEL: codes.COST_ARGUMENTS, codes.JACOBIAN: codes.ACTIVATION_ARGUMENTS},
+    "cells": {cell: letters
+              for cell, (_, letters) in (backprop.KERNELS | derivatives.KERNELS | tangents.KERNELS).items()}
+    | {codes.COST_KERNEL: codes.COST_ARGUMENTS, codes.JACOBIAN: codes.ACTIVATION_ARGUMENTS,
+       codes.COST_CURVATURE: codes.COST_CURVATURE_ARGUMENTS,
+       codes.PLAIN_NEURONS: backprop.KERNELS[codes.MY_NEURONS][1]},
     "calls": {cell: letters for cell, (_, letters) in embedded.KERNELS.items()}
     | {codes.OUTPUT: codes.ACTIVATION_ARGUMENTS},
-    "layers": {codes.ACTIVATION: codes.ACTIVATION_ARGUMENTS},
+    "layers": {codes.ACTIVATION: codes.ACTIVATION_ARGUMENTS, codes.CURVATURE: codes.CURVATURE_ARGUMENTS},
 }
 """Table -> cell or column -> the letters of the kernel whose address lies there."""
 
@@ -47,10 +50,15 @@ def test_arguments_are_as_many_as_the_kernel_takes():
             if count != len(letters):
                 wrong.append(f"{path.name}:{line}: {name} takes {len(letters)} arguments, is given {count}")
     assert not wrong, "\n".join(wrong)
-    assert {"FORWARD", "GRADIENT", "MY_SAMPLES", "MY_NEURONS", "ACTIVATION", "COST_KERNEL", "THROUGH"} <= seen
+    assert {"FORWARD", "GRADIENT", "MY_SAMPLES", "MY_NEURONS", "ACTIVATION", "COST_KERNEL", "THROUGH", "CURVATURE",
+            "BEND"} <= seen
 
 
 def test_letters_are_as_many_as_parameters():
-    for function, arguments in [*backprop.KERNELS.values(), *derivatives.KERNELS.values(), *embedded.KERNELS.values()]:
+    own = [(epoch.my_neurons_clipped, backprop.KERNELS[codes.MY_NEURONS][1]),
+           *((rule, codes.RULE_ARGUMENTS) for rule in (regular.update, regular.measure, regular.update_clipped))]
+    phases = [(phase, backprop.KERNELS[codes.MY_SAMPLES][1]) for phase in tangents.PHASES.values()]
+    for function, arguments in [*backprop.KERNELS.values(), *derivatives.KERNELS.values(), *embedded.KERNELS.values(),
+                                *tangents.KERNELS.values(), *phases, *own]:
         plain = getattr(function, "py_func", function)
         assert len(inspect.signature(plain).parameters) == len(arguments), plain.__name__

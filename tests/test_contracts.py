@@ -87,6 +87,7 @@ def test_public_names():
     assert len(fastbp.__all__) == len(listed), "listed twice"
     assert bound | {"__version__"} == listed | {"__version__"}
     assert all(hasattr(fastbp, name) for name in listed)
+    assert set(fastbp._LAZY) <= set(dir(fastbp)) - listed and all(getattr(fastbp, name) for name in fastbp._LAZY)
     imports = [node for node in ast.walk(TREES["__init__.py"]) if isinstance(node, ast.ImportFrom)]
     assert not any(alias.name == "*" for node in imports for alias in node.names)
 
@@ -99,7 +100,7 @@ def test_the_two_storeys_import_nothing_optional():
 
 
 def public():
-    for name in sorted(set(fastbp.__all__) - {"__version__"}):
+    for name in sorted({*fastbp.__all__, *fastbp._LAZY} - {"__version__"}):
         thing = getattr(fastbp, name)
         if inspect.isclass(thing) or inspect.isfunction(thing):
             yield name, thing

@@ -23,7 +23,8 @@ STEP = 1e-5
 
 
 def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] | None = None, *,
-               name: str | None = None, initializer: str = "glorot_uniform") -> activations.Activation:
+               curvature: Callable[[Any], Any] | None = None, name: str | None = None,
+               initializer: str = "glorot_uniform") -> activations.Activation:
     """Register an activation of your own; networks then ask for it by name.
 
     Parameters
@@ -36,6 +37,10 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
         φ'(net). Without it the slope is computed by dual numbers: the chain rule at each operation, exact to rounding,
         also through ``abs``, ``max``, comparisons and branches. Where an intermediate result overflows the slope is
         NaN, as infinity over infinity is.
+    curvature : callable, optional
+        φ''(net), which only Hessians and training on derivatives ask for. Without it, a ``derivative`` is carried on by
+        dual numbers, exactly; without either, φ'' is taken by differences of the slope over steps of 1/128, good to
+        about 1e-13 where the function varies over lengths of about 1. It is compiled when it is first used.
     name : str, optional
         By default the function's own.
     initializer : str, default "glorot_uniform"
@@ -50,7 +55,7 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     ------
     ValueError
         If the name is that of a built-in activation, Numba cannot compile the function (the message gives its reason),
-        or the derivative differs from central differences (the message gives the point and both values).
+        or a derivative differs from central differences (the message gives the point and both values).
     TypeError
         If a function is not callable.
 
@@ -73,6 +78,7 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     name = _name(function, name, activations.ACTIVATIONS, "activation")
     initializers.get(initializer)
     _callable("derivative", derivative)
+    _callable("curvature", curvature)
     from .kernels import dual  # on use: it teaches Numba a type, which takes a moment
 
     def values(loop: Any, x: Array) -> tuple[Array, Array]:
@@ -80,15 +86,21 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
         loop(out, slope, 1)
         return out, slope
 
-    loop = _checked(name, dual.activation, dual.plain_activation, function, derivative, [values])
+    loop, plain = _checked(name, dual.activation, dual.plain_activation, function, derivative, [values])
+    bend = dual.activation_curvature(function, derivative, curvature, plain)
+    if curvature is not None:
+        slopes, bent = partial(values, loop), GRID.copy()
+        bend(bent, bent, bent)
+        _check_curvature(name, slopes, bent)
     row = activations.Activation(name, "your own", "your own" if derivative else "by dual numbers", initializer, None,
-                                 loop)
+                                 loop, bend)
     activations.ACTIVATIONS[name] = row
     return row
 
 
 def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], Any] | None = None, *,
-         name: str | None = None, output: str = "identity") -> costs.Cost:
+         curvature: Callable[[Any, Any], Any] | None = None, name: str | None = None,
+         output: str = "identity") -> costs.Cost:
     """Register a cost of your own; networks then ask for it by name.
 
     Parameters
@@ -97,6 +109,8 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
         C(y, o) of one output: the target comes first. Summed over outputs, averaged over samples.
     derivative : callable, optional
         ∂C/∂o as a function of (y, o). Without it, by dual numbers in o, see `activation`.
+    curvature : callable, optional
+        ∂²C/∂o² as a function of (y, o), for Hessians only. Without it as in `activation`.
     name : str, optional
         By default the function's own.
     output : str, default "identity"
@@ -121,6 +135,7 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
     name = _name(function, name, costs.COSTS, "cost")
     activations.get(output)
     _callable("derivative", derivative)
+    _callable("curvature", curvature)
     from .kernels import dual  # on use: it teaches Numba a type, which takes a moment
 
     def values(loop: Any, o: Array, y: float = 0.25) -> tuple[Array, Array]:
@@ -128,8 +143,15 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
         loop(o.copy(), target, slope, 1, np.zeros(1))
         return target, slope
 
-    loop = _checked(name, dual.cost, dual.plain_cost, function, derivative, [values, partial(values, y=1.0)])
-    row = costs.Cost(name, loop, "your own", "your own" if derivative else "by dual numbers", output)
+    tables = [values, partial(values, y=1.0)]
+    loop, plain = _checked(name, dual.cost, dual.plain_cost, function, derivative, tables)
+    bend = dual.cost_curvature(function, derivative, curvature, plain)
+    if curvature is not None:
+        for y in (0.25, 1.0):
+            bent = np.ones_like(GRID)
+            bend(GRID.copy(), np.full_like(GRID, y), bent, np.zeros(1))
+            _check_curvature(f"{name} at y = {y}", partial(values, loop, y=y), bent)
+    row = costs.Cost(name, loop, "your own", "your own" if derivative else "by dual numbers", output, curvature=bend)
     costs.COSTS[name] = row
     return row
 
@@ -149,19 +171,20 @@ def _name(function: Any, name: str | None, catalogue: dict[str, Any], kind: str)
     return found
 
 
-def _checked(name: str, make: Any, make_plain: Any, function: Any, derivative: Any, tables: list[Any]) -> Any:
+def _checked(name: str, make: Any, make_plain: Any, function: Any, derivative: Any,
+             tables: list[Any]) -> tuple[Any, bool]:
     """Compile functions into a loop on dual numbers, or, if they come with a derivative, else on plain ones; check it.
 
-    ``tables`` give values and slopes by a loop on a grid.
+    ``tables`` give values and slopes by a loop on a grid. Gives the loop, and whether it is one on plain numbers.
     """
-    loop = make(function, derivative)
+    loop, plain = make(function, derivative), False
     try:
         found = _values(loop, tables)
     except Exception as error:
         if derivative is None:
             raise ValueError(f"{name}: this function cannot be differentiated: {_jit.reason(error)}; give "
                              "derivative=") from error
-        loop = make_plain(function, derivative)
+        loop, plain = make_plain(function, derivative), True
         try:
             found = _values(loop, tables)
         except Exception as second:
@@ -171,7 +194,7 @@ def _checked(name: str, make: Any, make_plain: Any, function: Any, derivative: A
     if why := _jit.one_by_one(loop):
         warnings.warn(f"{name} is computed one number at a time, several times slower than a built-in function: {why}",
                       stacklevel=3)
-    return loop
+    return loop, plain
 
 
 def _values(loop: Any, tables: list[Any]) -> list[tuple[Array, Array, Array]]:
@@ -180,7 +203,14 @@ def _values(loop: Any, tables: list[Any]) -> list[tuple[Array, Array, Array]]:
         return [(table(loop, GRID)[1], table(loop, GRID + STEP)[0], table(loop, GRID - STEP)[0]) for table in tables]
 
 
-def _check(name: str, slope: Array, expected: Array, given: bool) -> None:
+def _check_curvature(name: str, values: Callable[[Array], tuple[Array, Array]], bent: Array) -> None:
+    """Compare the second derivative that was given, on the grid, with central differences of the first."""
+    with np.errstate(all="ignore"):
+        expected = (values(GRID + STEP)[1] - values(GRID - STEP)[1]) / (2 * STEP)
+    _check(name, bent, expected, True, "curvature")
+
+
+def _check(name: str, slope: Array, expected: Array, given: bool, what: str = "derivative") -> None:
     """Compare slopes with central differences wherever both are finite."""
     with np.errstate(all="ignore"):
         off = np.abs(slope - expected) / (1 + np.abs(expected))
@@ -189,6 +219,6 @@ def _check(name: str, slope: Array, expected: Array, given: bool) -> None:
     off[~np.isfinite(off)] = 0
     worst = int(off.argmax())
     if off[worst] > 1e-5:
-        whose = "the derivative that was given is" if given else "the slope is"
+        whose = f"the {what} that was given is" if given else "the slope is"
         raise ValueError(f"{name}: at {GRID[worst]:.4g} {whose} {slope[worst]:.6g}, but central differences give "
                          f"{expected[worst]:.6g}")

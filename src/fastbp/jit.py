@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from . import activations, optimizers
 from .kernels import backprop, codes, embedded, layout, updates
-from .kernels._jit import VECTOR_BYTES, address, kernel, lent
+from .kernels._jit import VECTOR_BYTES, address, allocating, kernel, lent
 from .kernels.activations import softmax_backward
 from .kernels.codes import (
     BLOCK,
@@ -116,7 +116,7 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
                  address(method.rule, codes.RULE_ARGUMENTS, dtype), int(method.rule is updates.sgd))
 
 
-@kernel
+@allocating
 def workspace(model: Model) -> Array:
     """Allocate a workspace, ``work``, of the functions below: a flat array, one for each thread.
 

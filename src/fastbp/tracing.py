@@ -68,7 +68,7 @@ def trace(network: Network, samples: Samples, views: bool) -> Trace:
     _backward(network, samples, plan, 0, n, float(n))
     slopes = np.empty(network.n_parameters, network.dtype)
     my_neurons(layers, cells, panels, parameters, slopes, slopes, np.zeros(codes.HYPER_CELLS), 0, strips, 0, 0, 1,
-               cells[codes.SCRATCH], validation.readonly(samples.inputs), NOT_SHUFFLED, 0, 0, layout.NO_CLOCK, 0)
+               cells[codes.SCRATCH], samples.data(NOT_SHUFFLED).inputs, NOT_SHUFFLED, 0, 0, layout.NO_CLOCK, 0)
 
     def rows(start: int, width: int) -> Array:
         view = _strips(panels, start, strips, width)
