@@ -245,7 +245,22 @@ class Regularization:
              key: int | None = None) -> layout.Plan:
         """Give a plan with what this regularisation calls; the one that is given stays as it is.
 
-        Without the key of a fit, nothing in it is random.
+        Parameters
+        ----------
+        plan : layout.Plan
+            Of the network.
+        dtype : numpy dtype
+            Of the network.
+        cost : Cost
+            Of the network: label smoothing depends on what its targets are.
+        threads : int, default 1
+            How many threads will share it.
+        key : int, optional
+            The key of a fit's random numbers; without it nothing in the plan is random.
+
+        Returns
+        -------
+        layout.Plan
         """
         cells = np.zeros(codes.ARRIVALS + codes.CACHE_LINE * threads, np.int64)
         cells[: codes.CELLS] = plan.cells
