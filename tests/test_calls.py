@@ -38,8 +38,9 @@ def test_arguments_are_as_many_as_the_kernel_takes():
     for path in SOURCES:
         for line, table, name, count in calls(path):
             if table is None:
-                assert name in ("update", "learner.update", "rule"), f"{path.name}:{line} calls {name}"
-            letters = codes.RULE_ARGUMENTS if table is None else LETTERS[table][getattr(codes, name)]
+                assert name in ("update", "learner.update", "rule", "total"), f"{path.name}:{line} calls {name}"
+            own = codes.TOTAL_ARGUMENTS if name == "total" else codes.RULE_ARGUMENTS
+            letters = own if table is None else LETTERS[table][getattr(codes, name)]
             seen.add(name)
             if count != len(letters):
                 wrong.append(f"{path.name}:{line}: {name} takes {len(letters)} arguments, is given {count}")
@@ -48,7 +49,7 @@ def test_arguments_are_as_many_as_the_kernel_takes():
 
 
 def test_letters_are_as_many_as_parameters():
-    own = [(epoch.my_neurons_clipped, backprop.KERNELS[codes.MY_NEURONS][1]),
+    own = [(regular.total, codes.TOTAL_ARGUMENTS), (epoch.my_neurons_clipped, backprop.KERNELS[codes.MY_NEURONS][1]),
            *((rule, codes.RULE_ARGUMENTS) for rule in (regular.update, regular.measure, regular.update_clipped))]
     for function, arguments in [*own, *backprop.KERNELS.values(), *derivatives.KERNELS.values(),
                                 *embedded.KERNELS.values()]:

@@ -8,12 +8,12 @@ from .codes import (
     EPOCH_WEIGHT,
     FIRST_EPOCH,
     HYPER_CELLS,
-    PENALTIES,
     RUNNING,
     STATUS,
+    TOTAL,
     UPDATES,
 )
-from .simd import to_bits
+from .simd import call, to_bits
 
 
 @inline
@@ -33,9 +33,8 @@ def end_epoch(parameters, learner, epoch):
     progress, sums, hyper = learner.progress, learner.sums, learner.hyper
     if learner.update != 0:
         if hyper.size > HYPER_CELLS:
-            for i in range(to_bits(hyper[PENALTIES]), hyper.size):
-                sums[EPOCH_COST] += hyper[i]
-                hyper[i] = 0.0
+            total = to_bits(hyper[TOTAL])
+            call(total, hyper, sums)
         nothing = sums[EPOCH_COST] * 0.0  # inf·0 and NaN·0 are NaN
         for i in range(parameters.size):
             nothing += parameters[i] * 0.0

@@ -20,6 +20,7 @@ from .codes import (
     CLIP_NORM,
     DECAY,
     END,
+    EPOCH_COST,
     FIXED,
     L1,
     L2,
@@ -197,3 +198,11 @@ def update_clipped(parameters, gradient, state, start, stop, shift, hyper):
         for i in range(slopes.size):
             slopes[i] *= scale
     finish(parameters, gradient, state, start, stop, shift, hyper)
+
+
+@kernel
+def total(hyper, sums):
+    """Add the penalties of an epoch's batches to its cost, neuron by neuron, and begin anew."""
+    for i in range(to_bits(hyper[PENALTIES]), hyper.size):
+        sums[EPOCH_COST] += hyper[i]
+        hyper[i] = 0.0
