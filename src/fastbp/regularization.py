@@ -209,6 +209,7 @@ class Regularization:
         first = codes.TABLE + codes.SEGMENT_COLUMNS * segments + neurons
         found = np.zeros(first + neurons)
         found[: codes.HYPER_CELLS] = hyper
+        found[codes.BATCH_WEIGHT] = 1  # which `online` writes only where samples have weights
         found[[codes.AVERAGED, codes.CLIP, codes.CLIP_NORM]] = (
             self.averaged, self.clip_value or 0.0, self.clip_norm or 0.0)
         masked = self.trainable is not None and len(self.trainable) != count
@@ -239,7 +240,18 @@ class Regularization:
              key: int | None = None) -> layout.Plan:
         """Give a plan with what this regularisation calls; the one that is given stays as it is.
 
-        Without the key of a fit, nothing in it is random.
+        Parameters
+        ----------
+        plan
+            Of the network.
+        dtype
+            float32 or float64.
+        cost
+            Of the network.
+        threads
+            How many threads will share it.
+        key
+            Of the random numbers of a fit; without one, nothing is random.
         """
         cells = np.zeros(codes.ARRIVALS + codes.CACHE_LINE * threads, np.int64)
         cells[: codes.CELLS] = plan.cells

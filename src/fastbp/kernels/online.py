@@ -117,13 +117,13 @@ def run(plan, parameters, data, task, learner):
                 cost += float(y[j])
             if data.weights.size > 0:
                 weight = float(data.weights[sample])
+                hyper[BATCH_WEIGHT] = weight
                 if weight == 0.0:
                     cost = 0.0
                     for j in range(classes):
                         delta[j] = real(0)
             hyper[POWER1] *= hyper[BASE1]
             hyper[POWER2] *= hyper[BASE2]
-            hyper[BATCH_WEIGHT] = weight
             rate = real(-hyper[RATE])
             for layer in range(top, -1, -1):
                 fan_in, fan_out = layers[layer, N_IN], layers[layer, N_OUT]
