@@ -10,7 +10,7 @@ from fastbp.kernels._jit import JIT
 SCRIPT = """
 import numpy as np
 from numba import config, njit
-from fastbp import SGD, Adam, Network
+from fastbp import SGD, Adam, Network, Regularization
 from fastbp.kernels import layout
 assert config.BOUNDSCHECK == 1
 
@@ -51,6 +51,9 @@ for by_lanes in (True, False):
         X, Y = data(101, 5, 3)
         net.fit(X, Y, epochs=2, batch_size=60, threads=2)
         net.gradient(X, Y)
+net.fit(X, Y, epochs=2, batch_size=60, threads=2, regularization=Regularization(
+    l2=0.1, max_norm=1.0, weight_decay=0.1, clip_norm=1.0, dropout=0.5, input_noise=0.1,
+    trainable=np.arange(net.n_parameters) > 9))
 print("passed")
 """
 

@@ -20,7 +20,7 @@ LETTERS = {
 """Table -> cell or column -> the letters of the kernel whose address lies there."""
 
 ALONE = dict.fromkeys(("update", "learner.update", "rule"), codes.RULE_ARGUMENTS) | {
-    "forward": embedded.KERNELS[codes.FORWARD_ONE][1]}
+    "forward": embedded.KERNELS[codes.FORWARD_ONE][1], "total": codes.TOTAL_ARGUMENTS}
 """Variable that holds an address -> the letters of its kernel."""
 
 SOURCES = sorted((Path(fastbp.__file__).parent / "kernels").glob("*.py"))
@@ -55,7 +55,7 @@ def test_arguments_are_as_many_as_the_kernel_takes():
 
 
 def test_letters_are_as_many_as_parameters():
-    own = [(epoch.my_neurons_clipped, backprop.KERNELS[codes.MY_NEURONS][1]),
+    own = [(regular.total, codes.TOTAL_ARGUMENTS), (epoch.my_neurons_clipped, backprop.KERNELS[codes.MY_NEURONS][1]),
            *((rule, codes.RULE_ARGUMENTS) for rule in (regular.update, regular.measure, regular.update_clipped))]
     phases = [(phase, backprop.KERNELS[codes.MY_SAMPLES][1]) for phase in tangents.PHASES.values()]
     for function, arguments in [*backprop.KERNELS.values(), *derivatives.KERNELS.values(), *embedded.KERNELS.values(),

@@ -192,7 +192,8 @@ class Regularization:
                                  "for the cost as it is: use l2, l1 or trainable with it, or 'adam' or another "
                                  f"optimizer for mini-batches with {name}")
 
-    def numbers(self, sizes: Sequence[int], bias: bool, hyper: Numbers, rule: int, fixed: int) -> Numbers:
+    def numbers(self, sizes: Sequence[int], bias: bool, hyper: Numbers, rule: int, total: int,
+                fixed: int) -> Numbers:
         """Give what `fastbp.kernels.regular` reads: an optimizer's numbers, and behind them ours.
 
         Parameters
@@ -203,8 +204,8 @@ class Regularization:
             Whether there are biases.
         hyper
             The optimizer's numbers; they are copied.
-        rule
-            Address of the rule, or 0 for penalties alone.
+        rule, total
+            Addresses of the rule and of `fastbp.kernels.regular.total`, or 0 for penalties alone.
         fixed
             Where in the state the values of fixed parameters lie, if there are any.
         """
@@ -215,11 +216,12 @@ class Regularization:
         first = codes.TABLE + codes.SEGMENT_COLUMNS * segments + neurons
         found = np.zeros(first + neurons)
         found[: codes.HYPER_CELLS] = hyper
+        found[codes.BATCH_WEIGHT] = 1  # which `online` writes only where samples have weights
         found[[codes.AVERAGED, codes.CLIP, codes.CLIP_NORM]] = (
             self.averaged, self.clip_value or 0.0, self.clip_norm or 0.0)
         masked = self.trainable is not None and len(self.trainable) != count
-        found.view(np.int64)[[codes.RULE, codes.FIXED, codes.SEGMENTS, codes.PENALTIES]] = (
-            rule, fixed if masked else -1, segments, first)
+        found.view(np.int64)[[codes.RULE, codes.TOTAL, codes.FIXED, codes.SEGMENTS, codes.PENALTIES]] = (
+            rule, total, fixed if masked else -1, segments, first)
         pulls = np.transpose([self._layers(name, count) for name in ("l2", "l1", "weight_decay")])
         largest = [bound or 0.0 for bound in self._layers("max_norm", count)]
         non_negative = self._layers("non_negative", count)
@@ -294,7 +296,7 @@ class Regularization:
 
     def penalty(self, sizes: Sequence[int], bias: bool, parameters: Array, gradient: Array, weight: float) -> float:
         """Give the penalty of a batch of this total weight, and add its slopes to ``gradient`` if that has room."""
-        numbers = self.numbers(sizes, bias, np.zeros(codes.HYPER_CELLS), 0, 0)
+        numbers = self.numbers(sizes, bias, np.zeros(codes.HYPER_CELLS), 0, 0, 0)
         numbers[[codes.BATCH_WEIGHT, codes.CLIP]] = weight, 0.0
         slopes = gradient if gradient.size else np.zeros_like(parameters)
         regular.update(parameters, slopes, self.fixed(parameters), 0, parameters.size, 0, numbers)

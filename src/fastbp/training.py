@@ -288,7 +288,8 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         update = 0 if rule is None else network.address(rule, codes.RULE_ARGUMENTS)
         numbers, state, place = progress.hyper, progress.state, np.zeros(codes.PROGRESS_CELLS, np.int64)
         if regularization is not None and rule is not None:  # a rule of ours takes its place, and calls it
-            numbers = regularization.numbers(network.layers, network.bias, progress.hyper, update, state.size)
+            total = network.address(regular.total, codes.TOTAL_ARGUMENTS)
+            numbers = regularization.numbers(network.layers, network.bias, progress.hyper, update, total, state.size)
             state = np.concatenate((state, regularization.fixed(network.parameters)))
             progress.hyper, progress.state = numbers[: codes.HYPER_CELLS], state[: progress.state.size]
             clipped = regularization.clip_norm is not None

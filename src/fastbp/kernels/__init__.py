@@ -85,6 +85,7 @@ updates
 regular
     update             a rule with penalties before it: a slice of parameters, gradient and state, each neuron's penalty
                        -> in the place of a rule; training
+    total              penalties of an epoch's batches into its cost: a `layout.Learner` -> end_epoch, by address
     measure, update_clipped
                        the same in two halves, before and after the norm of the gradient is known
                        -> my_neurons_clipped

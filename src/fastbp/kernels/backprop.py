@@ -6,7 +6,7 @@ written here is the order of the equations; the loops are in `dense`, `activatio
 address (see `_jit`).
 """
 
-from . import codes, costs, dense, noise, random
+from . import codes, costs, dense, noise, random, record
 from ._jit import address, kernel
 from .codes import (
     ACROSS,
@@ -157,6 +157,7 @@ KERNELS = {
     codes.SHUFFLE: (random.shuffle, "nii"),
     codes.NOISE: (noise.before_layer, "tndfiiiii"),
     codes.SCATTER: (dense.scatter, "fiiiif"),
+    codes.END_EPOCH: (record.end_epoch, "ffdnddii"),
     codes.MY_SAMPLES: (my_samples, "tndffrrrniixiiiiiini"),
     codes.MY_NEURONS: (my_neurons, "tnffffdiiiiiirniini"),
 }
@@ -172,7 +173,8 @@ def fill_addresses(plan, dtype, backward):
     deep = len(plan.layers) > 1
     needed = {FORWARD: True, GATHER: True, INPUTS: True, codes.SCATTER: not backward}
     if backward:
-        needed |= dict.fromkeys((WEIGH, COLLECT, codes.SHUFFLE, codes.MY_SAMPLES, codes.MY_NEURONS), True)
+        needed |= dict.fromkeys((WEIGH, COLLECT, codes.SHUFFLE, codes.END_EPOCH, codes.MY_SAMPLES,
+                                 codes.MY_NEURONS), True)
         needed |= {BACKWARD: deep, TURN: across[1:].any(), GRADIENT: across.any()}
         needed |= {BY_LANES: not across.all() or plan.layers[0, BIASES] >= 0}
     for cell, wanted in needed.items():

@@ -29,9 +29,9 @@ space of parameters and of his targets of ∂o/∂x; what a pass computes:"""
 PLAIN, SOBOLEV, HESSIAN, GAUSS_NEWTON, DIAGONAL = range(5)
 INPUTS = 40
 """Address of the kernel that gathers inputs: that of GATHER, or of `dense.gather_sparse`."""
-NOISE = 41
-"""Address of `noise.before_layer`, or 0."""
-CELLS = 42
+NOISE, END_EPOCH = 41, 42
+"""Addresses of `noise.before_layer`, or 0, and of `record.end_epoch`."""
+CELLS = 43
 
 SLOPE, ROOT, FISHER, PRODUCT = range(4)
 """Kinds of `curvature.root`: element by element from φ' or its root; softmax with its partner, and with another cost.
@@ -89,10 +89,11 @@ HYPER_CELLS = 12
 
 # Cells behind an optimizer's numbers where a fit is regularised, see `regular`: they end with a table of SEGMENTS rows
 # and with the penalties of single neurons. Whole numbers are kept as bits: to convert them costs 25 ms of compilation.
-RULE, AVERAGED, CLIP, CLIP_NORM, FIXED, SEGMENTS, PENALTIES, TABLE = range(HYPER_CELLS, HYPER_CELLS + 8)
-"""Address of the rule; 1.0 if penalties are divided by the weight of the batch; the largest |∂E/∂w| or 0, and norm of
-all of it; where in the state the values of fixed parameters lie, NaN for the others, or -1; rows of the table; cell of
-the first neuron's penalty, as many cells behind the first neuron's square of the gradient; cell of the table."""
+RULE, TOTAL, AVERAGED, CLIP, CLIP_NORM, FIXED, SEGMENTS, PENALTIES, TABLE = range(HYPER_CELLS, HYPER_CELLS + 9)
+"""Addresses of the rule and of `regular.total`; 1.0 if penalties are divided by the weight of the batch; the largest
+|∂E/∂w| or 0, and norm of all of it; where in the state the values of fixed parameters lie, NaN for the others, or -1;
+rows of the table; cell of the first neuron's penalty, as many cells behind the first neuron's square of the gradient;
+cell of the table."""
 BEGIN, END, ROW, CELL, L2, L1, DECAY, LARGEST, NON_NEGATIVE, TRAINED = range(10)
 """Columns of the table, a row for each W^l and b^l: its slice of the flat buffer, numbers in a row of it, the cell that
 its first row's penalty is added to, the factors of its penalties and of decay; the largest norm of a row or 0; 1.0 if
@@ -104,3 +105,4 @@ PROGRESS_CELLS, SUM_CELLS = 6, 4
 # Arguments of the kernels behind an address, as letters (see `_jit.address`).
 ACTIVATION_ARGUMENTS, COST_ARGUMENTS, RULE_ARGUMENTS = "ffi", "fffid", "fffiiid"
 CURVATURE_ARGUMENTS, COST_CURVATURE_ARGUMENTS = "fff", "fffd"
+TOTAL_ARGUMENTS = "dd"

@@ -20,6 +20,7 @@ from .codes import (
     BLOCKS,
     CACHE_LINE,
     COST,
+    END_EPOCH,
     EPOCH,
     MEASURE,
     MIDWAY,
@@ -42,7 +43,7 @@ from .codes import (
     WEIGHTS,
     YIELD,
 )
-from .record import end_batch, end_epoch
+from .record import end_batch
 from .simd import atomic_add, atomic_load, call, give_way, lanes, lap, ticks, view
 
 SPINS = 2000
@@ -168,7 +169,8 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
             lap(clock, start, 0, WAITING)
         if position == task.samples:
             if thread == 0 and progress[STATUS] == RUNNING:
-                end_epoch(parameters, learner, epoch)
+                call(cells[END_EPOCH], parameters, learner.best, hyper, progress, sums, learner.costs, learner.update,
+                     epoch)
             position = 0
             epoch += 1
             if threads > 1:

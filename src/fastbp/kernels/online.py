@@ -16,6 +16,7 @@ from .codes import (
     DELTA,
     DELTA_BELOW,
     DIVERGED,
+    END_EPOCH,
     EPOCH,
     EPOCH_COST,
     EPOCH_WEIGHT,
@@ -36,7 +37,6 @@ from .codes import (
     UPDATES,
     WEIGHTS,
 )
-from .record import end_epoch
 from .simd import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, rank_one, sum_columns, view
 
 UPDATE_BYTES = 16 * 1024
@@ -117,13 +117,13 @@ def run(plan, parameters, data, task, learner):
                 cost += float(y[j])
             if data.weights.size > 0:
                 weight = float(data.weights[sample])
+                hyper[BATCH_WEIGHT] = weight
                 if weight == 0.0:
                     cost = 0.0
                     for j in range(classes):
                         delta[j] = real(0)
             hyper[POWER1] *= hyper[BASE1]
             hyper[POWER2] *= hyper[BASE2]
-            hyper[BATCH_WEIGHT] = weight
             rate = real(-hyper[RATE])
             for layer in range(top, -1, -1):
                 fan_in, fan_out = layers[layer, N_IN], layers[layer, N_OUT]
@@ -164,7 +164,8 @@ def run(plan, parameters, data, task, learner):
                 break
         learner.sums[EPOCH_COST], learner.sums[EPOCH_WEIGHT] = costs, weights
         if position == task.samples and progress[STATUS] == RUNNING:
-            end_epoch(parameters, learner, epoch)
+            call(cells[END_EPOCH], parameters, learner.best, hyper, progress, learner.sums, learner.costs,
+                 learner.update, epoch)
             costs, weights = 0.0, 0.0
             position = 0
             epoch += 1

@@ -1,20 +1,19 @@
 """What a pass writes down: costs of batches and epochs, divergence, the last finite parameters."""
 
-from ._jit import inline
+from ._jit import inline, kernel
 from .codes import (
     DIVERGED,
     EPOCH,
     EPOCH_COST,
-    EPOCH_PENALTY,
     EPOCH_WEIGHT,
     FIRST_EPOCH,
     HYPER_CELLS,
-    PENALTIES,
     RUNNING,
     STATUS,
+    TOTAL,
     UPDATES,
 )
-from .simd import to_bits
+from .simd import call, to_bits
 
 
 @inline
@@ -28,29 +27,24 @@ def end_batch(learner, cost, weight):
         learner.progress[STATUS] = DIVERGED
 
 
-@inline
-def end_epoch(parameters, learner, epoch):
-    """Record the epoch's mean cost and keep its parameters, unless one of them is no longer finite."""
-    progress, sums, hyper = learner.progress, learner.sums, learner.hyper
-    if learner.update != 0:
+@kernel
+def end_epoch(parameters, best, hyper, progress, sums, costs, update, epoch):
+    """Record the epoch's mean cost and keep its parameters in ``best``, unless one of them is no longer finite."""
+    if update != 0:
         if hyper.size > HYPER_CELLS:
-            penalty = 0.0
-            for i in range(to_bits(hyper[PENALTIES]), hyper.size):
-                penalty += hyper[i]
-                hyper[i] = 0.0
-            sums[EPOCH_COST] += penalty
-            sums[EPOCH_PENALTY] = penalty / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
+            total = to_bits(hyper[TOTAL])
+            call(total, hyper, sums)
         nothing = sums[EPOCH_COST] * 0.0  # inf·0 and NaN·0 are NaN
         for i in range(parameters.size):
             nothing += parameters[i] * 0.0
         if nothing == 0.0:
             for i in range(parameters.size):
-                learner.best[i] = parameters[i]
+                best[i] = parameters[i]
         else:
             progress[STATUS] = DIVERGED
     if progress[STATUS] == RUNNING:
-        cost = sums[EPOCH_COST] / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
-        learner.costs[epoch - progress[FIRST_EPOCH]] = cost
+        mean = sums[EPOCH_COST] / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
+        costs[epoch - progress[FIRST_EPOCH]] = mean
         sums[EPOCH_COST] = 0.0
         sums[EPOCH_WEIGHT] = 0.0
         progress[EPOCH] = epoch + 1

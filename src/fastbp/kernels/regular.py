@@ -20,6 +20,9 @@ from .codes import (
     CLIP_NORM,
     DECAY,
     END,
+    EPOCH_COST,
+    EPOCH_PENALTY,
+    EPOCH_WEIGHT,
     FIXED,
     L1,
     L2,
@@ -197,3 +200,14 @@ def update_clipped(parameters, gradient, state, start, stop, shift, hyper):
         for i in range(slopes.size):
             slopes[i] *= scale
     finish(parameters, gradient, state, start, stop, shift, hyper)
+
+
+@kernel
+def total(hyper, sums):
+    """Add the penalties of an epoch's batches to its cost, neuron by neuron, and begin anew."""
+    penalty = 0.0
+    for i in range(to_bits(hyper[PENALTIES]), hyper.size):
+        penalty += hyper[i]
+        hyper[i] = 0.0
+    sums[EPOCH_COST] += penalty
+    sums[EPOCH_PENALTY] = penalty / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
