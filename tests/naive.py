@@ -233,6 +233,30 @@ def complex_step_gradient(parameters, sizes, bias, X, Y, activations, cost, weig
     return slopes
 
 
+def gauss_newton(parameters, sizes, bias, X, activations, matched, weights=None):
+    """Sum over samples of share * J' H J by complex step.
+
+    Of a matched pair J is dnet/dw and H = df(net)/dnet, since the slope of its cost is f(net) - y; else J is do/dw and
+    H = 1, as for the squared error.
+    """
+    columns = []
+    for i in range(parameters.size):
+        shifted = parameters.astype(np.complex128)
+        shifted[i] += 1e-30j
+        passed = forward(unflatten(shifted, sizes, bias), X, activations)
+        columns.append((passed.net[-1] if matched else passed.out[-1]).imag / 1e-30)
+    J = np.stack(columns, axis=-1)
+    net = forward(unflatten(parameters, sizes, bias), X, activations).net[-1]
+    total = np.zeros((parameters.size, parameters.size))
+    for s, share in enumerate(shares(len(X), weights)):
+        H = np.eye(sizes[-1])
+        if matched:
+            steps = net[s] + 1e-30j * np.eye(sizes[-1])
+            H = ACTIVATIONS[activations[-1]][0](steps).imag / 1e-30
+        total += share * J[s].T @ H @ J[s]
+    return total
+
+
 # ----------------------------------------------------------------------------------------------------- update rules (7)
 
 
@@ -250,24 +274,29 @@ class SGD:
 class Adam:
     """Kingma & Ba 2015, algorithm 1, line by line."""
 
-    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, epsilon_hat=False):
         self.rate, self.beta1, self.beta2, self.epsilon = learning_rate, beta1, beta2, epsilon
+        self.hat = epsilon_hat
         self.t, self.m, self.v = 0, 0.0, 0.0
+
+    def divisor(self, v):
+        """√v̂ + ε, or (√v + ε̂) with the bias correction of the whole (end of their section 2)."""
+        correction = np.sqrt(1 - self.beta2**self.t)
+        return (np.sqrt(v) + self.epsilon) / correction if self.hat else np.sqrt(v) / correction + self.epsilon
 
     def step(self, w, g):
         self.t += 1
         self.m = self.beta1 * self.m + (1 - self.beta1) * g
         self.v = self.beta2 * self.v + (1 - self.beta2) * g**2
         m_hat = self.m / (1 - self.beta1**self.t)
-        v_hat = self.v / (1 - self.beta2**self.t)
-        return w - self.rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        return w - self.rate * m_hat / self.divisor(self.v)
 
 
 class AdamW(Adam):
     """Loshchilov & Hutter 2019, algorithm 2."""
 
-    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01):
-        super().__init__(learning_rate, beta1, beta2, epsilon)
+    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, epsilon_hat=False, weight_decay=0.01):
+        super().__init__(learning_rate, beta1, beta2, epsilon, epsilon_hat)
         self.decay = weight_decay
 
     def step(self, w, g):
@@ -283,7 +312,7 @@ class AMSGrad(Adam):
         super().step(w, g)
         self.largest = np.maximum(self.largest, self.v)
         m_hat = self.m / (1 - self.beta1**self.t)
-        return w - self.rate * m_hat / (np.sqrt(self.largest / (1 - self.beta2**self.t)) + self.epsilon)
+        return w - self.rate * m_hat / self.divisor(self.largest)
 
 
 class NAdam(Adam):
@@ -292,7 +321,7 @@ class NAdam(Adam):
     def step(self, w, g):
         super().step(w, g)
         m_bar = (1 - self.beta1) * g / (1 - self.beta1**self.t) + self.beta1 * self.m / (1 - self.beta1 ** (self.t + 1))
-        return w - self.rate * m_bar / (np.sqrt(self.v / (1 - self.beta2**self.t)) + self.epsilon)
+        return w - self.rate * m_bar / self.divisor(self.v)
 
 
 class RAdam(Adam):
@@ -306,7 +335,7 @@ class RAdam(Adam):
         if rho <= 5:
             return w - self.rate * m_hat
         r = np.sqrt((rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho))
-        return w - self.rate * r * m_hat / (np.sqrt(self.v / (1 - self.beta2**self.t)) + self.epsilon)
+        return w - self.rate * r * m_hat / self.divisor(self.v)
 
 
 class AdaBelief(Adam):
@@ -316,8 +345,7 @@ class AdaBelief(Adam):
         self.t += 1
         self.m = self.beta1 * self.m + (1 - self.beta1) * g
         self.v = self.beta2 * self.v + (1 - self.beta2) * (g - self.m) ** 2 + self.epsilon
-        m_hat, v_hat = self.m / (1 - self.beta1**self.t), self.v / (1 - self.beta2**self.t)
-        return w - self.rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        return w - self.rate * self.m / (1 - self.beta1**self.t) / self.divisor(self.v)
 
 
 class Lion:
@@ -545,3 +573,50 @@ class Rprop:
                 w[i] += self.move[i]
         self.before, self.cost = g, cost
         return w
+
+
+class Quickprop:
+    """Fahlman (1988), section 3, one weight after the other, in the three cases that he tells apart."""
+
+    def __init__(self, rate, growth, n):
+        self.rate, self.growth, self.before, self.move = rate, growth, np.zeros(n), np.zeros(n)
+
+    def step(self, w, slopes, cost):
+        moves = np.zeros_like(w)
+        for i, (slope, last, before) in enumerate(zip(slopes, self.move, self.before, strict=True)):
+            if last == 0:
+                moves[i] = -self.rate * slope
+                continue
+            same = slope * before > 0
+            parabola = slope / (before - slope) * last if slope != before else np.inf * last
+            if same and (abs(slope) >= abs(before) or abs(parabola) > self.growth * abs(last)):
+                parabola = self.growth * last
+            moves[i] = parabola - (self.rate * slope if same else 0)
+        self.before, self.move = slopes.copy(), moves
+        return w + moves
+
+
+# -------------------------------------------------------------------------------------------- training on derivatives
+
+
+def input_jacobian(layers, X, activations):
+    """do/dx, (n, n_L, n_0): tangents forward, one input after the other."""
+    passed, columns = forward(layers, X, activations), []
+    for i in range(X.shape[1]):
+        tangent = np.zeros_like(X)
+        tangent[:, i] = 1
+        for (W, _), name, net, out in zip(layers, activations, passed.net, passed.out[1:], strict=True):
+            change = tangent @ W.T
+            if name == "softmax":
+                tangent = out * (change - (out * change).sum(axis=1, keepdims=True))
+            else:
+                tangent = ACTIVATIONS[name][1](net) * change
+        columns.append(tangent)
+    return np.stack(columns, axis=2)
+
+
+def sobolev_cost(layers, X, Y, J, weight, activations, cost, weights=None, parameter=None):
+    """Mean of C + weight/2 sum_ji (do_j/dx_i - J_ji)^2."""
+    values = mean_cost(layers, X, Y, activations, cost, weights, parameter)
+    errors = ((input_jacobian(layers, X, activations) - J) ** 2).sum(axis=(1, 2))
+    return values + weight / 2 * (shares(len(X), weights) * errors).sum()

@@ -481,6 +481,16 @@ def test_full_batch_methods_refuse_what_changes_the_cost(name, value):
     assert (net.parameters == before).all() and not len(net.history.cost)
 
 
+@pytest.mark.parametrize("method", ["levenbergmarquardt", "bayesianregularization"])
+@pytest.mark.parametrize("given", [dict(l2=0.1), dict(trainable=[True, False]), dict(dropout=0.5)], ids=str)
+def test_methods_of_the_errors_refuse_all(given, method):
+    net = Network((2, 3, 1), seed=1, dtype="float64")
+    before = net.parameters.copy()
+    with pytest.raises(ValueError, match="computes its steps from the errors .* use 'bayesianregularization' alone"):
+        net.fit(np.ones((4, 2)), np.ones(4), optimizer=method, regularization=Regularization(**given))
+    assert (net.parameters == before).all()
+
+
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
 @pytest.mark.parametrize("mask", [[False, True], np.arange(13) % 3 > 0], ids=["layers", "weights"])
 def test_full_batch_methods_keep_what_is_frozen(mask, method, rng):
@@ -501,3 +511,24 @@ def test_divergence_is_noticed():
     with pytest.raises(DivergenceError):
         net.fit(np.ones((4, 2)), np.ones(4), epochs=500, optimizer=SGD(3.0), regularization=Regularization(l2=10.0))
     assert np.isfinite(net.parameters).all()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+def test_the_record_tells_the_penalty_from_the_rest(optimizer, rng):
+    """Of the epoch's one batch: with the parameters before its update, or after the step of a full-batch method."""
+    X, Y = rng.normal(size=(10, 3)), rng.normal(size=(10, 2))
+    net = Network((3, 4, 2), dtype="float64", seed=0)
+    seen = [sum((W**2).sum() for W in net.weights) * 0.5 * 0.3]
+    records = []
+
+    def listen(record):
+        records.append(record)
+        seen.append(sum((W**2).sum() for W in net.weights) * 0.5 * 0.3)
+
+    net.fit(X, Y, epochs=3, batch_size=10, optimizer=optimizer, callbacks=[listen],
+            regularization=Regularization(l2=0.3))
+    expected = seen[:-1] if optimizer == "sgd" else seen[1:]
+    np.testing.assert_allclose([record.penalty for record in records], expected, rtol=1e-12)
+    plain = records[:0]
+    net.fit(X, Y, epochs=1, optimizer=optimizer, callbacks=[plain.append])
+    assert plain[0].penalty == 0

@@ -172,8 +172,19 @@ class Regularization:
             raise ValueError(f"Regularization: trainable has {len(self.trainable)} values, expected {count}, one for "
                              f"each layer, or {n_parameters}, one for each parameter of the network")
 
-    def check_full_batch(self, method: str) -> None:
+    def check_slopes(self) -> None:
+        """Raise ValueError if a setting changes samples, whose slopes are then not those of the targets."""
+        for name in ("label_smoothing", *self.of_samples):
+            if self._is_set(name):
+                raise ValueError(f"Regularization: {name} changes the samples, and the targets of their slopes do not "
+                                 f"follow: use l2, l1 or a constraint with input_jacobian, or {name} without it")
+
+    def check_full_batch(self, method: str, by_gradient: bool) -> None:
         """Raise ValueError if a setting changes cost or steps in a way that a full-batch method cannot foresee."""
+        if not by_gradient:
+            raise ValueError(f"Regularization: {method} computes its steps from the errors of the samples, to which "
+                             "neither penalties nor frozen parameters belong: use 'bayesianregularization' alone, "
+                             "which has a penalty of its own, or 'lbfgs' with this regularization")
         for name in self.of_samples:
             if self._is_set(name):
                 raise ValueError(f"Regularization: {name} changes the cost from one evaluation to the next, and "
@@ -236,7 +247,7 @@ class Regularization:
         """Whether `fastbp.kernels.online` can do it, which has no phases."""
         return not any(map(self._is_set, ("clip_norm", "label_smoothing", *self.of_samples)))
 
-    def plan(self, plan: layout.Plan, dtype: npt.DTypeLike, cost: Cost, *, threads: int = 1,
+    def plan(self, plan: layout.Plan, dtype: np.dtype[Any], cost: Cost, *, threads: int = 1,
              key: int | None = None) -> layout.Plan:
         """Give a plan with what this regularisation calls; the one that is given stays as it is.
 
@@ -256,7 +267,7 @@ class Regularization:
         cells = np.zeros(codes.ARRIVALS + codes.CACHE_LINE * threads, np.int64)
         cells[: codes.CELLS] = plan.cells
         settings = np.zeros(codes.DROPOUT + len(plan.layers) - 1)
-        settings[0] = plan.cost_parameter[0]
+        settings[: codes.INPUT_NOISE] = plan.cost_parameter[: codes.INPUT_NOISE]
         plan = plan._replace(cells=cells, cost_parameter=settings)
         if self.label_smoothing:
             classes = plan.layers[-1, codes.N_OUT] if cost.targets == CLASSES else 2
@@ -265,7 +276,7 @@ class Regularization:
             cells[codes.KEY] = key
             settings[codes.INPUT_NOISE] = self.input_noise
             settings[codes.DROPOUT :] = self._layers("dropout", len(plan.layers) - 1)
-        if settings[1:].any():
+        if settings[codes.INPUT_NOISE :].any():
             backprop.fill_address(plan, dtype, codes.NOISE)
         if settings[codes.INPUT_NOISE] and plan.layers[0, codes.ACROSS] >= 0:
             backprop.fill_address(plan, dtype, codes.TURN)

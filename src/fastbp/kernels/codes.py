@@ -5,7 +5,10 @@ N_IN, N_OUT, WEIGHTS, BIASES, ACTIVATION, SOURCE, OUT, DELTA_BELOW, DELTA, ACROS
 """Neurons below and in the layer; offsets of W^l and b^l (-1 without biases) in the flat buffer; address of φ; offsets
 in the panels of out^{l-1}, out^l, δ^{l-1}, δ^l, and of out^{l-1} with neurons in lanes (-1 where no gradient needs
 it); 1 if its products pack their operand in a thread's scratch."""
-COLUMNS = 11
+NET, CURVATURE, TANGENTS = range(11, 14)
+"""For passes with tangents (`tangents`): the offset of the net inputs, which become φ''(net); address of φ'' or 0; for
+how many directions the gradient sums over tangents, too: 0 elsewhere."""
+COLUMNS = 14
 
 # Cells of `layout.Plan.cells`: single panels, the output stage, addresses of kernels.
 TARGET, WEIGHT, COST, ONES, SCRATCH, SCRATCH_SIZE = range(6)
@@ -18,21 +21,34 @@ WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(16, 22)
 """Addresses of the kernels in `backprop.KERNELS`."""
 SLOPES, PUSH, PULL, ROWS, OUTER = range(22, 27)
 """Addresses of the kernels in `derivatives.KERNELS`."""
-NOISE = 27
+LIFT, PUSH_TANGENTS, BEND, PULL_TANGENTS, TURN_ALL, SHARE, SOFTMAX_CURVATURE, COST_CURVATURE = range(27, 35)
+"""Addresses of the kernels in `tangents.KERNELS`; of ∂²C/∂o²."""
+SPARE, SLOPE_TARGETS, DIRECTION, SLOPES_GIVEN, KIND = range(35, 40)
+"""Offsets of a spare panel of the output layer and of the targets of ∂o/∂x; addresses of the user's direction in the
+space of parameters and of his targets of ∂o/∂x; what a pass computes:"""
+PLAIN, SOBOLEV, HESSIAN, GAUSS_NEWTON, DIAGONAL = range(5)
+INPUTS = 40
+"""Address of the kernel that gathers inputs: that of GATHER, or of `dense.gather_sparse`."""
+NOISE = 41
 """Address of `noise.before_layer`, or 0."""
-CELLS = 28
+CELLS = 42
 
-# Cells behind the parameter of a cost where a fit is regularised.
-INPUT_NOISE, SMOOTH_SHARE, SMOOTH_BASE, DROPOUT = range(1, 5)
-"""Standard deviation of noise of the inputs; 1 − ε and ε/n of label smoothing; probabilities to drop, from the first
+SLOPE, ROOT, FISHER, PRODUCT = range(4)
+"""Kinds of `curvature.root`: element by element from φ' or its root; softmax with its partner, and with another cost.
+"""
+
+# Cells behind the parameter of a cost: λ of training on derivatives, and where a fit is regularised what it does to
+# samples.
+SLOPE_WEIGHT, INPUT_NOISE, SMOOTH_SHARE, SMOOTH_BASE, DROPOUT = range(1, 6)
+"""λ; standard deviation of noise of the inputs; 1 − ε and ε/n of label smoothing; probabilities to drop, from the first
 hidden layer up."""
 
 # Cells of `embedded.Model.calls`.
 WORK_SIZE, BLOCK, FORWARD_ONE, FORWARD_MANY, GRADIENT_ONE, INPUT_ONE, VJP_ONE, TRAIN_ONE, MANY = range(9)
-THROUGH, BELOW, SLOPES_ONE, OUTPUT = range(9, 13)
+THROUGH, BELOW, SLOPES_ONE, OUTPUT, DEPTH, SIZE = range(9, 15)
 """Numbers in a workspace, samples that it takes at once, addresses of the kernels in `embedded.KERNELS`; address of the
-output's Jacobian product or 0, also for matched pairs, where JACOBIAN is 0."""
-CALLS = 13
+output's Jacobian product or 0, also for matched pairs, where JACOBIAN is 0; layers and parameters."""
+CALLS = 15
 
 # Cells of `layout.Learner.progress`.
 EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)
@@ -40,7 +56,8 @@ EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)
 RUNNING, DIVERGED = range(2)
 
 # Cells of `layout.Learner.sums`.
-BATCH_COST, EPOCH_COST, EPOCH_WEIGHT = range(3)
+BATCH_COST, EPOCH_COST, EPOCH_WEIGHT, EPOCH_PENALTY = range(4)
+"""The last one is the part of an epoch's mean cost that penalties make up."""
 
 # Phases of a step that a profile tells apart: cells of a layer's row of `layout.Learner.clock`.
 GATHERING, FORWARDING, ACTIVATING, COSTING, GOING_BACK, SUMMING, UPDATING, WAITING = range(8)
@@ -83,8 +100,9 @@ its first row's penalty is added to, the factors of its penalties and of decay; 
 its numbers are kept from going below 0; 1.0 if they are trained."""
 SEGMENT_COLUMNS = 10
 
-PROGRESS_CELLS, SUM_CELLS = 6, 3
+PROGRESS_CELLS, SUM_CELLS = 6, 4
 
 # Arguments of the kernels behind an address, as letters (see `_jit.address`).
 ACTIVATION_ARGUMENTS, COST_ARGUMENTS, RULE_ARGUMENTS = "ffi", "fffid", "fffiiid"
 TOTAL_ARGUMENTS = "dd"
+CURVATURE_ARGUMENTS, COST_CURVATURE_ARGUMENTS = "fff", "fffd"

@@ -123,7 +123,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     while epoch < task.epochs and blocks < task.blocks:
         if position == 0 and task.shuffle != 0:
             if thread == 0:
-                call(cells[SHUFFLE], order, task.key, epoch)
+                call(cells[SHUFFLE], view(order, 0, task.samples), task.key, epoch)
             if threads > 1:
                 arrivals += threads
                 if not wait(barrier, arrivals):

@@ -21,6 +21,8 @@ from .codes import (
     DECAY,
     END,
     EPOCH_COST,
+    EPOCH_PENALTY,
+    EPOCH_WEIGHT,
     FIXED,
     L1,
     L2,
@@ -202,7 +204,10 @@ def update_clipped(parameters, gradient, state, start, stop, shift, hyper):
 
 @kernel
 def total(hyper, sums):
-    """Add the penalties of an epoch's batches to its cost, neuron by neuron, and begin anew."""
+    """Add the penalties of an epoch's batches to its cost, leave their mean beside it, and begin anew."""
+    penalty = 0.0
     for i in range(to_bits(hyper[PENALTIES]), hyper.size):
-        sums[EPOCH_COST] += hyper[i]
+        penalty += hyper[i]
         hyper[i] = 0.0
+    sums[EPOCH_COST] += penalty
+    sums[EPOCH_PENALTY] = penalty / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0

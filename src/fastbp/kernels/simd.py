@@ -9,6 +9,8 @@ a scalar broadcast times a contiguous vector.
 
 from __future__ import annotations
 
+import ctypes
+import math
 import platform
 import threading
 import time
@@ -157,6 +159,57 @@ def _panel(typing: Any, panels: Any, start: Any, n: Any, first: Any, last: Any) 
         return _view(typing, signature.return_type, None, None)[1](context, builder, signature, (panels, begin, size))
 
     return panels(panels, types.intp, types.intp, types.intp, types.intp), generate
+
+
+def _pointer(typing: Any, array: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        return _struct(context, builder, signature.args[0], arguments[0]).data
+
+    return types.CPointer(array.dtype)(array), generate
+
+
+def _array_at(typing: Any, pointer: Any, *shape: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        sizes = cgutils.unpack_tuple(builder, arguments[1])
+        array = cgutils.create_struct_proxy(signature.return_type)(context, builder)
+        width = context.get_constant(types.intp, _bits(pointer.dtype) // 8)
+        strides, nitems = [width], sizes[0]
+        for size in sizes[:0:-1]:
+            strides.insert(0, builder.mul(strides[0], size))
+            nitems = builder.mul(nitems, size)
+        array.data, array.itemsize, array.nitems = arguments[0], width, nitems
+        array.shape, array.strides = cgutils.pack_array(builder, sizes), cgutils.pack_array(builder, strides)
+        array.meminfo = cgutils.get_null_value(array.meminfo.type)
+        array.parent = cgutils.get_null_value(array.parent.type)
+        return array._getvalue()
+
+    sizes = types.UniTuple(types.intp, len(shape))
+    return types.Array(pointer.dtype, len(shape), "C")(pointer, sizes), generate
+
+
+def _borrowed(typing: Any, like: Any, address: Any, size: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        array = cgutils.create_struct_proxy(signature.return_type)(context, builder)
+        width = _index(_bits(like.dtype) // 8)
+        array.data = builder.inttoptr(arguments[1], array.data.type)
+        array.nitems = arguments[2]
+        array.itemsize = width
+        array.shape = cgutils.pack_array(builder, [arguments[2]])
+        array.strides = cgutils.pack_array(builder, [width])
+        array.meminfo = cgutils.get_null_value(array.meminfo.type)
+        array.parent = cgutils.get_null_value(array.parent.type)
+        return array._getvalue()
+
+    return like(like, types.intp, types.intp), generate
+
+
+def _stack(typing: Any, like: Any, count: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        return cgutils.alloca_once(builder, context.get_value_type(like), _index(count.literal_value))
+
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    return types.CPointer(like)(like, count), generate
 
 
 def _call(typing: Any, address: Any, *arguments: Any) -> Any:
@@ -585,6 +638,17 @@ def _copy_tile(typing: Any, source: Any, s: Any, target: Any, t: Any) -> Any:
     return types.void(source, i, target, i), generate
 
 
+def _multiply_vector(typing: Any, first: Any, s: Any, second: Any, a: Any, target: Any, t: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        A, s, B, a, C, t = arguments
+        p = _Pointers(context, builder, target.dtype)
+        p.store(builder.fmul(p.load(p.at(first, A, s)), p.load(p.at(second, B, a))), p.at(target, C, t))
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(first, i, second, i, target, i), generate
+
+
 def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: Any, k: Any, panels: Any,
                    t: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
@@ -817,6 +881,11 @@ def _plain_copy_tile(A: Any, s: int, B: Any, t: int) -> None:
     B[t : t + WHOLE] = A[s : s + WHOLE]
 
 
+def _plain_multiply_vector(A: Any, s: int, B: Any, a: int, C: Any, t: int) -> None:
+    n = VECTOR_BYTES // C.itemsize
+    C[t : t + n] = A[s : s + n] * B[a : a + n]
+
+
 def _plain_gather_square(rows: Any, order: Any, begin: int, end: int, n: int, k: int, panels: Any, t: int) -> None:
     lane = VECTOR_BYTES // panels.itemsize
     valid = min(lane, n - k)
@@ -851,10 +920,15 @@ def _plain_rank_one(T: Any, t: int, rows: int, size: int, A: Any, d: int, x: int
 
 if JIT:
     lanes = intrinsic(_lanes)
+    borrowed = intrinsic(_borrowed)
     call = intrinsic(_call)
+    pointer = intrinsic(_pointer)
+    array_at = intrinsic(_array_at)
+    stack = intrinsic(_stack)
     transpose = intrinsic(_transpose)
     gather_square = intrinsic(_gather_square)
     copy_vector, copy_tile = intrinsic(_copy_vector), intrinsic(_copy_tile)
+    multiply_vector = intrinsic(_multiply_vector)
     dot_rows = intrinsic(_dot_rows)
     sum_columns = intrinsic(_sum_columns)
     rank_one = intrinsic(_rank_one)
@@ -870,13 +944,30 @@ else:
         """Give the number of elements in a vector of this CPU, for the dtype of an array."""
         return VECTOR_BYTES // int(array.itemsize)
 
+    def borrowed(like: Any, address: int, size: int) -> Any:
+        """Give the array, of the type of ``like``, whose first element lies at an address."""
+        return np.frombuffer((ctypes.c_char * (size * like.itemsize)).from_address(int(address)), like.dtype)
+
     def call(address: int, *arguments: Any) -> None:
         """Call the kernel whose `_jit.address` is given."""
         _jit.BY_ADDRESS[address](*arguments)
 
+    def pointer(array: Any) -> Any:
+        """Give where an array begins: an array takes seven words and more in a call by address, a pointer one."""
+        return array.reshape(-1)
+
+    def array_at(pointer: Any, *shape: int) -> Any:
+        """Give the array of this shape that begins at a pointer."""
+        return pointer[: math.prod(shape)].reshape(shape)
+
+    def stack(like: Any, count: int) -> Any:
+        """Give where so many numbers of the type of ``like`` lie until the function returns."""
+        return np.empty(count, type(like))
+
     transpose = _plain_transpose
     gather_square = _plain_gather_square
     copy_vector, copy_tile = _plain_copy_vector, _plain_copy_tile
+    multiply_vector = _plain_multiply_vector
     dot_rows = _plain_dot_rows
     sum_columns = _plain_sum_columns
     rank_one = _plain_rank_one
