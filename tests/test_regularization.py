@@ -481,6 +481,16 @@ def test_full_batch_methods_refuse_what_changes_the_cost(name, value):
     assert (net.parameters == before).all() and not len(net.history.cost)
 
 
+@pytest.mark.parametrize("method", ["levenbergmarquardt", "bayesianregularization"])
+@pytest.mark.parametrize("given", [dict(l2=0.1), dict(trainable=[True, False]), dict(dropout=0.5)], ids=str)
+def test_methods_of_the_errors_refuse_all(given, method):
+    net = Network((2, 3, 1), seed=1, dtype="float64")
+    before = net.parameters.copy()
+    with pytest.raises(ValueError, match="computes its steps from the errors .* use 'bayesianregularization' alone"):
+        net.fit(np.ones((4, 2)), np.ones(4), optimizer=method, regularization=Regularization(**given))
+    assert (net.parameters == before).all()
+
+
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
 @pytest.mark.parametrize("mask", [[False, True], np.arange(13) % 3 > 0], ids=["layers", "weights"])
 def test_full_batch_methods_keep_what_is_frozen(mask, method, rng):

@@ -56,6 +56,8 @@ class BatchMethod(Optimizer):
 
     checks: ClassVar[dict[str, Check]] = {}
     """What each setting must be."""
+    by_gradient: ClassVar[bool] = True
+    """Whether steps come from cost and gradient alone, so that penalties and frozen parameters reach them."""
 
     def __post_init__(self) -> None:
         for name, check in self.checks.items():

@@ -153,6 +153,7 @@ class LevenbergMarquardt(BatchMethod):
     acceleration: bool = True
     slots = 1
     checks = {"damping": positive}
+    by_gradient = False
 
     def check(self, network: Network, samples: Samples, memory: int) -> None:
         """See that cost and memory will do."""

@@ -179,8 +179,12 @@ class Regularization:
                 raise ValueError(f"Regularization: {name} changes the samples, and the targets of their slopes do not "
                                  f"follow: use l2, l1 or a constraint with input_jacobian, or {name} without it")
 
-    def check_full_batch(self, method: str) -> None:
+    def check_full_batch(self, method: str, by_gradient: bool) -> None:
         """Raise ValueError if a setting changes cost or steps in a way that a full-batch method cannot foresee."""
+        if not by_gradient:
+            raise ValueError(f"Regularization: {method} computes its steps from the errors of the samples, to which "
+                             "neither penalties nor frozen parameters belong: use 'bayesianregularization' alone, "
+                             "which has a penalty of its own, or 'lbfgs' with this regularization")
         for name in self.of_samples:
             if self._is_set(name):
                 raise ValueError(f"Regularization: {name} changes the cost from one evaluation to the next, and "

@@ -204,7 +204,7 @@ def update_clipped(parameters, gradient, state, start, stop, shift, hyper):
 
 @kernel
 def total(hyper, sums):
-    """Add the penalties of an epoch's batches to its cost, neuron by neuron, and begin anew."""
+    """Add the penalties of an epoch's batches to its cost, leave their mean beside it, and begin anew."""
     penalty = 0.0
     for i in range(to_bits(hyper[PENALTIES]), hyper.size):
         penalty += hyper[i]
