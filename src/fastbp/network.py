@@ -334,7 +334,8 @@ class Network:
             Number of threads; None decides from the work in a step. It changes the time, never the result.
         resume : bool, default False
             Go on where the last fit stopped: optimizer, its state, epoch numbers, random stream, history, and what
-            `EarlyStopping` had seen. Two halves then give the bits of the whole.
+            `EarlyStopping` had seen. Two halves then give the bits of the whole, unless the first has ended with the
+            best parameters put back, from which the second goes on; a `Checkpoint` holds those of the last epoch.
         profile : bool, default False
             Leave in ``history.profile`` where the time went: gather, forward, activation, cost, backward, gradient,
             update and waiting, per layer, with GFLOP/s and share of the machine's peak. Not for ``batch_size=1``.
