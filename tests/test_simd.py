@@ -41,6 +41,11 @@ def copied_tile(source, target):
 
 
 @kernel
+def multiplied(first, second, target):
+    simd.multiply_vector(first, 2, second, 5, target, 3)
+
+
+@kernel
 def dotted(weights, row, rows, biases, bias, panels, x, size, out):
     simd.dot_rows(weights, 1, row, rows, biases, bias, panels, x, size, out)
 
@@ -97,6 +102,10 @@ def test_copies(dtype, rng):
     copied_tile(source, target)
     assert (target[3 : 3 + simd.WHOLE] == source[2 : 2 + simd.WHOLE]).all()
     assert (np.delete(target, range(3, 3 + simd.WHOLE)) == 5).all()
+    target, second = np.full(60, 5, dtype), rng.normal(size=60).astype(dtype)
+    multiplied(source, second, target)
+    assert (target[3 : 3 + n] == source[2 : 2 + n] * second[5 : 5 + n]).all()
+    assert (np.delete(target, range(3, 3 + n)) == 5).all()
 
 
 SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 64, 100]

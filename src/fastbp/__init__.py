@@ -1,11 +1,16 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
-from . import initializers, jit, schedules
+import importlib
+import typing
+
+from . import initializers, jit, optional, plots, schedules
 from .batch_methods import LBFGS, ConjugateGradient, Quickprop, Rprop, ScaledConjugateGradient
 from .callbacks import Checkpoint, EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
+from .cfunctions import CFunction
 from .costs import Cost, huber, quantile
 from .custom import activation, cost
 from .history import History, Record
+from .levenberg_marquardt import BayesianRegularization, LevenbergMarquardt
 from .method import Optimizer
 from .network import Network
 from .optimizers import (
@@ -22,8 +27,13 @@ from .optimizers import (
     RMSprop,
 )
 from .regularization import Regularization
+from .summary import LayerSummary, Summary
 from .tracing import LayerGradient, Trace
 from .training import DivergenceError
+
+if typing.TYPE_CHECKING:
+    from .estimators import MLPClassifier as MLPClassifier
+    from .estimators import MLPRegressor as MLPRegressor
 
 __version__ = "0.1.0"
 
@@ -34,6 +44,8 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "BayesianRegularization",
+    "CFunction",
     "Checkpoint",
     "ConjugateGradient",
     "Cost",
@@ -43,6 +55,8 @@ __all__ = [
     "History",
     "LBFGS",
     "LayerGradient",
+    "LayerSummary",
+    "LevenbergMarquardt",
     "Lion",
     "MaxUpdates",
     "NAdam",
@@ -57,6 +71,7 @@ __all__ = [
     "Rprop",
     "SGD",
     "ScaledConjugateGradient",
+    "Summary",
     "TargetCost",
     "TimeLimit",
     "Trace",
@@ -66,6 +81,24 @@ __all__ = [
     "huber",
     "initializers",
     "jit",
+    "plots",
     "quantile",
     "schedules",
 ]
+
+_LAZY = {"MLPClassifier": ("estimators", "sklearn"), "MLPRegressor": ("estimators", "sklearn")}
+"""Public name -> its module, and the library, also the pip extra, that this needs: loaded when the name is asked for.
+
+They are not in `__all__`, since ``from fastbp import *`` would load the library, or fail without it."""
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, library = _LAZY[name]
+    optional.require(library, library)
+    return getattr(importlib.import_module(f".{module}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | _LAZY.keys())

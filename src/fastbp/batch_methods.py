@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,23 @@ from .checks import Check, count, positive
 from .kernels import codes, vectors
 from .method import Optimizer
 
+if TYPE_CHECKING:
+    from .network import Network
+    from .training import Samples
+
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.float64]
-Evaluate = Callable[[Array], float]
-"""Overwrites a gradient, and gives the cost, at the present parameters."""
+
+
+class Evaluate(Protocol):
+    """Overwrites a gradient, and gives the cost, at the present parameters; knows of which network and samples."""
+
+    network: Network
+    samples: Samples
+    threads: int | None
+
+    def __call__(self, gradient: Array) -> float: ...  # noqa: D102
+
 
 GRADIENT, DIRECTION, START, BEFORE, OWN_ROW = range(5)
 """Rows of state: ∂E/∂w, the direction, parameters and gradient before the step, the method's own."""
@@ -47,6 +60,9 @@ class BatchMethod(Optimizer):
     def __post_init__(self) -> None:
         for name, check in self.checks.items():
             check(self, name, getattr(self, name))
+
+    def check(self, network: Network, samples: Samples, memory: int) -> None:
+        """Raise ValueError, before anything is changed, if it cannot train this network in so many bytes."""
 
     def begin(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
         """Compute cost and gradient where a fit begins or goes on."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,13 @@ from .optional import require
 if TYPE_CHECKING:
     from .network import Network
     from .profiling import Profile
+
+
+COLUMNS = 4
+"""Epoch, cost, validation cost, seconds; then the optimizer's figures."""
+
+NONE: Mapping[str, float] = MappingProxyType({})
+"""No figures."""
 
 
 class Record(NamedTuple):
@@ -31,10 +39,13 @@ class Record(NamedTuple):
     updates: int
     """Updates of the parameters since the fit began."""
     learning_rate: float
-    """The learning rate of the epoch; with a line search, how far along its direction the last step went."""
+    """The learning rate of the epoch; with a line search, how far along its direction the last step went; with
+    Levenberg–Marquardt, the damping that it left."""
     gradient_norm: Callable[[], float]
     """Gives ‖∂E/∂parameters‖ of the mean cost of all training samples, at the present parameters: at hand with a
     full-batch method, else computed when it is called, in a pass over the samples."""
+    penalty: float = 0.0
+    """The part of the cost that penalties make up (`Regularization`)."""
 
 
 class History:
@@ -50,21 +61,36 @@ class History:
         NaN in epochs without a validation set.
     seconds : ndarray of float64
         Time since the fit began, at the end of the epoch.
+    figures : dict of str to ndarray of float64
+        What else the optimizer tells of each epoch, by name: `BayesianRegularization` does.
     profile : Profile or None
         Where the time of the last fit went, after ``fit(profile=True)``.
     """
 
-    def __init__(self, rows: Iterable[Sequence[float]] = ()) -> None:
-        self._rows = [(int(row[0]), float(row[1]), float(row[2]), float(row[3])) for row in rows]
+    def __init__(self, rows: Iterable[Sequence[float]] = (), names: Iterable[str] = ()) -> None:
+        self._names = tuple(names)
+        self._rows = [(int(row[0]), *map(float, row[1:])) for row in rows]
         self.profile: Profile | None = None
 
     def table(self) -> npt.NDArray[np.float64]:
-        """Give all of it as one array, a column for each attribute, from which ``History(table)`` is made again."""
-        return np.array(self._rows, np.float64).reshape(-1, 4)
+        """Give all of it as one array, a column for each attribute and figure.
 
-    def append(self, epoch: int, cost: float, validation_cost: float | None, seconds: float) -> None:
-        """Add a row."""
-        self._rows.append((epoch, cost, np.nan if validation_cost is None else validation_cost, seconds))
+        ``History(table, names)``, with the names of the figures, makes it again.
+        """
+        return np.array(self._rows, np.float64).reshape(-1, COLUMNS + len(self._names))
+
+    def append(self, epoch: int, cost: float, validation_cost: float | None, seconds: float,
+               figures: Mapping[str, float] = NONE) -> None:
+        """Add a row; the figures are of the same names in all of them."""
+        if not self._rows:
+            self._names = tuple(figures)
+        self._rows.append((epoch, cost, np.nan if validation_cost is None else validation_cost, seconds,
+                           *(figures[name] for name in self._names)))
+
+    @property
+    def figures(self) -> dict[str, npt.NDArray[np.float64]]:
+        """What the optimizer tells of each epoch."""
+        return {name: self._column(COLUMNS + i) for i, name in enumerate(self._names)}
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -27,5 +27,9 @@ class Optimizer:
         """Whether something has to be done between epochs."""
         return False
 
+    def figures(self, numbers: npt.NDArray[np.float64]) -> dict[str, float]:
+        """Give what an epoch's record holds beside costs and time, by name."""
+        return {}
+
     def follow(self, hyper: npt.NDArray[np.float64], epochs: int, cost: float) -> None:
         """Change the numbers for the next epoch, after so many epochs, the last one with this cost."""

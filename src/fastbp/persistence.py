@@ -15,7 +15,7 @@ from safetensors.numpy import save as to_bytes
 
 from . import costs
 from .callbacks import Best
-from .history import History
+from .history import COLUMNS, History
 from .initializers import Constant, Given, Rule
 from .kernels.codes import HYPER_CELLS
 from .method import Optimizer
@@ -115,7 +115,8 @@ def save(network: Network, path: str | os.PathLike[str], training: bool) -> None
     progress = network._progress
     if training and progress is not None:
         header["training"] = {"optimizer": _described(progress.optimizer), "key": progress.key,
-                              "epochs": progress.epochs, "generator": network.generator.bit_generator.state}
+                              "epochs": progress.epochs, "generator": network.generator.bit_generator.state,
+                              "figures": list(network.history.figures)}
         tensors |= {"training.state": progress.state, "training.hyper": progress.hyper,
                     "training.history": network.history.table()}
         if progress.stopping:
@@ -178,7 +179,7 @@ def load(kind: type[Network], path: str | os.PathLike[str]) -> Network:
             for name, array in _names(network).items():
                 array[...] = content.get_tensor(name)
             if training is not None:
-                _check_training(file, extra)
+                _check_training(file, extra, training.setdefault("figures", []))
                 _resume(network, file, training, *(content.get_tensor(name) for name in TRAINING))
                 _resume_stopping(network, file, {name: content.get_tensor(name) for name in extra
                                                  if name not in TRAINING})
@@ -214,10 +215,12 @@ def _build(kind: type[Network], path: Path, architecture: dict[str, Any], given:
         raise ValueError(f"{path} has a corrupt header: {error}") from error
 
 
-def _check_training(path: Path, found: dict[str, Any]) -> None:
+def _check_training(path: Path, found: dict[str, Any], figures: Any) -> None:
     shapes = {name: list(array.get_shape()) for name, array in found.items()}
     needed = {name for name in found if name != STOPPING and not name.startswith(BEST)}
-    if needed != set(TRAINING) or shapes["training.hyper"] != [HYPER_CELLS] or shapes["training.history"][1:] != [4]:
+    good = needed == set(TRAINING) and isinstance(figures, list)
+    columns = [COLUMNS + len(figures)] if good else None
+    if not good or shapes["training.hyper"] != [HYPER_CELLS] or shapes["training.history"][1:] != columns:
         raise ValueError(f"{path} has a corrupt training: it holds {shapes}")
 
 
@@ -232,7 +235,7 @@ def _resume(network: Network, path: Path, training: dict[str, Any], state: Any, 
         key, epochs = int(training["key"]), int(training["epochs"])
         network._progress = Progress(optimizer, np.array(state), np.array(hyper), key, epochs)
         network.generator.bit_generator.state = training["generator"]
-        network.history = History(history)
+        network.history = History(history, map(str, training["figures"]))
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} has a corrupt training: {error}") from error
 

@@ -5,25 +5,16 @@ from .codes import (
     DIVERGED,
     EPOCH,
     EPOCH_COST,
+    EPOCH_PENALTY,
     EPOCH_WEIGHT,
     FIRST_EPOCH,
     HYPER_CELLS,
     PENALTIES,
-    PHASES,
     RUNNING,
     STATUS,
     UPDATES,
 )
-from .simd import ticks, to_bits
-
-
-@inline
-def lap(clock, start, layer, phase):
-    """Add the time since the last lap to a phase of a layer, in a thread's part of the clock; nothing without one."""
-    if clock.size > 0:
-        now = ticks()
-        clock[start + 1 + layer * PHASES + phase] += now - clock[start]
-        clock[start] = now
+from .simd import to_bits
 
 
 @inline
@@ -43,9 +34,12 @@ def end_epoch(parameters, learner, epoch):
     progress, sums, hyper = learner.progress, learner.sums, learner.hyper
     if learner.update != 0:
         if hyper.size > HYPER_CELLS:
+            penalty = 0.0
             for i in range(to_bits(hyper[PENALTIES]), hyper.size):
-                sums[EPOCH_COST] += hyper[i]
+                penalty += hyper[i]
                 hyper[i] = 0.0
+            sums[EPOCH_COST] += penalty
+            sums[EPOCH_PENALTY] = penalty / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
         nothing = sums[EPOCH_COST] * 0.0  # inf·0 and NaN·0 are NaN
         for i in range(parameters.size):
             nothing += parameters[i] * 0.0

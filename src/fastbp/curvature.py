@@ -1,0 +1,142 @@
+"""JᵀJ, the Gauss–Newton matrix of the mean cost, and the rows of J: what the methods of second order work with.
+
+The matrix is that of Σ_s ω_s C(y_s, o_s): Σ_s ω_s J_sᵀ H_s J_s with ω_s the sample's share of the mean. For the squared
+error J_s is ∂o^L/∂parameters and H_s = 1; for a matched pair J_s is ∂net^L/∂parameters and H_s the second derivative of
+the cost with respect to net^L: diag(p) − ppᵀ for softmax with cross_entropy, o(1 − o) for logistic with
+binary_cross_entropy, o for exp with poisson (generalised Gauss–Newton: Schraudolph 2002; Martens 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import team
+from .kernels import activations, codes, curvature, derivatives, layout
+from .kernels.simd import WHOLE
+
+if TYPE_CHECKING:
+    from .network import Network
+    from .training import Samples
+
+Array = npt.NDArray[Any]
+Doubles = npt.NDArray[np.float64]
+
+CHUNK_WORK = 2_000_000_000
+"""Multiply-adds in one call, since Ctrl-C is answered only between calls: 50 ms or so."""
+
+PIECE_BYTES = 640 * 1024
+"""Rows of J and their turned copy that lie in L2 while they are multiplied."""
+
+SMALLEST_PIECE, LARGEST_PIECE = 64, 256
+"""Samples in a piece: with fewer, adding the sums up weighs; with more, a tile's operands leave L1."""
+
+NOT_SHUFFLED = np.empty(0, np.int64)
+
+
+def supported(network: Network) -> bool:
+    """Tell whether the cost has the curvature that is needed: the squared error and the matched pairs have."""
+    return network.cost_function.name == "squared_error" or network._matched
+
+
+def total_weight(samples: Samples) -> float:
+    """Give the sum of the samples' weights."""
+    return float(samples.weights.sum(dtype=np.float64)) if samples.weights.size else float(len(samples))
+
+
+def counted(samples: Samples) -> int:
+    """Give the number of samples that weigh anything."""
+    return int(np.count_nonzero(samples.weights)) if samples.weights.size else len(samples)
+
+
+def _kind(network: Network) -> int:
+    softmax = network.activations[-1] == "softmax"
+    if network._matched:
+        return codes.FISHER if softmax else codes.ROOT
+    return codes.PRODUCT if softmax else codes.SLOPE
+
+
+@contextmanager
+def _workspace(network: Network, samples: int, *needed: int) -> Iterator[tuple[layout.Plan, int]]:
+    """Lend a workspace for blocks of samples twice over, and the samples in a block."""
+    width = layout.lanes(network.dtype)
+    with network.plan(2 * max(samples, width), backward=False) as (plan, room):
+        derivatives.fill_addresses(plan, network.dtype, (codes.SLOPES, codes.WEIGH, codes.BACKWARD, *needed))
+        if network.activations[-1] == "softmax" and plan.cells[codes.JACOBIAN] == 0:
+            plan.cells[codes.JACOBIAN] = network.address(activations.softmax_backward, codes.ACTIVATION_ARGUMENTS)
+        yield plan, room // (2 * width) * width
+
+
+def normal_matrix(network: Network, samples: Samples, matrix: Doubles, threads: int | None = None) -> None:
+    """Compute JᵀJ at the present parameters; overwrites the lower triangle of ``matrix``, and what is above it.
+
+    Beside the matrix it uses a workspace as `fit` does, and 640 kB or 64 rows of J, whichever is more, twice.
+    """
+    n, size, width = len(samples), network.n_parameters, layout.lanes(network.dtype)
+    padded = -(-size // max(2 * width, WHOLE)) * max(2 * width, WHOLE)
+    piece = PIECE_BYTES // (2 * padded * network.dtype.itemsize)
+    piece = min(max(piece, SMALLEST_PIECE), LARGEST_PIECE, -(-n // width) * width) // width
+    work = network.layers[-1] * size * (size + 1) // 2
+    members = team.size(threads, work * piece * width, work * n, -(-size // (2 * width)))
+    column = (piece * width + 1) * width
+    rows = layout.aligned(padded * piece * width + padded // width * column + members * WHOLE * 2 * width,
+                          network.dtype)
+    rows[:] = 0
+    matrix[...] = 0
+    inputs, _, weights, order = samples.data(NOT_SHUFFLED)
+    total, kind = total_weight(samples), _kind(network)
+    with _workspace(network, n, codes.TURN) as (plan, block):
+        some = max(CHUNK_WORK // (work * block), 1) * block
+
+        def chunk(begin: int, thread: int, barrier: npt.NDArray[np.int64]) -> None:
+            curvature.normal_matrix(thread, members, plan.layers, plan.cells, plan.panels, network.parameters, inputs,
+                                    weights, order, begin, min(begin + some, n), total, kind, block, rows, padded,
+                                    piece, matrix.reshape(-1), barrier)
+
+        for begin in range(0, n, some):
+            team.run(members, partial(chunk, begin))
+
+
+def jacobian_rows(network: Network, samples: Samples, total: float) -> Array:
+    """Compute J at the present parameters, (n_samples · n_L, n_parameters), for samples that share in a total weight.
+
+    With `total_weight`, JᵀJ is `normal_matrix`.
+    """
+    n = len(samples)
+    out = np.empty((n * network.layers[-1], network.n_parameters), network.dtype)
+    inputs, _, weights, order = samples.data(NOT_SHUFFLED)
+    with _workspace(network, n, codes.ROWS, codes.OUTER) as (plan, block):
+        rows = np.empty(block * max(map(sum, pairwise(network.layers))), network.dtype)
+        curvature.jacobian_rows(plan.layers, plan.cells, plan.panels, network.parameters, inputs, weights, order, n,
+                                total, _kind(network), block, rows, out.reshape(-1))
+    return out
+
+
+def bend(network: Network, samples: Samples, step: Array, share: float) -> Array:
+    """Compute Jᵀ d²o/dt² along parameters + t·step, from the outputs at t = ``share``; for the squared error."""
+    out = np.zeros(network.n_parameters, network.dtype)
+    direction = step.astype(network.dtype)
+    ahead = (network.parameters + share * step).astype(network.dtype)
+    inputs, _, weights, order = samples.data(NOT_SHUFFLED)
+    with _workspace(network, len(samples), codes.BY_LANES) as (plan, block):
+        curvature.bend(plan.layers, plan.cells, plan.panels, network.parameters, ahead, direction, share, inputs,
+                       weights, order, len(samples), total_weight(samples), block, out)
+    return out
+
+
+def factorise(matrix: Doubles) -> Doubles:
+    """Give L with LLᵀ = matrix, of which the lower triangle is read; LinAlgError if it is not positive definite."""
+    return np.asarray(np.linalg.cholesky(matrix), np.float64)
+
+
+def solve(factor: Doubles, right: Doubles) -> Doubles:
+    """Give (LLᵀ)⁻¹ times a vector, for the lower triangle L."""
+    out = right.copy()
+    curvature.substitute(factor.reshape(-1), out)
+    return out

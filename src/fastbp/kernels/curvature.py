@@ -1,0 +1,278 @@
+"""JᵀJ without J: the Gauss–Newton matrix of the mean cost, accumulated block by block; and what goes with it.
+
+A row of J belongs to a sample s and an output c: √ω_s uᵀ∂net^L/∂parameters, where ω_s is the sample's share of the mean
+and the u of all c make up the second derivative of the cost with respect to net^L, Σ_c u uᵀ. As in `derivatives`, a
+workspace of 2s strips serves s strips of samples: strips s..2s of the delta panels hold what is pulled back.
+"""
+
+import math
+
+from . import codes
+from ._jit import inline, kernel
+from .codes import (
+    BACKWARD,
+    BIASES,
+    BY_LANES,
+    DELTA,
+    DELTA_BELOW,
+    FORWARD,
+    JACOBIAN,
+    N_IN,
+    N_OUT,
+    ONES,
+    OUT,
+    OUTER,
+    SLOPES,
+    SOURCE,
+    TARGET,
+    TURN,
+    WEIGH,
+    WEIGHT,
+    WEIGHTS,
+)
+from .dense import column
+from .epoch import wait
+from .simd import WHOLE, call, copy_vector, gradient_8x2, lanes, multiply_vector, panel, view
+
+
+@kernel
+def root(out, slope, share, delta, neurons, c, kind):
+    """δ_j = √ω u_j for output c; overwrites ``delta``, of as many strips as ``share`` has.
+
+    With s = φ'(net): u_c = s for the squared error, √s for a matched pair, where s is the cost's second derivative. For
+    softmax with outputs p, √p_j 1_jc − p_j √p_c with its partner, since these make up diag(p) − ppᵀ, and the row
+    p_c (1_jc − p_j) of its Jacobian with the squared error. Weight 0 gives 0, also where outputs overflow.
+    """
+    lane, real = lanes(out), type(out[0])
+    zero, one = real(0), real(1)
+    for s in range(share.size // lane):
+        weight, size = view(share, s * lane, lane), neurons * lane
+        o, d, mine = view(out, s * size, size), view(delta, s * size, size), view(slope, (s * neurons + c) * lane, lane)
+        own = view(o, c * lane, lane)
+        for j in range(neurons):
+            p, row = view(o, j * lane, lane), view(d, j * lane, lane)
+            here = one if j == c else zero
+            for v in range(lane):
+                if kind == codes.SLOPE:
+                    u = here * mine[v]
+                elif kind == codes.ROOT:
+                    u = here * real(math.sqrt(mine[v]))
+                elif kind == codes.FISHER:
+                    u = here * real(math.sqrt(p[v])) - p[v] * real(math.sqrt(own[v]))
+                else:
+                    u = own[v] * (here - p[v])
+                row[v] = real(math.sqrt(weight[v])) * u if weight[v] > zero else zero
+
+
+@inline
+def pull_down(layers, cells, panels, parameters, strips):
+    """Bring δ^L, in strips s..2s of the top delta panel, to those of all others (5)."""
+    for layer in range(layers.shape[0] - 1, 0, -1):
+        n, target = layers[layer, N_IN], layers[layer, DELTA_BELOW]
+        delta, slope = panel(panels, target, n, strips, 2 * strips), panel(panels, target, n, 0, strips)
+        for i in range(delta.size):
+            delta[i] = slope[i]
+        call(cells[BACKWARD], parameters, layers[layer, WEIGHTS], panels, layers[layer, DELTA], target, n,
+             layers[layer, N_OUT], strips, 2 * strips, -1)
+
+
+@kernel
+def forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips):
+    """(1)(2) with φ' for samples begin..end, and each one's share ω of the mean, w/``total``."""
+    call(cells[SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
+    call(cells[WEIGH], weights, order, begin, end, total, panels, cells[WEIGHT], 0, strips)
+
+
+@kernel
+def backward_pass(layers, cells, panels, parameters, strips, c, kind):
+    """δ of every layer for output c, from its `root` down."""
+    top = layers.shape[0] - 1
+    n = layers[top, N_OUT]
+    root(panel(panels, layers[top, OUT], n, 0, strips), panel(panels, layers[top, DELTA], n, 0, strips),
+         panel(panels, cells[WEIGHT], 1, 0, strips), panel(panels, layers[top, DELTA], n, strips, 2 * strips), n, c,
+         kind)
+    pull_down(layers, cells, panels, parameters, strips)
+
+
+@kernel
+def products(layers, panels, strips, first, last, size, rows):
+    """δ_j o_k and δ_j (6) of every sample in strips first..last: a panel of ``size`` rows, laid out as parameters are.
+
+    Overwrites the beginning of ``rows`` but for the rows behind the parameters.
+    """
+    lane = lanes(panels)
+    for layer in range(layers.shape[0]):
+        n_in, n_out, w, b = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, WEIGHTS], layers[layer, BIASES]
+        for s in range(first, last):
+            out, target = layers[layer, SOURCE] + s * n_in * lane, (s - first) * size * lane
+            delta = layers[layer, DELTA] + (strips + s) * n_out * lane
+            place = target + w * lane
+            for j in range(n_out):
+                for k in range(n_in):
+                    multiply_vector(panels, delta + j * lane, panels, out + k * lane, rows, place + k * lane)
+                place += n_in * lane
+            if b >= 0:
+                for j in range(n_out):
+                    copy_vector(panels, delta + j * lane, lane, rows, target + (b + j) * lane)
+
+
+@kernel
+def add_squares(rows, size, across, tile, strips, n, matrix, thread, threads):
+    """matrix_ij += Σ_samples r_i r_j for j ≤ i: a panel of ``size`` rows, the first n of which count, times itself.
+
+    ``across`` is where its turned copy lies in ``rows``, ``tile`` where sums of WHOLE × 2 vectors are put. A thread has
+    every ``threads``-th column of tiles. The sums over a panel are in the panel's own precision, their total is double.
+    """
+    lane = lanes(rows)
+    wide, vector = 2 * lane, column(strips, lane)
+    for k in range(thread * wide, n, threads * wide):
+        columns = min(wide, n - k)
+        for j in range(k // WHOLE * WHOLE, n, WHOLE):
+            gradient_8x2(rows, j * lane, lane, size * lane, rows, across + k // lane * vector, vector, strips, rows,
+                         tile, wide, wide, 0, WHOLE)
+            for m in range(min(WHOLE, n - j)):
+                total, part = view(matrix, (j + m) * n + k, columns), view(rows, tile + m * wide, columns)
+                for v in range(columns):
+                    total[v] += part[v]
+
+
+@kernel
+def normal_matrix(thread, threads, layers, cells, panels, parameters, inputs, weights, order, begin, end, total, kind,
+                  block, rows, size, piece, matrix, barrier):
+    """matrix_ij += (JᵀJ)_ij for j ≤ i, over samples begin..end; above the diagonal it is left in any state.
+
+    Every thread of a team calls it: the first one makes the rows of J, all of them multiply. ``rows`` has room for
+    ``piece`` strips of rows, padded to ``size``, for their turned copy, and for a tile of sums for each thread.
+    """
+    lane, n, n_out = lanes(panels), parameters.size, layers[layers.shape[0] - 1, N_OUT]
+    arrivals, across = 0, piece * size * lane
+    tile = across + size // lane * column(piece, lane) + thread * WHOLE * 2 * lane
+    for start in range(begin, end, block):
+        stop = min(start + block, end)
+        strips = (stop - start + lane - 1) // lane
+        if thread == 0:
+            forward_pass(layers, cells, panels, parameters, inputs, weights, order, start, stop, total, strips)
+        for c in range(n_out):
+            if thread == 0:
+                backward_pass(layers, cells, panels, parameters, strips, c, kind)
+            for first in range(0, strips, piece):
+                some = min(piece, strips - first)
+                if thread == 0:
+                    products(layers, panels, strips, first, first + some, size, rows)
+                    call(cells[TURN], rows, 0, across, size, some, 0, some)
+                if threads > 1:
+                    arrivals += threads
+                    if not wait(barrier, arrivals):
+                        return
+                add_squares(rows, size, across, tile, some, n, matrix, thread, threads)
+                if threads > 1:
+                    arrivals += threads
+                    if not wait(barrier, arrivals):
+                        return
+
+
+@kernel
+def jacobian_rows(layers, cells, panels, parameters, inputs, weights, order, samples, total, kind, block, rows, out):
+    """J itself; overwrites ``out``, flat (samples, n_L, parameters), and ``rows``, as `derivatives.outer_products`."""
+    lane, n_out = lanes(panels), layers[layers.shape[0] - 1, N_OUT]
+    size = n_out * parameters.size
+    for begin in range(0, samples, block):
+        end = min(begin + block, samples)
+        strips = (end - begin + lane - 1) // lane
+        forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips)
+        for c in range(n_out):
+            backward_pass(layers, cells, panels, parameters, strips, c, kind)
+            call(cells[OUTER], layers, cells, panels, strips, end - begin, rows, out,
+                 begin * size + c * parameters.size, size)
+
+
+@kernel
+def push_parameters(layers, cells, panels, parameters, direction, strips):
+    """How outputs move as parameters move along ``direction``: ȯ_j = φ'(net_j)(Σ_k ẇ_jk o_k + ḃ_j + Σ_k w_jk ȯ_k).
+
+    From `forward_pass` in strips 0..s; overwrites strips s..2s of the out and delta panels.
+    """
+    lane, top = lanes(panels), layers.shape[0] - 1
+    for layer in range(top + 1):
+        n_in, n = layers[layer, N_IN], layers[layer, N_OUT]
+        call(cells[FORWARD], direction, layers[layer, WEIGHTS], layers[layer, BIASES], panels, layers[layer, SOURCE],
+             layers[layer, DELTA] + strips * n * lane, n_in, n, 0, strips)
+        tangent = panel(panels, layers[layer, OUT], n, strips, 2 * strips)
+        own = panel(panels, layers[layer, DELTA], n, strips, 2 * strips)
+        slope = panel(panels, layers[layer, DELTA], n, 0, strips)
+        if layer > 0:
+            call(cells[FORWARD], parameters, layers[layer, WEIGHTS], -1, panels, layers[layer, SOURCE],
+                 layers[layer, OUT], n_in, n, strips, 2 * strips)
+        else:
+            for i in range(tangent.size):
+                tangent[i] = 0
+        for i in range(tangent.size):
+            tangent[i] += own[i]
+        if layer == top and cells[JACOBIAN] != 0:
+            call(cells[JACOBIAN], panel(panels, layers[layer, OUT], n, 0, strips), tangent, n)
+        else:
+            for i in range(tangent.size):
+                tangent[i] *= slope[i]
+
+
+@kernel
+def bend(layers, cells, panels, parameters, ahead, direction, share, inputs, weights, order, samples, total, block,
+         gradient):
+    """Jᵀö as the parameters move along ``direction``, for the squared error; overwrites ``gradient``.
+
+    ö ≈ 2((o₊ − o)/h − ȯ)/h, from the outputs at the point ``ahead``, h = ``share`` of the way.
+    """
+    lane, top = lanes(panels), layers.shape[0] - 1
+    n_top, near, real = layers[top, N_OUT], 1.0 / share, type(panels[0])
+    for begin in range(0, samples, block):
+        end = min(begin + block, samples)
+        strips = (end - begin + lane - 1) // lane
+        out, later = panel(panels, layers[top, OUT], n_top, 0, strips), panel(panels, cells[TARGET], n_top, 0, strips)
+        call(cells[SLOPES], layers, cells, panels, ahead, inputs, order, begin, end, strips)
+        for i in range(out.size):
+            later[i] = out[i]
+        forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips)
+        push_parameters(layers, cells, panels, parameters, direction, strips)
+        tangent = panel(panels, layers[top, OUT], n_top, strips, 2 * strips)
+        delta = panel(panels, layers[top, DELTA], n_top, strips, 2 * strips)
+        for i in range(delta.size):
+            delta[i] = real(2 * near) * (real(near) * (later[i] - out[i]) - tangent[i])
+        if cells[JACOBIAN] != 0:
+            call(cells[JACOBIAN], out, delta, n_top)
+        else:
+            slope = panel(panels, layers[top, DELTA], n_top, 0, strips)
+            for i in range(delta.size):
+                delta[i] *= slope[i]
+        for s in range(strips):
+            weight = view(panels, cells[WEIGHT] + s * lane, lane)
+            for j in range(n_top):
+                d = view(delta, (s * n_top + j) * lane, lane)
+                for v in range(lane):
+                    d[v] = weight[v] * d[v] if weight[v] > real(0) else real(0)
+        pull_down(layers, cells, panels, parameters, strips)
+        for layer in range(top + 1):
+            n_in, n_out = layers[layer, N_IN], layers[layer, N_OUT]
+            delta_at = layers[layer, DELTA] + strips * n_out * lane
+            call(cells[BY_LANES], panels, delta_at, layers[layer, SOURCE], n_in * lane, n_in, n_out, strips, 0, n_out,
+                 gradient, layers[layer, WEIGHTS], 1 if begin > 0 else 0)
+            if layers[layer, BIASES] >= 0:
+                call(cells[BY_LANES], panels, delta_at, cells[ONES], 0, 1, n_out, strips, 0, n_out, gradient,
+                     layers[layer, BIASES], 1 if begin > 0 else 0)
+
+
+@kernel
+def substitute(factor, x):
+    """x ← (LLᵀ)⁻¹x with the lower triangle L, flat; rows only are read, forwards and back."""
+    n = x.size
+    for i in range(n):
+        row, known = view(factor, i * n, i + 1), view(x, 0, i)
+        total = 0.0
+        for k in range(i):
+            total += row[k] * known[k]
+        x[i] = (x[i] - total) / row[i]
+    for i in range(n - 1, -1, -1):
+        row, rest = view(factor, i * n, i + 1), view(x, 0, i)
+        x[i] /= row[i]
+        value = x[i]
+        for k in range(i):
+            rest[k] -= row[k] * value

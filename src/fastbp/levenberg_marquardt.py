@@ -1,0 +1,298 @@
+"""Methods of second order for small networks: Levenberg–Marquardt, and Bayesian regularisation on top of it.
+
+Both work with JᵀJ, the Gauss–Newton matrix of the mean cost (`curvature`), or with JJᵀ where that is smaller. Between
+two steps they remember numbers only, so that a resumed training goes on with the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import curvature
+from .batch_methods import COST, FIRST, FOURTH, GRADIENT, SECOND, THIRD, BatchMethod, Evaluate
+from .checks import positive
+from .kernels import codes
+
+if TYPE_CHECKING:
+    from .network import Network
+    from .training import Samples
+
+Array = npt.NDArray[Any]
+Doubles = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.float64]
+
+DAMPING, GROWTH = codes.RATE, FIRST
+"""Numbers: λ, in the cell that a record shows, and by how much it grows if the next step fails; 0 at first."""
+
+ALPHA, BETA, EFFECTIVE, EVIDENCE = SECOND, THIRD, FOURTH, codes.BEST
+"""Numbers of the Bayesian method; the last in a cell of the schedules, which full-batch methods do not have."""
+
+SHARE = 0.3
+"""Of a step, how far from its beginning outputs are looked at to see them bend: in float32 their differences lose
+their meaning below, and what they leave out grows above. From 0.03 to 0.3 made no difference in float64."""
+
+MOST_BEND = 0.75
+"""2‖a‖/‖v‖ up to which a step v is bent by ½a (Transtrum & Sethna 2012)."""
+
+
+SETTLED = 1e-6
+"""Relative change of α and β below which they have settled."""
+
+FIRST_RIDGE, FASTEST = 1e-6, 2.0
+"""The first α/(βn), as a part of the largest eigenvalue of JᵀJ, and how fast it may grow from one step to the next.
+Coming from below it stops at the α that leaves most to the data; set free at once, before the network has learned
+anything, α grew so large that nothing was learned any more (sin(2x) with noise 0.1, 61 parameters: γ 1.8, not 9)."""
+
+LEAST = 1e-200
+"""In place of a sum of squares that is 0, so that α and β stay finite."""
+
+
+class BySamples:
+    """Solves (JᵀJ + λI)x = b by way of JJᵀ, for fewer rows of J than parameters."""
+
+    def __init__(self, evaluate: Evaluate) -> None:
+        samples = evaluate.samples
+        rows = curvature.jacobian_rows(evaluate.network, samples, curvature.total_weight(samples))
+        self.rows: Doubles = rows.astype(np.float64, copy=False)
+        self.matrix: Doubles = self.rows @ self.rows.T
+        self.diagonal = self.matrix.diagonal().copy()
+        self.largest = float(np.einsum("ij,ij->j", self.rows, self.rows).max())
+
+    def factorise(self, damping: float) -> None:
+        """Prepare for a λ."""
+        np.fill_diagonal(self.matrix, self.diagonal + damping)
+        self.factor, self.damping = curvature.factorise(self.matrix), damping
+
+    def _woodbury(self, right: Doubles) -> Doubles:
+        inner: Doubles = self.rows.T @ curvature.solve(self.factor, self.rows @ right)
+        return (right - inner) / self.damping
+
+    def solve(self, right: Doubles) -> Doubles:
+        """Give x = (b − Jᵀ(JJᵀ + λI)⁻¹Jb)/λ, refined twice, since the difference cancels where λ is small."""
+        x = self._woodbury(right)
+        for _ in range(2):
+            x += self._woodbury(right - self.damping * x - self.rows.T @ (self.rows @ x))
+        return x
+
+    def eigenvalues(self) -> Doubles:
+        """Give those of JᵀJ that need not be 0."""
+        np.fill_diagonal(self.matrix, self.diagonal)
+        return np.linalg.eigvalsh(self.matrix).clip(0)
+
+
+class ByParameters:
+    """Solves (JᵀJ + λI)x = b by Cholesky's factors."""
+
+    def __init__(self, evaluate: Evaluate) -> None:
+        size = evaluate.network.n_parameters
+        self.matrix = np.empty((size, size))
+        curvature.normal_matrix(evaluate.network, evaluate.samples, self.matrix, evaluate.threads)
+        self.diagonal = self.matrix.diagonal().copy()
+        self.largest = float(self.diagonal.max())
+
+    def factorise(self, damping: float) -> None:
+        """Prepare for a λ."""
+        np.fill_diagonal(self.matrix, self.diagonal + damping)
+        self.factor = curvature.factorise(self.matrix)
+
+    def solve(self, right: Doubles) -> Doubles:
+        """Give x."""
+        return curvature.solve(self.factor, right)
+
+    def eigenvalues(self) -> Doubles:
+        """Give those of JᵀJ."""
+        np.fill_diagonal(self.matrix, self.diagonal)
+        return np.linalg.eigvalsh(self.matrix).clip(0)
+
+
+def _by_samples(network: Network, samples: Samples) -> bool:
+    return len(samples) * network.layers[-1] < network.n_parameters
+
+
+@dataclass(frozen=True)
+class LevenbergMarquardt(BatchMethod):
+    """Gauss–Newton steps, damped as far as the last ones were trusted (Levenberg 1944; Marquardt 1963).
+
+    Each epoch is one step with all samples: (JᵀJ + λI)v = −∂E/∂w, with JᵀJ the Gauss–Newton matrix of the mean cost.
+    A step that would not lower the cost is not made, but tried again with a larger λ; how the cost went down, beside
+    what the parabola foretold, sets the next λ (Nielsen 1999; Madsen, Nielsen & Tingleff 2004, algorithm 3.16). For
+    small networks: time grows with n_parameters² times samples, memory with n_parameters². It stops by itself when no
+    lower cost is to be found.
+
+    For squared_error, and for the matched pairs softmax and cross_entropy, logistic and binary_cross_entropy, exp and
+    poisson, whose matrix is that of generalised Gauss–Newton (Schraudolph 2002).
+
+    Parameters
+    ----------
+    damping : float, default 1e-3
+        The first λ, as a multiple of the largest diagonal element of JᵀJ.
+    acceleration : bool, default True
+        With squared_error, bend each step by the second derivative of the outputs along it, v + ½a with
+        (JᵀJ + λI)a = −Jᵀd²o/dt² (Transtrum & Sethna 2012). Two passes forward and one back, for which a narrow valley
+        takes far fewer steps.
+
+    Raises
+    ------
+    ValueError
+        If ``damping`` is not positive; in `Network.fit`, if the cost has no such matrix, or if its bytes, computed
+        before training begins, would be more than half of this machine's memory.
+
+    Notes
+    -----
+    Where a network has more parameters than there are samples times outputs, JJᵀ takes the place of JᵀJ. Sums over
+    samples are in the network's dtype block by block, totals and factors in double. The factors are LAPACK's, whose
+    last digits may depend on how many threads its library takes.
+    """
+
+    damping: float = 1e-3
+    acceleration: bool = True
+    slots = 1
+    checks = {"damping": positive}
+
+    def check(self, network: Network, samples: Samples, memory: int) -> None:
+        """See that cost and memory will do."""
+        name = type(self).__name__
+        if not curvature.supported(network):
+            raise ValueError(
+                f"{name} needs a cost that curves upwards: squared_error, or one with its partner (softmax and "
+                "cross_entropy, logistic and binary_cross_entropy, exp and poisson), but the network has "
+                f"{network.cost_function} with {network.activations[-1]}: use 'lbfgs'")
+        rows, size = len(samples) * network.layers[-1], network.n_parameters
+        if _by_samples(network, samples):
+            what, needed = f"rows of J, {rows} x {size}, and 3 matrices of {rows} x {rows}", rows * size + 3 * rows**2
+            needed += rows * size if network.dtype == np.float32 else 0
+        else:
+            what, needed = f"3 matrices of {size} x {size}", 3 * size**2
+        if 8 * needed > memory:
+            raise ValueError(f"{name} on {size} parameters and {len(samples)} samples needs {8.0 * needed:.3g} bytes "
+                             f"({what} numbers), more than half of this machine's memory, {memory:.3g}: use 'lbfgs', "
+                             "which needs some times the parameters")
+
+    def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
+        """Go to a lower cost."""
+        return self._descend(evaluate, parameters, rows, numbers, self._system(evaluate), 0.0)
+
+    def _system(self, evaluate: Evaluate) -> BySamples | ByParameters:
+        return (BySamples if _by_samples(evaluate.network, evaluate.samples) else ByParameters)(evaluate)
+
+    def _descend(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers,
+                 system: BySamples | ByParameters, ridge: float) -> bool:
+        """Lower E + ½ridge‖w‖² by one step, with as much damping as that takes; False if nothing lowers it."""
+        gradient, start = rows[GRADIENT], parameters.astype(np.float64)
+        before, slope = gradient.copy(), gradient + ridge * start
+        cost = float(numbers[COST]) + 0.5 * ridge * float(start @ start)
+        damping, growth = float(numbers[DAMPING]), float(numbers[GROWTH])
+        if growth == 0:
+            damping, growth = self.damping * system.largest, 2.0
+        bends = self.acceleration and evaluate.network.cost_function.name == "squared_error"
+        while 0 < damping < math.inf:
+            if (steps := self._steps(evaluate, system, slope, damping + ridge, bends)) is not None:
+                straight, bent = steps
+                parameters[:] = start + bent
+                if (parameters == start).all():
+                    break
+                found = evaluate(gradient)
+                now = parameters.astype(np.float64)
+                total = found + 0.5 * ridge * float(now @ now)
+                if total < cost:
+                    gain = (cost - total) / (0.5 * float(straight @ (damping * straight - slope)))
+                    damping *= max(1 / 3, 1 - (2 * min(gain, 1.0) - 1) ** 3)
+                    numbers[[COST, DAMPING, GROWTH]] = found, damping, 2.0
+                    return True
+                parameters[:] = start
+            damping, growth = damping * growth, growth * 2
+        parameters[:], gradient[:] = start, before
+        return False
+
+    def _steps(self, evaluate: Evaluate, system: BySamples | ByParameters, slope: Doubles, damping: float,
+               bends: bool) -> tuple[Doubles, Doubles] | None:
+        """Give the step v and the one to make, v + ½a; None where rounding leaves no positive definite matrix."""
+        try:
+            system.factorise(damping)
+        except np.linalg.LinAlgError:
+            return None
+        v = -system.solve(slope)
+        if bends:
+            a = -system.solve(curvature.bend(evaluate.network, evaluate.samples, v, SHARE).astype(np.float64))
+            if 2 * np.linalg.norm(a) <= MOST_BEND * np.linalg.norm(v):
+                return v, v + 0.5 * a
+        return v, v
+
+
+@dataclass(frozen=True)
+class BayesianRegularization(LevenbergMarquardt):
+    """Levenberg–Marquardt with a penalty on the parameters whose weight the data choose (MacKay 1992).
+
+    It lowers βE_D + αE_W, with E_D the summed cost and E_W = ½‖w‖² over all parameters, biases too. Before each step α
+    and β are set anew from JᵀJ there (Foresee & Hagan 1997): with λ_i the eigenvalues of βJᵀJ of the summed cost, the
+    effective number of parameters is γ = Σ λ_i/(λ_i + α), and α = γ/2E_W, β = (N − γ)/2E_D, where N counts samples
+    times outputs. For costs other than squared_error, which have no noise to estimate, β is 1. It stops by itself when
+    α and β have settled and no lower sum is to be found.
+
+    The ratio α/β begins small and at most doubles in a step, so that the data are learned before the penalty bites.
+
+    ``history.figures`` tells for each epoch ``effective_parameters`` γ, ``alpha``, ``beta``, and ``evidence``, the
+    logarithm of the probability of the targets given α and β (MacKay 1992), all where its step began;
+    ``history.cost`` is the cost E alone, after the step.
+
+    Parameters
+    ----------
+    damping, acceleration
+        As for `LevenbergMarquardt`.
+
+    Raises
+    ------
+    ValueError
+        As for `LevenbergMarquardt`.
+
+    Notes
+    -----
+    A penalty on all parameters alike asks for inputs and targets scaled to about one. Sample weights count by their
+    ratios: their mean stands for one sample.
+    """
+
+    def figures(self, numbers: Numbers) -> dict[str, float]:
+        """Give what the record of an epoch holds beside the cost."""
+        cells = {"effective_parameters": EFFECTIVE, "alpha": ALPHA, "beta": BETA, "evidence": EVIDENCE}
+        return {name: float(numbers[cell]) for name, cell in cells.items()}
+
+    def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
+        """Set α and β, then go to a lower βE_D + αE_W."""
+        system = self._system(evaluate)
+        if not math.isfinite(system.largest + numbers[COST]):
+            return False
+        before = numbers[[ALPHA, BETA]]
+        samples = curvature.counted(evaluate.samples)
+        self._weigh(evaluate, parameters, numbers, system.eigenvalues(), samples)
+        ridge = float(numbers[ALPHA] / (numbers[BETA] * samples))
+        moved = self._descend(evaluate, parameters, rows, numbers, system, ridge)
+        return moved or not np.allclose(numbers[[ALPHA, BETA]], before, rtol=SETTLED, atol=0)
+
+    def _weigh(self, evaluate: Evaluate, parameters: Array, numbers: Numbers, eigenvalues: Doubles,
+               samples: int) -> None:
+        """Write γ with the present α and β, those that follow, and the evidence for these."""
+        size, noisy = parameters.size, evaluate.network.cost_function.name == "squared_error"
+        rows = samples * evaluate.network.layers[-1]
+        square = max(float(np.square(parameters, dtype=np.float64).sum()), LEAST)
+        summed = max(samples * float(numbers[COST]), LEAST)
+        alpha, beta = numbers[[ALPHA, BETA]]
+        ridge = alpha / (beta * samples) if beta > 0 else FIRST_RIDGE * float(eigenvalues.max())
+        gamma = float((eigenvalues / (eigenvalues + max(ridge, LEAST))).sum())
+        beta = (rows - gamma) / (2 * summed) if noisy else 1.0
+        alpha = max(min(gamma / square, FASTEST * ridge * beta * samples), LEAST)
+        logarithms = np.log(beta * samples * eigenvalues + alpha).sum() + (size - eigenvalues.size) * math.log(alpha)
+        evidence = 0.5 * (size * math.log(alpha) - logarithms - alpha * square) - beta * summed
+        if noisy:
+            evidence += 0.5 * rows * math.log(beta / (2 * math.pi))
+        numbers[[ALPHA, BETA, EFFECTIVE, EVIDENCE]] = alpha, beta, gamma, evidence
+
+
+METHODS: dict[str, type[BatchMethod]] = {
+    kind.__name__.lower(): kind for kind in (LevenbergMarquardt, BayesianRegularization)
+}
+"""Lower-case name -> class."""

@@ -1,0 +1,266 @@
+"""What JᵀJ tells of a trained network: how well the data determine parameters and predictions. Methods of `Network`.
+
+All of it takes the network for linear in its parameters near the present ones, which should therefore be a minimum of
+the cost (Bates & Watts 1988, chapter 2; Seber & Wild 1989, chapter 5). The eigenvalues of JᵀJ, of the mean cost,
+are λ_i; those below rounding count as 0, and along their vectors the data say nothing. A penalty ½l2‖w‖² on the mean
+cost, with which the network was trained, goes into all of it; after `BayesianRegularization` l2 is α/(βn).
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from . import curvature, training, validation
+from .checks import is_number
+
+if TYPE_CHECKING:
+    from .network import Network
+
+Array = npt.NDArray[Any]
+Doubles = npt.NDArray[np.float64]
+
+CHUNK_BYTES = 16 * 2**20
+"""Rows of J that are in memory at once."""
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)
+"""For the distribution of Student."""
+
+FARTHEST = 12.0
+"""No quantile lies beyond where the freedom is large: in double its probability is 1."""
+
+
+class Knowledge(NamedTuple):
+    """What `parameter_covariance` leaves for `predict_interval`."""
+
+    parameters: Array
+    """Those that it belongs to."""
+    root: Doubles
+    """R with RRᵀ their covariance."""
+    variance: float
+    """σ² of the noise."""
+    freedom: float
+    """Degrees of freedom of σ²."""
+
+
+class Spectrum(NamedTuple):
+    """JᵀJ of the mean cost by its eigenvectors, those that the data determine, or all where there is a penalty."""
+
+    values: Doubles
+    vectors: Doubles
+    l2: float
+
+    @property
+    def effective(self) -> float:
+        """γ = Σ λ_i/(λ_i + l2)."""
+        return float((self.values / (self.values + self.l2)).sum())
+
+    def inverse_root(self) -> Doubles:
+        """Give R with RRᵀ = (JᵀJ + l2)⁻¹."""
+        return self.vectors / np.sqrt(self.values + self.l2)
+
+
+def _spectrum(network: Network, samples: training.Samples, l2: float) -> Spectrum:
+    if not (is_number(l2) and l2 >= 0):
+        raise ValueError(f"l2 is {l2!r}, expected a number that is not negative")
+    size = network.n_parameters
+    if 5 * 8 * size**2 > validation.physical_memory() // 2:
+        raise ValueError(f"JᵀJ of {size} parameters and its eigenvectors need {40.0 * size**2:.3g} bytes, more than "
+                         "half of this machine's memory: use a smaller network")
+    if not curvature.supported(network):
+        raise ValueError(f"JᵀJ of {network.cost_function} with {network.activations[-1]} is no matrix of second "
+                         "derivatives: use squared_error, or a cost with its partner")
+    matrix = np.empty((size, size))
+    curvature.normal_matrix(network, samples, matrix)
+    values, vectors = np.linalg.eigh(matrix)
+    if not np.isfinite(values[-1]):
+        raise ValueError("JᵀJ is not finite: the outputs of the network overflow")
+    known = values > values[-1] * size * np.finfo(network.dtype).eps
+    if l2 > 0:
+        return Spectrum(values.clip(0), vectors, float(l2))
+    return Spectrum(values[known], vectors[:, known], 0.0)
+
+
+def _inputs_only(network: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None) -> training.Samples:
+    inputs = validation.inputs(X, network.layers[0], network.dtype)
+    weights = validation.sample_weight(sample_weight, len(inputs), network.dtype)
+    return training.Samples(inputs, np.empty((len(inputs), 0), network.dtype), False, weights)
+
+
+def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None,
+                         *, l2: float = 0.0) -> Doubles:
+    """Compute the covariance of the parameters from JᵀJ at the training samples.
+
+    For squared_error σ²/n (JᵀJ + l2)⁻¹ with the variance of the noise σ² = 2nE/(n·n_L − γ), where E is the mean cost
+    and γ the effective number of parameters; for a cost with its partner the inverse of Fisher's information, σ² = 1.
+    `predict_interval` then works with it.
+
+    Parameters
+    ----------
+    X, Y, sample_weight : array_like
+        The samples that the network was trained with, as in `fit`. Weights are the inverse variances of the samples'
+        noise, up to a factor; those of weight 0 are not counted.
+    l2 : float, default 0
+        Weight of the penalty ½l2‖w‖² beside the mean cost. With it this is the covariance of the posterior
+        distribution (MacKay 1992).
+
+    Returns
+    -------
+    ndarray of float64, shape (n_parameters, n_parameters)
+        In the squares of the parameters' units, laid out like `parameters`. Without a penalty it is the pseudo-inverse:
+        it has nothing along directions that the data do not determine, where the variance is unknown, not 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit, ``l2`` is negative, no degrees of freedom are left for the noise, the cost has no
+        Gauss–Newton matrix, or this would not fit into half of this machine's memory.
+
+    Notes
+    -----
+    Outputs are taken to have noise of one variance each: scale the targets so. Time grows with n_parameters² times
+    samples, and n_parameters³.
+    """
+    samples = self._samples(X, Y, sample_weight)
+    spectrum = _spectrum(self, samples, l2)
+    n, variance, freedom = curvature.counted(samples), 1.0, math.inf
+    if self.cost_function.name == "squared_error":
+        freedom = n * self.layers[-1] - spectrum.effective
+        if freedom < 1:
+            raise ValueError(f"{n} samples of {self.layers[-1]} outputs leave {freedom:.3g} degrees of freedom beside "
+                             f"{spectrum.effective:.3g} effective parameters: give more samples, or train with a "
+                             "penalty and say so by l2")
+        cost = training.cost_and_gradient(self, samples, np.empty(0, self.dtype))
+        variance = 2 * n * cost / freedom
+    root = spectrum.inverse_root() * math.sqrt(variance / n)
+    self._knowledge = Knowledge(self.parameters.copy(), root, variance, freedom)
+    covariance: Doubles = root @ root.T
+    return covariance
+
+
+def effective_parameters(self: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
+                         l2: float = 0.0) -> float:
+    """Compute γ = Σ λ_i/(λ_i + l2): how many parameters the samples determine (MacKay 1992; Moody 1992).
+
+    Parameters
+    ----------
+    X, sample_weight : array_like
+        The samples that the network was trained with, as in `fit`.
+    l2 : float, default 0
+        As for `parameter_covariance`.
+
+    Returns
+    -------
+    float
+        From 0 to n_parameters; without a penalty the rank of J.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `parameter_covariance`.
+    """
+    return _spectrum(self, _inputs_only(self, X, sample_weight), l2).effective
+
+
+def _spread(network: Network, samples: training.Samples, total: float, root: Doubles) -> Doubles:
+    """Give ‖jR‖² for each row j of J, whose samples share in ``total``."""
+    some = max(CHUNK_BYTES // (8 * network.layers[-1] * network.n_parameters), 1)
+    parts = []
+    for begin in range(0, len(samples), some):
+        rows = curvature.jacobian_rows(network, samples.part(slice(begin, begin + some)), total)
+        parts.append(np.square(rows.astype(np.float64) @ root).sum(axis=1))
+    return np.concatenate(parts)
+
+
+def leverage(self: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
+             l2: float = 0.0) -> Doubles:
+    """Compute how far each sample pulls the network towards itself: its diagonal block of J(JᵀJ + l2)⁻¹Jᵀ, summed.
+
+    Parameters
+    ----------
+    X, sample_weight : array_like
+        The samples that the network was trained with, as in `fit`.
+    l2 : float, default 0
+        As for `parameter_covariance`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_samples,)
+        From 0 to n_L each, summed over the outputs of a sample; over all samples the sum is `effective_parameters`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `parameter_covariance`.
+    """
+    samples = _inputs_only(self, X, sample_weight)
+    spread = _spread(self, samples, curvature.total_weight(samples), _spectrum(self, samples, l2).inverse_root())
+    summed: Doubles = spread.reshape(len(samples), -1).sum(axis=1)
+    return summed
+
+
+def predict_interval(self: Network, X: npt.ArrayLike, level: float = 0.95, *,
+                     noise: bool = True) -> tuple[Doubles, Doubles]:
+    """Compute the interval in which a new target lies with a given probability, by what `parameter_covariance` found.
+
+    o ± t √(σ² + j C jᵀ) with j = ∂o/∂parameters, C their covariance and t the quantile of Student's distribution for
+    the degrees of freedom of σ² (Seber & Wild 1989, chapter 5).
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_0) or (n_0,)
+        Inputs.
+    level : float, default 0.95
+        Probability, between 0 and 1.
+    noise : bool, default True
+        Whether for a new target, noise included, whose variance is that of a sample of average weight; False for the
+        mean of such targets, without σ² under the root.
+
+    Returns
+    -------
+    low, high : ndarray of float64, shape (n_samples, n_L), or (n_L,) for one row of shape (n_0,)
+        In the units of the targets.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If X does not fit, or ``level`` is no probability; if the network is not for regression (squared_error), or
+        `parameter_covariance` has not been called for the present parameters.
+    """
+    if not (is_number(level) and 0 < level < 1):
+        raise ValueError(f"level is {level!r}, expected a probability between 0 and 1, for instance 0.95")
+    if self.cost_function.name != "squared_error":
+        raise ValueError(f"predict_interval is for regression with squared_error, the network has {self.cost_function}")
+    knowledge = self._knowledge
+    if knowledge is None or not np.array_equal(knowledge.parameters, self.parameters):
+        raise ValueError("predict_interval needs the covariance of the present parameters: call "
+                         "parameter_covariance(X, Y) with the training samples first")
+    samples = _inputs_only(self, X, None)
+    spread = _spread(self, samples, 1.0, knowledge.root)
+    width = student(0.5 + level / 2, knowledge.freedom) * np.sqrt(spread + (knowledge.variance if noise else 0.0))
+    out = self.predict(X).astype(np.float64)
+    width = width.reshape(out.shape)
+    return out - width, out + width
+
+
+def student(probability: float, freedom: float) -> float:
+    """Give the quantile of Student's t distribution, for a probability above ½ and at least 1 degree of freedom.
+
+    With t = √ν tan θ the distribution function is ½ + c ∫₀^θ cos^(ν−1), whose integrand is smooth; θ by bisection. From
+    10,000 degrees of freedom up by its expansion about the normal quantile (Abramowitz & Stegun 1964, 26.7.5). To 7
+    digits up to a probability of 0.9999; the tail beyond loses some.
+    """
+    if freedom >= 1e4:
+        z = NormalDist().inv_cdf(probability)
+        return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
+    low, high = 0.0, min(math.pi / 2, FARTHEST / math.sqrt(freedom))
+    while low < (middle := 0.5 * (low + high)) < high:
+        points = 0.5 * middle * (NODES + 1)
+        area = scale * 0.5 * middle * float(WEIGHTS @ np.cos(points) ** (freedom - 1))
+        low, high = (middle, high) if area < probability - 0.5 else (low, middle)
+    return math.sqrt(freedom) * math.tan(low)

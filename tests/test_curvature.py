@@ -1,0 +1,70 @@
+"""Second derivatives of activations and costs: complex step on the naive first ones, away from kinks and at them."""
+
+import naive
+import numpy as np
+import pytest
+from helpers import ACTIVATIONS, DTYPES, close, few, real_data
+
+import fastbp
+from fastbp import activations, costs
+
+STEP = 1e-30j
+KINKED = {"elu": 1.0, "selu": 1.0507009873554805 * 1.6732632423543772, "softsign": 0.0}
+"""What phi'' is at 0, where it jumps: that of the lower side, or between both."""
+
+activated = {name: row for name, row in activations.ACTIVATIONS.items() if name != "softmax"}
+
+
+def curvature(name, net):
+    """Give phi'' by the kernels, from a net input as they leave it."""
+    out, slope, bend = net.copy(), np.empty_like(net), net.copy()
+    with np.errstate(all="ignore"):
+        activations.get(name).kernel(out, slope, 1)
+        activations.get(name).curvature(bend, out, slope)
+    return bend
+
+
+def test_each_activation_and_each_cost_has_one():
+    assert [name for name, row in activations.ACTIVATIONS.items() if row.curvature is None] == ["softmax"]
+    assert [name for name, row in costs.COSTS.items() if row.curvature is None] == []
+    assert fastbp.huber(2.0).curvature and fastbp.quantile(0.2).curvature
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_of_every_activation(name, dtype, rng):
+    net = np.concatenate([rng.normal(size=few(400, 60)) * 3, np.linspace(-5, 5, 40)]).astype(dtype)
+    exact = naive.ACTIVATIONS[name][1](net.astype(np.float64) + STEP).imag / STEP.imag
+    close(curvature(name, net), exact, dtype)
+
+
+@pytest.mark.parametrize("name", KINKED)
+def test_at_jumps(name):
+    assert curvature(name, np.zeros(1))[0] == pytest.approx(KINKED[name], rel=1e-15)
+
+
+@pytest.mark.parametrize("name", [name for name, row in activated.items()
+                                  if row.curvature is activations.kernels.straight])
+def test_piecewise_linear_ones_have_none(name):
+    assert (curvature(name, np.array([-4.0, -3, -1, -0.5, 0, 0.5, 1, 3, 4])) == 0).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", sorted(set(ACTIVATIONS) - {"sin", "exp"}))
+def test_nothing_bends_far_out(name, dtype):
+    far = np.array([-np.inf, -np.finfo(dtype).max, -800, 800, np.finfo(dtype).max, np.inf], dtype)
+    assert np.abs(curvature(name, far)).max() <= (1e-8 if name == "softsign" else 1e-18)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", naive.COSTS)
+def test_of_every_cost(name, dtype, rng):
+    _, Y = real_data(rng, name, None, 40, 1, 3, dtype)
+    positive = name.endswith("entropy") or name == "poisson"
+    O = (rng.uniform(0.05, 0.95, Y.shape) if positive else rng.normal(size=Y.shape)).astype(dtype)  # noqa: E741
+    some = rng.normal(size=Y.shape).astype(dtype)
+    parameter = naive.PARAMETERS.get(name, 0.0)
+    delta = some.reshape(-1).copy()
+    costs.get(name).curvature(O.reshape(-1), Y.reshape(-1), delta, np.array([parameter]))
+    exact = naive.COSTS[name][1](Y.astype(float), O.astype(float) + STEP, parameter).imag / STEP.imag
+    close(delta, (some * exact).reshape(-1), dtype)
