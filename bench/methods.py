@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,17 +45,17 @@ RATES = {  # XOR, parity-4, two spirals, sin, digits, diabetes
     "sgd": (3.0, 3.0, 0.3, 0.3, 0.3, 0.01),
     "sgd, momentum": (3.0, 3.0, 0.03, 0.1, 0.1, 0.01),
     "sgd, Nesterov": (1.0, 1.0, 0.03, 0.1, 0.1, 0.01),
-    "adam": (0.1, 0.1, 0.01, 0.03, 0.01, 0.001),
-    "adamw": (0.1, 0.1, 0.003, 0.03, 0.01, 0.001),
-    "amsgrad": (0.1, 0.1, 0.01, 0.03, 0.01, 0.001),
-    "nadam": (0.1, 0.1, 0.01, 0.03, 0.01, 0.001),
-    "radam": (0.1, 0.1, 0.01, 0.03, 0.01, 0.003),
-    "adabelief": (0.1, 0.1, 0.01, 0.03, 0.01, 0.001),
+    "adam": (0.1, 0.1, 0.01, 0.03, 0.01, 0.01),
+    "adamw": (0.1, 0.1, 0.003, 0.03, 0.01, 0.01),
+    "amsgrad": (0.1, 0.1, 0.01, 0.03, 0.01, 0.01),
+    "nadam": (0.1, 0.1, 0.01, 0.03, 0.01, 0.01),
+    "radam": (0.1, 0.1, 0.01, 0.03, 0.01, 0.01),
+    "adabelief": (0.1, 0.1, 0.01, 0.03, 0.01, 0.01),
     "lion": (0.03, 0.03, 0.001, 0.003, 0.001, 0.001),
     "rmsprop": (0.1, 0.1, 0.01, 0.01, 0.01, 0.001),
-    "adagrad": (1.0, 1.0, 0.1, 0.3, 0.1, 0.01),
+    "adagrad": (1.0, 1.0, 0.1, 0.3, 0.1, 0.03),
     "adadelta": (10.0, 10.0, 3.0, 10.0, 3.0, 0.3),
-    "quickprop": (1.0, 1.0, 0.01, 0.01, 0.1, 0.01),
+    "quickprop": (1.0, 1.0, 0.003, 0.01, 0.1, 0.01),
 }
 """Learning rates, where a method has one."""
 
@@ -264,9 +265,9 @@ def race(layers: tuple[int, ...], samples: int, seconds: float, method: str, see
     return f"{10 ** np.mean(logs):.1e}"
 
 
-def races(seeds: int) -> str:
+def races(methods: list[str], seeds: int) -> str:
     """Write the table of costs after the same time."""
-    methods = [name for name in RACERS if name.split(",")[0] in OPTIMIZERS]
+    methods = [name for name in RACERS if name.split(",")[0] in methods]
     lines = ["| network, samples, seconds | " + " | ".join(methods) + " |", "|---" + "|---:" * len(methods) + "|"]
     for layers, samples, seconds in SIZES:
         costs = [race(layers, samples, seconds, method, seeds) for method in methods]
@@ -281,7 +282,7 @@ def note(problems: list[Problem], seeds: int) -> str:
     each = " ".join(f"{p.name}: {p.what}{f', l2={p.l2:g}' if p.l2 else ''}." for p in problems)
     return (f"Median epochs (of a fold) and seconds of the runs that solved the problem; {seeds} seeds, all of which "
             f"did unless a number is given. {each} One thread of {processor()}; {used}. {datetime.date.today()}, "
-            "`python -m bench.methods --markdown`.")
+            f"`{' '.join(['python -m bench.methods', *sys.argv[1:]])}`.")
 
 
 def main() -> None:
@@ -300,8 +301,8 @@ def main() -> None:
     text = table(methods, problems, options.seeds)
     print(f"\n{text}")
     second, few = "", min(options.seeds, 3)
-    if not (options.methods or options.problems):
-        second = (f"\n\n{races(few)}\n\nHalf mean square that is left after so many seconds, from the same start, "
+    if not options.problems:
+        second = (f"\n\n{races(methods, few)}\n\nHalf mean square that is left after so many seconds, from the same start, "
                   f"with the defaults of each method (geometric mean of {few} seeds; float32, but float64 where linear "
                   "systems are solved).")
     if options.markdown is not None:
