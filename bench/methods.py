@@ -302,9 +302,9 @@ def main() -> None:
     print(f"\n{text}")
     second, few = "", min(options.seeds, 3)
     if not options.problems:
-        second = (f"\n\n{races(methods, few)}\n\nHalf mean square that is left after so many seconds, from the same start, "
-                  f"with the defaults of each method (geometric mean of {few} seeds; float32, but float64 where linear "
-                  "systems are solved).")
+        second = (f"\n\n{races(methods, few)}\n\nHalf mean square that is left after so many seconds, from the same "
+                  f"start, with the defaults of each method (geometric mean of {few} seeds; float32, but float64 where "
+                  "linear systems are solved).")
     if options.markdown is not None:
         between(options.markdown, BEGIN, END, f"{text}\n\n{note(problems, options.seeds)}{second}")
 
