@@ -21,7 +21,7 @@ from fastbp import (
     optimizers,
     training,
 )
-from fastbp.batch_methods import COST, DECREASE, GRADIENT, Point, strong_wolfe
+from fastbp.batch_methods import BEFORE, COST, DECREASE, GRADIENT, OWN_ROW, SECOND, START, Point, strong_wolfe
 from fastbp.kernels import vectors
 
 SEARCHING = [LBFGS(), LBFGS(3), ConjugateGradient()]
@@ -89,6 +89,26 @@ def test_two_loops(count, dtype, rng):
     expected = naive.bfgs_direction(gradient.astype(float), [(steps[k].astype(float), changes[k].astype(float))
                                                              for k in order])
     close(direction, expected, dtype, factor=100)
+
+
+@pytest.mark.parametrize("change", [-1.0, 0.0, 1e-18])
+def test_a_pair_that_cannot_be_kept_leaves_the_others(change, rng):
+    """Where the slope does not grow along a step, or by rounding only; the step may even seem to go uphill."""
+    method, n = LBFGS(3), 5
+    rows, numbers, w = np.zeros((method.slots, n)), method.hyper(), rng.normal(size=n)
+    for _ in range(4):
+        before, slope = w.copy(), rng.normal(size=n)
+        step = rng.normal(size=n)
+        w = before + step
+        rows[START], rows[BEFORE], rows[GRADIENT] = before, slope, slope + 2 * step
+        method.remember(w, rows, numbers)
+    kept, count = rows[OWN_ROW:].copy(), numbers[SECOND]
+    assert count == 4 and (np.abs(kept).sum(axis=1) > 0).all()
+    np.testing.assert_allclose((kept[:3] * kept[3:]).sum(axis=1), 1, rtol=1e-12)
+    for uphill in (1, -1):
+        rows[START], rows[BEFORE], rows[GRADIENT] = w, uphill * step, uphill * step + change * step
+        method.remember(w + step, rows, numbers)
+        assert numbers[SECOND] == count and (rows[OWN_ROW:] == kept).all()
 
 
 def test_sums_of_vectors_are_double():

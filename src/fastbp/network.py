@@ -379,8 +379,9 @@ class Network:
             the *last* rows (shuffle beforehand if they are sorted).
         callbacks : iterable of callables
             Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network, updates,
-            learning_rate); if one returns True, training stops. One that is a context manager is entered first, and
-            left when the fit ends. Ready-made: `EarlyStopping`, `TargetCost`, `TimeLimit`, `MaxUpdates`, `Checkpoint`.
+            learning_rate, gradient_norm); if one returns True, training stops. One that is a context manager is entered
+            first, and left when the fit ends. Ready-made: `EarlyStopping`, `TargetCost`, `GradientNorm`, `TimeLimit`,
+            `MaxUpdates`, `Checkpoint`.
         progress : bool, default False
             Show a tqdm bar (``pip install fastbp[progress]``).
         shuffle : bool or callable, default True
@@ -389,8 +390,9 @@ class Network:
         threads : int, optional
             Number of threads; None decides from the work in a step. It changes the time, never the result.
         resume : bool, default False
-            Go on where the last fit stopped: optimizer, its state, epoch numbers, random stream and history. Two halves
-            then give the bits of the whole.
+            Go on where the last fit stopped: optimizer, its state, epoch numbers, random stream, history, and what
+            `EarlyStopping` had seen. Two halves then give the bits of the whole, unless the first has ended with the
+            best parameters put back, from which the second goes on; a `Checkpoint` holds those of the last epoch.
         profile : bool, default False
             Leave in ``history.profile`` where the time went: gather, forward, activation, cost, backward, gradient,
             update and waiting, per layer, with GFLOP/s and share of the machine's peak. Not for ``batch_size=1``.
