@@ -1,11 +1,14 @@
 """Levenberg–Marquardt and Bayesian regularisation: one step by hand, minima, what is recorded, what is refused."""
 
+import json
 import math
 import re
 
 import numpy as np
 import pytest
 from helpers import DTYPES, close, few, network, real_data
+from safetensors import safe_open
+from safetensors.numpy import save as to_bytes
 
 from fastbp import (
     BayesianRegularization,
@@ -249,6 +252,21 @@ def test_resumption_and_threads_change_no_bit(method, n, tmp_path, rng):
         assert net.history.figures.keys() == whole.history.figures.keys()
         for name, values in whole.history.figures.items():
             assert (net.history.figures[name] == values).all()
+
+
+@pytest.mark.parametrize("figures", [5, None, [], ["alpha"]], ids=str)
+def test_a_file_whose_figures_are_corrupt(figures, tmp_path, rng):
+    X, Y = noisy(rng, 12)
+    net = Network((1, 2, 1), dtype="float64", seed=1).fit(X, Y, epochs=2, optimizer=BayesianRegularization())
+    net.save(tmp_path / "net", training=True)
+    with safe_open(tmp_path / "net", framework="numpy") as content:
+        header = json.loads(content.metadata()["fastbp"])
+        tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+    assert header["training"]["figures"] == ["effective_parameters", "alpha", "beta", "evidence"]
+    header["training"]["figures"] = figures
+    (tmp_path / "net").write_bytes(to_bytes(tensors, {"fastbp": json.dumps(header)}))
+    with pytest.raises(ValueError, match="corrupt training"):
+        Network.load(tmp_path / "net")
 
 
 @pytest.mark.parametrize("method", METHODS, ids=str)
