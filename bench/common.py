@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
+from typing import Any
 
 import fastbp
 
@@ -34,14 +35,16 @@ def method(workload: Workload) -> fastbp.Optimizer:
     return {"adam": fastbp.Adam, "sgd": fastbp.SGD}[workload.optimizer](workloads.LEARNING_RATE)
 
 
-def trainer(workload: Workload, dtype: str = "float32", threads: int = 1) -> Callable[[int], None]:
-    """Give a function that trains for so many epochs; compiled, and one batch old."""
+def trainer(workload: Workload, dtype: str = "float32", threads: int = 1, **settings: Any) -> Callable[[int], None]:
+    """Give a function that trains for so many epochs, with these settings of `fit`; compiled, and one batch old."""
     net, (X, Y), optimizer = network(workload, dtype), data(workload, dtype), method(workload)
     some = slice(0, workload.batch)
-    net.fit(X[some], Y[some], epochs=1, batch_size=workload.batch, optimizer=optimizer, threads=threads)
+    net.fit(X[some], Y[some], epochs=1, batch_size=workload.batch, optimizer=optimizer, threads=threads,
+            **settings)
 
     def train(epochs: int) -> None:
-        net.fit(X, Y, epochs=epochs, batch_size=workload.batch, optimizer=optimizer, threads=threads, resume=True)
+        net.fit(X, Y, epochs=epochs, batch_size=workload.batch, optimizer=optimizer, threads=threads, resume=True,
+                **settings)
 
     return train
 

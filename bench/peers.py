@@ -19,6 +19,7 @@ import platform
 import re
 import sys
 import time
+from collections.abc import Iterable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -188,10 +189,10 @@ def processor() -> str:
     return found[1] if found else platform.processor() or platform.machine()
 
 
-def versions() -> dict[str, str]:
+def versions(libraries: Iterable[str] = (*filter(None, SIDES.values()), "numba", "numpy")) -> dict[str, str]:
     """Give the versions of Python and of all libraries that take part; those that are not installed are left out."""
     found = {"Python": platform.python_version()}
-    for name in (*filter(None, SIDES.values()), "numba", "numpy"):
+    for name in libraries:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -246,15 +247,19 @@ def markdown(record: dict[str, Any], chart: str | None) -> str:
 BEGIN, END = "<!-- performance -->", "<!-- /performance -->"
 
 
-def insert(path: Path, record: dict[str, Any], chart: Path | None) -> None:
-    """Replace what stands between the markers in a Markdown file."""
+def between(path: Path, begin: str, end: str, content: str) -> None:
+    """Replace what stands between two markers in a Markdown file."""
     text = path.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise SystemExit(f"{path}: needs one {BEGIN} and one {END}")
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise SystemExit(f"{path}: needs one {begin} and one {end}")
+    before, rest = text.split(begin)
+    path.write_text(f"{before}{begin}\n{content}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+
+
+def insert(path: Path, record: dict[str, Any], chart: Path | None) -> None:
+    """Write a record between the markers of a Markdown file."""
     link = None if chart is None else Path(os.path.relpath(chart, path.resolve().parent)).as_posix()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    path.write_text(f"{before}{BEGIN}\n{markdown(record, link)}\n{END}{after}", encoding="utf-8")
+    between(path, BEGIN, END, markdown(record, link))
 
 
 COLOURS = {"fastbp": "#d1495b", "JAX": "#30638e", "PyTorch": "#edae49", "scikit-learn": "#66a182", "FANN": "#8d96a3"}

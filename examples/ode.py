@@ -1,7 +1,11 @@
-"""A network as the right-hand side of an ODE: learn a pendulum's accelerations, then integrate them compiled."""
+"""A network as the right-hand side of an ODE: learn a pendulum's accelerations, then integrate them.
+
+Twice: in one compiled function, and by SciPy (pip install scipy), which calls a compiled right-hand side.
+"""
 
 import numba
 import numpy as np
+from scipy.integrate import solve_ivp
 
 import fastbp
 from fastbp import jit
@@ -29,6 +33,14 @@ def integrate(model, state, tick, steps):
     return path
 
 
+@numba.njit
+def right_hand_side(time, state, model, work):
+    """Give what `slope` does in the form that SciPy asks for."""
+    out, acceleration = np.empty(2), np.empty(1)
+    slope(model, state, out, acceleration, work)
+    return out
+
+
 def main():
     """Compare the learned pendulum with the true one, whose energy is constant."""
     generator = np.random.default_rng(0)
@@ -37,9 +49,13 @@ def main():
     net = fastbp.Network((2, 24, 1), dtype="float64", seed=0)
     net.fit(states, accelerations, epochs=200, optimizer=fastbp.Adam(3e-3))
     net.fit(states, accelerations, epochs=100, optimizer=fastbp.Adam(1e-4))
-    path = integrate(net.compiled(batch=1), np.array([1.5, 0.0]), 0.01, 1000)
+    model, start = net.compiled(batch=1), np.array([1.5, 0.0])
+    path = integrate(model, start, 0.01, 1000)
     energy = path[:, 1] ** 2 / 2 - np.cos(path[:, 0])
     print(f"ten seconds from angle 1.5: largest change of the energy {np.ptp(energy):.4f}")
+    solved = solve_ivp(right_hand_side, (0, 10), start, args=(model, jit.workspace(model)), rtol=1e-9, atol=1e-9)
+    apart = np.abs(solved.y[:, -1] - path[-1]).max()
+    print(f"SciPy's solve_ivp arrives {apart:.1e} beside it, after {solved.nfev} calls")
 
 
 if __name__ == "__main__":

@@ -163,13 +163,13 @@ class Pass(NamedTuple):
     """out[0] is the input, so out[l] belongs to net[l-1]."""
 
 
-def forward(layers, X, activations):
-    """net_j = sum_k w_jk o_k + b_j (1), o_j = phi(net_j) (2)."""
+def forward(layers, X, activations, masks=None):
+    """net_j = sum_k w_jk o_k + b_j (1), o_j = phi(net_j) (2), times a mask of (n, n_l) for each layer if given."""
     nets, outs = [], [X]
-    for (W, b), name in zip(layers, activations, strict=True):
+    for l, ((W, b), name) in enumerate(zip(layers, activations, strict=True)):  # noqa: E741 the layer's number
         net = np.stack([outs[-1] @ W[j] + b[j] for j in range(len(W))], axis=1)
         nets.append(net)
-        outs.append(ACTIVATIONS[name][0](net))
+        outs.append(ACTIVATIONS[name][0](net) * (1 if masks is None else masks[l]))
     return Pass(nets, outs)
 
 
@@ -184,8 +184,8 @@ def shares(n, weights=None):
     return weights / weights.sum()
 
 
-def mean_cost(layers, X, Y, activations, cost, weights=None, parameter=None):
-    out = forward(layers, X, activations).out[-1]
+def mean_cost(layers, X, Y, activations, cost, weights=None, parameter=None, masks=None):
+    out = forward(layers, X, activations, masks).out[-1]
     return (shares(len(X), weights) * sample_costs(Y, out, cost, parameter)).sum()
 
 
@@ -222,13 +222,14 @@ def gradient(layers, X, Y, activations, cost, weights=None, parameter=None):
     ]
 
 
-def complex_step_gradient(parameters, sizes, bias, X, Y, activations, cost, weights=None, parameter=None):
+def complex_step_gradient(parameters, sizes, bias, X, Y, activations, cost, weights=None, parameter=None, masks=None):
     """dE/dw = Im E(w + ih)/h, exact to rounding (Squire & Trapp 1998)."""
     slopes = np.empty(parameters.size)
     for i in range(parameters.size):
         shifted = parameters.astype(np.complex128)
         shifted[i] += 1e-30j
-        slopes[i] = mean_cost(unflatten(shifted, sizes, bias), X, Y, activations, cost, weights, parameter).imag / 1e-30
+        found = mean_cost(unflatten(shifted, sizes, bias), X, Y, activations, cost, weights, parameter, masks)
+        slopes[i] = found.imag / 1e-30
     return slopes
 
 
@@ -273,24 +274,29 @@ class SGD:
 class Adam:
     """Kingma & Ba 2015, algorithm 1, line by line."""
 
-    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, epsilon_hat=False):
         self.rate, self.beta1, self.beta2, self.epsilon = learning_rate, beta1, beta2, epsilon
+        self.hat = epsilon_hat
         self.t, self.m, self.v = 0, 0.0, 0.0
+
+    def divisor(self, v):
+        """√v̂ + ε, or (√v + ε̂) with the bias correction of the whole (end of their section 2)."""
+        correction = np.sqrt(1 - self.beta2**self.t)
+        return (np.sqrt(v) + self.epsilon) / correction if self.hat else np.sqrt(v) / correction + self.epsilon
 
     def step(self, w, g):
         self.t += 1
         self.m = self.beta1 * self.m + (1 - self.beta1) * g
         self.v = self.beta2 * self.v + (1 - self.beta2) * g**2
         m_hat = self.m / (1 - self.beta1**self.t)
-        v_hat = self.v / (1 - self.beta2**self.t)
-        return w - self.rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        return w - self.rate * m_hat / self.divisor(self.v)
 
 
 class AdamW(Adam):
     """Loshchilov & Hutter 2019, algorithm 2."""
 
-    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01):
-        super().__init__(learning_rate, beta1, beta2, epsilon)
+    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, epsilon_hat=False, weight_decay=0.01):
+        super().__init__(learning_rate, beta1, beta2, epsilon, epsilon_hat)
         self.decay = weight_decay
 
     def step(self, w, g):
@@ -306,7 +312,7 @@ class AMSGrad(Adam):
         super().step(w, g)
         self.largest = np.maximum(self.largest, self.v)
         m_hat = self.m / (1 - self.beta1**self.t)
-        return w - self.rate * m_hat / (np.sqrt(self.largest / (1 - self.beta2**self.t)) + self.epsilon)
+        return w - self.rate * m_hat / self.divisor(self.largest)
 
 
 class NAdam(Adam):
@@ -315,7 +321,7 @@ class NAdam(Adam):
     def step(self, w, g):
         super().step(w, g)
         m_bar = (1 - self.beta1) * g / (1 - self.beta1**self.t) + self.beta1 * self.m / (1 - self.beta1 ** (self.t + 1))
-        return w - self.rate * m_bar / (np.sqrt(self.v / (1 - self.beta2**self.t)) + self.epsilon)
+        return w - self.rate * m_bar / self.divisor(self.v)
 
 
 class RAdam(Adam):
@@ -329,7 +335,7 @@ class RAdam(Adam):
         if rho <= 5:
             return w - self.rate * m_hat
         r = np.sqrt((rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho))
-        return w - self.rate * r * m_hat / (np.sqrt(self.v / (1 - self.beta2**self.t)) + self.epsilon)
+        return w - self.rate * r * m_hat / self.divisor(self.v)
 
 
 class AdaBelief(Adam):
@@ -339,8 +345,7 @@ class AdaBelief(Adam):
         self.t += 1
         self.m = self.beta1 * self.m + (1 - self.beta1) * g
         self.v = self.beta2 * self.v + (1 - self.beta2) * (g - self.m) ** 2 + self.epsilon
-        m_hat, v_hat = self.m / (1 - self.beta1**self.t), self.v / (1 - self.beta2**self.t)
-        return w - self.rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        return w - self.rate * self.m / (1 - self.beta1**self.t) / self.divisor(self.v)
 
 
 class Lion:
@@ -390,14 +395,104 @@ class Adadelta:
         return w + self.rate * step
 
 
+class Regular:
+    """A rule between clipping and constraints; factors and bounds are one a layer, ``trainable`` one a parameter."""
+
+    def __init__(self, rule, sizes, bias, *, decay=None, biases=False, max_norm=None, non_negative=None, trainable=None,
+                 clip_value=np.inf, clip_norm=np.inf):
+        layers = len(sizes) - 1
+        self.rule, self.sizes, self.bias, self.biases, self.trainable = rule, sizes, bias, biases, trainable
+        self.decay, self.max_norm = decay or (0.0,) * layers, max_norm or (None,) * layers
+        self.non_negative = non_negative or (False,) * layers
+        self.clip_value, self.clip_norm = clip_value, clip_norm
+
+    def step(self, w, g):
+        g = np.clip(g, -self.clip_value, self.clip_value)
+        if self.trainable is not None:
+            g = np.where(self.trainable, g, 0)
+        g = g * min(1, self.clip_norm / max(np.sqrt((g**2).sum()), 1e-300))
+        found, share = self.rule.step(w, g), []
+        for (W, b), factor in zip(unflatten(w, self.sizes, self.bias), self.decay, strict=True):
+            share.append((self.rule.rate * factor * W, self.biases * self.rule.rate * factor * b))
+        found = found - flatten(share, self.bias)
+        layers = unflatten(found, self.sizes, self.bias)
+        for (W, _), bound, positive in zip(layers, self.max_norm, self.non_negative, strict=True):
+            for row in W:
+                row[row < 0] *= 1 - positive
+                norm = np.sqrt((row**2).sum())
+                if bound is not None and norm > bound:
+                    row *= bound / norm
+        found = flatten(layers, self.bias)
+        return found if self.trainable is None else np.where(self.trainable, found, w)
+
+
+# ------------------------------------------------------------------------------------------------- noise while training
+
+
+def words(key, epoch, layer, begin, samples, neurons, lanes):
+    """32 random bits for each sample and neuron of a batch that begins at a place of the epoch: (samples, neurons).
+
+    The strip that begins with sample p of the epoch has a stream of its own; word i gives its low half to element
+    (neuron, lane) number i, its high half to the one half a strip behind.
+    """
+    golden, whole = 0x9E3779B97F4A7C15, 2**64
+    found = np.zeros((samples, neurons), np.uint64)
+    half = neurons * lanes // 2
+    for first in range(0, samples, lanes):
+        stream = mix((whole - 1 - key + epoch * golden) % whole)
+        stream = mix((mix((stream + layer) % whole) + (begin + first) * golden) % whole)
+        for i in range(half):
+            word = mix((stream + i * golden) % whole)
+            for element, bits in ((i, word % 2**32), (half + i, word >> 32)):
+                neuron, lane = divmod(element, lanes)
+                if first + lane < samples:
+                    found[first + lane, neuron] = bits
+    return found
+
+
+def mask(rate, *place):
+    """0 with this probability, else 1/(1 - p), p being the rate in units of 2^-32."""
+    limit = int(rate * 2**32)
+    return (words(*place) >= limit) / (1 - limit / 2**32)
+
+
+def normal(key, epoch, begin, samples, neurons, lanes):
+    """Box & Muller 1958: the radius from the high half of a word, the angle from its low half."""
+    found = np.zeros((samples, neurons))
+    half = neurons * lanes // 2
+    full = -(-samples // lanes) * lanes
+    bits = words(key, epoch, 0, begin, full, neurons, lanes).astype(float)
+    for s in range(full):
+        for j in range(neurons):
+            first, lane = s // lanes * lanes, s % lanes
+            element = j * lanes + lane
+            i = element % half
+            low, high = (bits[first + e % lanes, e // lanes] for e in (i, half + i))
+            radius, angle = np.sqrt(-2 * np.log((high + 1) / 2**32)), 2 * np.pi * low / 2**32
+            if s < samples:
+                found[s, j] = radius * (np.cos(angle) if element < half else np.sin(angle))
+    return found
+
+
 # ------------------------------------------------------------------------------------------------------------ training
 
 
+def penalty(parameters, sizes, bias, l2, l1, biases=False):
+    """Sum over layers of l2/2 w^2 + l1 |w|, one factor a layer, and its slopes; those of |w| at 0 are 0."""
+    total, slopes = 0.0, []
+    for (W, b), square, size in zip(unflatten(parameters, sizes, bias), l2, l1, strict=True):
+        for w, counts in ((W, 1.0), (b, float(biases))):
+            total += counts * (0.5 * square * (w**2).sum() + size * magnitude(w).sum())
+        slopes.append((square * W + size * sign(W), float(biases) * (square * b + size * sign(b))))
+    return total, flatten(slopes, bias)
+
+
 def train(parameters, sizes, bias, X, Y, activations, cost, optimizer, batch_size, orders, weights=None,
-          parameter=None):
+          parameter=None, penalty=None):
     """Mini-batch training over the given permutations, one an epoch: (parameters, cost of each epoch).
 
-    An epoch's cost is the weighted mean of the costs of its batches, each taken before its update.
+    An epoch's cost is the weighted mean of the costs of its batches, each taken before its update. ``penalty`` gives
+    what is added to a batch's cost, and its slopes, from parameters and the batch's weight.
     """
     w = parameters.copy()
     weights = np.ones(len(X)) if weights is None else np.asarray(weights, np.float64)
@@ -406,14 +501,13 @@ def train(parameters, sizes, bias, X, Y, activations, cost, optimizer, batch_siz
         total = 0.0
         for start in range(0, len(X), batch_size):
             rows = order[start : start + batch_size]
-            if weights[rows].sum() == 0:
-                w = optimizer.step(w, np.zeros_like(w))
-                continue
-            layers = unflatten(w, sizes, bias)
             own = weights[rows]
-            total += own.sum() * mean_cost(layers, X[rows], Y[rows], activations, cost, own, parameter)
-            g = gradient(layers, X[rows], Y[rows], activations, cost, weights[rows], parameter)
-            w = optimizer.step(w, flatten(g, bias))
+            more, g = (0.0, np.zeros_like(w)) if penalty is None else penalty(w, own.sum())
+            if own.sum() > 0:
+                layers = unflatten(w, sizes, bias)
+                total += own.sum() * (mean_cost(layers, X[rows], Y[rows], activations, cost, own, parameter) + more)
+                g = g + flatten(gradient(layers, X[rows], Y[rows], activations, cost, own, parameter), bias)
+            w = optimizer.step(w, g)
         curve.append(total / weights.sum())
     return w, np.array(curve)
 
@@ -479,3 +573,50 @@ class Rprop:
                 w[i] += self.move[i]
         self.before, self.cost = g, cost
         return w
+
+
+class Quickprop:
+    """Fahlman (1988), section 3, one weight after the other, in the three cases that he tells apart."""
+
+    def __init__(self, rate, growth, n):
+        self.rate, self.growth, self.before, self.move = rate, growth, np.zeros(n), np.zeros(n)
+
+    def step(self, w, slopes, cost):
+        moves = np.zeros_like(w)
+        for i, (slope, last, before) in enumerate(zip(slopes, self.move, self.before, strict=True)):
+            if last == 0:
+                moves[i] = -self.rate * slope
+                continue
+            same = slope * before > 0
+            parabola = slope / (before - slope) * last if slope != before else np.inf * last
+            if same and (abs(slope) >= abs(before) or abs(parabola) > self.growth * abs(last)):
+                parabola = self.growth * last
+            moves[i] = parabola - (self.rate * slope if same else 0)
+        self.before, self.move = slopes.copy(), moves
+        return w + moves
+
+
+# -------------------------------------------------------------------------------------------- training on derivatives
+
+
+def input_jacobian(layers, X, activations):
+    """do/dx, (n, n_L, n_0): tangents forward, one input after the other."""
+    passed, columns = forward(layers, X, activations), []
+    for i in range(X.shape[1]):
+        tangent = np.zeros_like(X)
+        tangent[:, i] = 1
+        for (W, _), name, net, out in zip(layers, activations, passed.net, passed.out[1:], strict=True):
+            change = tangent @ W.T
+            if name == "softmax":
+                tangent = out * (change - (out * change).sum(axis=1, keepdims=True))
+            else:
+                tangent = ACTIVATIONS[name][1](net) * change
+        columns.append(tangent)
+    return np.stack(columns, axis=2)
+
+
+def sobolev_cost(layers, X, Y, J, weight, activations, cost, weights=None, parameter=None):
+    """Mean of C + weight/2 sum_ji (do_j/dx_i - J_ji)^2."""
+    values = mean_cost(layers, X, Y, activations, cost, weights, parameter)
+    errors = ((input_jacobian(layers, X, activations) - J) ** 2).sum(axis=(1, 2))
+    return values + weight / 2 * (shares(len(X), weights) * errors).sum()

@@ -20,6 +20,7 @@ from fastbp import (
     Checkpoint,
     DivergenceError,
     EarlyStopping,
+    GradientNorm,
     MaxUpdates,
     Network,
     Record,
@@ -36,7 +37,7 @@ def data(rng):
 
 
 def record(epoch, cost, net, validation=None, seconds=0.0, updates=0):
-    return Record(epoch, cost, validation, seconds, net, updates, 0.1)
+    return Record(epoch, cost, validation, seconds, net, updates, 0.1, lambda: 1.0)
 
 
 def play(stopping, costs):
@@ -109,6 +110,35 @@ def test_the_other_limits(data):
     assert TargetCost(1.0)(record(1, 2.0, net, validation=1.0)) is True
 
 
+@pytest.mark.parametrize("method", ["lbfgs", "rprop", "quickprop", SGD(0.05)], ids=str)
+def test_gradient_norm(method, data):
+    """The norm is that of the full gradient after the epoch, whatever the batches; the first small one stops."""
+    X, Y = data
+    Y = 0.1 * Y + X[:, :1]
+    weights, seen = np.linspace(0.5, 2, 40), []
+    net = network((2, 4, 1), dtype="float64")
+    limit = 0.02
+
+    def check(record):
+        seen.append(record.gradient_norm())
+        assert seen[-1] == pytest.approx(np.linalg.norm(net.gradient(X, Y, weights)), rel=1e-12)
+
+    net.fit(X, Y, epochs=300, optimizer=method, sample_weight=weights, callbacks=[check, GradientNorm(limit)])
+    assert seen[-1] <= limit < min(seen[:-1]) and len(seen) < 300
+
+
+def test_gradient_norm_looks_every_few_epochs(data):
+    looks = []
+    look = GradientNorm(0.5, every=3)
+    for epoch in range(1, 10):
+        found = record(epoch, 1.0, None)._replace(gradient_norm=lambda: looks.append(0) or 0.6)
+        assert look(found) is False
+    assert len(looks) == 3
+    assert look(record(10, 1.0, None)._replace(gradient_norm=lambda: 0.4)) is False
+    assert look(record(12, 1.0, None)._replace(gradient_norm=lambda: 0.5)) is True
+    assert look(record(12, 1.0, None)._replace(gradient_norm=lambda: math.nan)) is False
+
+
 def test_context_managers_are_left_by_an_error_too(data):
     class Listener:
         def __init__(self):
@@ -139,7 +169,9 @@ def test_context_managers_are_left_by_an_error_too(data):
     (lambda: TimeLimit(0), "TimeLimit: seconds is 0, expected a positive"),
     (lambda: MaxUpdates(1.5), "MaxUpdates: updates is 1.5"),
     (lambda: Checkpoint("x", 0), "Checkpoint: every is 0"),
-], ids=range(6))  # fmt: skip
+    (lambda: GradientNorm(-1), "GradientNorm: norm is -1, expected a number that is not negative"),
+    (lambda: GradientNorm(1, 0), "GradientNorm: every is 0, expected a whole number"),
+], ids=range(8))  # fmt: skip
 def test_bad_settings(make, says):
     with pytest.raises(ValueError, match=says):
         make()
@@ -170,6 +202,58 @@ def test_a_checkpoint_goes_on_bit_for_bit(method, dtype, data, tmp_path):
     loaded.fit(X, Y, epochs=2)  # a new fit draws its key from the generator
     whole.fit(X, Y, epochs=2)
     assert (loaded.parameters == whole.parameters).all()
+
+
+def overfitting():
+    """Samples whose validation cost falls for some epochs, and rises then."""
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(40, 2)).astype("float32")
+    Y = np.sin(X.sum(axis=1, keepdims=True)) + rng.normal(0, 0.5, (40, 1)).astype("float32")
+    return X[:30], Y[:30], (X[30:], Y[30:])
+
+
+def stoppers():
+    return [EarlyStopping(4), EarlyStopping(7, min_delta=0.05, restore_best=False)]
+
+
+@pytest.mark.parametrize("cut", [2, 6, 9])
+def test_early_stopping_goes_on_from_a_checkpoint(cut, tmp_path):
+    """Killed after any epoch, the training ends in the same epoch with the same best parameters as without."""
+    (X, Y, other), path = overfitting(), tmp_path / "net"
+    whole, first = network((2, 8, 1)), network((2, 8, 1))
+    options = {"optimizer": Adam(0.05), "validation": other}
+    expected = stoppers()
+    whole.fit(X, Y, epochs=200, callbacks=expected, **options)
+    last = len(whole.history)
+    assert 9 < last < 200 and 1 < expected[0].best_epoch == last - 4
+
+    def kill(record):
+        if record.epoch == cut + 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):  # the checkpoint stands first: it is called last all the same
+        first.fit(X, Y, epochs=200, callbacks=[Checkpoint(path, cut), *stoppers(), kill], **options)
+    loaded, found = Network.load(path), stoppers()
+    assert len(loaded.history) == cut
+    loaded.fit(X, Y, epochs=200 - cut, callbacks=found, validation=other, resume=True)
+    assert len(loaded.history) == last
+    assert (loaded.parameters == whole.parameters).all()
+    for mine, theirs in zip(found, expected, strict=True):
+        assert (mine.best_epoch, mine.best_cost, mine.best.waited) == (theirs.best_epoch, theirs.best_cost,
+                                                                       theirs.best.waited)
+
+
+def test_a_training_that_had_stopped_stays_so(tmp_path):
+    """Killed between its last checkpoint and its end; but who goes on in the same process, waits anew."""
+    (X, Y, other), path = overfitting(), tmp_path / "net"
+    net = network((2, 8, 1))
+    net.fit(X, Y, epochs=200, optimizer=Adam(0.05), validation=other, callbacks=[Checkpoint(path), EarlyStopping(4)])
+    last, loaded = len(net.history), Network.load(path)
+    assert not (loaded.parameters == net.parameters).all()
+    loaded.fit(X, Y, epochs=50, validation=other, callbacks=[EarlyStopping(4)], resume=True)
+    assert len(loaded.history) == last < 200 and (loaded.parameters == net.parameters).all()
+    net.fit(X, Y, epochs=50, validation=other, callbacks=[EarlyStopping(4)], resume=True)
+    assert len(net.history) >= last + 4
 
 
 def test_a_plain_file_has_no_training(data, tmp_path):
@@ -233,10 +317,15 @@ def change(path, edit):
     lambda tensors, training: training["optimizer"].update(beta1=2),
     lambda tensors, training: training["optimizer"].update(gamma=2),
     lambda tensors, training: training["optimizer"].update(learning_rate={"kind": "step"}),
-], ids=range(12))  # fmt: skip
+    lambda tensors, training: tensors.update({"training.stopping": np.zeros((1, 3))}),
+    lambda tensors, training: tensors.pop("training.stopping"),
+    lambda tensors, training: tensors.update({"training.best.1": tensors["training.best.0"]}),
+    lambda tensors, training: tensors.update({"training.best.0": np.zeros(3, np.float32)}),
+    lambda tensors, training: tensors.update({"training.worst": np.zeros(3, np.float32)}),
+], ids=range(17))  # fmt: skip
 def test_a_corrupt_training_is_named(edit, data, tmp_path):
     path = tmp_path / "net"
-    network((2, 4, 1)).fit(*data, epochs=2, callbacks=[Checkpoint(path)])
+    network((2, 4, 1)).fit(*data, epochs=2, callbacks=[Checkpoint(path), EarlyStopping()])
     change(path, edit)
     with pytest.raises(ValueError, match="net has a corrupt training"):
         Network.load(path)

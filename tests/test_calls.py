@@ -5,22 +5,29 @@ import inspect
 from pathlib import Path
 
 import fastbp
-from fastbp.kernels import backprop, codes, derivatives, embedded
+from fastbp.kernels import backprop, codes, derivatives, embedded, epoch, regular, tangents
 
 LETTERS = {
-    "cells": {cell: letters for cell, (_, letters) in (backprop.KERNELS | derivatives.KERNELS).items()}
-    | {codes.COST_KERNEL: codes.COST_ARGUMENTS, codes.JACOBIAN: codes.ACTIVATION_ARGUMENTS},
+    "cells": {cell: letters
+              for cell, (_, letters) in (backprop.KERNELS | derivatives.KERNELS | tangents.KERNELS).items()}
+    | {codes.COST_KERNEL: codes.COST_ARGUMENTS, codes.JACOBIAN: codes.ACTIVATION_ARGUMENTS,
+       codes.COST_CURVATURE: codes.COST_CURVATURE_ARGUMENTS,
+       codes.PLAIN_NEURONS: backprop.KERNELS[codes.MY_NEURONS][1]},
     "calls": {cell: letters for cell, (_, letters) in embedded.KERNELS.items()}
     | {codes.OUTPUT: codes.ACTIVATION_ARGUMENTS},
-    "layers": {codes.ACTIVATION: codes.ACTIVATION_ARGUMENTS},
+    "layers": {codes.ACTIVATION: codes.ACTIVATION_ARGUMENTS, codes.CURVATURE: codes.CURVATURE_ARGUMENTS},
 }
 """Table -> cell or column -> the letters of the kernel whose address lies there."""
+
+ALONE = dict.fromkeys(("update", "learner.update", "rule"), codes.RULE_ARGUMENTS) | {
+    "forward": embedded.KERNELS[codes.FORWARD_ONE][1]}
+"""Variable that holds an address -> the letters of its kernel."""
 
 SOURCES = sorted((Path(fastbp.__file__).parent / "kernels").glob("*.py"))
 
 
 def calls(path):
-    """Give (line, table, name of the cell, number of arguments) of every call by address; without a table, a rule's."""
+    """Give (line, table, name of the cell, number of arguments) of every call by address; a variable has no table."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "call":
             target = node.args[0]
@@ -37,16 +44,21 @@ def test_arguments_are_as_many_as_the_kernel_takes():
     for path in SOURCES:
         for line, table, name, count in calls(path):
             if table is None:
-                assert name in ("update", "learner.update", "rule"), f"{path.name}:{line} calls {name}"
-            letters = codes.RULE_ARGUMENTS if table is None else LETTERS[table][getattr(codes, name)]
+                assert name in ALONE, f"{path.name}:{line} calls {name}"
+            letters = ALONE[name] if table is None else LETTERS[table][getattr(codes, name)]
             seen.add(name)
             if count != len(letters):
                 wrong.append(f"{path.name}:{line}: {name} takes {len(letters)} arguments, is given {count}")
     assert not wrong, "\n".join(wrong)
-    assert {"FORWARD", "GRADIENT", "MY_SAMPLES", "MY_NEURONS", "ACTIVATION", "COST_KERNEL", "THROUGH"} <= seen
+    assert {"FORWARD", "GRADIENT", "MY_SAMPLES", "MY_NEURONS", "ACTIVATION", "COST_KERNEL", "THROUGH", "CURVATURE",
+            "BEND"} <= seen
 
 
 def test_letters_are_as_many_as_parameters():
-    for function, arguments in [*backprop.KERNELS.values(), *derivatives.KERNELS.values(), *embedded.KERNELS.values()]:
+    own = [(epoch.my_neurons_clipped, backprop.KERNELS[codes.MY_NEURONS][1]),
+           *((rule, codes.RULE_ARGUMENTS) for rule in (regular.update, regular.measure, regular.update_clipped))]
+    phases = [(phase, backprop.KERNELS[codes.MY_SAMPLES][1]) for phase in tangents.PHASES.values()]
+    for function, arguments in [*backprop.KERNELS.values(), *derivatives.KERNELS.values(), *embedded.KERNELS.values(),
+                                *tangents.KERNELS.values(), *phases, *own]:
         plain = getattr(function, "py_func", function)
         assert len(inspect.signature(plain).parameters) == len(arguments), plain.__name__

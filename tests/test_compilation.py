@@ -20,7 +20,10 @@ posix_user = pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX permiss
 KERNELS = """
 import importlib, pkgutil
 import fastbp.kernels
+from fastbp.kernels._jit import TWINS
 def kernels():
+    for kernel, twin in TWINS.items():
+        yield kernel.__module__ + "." + kernel.__name__ + " by address", twin
     for module in pkgutil.iter_modules(fastbp.kernels.__path__):
         content = importlib.import_module("fastbp.kernels." + module.name)
         for name, value in vars(content).items():
@@ -33,7 +36,7 @@ def kernels():
 MIXED = """
 import copy, pickle
 import numpy as np
-from fastbp import SGD, Adam, Network, huber
+from fastbp import SGD, Adam, Network, Regularization, huber
 rng = np.random.default_rng(0)
 for dtype in ("float32", "float64"):
     for cost, output in (("squared_error", None), ("cross_entropy", None), ("squared_error", "softmax"),
@@ -53,6 +56,10 @@ for dtype in ("float32", "float64"):
             net.predict(X), net.predict(X[0]), net.predict(X.tolist()), net.predict(X.astype(dtype)[0])
             net.gradient(X, Y), net.cost(X, Y, np.ones(40)), net.trace(X, Y)
             pickle.loads(pickle.dumps(net)).fit(X, Y, epochs=1)
+    for settings in (dict(l2=0.1, dropout=0.5, max_norm=1.0), dict(clip_norm=1.0, input_noise=0.1)):
+        for batch in (1, 7):
+            net.fit(X, Y, epochs=1, batch_size=batch, regularization=Regularization(**settings))
+    net.fit(X, Y, epochs=1, optimizer="lbfgs", regularization=Regularization(l1=0.1))
 """
 
 

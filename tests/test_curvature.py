@@ -1,138 +1,70 @@
-"""JᵀJ without J, its rows, and the second derivative along a step: complex step on the naive twin."""
+"""Second derivatives of activations and costs: complex step on the naive first ones, away from kinks and at them."""
 
 import naive
 import numpy as np
 import pytest
-from helpers import DTYPES, close, few, naive_gradient, naive_layers, network, real_data
+from helpers import ACTIVATIONS, DTYPES, close, few, real_data
 
-from fastbp import curvature
-from fastbp.kernels import layout
+import fastbp
+from fastbp import activations, costs
 
-MATCHED = [("softmax", "cross_entropy"), ("logistic", "binary_cross_entropy"), ("exp", "poisson")]
-SQUARED = [(output, "squared_error") for output in ("identity", "tanh", "logistic", "softmax", "relu")]
-SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 6, 6)]
+STEP = 1e-30j
+KINKED = {"elu": 1.0, "selu": 1.0507009873554805 * 1.6732632423543772, "softsign": 0.0}
+"""What phi'' is at 0, where it jumps: that of the lower side, or between both."""
 
-
-def matrix(net, X, Y, weights=None, threads=1):
-    """The whole of what is computed as a triangle."""
-    found = np.full((net.n_parameters, net.n_parameters), np.nan)
-    curvature.normal_matrix(net, net._samples(X, Y, weights), found, threads)
-    lower = np.tril(found)
-    return lower + np.tril(lower, -1).T
+activated = {name: row for name, row in activations.ACTIVATIONS.items() if name != "softmax"}
 
 
-def expected(net, X, weights=None):
-    return naive.gauss_newton(net.parameters.astype(np.float64), net.layers, net.bias, X.astype(np.float64),
-                              net.activations, net.cost_function.name != "squared_error", weights)
+def curvature(name, net):
+    """Give phi'' by the kernels, from a net input as they leave it."""
+    out, slope, bend = net.copy(), np.empty_like(net), net.copy()
+    with np.errstate(all="ignore"):
+        activations.get(name).kernel(out, slope, 1)
+        activations.get(name).curvature(bend, out, slope)
+    return bend
 
 
-def test_the_twin_is_the_hessian_of_a_linear_network(rng):
-    """Where net^L is linear in the parameters nothing is left out: differences of the exact gradient."""
-    for output, cost in [*MATCHED, ("identity", "squared_error")]:
-        net = network((3, 4), (), output, cost, dtype="float64")
-        X, Y = real_data(rng, cost, output, 6, 3, 4)
-        columns = []
-        for i in range(net.n_parameters):
-            moved = [net.copy(), net.copy()]
-            moved[0].parameters[i] += 1e-5
-            moved[1].parameters[i] -= 1e-5
-            columns.append((naive_gradient(moved[0], X, Y) - naive_gradient(moved[1], X, Y)) / 2e-5)
-        np.testing.assert_allclose(expected(net, X), np.stack(columns), atol=1e-9)
+def test_each_activation_and_each_cost_has_one():
+    assert [name for name, row in activations.ACTIVATIONS.items() if row.curvature is None] == ["softmax"]
+    assert [name for name, row in costs.COSTS.items() if row.curvature is None] == []
+    assert fastbp.huber(2.0).curvature and fastbp.quantile(0.2).curvature
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("output", "cost"), MATCHED + SQUARED)
-def test_every_pair(output, cost, dtype, rng):
-    net = network((3, 5, 4), "tanh", output, cost, dtype=dtype)
-    X, Y = real_data(rng, cost, output, few(37, 5), 3, 4, dtype)
-    weights = rng.uniform(0, 2, len(X))
-    X_before, parameters = X.copy(), net.parameters.copy()
-    for w in (None, weights):
-        samples = net._samples(X, Y, w)
-        close(matrix(net, X, Y, w), expected(net, X, w), dtype, 5)
-        J = curvature.jacobian_rows(net, samples, curvature.total_weight(samples)).astype(np.float64)
-        close(J.T @ J, expected(net, X, w), dtype, 5)
-    assert (X == X_before).all() and (net.parameters == parameters).all()
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_of_every_activation(name, dtype, rng):
+    net = np.concatenate([rng.normal(size=few(400, 60)) * 3, np.linspace(-5, 5, 40)]).astype(dtype)
+    exact = naive.ACTIVATIONS[name][1](net.astype(np.float64) + STEP).imag / STEP.imag
+    close(curvature(name, net), exact, dtype)
 
 
-def test_class_indices(rng):
-    net = network((3, 5, 4), cost="cross_entropy", dtype="float64")
-    X = rng.normal(size=(11, 3))
-    close(matrix(net, X, rng.integers(0, 4, 11)), expected(net, X))
+@pytest.mark.parametrize("name", KINKED)
+def test_at_jumps(name):
+    assert curvature(name, np.zeros(1))[0] == pytest.approx(KINKED[name], rel=1e-15)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("bias", [True, False])
-def test_every_depth(shape, bias, rng):
-    net = network(shape, bias=bias, dtype="float64")
-    X, Y = real_data(rng, "squared_error", None, few(21, 3), shape[0], shape[-1])
-    close(matrix(net, X, Y), expected(net, X))
+@pytest.mark.parametrize("name", [name for name, row in activated.items()
+                                  if row.curvature is activations.kernels.straight])
+def test_piecewise_linear_ones_have_none(name):
+    assert (curvature(name, np.array([-4.0, -3, -1, -0.5, 0, 0.5, 1, 3, 4])) == 0).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", few([1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 255, 256, 257, 700], [1, 5]))
-def test_jacobian_of_outputs_and_threads(n, dtype, rng, monkeypatch):
-    """Around the edges of lanes, pieces and blocks, 61 parameters: no multiple of anything."""
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 16 * layout.lanes(dtype))
-    monkeypatch.setattr(curvature, "LARGEST_PIECE", 3 * layout.lanes(dtype))
-    net = network((1, 20, 1), dtype=dtype)
-    X, Y = real_data(rng, "squared_error", None, n, 1, 1, dtype)
-    J = net.parameter_jacobian(X)[:, 0].astype(np.float64)
-    found = matrix(net, X, Y)
-    close(found, J.T @ J / n, dtype, 2)
-    close(net.gradient(X, Y), J.T @ (net.predict(X).astype(np.float64) - Y)[:, 0] / n, dtype, 5)
-    for threads in (2, 3):
-        assert (matrix(net, X, Y, threads=threads) == found).all()
+@pytest.mark.parametrize("name", sorted(set(ACTIVATIONS) - {"sin", "exp"}))
+def test_nothing_bends_far_out(name, dtype):
+    far = np.array([-np.inf, -np.finfo(dtype).max, -800, 800, np.finfo(dtype).max, np.inf], dtype)
+    assert np.abs(curvature(name, far)).max() <= (1e-8 if name == "softsign" else 1e-18)
 
 
-def test_more_parameters_than_a_piece_holds(rng):
-    if not (shape := few((9, 40, 3), ())):
-        pytest.skip("as many products take minutes in plain Python")
-    net = network(shape, dtype="float64")
-    X, Y = real_data(rng, "squared_error", None, 150, 9, 3)
-    J = net.parameter_jacobian(X).reshape(-1, net.n_parameters)
-    close(matrix(net, X, Y), J.T @ J / 150)
-    assert (matrix(net, X, Y, threads=2) == matrix(net, X, Y)).all()
-
-
-def test_chunks_between_which_an_interrupt_is_seen(rng, monkeypatch):
-    net = network((2, 4, 1), dtype="float64")
-    X, Y = real_data(rng, "squared_error", None, few(900, 200), 2, 1)
-    whole = matrix(net, X, Y)
-    monkeypatch.setattr(curvature, "CHUNK_WORK", 1)
-    assert (matrix(net, X, Y) == whole).all()
-
-
-@pytest.mark.parametrize("output", ["identity", "tanh", "softmax"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_second_derivative_along_a_step(output, dtype, rng, monkeypatch):
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 4 * layout.lanes(dtype))
-    net = network((3, 5, 4, 2), "tanh", output, dtype=dtype)
-    X, Y = real_data(rng, "squared_error", None, few(41, 9), 3, 2, dtype)
-    weights, step, share = rng.uniform(0, 2, len(X)), rng.normal(size=net.n_parameters), 0.3
-    found = curvature.bend(net, net._samples(X, Y, weights), step, share)
-    w = net.parameters.astype(np.float64)
-
-    def outputs(t):
-        return naive.forward(naive.unflatten(w + t * step, net.layers), X.astype(np.float64), net.activations).out[-1]
-
-    along = outputs(1e-30j).imag / 1e-30
-    second = 2 * ((outputs(share) - outputs(0.0)) / share - along) / share
-    J = net.parameter_jacobian(X).astype(np.float64)
-    close(found, np.einsum("s,sj,sjp->p", naive.shares(len(X), weights), second, J), dtype, few(20, 50))
-
-
-def test_substitution(rng):
-    A = rng.normal(size=(13, 9))
-    M = A.T @ A
-    M[np.triu_indices(9, 1)] = np.nan  # never read
-    b = rng.normal(size=9)
-    close(curvature.solve(np.tril(np.linalg.cholesky(A.T @ A)), b), np.linalg.solve(A.T @ A, b), factor=100)
-    L = curvature.factorise(np.where(np.isnan(M), 0, M))
-    close(L @ L.T, A.T @ A)
-
-
-def test_naive_layers_are_those_of_the_network(rng):
-    net = network((2, 3, 1), dtype="float64")
-    X = rng.normal(size=(4, 2))
-    close(naive.forward(naive_layers(net), X, net.activations).out[-1], net.predict(X))
+@pytest.mark.parametrize("name", naive.COSTS)
+def test_of_every_cost(name, dtype, rng):
+    _, Y = real_data(rng, name, None, 40, 1, 3, dtype)
+    positive = name.endswith("entropy") or name == "poisson"
+    O = (rng.uniform(0.05, 0.95, Y.shape) if positive else rng.normal(size=Y.shape)).astype(dtype)  # noqa: E741
+    some = rng.normal(size=Y.shape).astype(dtype)
+    parameter = naive.PARAMETERS.get(name, 0.0)
+    delta = some.reshape(-1).copy()
+    costs.get(name).curvature(O.reshape(-1), Y.reshape(-1), delta, np.array([parameter]))
+    exact = naive.COSTS[name][1](Y.astype(float), O.astype(float) + STEP, parameter).imag / STEP.imag
+    close(delta, (some * exact).reshape(-1), dtype)

@@ -37,8 +37,9 @@ def number(pattern, text):
 
 
 def test_all_examples_are_tested_here():
-    assert {path.stem for path in EXAMPLES} == {"cartpole", "digits", "ode", "online", "regression", "stream",
-                                                 "trace_xor", "weights_and_classes"}
+    assert {path.stem for path in EXAMPLES} == {"cartpole", "digits", "ode", "online", "plots", "regression",
+                                                 "regularization", "search", "slopes", "stream", "trace_xor",
+                                                 "weights_and_classes"}
 
 
 def test_trace_agrees_with_plain_arithmetic(tmp_path):
@@ -66,6 +67,11 @@ def test_regression_beats_its_noise(tmp_path):
 
 
 @compiled
+def test_search_finds_settings(tmp_path):
+    assert number(r"test accuracy: (\S+)", run([ROOT / "examples/search.py"], tmp_path)) > 0.9
+
+
+@compiled
 def test_online_learner_follows_the_drift(tmp_path):
     printed = run([ROOT / "examples/online.py"], tmp_path)
     learning, frozen = re.search(r"at the end: learning (\S+), frozen (\S+)", printed).groups()
@@ -88,7 +94,24 @@ def test_the_compiled_learner_follows_the_drift(tmp_path):
 
 @compiled
 def test_the_learned_pendulum_keeps_its_energy(tmp_path):
-    assert number(r"change of the energy (\S+)", run([ROOT / "examples/ode.py"], tmp_path)) < 0.02
+    printed = run([ROOT / "examples/ode.py"], tmp_path)
+    assert number(r"change of the energy (\S+)", printed) < 0.02
+    assert number(r"solve_ivp arrives (\S+) beside it", printed) < 1e-6
+
+
+@compiled
+def test_slopes_are_worth_more_points(tmp_path):
+    printed = run([ROOT / "examples/slopes.py"], tmp_path)
+    values, slopes = number(r"9 points, values: +error (\S+)", printed), number(r"slopes: +error (\S+)", printed)
+    assert slopes < 0.1 * values
+
+
+@compiled
+def test_pictures_are_drawn(tmp_path):
+    printed = run([ROOT / "examples/plots.py", tmp_path], tmp_path)
+    assert number(r"accuracy (\S+);", printed) > 0.9
+    for name in ("cost", "regions", "network"):
+        assert (tmp_path / f"plot-{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 @compiled
@@ -96,6 +119,14 @@ def test_weights_raise_the_rare_class(tmp_path):
     printed = run([ROOT / "examples/weights_and_classes.py"], tmp_path)
     alike, weighted = (int(share) for share in re.findall(r"(\d+)%$", printed, re.MULTILINE))
     assert weighted > alike + 20
+
+
+@compiled
+def test_regularisation_lowers_the_test_cost(tmp_path):
+    printed = run([ROOT / "examples/regularization.py"], tmp_path)
+    plain, *others = (float(cost) for cost in re.findall(r"test cost (\S+),", printed))
+    assert len(others) == 4 and max(others) < 0.8 * plain
+    assert number(r"l1 .*above 0.01: (\d+)%", printed) < 50
 
 
 def test_readme_has_an_example_to_paste():

@@ -223,6 +223,21 @@ def test_read_only_inputs_are_taken(rng):
     close(out, net.predict(X), "float32", 5)
 
 
+@pytest.mark.skipif(not JIT, reason="nothing is compiled")
+@pytest.mark.parametrize(("name", "arrays"), [("forward", "xyw"), ("cost_and_gradient", "xyxw"), ("train_one", "sxyw"),
+                                              ("input_gradient", "xyxw"), ("vjp", "xyxw")])
+def test_no_references_are_counted(name, arrays):
+    """A locked instruction for each array of a model took longer than a small network."""
+    model = Network((4, 8, 2), dtype="float64").compiled()
+    values = {"x": np.zeros(4), "y": np.zeros(2), "w": jit.workspace(model), "s": jit.state(model)}
+    signature = tuple(map(numba.typeof, (model, *(values[letter] for letter in arrays))))
+    function = numba.njit(getattr(jit, name).py_func)
+    function.compile(signature)
+    code = function.inspect_llvm(signature)
+    own = code[code.index("define") : code.index("\n}")]
+    assert "call" in own and "@NRT_incref" not in own
+
+
 def test_padding_and_outside_are_left_alone(rng):
     """NaN all over the workspace but for the ones never reaches a result; nothing is written outside of anything."""
     net = network((3, 5, 2), dtype="float64")

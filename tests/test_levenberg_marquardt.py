@@ -40,7 +40,8 @@ def noisy(rng, n, dtype="float64"):
 
 
 def system(net, X, Y, kind, weights=None):
-    return kind(training.Evaluate(net, net._samples(X, Y, weights), 1))
+    samples = net._samples(X, Y, weights)
+    return kind(training.Evaluation(net, samples, 1, lambda g: training.cost_and_gradient(net, samples, g)))
 
 
 def by_hand(net, X, Y, steps, damping=1e-3):
@@ -272,15 +273,15 @@ def test_a_file_whose_figures_are_corrupt(figures, tmp_path, rng):
 @pytest.mark.parametrize("method", METHODS, ids=str)
 def test_an_interrupt_leaves_the_parameters_between_steps(method, monkeypatch, rng):
     X, Y = noisy(rng, few(60, 25))
-    net, calls, known = Network((1, 6, 1), dtype="float64", seed=1), [], training.cost_and_gradient
+    net, calls, known = Network((1, 6, 1), dtype="float64", seed=1), [], training.Evaluation.__call__
 
-    def interrupted(*arguments):
+    def interrupted(evaluation, gradient):
         calls.append(0)
         if len(calls) == 7:
             raise KeyboardInterrupt
-        return known(*arguments)
+        return known(evaluation, gradient)
 
-    monkeypatch.setattr(training, "cost_and_gradient", interrupted)
+    monkeypatch.setattr(training.Evaluation, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, Y, epochs=50, optimizer=method)
     assert 0 < len(net.history) < 7

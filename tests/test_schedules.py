@@ -111,10 +111,15 @@ def test_a_bad_rate_says_when_and_keeps_the_epochs(rng):
     (lambda: OneCycle(0.1, 5, rise=1), "OneCycle: rise is 1"),
     (lambda: OneCycle(0.1, 5, start=0.5), "OneCycle: start is 0.5, expected a number of at least 1"),
     (lambda: ReduceOnPlateau(0.1, patience=0), "ReduceOnPlateau: patience is 0"),
+    (lambda: Adam("cosine"), r"Adam: learning_rate is a kind of schedule, expected a positive number or a schedule "
+                             r"with its settings: fastbp.schedules.Cosine\(learning_rate, epochs, lowest, lengthen\)"),
+    (lambda: Adam("one_cycle"), r"schedules.OneCycle\("),
+    (lambda: Adam(Step), r"expected .*: fastbp.schedules.Step\("),
+    (lambda: Adam("exponent"), "unknown schedule 'exponent': did you mean 'exponential'"),
     (lambda: Adam(lambda t: "high"), "Adam: the schedule .* gave the learning rate 'high' after 0 epochs"),
     (lambda: Adam(lambda t: float("nan")), "gave the learning rate nan"),
     (lambda: Adam(None), "Adam: learning_rate is None"),
-], ids=range(15))  # fmt: skip
+], ids=range(19))  # fmt: skip
 def test_bad_settings(make, says):
     with pytest.raises(ValueError, match=says):
         make()

@@ -191,3 +191,34 @@ def test_many_epochs_in_chunks(rng):
     net.fit(X, Y, epochs=epochs, batch_size=4, optimizer=SGD(0.01), shuffle=False)
     assert (net.history.epoch == np.arange(1, epochs + 1)).all()
     close(net.history.cost, curve, factor=10)
+
+
+def test_the_order_is_the_users_where_he_gives_it(rng):
+    """Batches of 4 of his choice, once with repetition, the first one as it comes."""
+    X, Y = rng.normal(size=(10, 3)), rng.normal(size=(10, 2))
+    orders = [np.arange(10), rng.permutation(10), rng.integers(0, 10, 10)]
+    net, twin = (Network((3, 4, 2), dtype="float64", seed=1) for _ in range(2))
+    left = iter(orders)
+
+    def shuffle(order):
+        assert order.dtype == np.int64 and order.shape == (10,)
+        order[:] = next(left)
+
+    net.fit(X, Y, epochs=3, batch_size=4, optimizer="sgd", shuffle=shuffle)
+    for order in orders:
+        twin.fit(X[order], Y[order], epochs=1, batch_size=4, optimizer="sgd", shuffle=False)
+    assert (net.parameters == twin.parameters).all()
+
+
+@pytest.mark.parametrize("bad", [-1, 10])
+def test_an_order_that_names_no_sample(bad):
+    net = Network((3, 1), seed=0)
+    before = net.parameters.copy()
+
+    def shuffle(order):
+        order[3] = bad
+
+    with pytest.raises(ValueError, match="shuffle wrote sample indices"):
+        net.fit(np.ones((10, 3)), np.ones(10), shuffle=shuffle)
+    assert (net.parameters == before).all()
+    assert len(net.fit(np.ones((10, 3)), np.ones(10), epochs=1).history) == 1

@@ -1,8 +1,12 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
-from . import jit, schedules
-from .batch_methods import LBFGS, ConjugateGradient, Rprop, ScaledConjugateGradient
-from .callbacks import Checkpoint, EarlyStopping, MaxUpdates, ProgressBar, TargetCost, TimeLimit
+import importlib
+import typing
+
+from . import initializers, jit, optional, plots, schedules
+from .batch_methods import LBFGS, ConjugateGradient, Quickprop, Rprop, ScaledConjugateGradient
+from .callbacks import Checkpoint, EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
+from .cfunctions import CFunction
 from .costs import Cost, huber, quantile
 from .custom import activation, cost
 from .history import History, Record
@@ -22,8 +26,14 @@ from .optimizers import (
     RAdam,
     RMSprop,
 )
+from .regularization import Regularization
+from .summary import LayerSummary, Summary
 from .tracing import LayerGradient, Trace
 from .training import DivergenceError
+
+if typing.TYPE_CHECKING:
+    from .estimators import MLPClassifier as MLPClassifier
+    from .estimators import MLPRegressor as MLPRegressor
 
 __version__ = "0.1.0"
 
@@ -35,14 +45,17 @@ __all__ = [
     "Adam",
     "AdamW",
     "BayesianRegularization",
+    "CFunction",
     "Checkpoint",
     "ConjugateGradient",
     "Cost",
     "DivergenceError",
     "EarlyStopping",
+    "GradientNorm",
     "History",
     "LBFGS",
     "LayerGradient",
+    "LayerSummary",
     "LevenbergMarquardt",
     "Lion",
     "MaxUpdates",
@@ -50,12 +63,15 @@ __all__ = [
     "Network",
     "Optimizer",
     "ProgressBar",
+    "Quickprop",
     "RAdam",
     "RMSprop",
     "Record",
+    "Regularization",
     "Rprop",
     "SGD",
     "ScaledConjugateGradient",
+    "Summary",
     "TargetCost",
     "TimeLimit",
     "Trace",
@@ -63,7 +79,26 @@ __all__ = [
     "activation",
     "cost",
     "huber",
+    "initializers",
     "jit",
+    "plots",
     "quantile",
     "schedules",
 ]
+
+_LAZY = {"MLPClassifier": ("estimators", "sklearn"), "MLPRegressor": ("estimators", "sklearn")}
+"""Public name -> its module, and the library, also the pip extra, that this needs: loaded when the name is asked for.
+
+They are not in `__all__`, since ``from fastbp import *`` would load the library, or fail without it."""
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, library = _LAZY[name]
+    optional.require(library, library)
+    return getattr(importlib.import_module(f".{module}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | _LAZY.keys())

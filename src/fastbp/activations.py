@@ -32,6 +32,9 @@ class Activation:
     kernel : callable
         ``kernel(panel, slope, neurons)`` overwrites ``panel``, which holds net inputs, with outputs and ``slope``
         with derivatives.
+    curvature : callable or None
+        ``curvature(net, out, slope)`` overwrites ``net`` with the second derivatives phi''(net). None for softmax,
+        which is not element-wise.
     """
 
     name: str
@@ -40,17 +43,21 @@ class Activation:
     initializer: str
     ulp: tuple[float, float] | None
     kernel: Callable[[Any, Any, int], None]
+    curvature: Callable[[Any, Any, Any], None] | None = None
 
 
 _GLOROT, _HE, _LECUN = "glorot_uniform", "he_uniform", "lecun_normal"
 
 _ROWS = (
-    Activation("identity", "x", "1", _GLOROT, (0, 0), kernels.identity),
-    Activation("logistic", "s(x) = 1/(1 + exp(-x))", "o (1 - o)", _GLOROT, (2.5, 2.5), kernels.logistic),
-    Activation("tanh", "tanh(x)", "1 - o**2", _GLOROT, (2.5, 2.5), kernels.tanh),
-    Activation("relu", "max(x, 0)", "1 if x > 0 else 0", _HE, (0, 0), kernels.relu),
-    Activation("leaky_relu", "x if x > 0 else x/100", "1 if x > 0 else 1/100", _HE, (1, 1), kernels.leaky_relu),
-    Activation("elu", "x if x > 0 else exp(x) - 1", "1 if x > 0 else exp(x)", _HE, (1.5, 1.5), kernels.elu),
+    Activation("identity", "x", "1", _GLOROT, (0, 0), kernels.identity, kernels.straight),
+    Activation("logistic", "s(x) = 1/(1 + exp(-x))", "o (1 - o)", _GLOROT, (2.5, 2.5),
+               kernels.logistic, kernels.logistic_curvature),
+    Activation("tanh", "tanh(x)", "1 - o**2", _GLOROT, (2.5, 2.5), kernels.tanh, kernels.tanh_curvature),
+    Activation("relu", "max(x, 0)", "1 if x > 0 else 0", _HE, (0, 0), kernels.relu, kernels.straight),
+    Activation("leaky_relu", "x if x > 0 else x/100", "1 if x > 0 else 1/100", _HE, (1, 1),
+               kernels.leaky_relu, kernels.straight),
+    Activation("elu", "x if x > 0 else exp(x) - 1", "1 if x > 0 else exp(x)", _HE, (1.5, 1.5),
+               kernels.elu, kernels.exponential_curvature),
     Activation(
         "selu",
         "l x if x > 0 else l a (exp(x) - 1), with l = 1.0507009873554805, a = 1.6732632423543772",
@@ -58,13 +65,16 @@ _ROWS = (
         _LECUN,
         (2.5, 2.5),
         kernels.selu,
+        kernels.exponential_curvature,
     ),
-    Activation("softplus", "log(1 + exp(x))", "s(x) = 1/(1 + exp(-x))", _HE, (2, 2), kernels.softplus),
-    Activation("softsign", "x/(1 + |x|)", "1/(1 + |x|)**2", _GLOROT, (2, 2), kernels.softsign),
-    Activation("silu", "x s(x), s(x) = 1/(1 + exp(-x))", "s(x) (1 + x (1 - s(x)))", _HE, (2.5, 2), kernels.silu),
-    Activation(
-        "gelu", "x Phi(x), Phi(x) = (1 + erf(x/sqrt(2)))/2", "Phi(x) + x Phi'(x)", _HE, (2.5, 2.5), kernels.gelu
-    ),
+    Activation("softplus", "log(1 + exp(x))", "s(x) = 1/(1 + exp(-x))", _HE, (2, 2),
+               kernels.softplus, kernels.softplus_curvature),
+    Activation("softsign", "x/(1 + |x|)", "1/(1 + |x|)**2", _GLOROT, (2, 2),
+               kernels.softsign, kernels.softsign_curvature),
+    Activation("silu", "x s(x), s(x) = 1/(1 + exp(-x))", "s(x) (1 + x (1 - s(x)))", _HE, (2.5, 2),
+               kernels.silu, kernels.silu_curvature),
+    Activation("gelu", "x Phi(x), Phi(x) = (1 + erf(x/sqrt(2)))/2", "Phi(x) + x Phi'(x)", _HE, (2.5, 2.5),
+               kernels.gelu, kernels.gelu_curvature),
     Activation(
         "mish",
         "x t, t = tanh(log(1 + exp(x)))",
@@ -72,14 +82,15 @@ _ROWS = (
         _HE,
         (2.5, 2.5),
         kernels.mish,
+        kernels.mish_curvature,
     ),
-    Activation("hard_tanh", "min(max(x, -1), 1)", "1 if |x| < 1 else 0", _GLOROT, (0, 0), kernels.hard_tanh),
-    Activation(
-        "hard_sigmoid", "min(max(x/6 + 1/2, 0), 1)", "1/6 if |x| < 3 else 0", _GLOROT, (1.5, 1.5), kernels.hard_sigmoid
-    ),
-    Activation("gaussian", "exp(-x**2)", "-2 x o", _GLOROT, (1.5, 1.5), kernels.gaussian),
-    Activation("sin", "sin(x)", "cos(x)", _GLOROT, (2.5, 2.5), kernels.sin),
-    Activation("exp", "exp(x)", "o", _GLOROT, (1.5, 1.5), kernels.exp),
+    Activation("hard_tanh", "min(max(x, -1), 1)", "1 if |x| < 1 else 0", _GLOROT, (0, 0),
+               kernels.hard_tanh, kernels.straight),
+    Activation("hard_sigmoid", "min(max(x/6 + 1/2, 0), 1)", "1/6 if |x| < 3 else 0", _GLOROT, (1.5, 1.5),
+               kernels.hard_sigmoid, kernels.straight),
+    Activation("gaussian", "exp(-x**2)", "-2 x o", _GLOROT, (1.5, 1.5), kernels.gaussian, kernels.gaussian_curvature),
+    Activation("sin", "sin(x)", "cos(x)", _GLOROT, (2.5, 2.5), kernels.sin, kernels.sin_curvature),
+    Activation("exp", "exp(x)", "o", _GLOROT, (1.5, 1.5), kernels.exp, kernels.exp_curvature),
     Activation(
         "softmax",
         "exp(x_j - m)/sum_i exp(x_i - m), m = max_i x_i",

@@ -108,7 +108,8 @@ def extrapolate(a: Point, b: Point) -> float:
     return min(max(reach, 1.1 * b.alpha), 10 * b.alpha)
 
 
-def strong_wolfe(along: Callable[[float], Point], start: Point, first: float, curvature: float) -> Point | None:
+def strong_wolfe(along: Callable[[float], Point], start: Point, first: float, curvature: float,
+                 resolution: float = 0.0) -> Point | None:
     """Find a point with E ≤ E₀ + c₁αE₀' and |E'| ≤ c₂|E₀'| (Nocedal & Wright 2006, algorithms 3.5 and 3.6).
 
     Parameters
@@ -121,6 +122,8 @@ def strong_wolfe(along: Callable[[float], Point], start: Point, first: float, cu
         The first α to try.
     curvature
         c₂.
+    resolution
+        Of the cost: an interval across which its slope promises less is searched no further.
 
     Returns
     -------
@@ -142,7 +145,8 @@ def strong_wolfe(along: Callable[[float], Point], start: Point, first: float, cu
                 continue
             if high is None or here.slope * (high.alpha - here.alpha) >= 0:
                 high = before
-        if abs(high.alpha - low.alpha) <= 1e-12 * max(high.alpha, low.alpha):
+        width = abs(high.alpha - low.alpha)
+        if width * abs(start.slope) <= resolution or width <= 1e-12 * max(high.alpha, low.alpha):
             break
         alpha = interpolate(low, high)
     return along(low.alpha) if low is not start else None
@@ -174,10 +178,12 @@ class LineSearch(BatchMethod):
             found = evaluate(gradient)
             return Point(alpha, found, vectors.dot(gradient, direction))
 
+        resolution, found = float(np.finfo(rows.dtype).eps) * abs(cost), None
         while True:
             first = self.direct(rows, numbers)
             slope = vectors.dot(gradient, direction)
-            found = strong_wolfe(along, Point(0.0, cost, slope), first, self.curvature) if slope < 0 else None
+            if slope < 0:
+                found = strong_wolfe(along, Point(0.0, cost, slope), first, self.curvature, resolution)
             if found is not None and found.cost < cost:  # in its last digit the first condition lets equal costs pass
                 numbers[COST], numbers[codes.RATE] = found.cost, found.alpha
                 self.remember(parameters, rows, numbers)
@@ -224,7 +230,7 @@ class LBFGS(LineSearch):
         if numbers[FIRST] == 0:
             numbers[SECOND] = 0
             return _downhill(rows)
-        changes, steps = self._pairs(rows)
+        steps, changes = self._pairs(rows)
         pairs = int(numbers[SECOND])
         vectors.two_loops(rows[DIRECTION], rows[GRADIENT], steps, changes, np.empty(self.memory),
                           min(pairs, self.memory), (pairs - 1) % self.memory)
@@ -236,12 +242,16 @@ class LBFGS(LineSearch):
     def remember(self, parameters: Array, rows: Array, numbers: Numbers) -> None:
         """Keep s and y, unless their product is too small to divide by."""
         super().remember(parameters, rows, numbers)
-        changes, steps = self._pairs(rows)
-        pair = int(numbers[SECOND]) % self.memory
-        vectors.combine(steps[pair], 1.0, parameters, -1.0, rows[START])
-        vectors.combine(changes[pair], 1.0, rows[GRADIENT], -1.0, rows[BEFORE])
-        product, square = vectors.dot(steps[pair], changes[pair]), vectors.dot(changes[pair], changes[pair])
-        if product > np.finfo(rows.dtype).eps * square:
+        s, y = rows[START], rows[BEFORE]
+        vectors.combine(s, 1.0, parameters, -1.0, s)
+        fall = -vectors.dot(s, y)
+        vectors.combine(y, 1.0, rows[GRADIENT], -1.0, y)
+        product = vectors.dot(s, y)
+        if product > np.finfo(rows.dtype).eps * max(fall, 0.0):
+            steps, changes = self._pairs(rows)  # scaled to s·y = 1: one factor for both leaves H as it is
+            pair, scale = int(numbers[SECOND]) % self.memory, 1 / math.sqrt(product)
+            vectors.combine(steps[pair], scale, s, 0.0, s)
+            vectors.combine(changes[pair], scale, y, 0.0, y)
             numbers[SECOND] += 1
 
 
@@ -393,7 +403,45 @@ class Rprop(BatchMethod):
         return True
 
 
+@dataclass(frozen=True)
+class Quickprop(BatchMethod):
+    """For each parameter a step to the minimum of a parabola, seen from its last two slopes (Fahlman 1988, section 3).
+
+    Each epoch is one step with all samples. The weight decay of the paper is left out.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.1
+        μ > 0 of the first step, −μ ∂E/∂w, which is also added to a later one unless that one passed a minimum.
+    growth : float, default 1.75
+        > 1: how many times longer than the last one a step may be.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    learning_rate: float = 0.1
+    growth: float = 1.75
+    slots = 3
+    checks = {"learning_rate": positive, "growth": positive}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.growth <= 1:
+            raise ValueError(f"Quickprop: growth is {self.growth!r}, expected a number above 1, for instance 1.75")
+
+    def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
+        """Move every parameter as far as its own slopes say."""
+        gradient, previous, moved = rows
+        numbers[codes.RATE] = self.learning_rate
+        vectors.quickprop(parameters, gradient, previous, moved, float(self.learning_rate), float(self.growth))
+        numbers[COST] = evaluate(gradient)
+        return True
+
+
 BATCH_METHODS: dict[str, type[BatchMethod]] = {
-    kind.__name__.lower(): kind for kind in (LBFGS, ConjugateGradient, ScaledConjugateGradient, Rprop)
+    kind.__name__.lower(): kind for kind in (LBFGS, ConjugateGradient, ScaledConjugateGradient, Rprop, Quickprop)
 }
 """Lower-case name -> class."""

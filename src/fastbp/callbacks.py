@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
 
 from .checks import count, is_number, not_negative, positive
 from .history import Record
 from .optional import require
+
+if TYPE_CHECKING:
+    from .network import Network
 
 
 class ProgressBar:
@@ -63,11 +69,26 @@ def watched(record: Record) -> float:
     return record.cost if record.validation_cost is None else record.validation_cost
 
 
+@dataclass
+class Best:
+    """What `EarlyStopping` has seen: saved with the training."""
+
+    epoch: int = 0
+    cost: float = math.inf
+    mark: float = math.inf
+    """The cost that counts as progress to fall below, by ``min_delta``."""
+    waited: int = 0
+    """Epochs since then."""
+    parameters: npt.NDArray[Any] | None = None
+    """Those of the epoch, where they are to be restored."""
+
+
 class EarlyStopping:
     """Stop when the cost has not gone down for some epochs, and go back to the best parameters.
 
     It watches the validation cost where there is one, else the training cost. However the fit ends, by itself, after
-    all epochs or by an error, the network is left with the parameters of the best epoch.
+    all epochs or by an error, the network is left with the parameters of the best epoch. What it has seen is part of a
+    `Checkpoint`: ``fit(resume=True)`` with an EarlyStopping goes on waiting, and has the best parameters still.
 
     Parameters
     ----------
@@ -98,10 +119,28 @@ class EarlyStopping:
         self._start()
 
     def _start(self) -> None:
-        self.best_epoch, self.best_cost = 0, math.inf
-        self._mark, self._waited = math.inf, 0
-        self._network: Any = None
-        self._parameters: Any = None
+        self.best = Best()
+        self._network: Network | None = None
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the lowest cost, 0 before the first."""
+        return self.best.epoch
+
+    @property
+    def best_cost(self) -> float:
+        """Its cost."""
+        return self.best.cost
+
+    @property
+    def stops(self) -> bool:
+        """Whether patience is at its end."""
+        return self.best.waited >= self.patience
+
+    def resume(self, best: Best, network: Network) -> None:
+        """Go on where the fit that is resumed had stopped."""
+        self.best = best
+        self._network = network if self.restore_best else None
 
     def __enter__(self) -> EarlyStopping:
         self._start()
@@ -109,22 +148,52 @@ class EarlyStopping:
 
     def __call__(self, record: Record) -> bool:
         """Tell whether to stop."""
-        cost = watched(record)
-        if cost < self.best_cost:
-            self.best_epoch, self.best_cost = record.epoch, cost
+        cost, best = watched(record), self.best
+        if cost < best.cost:
+            best.epoch, best.cost = record.epoch, cost
             if self.restore_best:
-                self._network, self._parameters = record.network, record.network.parameters.copy()
-        if cost < self._mark - self.min_delta:
-            self._mark, self._waited = cost, 0
+                self._network, best.parameters = record.network, record.network.parameters.copy()
+        if cost < best.mark - self.min_delta:
+            best.mark, best.waited = cost, 0
         else:
-            self._waited += 1
-        return self._waited >= self.patience
+            best.waited += 1
+        return self.stops
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        if self._network is not None:
-            self._network.parameters[:] = self._parameters
-        self._network = self._parameters = None
+        if self._network is not None and self.best.parameters is not None:
+            self._network.parameters[:] = self.best.parameters
+        self._network = None
+
+
+class GradientNorm:
+    """Stop where the cost is flat: at a Euclidean norm of the gradient of so much, or less.
+
+    It is the gradient of the mean cost of all training samples at the parameters after the epoch, not that of a
+    mini-batch, whose noise does not vanish at a minimum. A full-batch method has it at hand; with another optimizer
+    each look takes a pass over the samples, forward and back.
+
+    Parameters
+    ----------
+    norm : float, default 1e-5
+        Not negative. float32 reaches about 1e-6 of the gradient at the start.
+    every : int, default 1
+        Epochs between two looks.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    def __init__(self, norm: float = 1e-5, every: int = 1) -> None:
+        self.norm, self.every = norm, every
+        not_negative(self, "norm", norm)
+        count(self, "every", every)
+
+    def __call__(self, record: Record) -> bool:
+        """Tell whether to stop."""
+        return record.epoch % self.every == 0 and record.gradient_norm() <= self.norm
 
 
 class TargetCost:
@@ -201,8 +270,9 @@ class Checkpoint:
     """Save the network and its training every few epochs, so that a killed process can be taken up again.
 
     ``Network.load(path).fit(X, Y, resume=True, ...)`` goes on from the last checkpoint, with the bits that the
-    uninterrupted training would have had. The file is replaced as a whole (`Network.save`): a kill leaves the old one
-    or the new one.
+    uninterrupted training would have had, given the same callbacks; it is called after the other callbacks of an epoch,
+    so that it saves what `EarlyStopping` has seen. The file is replaced as a whole (`Network.save`): a kill leaves the
+    old one or the new one.
 
     Parameters
     ----------

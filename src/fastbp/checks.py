@@ -49,3 +49,19 @@ def count(owner: object, name: str, value: Any) -> None:
     """Let whole numbers from 1 up pass."""
     if not (isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1):
         _fail(owner, name, value, "a whole number, at least 1")
+
+
+def flag(owner: object, name: str, value: Any) -> None:
+    """Let True and False pass."""
+    if not isinstance(value, (bool, np.bool_)):
+        _fail(owner, name, value, "True or False")
+
+
+def optional(check: Check) -> Check:
+    """Let None pass, and what another check lets pass."""
+
+    def pass_none(owner: object, name: str, value: Any) -> None:
+        if value is not None:
+            check(owner, name, value)
+
+    return pass_none

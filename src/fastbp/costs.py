@@ -32,6 +32,8 @@ class Cost:
         Activation name -> kernel that starts from net inputs: the matched pairs, where δ = o − y.
     parameter : float or None
         The number that it depends on, if any; ``parameter_name`` names it.
+    curvature
+        The loop that multiplies a panel by ∂²C/∂o².
     """
 
     name: str
@@ -43,6 +45,7 @@ class Cost:
     pairs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
     parameter: float | None = None
     parameter_name: str | None = field(default=None, repr=False)
+    curvature: Any = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         if self.parameter is None:
@@ -69,7 +72,7 @@ def huber(delta: float = 1.0) -> Cost:
     if not 0 < delta < float("inf"):
         raise ValueError(f"huber(delta={delta!r}): delta must be a positive number")
     return Cost("huber", kernels.huber, "½e² if |e| ≤ d else d(|e| − ½d)", "clip(e, −d, d)", parameter=float(delta),
-                parameter_name="delta")
+                parameter_name="delta", curvature=kernels.huber_curvature)
 
 
 def quantile(q: float = 0.5) -> Cost:
@@ -88,23 +91,25 @@ def quantile(q: float = 0.5) -> Cost:
     if not 0 < q < 1:
         raise ValueError(f"quantile(q={q!r}): q must lie between 0 and 1, exclusive")
     return Cost("quantile", kernels.quantile, "max(−qe, (1−q)e)", "−q if e < 0, 1−q if e > 0, 0 at 0",
-                parameter=float(q), parameter_name="q")
+                parameter=float(q), parameter_name="q", curvature=kernels.straight)
 
 
 COSTS: dict[str, Cost] = {
     cost.name: cost
     for cost in (
-        Cost("squared_error", kernels.squared_error, "½e²", "e"),
-        Cost("absolute_error", kernels.absolute_error, "|e|", "sign(e), 0 at 0"),
+        Cost("squared_error", kernels.squared_error, "½e²", "e", curvature=kernels.squared_error_curvature),
+        Cost("absolute_error", kernels.absolute_error, "|e|", "sign(e), 0 at 0", curvature=kernels.straight),
         huber(),
-        Cost("log_cosh", kernels.log_cosh, "log cosh e", "tanh e"),
+        Cost("log_cosh", kernels.log_cosh, "log cosh e", "tanh e", curvature=kernels.log_cosh_curvature),
         quantile(),
         Cost("binary_cross_entropy", kernels.binary_cross_entropy, "−y log o − (1−y) log(1−o)", "(o−y)/(o(1−o))",
-             "logistic", UNIT, MappingProxyType({"logistic": kernels.logistic_binary_cross_entropy})),
+             "logistic", UNIT, MappingProxyType({"logistic": kernels.logistic_binary_cross_entropy}),
+             curvature=kernels.binary_cross_entropy_curvature),
         Cost("cross_entropy", kernels.cross_entropy, "−y log o", "−y/o", "softmax", CLASSES,
-             MappingProxyType({"softmax": kernels.softmax_cross_entropy})),
+             MappingProxyType({"softmax": kernels.softmax_cross_entropy}),
+             curvature=kernels.logarithm_curvature),
         Cost("poisson", kernels.poisson, "o − y log o", "1 − y/o", "exp", COUNT,
-             MappingProxyType({"exp": kernels.exp_poisson})),
+             MappingProxyType({"exp": kernels.exp_poisson}), curvature=kernels.logarithm_curvature),
     )
 }
 """Name -> cost, with default parameters."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,19 +18,29 @@ Array = npt.NDArray[np.float64]
 GRID = np.linspace(-2.9, 3.1, 41) + 0.0123
 """Where derivatives are checked: off the round numbers, where kinks are."""
 
+STEP = 1e-5
+"""Of the central differences that they are checked by."""
+
 
 def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] | None = None, *,
-               name: str | None = None, initializer: str = "glorot_uniform") -> activations.Activation:
+               curvature: Callable[[Any], Any] | None = None, name: str | None = None,
+               initializer: str = "glorot_uniform") -> activations.Activation:
     """Register an activation of your own; networks then ask for it by name.
 
     Parameters
     ----------
     function : callable
-        φ(net), a function of one number that Numba can compile: arithmetic, ``math`` or ``numpy`` functions.
+        φ(net), a function of one number that Numba can compile: arithmetic, comparisons, branches, loops, ``math`` or
+        ``numpy`` functions. exp, log, tanh, sin and their like are computed by fastbp's own functions, which run in
+        vectors as the built-in activations do.
     derivative : callable, optional
-        φ'(net). Without it the slope is taken by complex step, Im φ(net + ih)/h, exact to rounding where ``function``
-        accepts a complex number and is analytic: use ``numpy`` functions in it, not ``math``, and neither ``abs`` nor
-        comparisons.
+        φ'(net). Without it the slope is computed by dual numbers: the chain rule at each operation, exact to rounding,
+        also through ``abs``, ``max``, comparisons and branches. Where an intermediate result overflows the slope is
+        NaN, as infinity over infinity is.
+    curvature : callable, optional
+        φ''(net), which only Hessians and training on derivatives ask for. Without it, a ``derivative`` is carried on by
+        dual numbers, exactly; without either, φ'' is taken by differences of the slope over steps of 1/128, good to
+        about 1e-13 where the function varies over lengths of about 1. It is compiled when it is first used.
     name : str, optional
         By default the function's own.
     initializer : str, default "glorot_uniform"
@@ -43,9 +55,14 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     ------
     ValueError
         If the name is that of a built-in activation, Numba cannot compile the function (the message gives its reason),
-        or the derivative differs from central differences (the message gives the point and both values).
+        or a derivative differs from central differences (the message gives the point and both values).
     TypeError
         If a function is not callable.
+
+    Warns
+    -----
+    UserWarning
+        If the compiled loop takes one number at a time; the message says why.
 
     Notes
     -----
@@ -61,22 +78,29 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     name = _name(function, name, activations.ACTIVATIONS, "activation")
     initializers.get(initializer)
     _callable("derivative", derivative)
-    loop = _jit.user_activation(function, derivative)
+    _callable("curvature", curvature)
+    from .kernels import dual  # on use: it teaches Numba a type, which takes a moment
 
-    def values(x: Array) -> tuple[Array, Array]:
+    def values(loop: Any, x: Array) -> tuple[Array, Array]:
         out, slope = x.copy(), np.empty_like(x)
         loop(out, slope, 1)
         return out, slope
 
-    _check(name, values, derivative is not None)
-    row = activations.Activation(name, "your own", "your own" if derivative else "by complex step", initializer, None,
-                                 loop)
+    loop, plain = _checked(name, dual.activation, dual.plain_activation, function, derivative, [values])
+    bend = dual.activation_curvature(function, derivative, curvature, plain)
+    if curvature is not None:
+        slopes, bent = partial(values, loop), GRID.copy()
+        bend(bent, bent, bent)
+        _check_curvature(name, slopes, bent)
+    row = activations.Activation(name, "your own", "your own" if derivative else "by dual numbers", initializer, None,
+                                 loop, bend)
     activations.ACTIVATIONS[name] = row
     return row
 
 
 def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], Any] | None = None, *,
-         name: str | None = None, output: str = "identity") -> costs.Cost:
+         curvature: Callable[[Any, Any], Any] | None = None, name: str | None = None,
+         output: str = "identity") -> costs.Cost:
     """Register a cost of your own; networks then ask for it by name.
 
     Parameters
@@ -84,7 +108,9 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
     function : callable
         C(y, o) of one output: the target comes first. Summed over outputs, averaged over samples.
     derivative : callable, optional
-        ∂C/∂o as a function of (y, o). Without it, by complex step in o, see `activation`.
+        ∂C/∂o as a function of (y, o). Without it, by dual numbers in o, see `activation`.
+    curvature : callable, optional
+        ∂²C/∂o² as a function of (y, o), for Hessians only. Without it as in `activation`.
     name : str, optional
         By default the function's own.
     output : str, default "identity"
@@ -109,16 +135,23 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
     name = _name(function, name, costs.COSTS, "cost")
     activations.get(output)
     _callable("derivative", derivative)
-    loop = _jit.user_cost(function, derivative)
-    for y in (0.25, 1.0):
+    _callable("curvature", curvature)
+    from .kernels import dual  # on use: it teaches Numba a type, which takes a moment
 
-        def values(o: Array, y: float = y) -> tuple[Array, Array]:
-            target, slope = np.full_like(o, y), np.ones_like(o)
-            loop(o, target, slope, 1, np.zeros(1))
-            return target, slope
+    def values(loop: Any, o: Array, y: float = 0.25) -> tuple[Array, Array]:
+        target, slope = np.full_like(o, y), np.ones_like(o)
+        loop(o.copy(), target, slope, 1, np.zeros(1))
+        return target, slope
 
-        _check(f"{name} at y = {y}", values, derivative is not None)
-    row = costs.Cost(name, loop, "your own", "your own" if derivative else "by complex step", output)
+    tables = [values, partial(values, y=1.0)]
+    loop, plain = _checked(name, dual.cost, dual.plain_cost, function, derivative, tables)
+    bend = dual.cost_curvature(function, derivative, curvature, plain)
+    if curvature is not None:
+        for y in (0.25, 1.0):
+            bent = np.ones_like(GRID)
+            bend(GRID.copy(), np.full_like(GRID, y), bent, np.zeros(1))
+            _check_curvature(f"{name} at y = {y}", partial(values, loop, y=y), bent)
+    row = costs.Cost(name, loop, "your own", "your own" if derivative else "by dual numbers", output, curvature=bend)
     costs.COSTS[name] = row
     return row
 
@@ -138,23 +171,54 @@ def _name(function: Any, name: str | None, catalogue: dict[str, Any], kind: str)
     return found
 
 
-def _check(name: str, values: Callable[[Array], tuple[Array, Array]], given: bool) -> None:
-    """Compile on first use, then compare slopes with central differences wherever all are finite."""
-    step = 1e-5
+def _checked(name: str, make: Any, make_plain: Any, function: Any, derivative: Any,
+             tables: list[Any]) -> tuple[Any, bool]:
+    """Compile functions into a loop on dual numbers, or, if they come with a derivative, else on plain ones; check it.
+
+    ``tables`` give values and slopes by a loop on a grid. Gives the loop, and whether it is one on plain numbers.
+    """
+    loop, plain = make(function, derivative), False
     try:
-        with np.errstate(all="ignore"):
-            slope, above, below = values(GRID.copy())[1], values(GRID + step)[0], values(GRID - step)[0]
+        found = _values(loop, tables)
     except Exception as error:
-        hint = "" if given else "; without a derivative it must also take complex numbers: give derivative="
-        raise ValueError(f"{name}: this function cannot be compiled: {_jit.reason(error)}{hint}") from error
+        if derivative is None:
+            raise ValueError(f"{name}: this function cannot be differentiated: {_jit.reason(error)}; give "
+                             "derivative=") from error
+        loop, plain = make_plain(function, derivative), True
+        try:
+            found = _values(loop, tables)
+        except Exception as second:
+            raise ValueError(f"{name}: this function cannot be compiled: {_jit.reason(second)}") from second
+    for slope, above, below in found:
+        _check(name, slope, (above - below) / (2 * STEP), derivative is not None)
+    if why := _jit.one_by_one(loop):
+        warnings.warn(f"{name} is computed one number at a time, several times slower than a built-in function: {why}",
+                      stacklevel=3)
+    return loop, plain
+
+
+def _values(loop: Any, tables: list[Any]) -> list[tuple[Array, Array, Array]]:
+    """Give for each table the slopes on the grid, and the values STEP above and below; this compiles the loop."""
     with np.errstate(all="ignore"):
-        expected = (above - below) / (2 * step)
+        return [(table(loop, GRID)[1], table(loop, GRID + STEP)[0], table(loop, GRID - STEP)[0]) for table in tables]
+
+
+def _check_curvature(name: str, values: Callable[[Array], tuple[Array, Array]], bent: Array) -> None:
+    """Compare the second derivative that was given, on the grid, with central differences of the first."""
+    with np.errstate(all="ignore"):
+        expected = (values(GRID + STEP)[1] - values(GRID - STEP)[1]) / (2 * STEP)
+    _check(name, bent, expected, True, "curvature")
+
+
+def _check(name: str, slope: Array, expected: Array, given: bool, what: str = "derivative") -> None:
+    """Compare slopes with central differences wherever both are finite."""
+    with np.errstate(all="ignore"):
         off = np.abs(slope - expected) / (1 + np.abs(expected))
     if not np.isfinite(off).any():
         raise ValueError(f"{name}: neither value nor derivative is finite anywhere between -3 and 3")
     off[~np.isfinite(off)] = 0
     worst = int(off.argmax())
     if off[worst] > 1e-5:
-        whose = "the derivative that was given" if given else "complex step, which needs an analytic function,"
-        raise ValueError(f"{name}: at {GRID[worst]:.4g} {whose} gives {slope[worst]:.6g}, central differences "
+        whose = f"the {what} that was given is" if given else "the slope is"
+        raise ValueError(f"{name}: at {GRID[worst]:.4g} {whose} {slope[worst]:.6g}, but central differences give "
                          f"{expected[worst]:.6g}")

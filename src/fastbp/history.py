@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,6 +41,11 @@ class Record(NamedTuple):
     learning_rate: float
     """The learning rate of the epoch; with a line search, how far along its direction the last step went; with
     Levenberg–Marquardt, the damping that it left."""
+    gradient_norm: Callable[[], float]
+    """Gives ‖∂E/∂parameters‖ of the mean cost of all training samples, at the present parameters: at hand with a
+    full-batch method, else computed when it is called, in a pass over the samples."""
+    penalty: float = 0.0
+    """The part of the cost that penalties make up (`Regularization`)."""
 
 
 class History:

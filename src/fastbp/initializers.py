@@ -1,17 +1,58 @@
-"""First weights of a layer, drawn from a NumPy generator."""
+"""First weights and biases of a layer: by name, drawn from a NumPy generator; one number; or given."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .checks import is_number
 from .naming import lookup
 
 Array = npt.NDArray[Any]
-Initializer = Callable[[np.random.Generator, int, int], Array]
+Initializer = Callable[[np.random.Generator, int, int], "Array | tuple[Array, Array]"]
+"""Called with generator, n_out, n_in; gives W (n_out, n_in), or W and b (n_out,)."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """All weights of a layer are one number; its biases start at 0.
+
+    Parameters
+    ----------
+    value : float
+        The number. The neurons of a layer then do the same, and learn the same.
+
+    Raises
+    ------
+    ValueError
+        If it is not a finite number.
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        if not is_number(self.value):
+            raise ValueError(f"Constant: value is {self.value!r}, expected a finite number")
+        object.__setattr__(self, "value", float(self.value))
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """First weights and biases that a user gave for a layer; biases start at 0 where there are None."""
+
+    weights: Array
+    biases: Array | None
+
+    def __repr__(self) -> str:
+        return f"<given {self.weights.shape}>"
+
+
+Rule = str | Constant | Given
+"""What one layer begins with."""
 
 
 def _uniform(scale: Callable[[int, int], float]) -> Initializer:
@@ -31,6 +72,19 @@ def _normal(scale: Callable[[int, int], float]) -> Initializer:
 
 def _zeros(generator: np.random.Generator, n_out: int, n_in: int) -> Array:
     return np.zeros((n_out, n_in))
+
+
+def _orthogonal(generator: np.random.Generator, n_out: int, n_in: int) -> Array:
+    Q, R = np.linalg.qr(generator.normal(size=(max(n_out, n_in), min(n_out, n_in))))
+    Q *= np.where(np.diag(R) < 0, -1.0, 1.0)  # else it is not uniform (Mezzadri 2007, section 5)
+    return Q if n_out >= n_in else Q.T
+
+
+def _nguyen_widrow(generator: np.random.Generator, n_out: int, n_in: int) -> tuple[Array, Array]:
+    length = 0.7 * n_out ** (1 / n_in)
+    W = generator.uniform(-1.0, 1.0, (n_out, n_in))
+    W *= length / np.linalg.norm(W, axis=1, keepdims=True)
+    return W, generator.uniform(-length, length, n_out)
 
 
 def _glorot(n_in: int, n_out: int) -> float:
@@ -53,11 +107,16 @@ INITIALIZERS: dict[str, Initializer] = {
     "he_normal": _normal(_he),
     "lecun_uniform": _uniform(_lecun),
     "lecun_normal": _normal(_lecun),
+    "orthogonal": _orthogonal,
+    "nguyen_widrow": _nguyen_widrow,
 }
 """Name -> function of (generator, n_out, n_in).
 
 Standard deviations: glorot √(2/(n_in + n_out)) (Glorot & Bengio 2010, eq. 16), he √(2/n_in) (He et al. 2015, eq. 10),
-lecun √(1/n_in) (LeCun et al. 1998, section 4.6). Biases start at 0.
+lecun √(1/n_in) (LeCun et al. 1998, section 4.6). orthogonal: W Wᵀ = 1, or WᵀW = 1 if n_out > n_in (Saxe, McClelland &
+Ganguli 2014). nguyen_widrow: rows of length 0.7 n_out^(1/n_in) in random directions, and biases up to that length, so
+that the bends of the layer's neurons spread over inputs within -1 to 1 (Nguyen & Widrow 1990); for tanh and its like.
+With all others, biases start at 0.
 """
 
 
@@ -75,3 +134,13 @@ def get(name: str) -> Initializer:
         If there is none of that name; the message gives the nearest.
     """
     return lookup("init", name, INITIALIZERS)
+
+
+def draw(rule: Rule, generator: np.random.Generator, n_out: int, n_in: int) -> tuple[Array, Array | float]:
+    """Give first weights and biases of a layer."""
+    if isinstance(rule, Given):
+        return rule.weights, 0.0 if rule.biases is None else rule.biases
+    if isinstance(rule, Constant):
+        return np.full((n_out, n_in), rule.value), 0.0
+    found = get(rule)(generator, n_out, n_in)
+    return found if isinstance(found, tuple) else (found, 0.0)

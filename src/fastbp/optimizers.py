@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from . import levenberg_marquardt, schedules
 from .batch_methods import BATCH_METHODS
-from .checks import Check, fraction, not_negative, positive
+from .checks import Check, flag, fraction, not_negative, positive
 from .kernels import codes, updates
 from .method import Optimizer
 from .naming import lookup
@@ -105,6 +105,9 @@ class Adam(UpdateRule):
         Decay of the running means of g and g², in [0, 1).
     epsilon : float, default 1e-8
         Added to √v̂.
+    epsilon_hat : bool, default False
+        Add it to √v instead, before the bias correction: the ε̂ at the end of the paper's section 2, which is what
+        scikit-learn and TensorFlow compute. The first steps are then shorter where gradients are tiny.
 
     Raises
     ------
@@ -116,11 +119,13 @@ class Adam(UpdateRule):
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    epsilon_hat: bool = field(default=False, kw_only=True)
     slots = 2
     settings = {
         "beta1": (fraction, codes.BASE1),
         "beta2": (fraction, codes.BASE2),
         "epsilon": (positive, codes.OWN),
+        "epsilon_hat": (flag, updates.HAT),
     }
     rule = staticmethod(updates.adam)
 
@@ -131,7 +136,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    learning_rate, beta1, beta2, epsilon
+    learning_rate, beta1, beta2, epsilon, epsilon_hat
         As for `Adam`.
     weight_decay : float, default 0.01
         λ ≥ 0: each step takes the share μλ from every parameter, biases too.
@@ -153,7 +158,7 @@ class AMSGrad(Adam):
 
     Parameters
     ----------
-    learning_rate, beta1, beta2, epsilon
+    learning_rate, beta1, beta2, epsilon, epsilon_hat
         As for `Adam`.
 
     Raises
@@ -172,7 +177,7 @@ class NAdam(Adam):
 
     Parameters
     ----------
-    learning_rate, beta1, beta2, epsilon
+    learning_rate, beta1, beta2, epsilon, epsilon_hat
         As for `Adam`.
 
     Raises
@@ -190,7 +195,7 @@ class RAdam(Adam):
 
     Parameters
     ----------
-    learning_rate, beta1, beta2, epsilon
+    learning_rate, beta1, beta2, epsilon, epsilon_hat
         As for `Adam`.
 
     Raises
@@ -208,7 +213,7 @@ class AdaBelief(Adam):
 
     Parameters
     ----------
-    learning_rate, beta1, beta2
+    learning_rate, beta1, beta2, epsilon_hat
         As for `Adam`.
     epsilon : float, default 1e-16
         Added to the running mean of (g − m)², and to the root.

@@ -14,7 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from . import costs
+from .callbacks import Best
 from .history import COLUMNS, History
+from .initializers import Constant, Given, Rule
 from .kernels.codes import HYPER_CELLS
 from .method import Optimizer
 from .naming import lookup
@@ -34,6 +36,9 @@ DTYPES = {"float32": "F32", "float64": "F64"}
 
 TRAINING = ("training.state", "training.hyper", "training.history")
 """What a training adds to a file."""
+
+STOPPING, BEST = "training.stopping", "training.best."
+"""And what `EarlyStopping` does: a row each, and under its number the best parameters."""
 
 
 def write(path: str | os.PathLike[str], content: bytes) -> None:
@@ -68,10 +73,45 @@ def _names(network: Network) -> dict[str, Any]:
     return arrays
 
 
+def described_init(init: Rule | tuple[Rule, ...]) -> Any:
+    """Give what layers begin with as plain values; given arrays are named only."""
+    if isinstance(init, tuple):
+        return [described_init(rule) for rule in init]
+    if isinstance(init, Constant):
+        return {"constant": init.value}
+    if isinstance(init, Given):
+        return {"given": "weights" if init.biases is None else "weights and biases"}
+    return init
+
+
+def _given(init: Rule | tuple[Rule, ...]) -> dict[str, Any]:
+    """Name the arrays that layers begin with."""
+    arrays = {}
+    for i, rule in enumerate(init if isinstance(init, tuple) else ()):
+        if isinstance(rule, Given):
+            arrays[f"init.weights.{i}"] = rule.weights
+            if rule.biases is not None:
+                arrays[f"init.biases.{i}"] = rule.biases
+    return arrays
+
+
+def _made_init(description: Any, arrays: dict[str, Any], layer: int = 0) -> Any:
+    """Make it again."""
+    if isinstance(description, list):
+        return [_made_init(rule, arrays, i) for i, rule in enumerate(description)]
+    if isinstance(description, dict) and "constant" in description:
+        return Constant(description["constant"])
+    if isinstance(description, dict):
+        W = arrays[f"init.weights.{layer}"]
+        return (W, arrays[f"init.biases.{layer}"]) if description["given"] == "weights and biases" else W
+    return description
+
+
 def save(network: Network, path: str | os.PathLike[str], training: bool) -> None:
     """Write a network's architecture and parameters, and its training if that is asked for and there is one."""
     header = {"format": FORMAT, "architecture": network.architecture()}
     tensors = {name: np.ascontiguousarray(array) for name, array in _names(network).items()}
+    tensors |= _given(network.init)
     progress = network._progress
     if training and progress is not None:
         header["training"] = {"optimizer": _described(progress.optimizer), "key": progress.key,
@@ -79,6 +119,11 @@ def save(network: Network, path: str | os.PathLike[str], training: bool) -> None
                               "figures": list(network.history.figures)}
         tensors |= {"training.state": progress.state, "training.hyper": progress.hyper,
                     "training.history": network.history.table()}
+        if progress.stopping:
+            tensors[STOPPING] = np.array([[best.epoch, best.cost, best.mark, best.waited]
+                                          for best in progress.stopping])
+            tensors |= {f"{BEST}{i}": best.parameters for i, best in enumerate(progress.stopping)
+                        if best.parameters is not None}
     write(path, to_bytes(tensors, {"fastbp": json.dumps(header)}))
 
 
@@ -125,14 +170,19 @@ def load(kind: type[Network], path: str | os.PathLike[str]) -> Network:
         with safe_open(file, framework="numpy") as content:
             architecture, training = _header(file, content.metadata())
             found = {name: content.get_slice(name) for name in content.keys()}  # noqa: SIM118
-            extra = {name: found.pop(name) for name in TRAINING if training is not None and name in found}
+            extra = {name: found.pop(name) for name in list(found) if name.startswith("training.") and training}
+            given = {name: found.pop(name) for name in list(found) if name.startswith("init.")}
             _check_tensors(file, architecture, found)
-            network = _build(kind, file, architecture)
+            network = _build(kind, file, architecture, {name: content.get_tensor(name) for name in given})
+            if set(given) != set(_given(network.init)):
+                raise ValueError(f"{file} holds {sorted(given)}, its header says {sorted(_given(network.init))}")
             for name, array in _names(network).items():
                 array[...] = content.get_tensor(name)
             if training is not None:
                 _check_training(file, extra, training.setdefault("figures", []))
                 _resume(network, file, training, *(content.get_tensor(name) for name in TRAINING))
+                _resume_stopping(network, file, {name: content.get_tensor(name) for name in extra
+                                                 if name not in TRAINING})
     except SafetensorError as error:
         raise ValueError(f"{file} is not a whole safetensors file: {error}") from error
     return network
@@ -154,8 +204,9 @@ def _check_tensors(path: Path, architecture: dict[str, Any], found: dict[str, An
                              f"{dtype} {shape}")
 
 
-def _build(kind: type[Network], path: Path, architecture: dict[str, Any]) -> Network:
+def _build(kind: type[Network], path: Path, architecture: dict[str, Any], given: dict[str, Any]) -> Network:
     try:
+        architecture["init"] = _made_init(architecture["init"], given)
         cost = costs.get(architecture.pop("cost"), architecture.pop("cost_parameter"))
         seed = architecture.pop("seed")
         layers, activation, output = (architecture.pop(name) for name in ("layers", "activation", "output"))
@@ -166,7 +217,8 @@ def _build(kind: type[Network], path: Path, architecture: dict[str, Any]) -> Net
 
 def _check_training(path: Path, found: dict[str, Any], figures: Any) -> None:
     shapes = {name: list(array.get_shape()) for name, array in found.items()}
-    good = set(found) == set(TRAINING) and isinstance(figures, list)
+    needed = {name for name in found if name != STOPPING and not name.startswith(BEST)}
+    good = needed == set(TRAINING) and isinstance(figures, list)
     columns = [COLUMNS + len(figures)] if good else None
     if not good or shapes["training.hyper"] != [HYPER_CELLS] or shapes["training.history"][1:] != columns:
         raise ValueError(f"{path} has a corrupt training: it holds {shapes}")
@@ -186,3 +238,19 @@ def _resume(network: Network, path: Path, training: dict[str, Any], state: Any, 
         network.history = History(history, map(str, training["figures"]))
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} has a corrupt training: {error}") from error
+
+
+def _resume_stopping(network: Network, path: Path, found: dict[str, Any]) -> None:
+    """Put what `EarlyStopping` had seen into a network's training."""
+    if not found:
+        return
+    table, progress = found.pop(STOPPING, np.empty(0)), network._progress
+    assert progress is not None
+    if table.ndim != 2 or table.shape[1] != 4 or not set(found) <= {f"{BEST}{i}" for i in range(len(table))}:
+        raise ValueError(f"{path} has a corrupt training: {STOPPING} is {table.shape}, with {sorted(found)}")
+    for name, parameters in found.items():
+        if parameters.shape != network.parameters.shape or parameters.dtype != network.dtype:
+            raise ValueError(f"{path} has a corrupt training: {name} is {parameters.dtype} {parameters.shape}")
+    for i, (epoch, cost, mark, waited) in enumerate(table.tolist()):
+        kept = found.get(f"{BEST}{i}")
+        progress.stopping.append(Best(int(epoch), cost, mark, int(waited), None if kept is None else np.array(kept)))

@@ -8,6 +8,7 @@ with a schedule after each.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from .checks import count, fraction, is_number, not_negative, positive, share
 from .kernels.codes import BEST, RATE, WAITED
+from .naming import lookup
 
 
 @dataclass(frozen=True)
@@ -314,6 +316,12 @@ LearningRate = float | Callable[[int], float] | ReduceOnPlateau
 
 def check(owner: object, rate: Any) -> None:
     """Check an optimizer's learning rate, a schedule by its first one."""
+    if isinstance(rate, str) and rate.strip("0123456789."):  # a name, not a number in quotes
+        rate = lookup("schedule", rate.lower().replace("_", ""), SCHEDULES)
+    if rate in SCHEDULES.values():
+        raise ValueError(f"{type(owner).__name__}: learning_rate is a kind of schedule, expected a positive number or "
+                         f"a schedule with its settings: fastbp.schedules.{rate.__name__}("
+                         f"{', '.join(inspect.signature(rate).parameters)})")
     if callable(rate):
         _called(owner, rate, 0)
     elif not isinstance(rate, ReduceOnPlateau):

@@ -22,10 +22,17 @@ PASS_WORK = 20_000_000
 
 
 def processors() -> int:
-    """Give the number of processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Give the number of processors that this process may use.
+
+    Where NUMBA_NUM_THREADS or OMP_NUM_THREADS name a smaller number, it is that: joblib tells its worker processes so
+    that they share the machine.
+    """
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        limit = os.environ.get(name, "")
+        if limit.isdecimal() and int(limit) > 0:
+            count = min(count, int(limit))
+    return count
 
 
 def size(threads: int | None, batch_work: int, pass_work: int, strips: int) -> int:
@@ -48,7 +55,7 @@ def size(threads: int | None, batch_work: int, pass_work: int, strips: int) -> i
 
 
 @functools.cache
-def _yield_address() -> int:
+def yield_address() -> int:
     """Give the address of the operating system's function that lets another thread run."""
     library = ctypes.windll.kernel32 if sys.platform == "win32" else ctypes.CDLL(None)  # type: ignore[attr-defined,unused-ignore]
     function = library.SwitchToThread if sys.platform == "win32" else library.sched_yield
@@ -62,7 +69,7 @@ def run(threads: int, work: Callable[[int, npt.NDArray[np.int64]], None]) -> Non
     tells the others to give up, and it is raised here.
     """
     barrier = np.zeros(BARRIER_CELLS, np.int64)
-    barrier[YIELD] = _yield_address()
+    barrier[YIELD] = yield_address()
     if threads == 1:
         work(0, barrier)
         return

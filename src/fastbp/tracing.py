@@ -1,4 +1,4 @@
-"""What each neuron did in one step of backpropagation, read from the panels that the training kernels leave behind."""
+"""What each neuron does: its net input, output and δ, read from the panels that the training kernels leave behind."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from . import validation
 from .kernels import codes, dense, layout
 from .kernels.backprop import my_neurons, my_samples
+from .kernels.predict import predict
+from .training import NOT_SHUFFLED
 
 if TYPE_CHECKING:
     from .network import Network
@@ -37,31 +40,74 @@ class Trace(NamedTuple):
     """Gradients (6)."""
 
 
-def trace(network: Network, samples: Samples) -> Trace:
-    """Run both phases of a step, without its update, on all samples as one block."""
+def _backward(network: Network, samples: Samples, plan: layout.Plan, begin: int, end: int, total: float) -> None:
+    """Take samples begin..end forward, to the cost and back (1)-(5), as a step of training does."""
+    strips = layout.strips(end - begin, network.dtype)
+    inputs, targets, weights, order = samples.data(NOT_SHUFFLED)
+    my_samples(plan.layers, plan.cells, plan.cost_parameter, plan.panels, network.parameters, inputs, targets, weights,
+               order, begin, end, total, int(samples.labels), 1, strips, 0, strips, plan.cells[codes.SCRATCH],
+               layout.NO_CLOCK, 0)
+
+
+def _strips(panels: Array, start: int, strips: int, n: int) -> Array:
+    """Give a panel of n neurons as (strips, lanes, n): a view, sample i at [i // lanes, i % lanes]."""
+    lanes = layout.lanes(panels.dtype)
+    return panels[start : start + strips * n * lanes].reshape(strips, n, lanes).transpose(0, 2, 1)
+
+
+def trace(network: Network, samples: Samples, views: bool) -> Trace:
+    """Run both phases of a step, without its update, on all samples as one block; then (1) again, elsewhere."""
     n, parameters = len(samples), network.parameters
     strips = layout.strips(n, network.dtype)
     plan = network.new_plan(n, backward=True)
-    layers, cells, panels = plan.layers, plan.cells, plan.panels
-    inputs, targets, weights, order = samples.data(np.empty(0, np.int64))
+    net = plan.panels.size
+    panels = layout.aligned(net + sum(network.layers[1:]) * strips * layout.lanes(network.dtype), network.dtype)
+    panels[:net] = plan.panels
+    plan = plan._replace(panels=panels)
+    layers, cells = plan.layers, plan.cells
+    _backward(network, samples, plan, 0, n, float(n))
     slopes = np.empty(network.n_parameters, network.dtype)
-    my_samples(layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order, 0, n, float(n),
-               int(samples.labels), 1, strips, 0, strips, cells[codes.SCRATCH], layout.NO_CLOCK, 0)
     my_neurons(layers, cells, panels, parameters, slopes, slopes, np.zeros(codes.HYPER_CELLS), 0, strips, 0, 0, 1,
-               cells[codes.SCRATCH], inputs, order, 0, 0, layout.NO_CLOCK, 0)
+               cells[codes.SCRATCH], samples.data(NOT_SHUFFLED).inputs, NOT_SHUFFLED, 0, 0, layout.NO_CLOCK, 0)
 
     def rows(start: int, width: int) -> Array:
-        values = np.empty(n * width, network.dtype)
-        dense.scatter(panels, start, width, 0, n, values)
-        return values.reshape(n, width)
+        view = _strips(panels, start, strips, width)
+        return view if views else view.reshape(-1, width)[:n]
 
     found = Trace([], [], [], [])
-    for row in layers[::-1]:  # from the top, since a layer's net inputs then overwrite its outputs
+    for row in layers:
         n_in, n_out, w, b = row[[codes.N_IN, codes.N_OUT, codes.WEIGHTS, codes.BIASES]]
-        found.out.insert(0, rows(row[codes.OUT], n_out))
-        found.delta.insert(0, rows(row[codes.DELTA], n_out))
-        dense.forward(parameters, w, b, panels, row[codes.SOURCE], row[codes.OUT], n_in, n_out, 0, strips)
-        found.net.insert(0, rows(row[codes.OUT], n_out))
+        dense.forward(parameters, w, b, panels, row[codes.SOURCE], net, n_in, n_out, 0, strips)
+        found.net.append(rows(net, n_out))
+        net += n_out * strips * layout.lanes(network.dtype)
+        found.out.append(rows(row[codes.OUT], n_out))
+        found.delta.append(rows(row[codes.DELTA], n_out))
         biases = slopes[b : b + n_out] if b >= 0 else slopes[:0]
-        found.gradient.insert(0, LayerGradient(slopes[w : w + n_in * n_out].reshape(n_out, n_in), biases))
+        found.gradient.append(LayerGradient(slopes[w : w + n_in * n_out].reshape(n_out, n_in), biases))
+    return found
+
+
+def outputs(network: Network, inputs: Array, layer: int) -> Array:
+    """Go forward through the first layers only."""
+    n, width = len(inputs), network.layers[layer]
+    out = np.empty((n, width), network.dtype)
+    with network.plan(n, backward=False) as (plan, block):
+        predict(plan.layers[:layer], plan.cells, plan.panels, network.parameters, validation.readonly(inputs),
+                NOT_SHUFFLED, n, block, out.reshape(-1))
+    return out
+
+
+def importance(network: Network, samples: Samples) -> list[Array]:
+    """Sum |δ_j| over the samples, block by block; each δ carries its sample's share of the mean."""
+    n = len(samples)
+    total = float(samples.weights.sum(dtype=np.float64)) if samples.weights.size else float(n)
+    found = [np.zeros(width) for width in network.layers[1:]]
+    with network.plan(n, backward=True) as (plan, block):
+        for begin in range(0, n, block):
+            end = min(begin + block, n)
+            _backward(network, samples, plan, begin, end, total)
+            strips = layout.strips(end - begin, network.dtype)
+            for mean, row in zip(found, plan.layers, strict=True):
+                delta = _strips(plan.panels, row[codes.DELTA], strips, mean.size)
+                mean += np.abs(delta).sum(axis=(0, 1), dtype=np.float64)
     return found

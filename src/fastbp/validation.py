@@ -4,15 +4,44 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, SupportsIndex
+from dataclasses import dataclass
+from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
+from . import initializers
 from .costs import CLASSES, COUNT, UNIT, Cost
+from .initializers import Constant, Given, Rule
+from .kernels._jit import VECTOR_BYTES
 from .kernels.predict import all_finite
 
 Array = npt.NDArray[Any]
+
+
+@dataclass
+class SparseRows:
+    """The rows of a sparse matrix (CSR), after validation."""
+
+    values: Array
+    columns: npt.NDArray[np.int64]
+    """The column of each value."""
+    starts: npt.NDArray[np.int64]
+    """Where each row begins, and the last one ends."""
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, rows: slice) -> SparseRows:
+        first, stop, _ = rows.indices(len(self))
+        starts = self.starts[first : stop + 1]
+        values = slice(starts[0], starts[-1])
+        return SparseRows(self.values[values], self.columns[values], starts - starts[0])
+
+    def table(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Give the order with what `dense.gather_sparse` reads behind it."""
+        order = order if order.size else np.arange(len(self))
+        return np.concatenate([order, self.starts, self.columns, [len(self)]])
 
 
 def dtype(value: Any) -> np.dtype[Any]:
@@ -61,6 +90,49 @@ def layers(value: Any, itemsize: int, bias: bool) -> tuple[int, ...]:
         raise ValueError(f"layers {sizes} need {count * itemsize:.3g} bytes, this machine has {memory:.3g}: use "
                          "smaller layers")
     return sizes
+
+
+def init(value: Any, sizes: Sequence[int], bias: bool, kind: np.dtype[Any]) -> Rule | tuple[Rule, ...]:
+    """Give what the layers begin with: one rule for all, or one for each."""
+    if isinstance(value, (str, Constant)):
+        return _rule("init", value, sizes[0], sizes[1], bias, kind)
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"init is of type {type(value).__name__}, expected a name, fastbp.initializers.Constant, or a "
+                        "list with an entry for each layer of weights: a name, a Constant, W or (W, b)")
+    if len(value) != len(sizes) - 1:
+        raise ValueError(f"init has {len(value)} entries, expected {len(sizes) - 1}: one for each layer of weights")
+    return tuple(_rule(f"init[{i}]", rule, n_in, n_out, bias, kind)
+                 for i, (rule, n_in, n_out) in enumerate(zip(value, sizes[:-1], sizes[1:], strict=True)))
+
+
+def _rule(name: str, value: Any, n_in: int, n_out: int, bias: bool, kind: np.dtype[Any]) -> Rule:
+    if isinstance(value, str):
+        if value != "auto":
+            initializers.get(value)
+        return value
+    if isinstance(value, Constant):
+        return value
+    if isinstance(value, Given):  # of another network
+        value = (value.weights, value.biases)
+    W, b = value if isinstance(value, tuple) and len(value) == 2 else (value, None)
+    W = _given(f"{name}'s weights" if b is not None else name, W, (n_out, n_in), kind)
+    if b is None:
+        return Given(W, None)
+    if not bias:
+        raise ValueError(f"{name} has biases, but the network has none: give the weights alone, or leave bias=False "
+                         "out")
+    return Given(W, _given(f"{name}'s biases", b, (n_out,), kind))
+
+
+def _given(name: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
+    """Give a copy of a user's first weights or biases, which he may change later."""
+    array = _numbers(name, value)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+    array = _converted(array, kind).copy()
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds {array[~np.isfinite(array)][0]}, expected finite numbers within {kind.name}")
+    return array
 
 
 def physical_memory() -> int:
@@ -125,8 +197,28 @@ def directions(name: str, value: Any, n: int, size: int, kind: np.dtype[Any], of
     return array
 
 
+def parameters(name: str, value: Any, size: int, kind: np.dtype[Any]) -> Array:
+    """Give a direction in the space of parameters, flat, of the network's dtype."""
+    array = _numbers(name, value)
+    if array.shape != (size,):
+        raise ValueError(f"{name} has shape {array.shape}, expected ({size},): one number for each parameter")
+    array = _converted(array, kind)
+    _check_finite(name, array)
+    return array
+
+
+def square_matrix(size: int, kind: np.dtype[Any]) -> None:
+    """Check that a Hessian fits into this machine."""
+    needed, memory = size * size * kind.itemsize, physical_memory()
+    if needed > memory:
+        raise ValueError(f"the Hessian of {size} parameters needs {needed:.3g} bytes, this machine has {memory:.3g}: "
+                         "use hessian_vector_product or hessian_diagonal")
+
+
 def inputs(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool = True) -> Array:
     """Give X as (n, n_0) of the network's dtype; one row of shape (n_0,) becomes (1, n_0)."""
+    if hasattr(X, "tocsr"):
+        raise TypeError("X is a sparse matrix, which fit, predict and the cost take, but not this: use X.toarray()")
     array = _numbers("X", X)
     if array.ndim == 1 and array.size == n_in:
         array = array.reshape(1, n_in)
@@ -138,6 +230,33 @@ def inputs(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool = True) -> Ar
     if finite:
         _check_finite("X", array)
     return array
+
+
+def rows(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool = True) -> Array | SparseRows:
+    """Give X as `inputs` does, or by its rows if it is a matrix or an array of scipy.sparse."""
+    return (_sparse if hasattr(X, "tocsr") else inputs)(X, n_in, kind, finite=finite)
+
+
+def flattened(rows: Array | SparseRows, order: npt.NDArray[np.int64]) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Give what the kernels read of X: the numbers, and the order with the table of a sparse matrix behind it."""
+    if isinstance(rows, SparseRows):
+        return readonly(rows.values), rows.table(order)
+    return readonly(rows), order
+
+
+def _sparse(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool) -> SparseRows:
+    if X.ndim != 2 or X.shape[1] != n_in:
+        raise ValueError(f"X has shape {X.shape}, expected (n_samples, {n_in}): the network has {n_in} inputs")
+    if not X.shape[0]:
+        raise ValueError(f"X has shape {X.shape}: no rows; expected at least one sample")
+    if X.dtype.kind not in "fiub":
+        raise TypeError(f"X has dtype {X.dtype}, expected numbers (float, integer or bool)")
+    csr = X.tocsr()
+    values = _converted(csr.data[: csr.indptr[-1]], kind)
+    if finite and not all_finite(readonly(values)):
+        raise ValueError(f"X holds {values[~np.isfinite(values)][0]}: expected finite numbers within {kind.name}; "
+                         "remove or impute such rows")
+    return SparseRows(values, csr.indices[: len(values)].astype(np.int64), csr.indptr.astype(np.int64))
 
 
 def targets(Y: Any, n: int, n_out: int, kind: np.dtype[Any], cost: Cost, matched: bool) -> tuple[Array, bool]:
@@ -211,10 +330,39 @@ def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
     return array
 
 
+def slopes(J: Any, n: int, layers: tuple[int, ...], kind: np.dtype[Any]) -> Array:
+    """Give targets of ∂o/∂x as (n, n_L, n_0) of the network's dtype; the workspace that they ask for must fit."""
+    n_in, n_out = layers[0], layers[-1]
+    array = _numbers("input_jacobian", J)
+    if array.shape == (n, n_in) and n_out == 1:
+        array = array.reshape(n, 1, n_in)
+    if array.shape != (n, n_out, n_in):
+        raise ValueError(f"input_jacobian has shape {array.shape}, expected ({n}, {n_out}, {n_in})"
+                         + (f" or ({n}, {n_in})" if n_out == 1 else "")
+                         + f": X has {n} rows, the network {n_out} outputs and {n_in} inputs")
+    needed = (1 + n_in) * VECTOR_BYTES * (4 * sum(layers) + n_in * n_out)
+    if needed > (memory := physical_memory()):
+        raise ValueError(f"training on the derivatives along {n_in} inputs needs a workspace of {needed:.3g} bytes, "
+                         f"this machine has {memory:.3g}: use a smaller network, or train on values alone")
+    array = _converted(array, kind)
+    _check_finite("input_jacobian", array)
+    return array
+
+
+def jacobian_weight(value: Any) -> float:
+    """Give the weight of the costs of ∂o/∂x: a finite number, not negative."""
+    if isinstance(value, (bool, str)) or not isinstance(value, SupportsFloat):
+        raise TypeError(f"jacobian_weight is {value!r}, expected a number")
+    if not 0 <= float(value) < float("inf"):
+        raise ValueError(f"jacobian_weight is {value!r}, expected a finite number that is not negative")
+    return float(value)
+
+
 def validation_split(value: Any, n: int) -> int:
     """Give how many of n samples a validation fraction keeps back."""
     if not isinstance(value, (float, np.floating)) or not 0 < value < 1:
-        raise ValueError(f"validation is {value!r}, expected a pair (X, Y) or a fraction between 0 and 1")
+        raise ValueError(f"validation is {value!r}, expected a pair (X, Y), a triple (X, Y, J) or a fraction "
+                         "between 0 and 1")
     kept = max(int(round(n * float(value))), 1)
     if kept >= n:
         raise ValueError(f"validation={value} of {n} samples leaves none to train on")

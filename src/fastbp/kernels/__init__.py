@@ -8,11 +8,15 @@ Numbers in brackets are those of the equations in docs/theory.md.
 
 epoch
     run                a chunk of epochs, or one pass for cost and gradient: a `layout.Learner` -> training, each thread
+    my_neurons_clipped phase 2 where the norm of the gradient is clipped -> run, in the place of my_neurons
 backprop
     my_samples         phase 1, some strips through (1)-(5): all panels -> run, tracing
     my_neurons         phase 2, some neurons of every layer: gradient (6), parameters and state (7) -> run, tracing
+noise
+    before_layer       inputs with noise, smoothed targets; outputs and slopes of a hidden layer, some dropped: panels
+                       -> my_samples
 predict
-    predict            (1)(2) for all rows: outputs (samples, n_L) -> Network.predict
+    predict            (1)(2) for all rows: outputs (samples, n_L) -> Network.predict, tracing
     all_finite         tells whether there is neither NaN nor infinity -> validation
 derivatives
     slopes             (1)(2) with φ' of every layer: out and delta panels -> the next, by address
@@ -23,6 +27,13 @@ derivatives
     per_sample_gradient, gradient_norms
                        (6) of each sample's own cost: (samples, parameters), and its norm: (samples,) -> Network's
     parameter_jacobian ∂o^L/∂parameters of each sample: (samples, n_L, parameters) -> Network.parameter_jacobian
+tangents
+    product_samples    phase 1 of a product with the Hessian or the Gauss–Newton matrix: all panels -> run, by address
+    diagonal_samples   phase 1 of the Hessian's diagonal: δ panels hold ∂²E/∂net², outputs their squares -> run
+    sobolev_samples    phase 1 of training on derivatives: all panels -> run
+    lift, push         (1)(2) with φ' and φ''; tangents forward to every net and out panel -> the three, by address
+    bend, pull         what φ'' brings to δ; δ and the tangents' δ back to every delta panel -> the three
+    share, turn_all    sample weights onto a panel; copies of outputs and their tangents, for gradient -> the three
 curvature
     root, forward_pass, backward_pass
                        δ^L of the square root of the cost's second derivative, and δ of all layers -> the next
@@ -39,6 +50,7 @@ embedded
     many               a batch, block by block: mean cost, gradient, an update -> jit
     through, below, slopes
                        (1)(2), (5) and (6)(7) of one sample -> the five above, by address
+    c_forward          forward_one for callers in C: compiled anew for each network -> cfunctions
 online
     predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> Network.predict
     run                what epoch.run does, for batches of one sample, neurons in lanes: a `layout.Learner` -> training
@@ -52,25 +64,40 @@ dense
     gradient           (6): rows of ∂E/∂W (n_out, n_in) from such a copy -> my_neurons
     gradient_by_lanes  (6): the same from the panel itself, for narrow layers and for biases -> my_neurons
     gather             rows (samples, n) by index: a panel, and its turned copy -> my_samples, predict
+    gather_sparse      the same from the rows of a sparse matrix -> my_samples, predict
     gather_labels      class indices (samples,): a one-hot panel -> my_samples
     gather_weights     sample weights (samples,): each one's share of the batch, a panel of one row -> my_samples
-    scatter            a panel: rows (samples, n) -> predict, tracing
+    scatter            a panel: rows (samples, n) -> predict
 activations
     one for each name  (2): a panel, net becomes o, and another, which receives φ' -> my_samples, predict, online
+    name_curvature     φ'': a panel of net inputs, with out and φ' at hand -> lift
     softmax_backward   (4): the Jacobian product for softmax with a cost that is not its partner -> my_samples, online
+    softmax_curvature  the product of softmax's second derivative with a tangent and a cotangent: added to a panel
+                       -> bend, diagonal_samples
 costs
     one for each name  (3)(4): the target panel receives each element's C, in the delta panel φ' becomes δ
                        -> my_samples
     matched pairs      the same from net inputs: net becomes o, and δ = o − y -> my_samples, online
+    name_curvature     ∂²C/∂o²: multiplies a panel -> product_samples, diagonal_samples
     collect            C of each sample, summed over outputs and weighted; deltas weighted -> my_samples
 updates
     sgd, adam ...      (7): a slice of parameters and state -> my_neurons, online.run
+regular
+    update             a rule with penalties before it: a slice of parameters, gradient and state, each neuron's penalty
+                       -> in the place of a rule; training
+    measure, update_clipped
+                       the same in two halves, before and after the norm of the gradient is known
+                       -> my_neurons_clipped
 vectors
     dot, combine       sums over whole flat buffers in double; ax + by: a flat buffer -> batch_methods
     two_loops          the L-BFGS direction from pairs (m, n_parameters): a flat buffer -> batch_methods
     rprop              (7) by signs: parameters, and Δ, last slope, last step of each -> batch_methods
+    quickprop          (7) by parabolas: parameters, and last slope and step of each -> batch_methods
 random
     shuffle            order (samples,): a permutation that depends on key and epoch only -> both run
+
+dual
+    activation, cost   the loops of the user's own functions, as those above, their slopes by dual numbers -> custom
 
 Beneath them: `elementwise` (exp, tanh, log of one element, inlined), `simd` (the vector tiles and all LLVM IR),
 `layout` (where everything lies), `codes` (names of integers), `_jit` (Numba's options, the cache, addresses). Imports

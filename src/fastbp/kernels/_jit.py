@@ -17,12 +17,17 @@ A call costs 3 ns or more. A function that a user defines takes the same way, so
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import gc
 import hashlib
-import inspect
+import math
 import os
+import re
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,6 +55,10 @@ SUMS = {"reassoc", "contract", "arcp", "nsz", "afn"}
 EXACT = {"contract"}
 """Fast-math of scalars and update rules: multiply-add may fuse, nothing is reordered. Error-free transformations
 stay error-free, and an element has the same bits in a vector as in the scalar rest of a loop."""
+
+
+COUNTED = bool(config.BOUNDSCHECK)
+"""Whether arrays in kernels count references: only where `simd.view` is a slice, for its bounds to be checked."""
 
 
 def source_hash() -> str:
@@ -103,23 +112,36 @@ def _cache_directory() -> str | None:
 CACHE = _cache_directory() if JIT else None
 
 
-def _compile(decorate: Callable[[], Any]) -> Any:
-    """Decorate while Numba's cache points at our folder: the path is fixed when the dispatcher is made."""
+def _compile(function: Callable[..., Any], **options: Any) -> Any:
+    """Decorate while Numba's cache points at our folder: the path is fixed when the dispatcher is made.
+
+    Machine code that Python cannot call lies in a folder of its own: Numba's key says nothing of wrappers.
+    """
+    bare = options.get("no_cpython_wrapper", False)
     before = config.CACHE_DIR
-    config.CACHE_DIR = CACHE or before
+    config.CACHE_DIR = os.path.join(CACHE, "bare") if CACHE and bare else CACHE or before
     try:
-        return decorate()
+        return numba.njit(cache=CACHE is not None, nogil=True, error_model="numpy", no_cfunc_wrapper=True,
+                          **options)(function)
     finally:
         config.CACHE_DIR = before
 
 
 def kernel(function: F) -> F:
-    """Compile loops over arrays; the interpreter lock is released while they run."""
+    """Compile loops over arrays; the interpreter lock is released while they run.
+
+    Arrays are borrowed and none is made, so Numba counts no references: that took a sixth of the time to compile.
+    """
     if not JIT:
         return QUIET(function)
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": SUMS, "cache": CACHE is not None,
-                               "no_cfunc_wrapper": True}
-    return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]
+    return _compile(function, fastmath=SUMS, _nrt=COUNTED)  # type: ignore[no-any-return]
+
+
+def allocating(function: F) -> F:
+    """Compile a kernel that makes an array, the one kind that counts references."""
+    if not JIT:
+        return QUIET(function)
+    return _compile(function, fastmath=SUMS)  # type: ignore[no-any-return]
 
 
 def inline(function: F) -> F:
@@ -133,9 +155,7 @@ def rule(function: F) -> F:
     """Compile an update rule: a kernel whose arithmetic keeps its order."""
     if not JIT:
         return QUIET(function)
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": EXACT, "cache": CACHE is not None,
-                               "no_cfunc_wrapper": True}
-    return _compile(lambda: numba.njit(**options)(function))  # type: ignore[no-any-return]
+    return _compile(function, fastmath=EXACT, _nrt=COUNTED)  # type: ignore[no-any-return]
 
 
 def scalar(function: F) -> F:
@@ -147,59 +167,61 @@ def scalar(function: F) -> F:
     return numba.njit(**options)(function)  # type: ignore[no-any-return]
 
 
-STEP = 1e-30
-"""Of the complex step, f'(x) = Im f(x + ih)/h: so small that what it neglects, h², is far below rounding."""
-
-
-def _compiled_scalar(function: Callable[..., Any]) -> Any:
-    """Compile a user's plain function; one that is compiled already, or a ufunc, is called as it is."""
-    return numba.njit(error_model="numpy")(function) if JIT and inspect.isfunction(function) else function
-
-
-def user_activation(function: Callable[..., Any], derivative: Callable[..., Any] | None) -> Any:
-    """Make the panel loop of a user's φ(net): outputs, and slopes by his φ' or by complex step.
-
-    Closures are never cached by Numba, so it is compiled in every process that uses it.
-    """
-    f, d, by_step = _compiled_scalar(function), _compiled_scalar(derivative or function), derivative is None
-
-    def loop(panel: Any, slope: Any, neurons: int) -> None:
-        real = type(panel[0])
-        for i in range(panel.size):
-            x = panel[i]
-            slope[i] = real(d(complex(x, STEP)).imag / STEP) if by_step else real(d(x))
-            panel[i] = real(f(x))
-
-    return numba.njit(nogil=True, error_model="numpy", fastmath=EXACT)(loop) if JIT else loop
-
-
-def user_cost(function: Callable[..., Any], derivative: Callable[..., Any] | None) -> Any:
-    """Make the panel loop of a user's C(y, o), and of ∂C/∂o by his own function or by complex step."""
-    f, d, by_step = _compiled_scalar(function), _compiled_scalar(derivative or function), derivative is None
-
-    def loop(out: Any, target: Any, delta: Any, neurons: int, parameter: Any) -> None:
-        real = type(out[0])
-        for i in range(out.size):
-            y, o = target[i], out[i]
-            delta[i] *= real(d(y, complex(o, STEP)).imag / STEP) if by_step else real(d(y, o))
-            target[i] = real(f(y, o))
-
-    return numba.njit(nogil=True, error_model="numpy", fastmath=EXACT)(loop) if JIT else loop
-
-
 def reason(error: Exception) -> str:
     """Give the line of a Numba error, or of any other, that tells what is wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Failed in", "During:", "File ", "[1]", "-"))]
-    return (telling or lines or [type(error).__name__])[0]
+    first, *more = telling or lines or [type(error).__name__]
+    return f"{first} {more[0].strip('> ')}" if first.endswith("signature:") and more else first
+
+
+def one_by_one(loop: Any) -> str | None:
+    """Tell why a compiled loop takes one number at a time; None if it runs in vectors, or nothing is compiled."""
+    if not JIT:
+        return None
+    code = loop.inspect_llvm(loop.signatures[-1])
+    calls = re.findall(r"call [^@\n]*@(?:(\w+)\(|llvm\.(pow|exp|log|sin|cos|tan)\b)", code)
+    called = {own or known for own, known in calls if known or own != "sqrt" and hasattr(math, own)}
+    if called:
+        return f"it calls {', '.join(sorted(called))} of the C library"
+    return None if re.search(r"<\d+ x (float|double)>", code) else "its branches or loops differ from number to number"
+
+
+TWINS: dict[Any, Any] = {}
+"""Kernel -> the same compiled without a wrapper for Python, for those that machine code calls."""
+
+
+def _bare(function: Any) -> Any:
+    """Give the twin of a kernel, or a user's loop as it is, which no cache holds."""
+    if function.targetoptions.get("_nrt", True):
+        return function
+    if function not in TWINS:
+        TWINS[function] = _compile(function.py_func, fastmath=function.targetoptions["fastmath"], _nrt=COUNTED,
+                                   no_cpython_wrapper=True)
+    return TWINS[function]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the garbage collector from going again and again through all that a compilation holds (12 % of it)."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 BY_ADDRESS: dict[int, Any] = {}
 """Every kernel that has an address; it keeps the machine code alive."""
 
 
-def address(function: Any, arguments: str, dtype: npt.DTypeLike) -> int:
+@functools.cache
+def address(function: Any, arguments: str, dtype: np.dtype[Any]) -> int:
     """Compile a kernel and give the address of its machine code, which `simd.call` calls.
+
+    Kept, since to ask Numba for what it has compiled takes 40 µs, and the first step of a network asks for twenty.
 
     Parameters
     ----------
@@ -207,7 +229,8 @@ def address(function: Any, arguments: str, dtype: npt.DTypeLike) -> int:
         A kernel.
     arguments
         One letter for each: ``f`` an array of ``dtype``, ``r`` a read-only one, ``d`` an array of float64,
-        ``n`` an array of int64, ``t`` a table (two dimensions) of int64, ``i`` an integer, ``x`` a float64.
+        ``n`` an array of int64, ``t`` a table (two dimensions) of int64, ``i`` an integer, ``x`` a float64; ``F``,
+        ``D`` and ``N`` pointers to what ``f``, ``d`` and ``n`` are arrays of.
     dtype
         float32 or float64.
     """
@@ -223,13 +246,53 @@ def address(function: Any, arguments: str, dtype: npt.DTypeLike) -> int:
         "t": types.Array(types.int64, 2, "C"),
         "i": types.int64,
         "x": types.float64,
+        "F": types.CPointer(real),
+        "D": types.CPointer(types.float64),
+        "N": types.CPointer(types.int64),
     }
     signature = tuple(kinds[letter] for letter in arguments)
-    function.compile(signature)
-    compiled = function.overloads[signature]
+    bare = _bare(function)
+    with _no_collection():
+        bare.compile(signature)
+    compiled = bare.overloads[signature]
     where: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
     BY_ADDRESS[where] = function
     return where
+
+
+def place(array: npt.NDArray[Any]) -> Any:
+    """Give where an array lies, for use as a constant of compiled code; the caller keeps it alive."""
+    return array.ctypes.data if JIT else array
+
+
+C_TYPES: dict[str, Any] = {"i": ctypes.c_int, "n": ctypes.c_ssize_t, "x": ctypes.c_double, "v": ctypes.c_void_p,
+                           "D": ctypes.POINTER(ctypes.c_double), "": None}
+
+
+def c_function(function: Any, result: str, arguments: str, dtype: npt.DTypeLike) -> Any:
+    """Compile a function for callers in C, and give it as an object of ctypes, which keeps its machine code alive.
+
+    Letters name result and arguments: ``i`` an int, ``n`` an ssize_t, ``x`` a double, ``v`` a void pointer, ``D``
+    one to doubles, ``F`` one to numbers of ``dtype``; no letter is void.
+    """
+    single = np.dtype(dtype) == np.float32
+    of_c = C_TYPES | {"F": ctypes.POINTER(ctypes.c_float if single else ctypes.c_double)}
+    prototype = ctypes.CFUNCTYPE(of_c[result], *(of_c[letter] for letter in arguments))
+    if not JIT:
+
+        def plain(*given: Any) -> Any:
+            # how many numbers lie behind a pointer is known to the function alone
+            return function(*(np.ctypeslib.as_array(value, (2**32,)) if letter in "DF" else value
+                              for letter, value in zip(arguments, given, strict=True)))
+
+        return prototype(plain)
+    kinds = {"i": types.intc, "n": types.intp, "x": types.float64, "v": types.voidptr, "": types.void,
+             "D": types.CPointer(types.float64), "F": types.CPointer(types.float32 if single else types.float64)}
+    signature = kinds[result](*(kinds[letter] for letter in arguments))
+    compiled = numba.cfunc(signature, error_model="numpy")(function)
+    entry: Any = prototype(compiled.address)
+    entry.code = compiled
+    return entry
 
 
 def _lent(name: str, readonly: bool) -> Callable[..., Any]:

@@ -1,9 +1,13 @@
-"""The activations phi (equation 2) and their derivatives on panels of net inputs.
+"""The activations phi (equation 2) and their first and second derivatives on panels of net inputs.
 
-Every kernel but ``softmax_backward`` has the same shape, ``name(panel, slope, neurons)``: ``panel``, 1-D, holds net
-inputs and is overwritten with the outputs phi(net); ``slope``, of the same size, is overwritten with phi'(net). The
-number of neurons matters to softmax only. What output and slope share is computed once; a slope comes from whichever
-of net and output gives it without cancellation.
+Every activation has two kernels. ``name(panel, slope, neurons)``: ``panel``, 1-D, holds net inputs and is overwritten
+with the outputs phi(net); ``slope``, of the same size, is overwritten with phi'(net). The number of neurons matters to
+softmax only. What output and slope share is computed once; a slope comes from whichever of net and output gives it
+without cancellation.
+
+``name_curvature(net, out, slope)`` overwrites ``net``, which holds net inputs, with phi''(net); what the first kernel
+gave is at hand. Only Hessians and training on derivatives call it. Piecewise linear activations share ``straight``.
+Softmax has products with its first and second derivatives instead.
 """
 
 from __future__ import annotations
@@ -38,6 +42,14 @@ def identity(panel: Panel, slope: Panel, neurons: int) -> None:
 
 
 @kernel
+def straight(net: Panel, out: Panel, slope: Panel) -> None:
+    """Overwrite net <- 0: phi'' of the piecewise linear activations, at their kinks too."""
+    r = type(net[0])
+    for i in range(net.size):
+        net[i] = r(0.0)
+
+
+@kernel
 def logistic(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- o = 1/(1 + exp(-net)), slope <- o (1 - o)."""
     for i in range(panel.size):
@@ -54,10 +66,26 @@ def _logistic(x: Any) -> Any:
 
 
 @kernel
+def logistic_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+    """Overwrite net <- o (1 - o) (1 - 2 o)."""
+    r = type(net[0])
+    for i in range(net.size):
+        net[i] = slope[i] * (r(1.0) - r(2.0) * out[i])
+
+
+@kernel
 def tanh(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- o = tanh(net), slope <- 1 - o**2."""
     for i in range(panel.size):
         panel[i], slope[i] = tanh_slope(panel[i])
+
+
+@kernel
+def tanh_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+    """Overwrite net <- -2 o (1 - o**2)."""
+    r = type(net[0])
+    for i in range(net.size):
+        net[i] = r(-2.0) * out[i] * slope[i]
 
 
 @kernel
@@ -105,6 +133,14 @@ def selu(panel: Panel, slope: Panel, neurons: int) -> None:
 
 
 @kernel
+def exponential_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+    """Overwrite net <- 0 where net > 0, else phi'(net): elu and selu, at 0 too."""
+    r = type(net[0])
+    for i in range(net.size):
+        net[i] = r(0.0) if net[i] > r(0.0) else slope[i]
+
+
+@kernel
 def softplus(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- log(1 + exp(net)), slope <- 1/(1 + exp(-net))."""
     for i in range(panel.size):
@@ -120,6 +156,14 @@ def _softplus(x: Any) -> Any:
 
 
 @kernel
+def softplus_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+    """Overwrite net <- s (1 - s), where s = 1/(1 + exp(-net)) is the slope."""
+    r = type(net[0])
+    for i in range(net.size):
+        net[i] = slope[i] * (r(1.0) - slope[i])
+
+
+@kernel
 def softsign(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net/(1 + |net|), slope <- 1/(1 + |net|)**2."""
     r = type(panel[0])
@@ -131,6 +175,16 @@ def softsign(panel: Panel, slope: Panel, neurons: int) -> None:
         d = r(1.0) / (r(1.0) + abs(x))
         panel[i] = x * d
         slope[i] = d * d
+
+
+@kernel
+def softsign_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+    """Overwrite net <- -2 sign(net)/(1 + |net|)**3, 0 at 0."""
+    r = type(net[0])
+    for i in range(net.size):
+        x = net[i]
+        y = r(2.0) * slope[i] / (r(1.0) + abs(x))
+        net[i] = -y if x > r(0.0) else (y if x < r(0.0) else x)
 
 
 @kernel
@@ -157,6 +211,21 @@ def _silu(x: Any) -> Any:
 
 
 @kernel
+def silu_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+    """Overwrite net <- s (1 - s) (2 + net (1 - 2 s)), where s = 1/(1 + exp(-net)).
+
+    With z = exp(-|net|) it is z/(1 + z)**2 (2 - |net| (1 - z)/(1 + z)).
+    """
+    r = type(net[0])
+    for i in range(net.size):
+        t = abs(net[i])
+        t = r(800.0) if t > r(800.0) else t  # infinity times zero is NaN
+        z, less = decay(-t)
+        d = r(1.0) / (r(1.0) + z)
+        net[i] = z * d * d * (r(2.0) + t * less * d)
+
+
+@kernel
 def gelu(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net Phi(net), slope <- Phi(net) + net Phi'(net), Phi the normal distribution function."""
     for i in range(panel.size):
@@ -174,6 +243,16 @@ def _gelu(x: Any) -> Any:
     negative = x < r(0.0)
     s = z * (y + low) - t * (z * r(0.3989422804014327))  # the tail less t times the normal density
     return (r(0.0) if negative else x) - grown(t * power, y, low, q), s if negative else r(1.0) - s
+
+
+@kernel
+def gelu_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+    """Overwrite net <- (2 - net**2) Phi'(net), Phi' the normal density."""
+    r = type(net[0])
+    for i in range(net.size):
+        t = abs(net[i])
+        t = r(40.0) if t > r(40.0) else t
+        net[i] = (r(2.0) - t * t) * (r(0.3989422804014327) * elementwise.gaussian(t * r(0.7071067811865476)))
 
 
 @kernel
@@ -205,6 +284,29 @@ def _mish(x: Any) -> Any:
     t_low = d * (fused(-t, total, w) + (w_low - t * lost))
     s = t + t_low
     return y * s, s + near * (r(4.0) * e * d) * ((r(1.0) + e) * d)
+
+
+@kernel
+def mish_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+    """Overwrite net <- 2 t' + net t'', where t = tanh(log(1 + exp(net)))."""
+    for i in range(net.size):
+        net[i] = _mish_curvature(net[i])
+
+
+@scalar
+def _mish_curvature(x: Any) -> Any:
+    """With e = exp(net), d = 1/(e**2 + 2 e + 2): t' = 4 e (1 + e) d**2, t'' = 4 e d (d + 2 e d - 4 e d (1 + e)**2 d).
+
+    At 24, where net is limited so that no product overflows, both are far below a rounding of 1.
+    """
+    r = type(x)
+    y = flushed(x)
+    y = r(24.0) if y > r(24.0) else y  # where t is 1 in both precisions
+    q, power = growth(y)
+    e = power * q + power
+    d = r(1.0) / (e * e + (e + e) + r(2.0))
+    ed, more = e * d, (r(1.0) + e) * d
+    return r(4.0) * ed * (r(2.0) * more + y * ((r(1.0) + e + e) * d - r(4.0) * ed * (more * (r(1.0) + e))))
 
 
 @kernel
@@ -247,10 +349,27 @@ def gaussian(panel: Panel, slope: Panel, neurons: int) -> None:
 
 
 @kernel
+def gaussian_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+    """Overwrite net <- (4 net**2 - 2) o."""
+    r = type(net[0])
+    for i in range(net.size):
+        t = abs(net[i])
+        t = r(40.0) if t > r(40.0) else t
+        net[i] = (r(4.0) * t * t - r(2.0)) * out[i]
+
+
+@kernel
 def sin(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- sin(net), slope <- cos(net)."""
     for i in range(panel.size):
         panel[i], slope[i] = sine_cosine(panel[i])
+
+
+@kernel
+def sin_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+    """Overwrite net <- -o."""
+    for i in range(net.size):
+        net[i] = -out[i]
 
 
 @kernel
@@ -260,6 +379,13 @@ def exp(panel: Panel, slope: Panel, neurons: int) -> None:
         y = elementwise.exp(panel[i])
         panel[i] = y
         slope[i] = y
+
+
+@kernel
+def exp_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+    """Overwrite net <- o."""
+    for i in range(net.size):
+        net[i] = out[i]
 
 
 @kernel
@@ -319,3 +445,26 @@ def softmax_backward(out: Panel, delta: Panel, neurons: int) -> None:
             for j in range(neurons):
                 i = j * lanes + v
                 deltas[i] = outs[i] * (deltas[i] - total)
+
+
+@kernel
+def softmax_curvature(bend: Panel, out: Panel, tangent: Panel, cotangent: Panel, neurons: int) -> None:
+    """Add p_j (a_j - sum_i a_i o_i) - o_j sum_i a_i p_i to bend_j, sample by sample: sum_i a_i o_i derived twice.
+
+    Once with respect to net_j, and once along the direction in which the outputs change by p, the tangent; a is the
+    cotangent. The layout is that of ``softmax``.
+    """
+    r = type(out[0])
+    lanes = min(VECTOR_BYTES // out.itemsize, out.size // neurons)
+    strip = neurons * lanes
+    for s in range(out.size // strip):
+        o, p = out[s * strip : (s + 1) * strip], tangent[s * strip : (s + 1) * strip]
+        a, b = cotangent[s * strip : (s + 1) * strip], bend[s * strip : (s + 1) * strip]
+        for v in range(lanes):
+            mean, change = r(0.0), r(0.0)
+            for j in range(neurons):
+                mean += a[j * lanes + v] * o[j * lanes + v]
+                change += a[j * lanes + v] * p[j * lanes + v]
+            for j in range(neurons):
+                i = j * lanes + v
+                b[i] += p[i] * (a[i] - mean) - o[i] * change

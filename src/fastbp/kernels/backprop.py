@@ -6,8 +6,8 @@ written here is the order of the equations; the loops are in `dense`, `activatio
 address (see `_jit`).
 """
 
-from . import codes, costs, dense, random
-from ._jit import address, inline, kernel
+from . import codes, costs, dense, noise, random
+from ._jit import address, kernel
 from .codes import (
     ACROSS,
     ACTIVATING,
@@ -27,16 +27,19 @@ from .codes import (
     GATHERING,
     GOING_BACK,
     GRADIENT,
+    INPUTS,
     JACOBIAN,
     LABELS,
     MATCHED,
     N_IN,
     N_OUT,
+    NOISE,
     ONES,
     OUT,
     PACKS,
     SOURCE,
     SUMMING,
+    TANGENTS,
     TARGET,
     TURN,
     UPDATING,
@@ -44,18 +47,10 @@ from .codes import (
     WEIGHT,
     WEIGHTS,
 )
-from .record import lap
-from .simd import call, lanes, view
+from .simd import call, lanes, lap, panel
 
 UPDATE_BYTES = 64 * 1024
 """Gradient rows that are summed before they are applied, so that they are still in L2."""
-
-
-@inline
-def panel(panels, start, n, first, last):
-    """Give strips first..last of a panel of n rows as one array."""
-    lane = lanes(panels)
-    return view(panels, start + first * n * lane, (last - first) * n * lane)
 
 
 @kernel
@@ -69,7 +64,7 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
         return
     top = layers.shape[0] - 1
     classes = layers[top, N_OUT]
-    call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], layers[0, ACROSS],
+    call(cells[INPUTS], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], layers[0, ACROSS],
          strips, first, last)
     if labels != 0:
         call(cells[LABELS], targets, order, begin, end, classes, panels, cells[TARGET], first, last)
@@ -79,6 +74,8 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
     lap(clock, start, 0, GATHERING)
     for layer in range(top + 1):
         n = layers[layer, N_OUT]
+        if cells[NOISE] != 0:
+            call(cells[NOISE], layers, cells, cost_parameter, panels, layer, begin, strips, first, last)
         if layer > 0 and layers[layer, ACROSS] >= 0:
             call(cells[TURN], panels, layers[layer, SOURCE], layers[layer, ACROSS], layers[layer, N_IN], strips, first,
                  last)
@@ -120,17 +117,18 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
     for layer in range(layers.shape[0]):
         n_in, n_out, delta = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, DELTA]
         w, b = layers[layer, WEIGHTS], layers[layer, BIASES]
+        every = strips * (1 + layers[layer, TANGENTS])  # behind the samples' strips those of their tangents, if any
         first, end = n_out * thread // threads, n_out * (thread + 1) // threads
         some = max(UPDATE_BYTES // (n_in * parameters.itemsize) // 8 * 8, 8)
         for j in range(first, end, some):
             stop = min(j + some, end)
             shift = (j - first) * n_in if applied else 0
             if layers[layer, ACROSS] >= 0:
-                call(cells[GRADIENT], panels, delta, layers[layer, ACROSS], n_in, n_out, strips, j, stop, gradient,
+                call(cells[GRADIENT], panels, delta, layers[layer, ACROSS], n_in, n_out, every, j, stop, gradient,
                      w - shift, accumulate, scratch if layers[layer, PACKS] != 0 else -1, inputs, order, ahead,
                      ahead_end if layer == 0 else ahead)
             else:
-                call(cells[BY_LANES], panels, delta, layers[layer, SOURCE], n_in * lane, n_in, n_out, strips, j, stop,
+                call(cells[BY_LANES], panels, delta, layers[layer, SOURCE], n_in * lane, n_in, n_out, every, j, stop,
                      gradient, w - shift, accumulate)
             if b >= 0:
                 call(cells[BY_LANES], panels, delta, cells[ONES], 0, 1, n_out, strips, j, stop, gradient, b, accumulate)
@@ -152,10 +150,12 @@ KERNELS = {
     codes.GRADIENT: (dense.gradient, "fiiiiiiifiiirnii"),
     codes.BY_LANES: (dense.gradient_by_lanes, "fiiiiiiiifii"),
     codes.GATHER: (dense.gather, "rniiifiiiii"),
+    codes.INPUTS: (dense.gather, "rniiifiiiii"),
     codes.LABELS: (dense.gather_labels, "rniiifiii"),
     codes.WEIGH: (dense.gather_weights, "rniixfiii"),
     codes.COLLECT: (costs.collect, "ffffi"),
     codes.SHUFFLE: (random.shuffle, "nii"),
+    codes.NOISE: (noise.before_layer, "tndfiiiii"),
     codes.SCATTER: (dense.scatter, "fiiiif"),
     codes.MY_SAMPLES: (my_samples, "tndffrrrniixiiiiiini"),
     codes.MY_NEURONS: (my_neurons, "tnffffdiiiiiirniini"),
@@ -170,7 +170,7 @@ def fill_addresses(plan, dtype, backward):
     """
     across = plan.layers[:, ACROSS] >= 0
     deep = len(plan.layers) > 1
-    needed = {FORWARD: True, GATHER: True, codes.SCATTER: not backward}
+    needed = {FORWARD: True, GATHER: True, INPUTS: True, codes.SCATTER: not backward}
     if backward:
         needed |= dict.fromkeys((WEIGH, COLLECT, codes.SHUFFLE, codes.MY_SAMPLES, codes.MY_NEURONS), True)
         needed |= {BACKWARD: deep, TURN: across[1:].any(), GRADIENT: across.any()}
@@ -183,3 +183,8 @@ def fill_addresses(plan, dtype, backward):
 def fill_address(plan, dtype, cell):
     """Write the address of one of the KERNELS into a plan's cells."""
     plan.cells[cell] = address(*KERNELS[cell], dtype)
+
+
+def gather_sparse(plan, dtype):
+    """Let a plan gather its inputs from the rows of a sparse matrix."""
+    plan.cells[INPUTS] = address(dense.gather_sparse, KERNELS[INPUTS][1], dtype)

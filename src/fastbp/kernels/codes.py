@@ -5,7 +5,10 @@ N_IN, N_OUT, WEIGHTS, BIASES, ACTIVATION, SOURCE, OUT, DELTA_BELOW, DELTA, ACROS
 """Neurons below and in the layer; offsets of W^l and b^l (-1 without biases) in the flat buffer; address of φ; offsets
 in the panels of out^{l-1}, out^l, δ^{l-1}, δ^l, and of out^{l-1} with neurons in lanes (-1 where no gradient needs
 it); 1 if its products pack their operand in a thread's scratch."""
-COLUMNS = 11
+NET, CURVATURE, TANGENTS = range(11, 14)
+"""For passes with tangents (`tangents`): the offset of the net inputs, which become φ''(net); address of φ'' or 0; for
+how many directions the gradient sums over tangents, too: 0 elsewhere."""
+COLUMNS = 14
 
 # Cells of `layout.Plan.cells`: single panels, the output stage, addresses of kernels.
 TARGET, WEIGHT, COST, ONES, SCRATCH, SCRATCH_SIZE = range(6)
@@ -18,18 +21,34 @@ WEIGH, COLLECT, SHUFFLE, SCATTER, MY_SAMPLES, MY_NEURONS = range(16, 22)
 """Addresses of the kernels in `backprop.KERNELS`."""
 SLOPES, PUSH, PULL, ROWS, OUTER = range(22, 27)
 """Addresses of the kernels in `derivatives.KERNELS`."""
-CELLS = 27
+LIFT, PUSH_TANGENTS, BEND, PULL_TANGENTS, TURN_ALL, SHARE, SOFTMAX_CURVATURE, COST_CURVATURE = range(27, 35)
+"""Addresses of the kernels in `tangents.KERNELS`; of ∂²C/∂o²."""
+SPARE, SLOPE_TARGETS, DIRECTION, SLOPES_GIVEN, KIND = range(35, 40)
+"""Offsets of a spare panel of the output layer and of the targets of ∂o/∂x; addresses of the user's direction in the
+space of parameters and of his targets of ∂o/∂x; what a pass computes:"""
+PLAIN, SOBOLEV, HESSIAN, GAUSS_NEWTON, DIAGONAL = range(5)
+INPUTS = 40
+"""Address of the kernel that gathers inputs: that of GATHER, or of `dense.gather_sparse`."""
+NOISE = 41
+"""Address of `noise.before_layer`, or 0."""
+CELLS = 42
 
 SLOPE, ROOT, FISHER, PRODUCT = range(4)
 """Kinds of `curvature.root`: element by element from φ' or its root; softmax with its partner, and with another cost.
 """
 
+# Cells behind the parameter of a cost: λ of training on derivatives, and where a fit is regularised what it does to
+# samples.
+SLOPE_WEIGHT, INPUT_NOISE, SMOOTH_SHARE, SMOOTH_BASE, DROPOUT = range(1, 6)
+"""λ; standard deviation of noise of the inputs; 1 − ε and ε/n of label smoothing; probabilities to drop, from the first
+hidden layer up."""
+
 # Cells of `embedded.Model.calls`.
 WORK_SIZE, BLOCK, FORWARD_ONE, FORWARD_MANY, GRADIENT_ONE, INPUT_ONE, VJP_ONE, TRAIN_ONE, MANY = range(9)
-THROUGH, BELOW, SLOPES_ONE, OUTPUT = range(9, 13)
+THROUGH, BELOW, SLOPES_ONE, OUTPUT, DEPTH, SIZE = range(9, 15)
 """Numbers in a workspace, samples that it takes at once, addresses of the kernels in `embedded.KERNELS`; address of the
-output's Jacobian product or 0, also for matched pairs, where JACOBIAN is 0."""
-CALLS = 13
+output's Jacobian product or 0, also for matched pairs, where JACOBIAN is 0; layers and parameters."""
+CALLS = 15
 
 # Cells of `layout.Learner.progress`.
 EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)
@@ -37,7 +56,8 @@ EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)
 RUNNING, DIVERGED = range(2)
 
 # Cells of `layout.Learner.sums`.
-BATCH_COST, EPOCH_COST, EPOCH_WEIGHT = range(3)
+BATCH_COST, EPOCH_COST, EPOCH_WEIGHT, EPOCH_PENALTY = range(4)
+"""The last one is the part of an epoch's mean cost that penalties make up."""
 
 # Phases of a step that a profile tells apart: cells of a layer's row of `layout.Learner.clock`.
 GATHERING, FORWARDING, ACTIVATING, COSTING, GOING_BACK, SUMMING, UPDATING, WAITING = range(8)
@@ -45,15 +65,42 @@ PHASES = 8
 """Gather, forward products, activation, cost, backward products, gradient, update, waiting for other threads."""
 
 # Cells of the barrier, each on a cache line of its own.
-ARRIVED, ABANDONED, YIELD = 0, 8, 16
-BARRIER_CELLS = 24
+CACHE_LINE = 8
+ARRIVED, ABANDONED, YIELD = 0, CACHE_LINE, 2 * CACHE_LINE
+BARRIER_CELLS = 3 * CACHE_LINE
+
+# Cells behind those of a plan where a fit is regularised.
+PLAIN_NEURONS, MEASURE, KEY = range(CELLS, CELLS + 3)
+"""Addresses of `backprop.my_neurons`, for which `epoch.my_neurons_clipped` stands, and of `regular.measure`; key of the
+random numbers."""
+PROGRESS = CELLS + 4
+"""Where ``Learner.progress`` lies then, which holds the epoch."""
+MIDWAY = CELLS + 12
+"""A barrier between the halves of phase 2; behind it, on a cache line each, how often the threads have stood at it."""
+ARRIVALS = MIDWAY + BARRIER_CELLS
 
 # Cells of an optimizer's numbers, see `updates`.
 RATE, POWER1, POWER2, BASE1, BASE2, OWN = range(6)
 BEST, WAITED = 10, 11
 """What a schedule that watches the cost remembers: the best one, and epochs since then, -1 before the first."""
+BATCH_WEIGHT = 9
+"""Total weight of the batch that the update follows; the rule's own numbers end before it."""
 HYPER_CELLS = 12
-PROGRESS_CELLS, SUM_CELLS = 6, 3
+
+# Cells behind an optimizer's numbers where a fit is regularised, see `regular`: they end with a table of SEGMENTS rows
+# and with the penalties of single neurons. Whole numbers are kept as bits: to convert them costs 25 ms of compilation.
+RULE, AVERAGED, CLIP, CLIP_NORM, FIXED, SEGMENTS, PENALTIES, TABLE = range(HYPER_CELLS, HYPER_CELLS + 8)
+"""Address of the rule; 1.0 if penalties are divided by the weight of the batch; the largest |∂E/∂w| or 0, and norm of
+all of it; where in the state the values of fixed parameters lie, NaN for the others, or -1; rows of the table; cell of
+the first neuron's penalty, as many cells behind the first neuron's square of the gradient; cell of the table."""
+BEGIN, END, ROW, CELL, L2, L1, DECAY, LARGEST, NON_NEGATIVE, TRAINED = range(10)
+"""Columns of the table, a row for each W^l and b^l: its slice of the flat buffer, numbers in a row of it, the cell that
+its first row's penalty is added to, the factors of its penalties and of decay; the largest norm of a row or 0; 1.0 if
+its numbers are kept from going below 0; 1.0 if they are trained."""
+SEGMENT_COLUMNS = 10
+
+PROGRESS_CELLS, SUM_CELLS = 6, 4
 
 # Arguments of the kernels behind an address, as letters (see `_jit.address`).
 ACTIVATION_ARGUMENTS, COST_ARGUMENTS, RULE_ARGUMENTS = "ffi", "fffid", "fffiiid"
+CURVATURE_ARGUMENTS, COST_CURVATURE_ARGUMENTS = "fff", "fffd"

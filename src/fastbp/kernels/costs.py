@@ -5,6 +5,9 @@ with each element's share of the cost; ``delta`` holds φ'(net) and is multiplie
 matched pair ``out`` holds net inputs and is overwritten with outputs, and ``delta`` is overwritten with o − y: the
 Jacobian of the activation and the derivative of the cost cancel, and no logarithm of 0 can arise.
 `collect` then sums over neurons and multiplies by the weights of the samples.
+
+``cost_curvature(out, target, delta, parameter)`` multiplies ``delta`` by ∂²C/∂o², for Hessians; a matched pair needs
+none, as its δ = o − y changes with o alone.
 """
 
 from . import elementwise
@@ -26,6 +29,11 @@ def squared_error(out, target, delta, neurons, parameter):
 
 
 @kernel
+def squared_error_curvature(out, target, delta, parameter):
+    """∂²C/∂o² = 1: delta stays as it is."""
+
+
+@kernel
 def absolute_error(out, target, delta, neurons, parameter):
     """C = |o − y|; ∂C/∂o = sign(o − y), 0 at 0."""
     real = type(out[0])
@@ -34,6 +42,14 @@ def absolute_error(out, target, delta, neurons, parameter):
         target[i] = abs(error)
         sign = real(1) if error > real(0) else (real(-1) if error < real(0) else error)
         delta[i] *= sign
+
+
+@kernel
+def straight(out, target, delta, parameter):
+    """∂²C/∂o² = 0: the absolute error and quantile, at their kinks too."""
+    real = type(out[0])
+    for i in range(out.size):
+        delta[i] = real(0)
 
 
 @kernel
@@ -47,6 +63,15 @@ def huber(out, target, delta, neurons, parameter):
         clipped = limit if error > limit else (-limit if error < -limit else error)
         target[i] = limit * (size - half * limit) if size > limit else half * error * error
         delta[i] *= clipped
+
+
+@kernel
+def huber_curvature(out, target, delta, parameter):
+    """∂²C/∂o² = 1 where |o − y| ≤ d, else 0."""
+    real = type(out[0])
+    limit = real(parameter[0])
+    for i in range(out.size):
+        delta[i] = real(0) if abs(out[i] - target[i]) > limit else delta[i]
 
 
 @kernel
@@ -67,6 +92,13 @@ def log_cosh(out, target, delta, neurons, parameter):
         term = elementwise.log1p(less * less / (two * u) if small else u * u)
         target[i] = term if small else size - log2 + term
         delta[i] *= elementwise.tanh(error)
+
+
+@kernel
+def log_cosh_curvature(out, target, delta, parameter):
+    """∂²C/∂o² = 1 − tanh²(o − y)."""
+    for i in range(out.size):
+        delta[i] *= elementwise.tanh_slope(out[i] - target[i])[1]
 
 
 @kernel
@@ -96,6 +128,18 @@ def binary_cross_entropy(out, target, delta, neurons, parameter):
 
 
 @kernel
+def binary_cross_entropy_curvature(out, target, delta, parameter):
+    """∂²C/∂o² = y/o² + (1 − y)/(1 − o)²."""
+    real = type(out[0])
+    tiny, one = real(TINY), real(1)
+    for i in range(out.size):
+        o, y = out[i], target[i]
+        yes = tiny if o < tiny else o
+        no = tiny if one - o < tiny else one - o
+        delta[i] *= y / yes / yes + (one - y) / no / no
+
+
+@kernel
 def cross_entropy(out, target, delta, neurons, parameter):
     """C = −y log o; ∂C/∂o = −y/o, for positive outputs."""
     tiny = type(out[0])(TINY)
@@ -116,6 +160,15 @@ def poisson(out, target, delta, neurons, parameter):
         yes = tiny if o < tiny else o
         target[i] = o - y * elementwise.log(yes)
         delta[i] *= one - y / yes
+
+
+@kernel
+def logarithm_curvature(out, target, delta, parameter):
+    """∂²C/∂o² = y/o²: cross_entropy and poisson."""
+    tiny = type(out[0])(TINY)
+    for i in range(out.size):
+        yes = tiny if out[i] < tiny else out[i]
+        delta[i] *= target[i] / yes / yes
 
 
 @kernel

@@ -9,7 +9,6 @@ import math
 
 from . import codes
 from ._jit import inline, kernel
-from .backprop import panel
 from .codes import (
     BACKWARD,
     BIASES,
@@ -33,7 +32,7 @@ from .codes import (
 )
 from .dense import column
 from .epoch import wait
-from .simd import WHOLE, call, copy_vector, gradient_8x2, lanes, multiply_vector, view
+from .simd import WHOLE, call, copy_vector, gradient_8x2, lanes, multiply_vector, panel, view
 
 
 @kernel

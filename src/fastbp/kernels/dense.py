@@ -237,6 +237,34 @@ def gather(rows, order, begin, end, n, panels, target, across, strips, first, la
 
 
 @kernel
+def gather_sparse(values, order, begin, end, n, panels, target, across, strips, first, last):
+    """Do what `gather` does with the rows of a sparse matrix (CSR), of which a block is made dense.
+
+    ``order`` holds the sample indices, then where each row's values begin and the last one's end, then the column of
+    each value, and at the end the number of rows. Values of one place add up.
+    """
+    lane = lanes(panels)
+    rows = order[order.size - 1]
+    starts, columns = rows, 2 * rows + 1
+    for s in range(first, last):
+        strip = view(panels, target + s * n * lane, n * lane)
+        for i in range(strip.size):
+            strip[i] = 0
+        if across >= 0:
+            for k in range(0, n, lane):
+                square = view(panels, across + s * lane * lane + k // lane * column(strips, lane), lane * lane)
+                for i in range(square.size):
+                    square[i] = 0
+        for v in range(lane):
+            row = order[min(begin + s * lane + v, end - 1)]
+            for i in range(order[starts + row], order[starts + row + 1]):
+                k = order[columns + i]
+                strip[k * lane + v] += values[i]
+                if across >= 0:
+                    panels[across + k // lane * column(strips, lane) + (s * lane + v) * lane + k % lane] += values[i]
+
+
+@kernel
 def gather_labels(labels, order, begin, end, classes, panels, target, first, last):
     """One-hot targets from class indices, for strips first..last."""
     lane = lanes(panels)

@@ -9,7 +9,6 @@ import math
 
 from . import backprop
 from ._jit import address, kernel
-from .backprop import panel
 from .codes import (
     ACTIVATION,
     BACKWARD,
@@ -33,7 +32,7 @@ from .codes import (
     SOURCE,
     WEIGHTS,
 )
-from .simd import call, lanes, rank_one, view
+from .simd import call, lanes, panel, rank_one, view
 
 
 @kernel

@@ -3,21 +3,32 @@
 Phase 1, my samples: each thread takes strips of the block forward, to the cost and back. Phase 2, my neurons: after a
 barrier each thread sums the gradient of some neurons over all samples, in one order, and updates them while their rows
 are in cache. After a second barrier the next block begins. So no result depends on the number of threads.
+`my_neurons_clipped` takes the place of phase 2 where an update needs the norm of the whole gradient.
 """
 
 from ._jit import inline, kernel
 from .codes import (
     ABANDONED,
+    ARRIVALS,
     ARRIVED,
+    BARRIER_CELLS,
     BASE1,
     BASE2,
     BATCH_COST,
+    BATCH_WEIGHT,
+    BIASES,
     BLOCKS,
+    CACHE_LINE,
     COST,
     EPOCH,
+    MEASURE,
+    MIDWAY,
     MY_NEURONS,
     MY_SAMPLES,
+    N_IN,
+    N_OUT,
     PHASES,
+    PLAIN_NEURONS,
     POSITION,
     POWER1,
     POWER2,
@@ -26,11 +37,13 @@ from .codes import (
     SCRATCH_SIZE,
     SHUFFLE,
     STATUS,
+    UPDATING,
     WAITING,
+    WEIGHTS,
     YIELD,
 )
-from .record import end_batch, end_epoch, lap
-from .simd import atomic_add, atomic_load, call, give_way, lanes, ticks
+from .record import end_batch, end_epoch
+from .simd import atomic_add, atomic_load, call, give_way, lanes, lap, ticks, view
 
 SPINS = 2000
 """Rounds before a waiting thread gives way: far more than a barrier takes when all are running."""
@@ -46,6 +59,34 @@ def wait(barrier, arrivals):
         if spins > SPINS:
             give_way(barrier[YIELD])
     return atomic_load(barrier, ABANDONED) == 0
+
+
+@kernel
+def my_neurons_clipped(layers, cells, panels, parameters, gradient, state, hyper, update, strips, accumulate, thread,
+                       threads, scratch, inputs, order, ahead, ahead_end, clock, start):
+    """Phase 2 in two halves, between them a barrier of its own: the same neurons, first measured, then updated.
+
+    The rules are `regular.measure` and the one at address ``update``.
+    """
+    call(cells[PLAIN_NEURONS], layers, cells, panels, parameters, gradient, state, hyper, 0, strips, accumulate, thread,
+         threads, scratch, inputs, order, ahead, ahead_end, clock, start)
+    if update == 0:
+        return
+    for rule in (cells[MEASURE], update):
+        if threads == 1:
+            call(rule, parameters, gradient, state, 0, parameters.size, 0, hyper)
+            continue
+        for layer in range(layers.shape[0]):
+            n_in, n_out = layers[layer, N_IN], layers[layer, N_OUT]
+            w, b = layers[layer, WEIGHTS], layers[layer, BIASES]
+            first, end = n_out * thread // threads, n_out * (thread + 1) // threads
+            call(rule, parameters, gradient, state, w + first * n_in, w + end * n_in, 0, hyper)
+            if b >= 0:
+                call(rule, parameters, gradient, state, b + first, b + end, 0, hyper)
+        if rule != update:
+            cells[ARRIVALS + CACHE_LINE * thread] += threads
+            wait(view(cells, MIDWAY, BARRIER_CELLS), cells[ARRIVALS + CACHE_LINE * thread])
+    lap(clock, start, 0, UPDATING)
 
 
 @inline
@@ -82,7 +123,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     while epoch < task.epochs and blocks < task.blocks:
         if position == 0 and task.shuffle != 0:
             if thread == 0:
-                call(cells[SHUFFLE], order, task.key, epoch)
+                call(cells[SHUFFLE], view(order, 0, task.samples), task.key, epoch)
             if threads > 1:
                 arrivals += threads
                 if not wait(barrier, arrivals):
@@ -97,6 +138,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if thread == 0 and last_block:
             hyper[POWER1] *= hyper[BASE1]
             hyper[POWER2] *= hyper[BASE2]
+            hyper[BATCH_WEIGHT] = total
         call(cells[MY_SAMPLES], layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order,
              position, end, total, task.labels, backward, strips, strips * thread // threads,
              strips * (thread + 1) // threads, scratch, clock, start)

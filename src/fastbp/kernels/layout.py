@@ -50,7 +50,7 @@ class Plan(NamedTuple):
     cells: Integers
     """Single offsets and addresses, see `codes`."""
     cost_parameter: Doubles
-    """The one number of a cost that has one (huber, quantile)."""
+    """The one number of a cost that has one (huber, quantile), and the weight of the costs of ∂o/∂x (`tangents`)."""
     panels: Floats
     """The one allocation: panels of n rows, strip by strip, each strip n rows of one vector of samples."""
 
@@ -59,12 +59,14 @@ class Data(NamedTuple):
     """The user's samples, flattened and read-only, and the order in which to take them."""
 
     inputs: Floats
+    """n_0 numbers a sample, or the values of a sparse matrix."""
     targets: Floats
     """n_L numbers a sample, or one class index a sample."""
     weights: Floats
     """One a sample, or empty."""
     order: Integers
-    """Sample indices, shuffled in place; empty to take the samples as they come."""
+    """Sample indices, shuffled in place; empty to take the samples as they come. Behind them, where the inputs are
+    sparse, the table that says where the values belong, see `dense.gather_sparse`."""
 
 
 class Task(NamedTuple):
@@ -141,6 +143,13 @@ def block_samples(sizes: Sequence[int], dtype: npt.DTypeLike, batch: int, *, bac
     return min(block, -(-batch // width) * width)
 
 
+def block_with_tangents(sizes: Sequence[int], dtype: npt.DTypeLike, batch: int, tangents: int) -> int:
+    """Give the same where a sample's tangents fill the block like further samples; at least one vector of samples."""
+    width = lanes(dtype)
+    every = block_samples(sizes, dtype, -(-batch // width) * width * (1 + tangents))
+    return max(every // (1 + tangents) // width * width, width)
+
+
 def sums_lanes(n_in: int, n_out: int, samples: int, width: int) -> bool:
     """Tell which gradient tile is cheaper for a layer: the one that sums over lanes, or the broadcast one.
 
@@ -167,7 +176,7 @@ def aligned(size: int, dtype: npt.DTypeLike) -> Floats:
 
 
 def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, backward: bool = True,
-         threads: int = 1) -> Plan:
+         threads: int = 1, tangents: int = 0) -> Plan:
     """Lay out a network and allocate the panels for blocks of up to ``block`` samples.
 
     Addresses (activations, cost, kernels) are left at 0 for the caller to fill in.
@@ -186,9 +195,12 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
         Whether deltas and gradients will be computed, or the forward pass only.
     threads
         How many threads will share it; each has a scratch where a layer needs packing.
+    tangents
+        Directions whose tangents go along with each sample, see `tangents`.
     """
     width = lanes(dtype)
-    samples = -(-block // width) * width
+    alone = -(-block // width) * width
+    samples = alone * (1 + tangents)
     weights, biases, _ = offsets(sizes, bias)
     total = 0
 
@@ -207,10 +219,13 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
         if not sums_lanes(n_in, n_out, samples, width) if backward else layer == 0:
             across = take(-(-n_in // width) * width * (samples + 1))
         row[:] = n_in, n_out, weights[layer], biases[layer], 0, out[layer], out[layer + 1], delta[layer], \
-            delta[layer + 1], across, backward and packs(n_in, n_out, dtype)
+            delta[layer + 1], across, backward and packs(n_in, n_out, dtype), \
+            take(n_out * samples) if tangents else -1, 0, 0
     cells = np.zeros(codes.CELLS, np.int64)
     cells[[codes.TARGET, codes.WEIGHT, codes.COST, codes.ONES]] = (
-        take(sizes[-1] * samples), take(samples), take(samples), take(width))
+        take(sizes[-1] * alone), take(alone), take(alone), take(width))
+    if tangents:
+        cells[[codes.SPARE, codes.SLOPE_TARGETS]] = take(sizes[-1] * alone), take(sizes[-1] * tangents * alone)
     if layers[:, codes.PACKS].any():
         widest = max(max(sizes), samples)  # a scratch holds at least eight neurons of the widest layer
         cells[codes.SCRATCH_SIZE] = max(SCRATCH_BYTES // np.dtype(dtype).itemsize, 8 * widest)
@@ -219,4 +234,4 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
     panels = aligned(total + width * width, dtype)
     panels[:] = 0
     panels[cells[codes.ONES] : cells[codes.ONES] + width] = 1
-    return Plan(layers, cells, np.zeros(1), panels)
+    return Plan(layers, cells, np.zeros(2), panels)

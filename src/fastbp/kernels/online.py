@@ -9,6 +9,7 @@ from .codes import (
     ACTIVATION,
     BASE1,
     BASE2,
+    BATCH_WEIGHT,
     BIASES,
     BLOCKS,
     COST_KERNEL,
@@ -122,6 +123,7 @@ def run(plan, parameters, data, task, learner):
                         delta[j] = real(0)
             hyper[POWER1] *= hyper[BASE1]
             hyper[POWER2] *= hyper[BASE2]
+            hyper[BATCH_WEIGHT] = weight
             rate = real(-hyper[RATE])
             for layer in range(top, -1, -1):
                 fan_in, fan_out = layers[layer, N_IN], layers[layer, N_OUT]

@@ -1,9 +1,8 @@
 """The forward pass alone, over many samples, and the check that numbers are finite."""
 
 from ._jit import kernel
-from .backprop import panel
-from .codes import ACROSS, ACTIVATION, BIASES, DELTA, FORWARD, GATHER, N_IN, N_OUT, OUT, SCATTER, SOURCE, WEIGHTS
-from .simd import call, lanes
+from .codes import ACROSS, ACTIVATION, BIASES, DELTA, FORWARD, INPUTS, N_IN, N_OUT, OUT, SCATTER, SOURCE, WEIGHTS
+from .simd import call, lanes, panel
 
 
 @kernel
@@ -14,7 +13,7 @@ def predict(layers, cells, panels, parameters, inputs, order, samples, block, ou
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE],
+        call(cells[INPUTS], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE],
              layers[0, ACROSS], strips, 0, strips)
         for layer in range(top + 1):
             n = layers[layer, N_OUT]

@@ -1,17 +1,20 @@
 """What a pass writes down: costs of batches and epochs, divergence, the last finite parameters."""
 
 from ._jit import inline
-from .codes import DIVERGED, EPOCH, EPOCH_COST, EPOCH_WEIGHT, FIRST_EPOCH, PHASES, RUNNING, STATUS, UPDATES
-from .simd import ticks
-
-
-@inline
-def lap(clock, start, layer, phase):
-    """Add the time since the last lap to a phase of a layer, in a thread's part of the clock; nothing without one."""
-    if clock.size > 0:
-        now = ticks()
-        clock[start + 1 + layer * PHASES + phase] += now - clock[start]
-        clock[start] = now
+from .codes import (
+    DIVERGED,
+    EPOCH,
+    EPOCH_COST,
+    EPOCH_PENALTY,
+    EPOCH_WEIGHT,
+    FIRST_EPOCH,
+    HYPER_CELLS,
+    PENALTIES,
+    RUNNING,
+    STATUS,
+    UPDATES,
+)
+from .simd import to_bits
 
 
 @inline
@@ -28,9 +31,16 @@ def end_batch(learner, cost, weight):
 @inline
 def end_epoch(parameters, learner, epoch):
     """Record the epoch's mean cost and keep its parameters, unless one of them is no longer finite."""
-    progress, sums = learner.progress, learner.sums
+    progress, sums, hyper = learner.progress, learner.sums, learner.hyper
     if learner.update != 0:
-        nothing = 0.0  # inf·0 and NaN·0 are NaN
+        if hyper.size > HYPER_CELLS:
+            penalty = 0.0
+            for i in range(to_bits(hyper[PENALTIES]), hyper.size):
+                penalty += hyper[i]
+                hyper[i] = 0.0
+            sums[EPOCH_COST] += penalty
+            sums[EPOCH_PENALTY] = penalty / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
+        nothing = sums[EPOCH_COST] * 0.0  # inf·0 and NaN·0 are NaN
         for i in range(parameters.size):
             nothing += parameters[i] * 0.0
         if nothing == 0.0:

@@ -4,8 +4,8 @@ Every rule has the signature ``rule(parameters, gradient, state, start, stop, sh
 ``parameters[start:stop]`` and the same slice of each slot of ``state`` (slot k begins at k·n_parameters), by the
 gradient that lies ``shift`` elements earlier in ``gradient``. ``hyper`` is
 
-    [0] learning rate   [1], [2] running powers β₁ᵗ, β₂ᵗ   [3], [4] their bases β₁, β₂   [5:10] the rule's own numbers
-    [10], [11] what a schedule remembers
+    [0] learning rate   [1], [2] running powers β₁ᵗ, β₂ᵗ   [3], [4] their bases β₁, β₂   [5:9] the rule's own numbers
+    [9] weight of the batch   [10], [11] what a schedule remembers
 
 and the training kernel advances the powers once an update, which costs two products instead of two calls of pow.
 Sums here are exact in order (`_jit.EXACT`), so an element has the same bits wherever a slice begins.
@@ -13,9 +13,18 @@ Sums here are exact in order (`_jit.EXACT`), so an element has the same bits whe
 
 import math
 
-from ._jit import rule
+from ._jit import inline, rule
 from .codes import BASE1, BASE2, OWN, POWER1, POWER2, RATE
 from .simd import view
+
+HAT = OWN + 3
+"""Cell of `hyper` that is 1 where Adam and its kin add ε to √v instead of √v̂."""
+
+
+@inline
+def damping(hyper, correction):
+    """ε√(1−β₂ᵗ) for a divisor √v, which makes √v̂ + ε; or ε̂ = ε as it is (Kingma & Ba 2015, end of section 2)."""
+    return hyper[OWN] if hyper[HAT] != 0.0 else hyper[OWN] * correction
 
 
 @rule
@@ -69,7 +78,7 @@ def adam(parameters, gradient, state, start, stop, shift, hyper):
     rest1, rest2 = real(1.0 - hyper[BASE1]), real(1.0 - hyper[BASE2])
     correction = math.sqrt(1.0 - hyper[POWER2])
     rate = real(hyper[RATE] * correction / (1.0 - hyper[POWER1]))
-    epsilon = real(hyper[OWN] * correction)
+    epsilon = real(damping(hyper, correction))
     for i in range(n):
         slope = g[i]
         mean = beta1 * m[i] + rest1 * slope
@@ -90,7 +99,7 @@ def adamw(parameters, gradient, state, start, stop, shift, hyper):
     rest1, rest2 = real(1.0 - hyper[BASE1]), real(1.0 - hyper[BASE2])
     correction = math.sqrt(1.0 - hyper[POWER2])
     rate = real(hyper[RATE] * correction / (1.0 - hyper[POWER1]))
-    epsilon = real(hyper[OWN] * correction)
+    epsilon = real(damping(hyper, correction))
     decay = real(hyper[RATE] * hyper[OWN + 1])
     for i in range(n):
         slope = g[i]
@@ -113,7 +122,7 @@ def amsgrad(parameters, gradient, state, start, stop, shift, hyper):
     rest1, rest2 = real(1.0 - hyper[BASE1]), real(1.0 - hyper[BASE2])
     correction = math.sqrt(1.0 - hyper[POWER2])
     rate = real(hyper[RATE] * correction / (1.0 - hyper[POWER1]))
-    epsilon = real(hyper[OWN] * correction)
+    epsilon = real(damping(hyper, correction))
     for i in range(n):
         slope = g[i]
         mean = beta1 * m[i] + rest1 * slope
@@ -138,7 +147,7 @@ def nadam(parameters, gradient, state, start, stop, shift, hyper):
     rate = hyper[RATE] * correction
     ahead = real(rate * hyper[BASE1] / (1.0 - hyper[POWER1] * hyper[BASE1]))
     now = real(rate * (1.0 - hyper[BASE1]) / (1.0 - hyper[POWER1]))
-    epsilon = real(hyper[OWN] * correction)
+    epsilon = real(damping(hyper, correction))
     for i in range(n):
         slope = g[i]
         mean = beta1 * m[i] + rest1 * slope
@@ -170,7 +179,7 @@ def radam(parameters, gradient, state, start, stop, shift, hyper):
     if certain:
         r = math.sqrt((length - 4.0) * (length - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * length))
         rate *= r * correction
-    step, epsilon = real(rate), real(hyper[OWN] * correction)
+    step, epsilon = real(rate), real(damping(hyper, correction))
     for i in range(n):
         slope = g[i]
         mean = beta1 * m[i] + rest1 * slope
@@ -191,7 +200,7 @@ def adabelief(parameters, gradient, state, start, stop, shift, hyper):
     rest1, rest2 = real(1.0 - hyper[BASE1]), real(1.0 - hyper[BASE2])
     correction = math.sqrt(1.0 - hyper[POWER2])
     rate = real(hyper[RATE] * correction / (1.0 - hyper[POWER1]))
-    small, epsilon = real(hyper[OWN]), real(hyper[OWN] * correction)
+    small, epsilon = real(hyper[OWN]), real(damping(hyper, correction))
     for i in range(n):
         mean = beta1 * m[i] + rest1 * g[i]
         surprise = g[i] - mean

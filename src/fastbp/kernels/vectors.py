@@ -24,29 +24,24 @@ def combine(out, a, x, b, y):
 def two_loops(direction, gradient, steps, changes, alphas, count, newest):
     """D ← −H∂E/∂w from the last steps s and changes of gradient y, rows of ``steps``, ``changes`` (Nocedal 1980).
 
-    Algorithm 7.4 of Nocedal & Wright (2006), H⁰ = s·y/y·y of the newest pair; overwrites ``alphas``, one a pair.
+    Algorithm 7.4 of Nocedal & Wright (2006) for pairs with s·y = 1, H⁰ = 1/y·y of the newest; overwrites ``alphas``,
+    one a pair.
     """
     real, rows = type(direction[0]), steps.shape[0]
     for i in range(direction.size):
         direction[i] = -gradient[i]
     for k in range(count):
         row = (newest - k) % rows
-        s, y = steps[row], changes[row]
-        alphas[k] = dot(s, direction) / dot(s, y)
-        alpha = real(alphas[k])
-        for i in range(direction.size):
-            direction[i] -= alpha * y[i]
+        alphas[k] = dot(steps[row], direction)
+        combine(direction, 1.0, direction, -alphas[k], changes[row])
     if count > 0:
-        s, y = steps[newest], changes[newest]
-        scale = real(dot(s, y) / dot(y, y))
+        scale = real(1.0 / dot(changes[newest], changes[newest]))
         for i in range(direction.size):
             direction[i] *= scale
     for k in range(count - 1, -1, -1):
         row = (newest - k) % rows
-        s, y = steps[row], changes[row]
-        beta = real(alphas[k] - dot(y, direction) / dot(s, y))
-        for i in range(direction.size):
-            direction[i] += beta * s[i]
+        beta = alphas[k] - dot(changes[row], direction)
+        combine(direction, 1.0, direction, beta, steps[row])
 
 
 @kernel
@@ -70,4 +65,24 @@ def rprop(parameters, gradient, sizes, previous, moved, up, down, smallest, larg
             move = -moved[i] if retreat else zero
             slope = zero
         sizes[i], previous[i], moved[i] = size, slope, move
+        parameters[i] += move
+
+
+@kernel
+def quickprop(parameters, gradient, previous, moved, rate, growth):
+    """Δw to the minimum of a parabola through the last two slopes, at most ``growth`` times the last Δw (Fahlman 1988).
+
+    Overwrites parameters, the slopes kept in ``previous`` and the steps kept in ``moved``.
+    """
+    real = type(parameters[0])
+    zero, most = real(0), real(growth)
+    share, step = most / (real(1) + most), real(rate)
+    for i in range(parameters.size):
+        slope, last, before = gradient[i], moved[i], previous[i]
+        # where the slope has hardly fallen, the parabola's minimum is farther than ``growth``, or it has none
+        far = slope >= share * before if last < zero else slope <= share * before
+        ahead = most * last if far else slope / (before - slope) * last
+        passed = slope * last > zero
+        move = (zero if passed else -step * slope) + (ahead if last != zero else zero)
+        previous[i], moved[i] = slope, move
         parameters[i] += move

@@ -1,0 +1,266 @@
+"""L-BFGS beside SciPy's L-BFGS-B and scikit-learn's solver "lbfgs": evaluations of the cost, and time.
+
+``python -m bench.lbfgs`` prints three tables in Markdown and, with ``--markdown``, writes them between the markers of
+docs/choosing.md. Evaluations: both minimise the same cost from the same start,
+and what counts is how many evaluations each needs to the cost that both reach; single runs differ widely, since the
+problems have many minima, hence many seeds and their geometric mean. Time: as many iterations from the same start,
+SciPy with the cost and gradient of `bench.plain` (NumPy), and with fastbp's own. Sides take turns, the best counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+
+import fastbp
+from fastbp import training
+
+from .peers import ROOT, between, processor, versions
+from .plain import PlainNetwork
+from .workloads import Array, Workload
+
+UNLIMITED = {"ftol": 0.0, "gtol": 0.0, "maxfun": 10**7, "maxcor": 10}
+"""SciPy stops after so many iterations, or where it finds nothing lower, as fastbp does."""
+
+RACES = (((1, 6, 1), 200, 150), ((5, 30, 30, 2), 200, 150), ((20, 80, 80, 5), 200, 100), ((100, 250, 250, 50), 200, 60),
+         ((100, 250, 250, 50), 2000, 30))
+"""Layers, samples and iterations of the networks that are timed."""
+
+BEGIN, END = "<!-- lbfgs -->", "<!-- /lbfgs -->"
+
+FLOOR = 1e-7
+"""Costs below it are the same: they fall to 0 where classes can be told apart."""
+
+
+class Problem(NamedTuple):
+    """A network to be trained."""
+
+    name: str
+    layers: tuple[int, ...]
+    options: dict[str, Any]
+    X: Array
+    Y: Array
+
+    def network(self, seed: int, dtype: str) -> fastbp.Network:
+        """Make it."""
+        return fastbp.Network(self.layers, dtype=dtype, seed=seed, **self.options)
+
+
+def problems() -> Iterator[Problem]:
+    """Regressions and classifications, smooth and with kinks, one to three layers deep."""
+    rng = np.random.default_rng(0)
+    x = np.linspace(-3, 3, 200).reshape(-1, 1)
+    wave = np.sin(2 * x) + 0.1 * x
+    yield Problem("1-6-1 wave", (1, 6, 1), {}, x, wave)
+    yield Problem("1-20-1 wave", (1, 20, 1), {}, x, wave)
+    X = rng.normal(size=(300, 5))
+    Y = np.sin(X @ rng.normal(size=(5, 2)))
+    yield Problem("5-12-2 sines", (5, 12, 2), {}, X, Y)
+    yield Problem("5-12-12-2 sines", (5, 12, 12, 2), {}, X, Y)
+    yield Problem("5-12-2 sines, logistic", (5, 12, 2), {"activation": "logistic"}, X, Y)
+    t, label = np.sqrt(rng.random(200)) * 3 * np.pi, np.arange(200) % 2
+    S = np.stack([t * np.cos(t + np.pi * label), t * np.sin(t + np.pi * label)], axis=1) / 5
+    yield Problem("2-16-16-2 spirals", (2, 16, 16, 2), {"cost": "cross_entropy"}, S, label)
+    yield Problem("2-16-16-2 spirals, relu", (2, 16, 16, 2), {"activation": "relu", "cost": "cross_entropy"}, S, label)
+    P = (np.arange(16)[:, None] >> np.arange(4) & 1).astype(float)
+    yield Problem("4-6-1 parity", (4, 6, 1), {"cost": "binary_cross_entropy"}, P, P.sum(axis=1) % 2)
+    D, classes = load_digits(return_X_y=True)
+    yield Problem("64-20-10 digits", (64, 20, 10), {"cost": "cross_entropy"}, D[:500] / 16, classes[:500])
+
+
+@contextmanager
+def evaluations() -> Iterator[list[float]]:
+    """List the cost of every evaluation of fits with a full-batch method."""
+    costs: list[float] = []
+    known = training.evaluation
+
+    @contextmanager
+    def listening(*arguments: Any) -> Iterator[Callable[[Array], float]]:
+        with known(*arguments) as evaluate:
+            def evaluate_and_list(gradient: Array) -> float:
+                costs.append(evaluate(gradient))
+                return costs[-1]
+
+            yield evaluate_and_list
+
+    training.evaluation = listening
+    try:
+        yield costs
+    finally:
+        training.evaluation = known
+
+
+def through_fastbp(net: fastbp.Network, X: Array, Y: Array, costs: list[float]) -> Callable[[Array], Any]:
+    """Give the function that SciPy minimises, on fastbp's kernels; it lists the costs."""
+    def function(parameters: Array) -> tuple[float, Array]:
+        net.parameters[:] = parameters
+        cost, gradient = net.cost_and_gradient(X, Y)
+        costs.append(cost)
+        return cost, gradient.astype(np.float64)
+
+    return function
+
+
+def count(problem: Problem, seeds: int, iterations: int, dtype: str) -> str:
+    """Give a row of the table of evaluations."""
+    ratios, mine_a_step, theirs_a_step, lower = [], [], [], 0
+    for seed in range(seeds):
+        net, theirs = problem.network(seed, dtype), list[float]()
+        found = minimize(through_fastbp(net.copy(), problem.X, problem.Y, theirs), net.parameters.astype(float),
+                         jac=True, method="L-BFGS-B", options=UNLIMITED | {"maxiter": iterations})
+        with evaluations() as mine:
+            net.fit(problem.X, problem.Y, epochs=iterations, optimizer=fastbp.LBFGS())
+        mine_a_step.append(len(mine) / len(net.history))
+        theirs_a_step.append(len(theirs) / found.nit)
+        common = max(min(mine), min(theirs), FLOOR)
+        lower += min(mine) < min(theirs)
+        ratios.append((np.argmax(np.array(mine) <= common) + 1) / (np.argmax(np.array(theirs) <= common) + 1))
+    low, high = np.quantile(ratios, [0.25, 0.75])
+    return (f"| {problem.name}, {dtype} | {np.mean(mine_a_step):.2f} | {np.mean(theirs_a_step):.2f} | "
+            f"{math.exp(np.mean(np.log(ratios))):.2f} ({low:.2f} to {high:.2f}) | {lower} of {seeds} |")
+
+
+class Plain:
+    """Cost and gradient of a network with tanh and squared error in NumPy, as SciPy wants them."""
+
+    def __init__(self, net: fastbp.Network, X: Array, Y: Array) -> None:
+        workload = Workload(net.layers, len(X), len(X))
+        self.plain, self.X, self.Y = PlainNetwork(workload, np.float64), X.astype(float), Y.astype(float)
+
+    def __call__(self, parameters: Array) -> tuple[float, Array]:
+        """Give both."""
+        start = 0
+        for array in self.plain.parameters:
+            array[:] = parameters[start : start + array.size].reshape(array.shape)
+            start += array.size
+        cost, gradient = self.plain.gradient(self.X, self.Y)
+        return cost, np.concatenate([g.ravel() for g in gradient])
+
+
+def clock(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Give the seconds, and what came out."""
+    start = time.perf_counter()
+    found = work()
+    return time.perf_counter() - start, found
+
+
+def race(layers: tuple[int, ...], samples: int, iterations: int, rounds: int) -> str:
+    """Give a row of the table of times."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(samples, layers[0]))
+    Y = np.sin(X @ rng.normal(size=(layers[0], layers[-1])) / math.sqrt(layers[0]))
+    start = fastbp.Network(layers, dtype="float64", seed=0)
+    options = UNLIMITED | {"maxiter": iterations}
+
+    def fit(dtype: str) -> tuple[int, float]:
+        net = fastbp.Network(layers, dtype=dtype, seed=0)
+        net.fit(X.astype(dtype), Y.astype(dtype), epochs=iterations, optimizer=fastbp.LBFGS(), threads=1)
+        return len(net.history), float(net.history.cost[-1])
+
+    def scipy(function: Callable[[Array], Any]) -> tuple[int, float]:
+        found = minimize(function, start.parameters.copy(), jac=True, method="L-BFGS-B", options=options)
+        return found.nit, float(found.fun)
+
+    plain = Plain(start, X, Y)
+    cost, gradient = plain(start.parameters)
+    own, own_gradient = start.cost_and_gradient(X, Y)
+    np.testing.assert_allclose(own, cost, rtol=1e-10)
+    np.testing.assert_allclose(own_gradient, gradient, atol=1e-10)
+    sides: dict[str, Callable[[], tuple[int, float]]] = {
+        "float64": lambda: fit("float64"), "float32": lambda: fit("float32"), "NumPy": lambda: scipy(plain),
+        "own cost": lambda: scipy(through_fastbp(start.copy(), X, Y, [])),
+    }
+    best, reached = dict.fromkeys(sides, math.inf), {}
+    for turn in range(rounds + 1):
+        for name, side in sides.items():
+            seconds, (steps, reached[name]) = clock(side)
+            if turn > 0:  # the first compiles
+                best[name] = min(best[name], seconds / steps)
+    shape = "-".join(map(str, layers))
+    return (f"| {shape}, {samples} samples | {start.n_parameters:,} | "
+            + " | ".join(f"{1e6 * best[name]:,.0f} ({reached[name]:.1e})" for name in sides)
+            + f" | {best['NumPy'] / best['float64']:.1f} | {best['NumPy'] / best['float32']:.1f} | "
+            f"{best['own cost'] / best['float64']:.1f} |")
+
+
+def digits(iterations: int, rounds: int) -> list[str]:
+    """Give the rows of the table beside scikit-learn: its network 64-100-10 with relu, from its own start."""
+    X, classes = load_digits(return_X_y=True)
+    X = X / 16
+    rows = {}
+    for turn in range(rounds + 1):
+        for dtype in ("float64", "float32"):
+            inputs = X.astype(dtype)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                theirs = MLPClassifier(solver="lbfgs", alpha=0.0, max_iter=1, warm_start=True, random_state=0, tol=0.0)
+                theirs.fit(inputs, classes)
+                net = fastbp.Network((64, 100, 10), "relu", cost="cross_entropy", dtype=dtype)
+                for W, b, theirs_W, theirs_b in zip(net.weights, net.biases, theirs.coefs_, theirs.intercepts_,
+                                                    strict=True):
+                    W[:], b[:] = theirs_W.T, theirs_b
+                theirs.set_params(max_iter=iterations)
+                seconds, _ = clock(lambda: theirs.fit(inputs, classes))  # noqa: B023
+            own, _ = clock(lambda: net.fit(inputs, classes, epochs=iterations, optimizer=fastbp.LBFGS(), threads=1))  # noqa: B023
+            if turn > 0:
+                both = own / len(net.history), seconds / theirs.n_iter_
+                kept = rows.get(dtype, (both, None))[0]
+                rows[dtype] = (tuple(map(min, both, kept)), (len(net.history), net.history.cost[-1], theirs.n_iter_,
+                                                             theirs.loss_))
+    return [f"| {dtype} | {1e6 * best[0]:,.0f} ({ends[0]}, {ends[1]:.1e}) | {1e6 * best[1]:,.0f} ({ends[2]}, "
+            f"{ends[3]:.1e}) | {best[1] / best[0]:.1f} |" for dtype, (best, ends) in rows.items()]
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m bench.lbfgs", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20, help="starts of each problem (default: 20)")
+    parser.add_argument("--iterations", type=int, default=150)
+    parser.add_argument("--rounds", type=int, default=3, help="the best of so many (default: 3)")
+    parser.add_argument("--markdown", nargs="?", type=Path, const=ROOT / "docs" / "choosing.md", metavar="FILE",
+                        help=f"write the tables between {BEGIN} and {END} of this file (default: docs/choosing.md)")
+    options = parser.parse_args()
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        print(line, flush=True)
+
+    tell("| L-BFGS | evaluations a step | SciPy | to the same cost, fastbp ÷ SciPy (quartiles) | lower in the end |")
+    tell("|---|---:|---:|---:|---:|")
+    for problem in problems():
+        for dtype in ("float64", "float32"):
+            tell(count(problem, options.seeds, options.iterations, dtype))
+    tell("\n| µs an iteration (cost reached) | parameters | fastbp float64 | fastbp float32 | SciPy, NumPy's cost "
+         "| SciPy, fastbp's cost | NumPy's ÷ float64 | NumPy's ÷ float32 | fastbp's ÷ float64 |")
+    tell("|---" + "|---:" * 8 + "|")
+    for layers, samples, iterations in RACES:
+        tell(race(layers, samples, iterations, options.rounds))
+    tell("\n| digits 64-100-10 relu: µs an iteration (iterations, cost) | fastbp | scikit-learn | ratio |")
+    tell("|---|---:|---:|---:|")
+    for line in digits(200, options.rounds):
+        tell(line)
+    used = ", ".join(f"{name} {version}" for name, version in
+                     versions(("fastbp", "scipy", "scikit-learn", "numba", "numpy")).items())
+    tell(f"\n{options.seeds} starts of each problem, {options.iterations} iterations; times with one thread, best of "
+         f"{options.rounds} rounds, the sides taking turns. {processor()}; {used}. {datetime.date.today()}, "
+         "`python -m bench.lbfgs --markdown`.")
+    if options.markdown is not None:
+        between(options.markdown, BEGIN, END, "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,297 @@
+"""Every optimizer of the catalogue on six problems: how many epochs and seconds to the solution, and how often.
+
+``python -m bench.methods`` prints a Markdown table, and what cost each method reaches in the same time, by size; with
+``--markdown`` it writes both between the markers of docs/choosing.md. Of settings only the learning rates were looked
+for, from a grid of factors of about three. A run ends where the problem counts as solved, or after as many epochs as
+its family may take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from sklearn.datasets import load_diabetes, load_digits
+
+import fastbp
+from fastbp.batch_methods import BatchMethod
+from fastbp.optimizers import OPTIMIZERS
+
+from .peers import ROOT, between, processor, versions
+from .workloads import Array
+
+BEGIN, END = "<!-- methods -->", "<!-- /methods -->"
+
+VARIANTS = {
+    "sgd, momentum": ("sgd", {"momentum": 0.9}),
+    "sgd, Nesterov": ("sgd", {"momentum": 0.9, "nesterov": True}),
+    "rprop, iRprop−": ("rprop", {"retreat": False}),
+    "rprop, Rprop+": ("rprop", {"improved": False}),
+    "rprop, Rprop−": ("rprop", {"retreat": False, "improved": False}),
+}
+"""Rows beside those of the catalogue, in which each name stands for its defaults (iRprop+ for rprop)."""
+
+
+RATES = {  # XOR, parity-4, two spirals, sin, digits, diabetes
+    "sgd": (3.0, 3.0, 0.3, 0.3, 0.3, 0.01),
+    "sgd, momentum": (3.0, 3.0, 0.03, 0.1, 0.1, 0.01),
+    "sgd, Nesterov": (1.0, 1.0, 0.03, 0.1, 0.1, 0.01),
+    "adam": (0.1, 0.1, 0.01, 0.03, 0.01, 0.001),
+    "adamw": (0.1, 0.1, 0.003, 0.03, 0.01, 0.001),
+    "amsgrad": (0.1, 0.1, 0.01, 0.03, 0.01, 0.001),
+    "nadam": (0.1, 0.1, 0.01, 0.03, 0.01, 0.001),
+    "radam": (0.1, 0.1, 0.01, 0.03, 0.01, 0.003),
+    "adabelief": (0.1, 0.1, 0.01, 0.03, 0.01, 0.001),
+    "lion": (0.03, 0.03, 0.001, 0.003, 0.001, 0.001),
+    "rmsprop": (0.1, 0.1, 0.01, 0.01, 0.01, 0.001),
+    "adagrad": (1.0, 1.0, 0.1, 0.3, 0.1, 0.01),
+    "adadelta": (10.0, 10.0, 3.0, 10.0, 3.0, 0.3),
+    "quickprop": (1.0, 1.0, 0.01, 0.01, 0.1, 0.01),
+}
+"""Learning rates, where a method has one."""
+
+
+@dataclass
+class Problem:
+    """Data, a network, what counts as solved, and the settings."""
+
+    name: str
+    what: str
+    layers: tuple[int, ...]
+    options: dict[str, Any]
+    folds: list[tuple[Array, Array, Array, Array]]
+    """(X, Y, test X, test Y) of each."""
+    solved: Callable[[list[fastbp.Network], list[tuple[Array, Array, Array, Array]]], bool]
+    stop: Callable[[], list[Any]] = list
+    """Makes the callbacks that end a run before its time."""
+    batch: int = 32
+    epochs: dict[str, int] = field(default_factory=dict)
+    """Epochs at most, for mini-batches and for full-batch methods, or by the name of a method."""
+    cosine: bool = False
+    """Whether the rates of mini-batch methods fall to 0 along half a cosine."""
+    l2: float = 0.0
+
+
+def all_right(nets: list[fastbp.Network], folds: list[tuple[Array, Array, Array, Array]]) -> bool:
+    """Tell whether every sample is on its own side of ½."""
+    X, Y = folds[0][2:]
+    return bool(((nets[0].predict(X)[:, 0] > 0.5) == (Y > 0.5)).all())
+
+
+def accuracy(least: float) -> Callable[..., bool]:
+    """Make the test for a share of right classes."""
+    def solved(nets: list[fastbp.Network], folds: list[tuple[Array, Array, Array, Array]]) -> bool:
+        X, Y = folds[0][2:]
+        return bool((nets[0].predict(X).argmax(axis=1) == Y).mean() >= least)
+
+    return solved
+
+
+def explained(least: float) -> Callable[..., bool]:
+    """Make the test for the mean R² over the folds."""
+    def solved(nets: list[fastbp.Network], folds: list[tuple[Array, Array, Array, Array]]) -> bool:
+        found = [1 - np.square(net.predict(X)[:, 0] - Y).mean() / Y.var() for net, (_, _, X, Y) in zip(nets, folds,
+                                                                                                         strict=True)]
+        return bool(np.mean(found) >= least)
+
+    return solved
+
+
+def boolean(inputs: int, hidden: int, epochs: int) -> Problem:
+    """Parity of so many bits."""
+    X = (np.arange(2**inputs)[:, None] >> np.arange(inputs) & 1).astype(float)
+    Y = X.sum(axis=1) % 2
+    name = "XOR" if inputs == 2 else f"parity-{inputs}"
+    return Problem(name, f"{inputs}-{hidden}-1, all patterns right", (inputs, hidden, 1),
+                   {"cost": "binary_cross_entropy"}, [(2 * X - 1, Y, 2 * X - 1, Y)], all_right,
+                   # one sample on the wrong side costs log 2 at least
+                   lambda: [fastbp.TargetCost(math.log(2) / len(X))], batch=len(X),
+                   epochs={"mini": epochs, "full": epochs // 2})
+
+
+def spirals() -> Problem:
+    """Make the two spirals of Lang & Witbrock (1988): 97 points each, three turns."""
+    i = np.arange(97)
+    angle, radius = i * np.pi / 16, 6.5 * (104 - i) / 104
+    one = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1) / 6.5
+    X, Y = np.concatenate([one, -one]), np.repeat([0.0, 1.0], 97)
+    return Problem("two spirals", "2-40-40-1, all 194 points right", (2, 40, 40, 1),
+                   {"cost": "binary_cross_entropy", "init": ["nguyen_widrow", "auto", "auto"]}, [(X, Y, X, Y)],
+                   all_right, lambda: [fastbp.TargetCost(math.log(2) / len(X))],
+                   epochs={"mini": 6000, "adagrad": 20_000, "full": 3000})
+
+
+def sine() -> Problem:
+    """Regression of a sine without noise."""
+    X = np.linspace(-math.pi, math.pi, 200)[:, None]
+    Y = np.sin(X[:, 0])
+    return Problem("sin", "1-12-1, half mean square ≤ 1e-3", (1, 12, 1), {}, [(X, Y, X, Y)],
+                   lambda nets, folds: nets[0].cost(folds[0][0], folds[0][1]) <= 1e-3,
+                   lambda: [fastbp.TargetCost(1e-3)], epochs={"mini": 3000, "full": 3000})
+
+
+def digits() -> Problem:
+    """Handwritten digits of 8 by 8 pixels, a quarter of them kept for the test."""
+    X, Y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(X))
+    X, Y = X[order] / 16, Y[order]
+    test = np.arange(len(X)) % 4 == 0
+    return Problem("digits", "64-40-10, test accuracy ≥ 97 %", (64, 40, 10), {"cost": "cross_entropy"},
+                   [(X[~test], Y[~test], X[test], Y[test])], accuracy(0.97),
+                   epochs={"mini": 60, "full": 200}, cosine=True, l2=1e-3)
+
+
+def diabetes() -> Problem:
+    """Progression of a disease from ten standardised variables, five folds."""
+    X, Y = load_diabetes(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(X))
+    X, Y = X[order] / X.std(axis=0), (Y[order] - Y.mean()) / Y.std()
+    fold = np.arange(len(X)) % 5
+    return Problem("diabetes", "10-8-1, mean test R² of 5 folds ≥ 0.45", (10, 8, 1), {},
+                   [(X[fold != k], Y[fold != k], X[fold == k], Y[fold == k]) for k in range(5)], explained(0.45),
+                   epochs={"mini": 60, "full": 60}, l2=0.1)
+
+
+PROBLEMS = {problem.name: problem for problem in (
+    boolean(2, 4, 2000), boolean(4, 16, 4000), spirals(), sine(), digits(), diabetes())}
+
+
+def run(problem: Problem, method: str, seed: int) -> tuple[bool, int, float]:
+    """Train a network for each fold; tell whether the problem is solved, the epochs and the seconds."""
+    name, settings = VARIANTS.get(method, (method, {}))
+    kind = OPTIMIZERS[name]
+    full = issubclass(kind, BatchMethod)
+    rate = dict(zip(PROBLEMS, RATES.get(method, ()), strict=False)).get(problem.name)
+    epochs = problem.epochs.get(method, problem.epochs["full" if full else "mini"])
+    schedule = fastbp.schedules.Cosine(rate, epochs) if rate and problem.cosine and not full else rate
+    optimizer = kind(**settings, **({} if rate is None else {"learning_rate": schedule}))
+    own = name == "bayesianregularization"
+    penalty = fastbp.Regularization(l2=problem.l2) if problem.l2 and not own else None
+    nets, taken, seconds = [], 0, 0.0
+    for X, Y, _, _ in problem.folds:
+        net = fastbp.Network(problem.layers, dtype="float64" if full else "float32", seed=seed, **problem.options)
+        X, Y = X.astype(net.dtype), Y.astype(net.dtype)
+        start = time.perf_counter()
+        try:
+            net.fit(X, Y, epochs=epochs, optimizer=optimizer, threads=1,
+                    batch_size=None if full else problem.batch, regularization=penalty, callbacks=problem.stop(),
+                    validation=(X, Y) if problem.stop is not list and not full else None)  # the cost after the epoch
+        except fastbp.DivergenceError:
+            pass
+        seconds += time.perf_counter() - start
+        taken += len(net.history)
+        nets.append(net)
+    return problem.solved(nets, problem.folds), taken // len(problem.folds), seconds
+
+
+def cell(problem: Problem, method: str, seeds: int) -> str:
+    """Give the median epochs and seconds of the runs that solve it, and how many do."""
+    run(problem, method, 0)  # compiles
+    found = [run(problem, method, seed) for seed in range(seeds)]
+    good = [(epochs, seconds) for solved, epochs, seconds in found if solved]
+    if not good:
+        return f"0 of {seeds}"
+    epochs, seconds = median(e for e, _ in good), median(s for _, s in good)
+    return f"{epochs:,.0f}, {seconds:.2g} s" + ("" if len(good) == seeds else f" ({len(good)} of {seeds})")
+
+
+def table(methods: list[str], problems: list[Problem], seeds: int) -> str:
+    """Write it in Markdown."""
+    lines = ["| method | " + " | ".join(problem.name for problem in problems) + " |",
+             "|---" + "|---:" * len(problems) + "|"]
+    for method in methods:
+        cells = []
+        for problem in problems:
+            cells.append(cell(problem, method, seeds))
+            print(f"{method}, {problem.name}: {cells[-1]}", flush=True)
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+SIZES = (((4, 8, 1), 500, 0.1), ((6, 30, 30, 2), 500, 0.3), ((6, 30, 30, 2), 20_000, 2.0),
+         ((20, 150, 150, 5), 2_000, 3.0), ((20, 150, 150, 5), 50_000, 5.0))
+"""Layers, samples, and seconds that each method is given."""
+
+RACERS: dict[str, dict[str, Any]] = {
+    "adam": {"batch_size": 32}, "adam, 256": {"batch_size": 256}, "rprop": {}, "conjugategradient": {},
+    "scaledconjugategradient": {}, "lbfgs": {}, "levenbergmarquardt": {}, "bayesianregularization": {},
+}
+"""Columns, as far as the catalogue has them."""
+
+
+def race(layers: tuple[int, ...], samples: int, seconds: float, method: str, seeds: int) -> str:
+    """Give the geometric mean over seeds of the cost, after so many seconds of fitting a smooth function."""
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(samples, layers[0]))
+    Y = np.sin(X @ rng.normal(size=(layers[0], layers[-1])) / math.sqrt(layers[0]) * 2)
+    kind = OPTIMIZERS[method.split(",")[0]]
+    logs = []
+    for seed in range(-1, seeds):  # the first compiles
+        net = fastbp.Network(layers, dtype="float64" if method.startswith(("leven", "bayes")) else "float32",
+                             seed=abs(seed))
+        inputs, targets = X.astype(net.dtype), Y.astype(net.dtype)
+        try:
+            net.fit(inputs, targets, epochs=10**6 if seed >= 0 else 2, optimizer=kind(), threads=1,
+                    callbacks=[fastbp.TimeLimit(seconds)], **RACERS[method])
+        except ValueError as error:  # a net too large for a method that solves linear systems
+            print(f"{method}: {error}", flush=True)
+            return "n/a"
+        if seed >= 0:
+            logs.append(math.log10(net.cost(inputs, targets)))
+    return f"{10 ** np.mean(logs):.1e}"
+
+
+def races(seeds: int) -> str:
+    """Write the table of costs after the same time."""
+    methods = [name for name in RACERS if name.split(",")[0] in OPTIMIZERS]
+    lines = ["| network, samples, seconds | " + " | ".join(methods) + " |", "|---" + "|---:" * len(methods) + "|"]
+    for layers, samples, seconds in SIZES:
+        costs = [race(layers, samples, seconds, method, seeds) for method in methods]
+        lines.append(f"| {'-'.join(map(str, layers))}, {samples:,}, {seconds:g} s | " + " | ".join(costs) + " |")
+        print(lines[-1], flush=True)
+    return "\n".join(lines)
+
+
+def note(problems: list[Problem], seeds: int) -> str:
+    """Say what the figures are."""
+    used = ", ".join(f"{name} {version}" for name, version in versions(("fastbp", "numba", "numpy")).items())
+    each = " ".join(f"{p.name}: {p.what}{f', l2={p.l2:g}' if p.l2 else ''}." for p in problems)
+    return (f"Median epochs (of a fold) and seconds of the runs that solved the problem; {seeds} seeds, all of which "
+            f"did unless a number is given. {each} One thread of {processor()}; {used}. {datetime.date.today()}, "
+            "`python -m bench.methods --markdown`.")
+
+
+def main() -> None:
+    """Read the options, run, write."""
+    parser = argparse.ArgumentParser(prog="python -m bench.methods", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--methods", nargs="+", metavar="NAME", help="only these rows")
+    parser.add_argument("--problems", nargs="+", metavar="TEXT", help="only those whose name contains one of these")
+    parser.add_argument("--markdown", nargs="?", type=Path, const=ROOT / "docs" / "choosing.md", metavar="FILE",
+                        help=f"write the table between {BEGIN} and {END} of this file (default: docs/choosing.md)")
+    options = parser.parse_args()
+    methods = [name for kind in OPTIMIZERS
+               for name in (kind, *(variant for variant, (base, _) in VARIANTS.items() if base == kind))]
+    methods = [name for name in methods if not options.methods or name in options.methods]
+    problems = [p for p in PROBLEMS.values() if not options.problems or any(t in p.name for t in options.problems)]
+    text = table(methods, problems, options.seeds)
+    print(f"\n{text}")
+    second, few = "", min(options.seeds, 3)
+    if not (options.methods or options.problems):
+        second = (f"\n\n{races(few)}\n\nHalf mean square that is left after so many seconds, from the same start, "
+                  f"with the defaults of each method (geometric mean of {few} seeds; float32, but float64 where linear "
+                  "systems are solved).")
+    if options.markdown is not None:
+        between(options.markdown, BEGIN, END, f"{text}\n\n{note(problems, options.seeds)}{second}")
+
+
+if __name__ == "__main__":
+    main()

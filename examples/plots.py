@@ -1,0 +1,45 @@
+"""Draw the pictures of docs/plots.md: cost curves, decision regions, a network with its deltas.
+
+Run it as ``python examples/plots.py [folder]``; it needs matplotlib (pip install fastbp[plot]).
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+import fastbp
+
+matplotlib.use("Agg")
+
+
+def spirals(n, generator):
+    """Give points of three spiral arms, and which arm each is of."""
+    arm = np.arange(n) % 3
+    along = generator.uniform(0.2, 1, n)
+    angle = 4 * along + arm * 2 * np.pi / 3 + generator.normal(0, 0.45, n)
+    return np.column_stack([along * np.cos(angle), along * np.sin(angle)]), arm
+
+
+def main():
+    """Fit a classifier of three spirals, and draw it."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
+    folder.mkdir(parents=True, exist_ok=True)
+    X, arm = spirals(600, np.random.default_rng(0))
+    net = fastbp.Network((2, 10, 8, 3), cost="cross_entropy", seed=0)
+    net.fit(X, arm, epochs=60, optimizer=fastbp.Adam(0.01), validation=0.2)
+    wrong = int(np.argmin(net.predict(X)[np.arange(len(X)), arm]))
+    pictures = {
+        "cost": fastbp.plots.CostCurveDisplay.from_network(net, name="three spirals"),
+        "regions": fastbp.plots.DecisionRegionDisplay.from_network(net, X, arm),
+        "network": fastbp.plots.NetworkDisplay.from_network(net, X[wrong], arm[wrong]),
+    }
+    for name, display in pictures.items():
+        display.figure_.savefig(folder / f"plot-{name}.png", dpi=110)
+    accuracy = (net.predict(X).argmax(axis=1) == arm).mean()
+    print(f"accuracy {accuracy:.3f}; the network is drawn for sample {wrong}, the one it is most wrong about")
+
+
+if __name__ == "__main__":
+    main()

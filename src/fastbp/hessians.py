@@ -1,0 +1,155 @@
+"""Second derivatives of the cost with respect to the parameters: methods of `Network`.
+
+Each is a pass of the same two phases as a gradient, with tangents as further samples (`kernels.tangents`): block by
+block, shared by a team of threads, the same bits for any number of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import training, validation
+from .kernels import codes
+
+if TYPE_CHECKING:
+    from .network import Network
+
+Array = npt.NDArray[Any]
+
+
+def _product(network: Network, samples: training.Samples, kind: int, direction: Array | None = None) -> Array:
+    found = np.zeros(network.n_parameters, network.dtype)
+    training.cost_and_gradient(network, samples, found, kind=kind, direction=direction)
+    return found
+
+
+def hessian_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, v: npt.ArrayLike,
+                           sample_weight: npt.ArrayLike | None = None) -> Array:
+    """Compute H v: how the gradient changes as the parameters move along v (Pearlmutter 1994, section 3).
+
+    Parameters
+    ----------
+    X, Y, sample_weight
+        As in `fit`.
+    v : array_like, shape (n_parameters,)
+        A direction, laid out like `parameters`.
+
+    Returns
+    -------
+    ndarray, shape (n_parameters,)
+        Σ_j ∂²E/∂w_i∂w_j v_j for the mean cost E (3), exact to rounding: no differences are taken.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit, or are not finite.
+
+    Notes
+    -----
+    At the kinks of relu, leaky_relu, hard_tanh and hard_sigmoid φ'' is 0, and so is ∂²C/∂o² of absolute_error and
+    quantile. It takes at most 8/3 times the multiply-adds of a gradient, 3/2 in the first layer. Beside the result it
+    uses a workspace of at most 1024 samples and as many tangents, whatever the number of samples.
+    """
+    samples = self._samples(X, Y, sample_weight)
+    return _product(self, samples, codes.HESSIAN, validation.parameters("v", v, self.n_parameters, self.dtype))
+
+
+def gauss_newton_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, v: npt.ArrayLike,
+                                sample_weight: npt.ArrayLike | None = None) -> Array:
+    """Compute G v, with the generalised Gauss–Newton matrix G = mean Jᵀ B J (Schraudolph 2002, section 2.2).
+
+    Parameters
+    ----------
+    X, Y, sample_weight
+        As in `fit`.
+    v : array_like, shape (n_parameters,)
+        A direction, laid out like `parameters`.
+
+    Returns
+    -------
+    ndarray, shape (n_parameters,)
+        J = ∂o^L/∂parameters and B = ∂²C/∂o² of each sample. For the matched pairs (softmax with cross_entropy, logistic
+        with binary_cross_entropy, exp with poisson) J = ∂net^L/∂parameters and B = ∂²C/∂net². G is positive
+        semi-definite for every built-in cost; for squared_error B is the identity, for absolute_error and quantile 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit, or are not finite.
+
+    Notes
+    -----
+    It takes at most 5/3 times the multiply-adds of a gradient; the workspace is that of `hessian_vector_product`.
+    """
+    samples = self._samples(X, Y, sample_weight)
+    return _product(self, samples, codes.GAUSS_NEWTON, validation.parameters("v", v, self.n_parameters, self.dtype))
+
+
+def hessian(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Array:
+    """Compute the whole Hessian of the mean cost, for small networks: one Hessian-vector product a parameter.
+
+    Parameters
+    ----------
+    X, Y, sample_weight
+        As in `fit`.
+
+    Returns
+    -------
+    ndarray, shape (n_parameters, n_parameters)
+        ∂²E/∂w_i∂w_j, exactly symmetric: the mean of two that differ by rounding.
+
+    Raises
+    ------
+    ValueError
+        If it would be larger than the machine's memory, before anything is computed.
+    ValueError, TypeError
+        If the arrays do not fit.
+
+    Notes
+    -----
+    n_parameters² numbers, beside the workspace of `hessian_vector_product`.
+    """
+    validation.square_matrix(self.n_parameters, self.dtype)
+    samples, P = self._samples(X, Y, sample_weight), self.n_parameters
+    H, direction = np.empty((P, P), self.dtype), np.zeros(P, self.dtype)
+    for i in range(P):
+        direction[i] = 1
+        H[i] = _product(self, samples, codes.HESSIAN, direction)
+        direction[i] = 0
+    for i in range(P):
+        H[i, i:] = H[i:, i] = (H[i, i:] + H[i:, i]) / 2
+    return H
+
+
+def hessian_diagonal(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike,
+                     sample_weight: npt.ArrayLike | None = None) -> Array:
+    """Compute the diagonal of the Hessian of the mean cost, exactly, without the rest of it.
+
+    A neuron's net input is linear in its weights, so ∂²E/∂w_jk² = Σ_samples h_j o_k² with h_j = ∂²E/∂net_j²; each
+    neuron's h_j takes one tangent from there to the outputs and back. (Becker & Le Cun 1989 leave out what other
+    neurons contribute to h_j; here nothing is left out.)
+
+    Parameters
+    ----------
+    X, Y, sample_weight
+        As in `fit`.
+
+    Returns
+    -------
+    ndarray, shape (n_parameters,)
+        ∂²E/∂w_i², laid out like `parameters`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit.
+
+    Notes
+    -----
+    It costs less than one gradient for each *neuron*, where `hessian` takes a product for each parameter. The workspace
+    is that of `hessian_vector_product`.
+    """
+    return _product(self, self._samples(X, Y, sample_weight), codes.DIAGONAL)

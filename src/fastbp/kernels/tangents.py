@@ -1,0 +1,488 @@
+"""Phase 1 with tangents: Hessian products, the Hessian's diagonal, training on derivatives.
+
+Tangents are further strips of the same panels. With s strips of samples, strips 0..s hold o, and strips i·s..(i + 1)·s
+the derivatives ȯ of all outputs along direction i. Backwards, strips 0..s hold the derivative of what is computed with
+respect to net, and strips i·s.. that with respect to the i-th tangent of net. So phase 2, `backprop.my_neurons`, sums
+δ_j o_k + Σ_i δ̇_ij ȯ_ik as it is; only for the biases, on which tangents do not depend, it leaves the further strips
+out.
+
+Each layer has one panel more, NET: net and its tangents on the way forward; φ''(net), from there on, and what it brings
+to δ on the way back.
+
+Where one thread has all strips, those of all directions adjoin, and a product takes them at once: two vectors a tile.
+
+The phases have the arguments of `backprop.my_samples` and lie in its cell, so `epoch.run` takes them as it is: any
+number of threads, mini-batches, every optimizer.
+"""
+
+from . import activations, backprop
+from ._jit import address, inline, kernel
+from .codes import (
+    ACROSS,
+    ACTIVATION,
+    BACKWARD,
+    BEND,
+    BIASES,
+    COLLECT,
+    COST,
+    COST_CURVATURE,
+    COST_KERNEL,
+    CURVATURE,
+    DELTA,
+    DELTA_BELOW,
+    DIAGONAL,
+    DIRECTION,
+    FORWARD,
+    GATHER,
+    GAUSS_NEWTON,
+    HESSIAN,
+    JACOBIAN,
+    KIND,
+    LABELS,
+    LIFT,
+    MATCHED,
+    MY_SAMPLES,
+    N_IN,
+    N_OUT,
+    NET,
+    OUT,
+    PACKS,
+    PULL_TANGENTS,
+    PUSH_TANGENTS,
+    SHARE,
+    SLOPE_TARGETS,
+    SLOPE_WEIGHT,
+    SLOPES_GIVEN,
+    SOBOLEV,
+    SOFTMAX_CURVATURE,
+    SOURCE,
+    SPARE,
+    TANGENTS,
+    TARGET,
+    TURN,
+    TURN_ALL,
+    WEIGH,
+    WEIGHT,
+    WEIGHTS,
+)
+from .simd import borrowed, call, lanes, panel, view
+
+
+@inline
+def row(panels, start, n, s, j):
+    """Give the row of neuron j in strip s of a panel of n rows."""
+    lane = lanes(panels)
+    return view(panels, start + (s * n + j) * lane, lane)
+
+
+@kernel
+def lift(layers, cells, panels, parameters, inputs, targets, weights, order, begin, end, total, labels, strips, first,
+         last, bend):
+    """(1)(2) for samples order[begin:end], in strips first..last; with ``bend`` = 1 also φ''(net).
+
+    Overwrites the out panels, the delta panels with φ'(net), the net panels with net or φ''(net), and the targets and
+    weights.
+    """
+    top = layers.shape[0] - 1
+    classes = layers[top, N_OUT]
+    call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], -1, strips, first, last)
+    if labels != 0:
+        call(cells[LABELS], targets, order, begin, end, classes, panels, cells[TARGET], first, last)
+    else:
+        call(cells[GATHER], targets, order, begin, end, classes, panels, cells[TARGET], -1, strips, first, last)
+    call(cells[WEIGH], weights, order, begin, end, total, panels, cells[WEIGHT], first, last)
+    for layer in range(top + 1):
+        n = layers[layer, N_OUT]
+        call(cells[FORWARD], parameters, layers[layer, WEIGHTS], layers[layer, BIASES], panels, layers[layer, SOURCE],
+             layers[layer, NET], layers[layer, N_IN], n, first, last)
+        net, out = panel(panels, layers[layer, NET], n, first, last), panel(panels, layers[layer, OUT], n, first, last)
+        slope = panel(panels, layers[layer, DELTA], n, first, last)
+        for i in range(net.size):
+            out[i] = net[i]
+        if layer == top:
+            spare = panel(panels, cells[SPARE], n, first, last)
+            for i in range(net.size):
+                spare[i] = net[i]
+        call(layers[layer, ACTIVATION], out, slope, n)
+        if bend != 0 and layers[layer, CURVATURE] != 0:
+            call(layers[layer, CURVATURE], net, out, slope)
+
+
+@kernel
+def push(layers, cells, panels, parameters, direction, moved, bottom, tangents, strips, first, last):
+    """Tangents ṅet_j = Σ_k w_jk ȯ_k, and with ``moved`` = 1 + Σ_k v_jk o_k + v_j; ȯ_j = φ'(net_j) ṅet_j.
+
+    From layer ``bottom`` up; overwrites the tangents in net and out panels, and where moved in the delta panels.
+    """
+    lane, top = lanes(panels), layers.shape[0] - 1
+    together = max(tangents, 1) if last - first == strips else 1
+    for layer in range(bottom, top + 1):
+        n_in, n = layers[layer, N_IN], layers[layer, N_OUT]
+        w, b, source, net_at = layers[layer, WEIGHTS], layers[layer, BIASES], layers[layer, SOURCE], layers[layer, NET]
+        if moved != 0 and layer == 0:  # the inputs stay where they are
+            call(cells[FORWARD], direction, w, b, panels, source, net_at + strips * n * lane, n_in, n, first, last)
+        else:
+            for i in range(1, tangents + 1, together):
+                call(cells[FORWARD], parameters, w, -1, panels, source, net_at, n_in, n, i * strips + first,
+                     (i + together - 1) * strips + last)
+        if moved != 0 and layer > 0:
+            call(cells[FORWARD], direction, w, b, panels, source, layers[layer, DELTA] + strips * n * lane, n_in, n,
+                 first, last)
+            net = panel(panels, net_at, n, strips + first, strips + last)
+            more = panel(panels, layers[layer, DELTA], n, strips + first, strips + last)
+            for k in range(net.size):
+                net[k] += more[k]
+        out = panel(panels, layers[layer, OUT], n, first, last)
+        slope = panel(panels, layers[layer, DELTA], n, first, last)
+        for i in range(1, tangents + 1):
+            net = panel(panels, net_at, n, i * strips + first, i * strips + last)
+            tangent = panel(panels, layers[layer, OUT], n, i * strips + first, i * strips + last)
+            if layer == top and cells[JACOBIAN] != 0:
+                for k in range(net.size):
+                    tangent[k] = net[k]
+                call(cells[JACOBIAN], out, tangent, n)
+            else:
+                for k in range(net.size):
+                    tangent[k] = slope[k] * net[k]
+
+
+@kernel
+def bend(layers, cells, panels, layer, tangents, strips, first, last):
+    """From a_i, the derivatives with respect to ȯ_i: δ̇_i = φ' a_i, and Σ_i φ'' ṅet_i a_i, which adds to δ.
+
+    a_i stands in strips i·s.. of the delta panel, where δ̇_i replaces it; the sum replaces φ'' in the net panel. For
+    softmax the products with its first and second derivatives.
+    """
+    n = layers[layer, N_OUT]
+    out = panel(panels, layers[layer, OUT], n, first, last)
+    slope, bent = panel(panels, layers[layer, DELTA], n, first, last), panel(panels, layers[layer, NET], n, first, last)
+    zero = type(out[0])(0)
+    if layer == layers.shape[0] - 1 and cells[JACOBIAN] != 0:
+        for k in range(bent.size):
+            bent[k] = zero
+        for i in range(1, tangents + 1):
+            a = panel(panels, layers[layer, DELTA], n, i * strips + first, i * strips + last)
+            tangent = panel(panels, layers[layer, OUT], n, i * strips + first, i * strips + last)
+            call(cells[SOFTMAX_CURVATURE], bent, out, tangent, a, n)
+            call(cells[JACOBIAN], out, a, n)
+        return
+    for i in range(1, tangents + 1):
+        a = panel(panels, layers[layer, DELTA], n, i * strips + first, i * strips + last)
+        net = panel(panels, layers[layer, NET], n, i * strips + first, i * strips + last)
+        total = panel(panels, layers[layer, NET], n, strips + first, strips + last)
+        for k in range(a.size):
+            net[k] *= a[k]
+            a[k] *= slope[k]
+        if i > 1:
+            for k in range(a.size):
+                total[k] += net[k]
+    total = panel(panels, layers[layer, NET], n, strips + first, strips + last)
+    for k in range(bent.size):
+        bent[k] *= total[k]
+
+
+@kernel
+def pull(layers, cells, panels, parameters, direction, moved, tangents, strips, first, last, scratch):
+    """δ and δ̇_i of all layers from those of the top: a_i = Wᵀδ̇_i, then `bend`; δ = φ' Wᵀδ + Σ_i φ'' ṅet_i a_i.
+
+    With ``moved`` = 1 also + φ' Vᵀδ̇; without tangents φ' Wᵀδ alone. Overwrites the delta and net panels.
+    """
+    one = type(panels[0])(1)
+    together = max(tangents, 1) if last - first == strips else 1
+    for layer in range(layers.shape[0] - 1, 0, -1):
+        n_in, n, w = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, WEIGHTS]
+        above, below, net_below = layers[layer, DELTA], layers[layer, DELTA_BELOW], layers[layer - 1, NET]
+        pack = scratch if layers[layer, PACKS] != 0 else -1
+        delta, bent = panel(panels, below, n_in, first, last), panel(panels, net_below, n_in, first, last)
+        for i in range(1, tangents + 1, together):
+            low, high = i * strips + first, (i + together - 1) * strips + last
+            a = panel(panels, below, n_in, low, high)
+            for k in range(a.size):
+                a[k] = one
+            call(cells[BACKWARD], parameters, w, panels, above, below, n_in, n, low, high, pack)
+        if tangents > 0:
+            call(cells[BEND], layers, cells, panels, layer - 1, tangents, strips, first, last)
+        if moved != 0:
+            more = panel(panels, net_below, n_in, strips + first, strips + last)
+            for k in range(more.size):
+                more[k] = delta[k]
+            call(cells[BACKWARD], direction, w, panels, above, net_below, n_in, n, strips + first, strips + last, pack)
+            for k in range(more.size):
+                bent[k] += more[k]
+        call(cells[BACKWARD], parameters, w, panels, above, below, n_in, n, first, last, pack)
+        if tangents > 0:
+            for k in range(delta.size):
+                delta[k] += bent[k]
+
+
+@kernel
+def turn_all(layers, cells, panels, strips, first, last):
+    """Copy all outputs that the gradient sums over, tangents too, to where neurons are in lanes."""
+    for layer in range(layers.shape[0]):
+        for i in range(layers[layer, TANGENTS] + 1 if layers[layer, ACROSS] >= 0 else 0):
+            call(cells[TURN], panels, layers[layer, SOURCE], layers[layer, ACROSS], layers[layer, N_IN],
+                 strips * (layers[layer, TANGENTS] + 1), i * strips + first, i * strips + last)
+
+
+@kernel
+def share(panels, weight, start, n, low, first, last):
+    """Multiply strips of a panel, from ``low`` on, by the shares in the mean of the samples in strips first..last.
+
+    Weight 0 gives 0, also where a number is not finite.
+    """
+    zero = type(panels[0])(0)
+    for s in range(first, last):
+        w = row(panels, weight, 1, s, 0)
+        for j in range(n):
+            some = row(panels, start, n, low + s - first, j)
+            for v in range(some.size):
+                some[v] = w[v] * some[v] if w[v] > zero else zero
+
+
+@kernel
+def product_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end,
+                    total, labels, backward, strips, first, last, scratch, clock, start):
+    """Phase 1 of a Hessian's or Gauss–Newton matrix's product with a direction (Pearlmutter 1994, section 3).
+
+    The Hessian's is the gradient of the cost's derivative along v, so strips 0..s end with δ̇ and strips s..2s with δ.
+    The other leaves out all that δ brings, and φ''.
+    """
+    if first == last:
+        return
+    top = layers.shape[0] - 1
+    n, exact = layers[top, N_OUT], 1 if cells[KIND] == HESSIAN else 0
+    direction = borrowed(panels, cells[DIRECTION], parameters.size)
+    call(cells[LIFT], layers, cells, panels, parameters, inputs, targets, weights, order, begin, end, total, labels,
+         strips, first, last, exact)
+    call(cells[PUSH_TANGENTS], layers, cells, panels, parameters, direction, 1, 0, 1, strips, first, last)
+    low, high = strips + first, strips + last
+    out, tangent = panel(panels, layers[top, OUT], n, first, last), panel(panels, layers[top, OUT], n, low, high)
+    target, change = panel(panels, cells[TARGET], n, first, last), panel(panels, cells[SPARE], n, first, last)
+    delta, a = panel(panels, layers[top, DELTA], n, first, last), panel(panels, layers[top, DELTA], n, low, high)
+    for k in range(change.size):
+        change[k] = tangent[k]
+    if cells[MATCHED] == 0:
+        call(cells[COST_CURVATURE], out, target, change, cost_parameter)
+    call(cells[SHARE], panels, cells[WEIGHT], cells[SPARE], n, first, first, last)
+    if cells[MATCHED] != 0:
+        for k in range(delta.size):
+            delta[k], a[k] = change[k], out[k] - target[k]
+        call(cells[SHARE], panels, cells[WEIGHT], layers[top, DELTA], n, low, first, last)
+    else:
+        if cells[JACOBIAN] != 0:
+            call(cells[JACOBIAN], out, change, n)
+        else:
+            for k in range(change.size):
+                change[k] *= delta[k]
+        if exact != 0:
+            for k in range(a.size):
+                a[k] = type(a[0])(1)
+            call(cells[COST_KERNEL], out, target, a, n, cost_parameter)
+            call(cells[SHARE], panels, cells[WEIGHT], layers[top, DELTA], n, low, first, last)
+            call(cells[BEND], layers, cells, panels, top, 1, strips, first, last)
+            bent = panel(panels, layers[top, NET], n, first, last)
+            for k in range(change.size):
+                change[k] += bent[k]
+        for k in range(delta.size):
+            delta[k] = change[k]
+    call(cells[PULL_TANGENTS], layers, cells, panels, parameters, direction, exact, exact, strips, first, last, scratch)
+    call(cells[TURN_ALL], layers, cells, panels, strips, first, last)
+
+
+@kernel
+def diagonal_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end,
+                     total, labels, backward, strips, first, last, scratch, clock, start):
+    """Phase 1 of the Hessian's diagonal: ∂²E/∂w_jk² = Σ_samples h_j o_k², h_j = ∂²E/∂net_j²; for biases Σ h_j.
+
+    net_j is linear in w_jk, and o_k does not depend on it. Each neuron's h_j takes a tangent that starts with
+    ṅet_j = 1, to the outputs and back. Overwrites the delta panels with h and the outputs with their squares.
+    """
+    if first == last:
+        return
+    top = layers.shape[0] - 1
+    n, low, high = layers[top, N_OUT], strips + first, strips + last
+    one, zero = type(panels[0])(1), type(panels[0])(0)
+    call(cells[LIFT], layers, cells, panels, parameters, inputs, targets, weights, order, begin, end, total, labels,
+         strips, first, last, 1)
+    out, tangent = panel(panels, layers[top, OUT], n, first, last), panel(panels, layers[top, OUT], n, low, high)
+    bent, net = panel(panels, layers[top, NET], n, first, last), panel(panels, layers[top, NET], n, low, high)
+    slope, a = panel(panels, layers[top, DELTA], n, first, last), panel(panels, layers[top, DELTA], n, low, high)
+    target, change = panel(panels, cells[TARGET], n, first, last), panel(panels, cells[SPARE], n, first, last)
+    if cells[MATCHED] != 0:
+        for k in range(a.size):
+            a[k] = out[k] - target[k]
+        call(cells[SHARE], panels, cells[WEIGHT], layers[top, DELTA], n, low, first, last)
+    else:
+        for k in range(a.size):
+            a[k], change[k] = one, one
+        call(cells[COST_CURVATURE], out, target, change, cost_parameter)
+        call(cells[SHARE], panels, cells[WEIGHT], cells[SPARE], n, first, first, last)
+        call(cells[COST_KERNEL], out, target, a, n, cost_parameter)
+        call(cells[SHARE], panels, cells[WEIGHT], layers[top, DELTA], n, low, first, last)
+        if cells[JACOBIAN] != 0:
+            for k in range(a.size):
+                bent[k] = a[k]
+            call(cells[JACOBIAN], out, a, n)
+        else:
+            for k in range(a.size):
+                bent[k] *= a[k]
+                a[k] *= slope[k]
+    # From here on the net panels hold φ'' ∂E/∂o in place of φ'': what a tangent of net adds to that of δ.
+    for layer in range(top, 0, -1):
+        n_in, below = layers[layer, N_IN], layers[layer, DELTA_BELOW]
+        slope_below, a_below = panel(panels, below, n_in, first, last), panel(panels, below, n_in, low, high)
+        bent_below = panel(panels, layers[layer - 1, NET], n_in, first, last)
+        for k in range(a_below.size):
+            a_below[k] = one
+        call(cells[BACKWARD], parameters, layers[layer, WEIGHTS], panels, layers[layer, DELTA], below, n_in,
+             layers[layer, N_OUT], low, high, scratch if layers[layer, PACKS] != 0 else -1)
+        for k in range(a_below.size):
+            bent_below[k] *= a_below[k]
+            a_below[k] *= slope_below[k]
+    for layer in range(top + 1):
+        size, delta = layers[layer, N_OUT], layers[layer, DELTA]
+        from_here = panel(panels, layers[layer, NET if layer == top else OUT], size, low, high)
+        for j in range(size):
+            for k in range(from_here.size):
+                from_here[k] = zero
+            for s in range(first, last):
+                beginning = row(panels, layers[layer, NET if layer == top else OUT], size, strips + s, j)
+                own = row(panels, delta, size, s, j)
+                for v in range(own.size):
+                    beginning[v] = one if layer == top else own[v]
+            if layer < top:
+                call(cells[PUSH_TANGENTS], layers, cells, panels, parameters, parameters, 0, layer + 1, 1, strips,
+                     first, last)
+            elif cells[JACOBIAN] != 0:
+                for k in range(net.size):
+                    tangent[k] = net[k]
+                call(cells[JACOBIAN], out, tangent, n)
+            else:
+                for k in range(net.size):
+                    tangent[k] = slope[k] * net[k]
+            if cells[MATCHED] != 0:
+                for k in range(a.size):
+                    a[k] = tangent[k]
+                call(cells[SHARE], panels, cells[WEIGHT], layers[top, DELTA], n, low, first, last)
+            else:
+                for k in range(a.size):
+                    a[k] = change[k] * tangent[k]
+                if cells[JACOBIAN] != 0:
+                    call(cells[JACOBIAN], out, a, n)
+                    call(cells[SOFTMAX_CURVATURE], a, out, tangent, bent, n)
+                else:
+                    for k in range(a.size):
+                        a[k] = slope[k] * a[k] + bent[k] * net[k]
+            for m in range(top, layer, -1):
+                n_in, below = layers[m, N_IN], layers[m, DELTA_BELOW]
+                slope_below, a_below = panel(panels, below, n_in, first, last), panel(panels, below, n_in, low, high)
+                for k in range(a_below.size):
+                    a_below[k] = slope_below[k]
+                call(cells[BACKWARD], parameters, layers[m, WEIGHTS], panels, layers[m, DELTA], below, n_in,
+                     layers[m, N_OUT], low, high, scratch if layers[m, PACKS] != 0 else -1)
+                if m - 1 > layer:
+                    bent_below = panel(panels, layers[m - 1, NET], n_in, first, last)
+                    net_below = panel(panels, layers[m - 1, NET], n_in, low, high)
+                    for k in range(a_below.size):
+                        a_below[k] += bent_below[k] * net_below[k]
+            for s in range(first, last):  # φ' of this neuron is needed no more
+                own, found = row(panels, delta, size, s, j), row(panels, delta, size, strips + s, j)
+                extra = row(panels, layers[layer, NET], size, s, j)
+                for v in range(own.size):
+                    own[v] = found[v] if layer == top else found[v] + extra[v]
+    for layer in range(top + 1):
+        below = panel(panels, layers[layer, SOURCE], layers[layer, N_IN], first, last)
+        for k in range(below.size):
+            below[k] *= below[k]
+    call(cells[TURN_ALL], layers, cells, panels, strips, first, last)
+
+
+@kernel
+def sobolev_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end,
+                    total, labels, backward, strips, first, last, scratch, clock, start):
+    """Phase 1 of training on derivatives: C + λ/2 Σ_ji (∂o_j/∂x_i − J_ji)² (Czarnecki et al. 2017, equation 1).
+
+    The tangent along x_i is ∂o/∂x_i; λ stands in cost_parameter[SLOPE_WEIGHT].
+    """
+    if first == last:
+        return
+    top = layers.shape[0] - 1
+    n, n_in = layers[top, N_OUT], layers[0, N_IN]
+    real = type(panels[0])
+    half, factor, zero, one = real(0.5), real(cost_parameter[SLOPE_WEIGHT]), real(0), real(1)
+    call(cells[LIFT], layers, cells, panels, parameters, inputs, targets, weights, order, begin, end, total, labels,
+         strips, first, last, backward)
+    for i in range(n_in):
+        for s in range((i + 1) * strips + first, (i + 1) * strips + last):
+            for k in range(n_in):
+                direction = row(panels, layers[0, SOURCE], n_in, s, k)
+                for v in range(direction.size):
+                    direction[v] = one if k == i else zero
+    call(cells[PUSH_TANGENTS], layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first, last)
+    given = borrowed(inputs, cells[SLOPES_GIVEN], inputs.size * n)
+    call(cells[GATHER], given, order, begin, end, n * n_in, panels, cells[SLOPE_TARGETS], -1, strips, first, last)
+    for i in range(n_in):
+        for s in range(first, last):
+            for j in range(n):
+                tangent = row(panels, layers[top, OUT], n, (i + 1) * strips + s, j)
+                a = row(panels, layers[top, DELTA], n, (i + 1) * strips + s, j)
+                wanted = row(panels, cells[SLOPE_TARGETS], n * n_in, s, j * n_in + i)
+                for v in range(a.size):
+                    error = tangent[v] - wanted[v]
+                    a[v] = factor * error
+                    wanted[v] = half * factor * error * error
+        call(cells[SHARE], panels, cells[WEIGHT], layers[top, DELTA], n, (i + 1) * strips + first, first, last)
+    out, delta = panel(panels, layers[top, OUT], n, first, last), panel(panels, layers[top, DELTA], n, first, last)
+    target, weight = panel(panels, cells[TARGET], n, first, last), panel(panels, cells[WEIGHT], 1, first, last)
+    if backward != 0:
+        call(cells[BEND], layers, cells, panels, top, n_in, strips, first, last)
+    if cells[MATCHED] != 0:
+        call(cells[COST_KERNEL], panel(panels, cells[SPARE], n, first, last), target, delta, n, cost_parameter)
+    else:
+        call(cells[COST_KERNEL], out, target, delta, n, cost_parameter)
+        if cells[JACOBIAN] != 0:
+            call(cells[JACOBIAN], out, delta, n)
+    for s in range(first, last):
+        for j in range(n):
+            cost = row(panels, cells[TARGET], n, s, j)
+            for i in range(n_in):
+                more = row(panels, cells[SLOPE_TARGETS], n * n_in, s, j * n_in + i)
+                for v in range(cost.size):
+                    cost[v] += more[v]
+    call(cells[COLLECT], target, weight, delta, panel(panels, cells[COST], 1, first, last), n)
+    if backward != 0:
+        bent = panel(panels, layers[top, NET], n, first, last)
+        for k in range(delta.size):
+            delta[k] += bent[k]
+        call(cells[PULL_TANGENTS], layers, cells, panels, parameters, parameters, 0, n_in, strips, first, last, scratch)
+        call(cells[TURN_ALL], layers, cells, panels, strips, first, last)
+
+
+KERNELS = {
+    LIFT: (lift, "tnffrrrniixiiiii"),
+    PUSH_TANGENTS: (push, "tnfffiiiiii"),
+    BEND: (bend, "tnfiiiii"),
+    PULL_TANGENTS: (pull, "tnfffiiiiii"),
+    TURN_ALL: (turn_all, "tnfiii"),
+    SHARE: (share, "fiiiiii"),
+    SOFTMAX_CURVATURE: (activations.softmax_curvature, "ffffi"),
+}
+"""Kernels that are called by address, as in `backprop.KERNELS`."""
+
+PHASES = {SOBOLEV: sobolev_samples, HESSIAN: product_samples, GAUSS_NEWTON: product_samples, DIAGONAL: diagonal_samples}
+"""What a pass computes -> its phase 1."""
+
+
+def fill_addresses(plan, dtype, kind):
+    """Write the addresses that a pass with tangents needs into a plan's cells, compiling the kernels at first."""
+    softmax = plan.cells[JACOBIAN] != 0
+    for cell, (function, letters) in KERNELS.items():
+        if cell != SOFTMAX_CURVATURE or softmax:
+            plan.cells[cell] = address(function, letters, dtype)
+    if (plan.layers[:, ACROSS] >= 0).any():
+        backprop.fill_address(plan, dtype, TURN)
+    plan.cells[MY_SAMPLES] = address(PHASES[kind], backprop.KERNELS[MY_SAMPLES][1], dtype)
+    plan.cells[KIND] = kind
+    every, above = {SOBOLEV: (1, 1), HESSIAN: (0, 1)}.get(kind, (0, 0))
+    directions = plan.layers[0, N_IN] if kind == SOBOLEV else 1
+    plan.layers[0, TANGENTS], plan.layers[1:, TANGENTS] = every * directions, above * directions

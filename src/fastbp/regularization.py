@@ -1,0 +1,286 @@
+"""Regularisation: what is added to the cost, and done to weights and samples, so that a network generalises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from . import team
+from .checks import Check, flag, fraction, not_negative, optional, positive
+from .costs import CLASSES, UNIT, Cost
+from .kernels import backprop, codes, epoch, layout, regular
+from .kernels._jit import address
+
+Array = npt.NDArray[Any]
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Regularization:
+    """What a fit does against overfitting and divergence, beside minimising the cost E of the samples.
+
+    With penalties it minimises E + Σ_l (λ₂/2 Σ_jk (w^l_jk)² + λ₁ Σ_jk |w^l_jk|). They belong to the training cost that
+    the history records, each batch's with the weights before its update; validation costs and `Network.cost` are
+    without them. A setting that is said to be *by layer* is one value for all layers, or a sequence of one for each
+    layer l = 1..L.
+
+    Parameters
+    ----------
+    l2 : float, by layer, default 0
+        λ₂ ≥ 0: pulls weights towards 0 in proportion to their size (Krogh & Hertz 1991).
+    l1 : float, by layer, default 0
+        λ₁ ≥ 0: pulls all weights equally, so that many end near 0. The slope at 0 is taken as 0.
+    weight_decay : float, by layer, default 0
+        λ ≥ 0 of decoupled decay: each update first takes the share μλ from the weights, μ being the learning rate
+        (Loshchilov & Hutter 2019, section 2). Unlike ``l2`` it is no part of the cost and not rescaled by Adam. To
+        that of `AdamW` and `Lion` it is added.
+    penalize_biases : bool, default False
+        Whether ``l2``, ``l1`` and ``weight_decay`` act on the biases b^l_j too.
+    averaged : bool, default False
+        Whether the penalty is averaged with the costs of the samples, that is divided by their number in the batch (by
+        their summed weight with ``sample_weight``), as scikit-learn's ``alpha`` is; a smaller last batch then has the
+        stronger penalty.
+    max_norm : float or None, by layer, default None
+        c > 0: after each update a neuron whose weights (w_j1, w_j2, …) have a norm above c has them scaled to c
+        (Srivastava et al. 2014, section 5.1). None, also for a single layer, sets no bound.
+    non_negative : bool, by layer, default False
+        After each update, weights (not biases) below 0 become 0 (projected gradient; Chorowski & Zurada 2015).
+    trainable : sequence of bool, optional
+        False keeps something as it is, whatever else is asked for: one for each layer, or one for each parameter, a
+        flat mask laid out like `Network.parameters`.
+    clip_value : float, optional
+        Slopes ∂E/∂w beyond ±clip_value, those of penalties included, become ±clip_value.
+    clip_norm : float, optional
+        c > 0: where the norm of the gradient over all parameters, those of penalties included, is above c, it is scaled
+        to c (Pascanu, Mikolov & Bengio 2013, algorithm 1); after ``clip_value``, if both are given.
+    dropout : float, one for all hidden layers or a sequence of one for each, default 0
+        p in [0, 1): in each step an output of a hidden layer becomes 0 with probability p, anew for each sample, and
+        o/(1 − p) otherwise (Srivastava et al. 2014, section 10 for the quotient). Only while training: predictions and
+        validation costs drop nothing.
+    input_noise : float, default 0
+        Standard deviation of normal noise that each step adds to the inputs (Bishop 1995); scale inputs alike first.
+    label_smoothing : float, default 0
+        ε in [0, 1): targets become (1 − ε)y + ε/n_L with cost cross_entropy (Szegedy et al. 2016, section 7), and
+        (1 − ε)y + ε/2 with binary_cross_entropy. Training costs are those of the smoothed targets.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range; by `Network.fit` also if it does not fit the network or the optimizer.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> net = fastbp.Network((1, 8, 1), seed=0)
+    >>> X = [[-1.0], [0.0], [1.0]]
+    >>> settings = fastbp.Regularization(l2=1e-3, max_norm=(3.0, None))
+    >>> history = net.fit(X, X, epochs=5, regularization=settings).history
+    """
+
+    l2: float | Sequence[float] = 0.0
+    l1: float | Sequence[float] = 0.0
+    weight_decay: float | Sequence[float] = 0.0
+    penalize_biases: bool = False
+    averaged: bool = False
+    max_norm: float | None | Sequence[float | None] = None
+    non_negative: bool | Sequence[bool] = False
+    trainable: Sequence[bool] | npt.NDArray[np.bool_] | None = None
+    clip_value: float | None = None
+    clip_norm: float | None = None
+    dropout: float | Sequence[float] = 0.0
+    input_noise: float = 0.0
+    label_smoothing: float = 0.0
+
+    by_layer: ClassVar[dict[str, Check]] = {
+        "l2": not_negative,
+        "l1": not_negative,
+        "weight_decay": not_negative,
+        "max_norm": optional(positive),
+        "non_negative": flag,
+        "dropout": fraction,
+    }
+    """Settings that may be one value or one for each layer (dropout: each hidden layer), and what each must be."""
+    for_all: ClassVar[dict[str, Check]] = {
+        "penalize_biases": flag,
+        "averaged": flag,
+        "clip_value": optional(positive),
+        "clip_norm": optional(positive),
+        "input_noise": not_negative,
+        "label_smoothing": fraction,
+    }
+    """The others."""
+    of_samples: ClassVar[tuple[str, ...]] = ("dropout", "input_noise")
+    """Settings that draw random numbers, anew for each evaluation of the cost."""
+    of_steps: ClassVar[tuple[str, ...]] = ("weight_decay", "max_norm", "non_negative", "clip_value",
+                                          "clip_norm")
+    """Settings that change an optimizer's steps, which a full-batch method could not foresee."""
+
+    def __post_init__(self) -> None:
+        for name, check in self.for_all.items():
+            check(self, name, getattr(self, name))
+        for name, check in self.by_layer.items():
+            value = getattr(self, name)
+            if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
+                object.__setattr__(self, name, tuple(value))
+                for i, one in enumerate(value):
+                    check(self, f"{name}[{i}]", one)
+            else:
+                check(self, name, value)
+        if self.trainable is not None:
+            mask = np.array(self.trainable)
+            if mask.dtype != np.bool_ or mask.ndim != 1:
+                raise ValueError(f"Regularization: trainable is {self.trainable!r}, expected True or False for each "
+                                 "layer, or a flat boolean mask over Network.parameters")
+            if not mask.any():
+                raise ValueError("Regularization: trainable is False throughout: nothing would be trained")
+            mask.flags.writeable = False
+            object.__setattr__(self, "trainable", mask)
+
+    def _layers(self, name: str, count: int) -> tuple[Any, ...]:
+        """Give a setting of each of so many layers."""
+        value = getattr(self, name)
+        return value if isinstance(value, tuple) else (value,) * count
+
+    def _is_set(self, name: str) -> bool:
+        return any(value not in (None, False, 0) for value in self._layers(name, 1))
+
+    @property
+    def acts(self) -> bool:
+        """Whether there is anything to do."""
+        names = ("l2", "l1", "label_smoothing", *self.of_samples, *self.of_steps)
+        return self.trainable is not None or any(self._is_set(name) for name in names)
+
+    def check(self, sizes: Sequence[int], n_parameters: int, cost: Cost) -> None:
+        """Raise ValueError if a setting does not fit a network."""
+        count = len(sizes) - 1
+        for name in self.by_layer:
+            expected, kind = (count - 1, "hidden layer") if name == "dropout" else (count, "layer")
+            if (given := len(self._layers(name, expected))) != expected:
+                raise ValueError(f"Regularization: {name} has {given} values, expected {expected}: one for each {kind} "
+                                 "of the network, or a single one")
+        if count == 1 and self._is_set("dropout"):
+            raise ValueError("Regularization: dropout acts on hidden layers, and the network has none: use input_noise "
+                             "or l2")
+        if self.label_smoothing and cost.targets not in (CLASSES, UNIT):
+            raise ValueError("Regularization: label_smoothing is for classes, and the cost of the network is "
+                             f"{cost.name}: use cross_entropy or binary_cross_entropy")
+        if self.trainable is not None and len(self.trainable) not in (count, n_parameters):
+            raise ValueError(f"Regularization: trainable has {len(self.trainable)} values, expected {count}, one for "
+                             f"each layer, or {n_parameters}, one for each parameter of the network")
+
+    def check_slopes(self) -> None:
+        """Raise ValueError if a setting changes samples, whose slopes are then not those of the targets."""
+        for name in ("label_smoothing", *self.of_samples):
+            if self._is_set(name):
+                raise ValueError(f"Regularization: {name} changes the samples, and the targets of their slopes do not "
+                                 f"follow: use l2, l1 or a constraint with input_jacobian, or {name} without it")
+
+    def check_full_batch(self, method: str) -> None:
+        """Raise ValueError if a setting changes cost or steps in a way that a full-batch method cannot foresee."""
+        for name in self.of_samples:
+            if self._is_set(name):
+                raise ValueError(f"Regularization: {name} changes the cost from one evaluation to the next, and "
+                                 f"{method} compares them: use l2 or l1 with it, or 'adam' or another optimizer for "
+                                 f"mini-batches with {name}")
+        for name in self.of_steps:
+            if self._is_set(name):
+                raise ValueError(f"Regularization: {name} changes the steps of the optimizer, which {method} computes "
+                                 "for the cost as it is: use l2, l1 or trainable with it, or 'adam' or another "
+                                 f"optimizer for mini-batches with {name}")
+
+    def numbers(self, sizes: Sequence[int], bias: bool, hyper: Numbers, rule: int, fixed: int) -> Numbers:
+        """Give what `fastbp.kernels.regular` reads: an optimizer's numbers, and behind them ours.
+
+        Parameters
+        ----------
+        sizes
+            n_0 .. n_L.
+        bias
+            Whether there are biases.
+        hyper
+            The optimizer's numbers; they are copied.
+        rule
+            Address of the rule, or 0 for penalties alone.
+        fixed
+            Where in the state the values of fixed parameters lie, if there are any.
+        """
+        count = len(sizes) - 1
+        weights, biases, _ = layout.offsets(sizes, bias)
+        segments = count * (1 + bias)
+        neurons = sum(sizes[1:]) * (1 + bias)
+        first = codes.TABLE + codes.SEGMENT_COLUMNS * segments + neurons
+        found = np.zeros(first + neurons)
+        found[: codes.HYPER_CELLS] = hyper
+        found[[codes.AVERAGED, codes.CLIP, codes.CLIP_NORM]] = (
+            self.averaged, self.clip_value or 0.0, self.clip_norm or 0.0)
+        masked = self.trainable is not None and len(self.trainable) != count
+        found.view(np.int64)[[codes.RULE, codes.FIXED, codes.SEGMENTS, codes.PENALTIES]] = (
+            rule, fixed if masked else -1, segments, first)
+        pulls = np.transpose([self._layers(name, count) for name in ("l2", "l1", "weight_decay")])
+        largest = [bound or 0.0 for bound in self._layers("max_norm", count)]
+        non_negative = self._layers("non_negative", count)
+        trained = (True,) * count if self.trainable is None or masked else self.trainable
+        table = found[codes.TABLE : first - neurons].reshape(count, 1 + bias, codes.SEGMENT_COLUMNS)
+        cell = first
+        for layer, rows in enumerate(table):
+            n_in, n_out = sizes[layer], sizes[layer + 1]
+            rows[:, codes.TRAINED] = trained[layer]
+            rows[0, [codes.LARGEST, codes.NON_NEGATIVE]] = largest[layer], non_negative[layer]
+            rows[: 1 + self.penalize_biases, codes.L2 : codes.DECAY + 1] = pulls[layer]
+            for row, begin, length in zip(rows, (weights[layer], biases[layer]), (n_in, 1), strict=False):
+                row.view(np.int64)[: codes.L2] = begin, begin + length * n_out, length, cell
+                cell += n_out
+        return found
+
+    @property
+    def online(self) -> bool:
+        """Whether `fastbp.kernels.online` can do it, which has no phases."""
+        return not any(map(self._is_set, ("clip_norm", "label_smoothing", *self.of_samples)))
+
+    def plan(self, plan: layout.Plan, dtype: np.dtype[Any], cost: Cost, *, threads: int = 1,
+             key: int | None = None) -> layout.Plan:
+        """Give a plan with what this regularisation calls; the one that is given stays as it is.
+
+        Without the key of a fit, nothing in it is random.
+        """
+        cells = np.zeros(codes.ARRIVALS + codes.CACHE_LINE * threads, np.int64)
+        cells[: codes.CELLS] = plan.cells
+        settings = np.zeros(codes.DROPOUT + len(plan.layers) - 1)
+        settings[: codes.INPUT_NOISE] = plan.cost_parameter[: codes.INPUT_NOISE]
+        plan = plan._replace(cells=cells, cost_parameter=settings)
+        if self.label_smoothing:
+            classes = plan.layers[-1, codes.N_OUT] if cost.targets == CLASSES else 2
+            settings[[codes.SMOOTH_SHARE, codes.SMOOTH_BASE]] = 1 - self.label_smoothing, self.label_smoothing / classes
+        if key is not None:
+            cells[codes.KEY] = key
+            settings[codes.INPUT_NOISE] = self.input_noise
+            settings[codes.DROPOUT :] = self._layers("dropout", len(plan.layers) - 1)
+        if settings[codes.INPUT_NOISE :].any():
+            backprop.fill_address(plan, dtype, codes.NOISE)
+        if settings[codes.INPUT_NOISE] and plan.layers[0, codes.ACROSS] >= 0:
+            backprop.fill_address(plan, dtype, codes.TURN)
+        if key is not None and self._is_set("clip_norm"):
+            cells[codes.PLAIN_NEURONS] = cells[codes.MY_NEURONS]
+            arguments = backprop.KERNELS[codes.MY_NEURONS][1]
+            cells[codes.MY_NEURONS] = address(epoch.my_neurons_clipped, arguments, dtype)
+            cells[codes.MEASURE] = address(regular.measure, codes.RULE_ARGUMENTS, dtype)
+            cells[codes.MIDWAY + codes.YIELD] = team.yield_address()
+        return plan
+
+    def fixed(self, parameters: Array) -> Array:
+        """Give the values of single parameters that are fixed, NaN for the others; empty where none is."""
+        if self.trainable is None or len(self.trainable) != parameters.size:
+            return parameters[:0]
+        return np.where(self.trainable, np.array(np.nan, parameters.dtype), parameters)
+
+    def penalty(self, sizes: Sequence[int], bias: bool, parameters: Array, gradient: Array, weight: float) -> float:
+        """Give the penalty of a batch of this total weight, and add its slopes to ``gradient`` if that has room."""
+        numbers = self.numbers(sizes, bias, np.zeros(codes.HYPER_CELLS), 0, 0)
+        numbers[[codes.BATCH_WEIGHT, codes.CLIP]] = weight, 0.0
+        slopes = gradient if gradient.size else np.zeros_like(parameters)
+        regular.update(parameters, slopes, self.fixed(parameters), 0, parameters.size, 0, numbers)
+        return float(numbers[numbers.view(np.int64)[codes.PENALTIES] :].sum()) / weight

@@ -1,0 +1,71 @@
+"""A table of what a network consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from .network import Network
+
+
+class LayerSummary(NamedTuple):
+    """One layer l = 1..L."""
+
+    neurons: int
+    """n_l."""
+    activation: str
+    """Its name."""
+    parameters: int
+    """Weights and biases."""
+    multiply_adds: int
+    """In a forward pass (1), for one sample; a gradient takes up to three times as many."""
+    bytes: int
+    """That the parameters take."""
+
+
+class Summary(NamedTuple):
+    """What `Network.summary` gives; its representation is a table."""
+
+    inputs: int
+    """n_0."""
+    layers: tuple[LayerSummary, ...]
+    """One row a layer, from the first hidden one to the output."""
+    cost: str
+    """The cost, as it is written in code."""
+    dtype: str
+    """float32 or float64."""
+    parameters: int
+    """Weights and biases of all layers."""
+    multiply_adds: int
+    """In a forward pass, for one sample."""
+    bytes: int
+    """That all parameters take. Training takes as much again for the gradient and for each slot of the optimizer."""
+
+    def __repr__(self) -> str:
+        head = ("layer", "neurons", "activation", "parameters", "multiply-adds", "bytes")
+        rows = [("0", f"{self.inputs:,}", "(input)", "", "", "")]
+        rows += [(str(number), f"{row.neurons:,}", row.activation, f"{row.parameters:,}", f"{row.multiply_adds:,}",
+                  f"{row.bytes:,}") for number, row in enumerate(self.layers, 1)]
+        last = ("sum", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", f"{self.bytes:,}")
+        widths = [max(map(len, column)) for column in zip(head, *rows, last, strict=True)]
+        rule = "  ".join("-" * width for width in widths)
+        lines = [_line(head, widths), rule, *(_line(row, widths) for row in rows), rule, _line(last, widths)]
+        return "\n".join([*lines, f"cost {self.cost}, {self.dtype}"])
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Numbers to the right, names to the left."""
+    return "  ".join(f"{cell:<{width}}" if place == 2 else f"{cell:>{width}}"
+                     for place, (cell, width) in enumerate(zip(cells, widths, strict=True))).rstrip()
+
+
+def summary(network: Network) -> Summary:
+    """Count parameters and multiply-adds layer by layer."""
+    itemsize = network.dtype.itemsize
+    rows = tuple(
+        LayerSummary(n_out, name, (n_in + network.bias) * n_out, n_in * n_out,
+                     (n_in + network.bias) * n_out * itemsize)
+        for n_in, n_out, name in zip(network.layers[:-1], network.layers[1:], network.activations, strict=True))
+    return Summary(network.layers[0], rows, str(network.cost_function), network.dtype.name, network.n_parameters,
+                   sum(row.multiply_adds for row in rows), network.n_parameters * itemsize)

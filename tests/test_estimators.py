@@ -1,0 +1,706 @@
+"""MLPClassifier and MLPRegressor beside scikit-learn's, among its tools, and what they have beyond."""
+
+import pickle
+import re
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from helpers import few
+from scipy import sparse
+from sklearn import neural_network as theirs
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_diabetes, load_digits, load_iris, make_multilabel_classification
+from sklearn.ensemble import BaggingClassifier
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.inspection import permutation_importance
+from sklearn.linear_model import Ridge
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+import fastbp
+from fastbp import MLPClassifier, MLPRegressor, Network
+from fastbp.kernels._jit import JIT
+from fastbp.optimizers import OPTIMIZERS
+
+OURS = [MLPClassifier, MLPRegressor]
+# A fit of a few epochs ends before it converges, and says so; what matters here says so by pytest.warns.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def digits(n=0, classes=10):
+    X, y = load_digits(n_class=classes, return_X_y=True)
+    n = n or few(300, 40)
+    return X[:n] / 16, y[:n]
+
+
+def diabetes():
+    X, y = load_diabetes(return_X_y=True)
+    n = few(200, 40)
+    return X[:n] / X.std(axis=0), y[:n] / 100
+
+
+def several():
+    X, y = diabetes()
+    return X, np.column_stack([y, np.sqrt(y), X[:, 0]])
+
+
+def labels():
+    return make_multilabel_classification(few(150, 40), 10, random_state=0)
+
+
+DATA = {
+    "classes": (MLPClassifier, digits), "two": (MLPClassifier, lambda: digits(few(100, 40), 2)),
+    "labels": (MLPClassifier, labels), "one output": (MLPRegressor, diabetes), "outputs": (MLPRegressor, several),
+    "counts": (MLPRegressor, lambda: (diabetes()[0] / 3, np.round(diabetes()[1] * 3))),
+}  # fmt: skip
+"""Name -> our class, samples. Counts go with the Poisson loss."""
+
+FIT = dict(hidden_layer_sizes=(7, 5), max_iter=few(8, 2), random_state=3)
+
+
+def pair(name, **parameters):
+    """Give ours and scikit-learn's, alike, and their samples."""
+    kind, data = DATA[name]
+    settings = FIT | parameters | ({"loss": "poisson"} if name == "counts" else {})
+    return kind(**settings), getattr(theirs, kind.__name__)(**settings), data()
+
+
+def agree(ours, other, tolerance=1e-10):
+    """Losses and weights agree; both have moved from where they began."""
+    assert ours.n_iter_ == other.n_iter_ and ours.t_ == other.t_
+    np.testing.assert_allclose(ours.loss_curve_, other.loss_curve_, rtol=0, atol=tolerance)
+    for found, expected in zip(ours.coefs_ + ours.intercepts_, other.coefs_ + other.intercepts_, strict=True):
+        assert found.shape == expected.shape and found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
+
+
+# ------------------------------------------------------------------------------------------- beside scikit-learn's
+
+SOLVERS = [
+    dict(solver="sgd", momentum=0, learning_rate_init=0.01), dict(solver="sgd", learning_rate_init=0.01),
+    dict(solver="sgd", nesterovs_momentum=False, learning_rate_init=0.01),
+    dict(solver="sgd", learning_rate="invscaling", learning_rate_init=0.05, power_t=0.3),
+    dict(solver="sgd", learning_rate="adaptive", learning_rate_init=0.01, tol=10, n_iter_no_change=1),
+    dict(solver="adam"), dict(solver="adam", epsilon=1e-2, beta_1=0.7, beta_2=0.9, learning_rate_init=0.02),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=str)
+@pytest.mark.parametrize("name", few(list(DATA), ["two", "outputs"]))
+def test_losses_and_weights_agree_in_full_batches(name, solver):
+    ours, other, (X, y) = pair(name, batch_size=len(DATA[name][1]()[0]), shuffle=False, alpha=0.1, **solver)
+    start = ours.set_params(max_iter=1).fit(X, y).coefs_[0].copy()
+    agree(ours.set_params(max_iter=FIT["max_iter"]).fit(X, y), other.fit(X, y))
+    assert not np.array_equal(ours.coefs_[0], start)
+
+
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("name", few(list(DATA), ["two", "counts"]))
+def test_losses_and_weights_agree_in_shuffled_batches(name, activation):
+    """Beyond what was asked for: the shuffles are scikit-learn's too. The last batch is a smaller one."""
+    ours, other, (X, y) = pair(name, activation=activation, batch_size=32, alpha=0.1)
+    agree(ours.fit(X, y), other.fit(X, y))
+
+
+@pytest.mark.parametrize("name", ["classes", "outputs", "counts"])
+def test_losses_and_weights_agree_with_weights_and_early_stopping(name):
+    ours, other, (X, y) = pair(name, early_stopping=True, tol=0.05, n_iter_no_change=2, max_iter=few(60, 4))
+    X, y = X[:200], y[:200]  # one batch, see the next test
+    weight = np.random.default_rng(0).uniform(0.2, 2, len(X))
+    ours.fit(X, y, weight)
+    other.fit(X, y, weight)
+    agree(ours, other)
+    np.testing.assert_allclose(ours.validation_scores_, other.validation_scores_, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(ours.best_validation_score_, other.best_validation_score_, rtol=0, atol=1e-10)
+
+
+def test_several_weighted_batches_agree_in_weights():
+    """The losses are means of the batches by weight here, by number of samples there: both are stated."""
+    ours, other, (X, y) = pair("one output", batch_size=32)
+    weight = np.random.default_rng(0).uniform(0.2, 2, len(X))
+    ours.fit(X, y, weight)
+    other.fit(X, y, weight)
+    ours.loss_curve_ = other.loss_curve_ = []
+    agree(ours, other)
+
+
+@pytest.mark.parametrize("name", [name for name in DATA if name != "outputs"])
+def test_lbfgs_reaches_the_same_minimum(name):
+    iterations = few(60, 5)
+    ours, other, (X, y) = pair(name, solver="lbfgs", max_iter=iterations, alpha=1.0, activation="tanh")
+    ours.fit(X, y)
+    other.fit(X, y)
+    assert ours.n_iter_ == other.n_iter_
+    assert ours.loss_ == pytest.approx(other.loss_, rel=few(1e-4, 1e-9))
+    assert ours.loss_ == pytest.approx(ours.loss_curve_[-1]) and len(ours.loss_curve_) == ours.n_iter_
+    assert ours.loss_ < ours.loss_curve_[0]
+
+
+def test_lbfgs_of_several_outputs_reaches_the_minimum():
+    """Of a linear model, whose minimum is known.
+
+    scikit-learn's line search is given the mean of the loss over outputs with the gradient of its sum, so that its path
+    is another.
+    """
+    X, y = several()
+    mlp = MLPRegressor("squared_error", (), solver="lbfgs", tol=1e-8, alpha=2.0, max_iter=1000).fit(X, y)
+    ridge = Ridge(alpha=2.0).fit(X, y)
+    np.testing.assert_allclose(mlp.coefs_[0].T, ridge.coef_, atol=1e-4)
+    np.testing.assert_allclose(mlp.intercepts_[0], ridge.intercept_, atol=1e-4)
+    penalty = (mlp.coefs_[0] ** 2).sum() / len(X)
+    assert mlp.loss_ == pytest.approx(0.5 * ((mlp.predict(X) - y) ** 2).mean() + penalty, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["classes", "one output"])
+def test_partial_fit_and_warm_start_agree(name):
+    ours, other, (X, y) = pair(name, batch_size=32)
+    classes = {"classes": np.unique(y)} if name == "classes" else {}
+    for mlp in (ours, other):
+        for _ in range(3):
+            mlp.partial_fit(X, y, **classes)
+    agree(ours, other)
+    for mlp in (ours, other):
+        mlp.set_params(warm_start=True, learning_rate_init=0.01).fit(X, y)
+        mlp.partial_fit(X[:32], y[:32])
+    agree(ours, other)
+
+
+@pytest.mark.parametrize("name", ["classes", "two", "labels", "one output", "outputs"])
+def test_predictions_and_attributes_agree(name):
+    ours, other, (X, y) = pair(name)
+    ours.fit(X, y)
+    other.fit(X, y)
+    for method in ("predict", "predict_proba", "predict_log_proba"):
+        if hasattr(other, method):
+            found, expected = getattr(ours, method)(X), getattr(other, method)(X)
+            assert found.dtype == expected.dtype
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    assert ours.score(X, y) == pytest.approx(other.score(X, y), abs=1e-9)
+    public = {key for key in vars(other) if key.endswith("_") and not key.startswith("_")}
+    assert public <= set(vars(ours))
+    for key in public - {"coefs_", "intercepts_", "loss_curve_", "loss_", "best_loss_"}:
+        np.testing.assert_equal(getattr(ours, key), getattr(other, key))
+    methods = {key for key in dir(type(other)) if not key.startswith("_")}
+    assert methods <= set(dir(type(ours)))
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_parameters_and_defaults_are_theirs(kind):
+    other = getattr(theirs, kind.__name__)()
+    defaults = kind().get_params()
+    assert {name: defaults[name] for name in other.get_params()} == other.get_params()
+    positional = [next(iter(other.get_params()))]
+    assert positional  # a call with positional arguments means the same
+    first = {"MLPClassifier": [(3,), "tanh"], "MLPRegressor": ["poisson", (3,), "tanh"]}[kind.__name__]
+    again = type(other)(*first).get_params()
+    assert {name: kind(*first).get_params()[name] for name in again} == again
+
+
+@pytest.mark.parametrize("name", ["two", "one output"])
+def test_verbose_prints_the_same_lines(name, capsys):
+    ours, other, (X, y) = pair(name, verbose=True, early_stopping=True, n_iter_no_change=1, tol=10, solver="sgd",
+                               learning_rate="adaptive", max_iter=5)
+    ours.fit(X, y)
+    mine = capsys.readouterr().out
+    other.fit(X, y)
+    assert mine == capsys.readouterr().out
+    assert "Iteration 1, loss = " in mine and "Setting learning rate to" in mine
+
+
+BAD = [
+    dict(alpha=-1), dict(max_iter=0), dict(learning_rate_init=0), dict(momentum=2), dict(shuffle="yes"),
+    dict(batch_size=0), dict(validation_fraction=1.0), dict(beta_1=1.0), dict(random_state="a"), dict(tol=-1),
+    dict(n_iter_no_change=0.5), dict(hidden_layer_sizes=(3, 0)), dict(hidden_layer_sizes=(-1,)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD, ids=str)
+@pytest.mark.parametrize("name", ["two", "one output"])
+def test_errors_are_theirs(name, bad):
+    ours, other, (X, y) = pair(name, **bad)
+    with pytest.raises(ValueError) as expected:
+        other.fit(X, y)
+    with pytest.raises(type(expected.value), match=re.escape(str(expected.value))):
+        ours.fit(X, y)
+    assert not hasattr(ours, "coefs_")
+
+
+@pytest.mark.parametrize("spoil", ["NaN", "short y", "features", "strings", "1d"])
+@pytest.mark.parametrize("name", ["two", "one output"])
+def test_errors_about_data_are_theirs(name, spoil):
+    ours, other, (X, y) = pair(name)
+    bad = {"NaN": (np.where(X == X[0, 0], np.nan, X), y), "short y": (X, y[:-1]), "features": (X, y),
+           "strings": (np.full(X.shape, "a"), y), "1d": (X[:, 0], y)}[spoil]
+    for mlp in (ours, other):
+        if spoil == "features":
+            mlp.fit(X, y)
+    found = []
+    for mlp in (ours, other):
+        with pytest.raises(ValueError) as raised:
+            mlp.predict(X[:, 1:]) if spoil == "features" else mlp.fit(*bad)
+        found.append((type(raised.value), str(raised.value)))
+    assert found[0] == found[1]
+
+
+def test_not_fitted():
+    for kind in OURS:
+        with pytest.raises(NotFittedError, match="is not fitted yet"):
+            kind().predict([[0.0]])
+        with pytest.raises(NotFittedError, match="is not fitted yet"):
+            _ = kind().network_
+
+
+def test_warnings_are_theirs():
+    for name in ("two", "one output"):
+        ours, other, (X, y) = pair(name, batch_size=10**6, max_iter=2)
+        found = []
+        for mlp in (ours, other):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                mlp.fit(X, y)
+            found.append([(w.category, str(w.message)) for w in caught])
+        assert found[0] == found[1] and len(found[0]) == 2
+
+
+def test_ctrl_c_ends_the_fit_with_a_warning():
+    def interrupt(record):
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        mlp = MLPRegressor(callbacks=[interrupt]).fit(*diabetes())
+    assert mlp.n_iter_ == 2 and mlp.predict(diabetes()[0]).shape == (len(diabetes()[0]),)
+
+
+# ------------------------------------------------------------------------------------------- among scikit-learn's tools
+
+@pytest.mark.skipif(not JIT, reason="128 checks of up to 100 epochs take minutes in plain Python")
+@pytest.mark.parametrize("kind", OURS)
+def test_scikit_learns_checks(kind):
+    """Every check of `check_estimator`, with the iterations that it gives its own MLPs. None is expected to fail."""
+    names = []
+    for estimator, check in estimator_checks_generator(kind(max_iter=100)):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                check(estimator)
+        except pytest.skip.Exception as skipped:
+            names.append(str(skipped))
+        except Exception as error:
+            if type(error).__name__ != "SkipTest":
+                raise AssertionError(f"{check.func.__name__}: {error}") from error
+            names.append(check.func.__name__)
+    assert set(names) <= {"check_array_api_input", "check_classifiers_multilabel_output_format_decision_function"}
+
+
+@pytest.mark.skipif(not JIT, reason="12 s to start two processes, in which nothing would be compiled or shared")
+def test_a_search_in_two_processes():
+    X, y = load_iris(return_X_y=True)
+    mlp = make_pipeline(StandardScaler(), MLPClassifier((5,), max_iter=40, random_state=0))
+    grid = {"mlpclassifier__alpha": [1e-4, 1.0]}
+    found = [GridSearchCV(mlp, grid, cv=2, n_jobs=jobs).fit(X, y) for jobs in (1, 2)]
+    np.testing.assert_array_equal(found[0].cv_results_["mean_test_score"], found[1].cv_results_["mean_test_score"])
+
+
+def test_joblib_leaves_a_worker_its_share():
+    seen = joblib.Parallel(n_jobs=2)(joblib.delayed(fastbp.team.processors)() for _ in range(2))
+    assert max(seen) <= max(1, (joblib.cpu_count() + 1) // 2)
+
+
+def test_threads_at_once():
+    """In joblib's threads, where each fit has its own network: no deadlock, the same result."""
+    X, y = digits(few(200, 30))
+    fits = [MLPClassifier((6,), max_iter=3, random_state=0, n_threads=2) for _ in range(4)]
+    done = joblib.Parallel(n_jobs=2, prefer="threads")(joblib.delayed(mlp.fit)(X, y) for mlp in fits)
+    for mlp in done:
+        np.testing.assert_array_equal(mlp.coefs_[0], done[0].coefs_[0])
+
+
+def test_ensembles_calibration_and_cross_validation():
+    X, y = load_iris(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    mlp = MLPClassifier((8,), max_iter=few(60, 2), learning_rate_init=0.05, random_state=0)
+    bag = BaggingClassifier(mlp, n_estimators=3, random_state=0).fit(X, y)
+    calibrated = CalibratedClassifierCV(mlp, cv=2).fit(X, y)
+    scores = cross_val_score(mlp, X, y, cv=3)
+    if JIT:
+        assert bag.score(X, y) > 0.9 and calibrated.score(X, y) > 0.9 and scores.mean() > 0.9
+    assert calibrated.predict_proba(X).shape == (150, 3)
+
+
+def test_importance_of_permuted_features(rng):
+    X = rng.normal(size=(few(300, 60), 3))
+    mlp = MLPRegressor("squared_error", (8,), max_iter=few(100, 30), learning_rate_init=0.02, random_state=0)
+    done = permutation_importance(mlp.fit(X, 3 * X[:, 1]), X, 3 * X[:, 1], random_state=0, n_repeats=3)
+    found = done.importances_mean
+    assert found.argmax() == 1 and found[1] > 10 * max(found[0], found[2])
+
+
+def frames():
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    yield pd.DataFrame(X, columns=["a", "b"]), pd.DataFrame(X[:, ::-1], columns=["b", "a"])
+    polars = pytest.importorskip("polars")
+    yield polars.DataFrame(X, schema=["a", "b"]), polars.DataFrame(X[:, ::-1], schema=["b", "a"])
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["pandas", "polars"])
+def test_frames_keep_the_names_of_features(which):
+    made = frames()
+    for _ in range(which):
+        next(made)
+    X, turned = next(made)
+    y = np.arange(20) % 2
+    mlp = MLPClassifier((3,), max_iter=2, early_stopping=True, random_state=0).fit(X, y)
+    assert list(mlp.feature_names_in_) == ["a", "b"]
+    with pytest.raises(ValueError, match="feature names should match"):
+        mlp.predict(turned)
+    scaled = make_pipeline(StandardScaler(), MLPRegressor("squared_error", (3,), max_iter=2))
+    scaled.set_output(transform=X.__module__.partition(".")[0] if which else "pandas").fit(X, y)
+    assert list(scaled[-1].feature_names_in_) == ["a", "b"]
+
+
+def test_metadata_is_routed():
+    X, y = diabetes()
+    with sklearn.config_context(enable_metadata_routing=True):
+        mlp = MLPRegressor("squared_error", (3,), max_iter=3, random_state=0).set_fit_request(sample_weight=True)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        routed = make_pipeline(scaler, mlp).fit(X, y, sample_weight=np.arange(len(y)) + 1.0)
+        plain = make_pipeline(scaler, clone(mlp)).fit(X, y)
+    assert not np.array_equal(routed[-1].coefs_[0], plain[-1].coefs_[0])
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_files_and_copies(kind, tmp_path):
+    """What is loaded predicts the same bits, shares its weights with its own network, and learns on."""
+    X, y = digits(few(100, 30), 2)
+    mlp = kind(hidden_layer_sizes=(4,), max_iter=3, random_state=0).fit(X, y)
+    joblib.dump(mlp, tmp_path / "mlp.joblib")
+    loaded = joblib.load(tmp_path / "mlp.joblib")
+    for again in (loaded, pickle.loads(pickle.dumps(mlp))):
+        np.testing.assert_array_equal(again.predict(X), mlp.predict(X))
+        assert np.shares_memory(again.coefs_[0], again.network_.parameters)
+    for both in (mlp, loaded):
+        both.partial_fit(X, y)
+    np.testing.assert_array_equal(loaded.coefs_[1], mlp.coefs_[1])
+    fresh = clone(mlp)
+    assert not hasattr(fresh, "coefs_") and fresh.get_params() == mlp.get_params()
+
+
+# ------------------------------------------------------------------------------------------------- weights and networks
+
+def test_weights_are_views_and_may_be_replaced():
+    X, y = diabetes()
+    mlp = MLPRegressor("squared_error", (4,), max_iter=2, random_state=0).fit(X, y)
+    assert [c.shape for c in mlp.coefs_] == [(10, 4), (4, 1)] and mlp.intercepts_[0].shape == (4,)
+    assert all(np.shares_memory(c, mlp.network_.parameters) for c in mlp.coefs_ + mlp.intercepts_)
+    by_hand = np.maximum(X @ mlp.coefs_[0] + mlp.intercepts_[0], 0) @ mlp.coefs_[1] + mlp.intercepts_[1]
+    np.testing.assert_allclose(mlp.predict(X), by_hand[:, 0], atol=1e-12)
+    mlp.coefs_[1][:] = 0
+    np.testing.assert_array_equal(mlp.predict(X), np.full(len(X), mlp.intercepts_[1][0]))
+    given = [np.ones((10, 4)), np.ones((4, 1))]
+    mlp.coefs_, mlp.intercepts_[1] = given, np.array([7.0])
+    expected = np.maximum(X.sum(1, keepdims=True) + mlp.intercepts_[0], 0).sum(1) + 7
+    np.testing.assert_allclose(mlp.predict(X), expected)
+    assert mlp.coefs_[0] is not given[0] and (mlp.coefs_[0] == 1).all()
+    mlp.partial_fit(X, y)
+    assert (given[0] == 1).all()
+    mlp.coefs_ = given[:1]
+    message = "coefs_ has arrays of shapes [(10, 4)], expected [(10, 4), (4, 1)]"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        mlp.predict(X)
+
+
+def test_first_weights_are_given(rng):
+    X, y = diabetes()
+    coefs, intercepts = [rng.normal(size=(10, 3)), rng.normal(size=(3, 1))], [rng.normal(size=3), rng.normal(size=1)]
+    mlp = MLPRegressor("squared_error", (3,), max_iter=1, coefs_init=coefs, intercepts_init=intercepts, solver="sgd",
+                       learning_rate_init=1e-12).fit(X, y)
+    for found, expected in zip(mlp.coefs_ + mlp.intercepts_, coefs + intercepts, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+    with pytest.raises(ValueError, match="coefs_ has arrays of shapes"):
+        mlp.set_params(coefs_init=coefs[:1]).fit(X, y)
+
+
+def test_networks_are_wrapped(rng):
+    X, y = diabetes()
+    net = Network((10, 4, 1), dtype="float64", seed=0).fit(X, y, epochs=3)
+    mlp = MLPRegressor.from_network(net, learning_rate_init=0.01)
+    np.testing.assert_array_equal(mlp.predict(X), net.predict(X)[:, 0])
+    assert mlp.network_ is net and mlp.score(X, y) == r2_score(y, net.predict(X))
+    before = net.parameters.copy()
+    mlp.partial_fit(X, y)
+    assert mlp.network_ is net and not np.array_equal(net.parameters, before)
+    many = Network((10, 4, 3), "silu", cost="cross_entropy", seed=0)
+    wrapped = MLPClassifier.from_network(many, classes=["a", "b", "c"])
+    assert set(wrapped.predict(X)) <= {"a", "b", "c"} and wrapped.predict_proba(X).shape == (len(X), 3)
+    assert list(wrapped.predict(X)) == [wrapped.classes_[i] for i in many.predict(X).argmax(axis=1)]
+    both = MLPClassifier.from_network(Network((10, 2), cost="binary_cross_entropy", seed=0))
+    assert both.predict(X).shape == (len(X), 2)
+    one = MLPClassifier.from_network(Network((10, 1), cost="binary_cross_entropy", seed=0))
+    assert set(one.predict(X)) <= {0, 1}
+    with pytest.raises(ValueError, match="3 identity outputs, expected softmax"):
+        MLPClassifier.from_network(Network((10, 3)))
+    with pytest.raises(ValueError, match="expected 3 sorted names"):
+        MLPClassifier.from_network(many, classes=["b", "a", "c"])
+    with pytest.raises(ValueError, match="relu outputs, expected identity"):
+        MLPRegressor.from_network(Network((10, 1), output="relu"))
+
+
+# ---------------------------------------------------------------------------------------------- sparse matrices, dtypes
+
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_matrix])
+@pytest.mark.parametrize("settings", [dict(solver="adam"), dict(solver="lbfgs"), dict(early_stopping=True),
+                                      dict(standardize=True)], ids=str)
+def test_sparse_gives_what_dense_gives(container, settings):
+    X, y = digits(few(150, 30), 3)
+    X[X < 0.3] = 0
+    fits = [MLPClassifier((5,), max_iter=3, random_state=0, **settings) for _ in range(2)]
+    if "standardize" in settings:  # sparse inputs are not centred
+        dense = MLPClassifier((5,), max_iter=3, random_state=0).fit(StandardScaler(with_mean=False).fit_transform(X), y)
+        np.testing.assert_allclose(fits[1].fit(container(X), y).coefs_[0], dense.coefs_[0], rtol=0, atol=1e-12)
+        return
+    for mlp, inputs in zip(fits, (X, container(X)), strict=True):
+        mlp.fit(inputs, y)
+        assert mlp.coefs_[0].dtype == X.dtype
+    np.testing.assert_array_equal(fits[1].coefs_[0], fits[0].coefs_[0])
+    np.testing.assert_array_equal(fits[1].predict_proba(container(X)), fits[0].predict_proba(X))
+    if settings == dict(solver="adam"):
+        bits = [mlp.partial_fit(inputs, y).coefs_[0] for mlp, inputs in zip(fits, (X, container(X)), strict=True)]
+        np.testing.assert_array_equal(*bits)
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_dtypes_are_kept_or_chosen(kind):
+    X, y = digits(few(100, 30), 2)
+    X32, copy = X.astype(np.float32), X.copy()
+    narrow = kind(hidden_layer_sizes=(4,), max_iter=2, random_state=0).fit(X32, y)
+    assert narrow.network_.dtype == np.float32 and narrow.intercepts_[0].dtype == np.float32
+    chosen = kind(hidden_layer_sizes=(4,), max_iter=2, random_state=0, dtype="float32").fit(X, y)
+    assert chosen.network_.dtype == np.float32
+    np.testing.assert_array_equal(chosen.coefs_[0], narrow.coefs_[0])
+    assert kind(hidden_layer_sizes=(4,), max_iter=2).fit((X * 16).astype(int), y).network_.dtype == np.float64
+    assert (X == copy).all()
+
+
+# ------------------------------------------------------------------------------------------------ beyond scikit-learn's
+
+def test_activations_by_layer_and_by_the_user():
+    X, y = digits(few(150, 30), 3)
+    mlp = MLPClassifier((6, 5), ("gelu", "sin"), max_iter=3, random_state=0).fit(X, y)
+    assert mlp.network_.activations == ("gelu", "sin", "softmax")
+    again = clone(mlp).fit(X, y)
+    np.testing.assert_array_equal(again.coefs_[0], mlp.coefs_[0])
+    with pytest.raises(ValueError, match="activation has 1 names, expected 2"):
+        MLPClassifier((6, 5), ("gelu",)).fit(X, y)
+    with pytest.raises(ValueError, match="The 'activation' parameter of MLPClassifier must be a str among"):
+        MLPClassifier(activation="gellu").fit(X, y)
+
+
+@pytest.mark.parametrize("solver", [*OPTIMIZERS, fastbp.Rprop(), fastbp.Adam(0.02), fastbp.LBFGS(memory=5),
+                                    fastbp.SGD(fastbp.schedules.Cosine(0.02, 30), 0.9)], ids=str)
+def test_every_solver_learns(solver):
+    X, y = several()
+    mlp = MLPRegressor("squared_error", (6,), "tanh", solver=solver, max_iter=few(30, 3), random_state=0,
+                       learning_rate_init=0.01, standardize=True, n_iter_no_change=100, alpha=0.3).fit(X, y)
+    assert mlp.loss_curve_[-1] < mlp.loss_curve_[0]
+    assert mlp.n_iter_ == len(mlp.loss_curve_)
+    if not isinstance(mlp._make_optimizer(), fastbp.optimizers.UpdateRule):  # these tell the loss after a step
+        penalty = 0.5 * 0.3 * sum((c**2).sum() for c in mlp.coefs_) / len(X)
+        errors = mlp.network_.predict(mlp.input_scaler_.transform(X)) - mlp.target_scaler_.transform(y)
+        assert mlp.loss_ == pytest.approx(0.5 * (errors**2).mean() + penalty, rel=1e-9)
+
+
+def test_partial_fit_is_there_for_epochs_only():
+    assert hasattr(MLPRegressor(solver="rmsprop"), "partial_fit")
+    assert hasattr(MLPRegressor(solver=fastbp.SGD()), "partial_fit")
+    for solver in ("lbfgs", "rprop", fastbp.LBFGS()):
+        with pytest.raises(AttributeError, match="has no attribute 'partial_fit'"):
+            _ = MLPRegressor(solver=solver).partial_fit
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "log_cosh", "quantile", fastbp.huber(0.3)], ids=str)
+def test_other_losses_of_a_regressor(loss):
+    X, y = diabetes()
+    mlp = MLPRegressor(loss, (6,), max_iter=few(30, 5), learning_rate_init=0.02, random_state=0, alpha=0).fit(X, y)
+    assert mlp.loss_curve_[-1] < mlp.loss_curve_[0]
+    assert mlp.network_.cost_function == fastbp.costs.get(loss)
+    assert mlp.predict(X).shape == y.shape
+
+
+@pytest.mark.parametrize("name", ["classes", "two", "labels"])
+@pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
+def test_other_losses_of_a_classifier(name, loss):
+    ours, _, (X, y) = pair(name)
+    ours.set_params(loss=loss, max_iter=few(30, 5), learning_rate_init=0.02, early_stopping=True).fit(X, y)
+    assert ours.loss_curve_[-1] < ours.loss_curve_[0]
+    assert len(ours.validation_loss_curve_) == ours.n_iter_
+
+
+def test_losses_of_samples_kept_back():
+    X, y = diabetes()
+    mlp = MLPRegressor("squared_error", (5,), max_iter=4, random_state=0, shuffle=False, alpha=0.5)
+    mlp.fit(X[:-20], y[:-20], validation_data=(X[-20:], y[-20:]))
+    expected = 0.5 * np.mean((mlp.predict(X[-20:]) - y[-20:]) ** 2)
+    assert mlp.validation_loss_curve_[-1] == pytest.approx(expected) and len(mlp.validation_loss_curve_) == 4
+    assert mlp.validation_scores_ is None
+    early = clone(mlp).set_params(early_stopping=True).fit(X[:-20], y[:-20], validation_data=(X[-20:], y[-20:]))
+    assert early.t_ == 4 * (len(X) - 20), "nothing else is kept back"
+    best = int(np.argmax(early.validation_scores_))
+    assert early.score(X[-20:], y[-20:]) == pytest.approx(early.validation_scores_[best])
+    with pytest.raises(ValueError, match="expected a pair"):
+        mlp.fit(X, y, validation_data=X)
+    other = MLPClassifier((3,), max_iter=2)
+    with pytest.raises(ValueError, match="`y` has classes not in"):
+        other.fit(X, y > 1.5, validation_data=(X, np.full(len(X), 7)))
+
+
+def test_the_best_scores_are_scikit_learns(rng):
+    """The scores that stop a fit are computed from outputs: they are those of accuracy_score and r2_score."""
+    for name in ("classes", "two", "labels", "outputs"):
+        ours, _, (X, y) = pair(name)
+        weight = rng.uniform(0.1, 1, len(X))
+        ours.fit(X, y)
+        kept = fastbp.estimators._Samples(X, ours._targets(y), weight)
+        metric = r2_score if name == "outputs" else accuracy_score
+        assert ours._scorer(kept)(ours.network_) == pytest.approx(metric(y, ours.predict(X), sample_weight=weight))
+
+
+@pytest.mark.parametrize("y", [np.ones((30, 1)), np.column_stack([np.ones(30), np.arange(30.0)])])
+def test_r2_of_a_constant(y, rng):
+    X = rng.normal(size=(30, 2))
+    mlp = MLPRegressor("squared_error", (2,), max_iter=1, random_state=0).fit(X, y[:, 0] if y.shape[1] == 1 else y)
+    score = mlp._scorer(fastbp.estimators._Samples(X, y, None))(mlp.network_)
+    assert score == pytest.approx(r2_score(y, mlp.predict(X).reshape(y.shape)))
+
+
+@pytest.mark.parametrize("name", ["classes", "two", "labels"])
+def test_class_weights_are_sample_weights(name):
+    ours, _, (X, y) = pair(name)
+    several = name == "labels"
+    by_class = [{0: 1.0, 1: 3.0}] * y.shape[1] if several else {c: 1.0 + c for c in np.unique(y)}
+    weight = np.prod(np.where(y == 1, 3.0, 1.0), axis=1) if several else 1.0 + y
+    weighted = clone(ours).set_params(class_weight=by_class).fit(X, y)
+    np.testing.assert_allclose(weighted.coefs_[0], clone(ours).fit(X, y, weight).coefs_[0], atol=1e-12)
+    both = clone(ours).set_params(class_weight=by_class).fit(X, y, weight)
+    np.testing.assert_allclose(both.coefs_[0], clone(ours).fit(X, y, weight**2).coefs_[0], atol=1e-12)
+    clone(ours).set_params(class_weight="balanced").fit(X, y)
+    with pytest.raises(ValueError, match="class_weight 'balanced' is not supported for partial_fit"):
+        clone(ours).set_params(class_weight="balanced").partial_fit(X, y, classes=np.arange(10))
+
+
+def test_dropout_is_that_of_the_core():
+    """Losses rise, as outputs are missing; predictions miss none."""
+    X, y = digits(few(200, 30), 3)
+    plain, dropped, by_layer = (MLPClassifier((20, 10), max_iter=few(10, 2), random_state=0, dropout=p)
+                                for p in (0.0, 0.5, (0.5, 0.0)))
+    for mlp in (plain, dropped, by_layer):
+        mlp.fit(X, y)
+        np.testing.assert_array_equal(mlp.predict_proba(X), mlp.network_.predict(X))
+    assert dropped.loss_ > plain.loss_ and dropped.loss_ != by_layer.loss_
+    np.testing.assert_array_equal(clone(dropped).fit(X, y).coefs_[0], dropped.coefs_[0])
+    with pytest.raises(ValueError, match="'dropout' parameter of MLPClassifier must be a float in the range"):
+        clone(plain).set_params(dropout=1.0).fit(X, y)
+    with pytest.raises(ValueError, match="with dropout use solver='adam'"):
+        clone(dropped).set_params(solver="lbfgs").fit(X, y)
+
+
+def test_standardizing_is_that_of_a_pipeline():
+    X, y = several()
+    X, y = X * 5 + 3, y * 100 - 7
+    inside = MLPRegressor("squared_error", (5,), max_iter=5, random_state=0, standardize=True).fit(X, y)
+    scaler, targets = StandardScaler().fit(X), StandardScaler().fit(y)
+    outside = MLPRegressor("squared_error", (5,), max_iter=5, random_state=0)
+    outside.fit(scaler.transform(X), targets.transform(y))
+    expected = targets.inverse_transform(outside.predict(scaler.transform(X)))
+    np.testing.assert_allclose(inside.predict(X), expected, rtol=1e-10)
+    before = inside.input_scaler_.mean_.copy()
+    inside.partial_fit(X[:9] * 2, y[:9])
+    assert (inside.input_scaler_.mean_ == before).all()
+    counts = MLPRegressor("poisson", (5,), max_iter=3, standardize=True).fit(X, np.round(np.abs(y)))
+    assert counts.target_scaler_ is None and (counts.predict(X) > 0).all()
+
+
+@pytest.mark.parametrize("name", ["classes", "two", "outputs"])
+def test_input_gradients_are_slopes_in_the_users_units(name):
+    ours, _, (X, y) = pair(name, activation="tanh")
+    if name == "outputs":
+        X, y = X * 5 + 3, y * 100
+    ours.set_params(standardize=True).fit(X, y)
+    predict = ours.predict if name == "outputs" else ours.predict_proba
+    found = ours.input_gradient(X[:4])
+    assert found.shape == (4, predict(X[:1]).shape[1], X.shape[1])
+    step = 1e-6 * np.maximum(X.std(axis=0), 0.1)
+    for k in (2, 5):
+        ahead, behind = X[:4].copy(), X[:4].copy()
+        ahead[:, k] += step[k]
+        behind[:, k] -= step[k]
+        np.testing.assert_allclose(found[:, :, k], (predict(ahead) - predict(behind)) / (2 * step[k]), rtol=1e-4,
+                                   atol=1e-7)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_callbacks_see_every_epoch_and_may_stop(solver):
+    seen = []
+
+    def stop(record):
+        seen.append((record.epoch, record.network.layers))
+        return record.epoch == 3
+
+    mlp = MLPRegressor("squared_error", (4,), solver=solver, max_iter=10, callbacks=[stop], random_state=0)
+    mlp.fit(*diabetes())
+    assert seen == [(i, (10, 4, 1)) for i in (1, 2, 3)] and mlp.n_iter_ == 3
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_progress_is_shown(solver, capsys):
+    MLPRegressor("squared_error", (4,), solver=solver, max_iter=3, progress=True).fit(*diabetes())
+    assert "3/3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threads", [1, 2, None])
+def test_threads_change_no_bit(threads):
+    X, y = digits()
+    first = MLPClassifier((9,), max_iter=2, random_state=0, n_threads=1).fit(X, y)
+    other = MLPClassifier((9,), max_iter=2, random_state=0, n_threads=threads).fit(X, y)
+    np.testing.assert_array_equal(first.coefs_[0], other.coefs_[0])
+
+
+def test_divergence_is_scikit_learns_error_or_keeps_the_best():
+    X, y = load_iris(return_X_y=True)
+    settings = dict(solver="sgd", learning_rate_init=1.0, activation="identity", random_state=0, max_iter=20,
+                    hidden_layer_sizes=few(100, 20))
+    with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
+        MLPRegressor(**settings).fit(X * 10, y)
+    with pytest.warns(ConvergenceWarning, match="training diverged"):
+        mlp = MLPRegressor(early_stopping=True, **settings).fit(X * 10, y)
+    assert np.isnan(mlp.validation_scores_[-1]) and np.isfinite(mlp.predict(X)).all()
+
+
+def test_both_are_loaded_when_they_are_asked_for(run_python):
+    """`import fastbp` leaves scikit-learn alone; without it, the error names the extra."""
+    script = """
+import sys, fastbp
+assert "sklearn" not in sys.modules and "MLPClassifier" in dir(fastbp)
+namespace = {}
+exec("from fastbp import *", namespace)
+assert "sklearn" not in sys.modules and "Network" in namespace
+sys.modules["sklearn"] = None
+try:
+    fastbp.MLPRegressor
+except ImportError as error:
+    print(error)
+try:
+    fastbp.nothing
+except AttributeError as error:
+    print(error)
+"""
+    assert run_python(script).splitlines() == ["sklearn is needed for this: pip install fastbp[sklearn]",
+                                               "module 'fastbp' has no attribute 'nothing'"]

@@ -1,0 +1,137 @@
+"""Displays, drawn by matplotlib's Agg: what lies on the axes is what the network has."""
+
+import doctest
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import History, Network, plots
+
+matplotlib = pytest.importorskip("matplotlib", reason="belongs to the test extra")
+
+
+@pytest.fixture(autouse=True)
+def agg():
+    matplotlib.use("Agg")
+    yield
+    from matplotlib import pyplot
+
+    pyplot.close("all")
+
+
+@pytest.fixture
+def estimator():
+    """What an estimator shows of itself."""
+    net = Network((2, 5, 3), cost="cross_entropy", seed=0)
+    return SimpleNamespace(network_=net, classes_=np.array(["a", "b", "c"]), predict_proba=net.predict,
+                           loss_curve_=[3.0, 2.0])
+
+
+def fitted(history):
+    net = Network((2, 1), seed=0)
+    net.history = history
+    return net
+
+
+def test_cost_curves():
+    from matplotlib import pyplot
+
+    net = fitted(History([(1, 4.0, 5.0, 0.1), (2, 2.0, 3.0, 0.2)]))
+    axes = pyplot.subplots()[1]
+    display = plots.CostCurveDisplay.from_network(net, name="title", ax=axes)
+    assert display.ax_ is axes and display.figure_ is axes.figure and axes.get_title() == "title"
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[4, 2], [5, 3]]
+    assert display.plot().ax_ is not axes
+
+
+def test_cost_curves_of_an_estimator(estimator):
+    display = plots.CostCurveDisplay.from_estimator(estimator)
+    assert display.ax_.lines[0].get_xydata().tolist() == [[1, 3], [2, 2]]
+    assert display.ax_.get_title() == "SimpleNamespace" and len(display.ax_.lines) == 1
+    estimator.network_ = fitted(History([(1, 7.0, np.nan, 0.1)]))
+    assert plots.CostCurveDisplay.from_estimator(estimator).ax_.lines[0].get_ydata().tolist() == [7]
+
+
+def test_regions_of_a_network():
+    net = Network((2, 3), cost="cross_entropy", dtype="float64", seed=0)
+    X, y = np.array([[-1.0, 0], [1, 4], [0, 2], [1, 0]]), np.array([0, 2, 2, 0])
+    display = plots.DecisionRegionDisplay.from_network(net, X, y, grid_resolution=20, margin=0.5)
+    assert display.xx0.shape == (20, 20)
+    assert (display.xx0.min(), display.xx0.max(), display.xx1.min(), display.xx1.max()) == (-2, 2, -2, 6)
+    points = np.column_stack([display.xx0.ravel(), display.xx1.ravel()])
+    np.testing.assert_array_equal(display.response.ravel(), net.predict(points).argmax(axis=1))
+    assert [len(dots.get_offsets()) for dots in display.scatter_] == [2, 0, 2]
+    colours = display.surface_.get_array()
+    same = display.response == display.response[0, 0]
+    assert np.ptp(colours[same].argmax(axis=1)) == 0, "one class, one colour"
+    assert display.plot().scatter_ == []
+
+
+def test_regions_of_one_output():
+    net = Network((2, 1), cost="binary_cross_entropy", dtype="float64", init="zeros")
+    net.parameters[:] = 5, 0, 0
+    display = plots.DecisionRegionDisplay.from_network(net, [[-1, -1], [1, 1]], grid_resolution=10)
+    np.testing.assert_array_equal(display.response, display.xx0 > 0)
+    assert display.scatter_ == [] and display.chances.shape == (10, 10, 2)
+
+
+def test_regions_of_an_estimator(estimator):
+    X = np.array([[0.0, 1], [1, 0], [1, 1]])
+    display = plots.DecisionRegionDisplay.from_estimator(estimator, X, ["b", "a", "b"], grid_resolution=10)
+    assert [len(dots.get_offsets()) for dots in display.scatter_] == [1, 2, 0]
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["a", "b", "c"]
+
+
+def test_a_network_with_its_deltas():
+    net = Network((2, 4, 3), cost="cross_entropy", dtype="float64", seed=0)
+    x = np.array([0.3, -1])
+    display = plots.NetworkDisplay.from_network(net, x, 1)
+    expected = net.trace(x[None], [1]).delta
+    for neurons, delta in zip(display.neurons_[1:], expected, strict=True):
+        np.testing.assert_array_equal(neurons.get_array(), delta[0])
+    np.testing.assert_allclose(np.sort(display.lines_.get_array()),
+                               np.sort(np.concatenate([W.ravel() for W in net.weights])))
+    assert len(display.figure_.axes) == 3, "the network and two scales"
+    net.parameters[:] = 0
+    assert abs(display.weights[0]).max() > 0, "a display keeps what it showed"
+    drawn = [line.get_text() for line in display.ax_.texts]
+    assert {"inputs\n2", "layer 1\n4", "outputs\n3"} <= set(drawn)
+
+
+def test_a_network_without_a_pair():
+    display = plots.NetworkDisplay.from_network(Network((1, 1), init="zeros"))
+    assert display.deltas is None and len(display.figure_.axes) == 2
+
+
+def test_of_wide_layers_the_neurons_that_matter():
+    net = Network((30, 40, 20), dtype="float64", seed=0)
+    display = plots.NetworkDisplay.from_network(net, np.ones(30), np.zeros(20), most=5)
+    delta = abs(net.trace(np.ones((1, 30)), np.zeros((1, 20))).delta[0][0])
+    assert set(display.shown[1]) == set(np.argsort(delta)[-5:]) and len(display.lines_.get_array()) == 50
+    assert "layer 1\n5 of 40" in [line.get_text() for line in display.ax_.texts]
+
+
+def test_a_network_of_an_estimator(estimator):
+    assert plots.NetworkDisplay.from_estimator(estimator, [1, 2], 0).deltas is not None
+
+
+def test_what_cannot_be_drawn(estimator, monkeypatch):
+    with pytest.raises(ValueError, match="fit first"):
+        plots.CostCurveDisplay.from_network(Network((2, 1)))
+    with pytest.raises(TypeError, match="int has no network_: fit it first"):
+        plots.CostCurveDisplay.from_estimator(3)
+    with pytest.raises(ValueError, match=r"X has shape \(4, 3\), expected \(n_samples, 2\)"):
+        plots.DecisionRegionDisplay.from_network(Network((3, 2)), np.zeros((4, 3)))
+    with pytest.raises(ValueError, match="give both x and y"):
+        plots.NetworkDisplay.from_network(estimator.network_, x=[1, 2])
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"pip install fastbp\[plot\]"):
+        plots.NetworkDisplay.from_network(estimator.network_)
+
+
+def test_the_example_of_its_documentation():
+    found = doctest.testmod(fastbp.plots)
+    assert found.attempted and not found.failed
