@@ -277,6 +277,32 @@ class Regularization:
             return parameters[:0]
         return np.where(self.trainable, np.array(np.nan, parameters.dtype), parameters)
 
+    @property
+    def penalizes(self) -> bool:
+        """Whether there is a penalty beside the cost."""
+        return self._is_set("l2") or self._is_set("l1")
+
+    def second(self, sizes: Sequence[int], bias: bool, weight: float) -> Numbers:
+        """Give the second derivatives of the penalty of a batch of this total weight, laid out like the parameters."""
+        count = len(sizes) - 1
+        weights, biases, total = layout.offsets(sizes, bias)
+        found = np.zeros(total)
+        for layer, l2 in enumerate(self._layers("l2", count)):
+            size = sizes[layer] * sizes[layer + 1]
+            found[weights[layer] : weights[layer] + size] = l2
+            if bias and self.penalize_biases:
+                found[biases[layer] : biases[layer] + sizes[layer + 1]] = l2
+        return found / weight if self.averaged else found
+
+    def untrained(self, sizes: Sequence[int], bias: bool) -> npt.NDArray[np.bool_]:
+        """Tell which parameters stay as they are."""
+        weights, _, total = layout.offsets(sizes, bias)
+        if self.trainable is None:
+            return np.zeros(total, np.bool_)
+        if len(self.trainable) == total:
+            return ~np.asarray(self.trainable)
+        return ~np.repeat(np.asarray(self.trainable), np.diff([*weights, total]))
+
     def penalty(self, sizes: Sequence[int], bias: bool, parameters: Array, gradient: Array, weight: float) -> float:
         """Give the penalty of a batch of this total weight, and add its slopes to ``gradient`` if that has room."""
         numbers = self.numbers(sizes, bias, np.zeros(codes.HYPER_CELLS), 0, 0)
