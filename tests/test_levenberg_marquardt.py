@@ -1,11 +1,14 @@
 """Levenberg–Marquardt and Bayesian regularisation: one step by hand, minima, what is recorded, what is refused."""
 
+import json
 import math
 import re
 
 import numpy as np
 import pytest
 from helpers import DTYPES, close, few, network, real_data
+from safetensors import safe_open
+from safetensors.numpy import save as to_bytes
 
 from fastbp import (
     BayesianRegularization,
@@ -13,6 +16,7 @@ from fastbp import (
     DivergenceError,
     LevenbergMarquardt,
     Network,
+    Regularization,
     curvature,
     levenberg_marquardt,
     optimizers,
@@ -252,6 +256,21 @@ def test_resumption_and_threads_change_no_bit(method, n, tmp_path, rng):
             assert (net.history.figures[name] == values).all()
 
 
+@pytest.mark.parametrize("figures", [5, None, [], ["alpha"]], ids=str)
+def test_a_file_whose_figures_are_corrupt(figures, tmp_path, rng):
+    X, Y = noisy(rng, 12)
+    net = Network((1, 2, 1), dtype="float64", seed=1).fit(X, Y, epochs=2, optimizer=BayesianRegularization())
+    net.save(tmp_path / "net", training=True)
+    with safe_open(tmp_path / "net", framework="numpy") as content:
+        header = json.loads(content.metadata()["fastbp"])
+        tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+    assert header["training"]["figures"] == ["effective_parameters", "alpha", "beta", "evidence"]
+    header["training"]["figures"] = figures
+    (tmp_path / "net").write_bytes(to_bytes(tensors, {"fastbp": json.dumps(header)}))
+    with pytest.raises(ValueError, match="corrupt training"):
+        Network.load(tmp_path / "net")
+
+
 @pytest.mark.parametrize("method", METHODS, ids=str)
 def test_an_interrupt_leaves_the_parameters_between_steps(method, monkeypatch, rng):
     X, Y = noisy(rng, few(60, 25))
@@ -307,7 +326,7 @@ def test_what_does_not_fit(arguments, options, says):
 def test_memory_is_computed_before_training(monkeypatch):
     """Half of the machine's memory is the bound; one byte less is an error that says what it would take."""
     X, Y = sinc(64)
-    for layers, numbers in (((1, 4, 1), 3 * 13**2), ((1, 40, 1), 64 * 121 + 3 * 64**2)):
+    for layers, numbers in (((1, 4, 1), 3 * 13**2), ((1, 40, 1), 2 * 64 * 121 + 3 * 64**2)):
         net = Network(layers, dtype="float64", seed=0)
         monkeypatch.setattr(validation, "physical_memory", lambda n=numbers: 2 * 8 * n)
         net.fit(X, Y, epochs=1, optimizer=PLAIN)
@@ -424,3 +443,69 @@ def test_total_weight():
     samples = net._samples(X, Y, [0, 0.5, 2])
     assert curvature.total_weight(samples) == 2.5 and curvature.counted(samples) == 2
     assert levenberg_marquardt.METHODS.keys() == {"levenbergmarquardt", "bayesianregularization"}
+
+
+# -------------------------------------------------------------------------------------------------- with regularisation
+
+
+@pytest.mark.parametrize("n", [6, 40])
+def test_l2_is_ridge_regression(n, rng):
+    """Its second derivatives belong to the matrix, so that a parabola's minimum is reached in few steps."""
+    X, Y = rng.normal(size=(n, 8)), rng.normal(size=(n, 1))
+    net = Network((8, 1), dtype="float64", seed=0)
+    net.fit(X, Y, epochs=12, optimizer=LevenbergMarquardt(), regularization=Regularization(l2=0.5))
+    A, penalty = np.column_stack([X, np.ones(n)]), np.diag([0.5] * 8 + [0.0])
+    exact = np.linalg.solve(A.T @ A / n + penalty, A.T @ Y[:, 0] / n)
+    np.testing.assert_allclose(net.parameters, exact, atol=1e-7)
+
+
+@pytest.mark.parametrize("regularization", [
+    Regularization(l2=(0.3, 0.2)), Regularization(l2=0.3, penalize_biases=True), Regularization(l2=2.0, averaged=True),
+    Regularization(l2=2.0, averaged=True, penalize_biases=True),
+], ids=range(4))  # fmt: skip
+@pytest.mark.parametrize("bias", [True, False])
+def test_second_derivatives_of_the_penalty(regularization, bias):
+    """Differences of its slopes, which are linear."""
+    net, slopes = network((2, 3, 2), bias=bias, dtype="float64"), []
+    for w in (net.parameters, net.parameters + 1.0):
+        slopes.append(np.zeros(net.n_parameters))
+        regularization.penalty(net.layers, net.bias, w, slopes[-1], 7.0)
+    close(regularization.second(net.layers, net.bias, 7.0), slopes[1] - slopes[0])
+
+
+@pytest.mark.parametrize("method", METHODS[:2], ids=str)
+@pytest.mark.parametrize("n", [8, 50])
+@pytest.mark.parametrize("by", ["layer", "parameter"])
+def test_what_is_not_trained_stays(method, n, by, rng):
+    X, Y = noisy(rng, n)
+    net = Network((1, 5, 1), dtype="float64", seed=0)
+    mask = np.arange(16) % 3 > 0 if by == "parameter" else np.arange(16) >= 10
+    before = net.parameters.copy()
+    net.fit(X, Y, epochs=8, optimizer=method,
+            regularization=Regularization(trainable=mask if by == "parameter" else (False, True), l2=1e-4))
+    assert (net.parameters[~mask] == before[~mask]).all() and (net.parameters[mask] != before[mask]).all()
+    assert (np.diff(net.history.cost) < 0).all()
+    if by == "layer":  # the last layer is linear, so its minimum is known
+        H = np.column_stack([np.tanh(X @ net.weights[0].T + net.biases[0]), np.ones(n)])
+        exact = np.linalg.solve(H.T @ H / n + np.diag([1e-4] * 5 + [0.0]), H.T @ Y[:, 0] / n)
+        np.testing.assert_allclose(H @ net.parameters[10:], H @ exact, atol=1e-3)
+
+
+@pytest.mark.parametrize(("method", "options", "says"), [
+    (BayesianRegularization(), {"regularization": Regularization(l2=1.0)}, "finds the penalty .* itself: leave l2"),
+    (BayesianRegularization(), {"regularization": Regularization(l1=1.0)}, "finds the penalty .* itself: leave l2"),
+    (BayesianRegularization(), {"regularization": Regularization(trainable=(True, False))}, "leave l2, l1 and trainab"),
+    (PLAIN, {"regularization": Regularization(dropout=0.5)}, "dropout changes .* and LevenbergMarquardt compares them"),
+    (PLAIN, {"regularization": Regularization(max_norm=1.0)}, "max_norm changes the steps"),
+    (PLAIN, {"input_jacobian": np.ones((64, 1, 1))}, "LevenbergMarquardt does not take input_jacobian: use 'lbfgs'"),
+])  # fmt: skip
+def test_settings_that_do_not_go_together(method, options, says):
+    X, Y = sinc(64)
+    with pytest.raises(ValueError, match=says):
+        Network((1, 3, 1), seed=0).fit(X, Y, optimizer=method, **options)
+
+
+def test_sparse_inputs_are_refused():
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(ValueError, match="LevenbergMarquardt does not take a sparse X: use 'lbfgs'"):
+        Network((3, 1), seed=0).fit(sparse.csr_matrix(np.eye(3)), np.ones(3), optimizer=PLAIN)

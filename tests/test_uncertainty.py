@@ -11,7 +11,7 @@ from fastbp.uncertainty import student
 
 # ----------------------------------------------------------------------------------------------- Student's distribution
 
-FREEDOMS = [1.0, 1.5, 2.0, 3.0, 4.0, 7.7, 30.0, 57.0, 58.0, 600.0, 9999.0, 10001.0, 1e7]
+FREEDOMS = [1.0, 1.5, 2.0, 3.0, 4.0, 7.7, 30.0, 57.0, 58.0, 600.0, 1001.0, 1e7]
 
 
 @pytest.mark.parametrize("probability", [0.55, 0.75, 0.9, 0.975, 0.999, 1 - 1e-6])
@@ -26,8 +26,8 @@ def test_student_where_the_quantile_has_a_formula(probability):
 
 def test_student_of_many_degrees_is_normal():
     assert math.isclose(student(0.975, 1e12), 1.959963984540054, rel_tol=1e-11)
-    below, above = student(0.975, 9999.999), student(0.975, 10000.0)
-    assert math.isclose(below, above, rel_tol=1e-8), "where the formula changes"
+    below, above = student(0.975, 1000 - 1e-9), student(0.975, 1000.0)
+    assert math.isclose(below, above, rel_tol=1e-10), "where the formula changes"
 
 
 @pytest.mark.parametrize("freedom", FREEDOMS)

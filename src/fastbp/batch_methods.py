@@ -21,6 +21,7 @@ from .method import Optimizer
 
 if TYPE_CHECKING:
     from .network import Network
+    from .regularization import Regularization
     from .training import Samples
 
 Array = npt.NDArray[Any]
@@ -33,6 +34,7 @@ class Evaluate(Protocol):
     network: Network
     samples: Samples
     threads: int | None
+    regularization: Regularization | None
 
     def __call__(self, gradient: Array) -> float: ...  # noqa: D102
 
@@ -56,14 +58,12 @@ class BatchMethod(Optimizer):
 
     checks: ClassVar[dict[str, Check]] = {}
     """What each setting must be."""
-    by_gradient: ClassVar[bool] = True
-    """Whether steps come from cost and gradient alone, so that penalties and frozen parameters reach them."""
 
     def __post_init__(self) -> None:
         for name, check in self.checks.items():
             check(self, name, getattr(self, name))
 
-    def check(self, network: Network, samples: Samples, memory: int) -> None:
+    def check(self, network: Network, samples: Samples, regularization: Regularization | None, memory: int) -> None:
         """Raise ValueError, before anything is changed, if it cannot train this network in so many bytes."""
 
     def begin(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:

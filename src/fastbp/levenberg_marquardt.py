@@ -20,6 +20,7 @@ from .kernels import codes
 
 if TYPE_CHECKING:
     from .network import Network
+    from .regularization import Regularization
     from .training import Samples
 
 Array = npt.NDArray[Any]
@@ -53,27 +54,30 @@ LEAST = 1e-200
 
 
 class BySamples:
-    """Solves (JᵀJ + λI)x = b by way of JJᵀ, for fewer rows of J than parameters."""
+    """Solves (JᵀJ + D)x = b, D diagonal, by way of JD⁻¹Jᵀ, for fewer rows of J than parameters."""
 
     def __init__(self, evaluate: Evaluate) -> None:
         samples = evaluate.samples
         rows = curvature.jacobian_rows(evaluate.network, samples, curvature.total_weight(samples))
         self.rows: Doubles = rows.astype(np.float64, copy=False)
-        self.matrix: Doubles = self.rows @ self.rows.T
-        self.diagonal = self.matrix.diagonal().copy()
+        self.penalty, self.fixed = _regularized(evaluate)
+        self.rows[:, self.fixed] = 0
         self.largest = float(np.einsum("ij,ij->j", self.rows, self.rows).max())
 
     def factorise(self, damping: float) -> None:
         """Prepare for a λ."""
-        np.fill_diagonal(self.matrix, self.diagonal + damping)
-        self.factor, self.damping = curvature.factorise(self.matrix), damping
+        self.damping = self.penalty + damping
+        matrix: Doubles = (self.rows / self.damping) @ self.rows.T
+        np.fill_diagonal(matrix, matrix.diagonal() + 1)
+        self.factor = curvature.factorise(matrix)
 
     def _woodbury(self, right: Doubles) -> Doubles:
-        inner: Doubles = self.rows.T @ curvature.solve(self.factor, self.rows @ right)
-        return (right - inner) / self.damping
+        x: Doubles = right / self.damping
+        inner: Doubles = self.rows.T @ curvature.solve(self.factor, self.rows @ x)
+        return x - inner / self.damping
 
     def solve(self, right: Doubles) -> Doubles:
-        """Give x = (b − Jᵀ(JJᵀ + λI)⁻¹Jb)/λ, refined twice, since the difference cancels where λ is small."""
+        """Give x = D⁻¹(b − Jᵀ(1 + JD⁻¹Jᵀ)⁻¹JD⁻¹b), refined twice, since the difference cancels where D is small."""
         x = self._woodbury(right)
         for _ in range(2):
             x += self._woodbury(right - self.damping * x - self.rows.T @ (self.rows @ x))
@@ -81,23 +85,24 @@ class BySamples:
 
     def eigenvalues(self) -> Doubles:
         """Give those of JᵀJ that need not be 0."""
-        np.fill_diagonal(self.matrix, self.diagonal)
-        return np.linalg.eigvalsh(self.matrix).clip(0)
+        return np.linalg.eigvalsh(self.rows @ self.rows.T).clip(0)
 
 
 class ByParameters:
-    """Solves (JᵀJ + λI)x = b by Cholesky's factors."""
+    """Solves (JᵀJ + D)x = b, D diagonal, by Cholesky's factors."""
 
     def __init__(self, evaluate: Evaluate) -> None:
         size = evaluate.network.n_parameters
         self.matrix = np.empty((size, size))
         curvature.normal_matrix(evaluate.network, evaluate.samples, self.matrix, evaluate.threads)
+        self.penalty, self.fixed = _regularized(evaluate)
+        self.matrix[self.fixed] = self.matrix[:, self.fixed] = 0
         self.diagonal = self.matrix.diagonal().copy()
         self.largest = float(self.diagonal.max())
 
     def factorise(self, damping: float) -> None:
         """Prepare for a λ."""
-        np.fill_diagonal(self.matrix, self.diagonal + damping)
+        np.fill_diagonal(self.matrix, self.diagonal + self.penalty + damping)
         self.factor = curvature.factorise(self.matrix)
 
     def solve(self, right: Doubles) -> Doubles:
@@ -108,6 +113,16 @@ class ByParameters:
         """Give those of JᵀJ."""
         np.fill_diagonal(self.matrix, self.diagonal)
         return np.linalg.eigvalsh(self.matrix).clip(0)
+
+
+def _regularized(evaluate: Evaluate) -> tuple[Doubles, npt.NDArray[np.bool_]]:
+    """Give the second derivatives of the penalty, and which parameters stay as they are."""
+    network, regularization = evaluate.network, evaluate.regularization
+    if regularization is None:
+        return np.zeros(network.n_parameters), np.zeros(network.n_parameters, np.bool_)
+    weight = curvature.total_weight(evaluate.samples)
+    return (regularization.second(network.layers, network.bias, weight),
+            regularization.untrained(network.layers, network.bias))
 
 
 def _by_samples(network: Network, samples: Samples) -> bool:
@@ -125,7 +140,8 @@ class LevenbergMarquardt(BatchMethod):
     lower cost is to be found.
 
     For squared_error, and for the matched pairs softmax and cross_entropy, logistic and binary_cross_entropy, exp and
-    poisson, whose matrix is that of generalised Gauss–Newton (Schraudolph 2002).
+    poisson, whose matrix is that of generalised Gauss–Newton (Schraudolph 2002). Of `Regularization` it takes l2, which
+    goes into the matrix, l1, trainable and label_smoothing.
 
     Parameters
     ----------
@@ -153,11 +169,13 @@ class LevenbergMarquardt(BatchMethod):
     acceleration: bool = True
     slots = 1
     checks = {"damping": positive}
-    by_gradient = False
 
-    def check(self, network: Network, samples: Samples, memory: int) -> None:
-        """See that cost and memory will do."""
+    def check(self, network: Network, samples: Samples, regularization: Regularization | None, memory: int) -> None:
+        """See that cost, samples and memory will do."""
         name = type(self).__name__
+        if samples.slopes is not None or samples.sparse:
+            given = "input_jacobian" if samples.slopes is not None else "a sparse X"
+            raise ValueError(f"{name} does not take {given}: use 'lbfgs' with it")
         if not curvature.supported(network):
             raise ValueError(
                 f"{name} needs a cost that curves upwards: squared_error, or one with its partner (softmax and "
@@ -165,7 +183,8 @@ class LevenbergMarquardt(BatchMethod):
                 f"{network.cost_function} with {network.activations[-1]}: use 'lbfgs'")
         rows, size = len(samples) * network.layers[-1], network.n_parameters
         if _by_samples(network, samples):
-            what, needed = f"rows of J, {rows} x {size}, and 3 matrices of {rows} x {rows}", rows * size + 3 * rows**2
+            what = f"rows of J, 2 x {rows} x {size}, and 3 matrices of {rows} x {rows}"
+            needed = 2 * rows * size + 3 * rows**2
             needed += rows * size if network.dtype == np.float32 else 0
         else:
             what, needed = f"3 matrices of {size} x {size}", 3 * size**2
@@ -219,7 +238,8 @@ class LevenbergMarquardt(BatchMethod):
             return None
         v = -system.solve(slope)
         if bends:
-            a = -system.solve(curvature.bend(evaluate.network, evaluate.samples, v, SHARE).astype(np.float64))
+            bend = curvature.bend(evaluate.network, evaluate.samples, v, SHARE).astype(np.float64)
+            a = -system.solve(np.where(system.fixed, 0.0, bend))
             if 2 * np.linalg.norm(a) <= MOST_BEND * np.linalg.norm(v):
                 return v, v + 0.5 * a
         return v, v
@@ -256,6 +276,13 @@ class BayesianRegularization(LevenbergMarquardt):
     A penalty on all parameters alike asks for inputs and targets scaled to about one. Sample weights count by their
     ratios: their mean stands for one sample.
     """
+
+    def check(self, network: Network, samples: Samples, regularization: Regularization | None, memory: int) -> None:
+        """See that there is no other penalty."""
+        super().check(network, samples, regularization, memory)
+        if regularization is not None and (regularization.penalizes or regularization.trainable is not None):
+            raise ValueError("BayesianRegularization finds the penalty of all parameters itself: leave l2, l1 and "
+                             "trainable out of the regularization, or use 'levenbergmarquardt' with them")
 
     def figures(self, numbers: Numbers) -> dict[str, float]:
         """Give what the record of an epoch holds beside the cost."""

@@ -466,8 +466,8 @@ class Network:
             if profile:
                 raise ValueError("profile=True tells the phases of mini-batches apart: use 'adam' or 'sgd'")
             if regularization is not None:
-                regularization.check_full_batch(type(method).__name__, method.by_gradient)
-            method.check(self, samples, validation.physical_memory() // 2)
+                regularization.check_full_batch(type(method).__name__)
+            method.check(self, samples, regularization, validation.physical_memory() // 2)
             batch_size = len(samples)
         batch_size = 32 if batch_size is None else batch_size
         with self._fitting():

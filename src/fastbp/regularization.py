@@ -179,12 +179,8 @@ class Regularization:
                 raise ValueError(f"Regularization: {name} changes the samples, and the targets of their slopes do not "
                                  f"follow: use l2, l1 or a constraint with input_jacobian, or {name} without it")
 
-    def check_full_batch(self, method: str, by_gradient: bool) -> None:
+    def check_full_batch(self, method: str) -> None:
         """Raise ValueError if a setting changes cost or steps in a way that a full-batch method cannot foresee."""
-        if not by_gradient:
-            raise ValueError(f"Regularization: {method} computes its steps from the errors of the samples, to which "
-                             "neither penalties nor frozen parameters belong: use 'bayesianregularization' alone, "
-                             "which has a penalty of its own, or 'lbfgs' with this regularization")
         for name in self.of_samples:
             if self._is_set(name):
                 raise ValueError(f"Regularization: {name} changes the cost from one evaluation to the next, and "
@@ -297,6 +293,32 @@ class Regularization:
         if self.trainable is None or len(self.trainable) != parameters.size:
             return parameters[:0]
         return np.where(self.trainable, np.array(np.nan, parameters.dtype), parameters)
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether there is a penalty beside the cost."""
+        return self._is_set("l2") or self._is_set("l1")
+
+    def second(self, sizes: Sequence[int], bias: bool, weight: float) -> Numbers:
+        """Give the second derivatives of the penalty of a batch of this total weight, laid out like the parameters."""
+        count = len(sizes) - 1
+        weights, biases, total = layout.offsets(sizes, bias)
+        found = np.zeros(total)
+        for layer, l2 in enumerate(self._layers("l2", count)):
+            size = sizes[layer] * sizes[layer + 1]
+            found[weights[layer] : weights[layer] + size] = l2
+            if bias and self.penalize_biases:
+                found[biases[layer] : biases[layer] + sizes[layer + 1]] = l2
+        return found / weight if self.averaged else found
+
+    def untrained(self, sizes: Sequence[int], bias: bool) -> npt.NDArray[np.bool_]:
+        """Tell which parameters stay as they are."""
+        weights, _, total = layout.offsets(sizes, bias)
+        if self.trainable is None:
+            return np.zeros(total, np.bool_)
+        if len(self.trainable) == total:
+            return ~np.asarray(self.trainable)
+        return ~np.repeat(np.asarray(self.trainable), np.diff([*weights, total]))
 
     def penalty(self, sizes: Sequence[int], bias: bool, parameters: Array, gradient: Array, weight: float) -> float:
         """Give the penalty of a batch of this total weight, and add its slopes to ``gradient`` if that has room."""

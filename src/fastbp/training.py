@@ -132,6 +132,7 @@ class Evaluation:
     samples: Samples
     threads: int | None
     compute: Callable[[Array], float]
+    regularization: Regularization | None = None
 
     def __call__(self, gradient: Array) -> float:
         """Overwrite a gradient and give the cost."""
@@ -173,7 +174,7 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
                 cost += penalty(network, samples, gradient, regularization)
             return cost
 
-        yield Evaluation(network, samples, threads, evaluate)
+        yield Evaluation(network, samples, threads, evaluate, regularization)
 
 
 def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threads: int | None = None,
