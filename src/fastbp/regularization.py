@@ -243,10 +243,7 @@ class Regularization:
 
     def plan(self, plan: layout.Plan, dtype: np.dtype[Any], cost: Cost, *, threads: int = 1,
              key: int | None = None) -> layout.Plan:
-        """Give a plan with what this regularisation calls; the one that is given stays as it is.
-
-        Without the key of a fit, nothing in it is random.
-        """
+        """Give a copy of a plan with what this regularisation calls; without the key of a fit nothing is random."""
         cells = np.zeros(codes.ARRIVALS + codes.CACHE_LINE * threads, np.int64)
         cells[: codes.CELLS] = plan.cells
         settings = np.zeros(codes.DROPOUT + len(plan.layers) - 1)
