@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import platform
 import sys
 import time
@@ -123,8 +124,10 @@ def main() -> None:
         parser.error("no such case; there are: " + "; ".join(case.name for case in CASES))
     used = ", ".join(f"{name} {version}" for name, version in versions().items()
                      if name in ("Python", "fastbp", "scikit-learn", "numba", "numpy"))
+    limit = f"OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']} " if "OMP_NUM_THREADS" in os.environ else ""
+    command = " ".join([f"{limit}python -m bench.estimators", *sys.argv[1:]])
     written = (f"{table(rows, options.seeds)}\n\n{processor()}; {used}. {datetime.date.today().isoformat()}, "
-               f"`python -m bench.estimators {' '.join(sys.argv[1:])}`, {platform.platform(aliased=True, terse=True)}.")
+               f"`{command}`, {platform.platform(aliased=True, terse=True)}.")
     print(f"\n{written}")
     if options.markdown is not None:
         for path in options.markdown or [ROOT / "docs" / "estimators.md"]:

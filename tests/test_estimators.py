@@ -254,8 +254,19 @@ def test_not_fitted():
     for kind in OURS:
         with pytest.raises(NotFittedError, match="is not fitted yet"):
             kind().predict([[0.0]])
-        with pytest.raises(NotFittedError, match="is not fitted yet"):
-            _ = kind().network_
+        by_hand = kind()
+        by_hand.coefs_, by_hand.intercepts_ = [np.ones((1, 1))], [np.ones(1)]
+        for mlp in (kind(), by_hand):
+            with pytest.raises(NotFittedError, match="is not fitted yet"):
+                _ = mlp.network_
+        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+            kind(hidden_layer_sizes=[2.5]).fit([[0.0], [1.0]], [0, 1])
+
+
+def test_a_warning_points_at_the_users_line():
+    with pytest.warns(ConvergenceWarning) as caught:
+        MLPRegressor(max_iter=1).fit(*diabetes())
+    assert caught[0].filename == __file__
 
 
 def test_warnings_are_theirs():

@@ -13,6 +13,7 @@ the order of the samples in each epoch. So the same ``random_state`` trains the 
 from __future__ import annotations
 
 import math
+import operator
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -189,9 +190,9 @@ class _MLP(BaseEstimator):
     @property
     def network_(self) -> Network:
         """The trained `fastbp.Network`; arrays that were put in `coefs_` or `intercepts_` since are copied into it."""
-        check_is_fitted(self)
-        if any(now is not view for now, view in zip(self._arrays(), self._views, strict=False)) \
-                or len(self._arrays()) != len(self._views):
+        check_is_fitted(self, "_network")
+        now = self._arrays()
+        if len(now) != len(self._views) or any(array is not view for array, view in zip(now, self._views, strict=True)):
             self._adopt(self.coefs_, self.intercepts_)
         network: Network = self._network
         return network
@@ -234,7 +235,7 @@ class _MLP(BaseEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, *, incremental: bool) -> Self:
         hidden = self.hidden_layer_sizes
-        hidden = [int(n) for n in hidden] if isinstance(hidden, Iterable) else [int(hidden)]
+        hidden = [operator.index(n) for n in (hidden if isinstance(hidden, Iterable) else [hidden])]
         if any(n <= 0 for n in hidden):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
@@ -322,7 +323,7 @@ class _MLP(BaseEstimator):
             batch = 200 if self.batch_size == "auto" else int(self.batch_size)
             if self.batch_size != "auto" and batch > samples:
                 warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                              stacklevel=4)
+                              stacklevel=5)
         self.n_iter_ = 0
         end_of_epoch = _EndOfEpoch(self, samples, score, self._offset(data), 0 if kept is None else self._offset(kept))
         try:
@@ -338,13 +339,13 @@ class _MLP(BaseEstimator):
             self.n_iter_ += 1
             self._record(math.nan, math.nan)
             self.validation_scores_.append(math.nan)
-            warnings.warn(f"Stochastic Optimizer: {error}", ConvergenceWarning, stacklevel=4)
+            warnings.warn(f"Stochastic Optimizer: {error}", ConvergenceWarning, stacklevel=5)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=5)
         else:
             if self.n_iter_ == self.max_iter and not end_of_epoch.stopped and not incremental:
                 warnings.warn(f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                              "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=4)
+                              "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=5)
         if self.early_stopping:
             network.parameters[:] = self._best_parameters
 
