@@ -57,7 +57,7 @@ class BatchMethod(Optimizer):
     checks: ClassVar[dict[str, Check]] = {}
     """What each setting must be."""
     by_gradient: ClassVar[bool] = True
-    """Whether steps come from cost and gradient alone, so that penalties and frozen parameters reach them."""
+    """Whether steps come from cost and gradient alone, so that a parameter whose gradient is 0 stays as it is."""
 
     def __post_init__(self) -> None:
         for name, check in self.checks.items():

@@ -181,10 +181,9 @@ class Regularization:
 
     def check_full_batch(self, method: str, by_gradient: bool) -> None:
         """Raise ValueError if a setting changes cost or steps in a way that a full-batch method cannot foresee."""
-        if not by_gradient:
-            raise ValueError(f"Regularization: {method} computes its steps from the errors of the samples, to which "
-                             "neither penalties nor frozen parameters belong: use 'bayesianregularization' alone, "
-                             "which has a penalty of its own, or 'lbfgs' with this regularization")
+        if self.trainable is not None and not by_gradient:
+            raise ValueError(f"Regularization: the steps of {method} move all parameters together, also those that "
+                             "trainable freezes: use 'lbfgs' or another method that follows the gradient")
         for name in self.of_samples:
             if self._is_set(name):
                 raise ValueError(f"Regularization: {name} changes the cost from one evaluation to the next, and "
