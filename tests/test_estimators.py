@@ -524,7 +524,8 @@ def test_every_solver_learns(solver):
     assert mlp.loss_curve_[-1] < mlp.loss_curve_[0]
     assert mlp.n_iter_ == len(mlp.loss_curve_)
     if not isinstance(mlp._make_optimizer(), fastbp.optimizers.UpdateRule):  # these tell the loss after a step
-        penalty = 0.5 * 0.3 * sum((c**2).sum() for c in mlp.coefs_) / len(X)
+        alpha = 0 if solver == "bayesianregularization" else 0.3  # it has a penalty of its own
+        penalty = 0.5 * alpha * sum((c**2).sum() for c in mlp.coefs_) / len(X)
         errors = mlp.network_.predict(mlp.input_scaler_.transform(X)) - mlp.target_scaler_.transform(y)
         assert mlp.loss_ == pytest.approx(0.5 * (errors**2).mean() + penalty, rel=1e-9)
 
@@ -715,3 +716,14 @@ except AttributeError as error:
 """
     assert run_python(script).splitlines() == ["sklearn is needed for this: pip install fastbp[sklearn]",
                                                "module 'fastbp' has no attribute 'nothing'"]
+
+
+def test_bayesian_regularisation_finds_its_own_penalty():
+    """Whatever alpha is: scikit-learn's default is no penalty that a user asked for."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-2, 2, (60, 1))
+    y = np.sin(2 * X[:, 0]) + 0.1 * rng.normal(size=60)
+    fits = [MLPRegressor("squared_error", (6,), "tanh", solver="bayesianregularization", alpha=alpha, max_iter=60,
+                         tol=0, n_iter_no_change=60, random_state=0).fit(X, y) for alpha in (1e-4, 10.0)]
+    assert (fits[0].coefs_[0] == fits[1].coefs_[0]).all()
+    assert fits[0].score(X, y) > 0.9

@@ -481,14 +481,12 @@ def test_full_batch_methods_refuse_what_changes_the_cost(name, value):
     assert (net.parameters == before).all() and not len(net.history.cost)
 
 
-@pytest.mark.parametrize("method", ["levenbergmarquardt", "bayesianregularization"])
-@pytest.mark.parametrize("given", [dict(l2=0.1), dict(trainable=[True, False]), dict(dropout=0.5)], ids=str)
-def test_methods_of_the_errors_refuse_all(given, method):
-    net = Network((2, 3, 1), seed=1, dtype="float64")
-    before = net.parameters.copy()
-    with pytest.raises(ValueError, match="computes its steps from the errors .* use 'bayesianregularization' alone"):
-        net.fit(np.ones((4, 2)), np.ones(4), optimizer=method, regularization=Regularization(**given))
-    assert (net.parameters == before).all()
+def test_levenberg_marquardt_takes_a_penalty(rng):
+    X = rng.normal(size=(40, 3))
+    Y = np.sin(X[:, 0])
+    net, settings = Network((3, 4, 1), dtype="float64", seed=1), Regularization(l2=0.01)
+    net.fit(X, Y, epochs=200, optimizer="levenbergmarquardt", regularization=settings)
+    assert np.abs(net.cost_and_gradient(X, Y, regularization=settings)[1]).max() < 1e-6
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)

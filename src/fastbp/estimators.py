@@ -46,6 +46,7 @@ from .callbacks import ProgressBar
 from .costs import ANY, CLASSES, COSTS, Cost
 from .history import Record
 from .kernels.codes import RATE
+from .levenberg_marquardt import BayesianRegularization
 from .method import Optimizer
 from .network import Network
 from .optimizers import OPTIMIZERS, RULES, SGD, Adam, UpdateRule
@@ -429,9 +430,11 @@ class _MLP(BaseEstimator):
         self.loss_ = self.best_loss_ = self._loss(float(found.fun), part, offset)
 
     def _regularization(self) -> Regularization | None:
-        if self.alpha == 0 and not np.any(self.dropout):
+        own = isinstance(self._make_optimizer(), BayesianRegularization)  # finds the weight of its penalty itself
+        alpha = 0.0 if own else float(self.alpha)
+        if alpha == 0 and not np.any(self.dropout):
             return None
-        return Regularization(l2=float(self.alpha), averaged=True, dropout=self.dropout)
+        return Regularization(l2=alpha, averaged=True, dropout=self.dropout)
 
     def _loss(self, cost: float, part: float, offset: float) -> float:
         """Give what scikit-learn calls the loss: of squared errors the mean over outputs, of the penalty the whole."""
@@ -559,7 +562,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
         compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults with the learning
         rate ``learning_rate_init``; an instance, for instance ``fastbp.Rprop()``, has settings of its own.
     alpha : float, default 0.0001
-        Factor of the penalty ½Σw², divided by the number of samples of each batch.
+        Factor of the penalty ½Σw², divided by the number of samples of each batch. `BayesianRegularization` finds a
+        factor of its own, and this one is left out.
     batch_size : int or "auto", default "auto"
         Samples in an update; "auto" is min(200, n_samples). Full-batch methods take all.
     learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
@@ -938,7 +942,8 @@ class MLPRegressor(RegressorMixin, _MLP):
         compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults with the learning
         rate ``learning_rate_init``; an instance, for instance ``fastbp.Rprop()``, has settings of its own.
     alpha : float, default 0.0001
-        Factor of the penalty ½Σw², divided by the number of samples of each batch.
+        Factor of the penalty ½Σw², divided by the number of samples of each batch. `BayesianRegularization` finds a
+        factor of its own, and this one is left out.
     batch_size : int or "auto", default "auto"
         Samples in an update; "auto" is min(200, n_samples). Full-batch methods take all.
     learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
