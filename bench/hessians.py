@@ -99,7 +99,7 @@ def main() -> None:
         samples, found = training.Samples(X, Y, False, np.empty(0, dtype)), np.empty(net.n_parameters, dtype)
 
         def side(kind: int, net: Any = net, samples: Any = samples, found: Any = found, v: Any = v) -> Any:
-            return lambda: training.cost_and_gradient(net, samples, found, 1, kind, v)
+            return lambda: training.cost_and_gradient(net, samples, found, 1, kind=kind, direction=v)
 
         sides = [side(kind) for kind in (codes.PLAIN, codes.HESSIAN, codes.GAUSS_NEWTON, codes.DIAGONAL)]
         times = least(sides + (torch_sides(net, X, Y, v) if torch else []), options.seconds)

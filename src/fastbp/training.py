@@ -323,11 +323,12 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             penalise = None if regularization is None else partial(penalty, network, samples, nothing, regularization)
             full = FullBatch(network, evaluate, penalise, progress, learner)
         norm = full.gradient_norm if full else partial(gradient_norm, network, samples, threads, regularization)
-        parameters = network.parameters
+        parameters, pace = network.parameters, team.Pace(members)
         while progress.epochs < last:
             end = min(progress.epochs + len(learner.costs), last)
+            running = members if profile else pace.choose()
             task = layout.Task(n, batch, block, int(samples.labels), int(shuffle is True), progress.key, end, plain,
-                               blocks)
+                               max(1, blocks // 8) if pace.trying else blocks)
             if reorder and learner.progress[codes.POSITION] == 0:
                 _reorder(reorder, data.order[:n])
             start = time.perf_counter()
@@ -338,7 +339,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                       and (regularization is None or regularization.online)):
                     online.run(plan, parameters, data, task, learner)
                 else:
-                    team.run(members, partial(_run, members, plan, parameters, data, task, learner))
+                    team.run(running, partial(_run, running, plan, parameters, data, task, learner))
             except BaseException:  # Ctrl-C comes when the kernel returns: its epochs are done, and belong to the record
                 for cost in finished(learner, progress):
                     history.append(progress.epochs, cost, None, time.perf_counter() - began,
@@ -346,7 +347,9 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                     progress.optimizer.follow(progress.hyper, progress.epochs, cost)
                 raise
             seconds = max(time.perf_counter() - start, 1e-9)
-            blocks = max(1, int(learner.progress[codes.BLOCKS] * CHUNK_SECONDS / seconds))
+            done = max(1, int(learner.progress[codes.BLOCKS]))
+            blocks = max(1, int(done * CHUNK_SECONDS / seconds))
+            pace.took(running, done, seconds)
             for cost in finished(learner, progress):
                 other = None
                 try:

@@ -1,0 +1,59 @@
+"""A team that is slower than one thread alone gives way to it, and nothing of the result changes."""
+
+import numpy as np
+import pytest
+from helpers import few
+
+from fastbp import Adam, Network, Regularization, team
+
+
+def chosen(seconds, calls, members=2):
+    """The numbers of threads of so many calls where a block takes seconds[threads](call)."""
+    pace, found = team.Pace(members), []
+    for call in range(1, calls + 1):
+        found.append(pace.choose())
+        pace.took(found[-1], 10, 10 * seconds[found[-1]](call))
+    return found
+
+
+def test_the_faster_one_works_and_the_other_is_tried_now_and_then():
+    tried = {2, 4, 8, 16, 32, 64, 128, 192}
+    for fast, slow in ((2, 1), (1, 2)):
+        found = chosen({fast: lambda call: 1.0, slow: lambda call: 1.5}, 200)
+        assert found[0] == 2
+        assert {call for call, threads in enumerate(found, 1) if threads == slow} - {1} == tried - {2} | (
+            {2} if slow == 1 else set())
+
+
+def test_what_changes_is_noticed():
+    """A core is busy until call 300: alone until it is tried again, a team thereafter."""
+    found = chosen({1: lambda call: 1.0, 2: lambda call: 3.0 if call < 300 else 0.5}, 500)
+    assert set(found[20:31]) == {1}
+    assert found[-30:] == [2] * 30
+
+
+def test_one_thread_stays_alone():
+    assert chosen({1: lambda call: 1.0}, 70, members=1) == [1] * 70
+
+
+@pytest.mark.parametrize("regularization", [None, Regularization(clip_norm=0.1, dropout=0.2)], ids=["plain", "clipped"])
+def test_changing_teams_changes_no_bit(regularization, monkeypatch):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(few(300, 60), 5)), rng.normal(size=(few(300, 60), 2))
+
+    def fitted(threads):
+        net = Network((5, 30, 2), seed=1)
+        net.fit(X, Y, epochs=6, batch_size=40, optimizer=Adam(0.01), threads=threads, regularization=regularization,
+                callbacks=[lambda record: None])
+        return net.parameters.tobytes(), net.history.cost.tobytes()
+
+    alone, sizes = fitted(1), []
+
+    def choose(pace):
+        sizes.append(pace.members if len(sizes) % 2 else 1)
+        pace.trying = len(sizes) % 3 == 0
+        return sizes[-1]
+
+    monkeypatch.setattr(team.Pace, "choose", choose)
+    assert fitted(3) == alone
+    assert {1, 3} <= set(sizes)
