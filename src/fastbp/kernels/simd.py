@@ -134,19 +134,24 @@ def _lanes(typing: Any, array: Any) -> Any:
     return types.intp(array), generate
 
 
+def _lend(context: Any, builder: Builder, kind: Any, data: Any, *shape: Any) -> Any:
+    """Emit an array over numbers that another array owns: no references are counted."""
+    array = cgutils.create_struct_proxy(kind)(context, builder)
+    strides, nitems = [_index(_bits(kind.dtype) // 8)], shape[0]
+    for size in shape[:0:-1]:
+        strides.insert(0, builder.mul(strides[0], size))
+        nitems = builder.mul(nitems, size)
+    array.data, array.itemsize, array.nitems = data, strides[-1], nitems
+    array.shape, array.strides = cgutils.pack_array(builder, shape), cgutils.pack_array(builder, strides)
+    array.meminfo = cgutils.get_null_value(array.meminfo.type)
+    array.parent = cgutils.get_null_value(array.parent.type)
+    return array._getvalue()
+
+
 def _view(typing: Any, array: Any, start: Any, size: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        source = _struct(context, builder, signature.args[0], arguments[0])
-        view = cgutils.create_struct_proxy(signature.return_type)(context, builder)
-        width = _index(_bits(array.dtype) // 8)
-        view.data = builder.gep(source.data, [arguments[1]])
-        view.nitems = arguments[2]
-        view.itemsize = width
-        view.shape = cgutils.pack_array(builder, [arguments[2]])
-        view.strides = cgutils.pack_array(builder, [width])
-        view.meminfo = cgutils.get_null_value(view.meminfo.type)
-        view.parent = cgutils.get_null_value(view.parent.type)
-        return view._getvalue()
+        data = _struct(context, builder, signature.args[0], arguments[0]).data
+        return _lend(context, builder, signature.return_type, builder.gep(data, [arguments[1]]), arguments[2])
 
     return array(array, types.intp, types.intp), generate
 
@@ -155,8 +160,9 @@ def _panel(typing: Any, panels: Any, start: Any, n: Any, first: Any, last: Any) 
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         panels, start, n, first, last = arguments
         strip = builder.mul(n, _index(_vector(signature.return_type.dtype).count))
+        data = _struct(context, builder, signature.args[0], panels).data
         begin, size = builder.add(start, builder.mul(first, strip)), builder.mul(builder.sub(last, first), strip)
-        return _view(typing, signature.return_type, None, None)[1](context, builder, signature, (panels, begin, size))
+        return _lend(context, builder, signature.return_type, builder.gep(data, [begin]), size)
 
     return panels(panels, types.intp, types.intp, types.intp, types.intp), generate
 
@@ -171,17 +177,7 @@ def _pointer(typing: Any, array: Any) -> Any:
 def _array_at(typing: Any, pointer: Any, *shape: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         sizes = cgutils.unpack_tuple(builder, arguments[1])
-        array = cgutils.create_struct_proxy(signature.return_type)(context, builder)
-        width = context.get_constant(types.intp, _bits(pointer.dtype) // 8)
-        strides, nitems = [width], sizes[0]
-        for size in sizes[:0:-1]:
-            strides.insert(0, builder.mul(strides[0], size))
-            nitems = builder.mul(nitems, size)
-        array.data, array.itemsize, array.nitems = arguments[0], width, nitems
-        array.shape, array.strides = cgutils.pack_array(builder, sizes), cgutils.pack_array(builder, strides)
-        array.meminfo = cgutils.get_null_value(array.meminfo.type)
-        array.parent = cgutils.get_null_value(array.parent.type)
-        return array._getvalue()
+        return _lend(context, builder, signature.return_type, arguments[0], *sizes)
 
     sizes = types.UniTuple(types.intp, len(shape))
     return types.Array(pointer.dtype, len(shape), "C")(pointer, sizes), generate
@@ -189,16 +185,8 @@ def _array_at(typing: Any, pointer: Any, *shape: Any) -> Any:
 
 def _borrowed(typing: Any, like: Any, address: Any, size: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        array = cgutils.create_struct_proxy(signature.return_type)(context, builder)
-        width = _index(_bits(like.dtype) // 8)
-        array.data = builder.inttoptr(arguments[1], array.data.type)
-        array.nitems = arguments[2]
-        array.itemsize = width
-        array.shape = cgutils.pack_array(builder, [arguments[2]])
-        array.strides = cgutils.pack_array(builder, [width])
-        array.meminfo = cgutils.get_null_value(array.meminfo.type)
-        array.parent = cgutils.get_null_value(array.parent.type)
-        return array._getvalue()
+        data = builder.inttoptr(arguments[1], context.get_value_type(types.CPointer(like.dtype)))
+        return _lend(context, builder, signature.return_type, data, arguments[2])
 
     return like(like, types.intp, types.intp), generate
 
