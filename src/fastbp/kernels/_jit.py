@@ -1,13 +1,17 @@
 """The only place where Numba's options are chosen: decorators, the cache policy, the vector width of this CPU.
 
-Three kinds of compiled function exist in fastbp:
+Kinds of compiled function:
 
 ``kernel``
-    Loops over arrays, called from Python or from other kernels. Compiled for float32 and float64 at most.
-``scalar``
-    A function of one element (exp, tanh ...), always inlined into the loop that calls it.
+    Loops over arrays, called from Python or by name from other kernels. Compiled for float32 and float64 at most.
+``by_address``
+    The same for kernels that only `simd.call` calls; nothing is made of them before one is needed.
 ``rule``
-    An update rule: a kernel whose arithmetic keeps its order.
+    An update rule: called by address, and its arithmetic keeps its order.
+``scalar``, ``inline``
+    A function of one element (exp, tanh ...), and one of arrays: always part of the loop that calls it.
+``allocating``
+    The one kind of kernel that makes an array.
 
 Kernels that do the work (a layer's products, an activation, a cost, an update rule) are called by address: see
 `address`. Numba compiles a callee again inside every caller, so that five storeys of ordinary calls took 20 s before
@@ -151,11 +155,34 @@ def inline(function: F) -> F:
     return numba.njit(error_model="numpy", fastmath=SUMS, inline="always")(function)  # type: ignore[no-any-return]
 
 
+class Kernel:
+    """A kernel that is called by address. It costs nothing until its address is asked for, or Python calls it.
+
+    To make one of Numba's dispatchers takes 0.6 ms, and fastbp has some hundred such kernels: 0.05 s of every start.
+    """
+
+    def __init__(self, function: Callable[..., Any], fastmath: set[str]) -> None:
+        functools.update_wrapper(self, function)
+        self.py_func, self.fastmath = function, fastmath
+
+    @functools.cached_property
+    def compiled(self) -> Any:
+        """The dispatcher for calls from Python."""
+        return _compile(self.py_func, fastmath=self.fastmath, _nrt=COUNTED)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call it from Python, as tests do."""
+        return self.compiled(*arguments)
+
+
+def by_address(function: F) -> F:
+    """Compile loops over arrays that only `simd.call` calls."""
+    return Kernel(function, SUMS) if JIT else QUIET(function)  # type: ignore[return-value]
+
+
 def rule(function: F) -> F:
-    """Compile an update rule: a kernel whose arithmetic keeps its order."""
-    if not JIT:
-        return QUIET(function)
-    return _compile(function, fastmath=EXACT, _nrt=COUNTED)  # type: ignore[no-any-return]
+    """Compile an update rule: a kernel, called by address, whose arithmetic keeps its order."""
+    return Kernel(function, EXACT) if JIT else QUIET(function)  # type: ignore[return-value]
 
 
 def scalar(function: F) -> F:
@@ -193,11 +220,12 @@ TWINS: dict[Any, Any] = {}
 
 def _bare(function: Any) -> Any:
     """Give the twin of a kernel, or a user's loop as it is, which no cache holds."""
-    if function.targetoptions.get("_nrt", True):
+    lazy = isinstance(function, Kernel)
+    if not lazy and function.targetoptions.get("_nrt", True):
         return function
     if function not in TWINS:
-        TWINS[function] = _compile(function.py_func, fastmath=function.targetoptions["fastmath"], _nrt=COUNTED,
-                                   no_cpython_wrapper=True)
+        fastmath = function.fastmath if lazy else function.targetoptions["fastmath"]
+        TWINS[function] = _compile(function.py_func, fastmath=fastmath, _nrt=COUNTED, no_cpython_wrapper=True)
     return TWINS[function]
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import elementwise
-from ._jit import VECTOR_BYTES, kernel, scalar
+from ._jit import VECTOR_BYTES, by_address, scalar
 from .elementwise import (
     decay,
     flushed,
@@ -33,7 +33,7 @@ from .simd import fused, is_single
 Panel = Any  # a 1-D array of float32 or float64
 
 
-@kernel
+@by_address
 def identity(panel: Panel, slope: Panel, neurons: int) -> None:
     """Leave panel as it is; slope <- 1."""
     r = type(panel[0])
@@ -41,7 +41,7 @@ def identity(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = r(1.0)
 
 
-@kernel
+@by_address
 def straight(net: Panel, out: Panel, slope: Panel) -> None:
     """Overwrite net <- 0: phi'' of the piecewise linear activations, at their kinks too."""
     r = type(net[0])
@@ -49,7 +49,7 @@ def straight(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = r(0.0)
 
 
-@kernel
+@by_address
 def logistic(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- o = 1/(1 + exp(-net)), slope <- o (1 - o)."""
     for i in range(panel.size):
@@ -65,7 +65,7 @@ def _logistic(x: Any) -> Any:
     return tail if x < r(0.0) else d, tail * d
 
 
-@kernel
+@by_address
 def logistic_curvature(net: Panel, out: Panel, slope: Panel) -> None:
     """Overwrite net <- o (1 - o) (1 - 2 o)."""
     r = type(net[0])
@@ -73,14 +73,14 @@ def logistic_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = slope[i] * (r(1.0) - r(2.0) * out[i])
 
 
-@kernel
+@by_address
 def tanh(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- o = tanh(net), slope <- 1 - o**2."""
     for i in range(panel.size):
         panel[i], slope[i] = tanh_slope(panel[i])
 
 
-@kernel
+@by_address
 def tanh_curvature(net: Panel, out: Panel, slope: Panel) -> None:
     """Overwrite net <- -2 o (1 - o**2)."""
     r = type(net[0])
@@ -88,7 +88,7 @@ def tanh_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = r(-2.0) * out[i] * slope[i]
 
 
-@kernel
+@by_address
 def relu(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- max(net, 0), slope <- 1 where net > 0, else 0 (also at 0)."""
     r = type(panel[0])
@@ -98,7 +98,7 @@ def relu(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = r(1.0) if x > r(0.0) else r(0.0)
 
 
-@kernel
+@by_address
 def leaky_relu(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net where net > 0, else net/100; slope <- 1 or 1/100."""
     r = type(panel[0])
@@ -109,7 +109,7 @@ def leaky_relu(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = s
 
 
-@kernel
+@by_address
 def elu(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net where net > 0, else exp(net) - 1; slope <- 1 or exp(net)."""
     r = type(panel[0])
@@ -120,7 +120,7 @@ def elu(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = z
 
 
-@kernel
+@by_address
 def selu(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- s net where net > 0, else s a (exp(net) - 1); slope <- s or s a exp(net)."""
     r = type(panel[0])
@@ -132,7 +132,7 @@ def selu(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = s if x > r(0.0) else sa * z
 
 
-@kernel
+@by_address
 def exponential_curvature(net: Panel, out: Panel, slope: Panel) -> None:
     """Overwrite net <- 0 where net > 0, else phi'(net): elu and selu, at 0 too."""
     r = type(net[0])
@@ -140,7 +140,7 @@ def exponential_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = r(0.0) if net[i] > r(0.0) else slope[i]
 
 
-@kernel
+@by_address
 def softplus(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- log(1 + exp(net)), slope <- 1/(1 + exp(-net))."""
     for i in range(panel.size):
@@ -155,7 +155,7 @@ def _softplus(x: Any) -> Any:
     return (r(0.0) if negative else x) + log1p_unit(z), (z if negative else r(1.0)) / (r(1.0) + z)
 
 
-@kernel
+@by_address
 def softplus_curvature(net: Panel, out: Panel, slope: Panel) -> None:
     """Overwrite net <- s (1 - s), where s = 1/(1 + exp(-net)) is the slope."""
     r = type(net[0])
@@ -163,7 +163,7 @@ def softplus_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = slope[i] * (r(1.0) - slope[i])
 
 
-@kernel
+@by_address
 def softsign(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net/(1 + |net|), slope <- 1/(1 + |net|)**2."""
     r = type(panel[0])
@@ -177,7 +177,7 @@ def softsign(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = d * d
 
 
-@kernel
+@by_address
 def softsign_curvature(net: Panel, out: Panel, slope: Panel) -> None:
     """Overwrite net <- -2 sign(net)/(1 + |net|)**3, 0 at 0."""
     r = type(net[0])
@@ -187,7 +187,7 @@ def softsign_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = -y if x > r(0.0) else (y if x < r(0.0) else x)
 
 
-@kernel
+@by_address
 def silu(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net s, slope <- s (1 + net (1 - s)), where s = 1/(1 + exp(-net))."""
     for i in range(panel.size):
@@ -210,7 +210,7 @@ def _silu(x: Any) -> Any:
     return x if x > r(800.0) else out, (far if negative else near) + y * (near * far)
 
 
-@kernel
+@by_address
 def silu_curvature(net: Panel, out: Panel, slope: Panel) -> None:
     """Overwrite net <- s (1 - s) (2 + net (1 - 2 s)), where s = 1/(1 + exp(-net)).
 
@@ -225,7 +225,7 @@ def silu_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = z * d * d * (r(2.0) + t * less * d)
 
 
-@kernel
+@by_address
 def gelu(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net Phi(net), slope <- Phi(net) + net Phi'(net), Phi the normal distribution function."""
     for i in range(panel.size):
@@ -245,7 +245,7 @@ def _gelu(x: Any) -> Any:
     return (r(0.0) if negative else x) - grown(t * power, y, low, q), s if negative else r(1.0) - s
 
 
-@kernel
+@by_address
 def gelu_curvature(net: Panel, out: Panel, slope: Panel) -> None:
     """Overwrite net <- (2 - net**2) Phi'(net), Phi' the normal density."""
     r = type(net[0])
@@ -255,7 +255,7 @@ def gelu_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = (r(2.0) - t * t) * (r(0.3989422804014327) * elementwise.gaussian(t * r(0.7071067811865476)))
 
 
-@kernel
+@by_address
 def mish(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net t, slope <- t + net (1 - t**2)/(1 + exp(-net)), where t = tanh(log(1 + exp(net)))."""
     for i in range(panel.size):
@@ -286,7 +286,7 @@ def _mish(x: Any) -> Any:
     return y * s, s + near * (r(4.0) * e * d) * ((r(1.0) + e) * d)
 
 
-@kernel
+@by_address
 def mish_curvature(net: Panel, out: Panel, slope: Panel) -> None:
     """Overwrite net <- 2 t' + net t'', where t = tanh(log(1 + exp(net)))."""
     for i in range(net.size):
@@ -309,7 +309,7 @@ def _mish_curvature(x: Any) -> Any:
     return r(4.0) * ed * (r(2.0) * more + y * ((r(1.0) + e + e) * d - r(4.0) * ed * (more * (r(1.0) + e))))
 
 
-@kernel
+@by_address
 def hard_tanh(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net limited to [-1, 1], slope <- 1 where -1 < net < 1, else 0."""
     r = type(panel[0])
@@ -320,7 +320,7 @@ def hard_tanh(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = r(1.0) if abs(x) < r(1.0) else r(0.0)
 
 
-@kernel
+@by_address
 def hard_sigmoid(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net/6 + 1/2 limited to [0, 1], slope <- 1/6 where -3 < net < 3, else 0."""
     for i in range(panel.size):
@@ -335,7 +335,7 @@ def _hard_sigmoid(x: Any) -> Any:
     return r(1.0) if y > r(1.0) else y, r(1.0 / 6.0) if abs(x) < r(3.0) else r(0.0)
 
 
-@kernel
+@by_address
 def gaussian(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- o = exp(-net**2), slope <- -2 net o."""
     r = type(panel[0])
@@ -348,7 +348,7 @@ def gaussian(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = r(-2.0) * x * y
 
 
-@kernel
+@by_address
 def gaussian_curvature(net: Panel, out: Panel, slope: Panel) -> None:
     """Overwrite net <- (4 net**2 - 2) o."""
     r = type(net[0])
@@ -358,21 +358,21 @@ def gaussian_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = (r(4.0) * t * t - r(2.0)) * out[i]
 
 
-@kernel
+@by_address
 def sin(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- sin(net), slope <- cos(net)."""
     for i in range(panel.size):
         panel[i], slope[i] = sine_cosine(panel[i])
 
 
-@kernel
+@by_address
 def sin_curvature(net: Panel, out: Panel, slope: Panel) -> None:
     """Overwrite net <- -o."""
     for i in range(net.size):
         net[i] = -out[i]
 
 
-@kernel
+@by_address
 def exp(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel and slope <- exp(net)."""
     for i in range(panel.size):
@@ -381,14 +381,14 @@ def exp(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = y
 
 
-@kernel
+@by_address
 def exp_curvature(net: Panel, out: Panel, slope: Panel) -> None:
     """Overwrite net <- o."""
     for i in range(net.size):
         net[i] = out[i]
 
 
-@kernel
+@by_address
 def softmax(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- exp(net_j - m)/sum_i exp(net_i - m), m the largest net, sample by sample; slope <- 1.
 
@@ -428,7 +428,7 @@ def softmax(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = r(1.0)
 
 
-@kernel
+@by_address
 def softmax_backward(out: Panel, delta: Panel, neurons: int) -> None:
     """Overwrite delta_j <- o_j (delta_j - sum_i delta_i o_i), sample by sample; the layout is that of ``softmax``."""
     r = type(out[0])
@@ -447,7 +447,7 @@ def softmax_backward(out: Panel, delta: Panel, neurons: int) -> None:
                 deltas[i] = outs[i] * (deltas[i] - total)
 
 
-@kernel
+@by_address
 def softmax_curvature(bend: Panel, out: Panel, tangent: Panel, cotangent: Panel, neurons: int) -> None:
     """Add p_j (a_j - sum_i a_i o_i) - o_j sum_i a_i p_i to bend_j, sample by sample: sum_i a_i o_i derived twice.
 

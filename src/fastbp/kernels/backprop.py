@@ -7,7 +7,7 @@ address (see `_jit`).
 """
 
 from . import codes, costs, dense, noise, random, record
-from ._jit import address, kernel
+from ._jit import address, by_address
 from .codes import (
     ACROSS,
     ACTIVATING,
@@ -53,7 +53,7 @@ UPDATE_BYTES = 64 * 1024
 """Gradient rows that are summed before they are applied, so that they are still in L2."""
 
 
-@kernel
+@by_address
 def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end, total,
                labels, backward, strips, first, last, scratch, clock, start):
     """Phase 1: bring samples order[begin:end] into strips first..last, go forward (1)(2), to the cost (3)(4), back (5).
@@ -103,7 +103,7 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
             lap(clock, start, layer, GOING_BACK)
 
 
-@kernel
+@by_address
 def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update, strips, accumulate, thread, threads,
                scratch, inputs, order, ahead, ahead_end, clock, start):
     """Phase 2: ∂E/∂w_jk = δ_j o_k (6) summed over all samples for this thread's share of every layer, then (7).

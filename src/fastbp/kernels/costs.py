@@ -11,14 +11,14 @@ none, as its δ = o − y changes with o alone.
 """
 
 from . import elementwise
-from ._jit import kernel
+from ._jit import by_address
 from .simd import lanes, view
 
 TINY = 1e-30
 """Outputs are kept this far from 0 in a logarithm or a quotient (unmatched pairs only)."""
 
 
-@kernel
+@by_address
 def squared_error(out, target, delta, neurons, parameter):
     """C = ½(o − y)²; ∂C/∂o = o − y."""
     half = type(out[0])(0.5)
@@ -28,12 +28,12 @@ def squared_error(out, target, delta, neurons, parameter):
         delta[i] *= error
 
 
-@kernel
+@by_address
 def squared_error_curvature(out, target, delta, parameter):
     """∂²C/∂o² = 1: delta stays as it is."""
 
 
-@kernel
+@by_address
 def absolute_error(out, target, delta, neurons, parameter):
     """C = |o − y|; ∂C/∂o = sign(o − y), 0 at 0."""
     real = type(out[0])
@@ -44,7 +44,7 @@ def absolute_error(out, target, delta, neurons, parameter):
         delta[i] *= sign
 
 
-@kernel
+@by_address
 def straight(out, target, delta, parameter):
     """∂²C/∂o² = 0: the absolute error and quantile, at their kinks too."""
     real = type(out[0])
@@ -52,7 +52,7 @@ def straight(out, target, delta, parameter):
         delta[i] = real(0)
 
 
-@kernel
+@by_address
 def huber(out, target, delta, neurons, parameter):
     """C = ½e² while |e| ≤ d, else d|e| − ½d², with e = o − y; ∂C/∂o = e clipped to ±d (Huber 1964, section 1)."""
     real = type(out[0])
@@ -65,7 +65,7 @@ def huber(out, target, delta, neurons, parameter):
         delta[i] *= clipped
 
 
-@kernel
+@by_address
 def huber_curvature(out, target, delta, parameter):
     """∂²C/∂o² = 1 where |o − y| ≤ d, else 0."""
     real = type(out[0])
@@ -74,7 +74,7 @@ def huber_curvature(out, target, delta, parameter):
         delta[i] = real(0) if abs(out[i] - target[i]) > limit else delta[i]
 
 
-@kernel
+@by_address
 def log_cosh(out, target, delta, neurons, parameter):
     """C = log cosh(o − y); ∂C/∂o = tanh(o − y).
 
@@ -94,14 +94,14 @@ def log_cosh(out, target, delta, neurons, parameter):
         delta[i] *= elementwise.tanh(error)
 
 
-@kernel
+@by_address
 def log_cosh_curvature(out, target, delta, parameter):
     """∂²C/∂o² = 1 − tanh²(o − y)."""
     for i in range(out.size):
         delta[i] *= elementwise.tanh_slope(out[i] - target[i])[1]
 
 
-@kernel
+@by_address
 def quantile(out, target, delta, neurons, parameter):
     """C = q(y − o) where o < y, (1 − q)(o − y) elsewhere; ∂C/∂o = −q, 1 − q, 0 at 0 (Koenker & Bassett 1978)."""
     real = type(out[0])
@@ -114,7 +114,7 @@ def quantile(out, target, delta, neurons, parameter):
         delta[i] *= slope
 
 
-@kernel
+@by_address
 def binary_cross_entropy(out, target, delta, neurons, parameter):
     """C = −y log o − (1 − y) log(1 − o); ∂C/∂o = (o − y)/(o(1 − o)), for outputs in [0, 1]."""
     real = type(out[0])
@@ -127,7 +127,7 @@ def binary_cross_entropy(out, target, delta, neurons, parameter):
         delta[i] *= (one - y) / no - y / yes
 
 
-@kernel
+@by_address
 def binary_cross_entropy_curvature(out, target, delta, parameter):
     """∂²C/∂o² = y/o² + (1 − y)/(1 − o)²."""
     real = type(out[0])
@@ -139,7 +139,7 @@ def binary_cross_entropy_curvature(out, target, delta, parameter):
         delta[i] *= y / yes / yes + (one - y) / no / no
 
 
-@kernel
+@by_address
 def cross_entropy(out, target, delta, neurons, parameter):
     """C = −y log o; ∂C/∂o = −y/o, for positive outputs."""
     tiny = type(out[0])(TINY)
@@ -150,7 +150,7 @@ def cross_entropy(out, target, delta, neurons, parameter):
         delta[i] *= -y / yes
 
 
-@kernel
+@by_address
 def poisson(out, target, delta, neurons, parameter):
     """C = o − y log o, the negative log-likelihood of a Poisson count but for its constant; ∂C/∂o = 1 − y/o."""
     real = type(out[0])
@@ -162,7 +162,7 @@ def poisson(out, target, delta, neurons, parameter):
         delta[i] *= one - y / yes
 
 
-@kernel
+@by_address
 def logarithm_curvature(out, target, delta, parameter):
     """∂²C/∂o² = y/o²: cross_entropy and poisson."""
     tiny = type(out[0])(TINY)
@@ -171,7 +171,7 @@ def logarithm_curvature(out, target, delta, parameter):
         delta[i] *= target[i] / yes / yes
 
 
-@kernel
+@by_address
 def logistic_binary_cross_entropy(out, target, delta, neurons, parameter):
     """Matched pair, from net: C = max(net, 0) − y·net + log1p(exp(−|net|)); δ = o − y."""
     real = type(out[0])
@@ -186,7 +186,7 @@ def logistic_binary_cross_entropy(out, target, delta, neurons, parameter):
         delta[i] = o - y
 
 
-@kernel
+@by_address
 def exp_poisson(out, target, delta, neurons, parameter):
     """Matched pair, from net: C = exp(net) − y·net; δ = o − y."""
     for i in range(out.size):
@@ -197,7 +197,7 @@ def exp_poisson(out, target, delta, neurons, parameter):
         delta[i] = o - y
 
 
-@kernel
+@by_address
 def softmax_cross_entropy(out, target, delta, neurons, parameter):
     """Matched pair, from net: C = Σ_j y_j (log Σ_i exp(net_i − m) − (net_j − m)), m = max net; δ = o − y, as Σy = 1."""
     width = min(lanes(out), out.size // neurons)
@@ -236,7 +236,7 @@ def softmax_cross_entropy(out, target, delta, neurons, parameter):
                 row[v] = o
 
 
-@kernel
+@by_address
 def collect(target, weight, delta, cost, neurons):
     """C_s = w_s Σ_j C_sj and δ_sj ← w_s δ_sj over whole strips; overwrites ``cost`` and ``delta``.
 

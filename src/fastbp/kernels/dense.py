@@ -9,7 +9,7 @@ read in place, 2048 floats apart, its numbers compete for a few sets of the cach
 """
 
 from . import simd
-from ._jit import inline, kernel
+from ._jit import by_address, inline
 from .layout import SCRATCH_BYTES
 from .simd import WHOLE, copy_tile, copy_vector, gather_square, lanes, prefetch, transpose, view
 
@@ -30,7 +30,7 @@ def column(strips, lane):
     return (strips * lane + 1) * lane
 
 
-@kernel
+@by_address
 def forward(parameters, weights, bias, panels, source, target, n_in, n_out, first, last):
     """net_j = Σ_k w_jk o_k + b_j (1) for strips first..last; overwrites the panel at ``target`` (n_out rows)."""
     lane = lanes(panels)
@@ -66,7 +66,7 @@ def forward(parameters, weights, bias, panels, source, target, n_in, n_out, firs
         j0 = j1
 
 
-@kernel
+@by_address
 def backward(parameters, weights, panels, source, target, n_in, n_out, first, last, scratch):
     """δ_k = φ'(net_k) Σ_j w_jk δ_j (5) for strips first..last.
 
@@ -121,7 +121,7 @@ def backward(parameters, weights, panels, source, target, n_in, n_out, first, la
         k0 = k1
 
 
-@kernel
+@by_address
 def turn(panels, source, target, n, strips, first, last):
     """Copy strips first..last of a panel of n rows to [vector of neurons][sample][lane], for `gradient`."""
     lane = lanes(panels)
@@ -132,7 +132,7 @@ def turn(panels, source, target, n, strips, first, last):
             place += column(strips, lane)
 
 
-@kernel
+@by_address
 def gradient(panels, delta, across, n_in, n_out, strips, j0, j1, slopes, weights, accumulate, scratch, rows, order,
              ahead, ahead_end):
     """∂E/∂w_jk = Σ_samples δ_j o_k (6) for neurons j0..j1, from outputs with neurons in lanes.
@@ -191,7 +191,7 @@ def gradient(panels, delta, across, n_in, n_out, strips, j0, j1, slopes, weights
         i0 = i1
 
 
-@kernel
+@by_address
 def gradient_by_lanes(panels, delta, out, out_strip, n_in, n_out, strips, j0, j1, slopes, weights, accumulate):
     """The same from outputs with samples in lanes, each sum over lanes taken last; ``out_strip`` apart.
 
@@ -209,7 +209,7 @@ def gradient_by_lanes(panels, delta, out, out_strip, n_in, n_out, strips, j0, j1
                                accumulate, j1 - j, n_in - k)
 
 
-@kernel
+@by_address
 def gather(rows, order, begin, end, n, panels, target, across, strips, first, last):
     """Bring rows order[begin:end] into strips first..last of a panel, and of its copy with neurons in lanes.
 
@@ -236,7 +236,7 @@ def gather(rows, order, begin, end, n, panels, target, across, strips, first, la
             place += column(strips, lane)
 
 
-@kernel
+@by_address
 def gather_sparse(values, order, begin, end, n, panels, target, across, strips, first, last):
     """Do what `gather` does with the rows of a sparse matrix (CSR), of which a block is made dense.
 
@@ -264,7 +264,7 @@ def gather_sparse(values, order, begin, end, n, panels, target, across, strips, 
                     panels[across + k // lane * column(strips, lane) + (s * lane + v) * lane + k % lane] += values[i]
 
 
-@kernel
+@by_address
 def gather_labels(labels, order, begin, end, classes, panels, target, first, last):
     """One-hot targets from class indices, for strips first..last."""
     lane = lanes(panels)
@@ -277,7 +277,7 @@ def gather_labels(labels, order, begin, end, classes, panels, target, first, las
             strip[int(labels[order[i] if order.size > 0 else i]) * lane + v] = 1
 
 
-@kernel
+@by_address
 def gather_weights(weights, order, begin, end, total, panels, target, first, last):
     """Each sample's share of the mean, w/Σw, for strips first..last; 0 in padding lanes, and all 0 if Σw is."""
     lane = lanes(panels)
@@ -294,7 +294,7 @@ def gather_weights(weights, order, begin, end, total, panels, target, first, las
             row[v] = real(float(weights[order[i] if order.size > 0 else i]) * share)
 
 
-@kernel
+@by_address
 def scatter(panels, source, n, begin, end, rows):
     """Write a panel's samples begin..end as rows of the flat array ``rows``, (samples, n)."""
     lane = lanes(panels)

@@ -1,6 +1,6 @@
 """Counter-based random numbers: a function of a key and a counter, so bits never depend on threads or on history."""
 
-from ._jit import kernel, scalar
+from ._jit import by_address, scalar
 from .simd import wrapped
 
 GOLDEN = -7046029254386353131
@@ -15,7 +15,7 @@ def mix(x):
     return x ^ ((x >> 31) & 0x1FFFFFFFF)
 
 
-@kernel
+@by_address
 def shuffle(order, key, epoch):
     """Overwrite ``order`` with a permutation of 0..n−1 that depends on key and epoch only (Fisher & Yates)."""
     n = order.size

@@ -1,6 +1,6 @@
 """What a pass writes down: costs of batches and epochs, divergence, the last finite parameters."""
 
-from ._jit import inline, kernel
+from ._jit import by_address, inline
 from .codes import (
     DIVERGED,
     EPOCH,
@@ -27,7 +27,7 @@ def end_batch(learner, cost, weight):
         learner.progress[STATUS] = DIVERGED
 
 
-@kernel
+@by_address
 def end_epoch(parameters, best, hyper, progress, sums, costs, update, epoch):
     """Record the epoch's mean cost and keep its parameters in ``best``, unless one of them is no longer finite."""
     if update != 0:

@@ -16,7 +16,7 @@ number of threads, mini-batches, every optimizer.
 """
 
 from . import activations, backprop
-from ._jit import address, inline, kernel
+from ._jit import address, by_address, inline
 from .codes import (
     ACROSS,
     ACTIVATION,
@@ -75,7 +75,7 @@ def row(panels, start, n, s, j):
     return view(panels, start + (s * n + j) * lane, lane)
 
 
-@kernel
+@by_address
 def lift(layers, cells, panels, parameters, inputs, targets, weights, order, begin, end, total, labels, strips, first,
          last, bend):
     """(1)(2) for samples order[begin:end], in strips first..last; with ``bend`` = 1 also φ''(net).
@@ -108,7 +108,7 @@ def lift(layers, cells, panels, parameters, inputs, targets, weights, order, beg
             call(layers[layer, CURVATURE], net, out, slope)
 
 
-@kernel
+@by_address
 def push(layers, cells, panels, parameters, direction, moved, bottom, tangents, strips, first, last):
     """Tangents ṅet_j = Σ_k w_jk ȯ_k, and with ``moved`` = 1 + Σ_k v_jk o_k + v_j; ȯ_j = φ'(net_j) ṅet_j.
 
@@ -146,7 +146,7 @@ def push(layers, cells, panels, parameters, direction, moved, bottom, tangents, 
                     tangent[k] = slope[k] * net[k]
 
 
-@kernel
+@by_address
 def bend(layers, cells, panels, layer, tangents, strips, first, last):
     """From a_i, the derivatives with respect to ȯ_i: δ̇_i = φ' a_i, and Σ_i φ'' ṅet_i a_i, which adds to δ.
 
@@ -181,7 +181,7 @@ def bend(layers, cells, panels, layer, tangents, strips, first, last):
         bent[k] *= total[k]
 
 
-@kernel
+@by_address
 def pull(layers, cells, panels, parameters, direction, moved, tangents, strips, first, last, scratch):
     """δ and δ̇_i of all layers from those of the top: a_i = Wᵀδ̇_i, then `bend`; δ = φ' Wᵀδ + Σ_i φ'' ṅet_i a_i.
 
@@ -215,7 +215,7 @@ def pull(layers, cells, panels, parameters, direction, moved, tangents, strips, 
                 delta[k] += bent[k]
 
 
-@kernel
+@by_address
 def turn_all(layers, cells, panels, strips, first, last):
     """Copy all outputs that the gradient sums over, tangents too, to where neurons are in lanes."""
     for layer in range(layers.shape[0]):
@@ -224,7 +224,7 @@ def turn_all(layers, cells, panels, strips, first, last):
                  strips * (layers[layer, TANGENTS] + 1), i * strips + first, i * strips + last)
 
 
-@kernel
+@by_address
 def share(panels, weight, start, n, low, first, last):
     """Multiply strips of a panel, from ``low`` on, by the shares in the mean of the samples in strips first..last.
 
@@ -239,7 +239,7 @@ def share(panels, weight, start, n, low, first, last):
                 some[v] = w[v] * some[v] if w[v] > zero else zero
 
 
-@kernel
+@by_address
 def product_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end,
                     total, labels, backward, strips, first, last, scratch, clock, start):
     """Phase 1 of a Hessian's or Gauss–Newton matrix's product with a direction (Pearlmutter 1994, section 3).
@@ -289,7 +289,7 @@ def product_samples(layers, cells, cost_parameter, panels, parameters, inputs, t
     call(cells[TURN_ALL], layers, cells, panels, strips, first, last)
 
 
-@kernel
+@by_address
 def diagonal_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end,
                      total, labels, backward, strips, first, last, scratch, clock, start):
     """Phase 1 of the Hessian's diagonal: ∂²E/∂w_jk² = Σ_samples h_j o_k², h_j = ∂²E/∂net_j²; for biases Σ h_j.
@@ -397,7 +397,7 @@ def diagonal_samples(layers, cells, cost_parameter, panels, parameters, inputs, 
     call(cells[TURN_ALL], layers, cells, panels, strips, first, last)
 
 
-@kernel
+@by_address
 def sobolev_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end,
                     total, labels, backward, strips, first, last, scratch, clock, start):
     """Phase 1 of training on derivatives: C + λ/2 Σ_ji (∂o_j/∂x_i − J_ji)² (Czarnecki et al. 2017, equation 1).
