@@ -215,7 +215,7 @@ class _MLP(BaseEstimator):
 
     def _show(self) -> None:
         self.coefs_ = [W.T for W in self._network.weights]
-        self.intercepts_ = self._network.biases
+        self.intercepts_ = list(self._network.biases)
         self._views = self._arrays()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -72,7 +72,8 @@ class Network:
     Attributes
     ----------
     parameters : ndarray, shape (n_parameters,)
-        The flat buffer: for each layer W^l row by row, then b^l. Writable; training updates it in place.
+        The flat buffer: for each layer W^l row by row, then b^l. Writable; training updates it in place, and what is
+        assigned is copied into it.
     history : History
         The record of the last fit.
 
@@ -103,7 +104,7 @@ class Network:
         self.activations = self._named_activations(activation, output)
         self.init = validation.init(init, self.layers, self.bias, self.dtype)
         self._weights, self._biases, self.n_parameters = layout.offsets(self.layers, self.bias)
-        self.parameters: Array = layout.aligned(self.n_parameters, self.dtype)
+        self._parameters: Array = layout.aligned(self.n_parameters, self.dtype)
         self._prepare()
         self.reset(seed)
 
@@ -125,26 +126,39 @@ class Network:
 
     def _prepare(self) -> None:
         """Make what is not copied or saved: views, pools of workspaces, the lock."""
-        self._views = [
-            self.parameters[start : start + n * m].reshape(m, n)
+        self._views = tuple(
+            self._parameters[start : start + n * m].reshape(m, n)
             for start, n, m in zip(self._weights, self.layers[:-1], self.layers[1:], strict=True)
-        ]
+        )
         self._plans: dict[tuple[int, bool, int, int, bool], list[layout.Plan]] = {}
         self._lock = threading.Lock()
 
     # ------------------------------------------------------------------------------------------------ parameters
 
     @property
-    def weights(self) -> list[Array]:
-        """W^l of each layer, (n_l, n_{l-1}): views into `parameters`."""
-        return list(self._views)
+    def parameters(self) -> Array:
+        """The flat buffer: for each layer W^l row by row, then b^l.
+
+        It is the same array throughout the network's life, since views, plans and compiled code hold its address.
+        """
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, value: npt.ArrayLike) -> None:
+        self._parameters[:] = validation.all_parameters(value, self.n_parameters, self.dtype)
 
     @property
-    def biases(self) -> list[Array]:
+    def weights(self) -> tuple[Array, ...]:
+        """W^l of each layer, (n_l, n_{l-1}): views into `parameters`; write to them by ``weights[i][:] = W``."""
+        return self._views
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
         """b^l of each layer, (n_l,): views into `parameters`; empty arrays if ``bias=False``."""
         if not self.bias:
-            return [self.parameters[:0]] * (len(self.layers) - 1)
-        return [self.parameters[start : start + n] for start, n in zip(self._biases, self.layers[1:], strict=True)]
+            return (self._parameters[:0],) * (len(self.layers) - 1)
+        return tuple(self._parameters[start : start + n]
+                     for start, n in zip(self._biases, self.layers[1:], strict=True))
 
     @property
     def work(self) -> int:
@@ -752,8 +766,8 @@ class Network:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         parameters = layout.aligned(self.n_parameters, self.dtype)
-        parameters[:] = self.parameters
-        self.parameters = parameters
+        parameters[:] = self._parameters
+        self._parameters = parameters
         self._prepare()
 
     def save(self, path: str | PathLike[str], *, training: bool = False) -> None:

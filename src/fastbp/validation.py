@@ -124,6 +124,15 @@ def _rule(name: str, value: Any, n_in: int, n_out: int, bias: bool, kind: np.dty
     return Given(W, _given(f"{name}'s biases", b, (n_out,), kind))
 
 
+def all_parameters(value: Any, count: int, kind: np.dtype[Any]) -> Array:
+    """Give all parameters of a network, laid out like its buffer, of its dtype."""
+    array = _numbers("parameters", value)
+    if array.shape != (count,):
+        raise ValueError(f"parameters has shape {array.shape}, expected ({count},): for each layer W row by row, then "
+                         "b; a single layer is written by weights[i][:] = W")
+    return _converted(array, kind)
+
+
 def _given(name: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
     """Give a copy of a user's first weights or biases, which he may change later."""
     array = _numbers(name, value)
