@@ -390,7 +390,7 @@ class Network:
             Weights of the samples in the mean cost of their batch.
         validation : pair (X, Y), triple (X, Y, J) or float, optional
             Samples whose cost is computed after each epoch, with J that of ``input_jacobian``; a fraction keeps back
-            the *last* rows (shuffle beforehand if they are sorted).
+            the *last* rows (shuffle beforehand if they are sorted), and both parts need a positive sample weight.
         callbacks : iterable of callables
             Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network, updates,
             learning_rate, gradient_norm); if one returns True, training stops. One that is a context manager is entered
@@ -470,6 +470,11 @@ class Network:
         elif kept is not None:
             first = len(samples) - validation.validation_split(kept, len(samples))
             samples, other = samples.part(slice(None, first)), samples.part(slice(first, None))
+            for part, use in ((samples, "train on"), (other, "validate with")):
+                if part.weights.size and part.weights.max() == 0:
+                    raise ValueError(f"validation={kept!r} keeps back the last {len(other)} of {first + len(other)} "
+                                     f"rows, and sample_weight is 0 for all rows to {use}: shuffle the rows and their "
+                                     "weights, or give validation=(X, Y)")
         if resume and self._progress is not None:
             method = self._progress.optimizer
         if isinstance(method, BatchMethod):
