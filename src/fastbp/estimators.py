@@ -42,7 +42,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from . import costs
 from .activations import ACTIVATIONS
 from .batch_methods import BatchMethod
-from .callbacks import ProgressBar
+from .callbacks import ProgressBar, asks_to_stop
 from .costs import ANY, CLASSES, COSTS, Cost
 from .history import Record
 from .kernels.codes import RATE
@@ -409,7 +409,7 @@ class _MLP(BaseEstimator):
                          None if kept is None or other is None else self._loss(other, 0.0, self._offset(kept)))
             record = Record(self.n_iter_, cost, other, time.perf_counter() - began, network, self.n_iter_, math.nan,
                             lambda: float(np.linalg.norm(gradient)), part)
-            if any([callback(record) is True for callback in listeners]):
+            if any([asks_to_stop(callback(record)) for callback in listeners]):
                 raise StopIteration
 
         with ExitStack() as stack:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from . import profiling, team, validation
 from .batch_methods import GRADIENT, BatchMethod, Evaluate
-from .callbacks import Best, Checkpoint, EarlyStopping, ProgressBar
+from .callbacks import Best, Checkpoint, EarlyStopping, ProgressBar, asks_to_stop
 from .history import Record
 from .kernels import codes, epoch, layout, online, regular, updates
 from .kernels.predict import all_finite
@@ -361,7 +361,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                                     float(learner.sums[codes.EPOCH_PENALTY]))
                     history.append(*record[:4], progress.optimizer.figures(progress.hyper))
                     progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
-                if any([listener(record) is True for listener in listeners]) or (full and full.ended):
+                if any([asks_to_stop(listener(record)) for listener in listeners]) or (full and full.ended):
                     if any(stopper.stops for stopper in stoppers):
                         progress.stopping = []  # done: who goes on, begins to wait anew
                     return
