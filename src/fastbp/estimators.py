@@ -333,7 +333,8 @@ class _MLP(BaseEstimator):
                         validation=None if kept is None else (kept.X, kept.targets),
                         callbacks=[end_of_epoch, *(self.callbacks or ())], progress=self.progress,
                         regularization=self._regularization(),
-                        shuffle=partial(_reorder, self._random_state) if self.shuffle else False, resume=incremental)
+                        shuffle=partial(_reorder, self._random_state) if self.shuffle and batch else False,
+                        resume=incremental)
         except DivergenceError as error:
             if not self.early_stopping:
                 raise ValueError(NOT_FINITE) from error

@@ -400,7 +400,8 @@ class Network:
             Show a tqdm bar (``pip install fastbp[progress]``).
         shuffle : bool or callable, default True
             Take the samples of each epoch in a new random order. A callable is given the sample indices, (n_samples,)
-            int64, before each epoch, and overwrites them with those to take, some more than once if it likes.
+            int64, before each epoch, and overwrites them with those to take, some more than once if it likes. A
+            full-batch method takes no callable: it has no order.
         threads : int, optional
             Number of threads; None decides from the work in a step. It changes the time, never the result.
         resume : bool, default False
@@ -451,6 +452,7 @@ class Network:
         epochs = validation.whole("epochs", epochs)
         batch_size = None if batch_size is None else validation.whole("batch_size", batch_size)
         threads = None if threads is None else validation.whole("threads", threads)
+        shuffle = validation.shuffle(shuffle)
         if profile and batch_size == 1:
             raise ValueError("profile=True tells the phases of mini-batches apart: use batch_size=2 or more")
         method = optimizers.get(optimizer)
@@ -484,6 +486,9 @@ class Network:
                                  "mini-batches")
             if profile:
                 raise ValueError("profile=True tells the phases of mini-batches apart: use 'adam' or 'sgd'")
+            if callable(shuffle):
+                raise ValueError(f"shuffle is a function, but {type(method).__name__} takes all samples in a step and "
+                                 "knows no order: leave it out, or use 'adam' or another optimizer for mini-batches")
             if regularization is not None:
                 regularization.check_full_batch(type(method).__name__)
             method.check(self, samples, regularization, validation.physical_memory() // 2)
@@ -495,7 +500,7 @@ class Network:
                 self.history = History()
             try:
                 training.fit(self, samples, other, self._progress, epochs=epochs, batch_size=batch_size,
-                             callbacks=listeners, bar=bar, shuffle=shuffle if callable(shuffle) else bool(shuffle),
+                             callbacks=listeners, bar=bar, shuffle=shuffle,
                              threads=threads, profile=bool(profile), regularization=regularization)
             except training.DivergenceError:
                 self._progress = None  # the optimizer's state is not finite either

@@ -77,6 +77,16 @@ def callbacks(value: Any) -> list[Any]:
     return found
 
 
+def shuffle(value: Any) -> Any:
+    """Give True, False or a callable."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if not callable(value):
+        raise TypeError(f"shuffle is {value!r}, expected True, False or a callable that overwrites the sample indices; "
+                        "an order of your own is written by one: def shuffle(order): order[:] = mine")
+    return value
+
+
 def layers(value: Any, itemsize: int, bias: bool) -> tuple[int, ...]:
     """Give (n_0, ..., n_L), each at least 1, small enough for this machine."""
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
