@@ -110,7 +110,7 @@ def test_the_other_limits(data):
     assert TargetCost(1.0)(record(1, 2.0, net, validation=1.0)) is True
 
 
-@pytest.mark.parametrize(("answer", "epochs"), [(True, 1), (np.True_, 1), (False, 3), (np.False_, 3), (1, 3), ("no", 3)])
+@pytest.mark.parametrize(("answer", "epochs"), [(True, 1), (np.True_, 1), (np.False_, 3), (1, 3), ("no", 3)])
 def test_true_stops_whether_pythons_or_numpys(answer, epochs, data):
     assert len(network((2, 4, 1)).fit(*data, epochs=3, callbacks=[lambda record: answer]).history) == epochs
 

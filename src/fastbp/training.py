@@ -230,16 +230,18 @@ class FullBatch:
         return float(np.linalg.norm(self.rows[GRADIENT]))
 
     def step(self) -> None:
-        """Do one, whose cost is the one after it; where it is interrupted, the parameters are as before it."""
+        """Do one, whose cost is the one after it; where it is interrupted, all is as before it, for who resumes."""
         learner, parameters = self.learner, self.network.parameters
+        places = self.method.overwritten(self.numbers)
+        rows, numbers = self.rows[places], self.numbers.copy()
         try:
             self.ended = not self.method.step(self.evaluate, parameters, self.rows, self.numbers)
+            learner.costs[0] = cost = self.method.cost(self.numbers)
+            if self.penalise is not None:
+                learner.sums[codes.EPOCH_PENALTY] = self.penalise()
         except BaseException:
-            parameters[:] = learner.best
+            parameters[:], self.rows[places], self.numbers[:] = learner.best, rows, numbers
             raise
-        learner.costs[0] = cost = self.method.cost(self.numbers)
-        if self.penalise is not None:
-            learner.sums[codes.EPOCH_PENALTY] = self.penalise()
         if math.isfinite(cost) and all_finite(validation.readonly(parameters)):
             learner.best[:] = parameters
             learner.progress[codes.EPOCH] += 1
