@@ -278,6 +278,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             stopper.resume(best, network)
         progress.stopping = [stopper.best for stopper in stoppers]
         if any(stopper.stops for stopper in stoppers):
+            progress.stopping = []  # this fit had its end before it began; the next begins to wait anew
             return
         rule = progress.optimizer.rule if isinstance(progress.optimizer, UpdateRule) else None
         reorder = shuffle if callable(shuffle) else None
