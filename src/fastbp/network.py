@@ -291,7 +291,8 @@ class Network:
     @contextmanager
     def _fitting(self) -> Iterator[None]:
         if not self._lock.acquire(blocking=False):
-            raise RuntimeError("this network is being fitted by another thread: wait for it, or fit a copy()")
+            raise RuntimeError("this network is being fitted already (by another thread, or by the fit that called "
+                               "this): wait for its end, or use a copy()")
         try:
             yield
         finally:
@@ -351,7 +352,9 @@ class Network:
 
     def _samples(self, X: Any, Y: Any, sample_weight: Any, input_jacobian: Any = None, jacobian_weight: float = 1.0, *,
                  sparse: bool = False) -> training.Samples:
-        sparse = sparse and input_jacobian is None
+        if input_jacobian is not None and hasattr(X, "tocsr"):
+            raise TypeError("X is a sparse matrix, and input_jacobian is given: they do not go together; use "
+                            "X.toarray() with it, or leave input_jacobian out")
         inputs = (validation.rows if sparse else validation.inputs)(X, self.layers[0], self.dtype)
         n = len(inputs)
         targets, labels = validation.targets(Y, n, self.layers[-1], self.dtype, self.cost_function, self._matched)
@@ -417,6 +420,7 @@ class Network:
         input_jacobian : array_like, shape (n_samples, n_L, n_0), or (n_samples, n_0) if n_L is 1, optional
             Targets J of ∂o/∂x, beside those of o. Then what is minimised, and recorded as cost, is the (weighted) mean
             of C(y, o) + λ/2 Σ_ji (∂o_j/∂x_i − J_ji)² (Sobolev training, Czarnecki et al. 2017, equation 1); see Notes.
+            Not with a sparse X.
         jacobian_weight : float, default 1.0
             λ, not negative.
 
@@ -432,7 +436,7 @@ class Network:
         DivergenceError
             If the cost or a parameter becomes infinite or NaN; the parameters of the last finite epoch are restored.
         RuntimeError
-            If another thread is fitting this network.
+            If this network is being fitted already, by another thread or by the fit whose callback calls this.
 
         Notes
         -----
@@ -453,8 +457,6 @@ class Network:
         batch_size = None if batch_size is None else validation.whole("batch_size", batch_size)
         threads = None if threads is None else validation.whole("threads", threads)
         shuffle = validation.shuffle(shuffle)
-        if profile and batch_size == 1:
-            raise ValueError("profile=True tells the phases of mini-batches apart: use batch_size=2 or more")
         method = optimizers.get(optimizer)
         regularization = self._regularization(regularization)
         listeners = validation.callbacks(callbacks)
@@ -494,6 +496,10 @@ class Network:
             method.check(self, samples, regularization, validation.physical_memory() // 2)
             batch_size = len(samples)
         batch_size = 32 if batch_size is None else batch_size
+        if profile and min(batch_size, len(samples)) == 1:
+            raise ValueError(f"profile=True tells the phases of mini-batches apart, but batch_size is {batch_size} "
+                             f"with {len(samples)} samples to train on, one a batch: use batch_size=2 or more, and "
+                             "samples for it")
         with self._fitting():
             if not resume or self._progress is None:
                 self._progress = training.new_progress(self, method)
