@@ -10,11 +10,14 @@ from helpers import DTYPES, close, few, network, real_data
 
 from fastbp import (
     LBFGS,
+    BayesianRegularization,
     Checkpoint,
     ConjugateGradient,
     DivergenceError,
+    LevenbergMarquardt,
     Network,
     Quickprop,
+    Regularization,
     Rprop,
     ScaledConjugateGradient,
     jit,
@@ -285,6 +288,7 @@ def listening(monkeypatch, listener):
                 listener(cost)
                 return cost
 
+            vars(told).update(vars(evaluate))  # network and samples, which some methods ask for
             yield told
 
     with monkeypatch.context() as patch:
@@ -339,9 +343,11 @@ def test_resumption_and_threads_change_no_bit(method, tmp_path):
         assert (net.parameters == whole.parameters).all() and (net.history.cost == whole.history.cost).all()
 
 
-@pytest.mark.parametrize("method", METHODS, ids=str)
-def test_an_interrupt_leaves_the_parameters_between_steps(method, monkeypatch):
+@pytest.mark.parametrize("method", [*METHODS, LevenbergMarquardt(), BayesianRegularization()], ids=str)
+def test_who_resumes_after_an_interrupt_has_the_uninterrupted_training(method, monkeypatch):
+    """Ctrl-C while a cost is computed, twice, with the method's state half moved on."""
     X, Y = waves()
+    whole = Network((1, 6, 1), dtype="float64", seed=1).fit(X, Y, epochs=40, optimizer=method)
     net, calls = Network((1, 6, 1), dtype="float64", seed=1), []
 
     def interrupt(cost):
@@ -349,10 +355,38 @@ def test_an_interrupt_leaves_the_parameters_between_steps(method, monkeypatch):
         if len(calls) == 12:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), listening(monkeypatch, interrupt):
-        net.fit(X, Y, epochs=50, optimizer=method)
-    assert 0 < len(net.history) < 12
-    assert net.cost(X, Y) == net.history.cost[-1]
+    for resume in (False, True):
+        calls.clear()
+        done = len(net.history)
+        with pytest.raises(KeyboardInterrupt), listening(monkeypatch, interrupt):
+            net.fit(X, Y, epochs=40, optimizer=method, resume=resume)
+        assert done < len(net.history) < done + 12
+        assert net.cost(X, Y) == net.history.cost[-1]
+    net.fit(X, Y, epochs=40 - len(net.history), resume=True)
+    assert (net.parameters == whole.parameters).all() and (net.history.cost == whole.history.cost).all()
+
+
+@pytest.mark.parametrize("method", [LBFGS(2), ConjugateGradient(), Rprop()], ids=str)
+def test_an_interrupt_after_the_step_takes_it_back(method, monkeypatch):
+    """Where the penalty is computed for the record, after all of the method's state, a pair of L-BFGS's too."""
+    X, Y = waves()
+    settings = dict(optimizer=method, regularization=Regularization(l2=1e-3))
+    whole = Network((1, 6, 1), dtype="float64", seed=1).fit(X, Y, epochs=30, **settings)
+    net, real, calls = Network((1, 6, 1), dtype="float64", seed=1), training.penalty, []
+
+    def interrupt(network, samples, gradient, regularization):
+        calls.append(gradient.size)
+        if calls.count(0) == 10:
+            raise KeyboardInterrupt
+        return real(network, samples, gradient, regularization)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "penalty", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(X, Y, epochs=30, **settings)
+    assert len(net.history) == 9
+    net.fit(X, Y, epochs=21, resume=True, regularization=settings["regularization"])
+    assert (net.parameters == whole.parameters).all() and (net.history.cost == whole.history.cost).all()
 
 
 def test_divergence_restores():

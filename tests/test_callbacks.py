@@ -110,6 +110,11 @@ def test_the_other_limits(data):
     assert TargetCost(1.0)(record(1, 2.0, net, validation=1.0)) is True
 
 
+@pytest.mark.parametrize(("answer", "epochs"), [(True, 1), (np.True_, 1), (np.False_, 3), (1, 3), ("no", 3)])
+def test_true_stops_whether_pythons_or_numpys(answer, epochs, data):
+    assert len(network((2, 4, 1)).fit(*data, epochs=3, callbacks=[lambda record: answer]).history) == epochs
+
+
 @pytest.mark.parametrize("method", ["lbfgs", "rprop", "quickprop", SGD(0.05)], ids=str)
 def test_gradient_norm(method, data):
     """The norm is that of the full gradient after the epoch, whatever the batches; the first small one stops."""
@@ -252,8 +257,9 @@ def test_a_training_that_had_stopped_stays_so(tmp_path):
     assert not (loaded.parameters == net.parameters).all()
     loaded.fit(X, Y, epochs=50, validation=other, callbacks=[EarlyStopping(4)], resume=True)
     assert len(loaded.history) == last < 200 and (loaded.parameters == net.parameters).all()
-    net.fit(X, Y, epochs=50, validation=other, callbacks=[EarlyStopping(4)], resume=True)
-    assert len(net.history) >= last + 4
+    for again in (net, loaded):
+        again.fit(X, Y, epochs=50, validation=other, callbacks=[EarlyStopping(4)], resume=True)
+        assert len(again.history) >= last + 4
 
 
 def test_a_plain_file_has_no_training(data, tmp_path):
@@ -318,11 +324,13 @@ def change(path, edit):
     lambda tensors, training: training["optimizer"].update(gamma=2),
     lambda tensors, training: training["optimizer"].update(learning_rate={"kind": "step"}),
     lambda tensors, training: tensors.update({"training.stopping": np.zeros((1, 3))}),
+    lambda tensors, training: tensors.update({"training.stopping": np.array([[np.nan, 1, 1, 0]])}),
+    lambda tensors, training: tensors.update({"training.stopping": np.array([[1, 1, 1, np.inf]])}),
     lambda tensors, training: tensors.pop("training.stopping"),
     lambda tensors, training: tensors.update({"training.best.1": tensors["training.best.0"]}),
     lambda tensors, training: tensors.update({"training.best.0": np.zeros(3, np.float32)}),
     lambda tensors, training: tensors.update({"training.worst": np.zeros(3, np.float32)}),
-], ids=range(17))  # fmt: skip
+], ids=range(19))  # fmt: skip
 def test_a_corrupt_training_is_named(edit, data, tmp_path):
     path = tmp_path / "net"
     network((2, 4, 1)).fit(*data, epochs=2, callbacks=[Checkpoint(path), EarlyStopping()])

@@ -52,6 +52,21 @@ def test_kernels_know_nothing_above_them(name):
         assert module.startswith(".") or module.split(".")[0] in allowed, module
 
 
+def test_the_page_of_kernels_lists_them_all():
+    """Under the name of its module; activations, costs and rules stand there as one for each name."""
+    sections, module = {}, ""
+    for line in ast.get_docstring(TREES["kernels/__init__.py"]).splitlines():
+        module = line if re.fullmatch(r"[a-z]+", line) else module
+        sections[module] = sections.get(module, "") + line + "\n"
+    for name, tree in TREES.items():
+        module = name.removeprefix("kernels/").removesuffix(".py")
+        if "/" not in name or module in ("activations", "costs", "updates", "simd", "dual"):
+            continue
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and "kernel" in map(ast.unparse, node.decorator_list):
+                assert re.search(rf"\b{node.name}\b", sections.get(module, "")), f"{module}.{node.name}"
+
+
 def test_every_module_has_a_storey():
     """A module that no contract names would be free to import anything."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]

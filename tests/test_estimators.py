@@ -664,7 +664,7 @@ def test_callbacks_see_every_epoch_and_may_stop(solver):
 
     def stop(record):
         seen.append((record.epoch, record.network.layers))
-        return record.epoch == 3
+        return np.int64(record.epoch) == 3  # NumPy's True, too
 
     mlp = MLPRegressor("squared_error", (4,), solver=solver, max_iter=10, callbacks=[stop], random_state=0)
     mlp.fit(*diabetes())

@@ -27,6 +27,34 @@ def test_parameters_are_one_buffer_of_which_weights_and_biases_are_views():
     assert net.parameters[16] == -1
 
 
+def test_assigned_parameters_are_copied_into_the_buffer(rng, tmp_path):
+    net = Network((3, 4, 2), seed=0)
+    buffer, first = net.parameters, net.weights[0]
+    given = rng.normal(size=net.n_parameters)
+    net.parameters = given
+    assert net.parameters is buffer and buffer.dtype == np.float32 and (buffer == given.astype("float32")).all()
+    assert (first.ravel() == buffer[:12]).all()
+    net.save(tmp_path / "net")
+    assert (Network.load(tmp_path / "net").parameters == buffer).all()
+    net.parameters += 1
+    assert net.parameters is buffer and (buffer == given.astype("float32") + 1).all()
+    before = buffer.copy()
+    with pytest.raises(ValueError, match=r"parameters has shape \(25,\), expected \(26,\)"):
+        net.parameters = given[1:]
+    with pytest.raises(ValueError, match=r"parameters has shape \(\), expected \(26,\)"):
+        net.parameters = 0.0
+    assert (buffer == before).all()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_layer_is_written_to_not_replaced(bias):
+    net = Network((3, 4, 2), bias=bias, seed=0)
+    with pytest.raises(TypeError, match="item assignment"):
+        net.weights[0] = np.zeros((4, 3))
+    with pytest.raises(TypeError, match="item assignment"):
+        net.biases[0] = np.zeros(4)
+
+
 def test_without_biases():
     net = Network((3, 4, 2), bias=False, seed=0, dtype="float64")
     assert net.n_parameters == 20 and all(b.size == 0 for b in net.biases)

@@ -36,11 +36,16 @@ def test_no_profile_unless_asked():
     assert trained(1).history.profile is None
 
 
-def test_online_learning_has_no_phases():
+@pytest.mark.parametrize(("samples", "settings", "says"), [
+    (4, {"batch_size": 1}, "batch_size is 1 with 4 samples"),
+    (1, {}, "batch_size is 32 with 1 samples"),
+    (4, {"validation": 0.75}, "batch_size is 32 with 1 samples"),
+])  # fmt: skip
+def test_online_learning_has_no_phases(samples, settings, says):
     net = Network((3, 2), seed=1)
     before = net.parameters.copy()
-    with pytest.raises(ValueError, match="batch_size=2 or more"):
-        net.fit(np.ones((4, 3)), np.ones((4, 2)), batch_size=1, profile=True)
+    with pytest.raises(ValueError, match=f"{says} to train on, one a batch: use batch_size=2 or more"):
+        net.fit(np.ones((samples, 3)), np.ones((samples, 2)), profile=True, **settings)
     assert (net.parameters == before).all()
 
 

@@ -74,6 +74,10 @@ class BatchMethod(Optimizer):
         """Give the cost where the last step ended."""
         return float(numbers[COST])
 
+    def overwritten(self, numbers: Numbers) -> list[int]:
+        """Give the rows that the next step may overwrite, which are put back where it is interrupted."""
+        return list(range(self.slots))
+
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Overwrite parameters, state and numbers; False if there is nothing left to gain."""
         raise NotImplementedError
@@ -237,6 +241,11 @@ class LBFGS(LineSearch):
         vectors.two_loops(rows[DIRECTION], rows[GRADIENT], steps, changes, np.empty(self.memory),
                           min(pairs, self.memory), (pairs - 1) % self.memory)
         return 1.0
+
+    def overwritten(self, numbers: Numbers) -> list[int]:
+        """Leave out the pairs that stay: the next takes the place of the oldest, or of the first after a restart."""
+        places = {0, int(numbers[SECOND]) % self.memory}
+        return [*range(OWN_ROW), *(OWN_ROW + half + pair for half in (0, self.memory) for pair in places)]
 
     def _pairs(self, rows: Array) -> tuple[Array, Array]:
         return rows[OWN_ROW : OWN_ROW + self.memory], rows[OWN_ROW + self.memory :]

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from .checks import count, is_number, not_negative, positive
@@ -62,6 +63,11 @@ class ProgressBar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self._bar.close()
+
+
+def asks_to_stop(answer: object) -> bool:
+    """Tell whether a callback has returned True, its own or NumPy's; other values that count as true stop nothing."""
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
 def watched(record: Record) -> float:

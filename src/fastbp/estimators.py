@@ -42,7 +42,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from . import costs
 from .activations import ACTIVATIONS
 from .batch_methods import BatchMethod
-from .callbacks import ProgressBar
+from .callbacks import ProgressBar, asks_to_stop
 from .costs import ANY, CLASSES, COSTS, Cost
 from .history import Record
 from .kernels.codes import RATE
@@ -215,7 +215,7 @@ class _MLP(BaseEstimator):
 
     def _show(self) -> None:
         self.coefs_ = [W.T for W in self._network.weights]
-        self.intercepts_ = self._network.biases
+        self.intercepts_ = list(self._network.biases)
         self._views = self._arrays()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -333,7 +333,8 @@ class _MLP(BaseEstimator):
                         validation=None if kept is None else (kept.X, kept.targets),
                         callbacks=[end_of_epoch, *(self.callbacks or ())], progress=self.progress,
                         regularization=self._regularization(),
-                        shuffle=partial(_reorder, self._random_state) if self.shuffle else False, resume=incremental)
+                        shuffle=partial(_reorder, self._random_state) if self.shuffle and batch else False,
+                        resume=incremental)
         except DivergenceError as error:
             if not self.early_stopping:
                 raise ValueError(NOT_FINITE) from error
@@ -409,7 +410,7 @@ class _MLP(BaseEstimator):
                          None if kept is None or other is None else self._loss(other, 0.0, self._offset(kept)))
             record = Record(self.n_iter_, cost, other, time.perf_counter() - began, network, self.n_iter_, math.nan,
                             lambda: float(np.linalg.norm(gradient)), part)
-            if any([callback(record) is True for callback in listeners]):
+            if any([asks_to_stop(callback(record)) for callback in listeners]):
                 raise StopIteration
 
         with ExitStack() as stack:

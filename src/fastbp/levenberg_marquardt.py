@@ -259,7 +259,8 @@ class BayesianRegularization(LevenbergMarquardt):
 
     ``history.figures`` tells for each epoch ``effective_parameters`` γ, ``alpha``, ``beta``, and ``evidence``, the
     logarithm of the probability of the targets given α and β (MacKay 1992), all where its step began;
-    ``history.cost`` is the cost E alone, after the step.
+    ``history.cost`` is the cost E alone, after the step. It may rise as α grows, while the sum falls: `EarlyStopping`,
+    which would take that for an end and go back to weights with less of a penalty, needs ``validation`` here.
 
     Parameters
     ----------

@@ -72,7 +72,8 @@ class Network:
     Attributes
     ----------
     parameters : ndarray, shape (n_parameters,)
-        The flat buffer: for each layer W^l row by row, then b^l. Writable; training updates it in place.
+        The flat buffer: for each layer W^l row by row, then b^l. Writable; training updates it in place, and what is
+        assigned is copied into it.
     history : History
         The record of the last fit.
 
@@ -103,7 +104,7 @@ class Network:
         self.activations = self._named_activations(activation, output)
         self.init = validation.init(init, self.layers, self.bias, self.dtype)
         self._weights, self._biases, self.n_parameters = layout.offsets(self.layers, self.bias)
-        self.parameters: Array = layout.aligned(self.n_parameters, self.dtype)
+        self._parameters: Array = layout.aligned(self.n_parameters, self.dtype)
         self._prepare()
         self.reset(seed)
 
@@ -125,26 +126,39 @@ class Network:
 
     def _prepare(self) -> None:
         """Make what is not copied or saved: views, pools of workspaces, the lock."""
-        self._views = [
-            self.parameters[start : start + n * m].reshape(m, n)
+        self._views = tuple(
+            self._parameters[start : start + n * m].reshape(m, n)
             for start, n, m in zip(self._weights, self.layers[:-1], self.layers[1:], strict=True)
-        ]
+        )
         self._plans: dict[tuple[int, bool, int, int, bool], list[layout.Plan]] = {}
         self._lock = threading.Lock()
 
     # ------------------------------------------------------------------------------------------------ parameters
 
     @property
-    def weights(self) -> list[Array]:
-        """W^l of each layer, (n_l, n_{l-1}): views into `parameters`."""
-        return list(self._views)
+    def parameters(self) -> Array:
+        """The flat buffer: for each layer W^l row by row, then b^l.
+
+        It is the same array throughout the network's life, since views, plans and compiled code hold its address.
+        """
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, value: npt.ArrayLike) -> None:
+        self._parameters[:] = validation.all_parameters(value, self.n_parameters, self.dtype)
 
     @property
-    def biases(self) -> list[Array]:
+    def weights(self) -> tuple[Array, ...]:
+        """W^l of each layer, (n_l, n_{l-1}): views into `parameters`; write to them by ``weights[i][:] = W``."""
+        return self._views
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
         """b^l of each layer, (n_l,): views into `parameters`; empty arrays if ``bias=False``."""
         if not self.bias:
-            return [self.parameters[:0]] * (len(self.layers) - 1)
-        return [self.parameters[start : start + n] for start, n in zip(self._biases, self.layers[1:], strict=True)]
+            return (self._parameters[:0],) * (len(self.layers) - 1)
+        return tuple(self._parameters[start : start + n]
+                     for start, n in zip(self._biases, self.layers[1:], strict=True))
 
     @property
     def work(self) -> int:
@@ -277,7 +291,8 @@ class Network:
     @contextmanager
     def _fitting(self) -> Iterator[None]:
         if not self._lock.acquire(blocking=False):
-            raise RuntimeError("this network is being fitted by another thread: wait for it, or fit a copy()")
+            raise RuntimeError("this network is being fitted already (by another thread, or by the fit that called "
+                               "this): wait for its end, or use a copy()")
         try:
             yield
         finally:
@@ -337,7 +352,9 @@ class Network:
 
     def _samples(self, X: Any, Y: Any, sample_weight: Any, input_jacobian: Any = None, jacobian_weight: float = 1.0, *,
                  sparse: bool = False) -> training.Samples:
-        sparse = sparse and input_jacobian is None
+        if input_jacobian is not None and hasattr(X, "tocsr"):
+            raise TypeError("X is a sparse matrix, and input_jacobian is given: they do not go together; use "
+                            "X.toarray() with it, or leave input_jacobian out")
         inputs = (validation.rows if sparse else validation.inputs)(X, self.layers[0], self.dtype)
         n = len(inputs)
         targets, labels = validation.targets(Y, n, self.layers[-1], self.dtype, self.cost_function, self._matched)
@@ -376,7 +393,7 @@ class Network:
             Weights of the samples in the mean cost of their batch.
         validation : pair (X, Y), triple (X, Y, J) or float, optional
             Samples whose cost is computed after each epoch, with J that of ``input_jacobian``; a fraction keeps back
-            the *last* rows (shuffle beforehand if they are sorted).
+            the *last* rows (shuffle beforehand if they are sorted), and both parts need a positive sample weight.
         callbacks : iterable of callables
             Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network, updates,
             learning_rate, gradient_norm); if one returns True, training stops. One that is a context manager is entered
@@ -386,7 +403,8 @@ class Network:
             Show a tqdm bar (``pip install fastbp[progress]``).
         shuffle : bool or callable, default True
             Take the samples of each epoch in a new random order. A callable is given the sample indices, (n_samples,)
-            int64, before each epoch, and overwrites them with those to take, some more than once if it likes.
+            int64, before each epoch, and overwrites them with those to take, some more than once if it likes. A
+            full-batch method takes no callable: it has no order.
         threads : int, optional
             Number of threads; None decides from the work in a step. It changes the time, never the result.
         resume : bool, default False
@@ -402,6 +420,7 @@ class Network:
         input_jacobian : array_like, shape (n_samples, n_L, n_0), or (n_samples, n_0) if n_L is 1, optional
             Targets J of ∂o/∂x, beside those of o. Then what is minimised, and recorded as cost, is the (weighted) mean
             of C(y, o) + λ/2 Σ_ji (∂o_j/∂x_i − J_ji)² (Sobolev training, Czarnecki et al. 2017, equation 1); see Notes.
+            Not with a sparse X.
         jacobian_weight : float, default 1.0
             λ, not negative.
 
@@ -417,7 +436,7 @@ class Network:
         DivergenceError
             If the cost or a parameter becomes infinite or NaN; the parameters of the last finite epoch are restored.
         RuntimeError
-            If another thread is fitting this network.
+            If this network is being fitted already, by another thread or by the fit whose callback calls this.
 
         Notes
         -----
@@ -437,8 +456,7 @@ class Network:
         epochs = validation.whole("epochs", epochs)
         batch_size = None if batch_size is None else validation.whole("batch_size", batch_size)
         threads = None if threads is None else validation.whole("threads", threads)
-        if profile and batch_size == 1:
-            raise ValueError("profile=True tells the phases of mini-batches apart: use batch_size=2 or more")
+        shuffle = validation.shuffle(shuffle)
         method = optimizers.get(optimizer)
         regularization = self._regularization(regularization)
         listeners = validation.callbacks(callbacks)
@@ -456,6 +474,11 @@ class Network:
         elif kept is not None:
             first = len(samples) - validation.validation_split(kept, len(samples))
             samples, other = samples.part(slice(None, first)), samples.part(slice(first, None))
+            for part, use in ((samples, "train on"), (other, "validate with")):
+                if part.weights.size and part.weights.max() == 0:
+                    raise ValueError(f"validation={kept!r} keeps back the last {len(other)} of {first + len(other)} "
+                                     f"rows, and sample_weight is 0 for all rows to {use}: shuffle the rows and their "
+                                     "weights, or give validation=(X, Y)")
         if resume and self._progress is not None:
             method = self._progress.optimizer
         if isinstance(method, BatchMethod):
@@ -465,18 +488,25 @@ class Network:
                                  "mini-batches")
             if profile:
                 raise ValueError("profile=True tells the phases of mini-batches apart: use 'adam' or 'sgd'")
+            if callable(shuffle):
+                raise ValueError(f"shuffle is a function, but {type(method).__name__} takes all samples in a step and "
+                                 "knows no order: leave it out, or use 'adam' or another optimizer for mini-batches")
             if regularization is not None:
                 regularization.check_full_batch(type(method).__name__)
             method.check(self, samples, regularization, validation.physical_memory() // 2)
             batch_size = len(samples)
         batch_size = 32 if batch_size is None else batch_size
+        if profile and min(batch_size, len(samples)) == 1:
+            raise ValueError(f"profile=True tells the phases of mini-batches apart, but batch_size is {batch_size} "
+                             f"with {len(samples)} samples to train on, one a batch: use batch_size=2 or more, and "
+                             "samples for it")
         with self._fitting():
             if not resume or self._progress is None:
                 self._progress = training.new_progress(self, method)
                 self.history = History()
             try:
                 training.fit(self, samples, other, self._progress, epochs=epochs, batch_size=batch_size,
-                             callbacks=listeners, bar=bar, shuffle=shuffle if callable(shuffle) else bool(shuffle),
+                             callbacks=listeners, bar=bar, shuffle=shuffle,
                              threads=threads, profile=bool(profile), regularization=regularization)
             except training.DivergenceError:
                 self._progress = None  # the optimizer's state is not finite either
@@ -752,8 +782,8 @@ class Network:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         parameters = layout.aligned(self.n_parameters, self.dtype)
-        parameters[:] = self.parameters
-        self.parameters = parameters
+        parameters[:] = self._parameters
+        self._parameters = parameters
         self._prepare()
 
     def save(self, path: str | PathLike[str], *, training: bool = False) -> None:

@@ -248,6 +248,9 @@ def _resume_stopping(network: Network, path: Path, found: dict[str, Any]) -> Non
     assert progress is not None
     if table.ndim != 2 or table.shape[1] != 4 or not set(found) <= {f"{BEST}{i}" for i in range(len(table))}:
         raise ValueError(f"{path} has a corrupt training: {STOPPING} is {table.shape}, with {sorted(found)}")
+    if not np.isfinite(table[:, [0, 3]]).all():
+        raise ValueError(f"{path} has a corrupt training: {STOPPING} holds epochs that are not finite: "
+                         f"{table.tolist()}")
     for name, parameters in found.items():
         if parameters.shape != network.parameters.shape or parameters.dtype != network.dtype:
             raise ValueError(f"{path} has a corrupt training: {name} is {parameters.dtype} {parameters.shape}")

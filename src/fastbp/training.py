@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from . import profiling, team, validation
 from .batch_methods import GRADIENT, BatchMethod, Evaluate
-from .callbacks import Best, Checkpoint, EarlyStopping, ProgressBar
+from .callbacks import Best, Checkpoint, EarlyStopping, ProgressBar, asks_to_stop
 from .history import Record
 from .kernels import codes, epoch, layout, online, regular, updates
 from .kernels.predict import all_finite
@@ -230,16 +230,18 @@ class FullBatch:
         return float(np.linalg.norm(self.rows[GRADIENT]))
 
     def step(self) -> None:
-        """Do one, whose cost is the one after it; where it is interrupted, the parameters are as before it."""
+        """Do one, whose cost is the one after it; where it is interrupted, all is as before it, for who resumes."""
         learner, parameters = self.learner, self.network.parameters
+        places = self.method.overwritten(self.numbers)
+        rows, numbers = self.rows[places], self.numbers.copy()
         try:
             self.ended = not self.method.step(self.evaluate, parameters, self.rows, self.numbers)
+            learner.costs[0] = cost = self.method.cost(self.numbers)
+            if self.penalise is not None:
+                learner.sums[codes.EPOCH_PENALTY] = self.penalise()
         except BaseException:
-            parameters[:] = learner.best
+            parameters[:], self.rows[places], self.numbers[:] = learner.best, rows, numbers
             raise
-        learner.costs[0] = cost = self.method.cost(self.numbers)
-        if self.penalise is not None:
-            learner.sums[codes.EPOCH_PENALTY] = self.penalise()
         if math.isfinite(cost) and all_finite(validation.readonly(parameters)):
             learner.best[:] = parameters
             learner.progress[codes.EPOCH] += 1
@@ -276,6 +278,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             stopper.resume(best, network)
         progress.stopping = [stopper.best for stopper in stoppers]
         if any(stopper.stops for stopper in stoppers):
+            progress.stopping = []  # this fit had its end before it began; the next begins to wait anew
             return
         rule = progress.optimizer.rule if isinstance(progress.optimizer, UpdateRule) else None
         reorder = shuffle if callable(shuffle) else None
@@ -361,7 +364,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                                     float(learner.sums[codes.EPOCH_PENALTY]))
                     history.append(*record[:4], progress.optimizer.figures(progress.hyper))
                     progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
-                if any([listener(record) is True for listener in listeners]) or (full and full.ended):
+                if any([asks_to_stop(listener(record)) for listener in listeners]) or (full and full.ended):
                     if any(stopper.stops for stopper in stoppers):
                         progress.stopping = []  # done: who goes on, begins to wait anew
                     return

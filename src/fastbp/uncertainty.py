@@ -3,7 +3,9 @@
 All of it takes the network for linear in its parameters near the present ones, which should therefore be a minimum of
 the cost (Bates & Watts 1988, chapter 2; Seber & Wild 1989, chapter 5). The eigenvalues of JᵀJ, of the mean cost,
 are λ_i; those below rounding count as 0, and along their vectors the data say nothing. A penalty ½l2‖w‖² on the mean
-cost, with which the network was trained, goes into all of it; after `BayesianRegularization` l2 is α/(βn).
+cost, with which the network was trained, goes into all of it; after `BayesianRegularization` l2 is α/(βn). It is the
+only one known here: on all parameters alike, biases too, with none of them fixed. A `Regularization` says the same only
+with ``l2`` of one value, ``penalize_biases=True``, ``averaged=False``, and neither ``l1`` nor ``trainable``.
 """
 
 from __future__ import annotations
@@ -102,8 +104,9 @@ def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, samp
         The samples that the network was trained with, as in `fit`. Weights are the inverse variances of the samples'
         noise, up to a factor; those of weight 0 are not counted.
     l2 : float, default 0
-        Weight of the penalty ½l2‖w‖² beside the mean cost. With it this is the covariance of the posterior
-        distribution (MacKay 1992).
+        Weight of the penalty ½l2‖w‖² beside the mean cost, one for all parameters, biases too. With it this is the
+        covariance of the posterior distribution (MacKay 1992). It is that of ``Regularization(l2=...)`` only with
+        ``penalize_biases=True``, one value for all layers, and without ``averaged``; see Notes.
 
     Returns
     -------
@@ -119,6 +122,10 @@ def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, samp
 
     Notes
     -----
+    The `Regularization` of a fit is not known here: ``l2`` is one value that acts on all parameters, biases included,
+    and nothing is fixed. Where the fit left the biases without a penalty, their variance comes out too small; those
+    that were not ``trainable`` count as if they had been trained; an l1, or an l2 by layer, cannot be told.
+
     Outputs are taken to have noise of one variance each: scale the targets so. Time grows with n_parameters² times
     samples, and n_parameters³.
     """

@@ -77,6 +77,16 @@ def callbacks(value: Any) -> list[Any]:
     return found
 
 
+def shuffle(value: Any) -> Any:
+    """Give True, False or a callable."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if not callable(value):
+        raise TypeError(f"shuffle is {value!r}, expected True, False or a callable that overwrites the sample indices; "
+                        "an order of your own is written by one: def shuffle(order): order[:] = mine")
+    return value
+
+
 def layers(value: Any, itemsize: int, bias: bool) -> tuple[int, ...]:
     """Give (n_0, ..., n_L), each at least 1, small enough for this machine."""
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
@@ -122,6 +132,15 @@ def _rule(name: str, value: Any, n_in: int, n_out: int, bias: bool, kind: np.dty
         raise ValueError(f"{name} has biases, but the network has none: give the weights alone, or leave bias=False "
                          "out")
     return Given(W, _given(f"{name}'s biases", b, (n_out,), kind))
+
+
+def all_parameters(value: Any, count: int, kind: np.dtype[Any]) -> Array:
+    """Give all parameters of a network, laid out like its buffer, of its dtype."""
+    array = _numbers("parameters", value)
+    if array.shape != (count,):
+        raise ValueError(f"parameters has shape {array.shape}, expected ({count},): for each layer W row by row, then "
+                         "b; a single layer is written by weights[i][:] = W")
+    return _converted(array, kind)
 
 
 def _given(name: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:

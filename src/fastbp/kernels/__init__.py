@@ -8,6 +8,7 @@ Numbers in brackets are those of the equations in docs/theory.md.
 
 epoch
     run                a chunk of epochs, or one pass for cost and gradient: a `layout.Learner` -> training, each thread
+    wait               the barrier between phases: its cells -> my_neurons_clipped, run
     my_neurons_clipped phase 2 where the norm of the gradient is clipped -> run, in the place of my_neurons
 backprop
     my_samples         phase 1, some strips through (1)-(5): all panels -> run, tracing
@@ -15,6 +16,8 @@ backprop
 noise
     before_layer       inputs with noise, smoothed targets; outputs and slopes of a hidden layer, some dropped: panels
                        -> my_samples
+    drop               some outputs of a strip, and their slopes, become 0, the others grow -> before_layer
+    disturb            normal numbers added to a strip of inputs -> before_layer
 predict
     predict            (1)(2) for all rows: outputs (samples, n_L) -> Network.predict, tracing
     all_finite         tells whether there is neither NaN nor infinity -> validation
@@ -27,6 +30,12 @@ derivatives
     per_sample_gradient, gradient_norms
                        (6) of each sample's own cost: (samples, parameters), and its norm: (samples,) -> Network's
     parameter_jacobian ∂o^L/∂parameters of each sample: (samples, n_L, parameters) -> Network.parameter_jacobian
+    unit               one row of a panel becomes 1, the others 0 -> jacobian, parameter_jacobian
+    scatter            a panel: rows (samples, n), strided -> vjp, jvp, jacobian, input_gradient, rows_of
+    rows_of            a panel: its samples' rows, one after the other -> outer_products, by address
+    outer_products     (6) sample by sample from the panels of a pass: (samples, parameters), strided
+                       -> per_sample_gradient, parameter_jacobian
+    squares            Σ_j v_j² of each sample over a panel, in double: (samples,) -> gradient_norms
 tangents
     product_samples    phase 1 of a product with the Hessian or the Gauss–Newton matrix: all panels -> run, by address
     diagonal_samples   phase 1 of the Hessian's diagonal: δ panels hold ∂²E/∂net², outputs their squares -> run
@@ -55,8 +64,9 @@ online
     predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> Network.predict
     run                what epoch.run does, for batches of one sample, neurons in lanes: a `layout.Learner` -> training
 record
-    end_batch          a batch's cost into the epoch's; divergence: a `layout.Learner` -> both run
-    end_epoch          the epoch's cost, the last finite parameters: a `layout.Learner` -> both run
+    end_batch          a batch's cost into the epoch's; divergence: a `layout.Learner` -> epoch.run, which inlines it
+    end_epoch          the epoch's cost, the last finite parameters: the arrays of a `layout.Learner` -> both run, by
+                       address
 dense
     forward            (1): panel of n_out from that of n_in, W (n_out, n_in) and b (n_out,) -> my_samples, predict
     backward           (5): panel of n_in, where φ' becomes δ, from that of n_out -> my_samples
@@ -85,7 +95,7 @@ updates
 regular
     update             a rule with penalties before it: a slice of parameters, gradient and state, each neuron's penalty
                        -> in the place of a rule; training
-    total              penalties of an epoch's batches into its cost: a `layout.Learner` -> end_epoch, by address
+    total              an epoch's penalties into its cost: the sums of a `layout.Learner` -> end_epoch, by address
     measure, update_clipped
                        the same in two halves, before and after the norm of the gradient is known
                        -> my_neurons_clipped
@@ -94,6 +104,9 @@ vectors
     two_loops          the L-BFGS direction from pairs (m, n_parameters): a flat buffer -> batch_methods
     rprop              (7) by signs: parameters, and Δ, last slope, last step of each -> batch_methods
     quickprop          (7) by parabolas: parameters, and last slope and step of each -> batch_methods
+peak
+    tiles              (1) of eight neurons over and over: the end of an array in the L1 cache -> profiling
+    reading            the processor's clock -> profiling
 random
     shuffle            order (samples,): a permutation that depends on key and epoch only -> both run
 

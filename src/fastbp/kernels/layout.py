@@ -50,7 +50,9 @@ class Plan(NamedTuple):
     cells: Integers
     """Single offsets and addresses, see `codes`."""
     cost_parameter: Doubles
-    """The one number of a cost that has one (huber, quantile), and the weight of the costs of ∂o/∂x (`tangents`)."""
+    """The one number of a cost that has one (huber, quantile), and the weight of the costs of ∂o/∂x (`tangents`).
+
+    Where a fit is regularised also input noise, label smoothing and the dropout of each hidden layer (`noise`)."""
     panels: Floats
     """The one allocation: panels of n rows, strip by strip, each strip n rows of one vector of samples."""
 
