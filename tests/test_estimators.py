@@ -465,6 +465,31 @@ def test_networks_are_wrapped(rng):
         MLPRegressor.from_network(Network((10, 1), output="relu"))
 
 
+@pytest.mark.parametrize("optimizer", [fastbp.SGD(0.3), "lbfgs"], ids=str)
+def test_partial_fit_leaves_the_optimizers_of_others(optimizer):
+    """What trained the network before it was wrapped, and what the user trains it with in between."""
+    X, y = diabetes()
+    net = Network((10, 4, 1), dtype="float64", seed=0).fit(X, y, epochs=2, optimizer=optimizer)
+    fresh = MLPRegressor.from_network(Network((10, 4, 1), dtype="float64", seed=0), shuffle=False, batch_size=32)
+    fresh.network_.parameters[:] = net.parameters
+    mlp = MLPRegressor.from_network(net, shuffle=False, batch_size=32).partial_fit(X, y)
+    np.testing.assert_array_equal(mlp.coefs_[0], fresh.partial_fit(X, y).coefs_[0])
+    net.fit(X, y, epochs=1, optimizer=optimizer)
+    fresh = MLPRegressor.from_network(Network((10, 4, 1), dtype="float64", seed=0), shuffle=False, batch_size=32)
+    fresh.network_.parameters[:] = net.parameters
+    np.testing.assert_array_equal(mlp.partial_fit(X, y).coefs_[0], fresh.partial_fit(X, y).coefs_[0])
+
+
+def test_partial_fit_after_a_full_batch_method():
+    """It steps with Adam, a batch at a time."""
+    X, y = diabetes()
+    mlp = MLPRegressor("squared_error", (4,), solver=fastbp.LBFGS(), max_iter=3, random_state=0, shuffle=False)
+    mlp.fit(X, y)
+    fresh = MLPRegressor.from_network(mlp.network_.copy(), shuffle=False, batch_size=16)
+    mlp.set_params(solver="adam", batch_size=16).partial_fit(X, y)
+    np.testing.assert_array_equal(mlp.coefs_[0], fresh.partial_fit(X, y).coefs_[0])
+
+
 # ---------------------------------------------------------------------------------------------- sparse matrices, dtypes
 
 @pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_matrix])

@@ -325,6 +325,9 @@ class _MLP(BaseEstimator):
             if self.batch_size != "auto" and batch > samples:
                 warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
                               stacklevel=5)
+        begun = network._progress  # the optimizer of a network that was trained elsewhere is not this estimator's
+        resume = (incremental and begun is not None and begun is getattr(self, "_begun", None)
+                  and isinstance(begun.optimizer, UpdateRule))
         self.n_iter_ = 0
         end_of_epoch = _EndOfEpoch(self, samples, score, self._offset(data), 0 if kept is None else self._offset(kept))
         try:
@@ -333,7 +336,7 @@ class _MLP(BaseEstimator):
                         validation=None if kept is None else (kept.X, kept.targets),
                         callbacks=[end_of_epoch, *(self.callbacks or ())], progress=self.progress,
                         regularization=self._regularization(),
-                        shuffle=partial(_reorder, self._random_state) if self.shuffle else False, resume=incremental)
+                        shuffle=partial(_reorder, self._random_state) if self.shuffle else False, resume=resume)
         except DivergenceError as error:
             if not self.early_stopping:
                 raise ValueError(NOT_FINITE) from error
@@ -347,6 +350,7 @@ class _MLP(BaseEstimator):
             if self.n_iter_ == self.max_iter and not end_of_epoch.stopped and not incremental:
                 warnings.warn(f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                               "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=5)
+        self._begun = network._progress
         if self.early_stopping:
             network.parameters[:] = self._best_parameters
 
