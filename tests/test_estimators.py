@@ -581,6 +581,15 @@ def test_other_losses_of_a_classifier(name, loss):
     assert len(ours.validation_loss_curve_) == ours.n_iter_
 
 
+@pytest.mark.parametrize("name", ["two", "labels", "classes"])
+def test_cross_entropy_is_the_log_loss(name):
+    """Of logistic outputs too, for which it would be least where all are 1."""
+    ours, _, (X, y) = pair(name)
+    for loss in ("cross_entropy", fastbp.costs.get("cross_entropy")):
+        again = clone(ours).set_params(loss=loss).fit(X, y)
+        np.testing.assert_array_equal(again.coefs_[0], clone(ours).fit(X, y).coefs_[0])
+
+
 def test_losses_of_samples_kept_back():
     X, y = diabetes()
     mlp = MLPRegressor("squared_error", (5,), max_iter=4, random_state=0, shuffle=False, alpha=0.5)

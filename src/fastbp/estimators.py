@@ -605,7 +605,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Evaluations of the loss at most, for "lbfgs".
     loss : str or Cost, default "log_loss"
         "log_loss" is the cross-entropy that goes with the outputs: softmax for three classes or more, else logistic.
-        Any cost of `fastbp.costs` may take its place; the outputs stay.
+        Any cost of `fastbp.costs` may take its place; the outputs stay. With logistic outputs "cross_entropy" means
+        "binary_cross_entropy".
     dtype : {"float32", "float64"}, optional
         Of weights and arithmetic; by default that of X.
     coefs_init, intercepts_init : list of array_like, optional
@@ -726,10 +727,10 @@ class MLPClassifier(ClassifierMixin, _MLP):
         return len(self.classes_) if targets.ndim == 1 else targets.shape[1]
 
     def _cost(self) -> Cost:
-        if self.loss != "log_loss":
-            return costs.get(self.loss)
-        multiclass = self._label_binarizer.y_type_ == "multiclass"
-        return COSTS["cross_entropy" if multiclass else "binary_cross_entropy"]
+        cost = COSTS["cross_entropy"] if self.loss == "log_loss" else costs.get(self.loss)
+        if cost.name == "cross_entropy" and self._label_binarizer.y_type_ != "multiclass":
+            return COSTS["binary_cross_entropy"]  # −y log o alone is least where every logistic output is 1
+        return cost
 
     def _cost_and_output(self) -> tuple[Cost, str]:
         return self._cost(), "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
