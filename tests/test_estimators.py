@@ -490,6 +490,15 @@ def test_partial_fit_after_a_full_batch_method():
     np.testing.assert_array_equal(mlp.coefs_[0], fresh.partial_fit(X, y).coefs_[0])
 
 
+def test_a_wrapped_classifier_keeps_its_cost():
+    X, y = load_iris(return_X_y=True)
+    net = Network((4, 3), output="softmax", cost="binary_cross_entropy", dtype="float64", seed=0)
+    mlp = MLPClassifier.from_network(net).partial_fit(X, y)
+    assert mlp.network_ is net and net.cost_function.name == "binary_cross_entropy"
+    matched = Network((4, 3), cost="cross_entropy", dtype="float64", seed=0)
+    assert MLPClassifier.from_network(matched).partial_fit(X, y).network_ is matched
+
+
 # ---------------------------------------------------------------------------------------------- sparse matrices, dtypes
 
 @pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_matrix])
