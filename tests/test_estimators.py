@@ -19,7 +19,7 @@ from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import Ridge
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import accuracy_score, mean_poisson_deviance, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -597,6 +597,23 @@ def test_cross_entropy_is_the_log_loss(name):
     for loss in ("cross_entropy", fastbp.costs.get("cross_entropy")):
         again = clone(ours).set_params(loss=loss).fit(X, y)
         np.testing.assert_array_equal(again.coefs_[0], clone(ours).fit(X, y).coefs_[0])
+
+
+def test_losses_of_samples_kept_back_have_no_weights(monkeypatch):
+    """Half the mean Poisson deviance of the counts kept back, also where the samples have weights."""
+    X, y = DATA["counts"][1]()
+    split, kept = MLPRegressor._split, []
+
+    def listen(mlp, data):
+        parts = split(mlp, data)
+        kept.append(parts[1])
+        return parts
+
+    monkeypatch.setattr(MLPRegressor, "_split", listen)
+    mlp = MLPRegressor("poisson", (5,), max_iter=1, random_state=0, early_stopping=True)
+    mlp.fit(X, y, np.random.default_rng(0).uniform(0.1, 5, len(y)))
+    expected = 0.5 * mean_poisson_deviance(kept[0].targets[:, 0], mlp.predict(kept[0].X))
+    assert mlp.validation_loss_curve_ == [pytest.approx(expected)]
 
 
 def test_losses_of_samples_kept_back():

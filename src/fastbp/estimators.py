@@ -329,7 +329,8 @@ class _MLP(BaseEstimator):
         resume = (incremental and begun is not None and begun is getattr(self, "_begun", None)
                   and isinstance(begun.optimizer, UpdateRule))
         self.n_iter_ = 0
-        end_of_epoch = _EndOfEpoch(self, samples, score, self._offset(data), 0 if kept is None else self._offset(kept))
+        end_of_epoch = _EndOfEpoch(self, samples, score, self._offset(data.targets, data.weight),
+                                   0 if kept is None else self._offset(kept.targets, None))
         try:
             network.fit(data.X, data.targets, epochs=1 if incremental else self.max_iter, batch_size=batch,
                         optimizer=optimizer, sample_weight=data.weight, threads=self.n_threads,
@@ -395,7 +396,8 @@ class _MLP(BaseEstimator):
         samples = network._samples(data.X, data.targets, data.weight, sparse=True)
         others = None if kept is None else network._samples(kept.X, kept.targets, None, sparse=True)
         gradient, nothing = np.empty_like(network.parameters), np.empty(0, network.dtype)
-        offset, began, regularization = self._offset(data), time.perf_counter(), self._regularization()
+        offset, regularization = self._offset(data.targets, data.weight), self._regularization()
+        other_offset, began = 0 if kept is None else self._offset(kept.targets, None), time.perf_counter()
         self.n_iter_ = 0
 
         def evaluate(parameters: Array) -> tuple[float, Array]:
@@ -410,7 +412,7 @@ class _MLP(BaseEstimator):
             other = None if others is None else cost_and_gradient(network, others, nothing, self.n_threads)
             part = 0.0 if regularization is None else penalty(network, samples, nothing, regularization)
             self._record(self._loss(cost, part, offset),
-                         None if kept is None or other is None else self._loss(other, 0.0, self._offset(kept)))
+                         None if other is None else self._loss(other, 0.0, other_offset))
             record = Record(self.n_iter_, cost, other, time.perf_counter() - began, network, self.n_iter_, math.nan,
                             lambda: float(np.linalg.norm(gradient)), part)
             if any([callback(record) is True for callback in listeners]):
@@ -445,7 +447,7 @@ class _MLP(BaseEstimator):
         outputs = self.n_outputs_ if self.loss == "squared_error" else 1
         return (cost - part) / outputs + part + offset if outputs > 1 else cost + offset
 
-    def _offset(self, data: _Samples) -> float:
+    def _offset(self, targets: Array, weight: Array | None) -> float:
         """Give what a loss has beside the cost."""
         return 0.0
 
@@ -643,7 +645,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
     loss_curve_ : list of float
         The loss of each epoch.
     validation_loss_curve_ : list of float
-        That of the samples kept back or given as validation_data, without the penalty.
+        That of the samples kept back or given as validation_data, without the penalty and without sample weights,
+        which `validation_scores_` do use.
     validation_scores_ : list of float or None
         Accuracy of the samples kept back, after each epoch, with early stopping.
     best_validation_score_ : float or None
@@ -1015,7 +1018,8 @@ class MLPRegressor(RegressorMixin, _MLP):
     loss_curve_ : list of float
         The loss of each epoch.
     validation_loss_curve_ : list of float
-        That of the samples kept back or given as validation_data, without the penalty.
+        That of the samples kept back or given as validation_data, without the penalty and without sample weights,
+        which `validation_scores_` do use.
     validation_scores_ : list of float or None
         R² of the samples kept back, after each epoch, with early stopping.
     best_validation_score_ : float or None
@@ -1076,12 +1080,11 @@ class MLPRegressor(RegressorMixin, _MLP):
         cost = costs.get(self.loss)
         return cost, cost.output
 
-    def _offset(self, data: _Samples) -> float:
+    def _offset(self, targets: Array, weight: Array | None) -> float:
         """Give Σ y log y − y, which scikit-learn's half Poisson deviance has beside the cost."""
         if self.loss != "poisson":
             return 0.0
-        y = data.targets
-        return float(np.average(scipy.special.xlogy(y, y) - y, axis=0, weights=data.weight).sum())
+        return float(np.average(scipy.special.xlogy(targets, targets) - targets, axis=0, weights=weight).sum())
 
     def _scorer(self, kept: _Samples) -> Score:
         """Give R², as r2_score does, of the network's outputs; NaN where one of them is not finite."""
