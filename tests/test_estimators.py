@@ -700,6 +700,16 @@ def test_standardizing_is_that_of_a_pipeline():
     assert counts.target_scaler_ is None and (counts.predict(X) > 0).all()
 
 
+def test_standardizing_leaves_targets_that_outputs_cannot_follow(monkeypatch):
+    """Outputs of exp are positive, standardised targets are not."""
+    monkeypatch.setattr(fastbp.costs, "COSTS", dict(fastbp.costs.COSTS))
+    relative = fastbp.cost(lambda y, o: 0.5 * (o - y) ** 2, name="exponential_error", output="exp")
+    X, y = diabetes()
+    mlp = MLPRegressor(relative, (4,), max_iter=2, standardize=True, random_state=0).fit(X, y)
+    assert mlp.input_scaler_ is not None and mlp.target_scaler_ is None
+    np.testing.assert_array_equal(mlp.predict(X), mlp.network_.predict(mlp.input_scaler_.transform(X))[:, 0])
+
+
 @pytest.mark.parametrize("name", ["classes", "two", "outputs"])
 def test_input_gradients_are_slopes_in_the_users_units(name):
     ours, _, (X, y) = pair(name, activation="tanh")

@@ -459,7 +459,7 @@ class _MLP(BaseEstimator):
         if standardize:
             scaler = StandardScaler(with_mean=not hasattr(data.X, "tocsr"))
             self.input_scaler_ = scaler.fit(data.X, sample_weight=data.weight)
-            if cost.targets == ANY and not is_classifier(self):
+            if cost.targets == ANY and cost.output == "identity" and not is_classifier(self):
                 self.target_scaler_ = StandardScaler().fit(data.targets, sample_weight=data.weight)
 
     def _scaled(self, data: _Samples) -> _Samples:
@@ -996,7 +996,9 @@ class MLPRegressor(RegressorMixin, _MLP):
     standardize : bool, default False
         Subtract the mean from every feature and target, and divide by the standard deviation, inside the estimator: it
         is given, and predicts, numbers in their own units. `coefs_` and `loss_` are those of the network inside. The
-        first fit decides, or the first batch of `partial_fit`. Sparse X is divided only.
+        first fit decides, or the first batch of `partial_fit`. Sparse X is divided only. Targets of a cost whose
+        outputs are not any number ("poisson", or a cost of your own with ``output="exp"``) stay as they are. The delta
+        of `fastbp.huber` counts standard deviations of y.
     callbacks : list of callables, optional
         Called after each epoch with a `fastbp.Record`; `fastbp.TimeLimit` and others. Training stops when one returns
         True.
