@@ -581,6 +581,14 @@ def test_other_losses_of_a_regressor(loss):
     assert mlp.predict(X).shape == y.shape
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+def test_a_loss_is_the_same_by_name_and_as_an_object(loss):
+    X, y = several()
+    fits = [MLPRegressor(kind, (4,), max_iter=2, random_state=0).fit(X, np.abs(y))
+            for kind in (loss, fastbp.costs.get(loss))]
+    assert fits[0].loss_curve_ == fits[1].loss_curve_
+
+
 @pytest.mark.parametrize("name", ["classes", "two", "labels"])
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
 def test_other_losses_of_a_classifier(name, loss):

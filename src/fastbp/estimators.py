@@ -444,7 +444,7 @@ class _MLP(BaseEstimator):
 
     def _loss(self, cost: float, part: float, offset: float) -> float:
         """Give what scikit-learn calls the loss: of squared errors the mean over outputs, of the penalty the whole."""
-        outputs = self.n_outputs_ if self.loss == "squared_error" else 1
+        outputs = self.n_outputs_ if self._network.cost_function.name == "squared_error" else 1
         return (cost - part) / outputs + part + offset if outputs > 1 else cost + offset
 
     def _offset(self, targets: Array, weight: Array | None) -> float:
@@ -1084,7 +1084,7 @@ class MLPRegressor(RegressorMixin, _MLP):
 
     def _offset(self, targets: Array, weight: Array | None) -> float:
         """Give Σ y log y − y, which scikit-learn's half Poisson deviance has beside the cost."""
-        if self.loss != "poisson":
+        if self._network.cost_function.name != "poisson":
             return 0.0
         return float(np.average(scipy.special.xlogy(targets, targets) - targets, axis=0, weights=weight).sum())
 
