@@ -718,6 +718,21 @@ def test_standardizing_leaves_targets_that_outputs_cannot_follow(monkeypatch):
     np.testing.assert_array_equal(mlp.predict(X), mlp.network_.predict(mlp.input_scaler_.transform(X))[:, 0])
 
 
+@pytest.mark.parametrize("kind", OURS)
+def test_early_stopping_may_be_switched_between_warm_starts(kind):
+    X, y = digits(few(100, 40), 2)
+    mlp = kind(hidden_layer_sizes=(4,), max_iter=2, random_state=0, warm_start=True).fit(X, y)
+    mlp.set_params(early_stopping=True).fit(X, y)
+    assert len(mlp.validation_scores_) == 2 and mlp.best_validation_score_ == max(mlp.validation_scores_)
+    assert mlp.best_loss_ is None and len(mlp.loss_curve_) == 4
+    mlp.set_params(early_stopping=False).fit(X, y)
+    assert mlp.validation_scores_ is None and mlp.best_validation_score_ is None
+    assert mlp.best_loss_ == min(mlp.loss_curve_[4:])
+    net = Network((64, 1), cost="binary_cross_entropy" if kind is MLPClassifier else "squared_error", seed=0)
+    wrapped = kind.from_network(net, warm_start=True, early_stopping=True, max_iter=2, random_state=0).fit(X, y)
+    assert wrapped.network_ is net and len(wrapped.validation_scores_) == 2
+
+
 @pytest.mark.parametrize("name", ["classes", "two", "outputs"])
 def test_input_gradients_are_slopes_in_the_users_units(name):
     ours, _, (X, y) = pair(name, activation="tanh")

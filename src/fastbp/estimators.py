@@ -300,15 +300,18 @@ class _MLP(BaseEstimator):
         if self.coefs_init is not None or self.intercepts_init is not None:
             self._adopt(self.coefs_ if self.coefs_init is None else self.coefs_init,
                         self.intercepts_ if self.intercepts_init is None else self.intercepts_init)
-        early = self.early_stopping and self.solver != "lbfgs"
         self.t_ = 0
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
+        self._no_improvement_count = 0
+        self._begin_watch(self.early_stopping and self.solver != "lbfgs")
+
+    def _begin_watch(self, early: bool) -> None:
+        """Forget the best score, or the best loss."""
         self.validation_scores_: Any = [] if early else None
         self.best_validation_score_: Any = -np.inf if early else None
         self.best_loss_: Any = None if early else np.inf
-        self._no_improvement_count = 0
-        self._best_parameters = network.parameters.copy() if early else None
+        self._best_parameters = self._network.parameters.copy() if early else None
 
     def _fit_epochs(self, data: _Samples, kept: _Samples | None, incremental: bool) -> None:
         network: Network = self._network
@@ -319,6 +322,8 @@ class _MLP(BaseEstimator):
             if kept is None:
                 data, kept = self._split(data)
             score = self._scorer(kept)
+        if bool(self.early_stopping) is (getattr(self, "validation_scores_", None) is None):
+            self._begin_watch(self.early_stopping)  # the last fit looked at the other one, or there was none
         samples, optimizer, batch = data.X.shape[0], self._make_optimizer(), None
         if not isinstance(optimizer, BatchMethod):
             batch = 200 if self.batch_size == "auto" else int(self.batch_size)
