@@ -676,6 +676,25 @@ def test_class_weights_are_sample_weights(name):
         clone(ours).set_params(class_weight="balanced").partial_fit(X, y, classes=np.arange(10))
 
 
+def test_class_weights_of_classes_that_a_batch_has_not():
+    X, y = load_iris(return_X_y=True)
+    fits = [MLPClassifier((3,), random_state=0, class_weight=weights) for weights in ({2: 5.0}, None)]
+    fits[0].partial_fit(X[:100], y[:100], classes=[0, 1, 2])
+    fits[1].partial_fit(X[:100], y[:100], classes=[0, 1, 2])
+    np.testing.assert_array_equal(fits[0].coefs_[0], fits[1].coefs_[0])
+    fits[0].partial_fit(X, y)
+    fits[1].partial_fit(X, y, np.where(y == 2, 5.0, 1.0))
+    np.testing.assert_array_equal(fits[0].coefs_[0], fits[1].coefs_[0])
+    with pytest.raises(ValueError, match=r"class_weight has \[7\], which are not among the classes \[0 1 2\]"):
+        fits[0].set_params(class_weight={7: 5.0}).partial_fit(X, y)
+    X, y = labels()
+    empty = np.zeros_like(y[:20])
+    mlp = MLPClassifier((3,), random_state=0, class_weight=[{1: 5.0}] * y.shape[1])
+    plain = MLPClassifier((3,), random_state=0).partial_fit(X[:20], empty, classes=np.arange(y.shape[1]))
+    mlp.partial_fit(X[:20], empty, classes=np.arange(y.shape[1]))
+    np.testing.assert_array_equal(mlp.coefs_[0], plain.coefs_[0])
+
+
 def test_dropout_is_that_of_the_core():
     """Losses rise, as outputs are missing; predictions miss none."""
     X, y = digits(few(200, 30), 3)

@@ -750,7 +750,15 @@ class MLPClassifier(ClassifierMixin, _MLP):
             raise ValueError("class_weight 'balanced' is not supported for partial_fit, which sees a part of the "
                              "samples at a time. Use compute_class_weight('balanced', classes=classes, y=y), and pass "
                              "what it gives as a dict.")
-        by_class: Array = compute_sample_weight(self.class_weight, y)
+        known = self.class_weight
+        if incremental:  # a batch need not have every class that has a weight
+            if isinstance(known, dict):
+                if strange := [name for name in known if name not in self.classes_]:
+                    raise ValueError(f"class_weight has {strange}, which are not among the classes {self.classes_}")
+                known = dict.fromkeys(self.classes_.tolist(), 1.0) | known
+            else:
+                known = [{0: 1.0, 1: 1.0} | factors for factors in known]
+        by_class: Array = compute_sample_weight(known, y)
         return by_class if weight is None else weight * by_class
 
     def _scorer(self, kept: _Samples) -> Score:
