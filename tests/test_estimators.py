@@ -436,7 +436,7 @@ def test_first_weights_are_given(rng):
                        learning_rate_init=1e-12).fit(X, y)
     for found, expected in zip(mlp.coefs_ + mlp.intercepts_, coefs + intercepts, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-9)
-    with pytest.raises(ValueError, match="coefs_ has arrays of shapes"):
+    with pytest.raises(ValueError, match="coefs_init has arrays of shapes"):
         mlp.set_params(coefs_init=coefs[:1]).fit(X, y)
 
 
@@ -497,6 +497,37 @@ def test_a_wrapped_classifier_keeps_its_cost():
     assert mlp.network_ is net and net.cost_function.name == "binary_cross_entropy"
     matched = Network((4, 3), cost="cross_entropy", dtype="float64", seed=0)
     assert MLPClassifier.from_network(matched).partial_fit(X, y).network_ is matched
+
+
+FAILS = [dict(coefs_init=[np.zeros((2, 2))]), dict(intercepts_init=[np.zeros(7)]), dict(dropout=(0.1, 0.2)),
+         dict(dropout=0.5, solver="lbfgs"), dict(early_stopping=True, validation_fraction=0.001), dict(loss="poisson")]
+
+
+@pytest.mark.parametrize("settings", FAILS, ids=str)
+def test_a_fit_that_fails_leaves_what_there_was(settings):
+    """No random weights that predict, and no half of another network."""
+    X, y = diabetes()
+    y = y - 2.0
+    first = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, random_state=0).set_params(**settings)
+    with pytest.raises(ValueError):
+        first.fit(X, y)
+    assert not hasattr(first, "coefs_") and not hasattr(first, "n_features_in_")
+    with pytest.raises(NotFittedError):
+        first.predict(X)
+    good = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2, random_state=0).fit(X, y)
+    expected, network = good.predict(X), good.network_
+    with pytest.raises(ValueError):
+        good.set_params(**{"hidden_layer_sizes": (3,), **settings}).fit(X, y)
+    assert good.network_ is network and good.n_iter_ == 2 and (good.predict(X) == expected).all()
+
+
+def test_a_warm_start_with_other_outputs():
+    X, y = several()
+    mlp = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2, random_state=0, warm_start=True).fit(X, y)
+    expected = mlp.predict(X)
+    with pytest.raises(ValueError, match="y needs 1 outputs, but the network that is to learn on has 3"):
+        mlp.fit(X, y[:, 0])
+    np.testing.assert_array_equal(mlp.predict(X), expected)
 
 
 # ---------------------------------------------------------------------------------------------- sparse matrices, dtypes

@@ -201,14 +201,16 @@ class _MLP(BaseEstimator):
     def _arrays(self) -> list[Array]:
         return [*self.coefs_, *self.intercepts_]
 
-    def _adopt(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> None:
+    def _adopt(self, coefs: Sequence[Any], intercepts: Sequence[Any],
+               names: tuple[str, str] = ("coefs_", "intercepts_")) -> None:
         """Copy weights into the network, and let `coefs_` and `intercepts_` show what it holds."""
         network: Network = self._network
-        for name, given, own in (("coefs_", coefs, [W.T for W in network.weights]),
-                                 ("intercepts_", intercepts, network.biases)):
+        pairs = (coefs, [W.T for W in network.weights]), (intercepts, network.biases)
+        for name, (given, own) in zip(names, pairs, strict=True):
             shapes, expected = [np.shape(array) for array in given], [array.shape for array in own]
             if shapes != expected:
                 raise ValueError(f"{name} has arrays of shapes {shapes}, expected {expected}")
+        for given, own in pairs:
             for array, values in zip(own, given, strict=True):
                 array[:] = values
         self._show()
@@ -235,6 +237,18 @@ class _MLP(BaseEstimator):
     # ------------------------------------------------------------------------------------------------------- fit
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, *, incremental: bool) -> Self:
+        before = dict(vars(self))
+        self.n_iter_ = 0
+        try:
+            self._fit_checked(X, y, sample_weight, validation_data, incremental)
+        except BaseException:
+            if self.n_iter_ == 0:  # nothing has been learnt: the estimator is what it was, fitted or not
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+        return self
+
+    def _fit_checked(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> None:
         hidden = self.hidden_layer_sizes
         hidden = [operator.index(n) for n in (hidden if isinstance(hidden, Iterable) else [hidden])]
         if any(n <= 0 for n in hidden):
@@ -261,11 +275,13 @@ class _MLP(BaseEstimator):
         else:
             self._fit_epochs(data, kept, incremental)
         self._show()
-        return self
 
     def _prepare(self, data: _Samples, hidden: list[int], first: bool) -> None:
         """Make the network, and draw its first weights, or take those of the last fit."""
         self.n_outputs_ = self._count_outputs(data.targets)
+        if not first and self.n_outputs_ != (had := np.shape(self.coefs_[-1])[1]):
+            raise ValueError(f"y needs {self.n_outputs_} outputs, but the network that is to learn on has {had}: fit a "
+                             "new one, with warm_start=False")
         cost, output = self._cost_and_output()
         if first or not hasattr(self, "input_scaler_"):  # weights that the user has put there have no scalers
             self._set_scalers(data, cost, self.standardize and first)
@@ -299,7 +315,8 @@ class _MLP(BaseEstimator):
         self._show()
         if self.coefs_init is not None or self.intercepts_init is not None:
             self._adopt(self.coefs_ if self.coefs_init is None else self.coefs_init,
-                        self.intercepts_ if self.intercepts_init is None else self.intercepts_init)
+                        self.intercepts_ if self.intercepts_init is None else self.intercepts_init,
+                        ("coefs_init", "intercepts_init"))
         self.t_ = 0
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
@@ -329,7 +346,7 @@ class _MLP(BaseEstimator):
             batch = 200 if self.batch_size == "auto" else int(self.batch_size)
             if self.batch_size != "auto" and batch > samples:
                 warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                              stacklevel=5)
+                              stacklevel=6)
         begun = network._progress  # the optimizer of a network that was trained elsewhere is not this estimator's
         resume = (incremental and begun is not None and begun is getattr(self, "_begun", None)
                   and isinstance(begun.optimizer, UpdateRule))
@@ -349,13 +366,13 @@ class _MLP(BaseEstimator):
             self.n_iter_ += 1
             self._record(math.nan, math.nan)
             self.validation_scores_.append(math.nan)
-            warnings.warn(f"Stochastic Optimizer: {error}", ConvergenceWarning, stacklevel=5)
+            warnings.warn(f"Stochastic Optimizer: {error}", ConvergenceWarning, stacklevel=6)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            warnings.warn("Training interrupted by user.", stacklevel=6)
         else:
             if self.n_iter_ == self.max_iter and not end_of_epoch.stopped and not incremental:
                 warnings.warn(f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                              "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=5)
+                              "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=6)
         self._begun = network._progress
         if self.early_stopping:
             network.parameters[:] = self._best_parameters
