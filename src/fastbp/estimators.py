@@ -420,7 +420,7 @@ class _MLP(BaseEstimator):
         gradient, nothing = np.empty_like(network.parameters), np.empty(0, network.dtype)
         offset, regularization = self._offset(data.targets, data.weight), self._regularization()
         other_offset, began = 0 if kept is None else self._offset(kept.targets, None), time.perf_counter()
-        self.n_iter_ = 0
+        self.n_iter_, stopped = 0, False
 
         def evaluate(parameters: Array) -> tuple[float, Array]:
             network.parameters[:] = parameters
@@ -428,6 +428,7 @@ class _MLP(BaseEstimator):
             return cost, gradient.astype(np.float64)
 
         def listen(intermediate_result: Any) -> None:  # SciPy looks at the name of the argument
+            nonlocal stopped
             self.n_iter_ += 1
             network.parameters[:] = intermediate_result.x
             cost = float(intermediate_result.fun)
@@ -437,7 +438,8 @@ class _MLP(BaseEstimator):
                          None if other is None else self._loss(other, 0.0, other_offset))
             record = Record(self.n_iter_, cost, other, time.perf_counter() - began, network, self.n_iter_, math.nan,
                             lambda: float(np.linalg.norm(gradient)), part)
-            if any([callback(record) is True for callback in listeners]):
+            stopped = any([callback(record) is True for callback in listeners])
+            if stopped:
                 raise StopIteration
 
         with ExitStack() as stack:
@@ -453,7 +455,8 @@ class _MLP(BaseEstimator):
             network.parameters[:] = found.x
         if not np.isfinite(network.parameters).all():
             raise ValueError(NOT_FINITE)
-        self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
+        if not stopped:  # which SciPy takes for a failure
+            self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
         part = 0.0 if regularization is None else penalty(network, samples, nothing, regularization)
         self.loss_ = self.best_loss_ = self._loss(float(found.fun), part, offset)
 
