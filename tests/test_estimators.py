@@ -673,6 +673,22 @@ def test_losses_of_samples_kept_back():
         other.fit(X, y > 1.5, validation_data=(X, np.full(len(X), 7)))
 
 
+def test_samples_kept_back_that_give_no_score():
+    X, y = digits(few(100, 40), 2)
+    for kind in OURS:
+        mlp = kind(hidden_layer_sizes=(3,), max_iter=2, early_stopping=True, random_state=0)
+        state = np.random.RandomState(0)  # it draws the first weights, then the samples
+        for n_in, n_out in ((64, 3), (3, 1)):
+            state.uniform(size=(n_in, n_out)), state.uniform(size=n_out)
+        weight = np.zeros(len(y))
+        weight[train_test_split(np.arange(len(y)), random_state=state, test_size=0.1,
+                                stratify=y if kind is MLPClassifier else None)[0]] = 1
+        with pytest.raises(ValueError, match="samples kept back for early stopping have weight 0: give validation_da"):
+            mlp.fit(X, y, weight)
+    with pytest.raises(ValueError, match="validation_data has 1 row, but early stopping of a regressor needs two"):
+        MLPRegressor(early_stopping=True).fit(X, y, validation_data=(X[:1], y[:1]))
+
+
 def test_the_best_scores_are_scikit_learns(rng):
     """The scores that stop a fit are computed from outputs: they are those of accuracy_score and r2_score."""
     for name in ("classes", "two", "labels", "outputs"):

@@ -338,6 +338,9 @@ class _MLP(BaseEstimator):
                 raise ValueError("partial_fit does not support early_stopping=True")
             if kept is None:
                 data, kept = self._split(data)
+            if kept.weight is not None and not kept.weight.any():
+                raise ValueError(f"all {len(kept.weight)} samples kept back for early stopping have weight 0: give "
+                                 "validation_data, a larger validation_fraction or another random_state")
             score = self._scorer(kept)
         if bool(self.early_stopping) is (getattr(self, "validation_scores_", None) is None):
             self._begin_watch(self.early_stopping)  # the last fit looked at the other one, or there was none
@@ -1124,6 +1127,9 @@ class MLPRegressor(RegressorMixin, _MLP):
     def _scorer(self, kept: _Samples) -> Score:
         """Give R², as r2_score does, of the network's outputs; NaN where one of them is not finite."""
         X, y = kept.X.astype(self._network.dtype, copy=False), kept.targets
+        if len(y) < 2:
+            raise ValueError(f"validation_data has {len(y)} row, but early stopping of a regressor needs two or more: "
+                             "R² of a single one does not depend on the prediction")
         weight = np.ones(len(y)) if kept.weight is None else kept.weight
         spread = weight @ (y - np.average(y, axis=0, weights=weight)) ** 2
 
