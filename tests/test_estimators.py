@@ -455,6 +455,8 @@ def test_networks_are_wrapped(rng):
     assert list(wrapped.predict(X)) == [wrapped.classes_[i] for i in many.predict(X).argmax(axis=1)]
     both = MLPClassifier.from_network(Network((10, 2), cost="binary_cross_entropy", seed=0))
     assert both.predict(X).shape == (len(X), 2)
+    with pytest.raises(ValueError, match="2 logistic outputs are labels of their own, which have no names"):
+        MLPClassifier.from_network(both.network_, classes=["a", "b"])
     one = MLPClassifier.from_network(Network((10, 1), cost="binary_cross_entropy", seed=0))
     assert set(one.predict(X)) <= {0, 1}
     with pytest.raises(ValueError, match="3 identity outputs, expected softmax"):

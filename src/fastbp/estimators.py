@@ -935,7 +935,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
             With softmax outputs, one a class, or logistic ones: a single one tells two classes apart, several are
             labels of their own.
         classes : array_like, optional
-            Sorted names of the classes, by default 0, 1, ...
+            Sorted names of the classes, by default 0, 1, ... Not for labels.
         **parameters
             Of the estimator, beside those that the network fixes.
 
@@ -946,13 +946,17 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Raises
         ------
         ValueError
-            If the outputs are no probabilities, or there are more or fewer classes than they tell apart.
+            If the outputs are no probabilities, there are more or fewer classes than they tell apart, or labels are
+            given names.
         """
         count, output = network.layers[-1], network.activations[-1]
         if output not in ("softmax", "logistic") or (output == "softmax" and count < 3):
             raise ValueError(f"the network has {count} {output} outputs, expected softmax for three classes or more, "
                              "or logistic")
         several = output == "logistic" and count > 1
+        if several and classes is not None:
+            raise ValueError(f"classes is {classes!r}, but {count} logistic outputs are labels of their own, which have "
+                             "no names: leave classes out")
         names = np.arange(max(count, 2)) if classes is None else np.asarray(classes)
         if len(names) != max(count, 2) or not (unique_labels(names) == names).all():
             raise ValueError(f"classes is {classes!r}, expected {max(count, 2)} sorted names")
