@@ -151,7 +151,8 @@ def test_lbfgs_of_several_outputs_reaches_the_minimum():
     is another.
     """
     X, y = several()
-    mlp = MLPRegressor("squared_error", (), solver="lbfgs", tol=1e-8, alpha=2.0, max_iter=1000).fit(X, y)
+    mlp = MLPRegressor("squared_error", (), solver="lbfgs", tol=1e-8, alpha=2.0, max_iter=1000,
+                       random_state=0).fit(X, y)
     ridge = Ridge(alpha=2.0).fit(X, y)
     np.testing.assert_allclose(mlp.coefs_[0].T, ridge.coef_, atol=1e-4)
     np.testing.assert_allclose(mlp.intercepts_[0], ridge.intercept_, atol=1e-4)
