@@ -85,6 +85,16 @@ def test_regions_of_an_estimator(estimator):
     assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["a", "b", "c"]
 
 
+def test_there_are_no_regions_without_classes(estimator):
+    X = np.array([[0.0, 1], [1, 0]])
+    regressor = SimpleNamespace(network_=estimator.network_)
+    with pytest.raises(TypeError, match="has no classes_ and predict_proba: regions are those of a classifier"):
+        plots.DecisionRegionDisplay.from_estimator(regressor, X)
+    estimator.network_ = Network((2, 3), cost="binary_cross_entropy", seed=0)
+    with pytest.raises(ValueError, match="gives each sample 3 labels of their own, which overlap"):
+        plots.DecisionRegionDisplay.from_estimator(estimator, X)
+
+
 def test_a_network_with_its_deltas():
     net = Network((2, 4, 3), cost="cross_entropy", dtype="float64", seed=0)
     x = np.array([0.3, -1])

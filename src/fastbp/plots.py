@@ -251,13 +251,19 @@ class DecisionRegionDisplay(_Display):
         Raises
         ------
         TypeError
-            If it has no ``network_``.
+            If it has no ``network_``, or is no classifier.
         ValueError
-            If there are not two inputs.
+            If there are not two inputs, or the classes are labels, several of which a sample may have.
         ImportError
             Without matplotlib.
         """
-        _network(estimator)
+        network = _network(estimator)
+        name = type(estimator).__name__
+        if not (hasattr(estimator, "classes_") and hasattr(estimator, "predict_proba")):
+            raise TypeError(f"{name} has no classes_ and predict_proba: regions are those of a classifier")
+        if network.layers[-1] > 1 and network.activations[-1] == "logistic":
+            raise ValueError(f"{name} gives each sample {network.layers[-1]} labels of their own, which overlap: regions "
+                             "are those of a classifier that chooses one class")
         classes = list(estimator.classes_)
         found = None if y is None else np.array([classes.index(label) for label in np.asarray(y).ravel()])
         return cls._drawn(estimator.predict_proba, classes, X, found, grid_resolution, margin, ax)
