@@ -52,6 +52,12 @@ def test_cost_curves_of_an_estimator(estimator):
     assert display.ax_.lines[0].get_xydata().tolist() == [[1, 3], [2, 2]]
     assert display.ax_.get_title() == "SimpleNamespace" and len(display.ax_.lines) == 1
     estimator.network_ = fitted(History([(1, 7.0, np.nan, 0.1)]))
+    estimator.validation_loss_curve_ = [5.0, 4.0]
+    both = plots.CostCurveDisplay.from_estimator(estimator).ax_.lines
+    assert [line.get_ydata().tolist() for line in both] == [[3, 2], [5, 4]], "not those of another training"
+    estimator.validation_loss_curve_ = [4.0]
+    assert len(plots.CostCurveDisplay.from_estimator(estimator).ax_.lines) == 1
+    estimator.loss_curve_ = []
     assert plots.CostCurveDisplay.from_estimator(estimator).ax_.lines[0].get_ydata().tolist() == [7]
 
 

@@ -99,7 +99,9 @@ class CostCurveDisplay(_Display):
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, name: str | None = None, ax: Any = None) -> CostCurveDisplay:
-        """Draw the history of a fitted estimator: of its ``network_``, or its ``loss_curve_`` where that has none.
+        """Draw the ``loss_curve_`` of a fitted estimator, or the history of its ``network_`` where it has none.
+
+        ``validation_loss_curve_`` is drawn where it has a loss for every epoch.
 
         Parameters
         ----------
@@ -123,10 +125,11 @@ class CostCurveDisplay(_Display):
         ImportError
             Without matplotlib.
         """
-        history = _network(estimator).history
-        if not len(history):
-            history = History((epoch, cost, np.nan, np.nan)
-                              for epoch, cost in enumerate(getattr(estimator, "loss_curve_", ()), 1))
+        history = _network(estimator).history  # of its last training, perhaps before it was wrapped, or in part
+        if curve := getattr(estimator, "loss_curve_", None):
+            others = getattr(estimator, "validation_loss_curve_", ())
+            others = others if len(others) == len(curve) else [np.nan] * len(curve)  # not of every fit
+            history = History((epoch, *costs, np.nan) for epoch, costs in enumerate(zip(curve, others, strict=True), 1))
         return cls(history, name=type(estimator).__name__ if name is None else name).plot(ax)
 
     def plot(self, ax: Any = None) -> CostCurveDisplay:
