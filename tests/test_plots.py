@@ -67,6 +67,9 @@ def test_regions_of_a_network():
     display = plots.DecisionRegionDisplay.from_network(net, X, y, grid_resolution=20, margin=0.5)
     assert display.xx0.shape == (20, 20)
     assert (display.xx0.min(), display.xx0.max(), display.xx1.min(), display.xx1.max()) == (-2, 2, -2, 6)
+    half = (2 / 19, 4 / 19)  # a pixel lies around its point
+    np.testing.assert_allclose(display.surface_.get_extent(),
+                               [-2 - half[0], 2 + half[0], -2 - half[1], 6 + half[1]])
     points = np.column_stack([display.xx0.ravel(), display.xx1.ravel()])
     np.testing.assert_array_equal(display.response.ravel(), net.predict(points).argmax(axis=1))
     assert [len(dots.get_offsets()) for dots in display.scatter_] == [2, 0, 2]

@@ -50,6 +50,13 @@ def _network(estimator: Any) -> Network:
     return network
 
 
+def _edges(points: Array) -> tuple[float, float]:
+    """Give where the outer pixels of a grid end, whose middles are at its outer points."""
+    low, high = float(points.min()), float(points.max())
+    half = (high - low) / (max(points.shape) - 1) / 2 if max(points.shape) > 1 else 0.5
+    return low - half, high + half
+
+
 class CostCurveDisplay(_Display):
     """The costs of the last fit, epoch by epoch.
 
@@ -309,7 +316,7 @@ class DecisionRegionDisplay(_Display):
         chance = 1 / max(len(self.classes), 2)
         depth = 0.1 + 0.5 * np.clip((self.chances.max(axis=2, keepdims=True) - chance) / (1 - chance), 0, 1)
         picture = 1 - depth * (1 - shades[self.response])
-        extent = (self.xx0.min(), self.xx0.max(), self.xx1.min(), self.xx1.max())
+        extent = (*_edges(self.xx0), *_edges(self.xx1))
         self.surface_ = ax.imshow(picture, origin="lower", extent=extent, aspect="auto", interpolation="bilinear")
         if len(np.unique(self.response)) > 1:
             for i in np.unique(self.response):
