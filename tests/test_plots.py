@@ -146,6 +146,8 @@ def test_what_cannot_be_drawn(estimator, monkeypatch):
         plots.DecisionRegionDisplay.from_network(Network((3, 2)), np.zeros((4, 3)))
     with pytest.raises(ValueError, match="give both x and y"):
         plots.NetworkDisplay.from_network(estimator.network_, x=[1, 2])
+    with pytest.raises(ValueError, match="most is 0, expected 1 or more"):
+        plots.NetworkDisplay.from_network(estimator.network_, most=0)
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"pip install fastbp\[plot\]"):
         plots.NetworkDisplay.from_network(estimator.network_)

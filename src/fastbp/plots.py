@@ -364,6 +364,8 @@ class NetworkDisplay(_Display):
     """
 
     def __init__(self, weights: list[Array], deltas: list[Array] | None = None, *, most: int = 12) -> None:
+        if most < 1:
+            raise ValueError(f"most is {most!r}, expected 1 or more neurons of a layer")
         self.weights, self.deltas, self.most = weights, deltas, most
         sizes = [weights[0].shape[1], *(len(W) for W in weights)]
         matter = [np.abs(W).sum(axis=0) for W in weights]
@@ -397,7 +399,7 @@ class NetworkDisplay(_Display):
         Raises
         ------
         ValueError
-            If one of x and y is given without the other, or they do not fit the network.
+            If one of x and y is given without the other, they do not fit the network, or most is less than 1.
         ImportError
             Without matplotlib.
         """
