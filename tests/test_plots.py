@@ -47,6 +47,12 @@ def test_cost_curves():
     assert display.plot().ax_ is not axes
 
 
+@pytest.mark.parametrize(("other", "scale"), [(3.0, "log"), (np.nan, "log"), (0.0, "linear"), (-1.0, "linear")])
+def test_a_logarithmic_scale_holds_all_costs(other, scale):
+    axes = History([(1, 4.0, 5.0, 0.1), (2, 2.0, other, 0.2)]).plot()
+    assert axes.get_yscale() == scale
+
+
 def test_cost_curves_of_an_estimator(estimator):
     display = plots.CostCurveDisplay.from_estimator(estimator)
     assert display.ax_.lines[0].get_xydata().tolist() == [[1, 3], [2, 2]]
