@@ -23,6 +23,7 @@ from sklearn.metrics import accuracy_score, mean_poisson_deviance, r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import compute_sample_weight
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import fastbp
@@ -198,8 +199,7 @@ def test_parameters_and_defaults_are_theirs(kind):
     other = getattr(theirs, kind.__name__)()
     defaults = kind().get_params()
     assert {name: defaults[name] for name in other.get_params()} == other.get_params()
-    positional = [next(iter(other.get_params()))]
-    assert positional  # a call with positional arguments means the same
+    # A call with positional arguments means the same.
     first = {"MLPClassifier": [(3,), "tanh"], "MLPRegressor": ["poisson", (3,), "tanh"]}[kind.__name__]
     again = type(other)(*first).get_params()
     assert {name: kind(*first).get_params()[name] for name in again} == again
@@ -721,7 +721,10 @@ def test_class_weights_are_sample_weights(name):
     np.testing.assert_allclose(weighted.coefs_[0], clone(ours).fit(X, y, weight).coefs_[0], atol=1e-12)
     both = clone(ours).set_params(class_weight=by_class).fit(X, y, weight)
     np.testing.assert_allclose(both.coefs_[0], clone(ours).fit(X, y, weight**2).coefs_[0], atol=1e-12)
-    clone(ours).set_params(class_weight="balanced").fit(X, y)
+    balanced = clone(ours).set_params(class_weight="balanced").fit(X, y)
+    equal = clone(ours).fit(X, y, compute_sample_weight("balanced", y))
+    np.testing.assert_array_equal(balanced.coefs_[0], equal.coefs_[0])
+    assert not np.array_equal(balanced.coefs_[0], clone(ours).fit(X, y).coefs_[0])
     with pytest.raises(ValueError, match="class_weight 'balanced' is not supported for partial_fit"):
         clone(ours).set_params(class_weight="balanced").partial_fit(X, y, classes=np.arange(10))
 
