@@ -593,8 +593,9 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Of the hidden layers: one name of `fastbp.activations.ACTIVATIONS` for all, or one for each.
     solver : str or Optimizer, default "adam"
         "sgd", "adam" and "lbfgs" are scikit-learn's, with the parameters below ("lbfgs" is SciPy's L-BFGS-B over the
-        compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults with the learning
-        rate ``learning_rate_init``; an instance, for instance ``fastbp.Rprop()``, has settings of its own.
+        compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults, those for
+        mini-batches with the learning rate ``learning_rate_init``; full-batch methods, "quickprop" too, keep their own
+        numbers. An instance, for instance ``fastbp.Rprop()``, has settings of its own.
     alpha : float, default 0.0001
         Factor of the penalty ½Σw², divided by the number of samples of each batch. `BayesianRegularization` finds a
         factor of its own, and this one is left out.
@@ -625,6 +626,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         For "sgd".
     early_stopping : bool, default False
         Keep back a part of the samples, stop when their score does not rise any more, and go back to the best weights.
+        "lbfgs" takes no notice of it.
     validation_fraction : float, default 0.1
         The part that is kept back.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
@@ -646,7 +648,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         a step; only in training.
     standardize : bool, default False
         Subtract the mean from every feature, and divide by the standard deviation, inside the estimator: it is
-        given, and predicts, numbers in their own units. `coefs_` and `loss_` are those of the network inside. The first
+        given, and predicts, numbers in their own units. `coefs_` and `loss_` are those of the network inside. The
         first fit decides, or the first batch of `partial_fit`. Sparse X is divided only.
     callbacks : list of callables, optional
         Called after each epoch with a `fastbp.Record`; `fastbp.TimeLimit` and others. Training stops when one returns
@@ -698,9 +700,10 @@ class MLPClassifier(ClassifierMixin, _MLP):
     Notes
     -----
     The same ``random_state`` gives scikit-learn's losses and weights to rounding, for "sgd" and "adam" (with
-    ``sample_weight`` a loss of several batches is their mean by weight here, by number of samples there). There are two
-    differences: a probability is not clipped before its logarithm is taken, and training ends with the epoch in which
-    a number leaves the finite: in an error, or with early stopping in a ConvergenceWarning and the best weights.
+    ``sample_weight`` a loss of several batches is their mean by weight here, by number of samples there). Three more
+    things differ: a probability is not clipped before its logarithm is taken; training ends with the epoch in which a
+    number leaves the finite: in an error, or with early stopping in a ConvergenceWarning and the best weights; and a
+    negative sample weight is an error.
 
     Examples
     --------
@@ -986,8 +989,9 @@ class MLPRegressor(RegressorMixin, _MLP):
         Of the hidden layers: one name of `fastbp.activations.ACTIVATIONS` for all, or one for each.
     solver : str or Optimizer, default "adam"
         "sgd", "adam" and "lbfgs" are scikit-learn's, with the parameters below ("lbfgs" is SciPy's L-BFGS-B over the
-        compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults with the learning
-        rate ``learning_rate_init``; an instance, for instance ``fastbp.Rprop()``, has settings of its own.
+        compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults, those for
+        mini-batches with the learning rate ``learning_rate_init``; full-batch methods, "quickprop" too, keep their own
+        numbers. An instance, for instance ``fastbp.Rprop()``, has settings of its own.
     alpha : float, default 0.0001
         Factor of the penalty ½Σw², divided by the number of samples of each batch. `BayesianRegularization` finds a
         factor of its own, and this one is left out.
@@ -1018,6 +1022,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         For "sgd".
     early_stopping : bool, default False
         Keep back a part of the samples, stop when their score does not rise any more, and go back to the best weights.
+        "lbfgs" takes no notice of it.
     validation_fraction : float, default 0.1
         The part that is kept back.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
@@ -1085,9 +1090,10 @@ class MLPRegressor(RegressorMixin, _MLP):
     Notes
     -----
     The same ``random_state`` gives scikit-learn's losses and weights to rounding, for "sgd" and "adam" (with
-    ``sample_weight`` a loss of several batches is their mean by weight here, by number of samples there). There are two
-    differences: a probability is not clipped before its logarithm is taken, and training ends with the epoch in which
-    a number leaves the finite: in an error, or with early stopping in a ConvergenceWarning and the best weights.
+    ``sample_weight`` a loss of several batches is their mean by weight here, by number of samples there). Three more
+    things differ: a probability is not clipped before its logarithm is taken; training ends with the epoch in which a
+    number leaves the finite: in an error, or with early stopping in a ConvergenceWarning and the best weights; and a
+    negative sample weight is an error.
 
     Examples
     --------
