@@ -237,14 +237,14 @@ class _MLP(BaseEstimator):
     # ------------------------------------------------------------------------------------------------------- fit
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, *, incremental: bool) -> Self:
-        before = dict(vars(self))
+        before = self.__dict__.copy()
         self.n_iter_ = 0
         try:
             self._fit_checked(X, y, sample_weight, validation_data, incremental)
         except BaseException:
             if self.n_iter_ == 0:  # nothing has been learnt: the estimator is what it was, fitted or not
-                vars(self).clear()
-                vars(self).update(before)
+                self.__dict__.clear()
+                self.__dict__.update(before)
             raise
         return self
 
@@ -351,8 +351,7 @@ class _MLP(BaseEstimator):
                 warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
                               stacklevel=6)
         begun = network._progress  # the optimizer of a network that was trained elsewhere is not this estimator's
-        resume = (incremental and begun is not None and begun is getattr(self, "_begun", None)
-                  and isinstance(begun.optimizer, UpdateRule))
+        own = begun is not None and isinstance(begun.optimizer, UpdateRule) and begun is getattr(self, "_begun", None)
         self.n_iter_ = 0
         end_of_epoch = _EndOfEpoch(self, samples, score, self._offset(data.targets, data.weight),
                                    0 if kept is None else self._offset(kept.targets, None))
@@ -361,8 +360,8 @@ class _MLP(BaseEstimator):
                         optimizer=optimizer, sample_weight=data.weight, threads=self.n_threads,
                         validation=None if kept is None else (kept.X, kept.targets),
                         callbacks=[end_of_epoch, *(self.callbacks or ())], progress=self.progress,
-                        regularization=self._regularization(),
-                        shuffle=partial(_reorder, self._random_state) if self.shuffle else False, resume=resume)
+                        regularization=self._regularization(), resume=incremental and own,
+                        shuffle=partial(_reorder, self._random_state) if self.shuffle else False)
         except DivergenceError as error:
             if not self.early_stopping:
                 raise ValueError(NOT_FINITE) from error
@@ -958,8 +957,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
                              "or logistic")
         several = output == "logistic" and count > 1
         if several and classes is not None:
-            raise ValueError(f"classes is {classes!r}, but {count} logistic outputs are labels of their own, which have "
-                             "no names: leave classes out")
+            raise ValueError(f"classes is {classes!r}, but {count} logistic outputs are labels of their own, which "
+                             "have no names: leave classes out")
         names = np.arange(max(count, 2)) if classes is None else np.asarray(classes)
         if len(names) != max(count, 2) or not (unique_labels(names) == names).all():
             raise ValueError(f"classes is {classes!r}, expected {max(count, 2)} sorted names")

@@ -272,8 +272,8 @@ class DecisionRegionDisplay(_Display):
         if not (hasattr(estimator, "classes_") and hasattr(estimator, "predict_proba")):
             raise TypeError(f"{name} has no classes_ and predict_proba: regions are those of a classifier")
         if network.layers[-1] > 1 and network.activations[-1] == "logistic":
-            raise ValueError(f"{name} gives each sample {network.layers[-1]} labels of their own, which overlap: regions "
-                             "are those of a classifier that chooses one class")
+            raise ValueError(f"{name} gives each sample {network.layers[-1]} labels of their own, which overlap: "
+                             "regions are those of a classifier that chooses one class")
         classes = list(estimator.classes_)
         found = None if y is None else np.array([classes.index(label) for label in np.asarray(y).ravel()])
         return cls._drawn(estimator.predict_proba, classes, X, found, grid_resolution, margin, ax)
