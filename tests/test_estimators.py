@@ -19,10 +19,11 @@ from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import Ridge
-from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.metrics import accuracy_score, mean_poisson_deviance, r2_score
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import compute_sample_weight
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import fastbp
@@ -151,7 +152,8 @@ def test_lbfgs_of_several_outputs_reaches_the_minimum():
     is another.
     """
     X, y = several()
-    mlp = MLPRegressor("squared_error", (), solver="lbfgs", tol=1e-8, alpha=2.0, max_iter=1000).fit(X, y)
+    mlp = MLPRegressor("squared_error", (), solver="lbfgs", tol=1e-8, alpha=2.0, max_iter=1000,
+                       random_state=0).fit(X, y)
     ridge = Ridge(alpha=2.0).fit(X, y)
     np.testing.assert_allclose(mlp.coefs_[0].T, ridge.coef_, atol=1e-4)
     np.testing.assert_allclose(mlp.intercepts_[0], ridge.intercept_, atol=1e-4)
@@ -197,8 +199,7 @@ def test_parameters_and_defaults_are_theirs(kind):
     other = getattr(theirs, kind.__name__)()
     defaults = kind().get_params()
     assert {name: defaults[name] for name in other.get_params()} == other.get_params()
-    positional = [next(iter(other.get_params()))]
-    assert positional  # a call with positional arguments means the same
+    # A call with positional arguments means the same.
     first = {"MLPClassifier": [(3,), "tanh"], "MLPRegressor": ["poisson", (3,), "tanh"]}[kind.__name__]
     again = type(other)(*first).get_params()
     assert {name: kind(*first).get_params()[name] for name in again} == again
@@ -436,7 +437,7 @@ def test_first_weights_are_given(rng):
                        learning_rate_init=1e-12).fit(X, y)
     for found, expected in zip(mlp.coefs_ + mlp.intercepts_, coefs + intercepts, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-9)
-    with pytest.raises(ValueError, match="coefs_ has arrays of shapes"):
+    with pytest.raises(ValueError, match="coefs_init has arrays of shapes"):
         mlp.set_params(coefs_init=coefs[:1]).fit(X, y)
 
 
@@ -455,6 +456,8 @@ def test_networks_are_wrapped(rng):
     assert list(wrapped.predict(X)) == [wrapped.classes_[i] for i in many.predict(X).argmax(axis=1)]
     both = MLPClassifier.from_network(Network((10, 2), cost="binary_cross_entropy", seed=0))
     assert both.predict(X).shape == (len(X), 2)
+    with pytest.raises(ValueError, match="2 logistic outputs are labels of their own, which have no names"):
+        MLPClassifier.from_network(both.network_, classes=["a", "b"])
     one = MLPClassifier.from_network(Network((10, 1), cost="binary_cross_entropy", seed=0))
     assert set(one.predict(X)) <= {0, 1}
     with pytest.raises(ValueError, match="3 identity outputs, expected softmax"):
@@ -463,6 +466,71 @@ def test_networks_are_wrapped(rng):
         MLPClassifier.from_network(many, classes=["b", "a", "c"])
     with pytest.raises(ValueError, match="relu outputs, expected identity"):
         MLPRegressor.from_network(Network((10, 1), output="relu"))
+
+
+@pytest.mark.parametrize("optimizer", [fastbp.SGD(0.3), "lbfgs"], ids=str)
+def test_partial_fit_leaves_the_optimizers_of_others(optimizer):
+    """What trained the network before it was wrapped, and what the user trains it with in between."""
+    X, y = diabetes()
+    net = Network((10, 4, 1), dtype="float64", seed=0).fit(X, y, epochs=2, optimizer=optimizer)
+    fresh = MLPRegressor.from_network(Network((10, 4, 1), dtype="float64", seed=0), shuffle=False, batch_size=32)
+    fresh.network_.parameters[:] = net.parameters
+    mlp = MLPRegressor.from_network(net, shuffle=False, batch_size=32).partial_fit(X, y)
+    np.testing.assert_array_equal(mlp.coefs_[0], fresh.partial_fit(X, y).coefs_[0])
+    net.fit(X, y, epochs=1, optimizer=optimizer)
+    fresh = MLPRegressor.from_network(Network((10, 4, 1), dtype="float64", seed=0), shuffle=False, batch_size=32)
+    fresh.network_.parameters[:] = net.parameters
+    np.testing.assert_array_equal(mlp.partial_fit(X, y).coefs_[0], fresh.partial_fit(X, y).coefs_[0])
+
+
+def test_partial_fit_after_a_full_batch_method():
+    """It steps with Adam, a batch at a time."""
+    X, y = diabetes()
+    mlp = MLPRegressor("squared_error", (4,), solver=fastbp.LBFGS(), max_iter=3, random_state=0, shuffle=False)
+    mlp.fit(X, y)
+    fresh = MLPRegressor.from_network(mlp.network_.copy(), shuffle=False, batch_size=16)
+    mlp.set_params(solver="adam", batch_size=16).partial_fit(X, y)
+    np.testing.assert_array_equal(mlp.coefs_[0], fresh.partial_fit(X, y).coefs_[0])
+
+
+def test_a_wrapped_classifier_keeps_its_cost():
+    X, y = load_iris(return_X_y=True)
+    net = Network((4, 3), output="softmax", cost="binary_cross_entropy", dtype="float64", seed=0)
+    mlp = MLPClassifier.from_network(net).partial_fit(X, y)
+    assert mlp.network_ is net and net.cost_function.name == "binary_cross_entropy"
+    matched = Network((4, 3), cost="cross_entropy", dtype="float64", seed=0)
+    assert MLPClassifier.from_network(matched).partial_fit(X, y).network_ is matched
+
+
+FAILS = [dict(coefs_init=[np.zeros((2, 2))]), dict(intercepts_init=[np.zeros(7)]), dict(dropout=(0.1, 0.2)),
+         dict(dropout=0.5, solver="lbfgs"), dict(early_stopping=True, validation_fraction=0.001), dict(loss="poisson")]
+
+
+@pytest.mark.parametrize("settings", FAILS, ids=str)
+def test_a_fit_that_fails_leaves_what_there_was(settings):
+    """No random weights that predict, and no half of another network."""
+    X, y = diabetes()
+    y = y - 2.0
+    first = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, random_state=0).set_params(**settings)
+    with pytest.raises(ValueError):
+        first.fit(X, y)
+    assert not hasattr(first, "coefs_") and not hasattr(first, "n_features_in_")
+    with pytest.raises(NotFittedError):
+        first.predict(X)
+    good = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2, random_state=0).fit(X, y)
+    expected, network = good.predict(X), good.network_
+    with pytest.raises(ValueError):
+        good.set_params(**{"hidden_layer_sizes": (3,), **settings}).fit(X, y)
+    assert good.network_ is network and good.n_iter_ == 2 and (good.predict(X) == expected).all()
+
+
+def test_a_warm_start_with_other_outputs():
+    X, y = several()
+    mlp = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2, random_state=0, warm_start=True).fit(X, y)
+    expected = mlp.predict(X)
+    with pytest.raises(ValueError, match="y needs 1 outputs, but the network that is to learn on has 3"):
+        mlp.fit(X, y[:, 0])
+    np.testing.assert_array_equal(mlp.predict(X), expected)
 
 
 # ---------------------------------------------------------------------------------------------- sparse matrices, dtypes
@@ -547,6 +615,14 @@ def test_other_losses_of_a_regressor(loss):
     assert mlp.predict(X).shape == y.shape
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+def test_a_loss_is_the_same_by_name_and_as_an_object(loss):
+    X, y = several()
+    fits = [MLPRegressor(kind, (4,), max_iter=2, random_state=0).fit(X, np.abs(y))
+            for kind in (loss, fastbp.costs.get(loss))]
+    assert fits[0].loss_curve_ == fits[1].loss_curve_
+
+
 @pytest.mark.parametrize("name", ["classes", "two", "labels"])
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
 def test_other_losses_of_a_classifier(name, loss):
@@ -554,6 +630,32 @@ def test_other_losses_of_a_classifier(name, loss):
     ours.set_params(loss=loss, max_iter=few(30, 5), learning_rate_init=0.02, early_stopping=True).fit(X, y)
     assert ours.loss_curve_[-1] < ours.loss_curve_[0]
     assert len(ours.validation_loss_curve_) == ours.n_iter_
+
+
+@pytest.mark.parametrize("name", ["two", "labels", "classes"])
+def test_cross_entropy_is_the_log_loss(name):
+    """Of logistic outputs too, for which it would be least where all are 1."""
+    ours, _, (X, y) = pair(name)
+    for loss in ("cross_entropy", fastbp.costs.get("cross_entropy")):
+        again = clone(ours).set_params(loss=loss).fit(X, y)
+        np.testing.assert_array_equal(again.coefs_[0], clone(ours).fit(X, y).coefs_[0])
+
+
+def test_losses_of_samples_kept_back_have_no_weights(monkeypatch):
+    """Half the mean Poisson deviance of the counts kept back, also where the samples have weights."""
+    X, y = DATA["counts"][1]()
+    split, kept = MLPRegressor._split, []
+
+    def listen(mlp, data):
+        parts = split(mlp, data)
+        kept.append(parts[1])
+        return parts
+
+    monkeypatch.setattr(MLPRegressor, "_split", listen)
+    mlp = MLPRegressor("poisson", (5,), max_iter=1, random_state=0, early_stopping=True)
+    mlp.fit(X, y, np.random.default_rng(0).uniform(0.1, 5, len(y)))
+    expected = 0.5 * mean_poisson_deviance(kept[0].targets[:, 0], mlp.predict(kept[0].X))
+    assert mlp.validation_loss_curve_ == [pytest.approx(expected)]
 
 
 def test_losses_of_samples_kept_back():
@@ -572,6 +674,22 @@ def test_losses_of_samples_kept_back():
     other = MLPClassifier((3,), max_iter=2)
     with pytest.raises(ValueError, match="`y` has classes not in"):
         other.fit(X, y > 1.5, validation_data=(X, np.full(len(X), 7)))
+
+
+def test_samples_kept_back_that_give_no_score():
+    X, y = digits(few(100, 40), 2)
+    for kind in OURS:
+        mlp = kind(hidden_layer_sizes=(3,), max_iter=2, early_stopping=True, random_state=0)
+        state = np.random.RandomState(0)  # it draws the first weights, then the samples
+        for n_in, n_out in ((64, 3), (3, 1)):
+            state.uniform(size=(n_in, n_out)), state.uniform(size=n_out)
+        weight = np.zeros(len(y))
+        weight[train_test_split(np.arange(len(y)), random_state=state, test_size=0.1,
+                                stratify=y if kind is MLPClassifier else None)[0]] = 1
+        with pytest.raises(ValueError, match="samples kept back for early stopping have weight 0: give validation_da"):
+            mlp.fit(X, y, weight)
+    with pytest.raises(ValueError, match="validation_data has 1 row, but early stopping of a regressor needs two"):
+        MLPRegressor(early_stopping=True).fit(X, y, validation_data=(X[:1], y[:1]))
 
 
 def test_the_best_scores_are_scikit_learns(rng):
@@ -603,9 +721,32 @@ def test_class_weights_are_sample_weights(name):
     np.testing.assert_allclose(weighted.coefs_[0], clone(ours).fit(X, y, weight).coefs_[0], atol=1e-12)
     both = clone(ours).set_params(class_weight=by_class).fit(X, y, weight)
     np.testing.assert_allclose(both.coefs_[0], clone(ours).fit(X, y, weight**2).coefs_[0], atol=1e-12)
-    clone(ours).set_params(class_weight="balanced").fit(X, y)
+    X, y = X[1:], y[1:]  # an odd number: two classes are not balanced
+    balanced = clone(ours).set_params(class_weight="balanced").fit(X, y)
+    equal = clone(ours).fit(X, y, compute_sample_weight("balanced", y))
+    np.testing.assert_array_equal(balanced.coefs_[0], equal.coefs_[0])
+    assert not np.array_equal(balanced.coefs_[0], clone(ours).fit(X, y).coefs_[0])
     with pytest.raises(ValueError, match="class_weight 'balanced' is not supported for partial_fit"):
         clone(ours).set_params(class_weight="balanced").partial_fit(X, y, classes=np.arange(10))
+
+
+def test_class_weights_of_classes_that_a_batch_has_not():
+    X, y = load_iris(return_X_y=True)
+    fits = [MLPClassifier((3,), random_state=0, class_weight=weights) for weights in ({2: 5.0}, None)]
+    fits[0].partial_fit(X[:100], y[:100], classes=[0, 1, 2])
+    fits[1].partial_fit(X[:100], y[:100], classes=[0, 1, 2])
+    np.testing.assert_array_equal(fits[0].coefs_[0], fits[1].coefs_[0])
+    fits[0].partial_fit(X, y)
+    fits[1].partial_fit(X, y, np.where(y == 2, 5.0, 1.0))
+    np.testing.assert_array_equal(fits[0].coefs_[0], fits[1].coefs_[0])
+    with pytest.raises(ValueError, match=r"class_weight has \[7\], which are not among the classes \[0 1 2\]"):
+        fits[0].set_params(class_weight={7: 5.0}).partial_fit(X, y)
+    X, y = labels()
+    empty = np.zeros_like(y[:20])
+    mlp = MLPClassifier((3,), random_state=0, class_weight=[{1: 5.0}] * y.shape[1])
+    plain = MLPClassifier((3,), random_state=0).partial_fit(X[:20], empty, classes=np.arange(y.shape[1]))
+    mlp.partial_fit(X[:20], empty, classes=np.arange(y.shape[1]))
+    np.testing.assert_array_equal(mlp.coefs_[0], plain.coefs_[0])
 
 
 def test_dropout_is_that_of_the_core():
@@ -640,6 +781,31 @@ def test_standardizing_is_that_of_a_pipeline():
     assert counts.target_scaler_ is None and (counts.predict(X) > 0).all()
 
 
+def test_standardizing_leaves_targets_that_outputs_cannot_follow(monkeypatch):
+    """Outputs of exp are positive, standardised targets are not."""
+    monkeypatch.setattr(fastbp.costs, "COSTS", dict(fastbp.costs.COSTS))
+    relative = fastbp.cost(lambda y, o: 0.5 * (o - y) ** 2, name="exponential_error", output="exp")
+    X, y = diabetes()
+    mlp = MLPRegressor(relative, (4,), max_iter=2, standardize=True, random_state=0).fit(X, y)
+    assert mlp.input_scaler_ is not None and mlp.target_scaler_ is None
+    np.testing.assert_array_equal(mlp.predict(X), mlp.network_.predict(mlp.input_scaler_.transform(X))[:, 0])
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_early_stopping_may_be_switched_between_warm_starts(kind):
+    X, y = digits(few(100, 40), 2)
+    mlp = kind(hidden_layer_sizes=(4,), max_iter=2, random_state=0, warm_start=True).fit(X, y)
+    mlp.set_params(early_stopping=True).fit(X, y)
+    assert len(mlp.validation_scores_) == 2 and mlp.best_validation_score_ == max(mlp.validation_scores_)
+    assert mlp.best_loss_ is None and len(mlp.loss_curve_) == 4
+    mlp.set_params(early_stopping=False).fit(X, y)
+    assert mlp.validation_scores_ is None and mlp.best_validation_score_ is None
+    assert mlp.best_loss_ == min(mlp.loss_curve_[4:])
+    net = Network((64, 1), cost="binary_cross_entropy" if kind is MLPClassifier else "squared_error", seed=0)
+    wrapped = kind.from_network(net, warm_start=True, early_stopping=True, max_iter=2, random_state=0).fit(X, y)
+    assert wrapped.network_ is net and len(wrapped.validation_scores_) == 2
+
+
 @pytest.mark.parametrize("name", ["classes", "two", "outputs"])
 def test_input_gradients_are_slopes_in_the_users_units(name):
     ours, _, (X, y) = pair(name, activation="tanh")
@@ -667,7 +833,9 @@ def test_callbacks_see_every_epoch_and_may_stop(solver):
         return np.int64(record.epoch) == 3  # NumPy's True, too
 
     mlp = MLPRegressor("squared_error", (4,), solver=solver, max_iter=10, callbacks=[stop], random_state=0)
-    mlp.fit(*diabetes())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it has not failed to converge
+        mlp.fit(*diabetes())
     assert seen == [(i, (10, 4, 1)) for i in (1, 2, 3)] and mlp.n_iter_ == 3
 
 

@@ -47,11 +47,23 @@ def test_cost_curves():
     assert display.plot().ax_ is not axes
 
 
+@pytest.mark.parametrize(("other", "scale"), [(3.0, "log"), (np.nan, "log"), (0.0, "linear"), (-1.0, "linear")])
+def test_a_logarithmic_scale_holds_all_costs(other, scale):
+    axes = History([(1, 4.0, 5.0, 0.1), (2, 2.0, other, 0.2)]).plot()
+    assert axes.get_yscale() == scale
+
+
 def test_cost_curves_of_an_estimator(estimator):
     display = plots.CostCurveDisplay.from_estimator(estimator)
     assert display.ax_.lines[0].get_xydata().tolist() == [[1, 3], [2, 2]]
     assert display.ax_.get_title() == "SimpleNamespace" and len(display.ax_.lines) == 1
     estimator.network_ = fitted(History([(1, 7.0, np.nan, 0.1)]))
+    estimator.validation_loss_curve_ = [5.0, 4.0]
+    both = plots.CostCurveDisplay.from_estimator(estimator).ax_.lines
+    assert [line.get_ydata().tolist() for line in both] == [[3, 2], [5, 4]], "not those of another training"
+    estimator.validation_loss_curve_ = [4.0]
+    assert len(plots.CostCurveDisplay.from_estimator(estimator).ax_.lines) == 1
+    estimator.loss_curve_ = []
     assert plots.CostCurveDisplay.from_estimator(estimator).ax_.lines[0].get_ydata().tolist() == [7]
 
 
@@ -61,6 +73,9 @@ def test_regions_of_a_network():
     display = plots.DecisionRegionDisplay.from_network(net, X, y, grid_resolution=20, margin=0.5)
     assert display.xx0.shape == (20, 20)
     assert (display.xx0.min(), display.xx0.max(), display.xx1.min(), display.xx1.max()) == (-2, 2, -2, 6)
+    half = (2 / 19, 4 / 19)  # a pixel lies around its point
+    np.testing.assert_allclose(display.surface_.get_extent(),
+                               [-2 - half[0], 2 + half[0], -2 - half[1], 6 + half[1]])
     points = np.column_stack([display.xx0.ravel(), display.xx1.ravel()])
     np.testing.assert_array_equal(display.response.ravel(), net.predict(points).argmax(axis=1))
     assert [len(dots.get_offsets()) for dots in display.scatter_] == [2, 0, 2]
@@ -83,6 +98,16 @@ def test_regions_of_an_estimator(estimator):
     display = plots.DecisionRegionDisplay.from_estimator(estimator, X, ["b", "a", "b"], grid_resolution=10)
     assert [len(dots.get_offsets()) for dots in display.scatter_] == [1, 2, 0]
     assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["a", "b", "c"]
+
+
+def test_there_are_no_regions_without_classes(estimator):
+    X = np.array([[0.0, 1], [1, 0]])
+    regressor = SimpleNamespace(network_=estimator.network_)
+    with pytest.raises(TypeError, match="has no classes_ and predict_proba: regions are those of a classifier"):
+        plots.DecisionRegionDisplay.from_estimator(regressor, X)
+    estimator.network_ = Network((2, 3), cost="binary_cross_entropy", seed=0)
+    with pytest.raises(ValueError, match="gives each sample 3 labels of their own, which overlap"):
+        plots.DecisionRegionDisplay.from_estimator(estimator, X)
 
 
 def test_a_network_with_its_deltas():
@@ -127,6 +152,8 @@ def test_what_cannot_be_drawn(estimator, monkeypatch):
         plots.DecisionRegionDisplay.from_network(Network((3, 2)), np.zeros((4, 3)))
     with pytest.raises(ValueError, match="give both x and y"):
         plots.NetworkDisplay.from_network(estimator.network_, x=[1, 2])
+    with pytest.raises(ValueError, match="most is 0, expected 1 or more"):
+        plots.NetworkDisplay.from_network(estimator.network_, most=0)
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"pip install fastbp\[plot\]"):
         plots.NetworkDisplay.from_network(estimator.network_)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from .kernels import activations as kernels
+from .naming import lookup
 
 __all__ = ["ACTIVATIONS", "Activation", "get"]
 
@@ -122,15 +122,15 @@ def get(name: str) -> Activation:
     ------
     ValueError
         If no activation has this name; the message names the nearest that exists.
+    TypeError
+        If it is no string.
 
     Examples
     --------
     >>> get("tanh").derivative
     '1 - o**2'
     """
-    if name in ACTIVATIONS:
-        return ACTIVATIONS[name]
-    near = get_close_matches(str(name).lower(), ACTIVATIONS, n=1)
-    hint = f": did you mean {near[0]!r}?" if near else "."
-    raise ValueError(f"unknown activation {name!r}{hint} Known: {', '.join(ACTIVATIONS)}; your own by "
-                     "fastbp.activation.")
+    try:
+        return lookup("activation", name, ACTIVATIONS)
+    except ValueError as error:
+        raise ValueError(f"{error}; your own by fastbp.activation.") from None

@@ -201,14 +201,16 @@ class _MLP(BaseEstimator):
     def _arrays(self) -> list[Array]:
         return [*self.coefs_, *self.intercepts_]
 
-    def _adopt(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> None:
+    def _adopt(self, coefs: Sequence[Any], intercepts: Sequence[Any],
+               names: tuple[str, str] = ("coefs_", "intercepts_")) -> None:
         """Copy weights into the network, and let `coefs_` and `intercepts_` show what it holds."""
         network: Network = self._network
-        for name, given, own in (("coefs_", coefs, [W.T for W in network.weights]),
-                                 ("intercepts_", intercepts, network.biases)):
+        pairs = (coefs, [W.T for W in network.weights]), (intercepts, network.biases)
+        for name, (given, own) in zip(names, pairs, strict=True):
             shapes, expected = [np.shape(array) for array in given], [array.shape for array in own]
             if shapes != expected:
                 raise ValueError(f"{name} has arrays of shapes {shapes}, expected {expected}")
+        for given, own in pairs:
             for array, values in zip(own, given, strict=True):
                 array[:] = values
         self._show()
@@ -235,6 +237,18 @@ class _MLP(BaseEstimator):
     # ------------------------------------------------------------------------------------------------------- fit
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, *, incremental: bool) -> Self:
+        before = self.__dict__.copy()
+        self.n_iter_ = 0
+        try:
+            self._fit_checked(X, y, sample_weight, validation_data, incremental)
+        except BaseException:
+            if self.n_iter_ == 0:  # nothing has been learnt: the estimator is what it was, fitted or not
+                self.__dict__.clear()
+                self.__dict__.update(before)
+            raise
+        return self
+
+    def _fit_checked(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> None:
         hidden = self.hidden_layer_sizes
         hidden = [operator.index(n) for n in (hidden if isinstance(hidden, Iterable) else [hidden])]
         if any(n <= 0 for n in hidden):
@@ -261,11 +275,13 @@ class _MLP(BaseEstimator):
         else:
             self._fit_epochs(data, kept, incremental)
         self._show()
-        return self
 
     def _prepare(self, data: _Samples, hidden: list[int], first: bool) -> None:
         """Make the network, and draw its first weights, or take those of the last fit."""
         self.n_outputs_ = self._count_outputs(data.targets)
+        if not first and self.n_outputs_ != (had := np.shape(self.coefs_[-1])[1]):
+            raise ValueError(f"y needs {self.n_outputs_} outputs, but the network that is to learn on has {had}: fit a "
+                             "new one, with warm_start=False")
         cost, output = self._cost_and_output()
         if first or not hasattr(self, "input_scaler_"):  # weights that the user has put there have no scalers
             self._set_scalers(data, cost, self.standardize and first)
@@ -299,16 +315,20 @@ class _MLP(BaseEstimator):
         self._show()
         if self.coefs_init is not None or self.intercepts_init is not None:
             self._adopt(self.coefs_ if self.coefs_init is None else self.coefs_init,
-                        self.intercepts_ if self.intercepts_init is None else self.intercepts_init)
-        early = self.early_stopping and self.solver != "lbfgs"
+                        self.intercepts_ if self.intercepts_init is None else self.intercepts_init,
+                        ("coefs_init", "intercepts_init"))
         self.t_ = 0
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
+        self._no_improvement_count = 0
+        self._begin_watch(self.early_stopping and self.solver != "lbfgs")
+
+    def _begin_watch(self, early: bool) -> None:
+        """Forget the best score, or the best loss."""
         self.validation_scores_: Any = [] if early else None
         self.best_validation_score_: Any = -np.inf if early else None
         self.best_loss_: Any = None if early else np.inf
-        self._no_improvement_count = 0
-        self._best_parameters = network.parameters.copy() if early else None
+        self._best_parameters = self._network.parameters.copy() if early else None
 
     def _fit_epochs(self, data: _Samples, kept: _Samples | None, incremental: bool) -> None:
         network: Network = self._network
@@ -318,36 +338,44 @@ class _MLP(BaseEstimator):
                 raise ValueError("partial_fit does not support early_stopping=True")
             if kept is None:
                 data, kept = self._split(data)
+            if kept.weight is not None and not kept.weight.any():
+                raise ValueError(f"all {len(kept.weight)} samples kept back for early stopping have weight 0: give "
+                                 "validation_data, a larger validation_fraction or another random_state")
             score = self._scorer(kept)
+        if bool(self.early_stopping) is (getattr(self, "validation_scores_", None) is None):
+            self._begin_watch(self.early_stopping)  # the last fit looked at the other one, or there was none
         samples, optimizer, batch = data.X.shape[0], self._make_optimizer(), None
         if not isinstance(optimizer, BatchMethod):
             batch = 200 if self.batch_size == "auto" else int(self.batch_size)
             if self.batch_size != "auto" and batch > samples:
                 warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                              stacklevel=5)
+                              stacklevel=6)
+        begun = network._progress  # the optimizer of a network that was trained elsewhere is not this estimator's
+        own = begun is not None and isinstance(begun.optimizer, UpdateRule) and begun is getattr(self, "_begun", None)
         self.n_iter_ = 0
-        end_of_epoch = _EndOfEpoch(self, samples, score, self._offset(data), 0 if kept is None else self._offset(kept))
+        end_of_epoch = _EndOfEpoch(self, samples, score, self._offset(data.targets, data.weight),
+                                   0 if kept is None else self._offset(kept.targets, None))
         try:
             network.fit(data.X, data.targets, epochs=1 if incremental else self.max_iter, batch_size=batch,
                         optimizer=optimizer, sample_weight=data.weight, threads=self.n_threads,
                         validation=None if kept is None else (kept.X, kept.targets),
                         callbacks=[end_of_epoch, *(self.callbacks or ())], progress=self.progress,
-                        regularization=self._regularization(),
-                        shuffle=partial(_reorder, self._random_state) if self.shuffle and batch else False,
-                        resume=incremental)
+                        regularization=self._regularization(), resume=incremental and own,
+                        shuffle=partial(_reorder, self._random_state) if self.shuffle and batch else False)
         except DivergenceError as error:
             if not self.early_stopping:
                 raise ValueError(NOT_FINITE) from error
             self.n_iter_ += 1
             self._record(math.nan, math.nan)
             self.validation_scores_.append(math.nan)
-            warnings.warn(f"Stochastic Optimizer: {error}", ConvergenceWarning, stacklevel=5)
+            warnings.warn(f"Stochastic Optimizer: {error}", ConvergenceWarning, stacklevel=6)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            warnings.warn("Training interrupted by user.", stacklevel=6)
         else:
             if self.n_iter_ == self.max_iter and not end_of_epoch.stopped and not incremental:
                 warnings.warn(f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                              "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=5)
+                              "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=6)
+        self._begun = network._progress
         if self.early_stopping:
             network.parameters[:] = self._best_parameters
 
@@ -392,8 +420,9 @@ class _MLP(BaseEstimator):
         samples = network._samples(data.X, data.targets, data.weight, sparse=True)
         others = None if kept is None else network._samples(kept.X, kept.targets, None, sparse=True)
         gradient, nothing = np.empty_like(network.parameters), np.empty(0, network.dtype)
-        offset, began, regularization = self._offset(data), time.perf_counter(), self._regularization()
-        self.n_iter_ = 0
+        offset, regularization = self._offset(data.targets, data.weight), self._regularization()
+        other_offset, began = 0 if kept is None else self._offset(kept.targets, None), time.perf_counter()
+        self.n_iter_, stopped = 0, False
 
         def evaluate(parameters: Array) -> tuple[float, Array]:
             network.parameters[:] = parameters
@@ -401,16 +430,18 @@ class _MLP(BaseEstimator):
             return cost, gradient.astype(np.float64)
 
         def listen(intermediate_result: Any) -> None:  # SciPy looks at the name of the argument
+            nonlocal stopped
             self.n_iter_ += 1
             network.parameters[:] = intermediate_result.x
             cost = float(intermediate_result.fun)
             other = None if others is None else cost_and_gradient(network, others, nothing, self.n_threads)
             part = 0.0 if regularization is None else penalty(network, samples, nothing, regularization)
             self._record(self._loss(cost, part, offset),
-                         None if kept is None or other is None else self._loss(other, 0.0, self._offset(kept)))
+                         None if other is None else self._loss(other, 0.0, other_offset))
             record = Record(self.n_iter_, cost, other, time.perf_counter() - began, network, self.n_iter_, math.nan,
                             lambda: float(np.linalg.norm(gradient)), part)
-            if any([asks_to_stop(callback(record)) for callback in listeners]):
+            stopped = any([asks_to_stop(callback(record)) for callback in listeners])
+            if stopped:
                 raise StopIteration
 
         with ExitStack() as stack:
@@ -426,7 +457,8 @@ class _MLP(BaseEstimator):
             network.parameters[:] = found.x
         if not np.isfinite(network.parameters).all():
             raise ValueError(NOT_FINITE)
-        self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
+        if not stopped:  # which SciPy takes for a failure
+            self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
         part = 0.0 if regularization is None else penalty(network, samples, nothing, regularization)
         self.loss_ = self.best_loss_ = self._loss(float(found.fun), part, offset)
 
@@ -439,10 +471,10 @@ class _MLP(BaseEstimator):
 
     def _loss(self, cost: float, part: float, offset: float) -> float:
         """Give what scikit-learn calls the loss: of squared errors the mean over outputs, of the penalty the whole."""
-        outputs = self.n_outputs_ if self.loss == "squared_error" else 1
+        outputs = self.n_outputs_ if self._network.cost_function.name == "squared_error" else 1
         return (cost - part) / outputs + part + offset if outputs > 1 else cost + offset
 
-    def _offset(self, data: _Samples) -> float:
+    def _offset(self, targets: Array, weight: Array | None) -> float:
         """Give what a loss has beside the cost."""
         return 0.0
 
@@ -454,7 +486,7 @@ class _MLP(BaseEstimator):
         if standardize:
             scaler = StandardScaler(with_mean=not hasattr(data.X, "tocsr"))
             self.input_scaler_ = scaler.fit(data.X, sample_weight=data.weight)
-            if cost.targets == ANY and not is_classifier(self):
+            if cost.targets == ANY and cost.output == "identity" and not is_classifier(self):
                 self.target_scaler_ = StandardScaler().fit(data.targets, sample_weight=data.weight)
 
     def _scaled(self, data: _Samples) -> _Samples:
@@ -560,8 +592,9 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Of the hidden layers: one name of `fastbp.activations.ACTIVATIONS` for all, or one for each.
     solver : str or Optimizer, default "adam"
         "sgd", "adam" and "lbfgs" are scikit-learn's, with the parameters below ("lbfgs" is SciPy's L-BFGS-B over the
-        compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults with the learning
-        rate ``learning_rate_init``; an instance, for instance ``fastbp.Rprop()``, has settings of its own.
+        compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults, those for
+        mini-batches with the learning rate ``learning_rate_init``; full-batch methods, "quickprop" too, keep their own
+        numbers. An instance, for instance ``fastbp.Rprop()``, has settings of its own.
     alpha : float, default 0.0001
         Factor of the penalty ½Σw², divided by the number of samples of each batch. `BayesianRegularization` finds a
         factor of its own, and this one is left out.
@@ -592,6 +625,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         For "sgd".
     early_stopping : bool, default False
         Keep back a part of the samples, stop when their score does not rise any more, and go back to the best weights.
+        "lbfgs" takes no notice of it.
     validation_fraction : float, default 0.1
         The part that is kept back.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
@@ -602,7 +636,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Evaluations of the loss at most, for "lbfgs".
     loss : str or Cost, default "log_loss"
         "log_loss" is the cross-entropy that goes with the outputs: softmax for three classes or more, else logistic.
-        Any cost of `fastbp.costs` may take its place; the outputs stay.
+        Any cost of `fastbp.costs` may take its place; the outputs stay. With logistic outputs "cross_entropy" means
+        "binary_cross_entropy".
     dtype : {"float32", "float64"}, optional
         Of weights and arithmetic; by default that of X.
     coefs_init, intercepts_init : list of array_like, optional
@@ -612,7 +647,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         a step; only in training.
     standardize : bool, default False
         Subtract the mean from every feature, and divide by the standard deviation, inside the estimator: it is
-        given, and predicts, numbers in their own units. `coefs_` and `loss_` are those of the network inside. The first
+        given, and predicts, numbers in their own units. `coefs_` and `loss_` are those of the network inside. The
         first fit decides, or the first batch of `partial_fit`. Sparse X is divided only.
     callbacks : list of callables, optional
         Called after each epoch with a `fastbp.Record`; `fastbp.TimeLimit` and others. Training stops when one returns
@@ -639,7 +674,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
     loss_curve_ : list of float
         The loss of each epoch.
     validation_loss_curve_ : list of float
-        That of the samples kept back or given as validation_data, without the penalty.
+        That of the samples kept back or given as validation_data, without the penalty and without sample weights,
+        which `validation_scores_` do use.
     validation_scores_ : list of float or None
         Accuracy of the samples kept back, after each epoch, with early stopping.
     best_validation_score_ : float or None
@@ -663,9 +699,10 @@ class MLPClassifier(ClassifierMixin, _MLP):
     Notes
     -----
     The same ``random_state`` gives scikit-learn's losses and weights to rounding, for "sgd" and "adam" (with
-    ``sample_weight`` a loss of several batches is their mean by weight here, by number of samples there). There are two
-    differences: a probability is not clipped before its logarithm is taken, and training ends with the epoch in which
-    a number leaves the finite: in an error, or with early stopping in a ConvergenceWarning and the best weights.
+    ``sample_weight`` a loss of several batches is their mean by weight here, by number of samples there). Three more
+    things differ: a probability is not clipped before its logarithm is taken; training ends with the epoch in which a
+    number leaves the finite: in an error, or with early stopping in a ConvergenceWarning and the best weights; and a
+    negative sample weight is an error.
 
     Examples
     --------
@@ -723,10 +760,10 @@ class MLPClassifier(ClassifierMixin, _MLP):
         return len(self.classes_) if targets.ndim == 1 else targets.shape[1]
 
     def _cost(self) -> Cost:
-        if self.loss != "log_loss":
-            return costs.get(self.loss)
-        multiclass = self._label_binarizer.y_type_ == "multiclass"
-        return COSTS["cross_entropy" if multiclass else "binary_cross_entropy"]
+        cost = COSTS["cross_entropy"] if self.loss == "log_loss" else costs.get(self.loss)
+        if cost.name == "cross_entropy" and self._label_binarizer.y_type_ != "multiclass":
+            return COSTS["binary_cross_entropy"]  # −y log o alone is least where every logistic output is 1
+        return cost
 
     def _cost_and_output(self) -> tuple[Cost, str]:
         return self._cost(), "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
@@ -738,7 +775,15 @@ class MLPClassifier(ClassifierMixin, _MLP):
             raise ValueError("class_weight 'balanced' is not supported for partial_fit, which sees a part of the "
                              "samples at a time. Use compute_class_weight('balanced', classes=classes, y=y), and pass "
                              "what it gives as a dict.")
-        by_class: Array = compute_sample_weight(self.class_weight, y)
+        known = self.class_weight
+        if incremental:  # a batch need not have every class that has a weight
+            if isinstance(known, dict):
+                if strange := [name for name in known if name not in self.classes_]:
+                    raise ValueError(f"class_weight has {strange}, which are not among the classes {self.classes_}")
+                known = dict.fromkeys(self.classes_.tolist(), 1.0) | known
+            else:
+                known = [{0: 1.0, 1: 1.0} | factors for factors in known]
+        by_class: Array = compute_sample_weight(known, y)
         return by_class if weight is None else weight * by_class
 
     def _scorer(self, kept: _Samples) -> Score:
@@ -892,7 +937,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
             With softmax outputs, one a class, or logistic ones: a single one tells two classes apart, several are
             labels of their own.
         classes : array_like, optional
-            Sorted names of the classes, by default 0, 1, ...
+            Sorted names of the classes, by default 0, 1, ... Not for labels.
         **parameters
             Of the estimator, beside those that the network fixes.
 
@@ -903,18 +948,21 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Raises
         ------
         ValueError
-            If the outputs are no probabilities, or there are more or fewer classes than they tell apart.
+            If the outputs are no probabilities, there are more or fewer classes than they tell apart, or labels are
+            given names.
         """
         count, output = network.layers[-1], network.activations[-1]
         if output not in ("softmax", "logistic") or (output == "softmax" and count < 3):
             raise ValueError(f"the network has {count} {output} outputs, expected softmax for three classes or more, "
                              "or logistic")
         several = output == "logistic" and count > 1
+        if several and classes is not None:
+            raise ValueError(f"classes is {classes!r}, but {count} logistic outputs are labels of their own, which "
+                             "have no names: leave classes out")
         names = np.arange(max(count, 2)) if classes is None else np.asarray(classes)
         if len(names) != max(count, 2) or not (unique_labels(names) == names).all():
             raise ValueError(f"classes is {classes!r}, expected {max(count, 2)} sorted names")
-        loss = "log_loss" if network.cost_function.name in ("cross_entropy", "binary_cross_entropy") \
-            else network.cost_function
+        loss = "log_loss" if network._matched else network.cost_function
         self = cls._wrapped(network, {"loss": loss, **parameters})
         self._label_binarizer = LabelBinarizer().fit(np.eye(count, dtype=int) if several else names)
         self.classes_ = self._label_binarizer.classes_
@@ -940,8 +988,9 @@ class MLPRegressor(RegressorMixin, _MLP):
         Of the hidden layers: one name of `fastbp.activations.ACTIVATIONS` for all, or one for each.
     solver : str or Optimizer, default "adam"
         "sgd", "adam" and "lbfgs" are scikit-learn's, with the parameters below ("lbfgs" is SciPy's L-BFGS-B over the
-        compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults with the learning
-        rate ``learning_rate_init``; an instance, for instance ``fastbp.Rprop()``, has settings of its own.
+        compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults, those for
+        mini-batches with the learning rate ``learning_rate_init``; full-batch methods, "quickprop" too, keep their own
+        numbers. An instance, for instance ``fastbp.Rprop()``, has settings of its own.
     alpha : float, default 0.0001
         Factor of the penalty ½Σw², divided by the number of samples of each batch. `BayesianRegularization` finds a
         factor of its own, and this one is left out.
@@ -972,6 +1021,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         For "sgd".
     early_stopping : bool, default False
         Keep back a part of the samples, stop when their score does not rise any more, and go back to the best weights.
+        "lbfgs" takes no notice of it.
     validation_fraction : float, default 0.1
         The part that is kept back.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
@@ -990,7 +1040,9 @@ class MLPRegressor(RegressorMixin, _MLP):
     standardize : bool, default False
         Subtract the mean from every feature and target, and divide by the standard deviation, inside the estimator: it
         is given, and predicts, numbers in their own units. `coefs_` and `loss_` are those of the network inside. The
-        first fit decides, or the first batch of `partial_fit`. Sparse X is divided only.
+        first fit decides, or the first batch of `partial_fit`. Sparse X is divided only. Targets of a cost whose
+        outputs are not any number ("poisson", or a cost of your own with ``output="exp"``) stay as they are. The delta
+        of `fastbp.huber` counts standard deviations of y.
     callbacks : list of callables, optional
         Called after each epoch with a `fastbp.Record`; `fastbp.TimeLimit` and others. Training stops when one returns
         True.
@@ -1012,7 +1064,8 @@ class MLPRegressor(RegressorMixin, _MLP):
     loss_curve_ : list of float
         The loss of each epoch.
     validation_loss_curve_ : list of float
-        That of the samples kept back or given as validation_data, without the penalty.
+        That of the samples kept back or given as validation_data, without the penalty and without sample weights,
+        which `validation_scores_` do use.
     validation_scores_ : list of float or None
         R² of the samples kept back, after each epoch, with early stopping.
     best_validation_score_ : float or None
@@ -1036,9 +1089,10 @@ class MLPRegressor(RegressorMixin, _MLP):
     Notes
     -----
     The same ``random_state`` gives scikit-learn's losses and weights to rounding, for "sgd" and "adam" (with
-    ``sample_weight`` a loss of several batches is their mean by weight here, by number of samples there). There are two
-    differences: a probability is not clipped before its logarithm is taken, and training ends with the epoch in which
-    a number leaves the finite: in an error, or with early stopping in a ConvergenceWarning and the best weights.
+    ``sample_weight`` a loss of several batches is their mean by weight here, by number of samples there). Three more
+    things differ: a probability is not clipped before its logarithm is taken; training ends with the epoch in which a
+    number leaves the finite: in an error, or with early stopping in a ConvergenceWarning and the best weights; and a
+    negative sample weight is an error.
 
     Examples
     --------
@@ -1073,16 +1127,18 @@ class MLPRegressor(RegressorMixin, _MLP):
         cost = costs.get(self.loss)
         return cost, cost.output
 
-    def _offset(self, data: _Samples) -> float:
+    def _offset(self, targets: Array, weight: Array | None) -> float:
         """Give Σ y log y − y, which scikit-learn's half Poisson deviance has beside the cost."""
-        if self.loss != "poisson":
+        if self._network.cost_function.name != "poisson":
             return 0.0
-        y = data.targets
-        return float(np.average(scipy.special.xlogy(y, y) - y, axis=0, weights=data.weight).sum())
+        return float(np.average(scipy.special.xlogy(targets, targets) - targets, axis=0, weights=weight).sum())
 
     def _scorer(self, kept: _Samples) -> Score:
         """Give R², as r2_score does, of the network's outputs; NaN where one of them is not finite."""
         X, y = kept.X.astype(self._network.dtype, copy=False), kept.targets
+        if len(y) < 2:
+            raise ValueError(f"validation_data has {len(y)} row, but early stopping of a regressor needs two or more: "
+                             "R² of a single one does not depend on the prediction")
         weight = np.ones(len(y)) if kept.weight is None else kept.weight
         spread = weight @ (y - np.average(y, axis=0, weights=weight)) ** 2
 

@@ -148,6 +148,7 @@ class History:
             ax.legend()
         ax.set_xlabel("epoch")
         ax.set_ylabel("cost")
-        if len(self) and (self.cost > 0).all():
+        costs = np.concatenate([self.cost, self.validation_cost[~np.isnan(self.validation_cost)]])
+        if len(self) and (costs > 0).all():
             ax.set_yscale("log")
         return ax

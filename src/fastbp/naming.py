@@ -23,6 +23,6 @@ def lookup(kind: str, name: object, known: Mapping[str, T]) -> T:
         raise TypeError(f"{kind} is {name!r}, expected one of the names {', '.join(sorted(known))}")
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, 1, 0.4)
+    near = difflib.get_close_matches(name.lower(), known, 1, 0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(sorted(known))}")

@@ -50,6 +50,13 @@ def _network(estimator: Any) -> Network:
     return network
 
 
+def _edges(points: Array) -> tuple[float, float]:
+    """Give where the outer pixels of a grid end, whose middles are at its outer points."""
+    low, high = float(points.min()), float(points.max())
+    half = (high - low) / (max(points.shape) - 1) / 2 if max(points.shape) > 1 else 0.5
+    return low - half, high + half
+
+
 class CostCurveDisplay(_Display):
     """The costs of the last fit, epoch by epoch.
 
@@ -99,7 +106,9 @@ class CostCurveDisplay(_Display):
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, name: str | None = None, ax: Any = None) -> CostCurveDisplay:
-        """Draw the history of a fitted estimator: of its ``network_``, or its ``loss_curve_`` where that has none.
+        """Draw the ``loss_curve_`` of a fitted estimator, or the history of its ``network_`` where it has none.
+
+        ``validation_loss_curve_`` is drawn where it has a loss for every epoch.
 
         Parameters
         ----------
@@ -123,10 +132,11 @@ class CostCurveDisplay(_Display):
         ImportError
             Without matplotlib.
         """
-        history = _network(estimator).history
-        if not len(history):
-            history = History((epoch, cost, np.nan, np.nan)
-                              for epoch, cost in enumerate(getattr(estimator, "loss_curve_", ()), 1))
+        history = _network(estimator).history  # of its last training, perhaps before it was wrapped, or in part
+        if curve := getattr(estimator, "loss_curve_", None):
+            others = getattr(estimator, "validation_loss_curve_", ())
+            others = others if len(others) == len(curve) else [np.nan] * len(curve)  # not of every fit
+            history = History((epoch, *costs, np.nan) for epoch, costs in enumerate(zip(curve, others, strict=True), 1))
         return cls(history, name=type(estimator).__name__ if name is None else name).plot(ax)
 
     def plot(self, ax: Any = None) -> CostCurveDisplay:
@@ -251,13 +261,19 @@ class DecisionRegionDisplay(_Display):
         Raises
         ------
         TypeError
-            If it has no ``network_``.
+            If it has no ``network_``, or is no classifier.
         ValueError
-            If there are not two inputs.
+            If there are not two inputs, or the classes are labels, several of which a sample may have.
         ImportError
             Without matplotlib.
         """
-        _network(estimator)
+        network = _network(estimator)
+        name = type(estimator).__name__
+        if not (hasattr(estimator, "classes_") and hasattr(estimator, "predict_proba")):
+            raise TypeError(f"{name} has no classes_ and predict_proba: regions are those of a classifier")
+        if network.layers[-1] > 1 and network.activations[-1] == "logistic":
+            raise ValueError(f"{name} gives each sample {network.layers[-1]} labels of their own, which overlap: "
+                             "regions are those of a classifier that chooses one class")
         classes = list(estimator.classes_)
         found = None if y is None else np.array([classes.index(label) for label in np.asarray(y).ravel()])
         return cls._drawn(estimator.predict_proba, classes, X, found, grid_resolution, margin, ax)
@@ -300,7 +316,7 @@ class DecisionRegionDisplay(_Display):
         chance = 1 / max(len(self.classes), 2)
         depth = 0.1 + 0.5 * np.clip((self.chances.max(axis=2, keepdims=True) - chance) / (1 - chance), 0, 1)
         picture = 1 - depth * (1 - shades[self.response])
-        extent = (self.xx0.min(), self.xx0.max(), self.xx1.min(), self.xx1.max())
+        extent = (*_edges(self.xx0), *_edges(self.xx1))
         self.surface_ = ax.imshow(picture, origin="lower", extent=extent, aspect="auto", interpolation="bilinear")
         if len(np.unique(self.response)) > 1:
             for i in np.unique(self.response):
@@ -348,6 +364,8 @@ class NetworkDisplay(_Display):
     """
 
     def __init__(self, weights: list[Array], deltas: list[Array] | None = None, *, most: int = 12) -> None:
+        if most < 1:
+            raise ValueError(f"most is {most!r}, expected 1 or more neurons of a layer")
         self.weights, self.deltas, self.most = weights, deltas, most
         sizes = [weights[0].shape[1], *(len(W) for W in weights)]
         matter = [np.abs(W).sum(axis=0) for W in weights]
@@ -381,7 +399,7 @@ class NetworkDisplay(_Display):
         Raises
         ------
         ValueError
-            If one of x and y is given without the other, or they do not fit the network.
+            If one of x and y is given without the other, they do not fit the network, or most is less than 1.
         ImportError
             Without matplotlib.
         """
