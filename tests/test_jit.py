@@ -330,6 +330,25 @@ def test_kinds_that_do_not_fit_do_not_compile():
         jit.forward(model, x, out, work.astype("d"))
 
 
+@pytest.mark.parametrize(("dtype", "other"), [("float64", "float32"), ("float32", "float64")])
+def test_a_state_of_another_dtype_does_not_compile(dtype, other):
+    """Of the same size in numbers, it holds half the bytes that the rule would write, or twice."""
+    net = Network((3, 2), dtype=dtype, seed=0)
+    model, before = net.compiled(), net.parameters.copy()
+    state = jit.state(Network((3, 2), dtype=other, seed=0).compiled())
+    hyper = state.hyper.copy()
+    x, y, work = np.ones(3, dtype), np.ones(2, dtype), jit.workspace(model)
+    error, message = (numba.TypingError, f"the state is .*{other}.*{dtype}, the dtype of the network") if JIT else (
+        TypeError, f"the state .*{dtype}, the dtype of the network")
+    with pytest.raises(error, match=message):
+        jit.train_one(model, state, x, y, work)
+    with pytest.raises(error, match=message):
+        jit.train_batch(model, state, x[None], y[None], work)
+    with pytest.raises(error, match=message):
+        jit.update(model, state)
+    assert (net.parameters == before).all() and (state.hyper == hyper).all()
+
+
 def test_check_explains():
     model = Network((3, 4, 2)).compiled()
     good = {"x": np.zeros(3, "f"), "X": np.zeros((7, 3), "f"), "y": np.zeros(2, "f"), "Y": np.zeros((7, 2), "f"),

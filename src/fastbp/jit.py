@@ -68,7 +68,7 @@ Array = npt.NDArray[Any]
 # instructions (130 of 240 ns of `cost_and_gradient` at 4-32-2).
 
 _x, _X, _y, _Y, _u = (lent(name, readonly=True) for name in ("x", "X", "y", "Y", "u"))
-_out, _gradient, _work = (lent(name, readonly=False) for name in ("out", "gradient", "work"))
+_out, _gradient, _work, _state = (lent(name, readonly=False) for name in ("out", "gradient", "work", "the state"))
 
 
 def model(network: Network, batch: int) -> Model:
@@ -344,8 +344,9 @@ def train_one(model: Model, state: State, x: Array, y: Array, work: Array) -> fl
     cost = model.cells[COST]
     call(model.calls[TRAIN_ONE], pointer(layers), pointer(model.cells), pointer(model.calls),
          pointer(model.cost_parameter), pointer(model.parameters), pointer(panels), pointer(_x(model.parameters, x)),
-         pointer(_y(model.parameters, y)), pointer(state.gradient), pointer(state.slots), state.slots.size,
-         pointer(state.hyper), state.rule, state.plain)
+         pointer(_y(model.parameters, y)), pointer(_state(model.parameters, state.gradient)),
+         pointer(_state(model.parameters, state.slots)), state.slots.size, pointer(state.hyper), state.rule,
+         state.plain)
     return float(panels[cost])
 
 
@@ -378,7 +379,7 @@ def train_batch(model: Model, state: State, X: Array, Y: Array, work: Array) -> 
     cost = model.cells[COST]
     call(model.calls[MANY], layers, model.cells, model.cost_parameter, panels, model.parameters,
          _X(model.parameters, X), _Y(model.parameters, Y), model.none, model.order, n, model.calls[BLOCK],
-         state.gradient, state.slots, state.hyper, state.rule)
+         _state(model.parameters, state.gradient), _state(model.parameters, state.slots), state.hyper, state.rule)
     return float(panels[cost])
 
 
@@ -399,10 +400,11 @@ def update(model: Model, state: State) -> bool:
     """
     if state.gradient.size != model.parameters.size:
         return False
+    gradient, slots = _state(model.parameters, state.gradient), _state(model.parameters, state.slots)
     hyper = state.hyper
     hyper[codes.POWER1] *= hyper[codes.BASE1]
     hyper[codes.POWER2] *= hyper[codes.BASE2]
-    call(state.rule, model.parameters, state.gradient, state.slots, 0, model.parameters.size, 0, hyper)
+    call(state.rule, model.parameters, gradient, slots, 0, model.parameters.size, 0, hyper)
     return True
 
 
