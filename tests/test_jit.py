@@ -1,7 +1,9 @@
 """The network inside a user's compiled code: every function of fastbp.jit, called from such code."""
 
+import copy
 import doctest
 import os
+import pickle
 
 import numba
 import numpy as np
@@ -347,6 +349,28 @@ def test_a_state_of_another_dtype_does_not_compile(dtype, other):
     with pytest.raises(error, match=message):
         jit.update(model, state)
     assert (net.parameters == before).all() and (state.hyper == hyper).all()
+
+
+@pytest.mark.parametrize("protocol", [0, 2, pickle.HIGHEST_PROTOCOL])
+def test_addresses_do_not_leave_the_process(protocol):
+    model = Network((3, 2)).compiled()
+    for given, again in ((model, r"compiled\(\)"), (jit.state(model), r"compiled\(\) and fastbp.jit.state\(\)")):
+        with pytest.raises(TypeError, match=f"{type(given).__name__} .* send the Network, and call {again} there"):
+            pickle.dumps(given, protocol)
+
+
+def test_copies_of_a_model_and_a_state_learn_alone(rng):
+    net = network((3, 8, 2), dtype="float64")
+    X, Y = real_data(rng, "squared_error", None, 5, 3, 2)
+    model, work, before = net.compiled(), jit.workspace(net.compiled()), net.parameters.copy()
+    state = jit.state(model)
+    twin, alone = copy.deepcopy((model, state))
+    assert type(twin) is jit.Model and type(alone) is jit.State and copy.copy(model) is model
+    run_train_one(twin, alone, X, Y, work)
+    assert (net.parameters == before).all() and not state.slots.any()
+    run_train_one(copy.copy(model), copy.copy(state), X, Y, work)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+    np.testing.assert_array_equal(state.slots, alone.slots)
 
 
 def test_check_explains():
