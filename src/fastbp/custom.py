@@ -69,7 +69,7 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     Notes
     -----
     It is compiled in each process, once for each dtype that is used. Files and pickles hold its name only: register it
-    before loading.
+    before loading. A name may be registered again; networks made before keep the function that it stood for.
 
     Examples
     --------

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import activations, optimizers
+from . import optimizers
 from .kernels import backprop, codes, embedded, layout, updates
 from .kernels._jit import VECTOR_BYTES, address, allocating, kernel, lent
 from .kernels.activations import softmax_backward
@@ -76,7 +76,7 @@ def model(network: Network, batch: int) -> Model:
     block = layout.block_samples(network.layers, network.dtype, batch)
     plan = network.new_plan(block, backward=True)
     backprop.fill_address(plan, network.dtype, codes.SCATTER)
-    output = activations.get(network.activations[-1])
+    output = network._rows[-1]
     plan.layers[-1, codes.ACTIVATION] = network.address(output.kernel, codes.ACTIVATION_ARGUMENTS)
     calls = np.zeros(codes.CALLS, np.int64)
     calls[[WORK_SIZE, BLOCK, DEPTH, SIZE]] = plan.panels.size, block, len(plan.layers), network.n_parameters
