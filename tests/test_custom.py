@@ -122,6 +122,19 @@ def test_kinks(function, x, slopes):
     np.testing.assert_allclose(slope, slopes, rtol=1e-6)
 
 
+@pytest.mark.parametrize("function", [
+    lambda x: np.maximum(x, 0.0), lambda x: np.maximum(0.0, x), lambda x: np.minimum(x, 6.0),
+    lambda x: np.minimum(6.0, x), lambda x: np.clip(x, -1.0, 1.0),
+], ids=["maximum", "maximum of the second", "minimum", "minimum of the second", "clip"])
+def test_what_is_no_number_stays_none(function, rng):
+    """As NumPy has it: NaN in a row gives NaN in its outputs, not those of a limit."""
+    fastbp.activation(function, name="limited")
+    net = fastbp.Network((2, 3, 1), "limited", dtype="float64", seed=0)
+    X = rng.normal(size=(20, 2))
+    X[7, 1] = np.nan
+    assert (np.isnan(net.predict(X)).ravel() == (np.arange(20) == 7)).all()
+
+
 def test_loops_closures_and_functions_of_ones_own():
     degree = 4
     half = numba.njit(lambda x: x / 2)

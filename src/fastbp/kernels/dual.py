@@ -188,12 +188,12 @@ def _quotient(x: Any, y: Any, dx: Any, dy: Any) -> Any:
 
 @scalar
 def _maximum(x: Any, y: Any, dx: Any, dy: Any) -> Any:
-    return (x, dx) if x >= y else (y, dy)
+    return (x, dx) if x >= y or x != x else (y, dy)
 
 
 @scalar
 def _minimum(x: Any, y: Any, dx: Any, dy: Any) -> Any:
-    return (x, dx) if x <= y else (y, dy)
+    return (x, dx) if x <= y or x != x else (y, dy)
 
 
 @scalar
