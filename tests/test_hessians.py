@@ -133,6 +133,20 @@ def test_single_precision(output, cost, rng):
     close(net.hessian_diagonal(X, Y), twin.hessian_diagonal(X, Y), "float32", 2)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("output", "cost", "x", "y"), [
+    ("hard_sigmoid", "binary_cross_entropy", -5.0, 1.0), ("hard_sigmoid", "binary_cross_entropy", 5.0, 0.0),
+    ("relu", "cross_entropy", -5.0, 1.0), ("relu", "poisson", -5.0, 3.0)])
+def test_outputs_at_the_end_of_their_range(output, cost, x, y, dtype):
+    """The curvature of the cost is huge there, and the slope 0: their product must be 0, not NaN."""
+    net = Network((1, 1), output=output, cost=cost, dtype=dtype)
+    net.parameters[:] = 1, 0
+    X, Y, v = np.array([[x]]), np.array([[y]]), np.ones(2)
+    for found in (net.hessian_vector_product(X, Y, v), net.gauss_newton_vector_product(X, Y, v),
+                  net.hessian_diagonal(X, Y)):
+        assert (found == 0).all()
+
+
 def test_the_whole_hessian(rng):
     net = network((2, 4, 3), cost="cross_entropy", dtype="float64")
     X, Y = real_data(rng, "cross_entropy", None, 30, 2, 3)
