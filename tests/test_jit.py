@@ -12,6 +12,7 @@ from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, network, real_data
 
 from fastbp import LBFGS, SGD, Adam, Network, huber, jit
 from fastbp.kernels._jit import JIT
+from fastbp.schedules import ReduceOnPlateau, Step
 
 SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 17, 6), (70, 33, 4)]
 METHODS = [SGD(0.1), SGD(0.1, 0.9), SGD(0.1, 0.9, nesterov=True), Adam(0.01)]
@@ -316,6 +317,12 @@ def test_a_method_for_the_full_batch_has_no_state():
         jit.state(Network((2, 1)).compiled(), LBFGS())
 
 
+@pytest.mark.parametrize("rate", [Step(0.1, 5), ReduceOnPlateau(0.1), lambda epoch: 0.1 / (1 + epoch)])
+def test_a_schedule_has_no_state(rate):
+    with pytest.raises(ValueError, match=r"learning_rate is .*give a number, and change hyper\[0\]"):
+        jit.state(Network((2, 1)).compiled(), SGD(rate))
+
+
 def test_kinds_that_do_not_fit_do_not_compile():
     model = Network((3, 2), seed=0).compiled()
     work, out, x = jit.workspace(model), np.empty(2, "f"), np.zeros(3, "f")
@@ -390,6 +397,8 @@ def test_check_explains():
         (TypeError, "no argument 'z'", "z", frozen),
         (ValueError, r"x has shape \(4,\), expected \(3,\)", "x", np.zeros(4, "f")),
         (ValueError, r"Y has shape \(7, 3\), expected \(7, 2\)", "Y", np.zeros((7, 3), "f")),
+        (ValueError, r"X has shape \(\), expected \(1, 3\)", "X", np.array(1, "f")),
+        (ValueError, r"out has shape \(\), expected \(2,\) or \(3,\) or \(1, 2\)", "out", np.array(1, "f")),
         (ValueError, r"expected \(26,\) or \(0,\)", "gradient", np.zeros(3, "f")),
         (ValueError, "use workspace", "work", np.zeros(3, "f")),
     ]:

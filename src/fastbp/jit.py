@@ -105,12 +105,16 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
     Raises
     ------
     ValueError
-        If there is no optimizer of that name, or it is a method for the full batch, which has no rule for an update.
+        If there is no optimizer of that name, it is a method for the full batch, which has no rule for an update, or
+        its learning rate is a schedule, which `Network.fit` alone follows.
     """
     method = optimizers.get(optimizer)
     if not isinstance(method, optimizers.UpdateRule):
         raise ValueError(f"{type(method).__name__} works on the full batch, through Network.fit: use an update rule "
                          "such as 'adam' in compiled code")
+    if method.scheduled:
+        raise ValueError(f"learning_rate is {method.learning_rate!r}, and compiled code has no epochs for a schedule "
+                         "to follow: give a number, and change hyper[0] of the state as you go")
     size, dtype = model.parameters.size, model.parameters.dtype
     return State(np.zeros(size, dtype), np.zeros(method.slots * size, dtype), method.hyper(),
                  address(method.rule, codes.RULE_ARGUMENTS, dtype), int(method.rule is updates.sgd))
@@ -451,12 +455,13 @@ def check(model: Model, **arrays: Array) -> None:
                 raise ValueError(f"work has {array.size} numbers, expected {model.calls[WORK_SIZE]}: use "
                                  "workspace(model)")
             continue
+        rows = len(array) if array.ndim else 1
         wanted: list[tuple[int, ...]] = [(one.get(name, 0),)]
         if name == "gradient":
             wanted = [(size,), (0,)]
         elif name in ("X", "Y"):
-            wanted = [(len(array), one[name.lower()])]
+            wanted = [(rows, one[name.lower()])]
         elif name == "out":
-            wanted = [(n_out,), (n_in,), (len(array), n_out)]
+            wanted = [(n_out,), (n_in,), (rows, n_out)]
         if array.shape not in wanted:
             raise ValueError(f"{name} has shape {array.shape}, expected {' or '.join(map(str, wanted))}")
