@@ -122,6 +122,19 @@ def test_kinks(function, x, slopes):
     np.testing.assert_allclose(slope, slopes, rtol=1e-6)
 
 
+@pytest.mark.parametrize("function", [
+    lambda x: np.maximum(x, 0.0), lambda x: np.maximum(0.0, x), lambda x: np.minimum(x, 6.0),
+    lambda x: np.minimum(6.0, x), lambda x: np.clip(x, -1.0, 1.0),
+], ids=["maximum", "maximum of the second", "minimum", "minimum of the second", "clip"])
+def test_what_is_no_number_stays_none(function, rng):
+    """As NumPy has it: NaN in a row gives NaN in its outputs, not those of a limit."""
+    fastbp.activation(function, name="limited")
+    net = fastbp.Network((2, 3, 1), "limited", dtype="float64", seed=0)
+    X = rng.normal(size=(20, 2))
+    X[7, 1] = np.nan
+    assert (np.isnan(net.predict(X)).ravel() == (np.arange(20) == 7)).all()
+
+
 def test_loops_closures_and_functions_of_ones_own():
     degree = 4
     half = numba.njit(lambda x: x / 2)
@@ -202,6 +215,32 @@ def test_names_are_saved_and_must_be_registered(tmp_path, rng):
     del costs.COSTS["cauchy"]
     with pytest.raises(ValueError, match="unknown cost 'cauchy'"):
         fastbp.Network.load(tmp_path / "net")
+
+
+def test_a_network_keeps_the_functions_that_it_was_made_with(tmp_path):
+    fastbp.activation(lambda x: 2 * x, lambda x: 2.0, curvature=lambda x: 0.0, name="mine")
+    net = fastbp.Network((1, 1, 1), "mine", output="mine", dtype="float64", bias=False)
+    net.parameters[:] = 1
+    X, Y = np.array([[1.0], [2.0]]), np.zeros((2, 1))
+    close(net.predict(X), 4 * X)  # its workspace goes back to the pool
+    fastbp.activation(lambda x: x**3, lambda x: 3 * x**2, curvature=lambda x: 6 * x, name="mine")
+    for same in (net, net.copy()):
+        close(same.predict(X), 4 * X)
+        close(same.predict(X[0]), [4])
+        close(same.cost(X, Y), 20)
+        close(same.jacobian(X).ravel(), [4, 4])
+        close(same.hessian(X, Y), [[40, 80], [80, 40]])
+        model, out = same.compiled(), np.empty(1)
+        assert jit.forward(model, X[1], out, jit.workspace(model))
+        close(out, [8])
+        call = same.cfunc().ctypes
+        call(*(array.ctypes.data_as(call.argtypes[0]) for array in (X[1], out)))
+        close(out, [8])
+    net.save(tmp_path / "net")
+    for new in (fastbp.Network((1, 1, 1), "mine", output="mine", dtype="float64", bias=False),
+                fastbp.Network.load(tmp_path / "net")):
+        new.parameters[:] = 1
+        close(new.predict(X), X**9)
 
 
 @pytest.mark.parametrize(("call", "message"), [

@@ -133,6 +133,20 @@ def test_single_precision(output, cost, rng):
     close(net.hessian_diagonal(X, Y), twin.hessian_diagonal(X, Y), "float32", 2)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("output", "cost", "x", "y"), [
+    ("hard_sigmoid", "binary_cross_entropy", -5.0, 1.0), ("hard_sigmoid", "binary_cross_entropy", 5.0, 0.0),
+    ("relu", "cross_entropy", -5.0, 1.0), ("relu", "poisson", -5.0, 3.0)])
+def test_outputs_at_the_end_of_their_range(output, cost, x, y, dtype):
+    """The curvature of the cost is huge there, and the slope 0: their product must be 0, not NaN."""
+    net = Network((1, 1), output=output, cost=cost, dtype=dtype)
+    net.parameters[:] = 1, 0
+    X, Y, v = np.array([[x]]), np.array([[y]]), np.ones(2)
+    for found in (net.hessian_vector_product(X, Y, v), net.gauss_newton_vector_product(X, Y, v),
+                  net.hessian_diagonal(X, Y)):
+        assert (found == 0).all()
+
+
 def test_the_whole_hessian(rng):
     net = network((2, 4, 3), cost="cross_entropy", dtype="float64")
     X, Y = real_data(rng, "cross_entropy", None, 30, 2, 3)
@@ -188,6 +202,56 @@ def test_functions_of_the_users_own(given, dtype, rng):
     finally:
         activations.ACTIVATIONS.pop("my_tanh", None)
         costs.COSTS.pop("my_cost", None)
+
+
+@pytest.fixture
+def forgotten():
+    """Take what a test registers out of the catalogues again."""
+    before = dict(activations.ACTIVATIONS), dict(costs.COSTS)
+    yield
+    for catalogue, rows in zip((activations.ACTIVATIONS, costs.COSTS), before, strict=True):
+        catalogue.clear()
+        catalogue.update(rows)
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")  # of plain Python, beyond the singularity
+def test_differences_near_a_singularity(rng, forgotten):
+    row = fastbp.cost(lambda y, o: o - y * np.log(o), name="counts", output="exp")
+    o = np.geomspace(1e-5, 100, few(200, 40))
+    target, delta = rng.integers(1, 9, o.size).astype(float), np.ones(o.size)
+    row.curvature(o, target, delta, np.zeros(1))
+    np.testing.assert_allclose(delta, target / o**2, rtol=1e-6)
+    mine, twin = (network((1, 1), cost=cost, output="exp", dtype="float64") for cost in ("counts", "poisson"))
+    X, Y = np.log([[0.0273], [0.3], [4.0]]), np.array([[2.0], [1.0], [7.0]])
+    for net in (mine, twin):
+        net.parameters[:] = 1, 0
+    np.testing.assert_allclose(mine.hessian(X, Y), twin.hessian(X, Y), rtol=1e-9)
+
+
+@pytest.mark.parametrize("function", [lambda x: max(x, 0.0), lambda x: abs(x) * 1e-3 + x, lambda x: 1e6 * x],
+                         ids=["max", "abs", "straight"])
+def test_differences_near_a_kink(function, forgotten):
+    row = fastbp.activation(function, name="kinked")
+    distances = np.array([0, 1e-9, 1e-7, 1e-5, 1e-3, 0.005, 0.01, 0.02, 0.03, 1])
+    net = np.concatenate([-distances, distances])
+    row.curvature(net, net, net)
+    assert (net == 0).all()
+
+
+def test_differences_of_a_steep_function_that_hardly_bends(forgotten):
+    """Over small steps nothing but rounding is seen of it."""
+    row = fastbp.activation(lambda x: 1e9 * x + 0.01 * x**3, name="steep")
+    net = np.linspace(-2, 2, 9)
+    expected = 0.06 * net
+    row.curvature(net, net, net)
+    np.testing.assert_allclose(net, expected, atol=1e-4)
+
+
+def test_differences_of_nothing_are_nothing(forgotten):
+    row = fastbp.activation(lambda x: np.tanh(x), name="my_tanh")
+    net = np.array([np.nan, 0.5])
+    row.curvature(net, net, net)
+    assert np.isnan(net[0]) and np.isfinite(net[1])
 
 
 def test_a_wrong_curvature_is_refused():

@@ -1,7 +1,9 @@
 """The network inside a user's compiled code: every function of fastbp.jit, called from such code."""
 
+import copy
 import doctest
 import os
+import pickle
 
 import numba
 import numpy as np
@@ -10,6 +12,7 @@ from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, network, real_data
 
 from fastbp import LBFGS, SGD, Adam, Network, huber, jit
 from fastbp.kernels._jit import JIT
+from fastbp.schedules import ReduceOnPlateau, Step
 
 SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 17, 6), (70, 33, 4)]
 METHODS = [SGD(0.1), SGD(0.1, 0.9), SGD(0.1, 0.9, nesterov=True), Adam(0.01)]
@@ -314,6 +317,12 @@ def test_a_method_for_the_full_batch_has_no_state():
         jit.state(Network((2, 1)).compiled(), LBFGS())
 
 
+@pytest.mark.parametrize("rate", [Step(0.1, 5), ReduceOnPlateau(0.1), lambda epoch: 0.1 / (1 + epoch)])
+def test_a_schedule_has_no_state(rate):
+    with pytest.raises(ValueError, match=r"learning_rate is .*give a number, and change hyper\[0\]"):
+        jit.state(Network((2, 1)).compiled(), SGD(rate))
+
+
 def test_kinds_that_do_not_fit_do_not_compile():
     model = Network((3, 2), seed=0).compiled()
     work, out, x = jit.workspace(model), np.empty(2, "f"), np.zeros(3, "f")
@@ -328,6 +337,47 @@ def test_kinds_that_do_not_fit_do_not_compile():
         jit.forward(model, x, frozen, work)
     with pytest.raises(error, match="work .*float32"):
         jit.forward(model, x, out, work.astype("d"))
+
+
+@pytest.mark.parametrize(("dtype", "other"), [("float64", "float32"), ("float32", "float64")])
+def test_a_state_of_another_dtype_does_not_compile(dtype, other):
+    """Of the same size in numbers, it holds half the bytes that the rule would write, or twice."""
+    net = Network((3, 2), dtype=dtype, seed=0)
+    model, before = net.compiled(), net.parameters.copy()
+    state = jit.state(Network((3, 2), dtype=other, seed=0).compiled())
+    hyper = state.hyper.copy()
+    x, y, work = np.ones(3, dtype), np.ones(2, dtype), jit.workspace(model)
+    error, message = (numba.TypingError, f"the state is .*{other}.*{dtype}, the dtype of the network") if JIT else (
+        TypeError, f"the state .*{dtype}, the dtype of the network")
+    with pytest.raises(error, match=message):
+        jit.train_one(model, state, x, y, work)
+    with pytest.raises(error, match=message):
+        jit.train_batch(model, state, x[None], y[None], work)
+    with pytest.raises(error, match=message):
+        jit.update(model, state)
+    assert (net.parameters == before).all() and (state.hyper == hyper).all()
+
+
+@pytest.mark.parametrize("protocol", [0, 2, pickle.HIGHEST_PROTOCOL])
+def test_addresses_do_not_leave_the_process(protocol):
+    model = Network((3, 2)).compiled()
+    for given, again in ((model, r"compiled\(\)"), (jit.state(model), r"compiled\(\) and fastbp.jit.state\(\)")):
+        with pytest.raises(TypeError, match=f"{type(given).__name__} .* send the Network, and call {again} there"):
+            pickle.dumps(given, protocol)
+
+
+def test_copies_of_a_model_and_a_state_learn_alone(rng):
+    net = network((3, 8, 2), dtype="float64")
+    X, Y = real_data(rng, "squared_error", None, 5, 3, 2)
+    model, work, before = net.compiled(), jit.workspace(net.compiled()), net.parameters.copy()
+    state = jit.state(model)
+    twin, alone = copy.deepcopy((model, state))
+    assert type(twin) is jit.Model and type(alone) is jit.State and copy.copy(model) is model
+    run_train_one(twin, alone, X, Y, work)
+    assert (net.parameters == before).all() and not state.slots.any()
+    run_train_one(copy.copy(model), copy.copy(state), X, Y, work)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+    np.testing.assert_array_equal(state.slots, alone.slots)
 
 
 def test_check_explains():
@@ -347,6 +397,8 @@ def test_check_explains():
         (TypeError, "no argument 'z'", "z", frozen),
         (ValueError, r"x has shape \(4,\), expected \(3,\)", "x", np.zeros(4, "f")),
         (ValueError, r"Y has shape \(7, 3\), expected \(7, 2\)", "Y", np.zeros((7, 3), "f")),
+        (ValueError, r"X has shape \(\), expected \(1, 3\)", "X", np.array(1, "f")),
+        (ValueError, r"out has shape \(\), expected \(2,\) or \(3,\) or \(1, 2\)", "out", np.array(1, "f")),
         (ValueError, r"expected \(26,\) or \(0,\)", "gradient", np.zeros(3, "f")),
         (ValueError, "use workspace", "work", np.zeros(3, "f")),
     ]:

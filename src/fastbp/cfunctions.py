@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import activations
 from .kernels import codes, embedded, layout
 from .kernels._jit import place
 from .naming import lookup
@@ -78,8 +77,7 @@ def _tables(network: Network) -> tuple[layout.Integers, layout.Integers]:
         row[[codes.N_IN, codes.N_OUT, codes.WEIGHTS, codes.BIASES]] = (
             sizes[layer], sizes[layer + 1], weights[layer], biases[layer])
         row[[codes.SOURCE, codes.OUT, codes.DELTA]] = panel * (layer % 2), panel * (1 - layer % 2), panel * 2
-        row[codes.ACTIVATION] = network.address(activations.get(network.activations[layer]).kernel,
-                                                codes.ACTIVATION_ARGUMENTS)
+        row[codes.ACTIVATION] = network.address(network._rows[layer].kernel, codes.ACTIVATION_ARGUMENTS)
     calls = np.zeros(codes.CALLS, np.int64)
     calls[[codes.WORK_SIZE, codes.DEPTH, codes.SIZE]] = room, len(layers), n_parameters
     for cell in (codes.THROUGH, codes.FORWARD_ONE):

@@ -40,7 +40,9 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     curvature : callable, optional
         φ''(net), which only Hessians and training on derivatives ask for. Without it, a ``derivative`` is carried on by
         dual numbers, exactly; without either, φ'' is taken by differences of the slope over steps of 1/128, good to
-        about 1e-13 where the function varies over lengths of about 1. It is compiled when it is first used.
+        about 1e-13 where the function varies over lengths of about 1, and over smaller ones, to fewer digits, where two
+        formulas disagree, as near a singularity or a kink; it is 0 where they never agree, as at a kink. It is compiled
+        when it is first used.
     name : str, optional
         By default the function's own.
     initializer : str, default "glorot_uniform"
@@ -67,7 +69,7 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     Notes
     -----
     It is compiled in each process, once for each dtype that is used. Files and pickles hold its name only: register it
-    before loading.
+    before loading. A name may be registered again; networks made before keep the function that it stood for.
 
     Examples
     --------

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import activations, optimizers
+from . import optimizers
 from .kernels import backprop, codes, embedded, layout, updates
 from .kernels._jit import VECTOR_BYTES, address, allocating, kernel, lent
 from .kernels.activations import softmax_backward
@@ -68,7 +68,7 @@ Array = npt.NDArray[Any]
 # instructions (130 of 240 ns of `cost_and_gradient` at 4-32-2).
 
 _x, _X, _y, _Y, _u = (lent(name, readonly=True) for name in ("x", "X", "y", "Y", "u"))
-_out, _gradient, _work = (lent(name, readonly=False) for name in ("out", "gradient", "work"))
+_out, _gradient, _work, _state = (lent(name, readonly=False) for name in ("out", "gradient", "work", "the state"))
 
 
 def model(network: Network, batch: int) -> Model:
@@ -76,7 +76,7 @@ def model(network: Network, batch: int) -> Model:
     block = layout.block_samples(network.layers, network.dtype, batch)
     plan = network.new_plan(block, backward=True)
     backprop.fill_address(plan, network.dtype, codes.SCATTER)
-    output = activations.get(network.activations[-1])
+    output = network._rows[-1]
     plan.layers[-1, codes.ACTIVATION] = network.address(output.kernel, codes.ACTIVATION_ARGUMENTS)
     calls = np.zeros(codes.CALLS, np.int64)
     calls[[WORK_SIZE, BLOCK, DEPTH, SIZE]] = plan.panels.size, block, len(plan.layers), network.n_parameters
@@ -105,12 +105,16 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
     Raises
     ------
     ValueError
-        If there is no optimizer of that name, or it is a method for the full batch, which has no rule for an update.
+        If there is no optimizer of that name, it is a method for the full batch, which has no rule for an update, or
+        its learning rate is a schedule, which `Network.fit` alone follows.
     """
     method = optimizers.get(optimizer)
     if not isinstance(method, optimizers.UpdateRule):
         raise ValueError(f"{type(method).__name__} works on the full batch, through Network.fit: use an update rule "
                          "such as 'adam' in compiled code")
+    if method.scheduled:
+        raise ValueError(f"learning_rate is {method.learning_rate!r}, and compiled code has no epochs for a schedule "
+                         "to follow: give a number, and change hyper[0] of the state as you go")
     size, dtype = model.parameters.size, model.parameters.dtype
     return State(np.zeros(size, dtype), np.zeros(method.slots * size, dtype), method.hyper(),
                  address(method.rule, codes.RULE_ARGUMENTS, dtype), int(method.rule is updates.sgd))
@@ -344,8 +348,9 @@ def train_one(model: Model, state: State, x: Array, y: Array, work: Array) -> fl
     cost = model.cells[COST]
     call(model.calls[TRAIN_ONE], pointer(layers), pointer(model.cells), pointer(model.calls),
          pointer(model.cost_parameter), pointer(model.parameters), pointer(panels), pointer(_x(model.parameters, x)),
-         pointer(_y(model.parameters, y)), pointer(state.gradient), pointer(state.slots), state.slots.size,
-         pointer(state.hyper), state.rule, state.plain)
+         pointer(_y(model.parameters, y)), pointer(_state(model.parameters, state.gradient)),
+         pointer(_state(model.parameters, state.slots)), state.slots.size, pointer(state.hyper), state.rule,
+         state.plain)
     return float(panels[cost])
 
 
@@ -378,7 +383,7 @@ def train_batch(model: Model, state: State, X: Array, Y: Array, work: Array) -> 
     cost = model.cells[COST]
     call(model.calls[MANY], layers, model.cells, model.cost_parameter, panels, model.parameters,
          _X(model.parameters, X), _Y(model.parameters, Y), model.none, model.order, n, model.calls[BLOCK],
-         state.gradient, state.slots, state.hyper, state.rule)
+         _state(model.parameters, state.gradient), _state(model.parameters, state.slots), state.hyper, state.rule)
     return float(panels[cost])
 
 
@@ -399,10 +404,11 @@ def update(model: Model, state: State) -> bool:
     """
     if state.gradient.size != model.parameters.size:
         return False
+    gradient, slots = _state(model.parameters, state.gradient), _state(model.parameters, state.slots)
     hyper = state.hyper
     hyper[codes.POWER1] *= hyper[codes.BASE1]
     hyper[codes.POWER2] *= hyper[codes.BASE2]
-    call(state.rule, model.parameters, state.gradient, state.slots, 0, model.parameters.size, 0, hyper)
+    call(state.rule, model.parameters, gradient, slots, 0, model.parameters.size, 0, hyper)
     return True
 
 
@@ -449,12 +455,13 @@ def check(model: Model, **arrays: Array) -> None:
                 raise ValueError(f"work has {array.size} numbers, expected {model.calls[WORK_SIZE]}: use "
                                  "workspace(model)")
             continue
+        rows = len(array) if array.ndim else 1
         wanted: list[tuple[int, ...]] = [(one.get(name, 0),)]
         if name == "gradient":
             wanted = [(size,), (0,)]
         elif name in ("X", "Y"):
-            wanted = [(len(array), one[name.lower()])]
+            wanted = [(rows, one[name.lower()])]
         elif name == "out":
-            wanted = [(n_out,), (n_in,), (len(array), n_out)]
+            wanted = [(n_out,), (n_in,), (rows, n_out)]
         if array.shape not in wanted:
             raise ValueError(f"{name} has shape {array.shape}, expected {' or '.join(map(str, wanted))}")

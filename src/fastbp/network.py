@@ -125,7 +125,9 @@ class Network:
         return tuple(names)
 
     def _prepare(self) -> None:
-        """Make what is not copied or saved: views, pools of workspaces, the lock."""
+        """Make what is not copied or saved: functions, views, pools of workspaces, the lock."""
+        # rows, since a name may be registered anew: workspaces hold the addresses of what it was when they were made
+        self._rows = [activations.get(name) for name in self.activations]
         self._views = tuple(
             self._parameters[start : start + n * m].reshape(m, n)
             for start, n, m in zip(self._weights, self.layers[:-1], self.layers[1:], strict=True)
@@ -258,11 +260,11 @@ class Network:
         backprop.fill_addresses(plan, self.dtype, backward)
         if backward and cost.targets == costs.CLASSES:
             backprop.fill_address(plan, self.dtype, codes.LABELS)
-        used = self.activations  # a pair has its own kernel
+        used = self._rows  # a pair has its own kernel
         if backward and self._matched and kind == codes.PLAIN:
             used = used[:-1]
-        for row, name in zip(plan.layers, used, strict=False):
-            row[codes.ACTIVATION] = self.address(activations.get(name).kernel, codes.ACTIVATION_ARGUMENTS)
+        for row, function in zip(plan.layers, used, strict=False):
+            row[codes.ACTIVATION] = self.address(function.kernel, codes.ACTIVATION_ARGUMENTS)
         if not backward:
             return plan
         plan.cells[codes.MATCHED] = self._matched
@@ -276,9 +278,9 @@ class Network:
 
     def _take_tangents(self, plan: layout.Plan, kind: int) -> None:
         """Write the further addresses of a pass with tangents into its workspace."""
-        for row, name in zip(plan.layers, self.activations, strict=True):
-            if (curvature := activations.get(name).curvature) is not None:
-                row[codes.CURVATURE] = self.address(curvature, codes.CURVATURE_ARGUMENTS)
+        for row, function in zip(plan.layers, self._rows, strict=True):
+            if function.curvature is not None:
+                row[codes.CURVATURE] = self.address(function.curvature, codes.CURVATURE_ARGUMENTS)
         plan.cells[codes.COST_CURVATURE] = self.address(self.cost_function.curvature, codes.COST_CURVATURE_ARGUMENTS)
         if self.activations[-1] == "softmax":
             plan.cells[codes.JACOBIAN] = self.address(softmax_backward, codes.ACTIVATION_ARGUMENTS)
@@ -771,11 +773,13 @@ class Network:
 
     def copy(self) -> Network:
         """Give an independent copy: parameters, generator, optimizer's state and history."""
-        return copy.deepcopy(self)
+        twin = copy.deepcopy(self)
+        twin.cost_function, twin._rows = self.cost_function, self._rows  # not what their names stand for by now
+        return twin
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        for name in ("_views", "_plans", "_lock"):
+        for name in ("_rows", "_views", "_plans", "_lock"):
             del state[name]
         return state
 

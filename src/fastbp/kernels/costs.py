@@ -12,10 +12,13 @@ none, as its δ = o − y changes with o alone.
 
 from . import elementwise
 from ._jit import by_address
-from .simd import lanes, view
+from .simd import is_single, lanes, view
 
 TINY = 1e-30
 """Outputs are kept this far from 0 in a logarithm or a quotient (unmatched pairs only)."""
+
+TINY_SQUARED = 1e-15
+"""The same for a quotient by o² in single precision: below 1e-19 it overflows, and infinity times slope 0 is NaN."""
 
 
 @by_address
@@ -131,7 +134,7 @@ def binary_cross_entropy(out, target, delta, neurons, parameter):
 def binary_cross_entropy_curvature(out, target, delta, parameter):
     """∂²C/∂o² = y/o² + (1 − y)/(1 − o)²."""
     real = type(out[0])
-    tiny, one = real(TINY), real(1)
+    tiny, one = real(TINY_SQUARED if is_single(out[0]) else TINY), real(1)
     for i in range(out.size):
         o, y = out[i], target[i]
         yes = tiny if o < tiny else o
@@ -165,7 +168,7 @@ def poisson(out, target, delta, neurons, parameter):
 @by_address
 def logarithm_curvature(out, target, delta, parameter):
     """∂²C/∂o² = y/o²: cross_entropy and poisson."""
-    tiny = type(out[0])(TINY)
+    tiny = type(out[0])(TINY_SQUARED if is_single(out[0]) else TINY)
     for i in range(out.size):
         yes = tiny if out[i] < tiny else out[i]
         delta[i] *= target[i] / yes / yes

@@ -10,7 +10,8 @@ caller counts references to it by locked instructions: half of the time of a sma
 arrays, 100 with pointers).
 """
 
-from typing import Any, NamedTuple
+import copy
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -62,6 +63,12 @@ from .online import activate, net_input
 from .simd import COLUMN_VECTORS, array_at, call, copy_vector, lanes, rank_one, stack, sum_columns, view
 
 
+def _stays(given, again) -> NoReturn:
+    """Refuse to pickle addresses: in another process they point anywhere."""
+    raise TypeError(f"fastbp.jit.{type(given).__name__} holds addresses of this process and cannot be pickled: send "
+                    f"the Network, and call {again} there")
+
+
 class Model(NamedTuple):
     """A network as compiled code sees it; its parameters are those of the Network, not a copy."""
 
@@ -80,6 +87,15 @@ class Model(NamedTuple):
     order: Integers
     """Empty: samples as they come."""
 
+    def __reduce__(self) -> NoReturn:
+        _stays(self, "compiled()")
+
+    def __copy__(self) -> "Model":
+        return self
+
+    def __deepcopy__(self, memo) -> "Model":
+        return Model._make(copy.deepcopy(part, memo) for part in self)
+
 
 class State(NamedTuple):
     """An optimizer with its state."""
@@ -94,6 +110,15 @@ class State(NamedTuple):
     """Address of the rule."""
     plain: int
     """1 if it is plain gradient descent, which needs no gradient for one sample."""
+
+    def __reduce__(self) -> NoReturn:
+        _stays(self, "compiled() and fastbp.jit.state()")
+
+    def __copy__(self) -> "State":
+        return self
+
+    def __deepcopy__(self, memo) -> "State":
+        return State._make(copy.deepcopy(part, memo) for part in self)
 
 
 @inline
