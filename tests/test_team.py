@@ -11,7 +11,7 @@ def chosen(seconds, calls, members=2):
     """The numbers of threads of so many calls where a block takes seconds[threads](call)."""
     pace, found = team.Pace(members), []
     for call in range(1, calls + 1):
-        found.append(pace.choose())
+        found.append(pace.choose(10))
         pace.took(found[-1], 10, 10 * seconds[found[-1]](call))
     return found
 
@@ -49,7 +49,7 @@ def test_changing_teams_changes_no_bit(regularization, monkeypatch):
 
     alone, sizes = fitted(1), []
 
-    def choose(pace):
+    def choose(pace, blocks):
         sizes.append(pace.members if len(sizes) % 2 else 1)
         pace.trying = len(sizes) % 3 == 0
         return sizes[-1]
@@ -57,3 +57,11 @@ def test_changing_teams_changes_no_bit(regularization, monkeypatch):
     monkeypatch.setattr(team.Pace, "choose", choose)
     assert fitted(3) == alone
     assert {1, 3} <= set(sizes)
+
+
+def test_short_fits_and_long_blocks_try_nothing():
+    for blocks, seconds in ((10, 1e-3), (7, 10.0)):
+        pace = team.Pace(2)
+        for _ in range(100):
+            assert pace.choose(blocks) == 2
+            pace.took(2, blocks, seconds)

@@ -58,27 +58,30 @@ class Pace:
     """Chooses between a team and one thread alone, by how long a block has taken each of them lately.
 
     Where another process keeps a processor busy, the rest of a team waits for the one that shares it: 64-100-10 took
-    2.1 times as long with two threads as with one (``python -m bench.busy_core``). What is slower is tried again in
-    calls 2, 4, 8 ..., then in every 64th, on an eighth of a call's blocks.
+    2.1 times as long with two threads as with one (``python -m bench.busy_core``). Once a fit has taken a quarter of a
+    second, what is slower is tried again in calls 8, 16, 32 ..., on an eighth of a call's blocks; never where a call
+    has fewer than eight: tried from the second call on, short fits and large networks lost up to half of their speed.
     """
 
     def __init__(self, members: int) -> None:
-        self.members, self.calls, self.trying = members, 0, False
+        self.members, self.calls, self.seconds, self.trying = members, 0, 0.0, False
         self.pace: dict[int, float] = {}
 
-    def choose(self) -> int:
-        """Give the number of threads for the next call."""
+    def choose(self, blocks: int) -> int:
+        """Give the number of threads for the next call, of so many blocks."""
         self.calls += 1
         if not self.pace or self.members == 1:
             return self.members
         better = min(self.pace, key=lambda threads: self.pace[threads])
-        self.trying = self.calls % 64 == 0 or self.calls & (self.calls - 1) == 0
+        due = self.calls % 64 == 0 or self.calls & (self.calls - 1) == 0
+        self.trying = due and blocks >= 8 and self.seconds > 0.25
         if not self.trying:
             return better
         return 1 if better == self.members else self.members
 
     def took(self, threads: int, blocks: int, seconds: float) -> None:
         """Learn how long a call was."""
+        self.seconds += seconds
         last = self.pace.get(threads, seconds / blocks)
         self.pace[threads] = 0.5 * (last + seconds / blocks)
 

@@ -329,7 +329,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         parameters, pace = network.parameters, team.Pace(members)
         while progress.epochs < last:
             end = min(progress.epochs + len(learner.costs), last)
-            running = members if profile else pace.choose()
+            running = members if profile else pace.choose(blocks)
             task = layout.Task(n, batch, block, int(samples.labels), int(shuffle is True), progress.key, end, plain,
                                max(1, blocks // 8) if pace.trying else blocks)
             if reorder and learner.progress[codes.POSITION] == 0:
