@@ -7,8 +7,9 @@ from helpers import DTYPES, close, few, naive_cost, naive_gradient, naive_layers
 
 from fastbp.kernels import codes, epoch, layout, online, updates
 from fastbp.kernels.backprop import my_neurons, my_samples
+from fastbp.kernels.layout import NOT_SHUFFLED
 from fastbp.kernels.predict import all_finite, predict
-from fastbp.training import NOT_SHUFFLED, Samples
+from fastbp.training import Samples
 
 CANARY = 777.0
 NETS = few([((1, 1), ()), ((3, 2), ()), ((2, 8, 1), ("tanh",)), ((5, 9, 4), ("relu",)),

@@ -17,7 +17,6 @@ from fastbp import (
     LevenbergMarquardt,
     Network,
     Regularization,
-    curvature,
     levenberg_marquardt,
     optimizers,
     training,
@@ -439,9 +438,10 @@ def test_figures_are_empty_for_other_methods():
 def test_total_weight():
     net = Network((1, 1))
     X, Y = sinc(3)
-    assert curvature.total_weight(net._samples(X, Y, None)) == 3 == curvature.counted(net._samples(X, Y, None))
+    samples = net._samples(X, Y, None)
+    assert samples.total_weight == 3 == samples.counted
     samples = net._samples(X, Y, [0, 0.5, 2])
-    assert curvature.total_weight(samples) == 2.5 and curvature.counted(samples) == 2
+    assert samples.total_weight == 2.5 and samples.counted == 2
     assert levenberg_marquardt.METHODS.keys() == {"levenbergmarquardt", "bayesianregularization"}
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from . import team
 from .kernels import activations, codes, curvature, derivatives, layout
+from .kernels.layout import NOT_SHUFFLED
 from .kernels.simd import WHOLE
 
 if TYPE_CHECKING:
@@ -37,22 +38,10 @@ PIECE_BYTES = 640 * 1024
 SMALLEST_PIECE, LARGEST_PIECE = 64, 256
 """Samples in a piece: with fewer, adding the sums up weighs; with more, a tile's operands leave L1."""
 
-NOT_SHUFFLED = np.empty(0, np.int64)
-
 
 def supported(network: Network) -> bool:
     """Tell whether the cost has the curvature that is needed: the squared error and the matched pairs have."""
     return network.cost_function.name == "squared_error" or network._matched
-
-
-def total_weight(samples: Samples) -> float:
-    """Give the sum of the samples' weights."""
-    return float(samples.weights.sum(dtype=np.float64)) if samples.weights.size else float(len(samples))
-
-
-def counted(samples: Samples) -> int:
-    """Give the number of samples that weigh anything."""
-    return int(np.count_nonzero(samples.weights)) if samples.weights.size else len(samples)
 
 
 def _kind(network: Network) -> int:
@@ -90,7 +79,7 @@ def normal_matrix(network: Network, samples: Samples, matrix: Doubles, threads: 
     rows[:] = 0
     matrix[...] = 0
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
-    total, kind = total_weight(samples), _kind(network)
+    total, kind = samples.total_weight, _kind(network)
     with _workspace(network, n, codes.TURN) as (plan, block):
         some = max(CHUNK_WORK // (work * block), 1) * block
 
@@ -106,7 +95,7 @@ def normal_matrix(network: Network, samples: Samples, matrix: Doubles, threads: 
 def jacobian_rows(network: Network, samples: Samples, total: float) -> Array:
     """Compute J at the present parameters, (n_samples · n_L, n_parameters), for samples that share in a total weight.
 
-    With `total_weight`, JᵀJ is `normal_matrix`.
+    With ``samples.total_weight``, JᵀJ is `normal_matrix`.
     """
     n = len(samples)
     out = np.empty((n * network.layers[-1], network.n_parameters), network.dtype)
@@ -126,7 +115,7 @@ def bend(network: Network, samples: Samples, step: Array, share: float) -> Array
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
     with _workspace(network, len(samples), codes.BY_LANES) as (plan, block):
         curvature.bend(plan.layers, plan.cells, plan.panels, network.parameters, ahead, direction, share, inputs,
-                       weights, order, len(samples), total_weight(samples), block, out)
+                       weights, order, len(samples), samples.total_weight, block, out)
     return out
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from . import validation
 from .kernels import activations, codes, derivatives, layout
-from .training import NOT_SHUFFLED
+from .kernels.layout import NOT_SHUFFLED
 
 if TYPE_CHECKING:
     from .network import Network

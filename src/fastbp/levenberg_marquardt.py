@@ -58,7 +58,7 @@ class BySamples:
 
     def __init__(self, evaluate: Evaluate) -> None:
         samples = evaluate.samples
-        rows = curvature.jacobian_rows(evaluate.network, samples, curvature.total_weight(samples))
+        rows = curvature.jacobian_rows(evaluate.network, samples, samples.total_weight)
         self.rows: Doubles = rows.astype(np.float64, copy=False)
         self.penalty, self.fixed = _regularized(evaluate)
         self.rows[:, self.fixed] = 0
@@ -120,8 +120,7 @@ def _regularized(evaluate: Evaluate) -> tuple[Doubles, npt.NDArray[np.bool_]]:
     network, regularization = evaluate.network, evaluate.regularization
     if regularization is None:
         return np.zeros(network.n_parameters), np.zeros(network.n_parameters, np.bool_)
-    weight = curvature.total_weight(evaluate.samples)
-    return (regularization.second(network.layers, network.bias, weight),
+    return (regularization.second(network.layers, network.bias, evaluate.samples.total_weight),
             regularization.untrained(network.layers, network.bias))
 
 
@@ -296,7 +295,7 @@ class BayesianRegularization(LevenbergMarquardt):
         if not math.isfinite(system.largest + numbers[COST]):
             return False
         before = numbers[[ALPHA, BETA]]
-        samples = curvature.counted(evaluate.samples)
+        samples = evaluate.samples.counted
         self._weigh(evaluate, parameters, numbers, system.eigenvalues(), samples)
         ridge = float(numbers[ALPHA] / (numbers[BETA] * samples))
         moved = self._descend(evaluate, parameters, rows, numbers, system, ridge)

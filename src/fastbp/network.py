@@ -331,7 +331,7 @@ class Network:
             single, inputs = True, X
         else:
             rows = validation.rows(X, n_in, self.dtype, finite=False)
-            inputs, order = validation.flattened(rows, training.NOT_SHUFFLED)
+            inputs, order = validation.flattened(rows, layout.NOT_SHUFFLED)
             single, n = np.ndim(X) == 1, len(rows)
         shape = (n_out,) if single else (n, n_out)
         if out is None:

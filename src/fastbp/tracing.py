@@ -10,8 +10,8 @@ import numpy.typing as npt
 from . import validation
 from .kernels import codes, dense, layout
 from .kernels.backprop import my_neurons, my_samples
+from .kernels.layout import NOT_SHUFFLED
 from .kernels.predict import predict
-from .training import NOT_SHUFFLED
 
 if TYPE_CHECKING:
     from .network import Network
@@ -100,7 +100,7 @@ def outputs(network: Network, inputs: Array, layer: int) -> Array:
 def importance(network: Network, samples: Samples) -> list[Array]:
     """Sum |δ_j| over the samples, block by block; each δ carries its sample's share of the mean."""
     n = len(samples)
-    total = float(samples.weights.sum(dtype=np.float64)) if samples.weights.size else float(n)
+    total = samples.total_weight
     found = [np.zeros(width) for width in network.layers[1:]]
     with network.plan(n, backward=True) as (plan, block):
         for begin in range(0, n, block):

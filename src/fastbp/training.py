@@ -18,6 +18,7 @@ from .batch_methods import GRADIENT, BatchMethod, Evaluate
 from .callbacks import Best, Checkpoint, EarlyStopping, ProgressBar, asks_to_stop
 from .history import Record
 from .kernels import codes, epoch, layout, online, regular, updates
+from .kernels.layout import NOT_SHUFFLED
 from .kernels.predict import all_finite
 from .method import Optimizer
 from .optimizers import UpdateRule
@@ -36,8 +37,6 @@ CHUNK_SECONDS = 0.04
 
 CHUNK_EPOCHS = 1024
 """Epochs in one call at most, where nothing has to be done between them."""
-
-NOT_SHUFFLED = np.empty(0, np.int64)
 
 
 class DivergenceError(ArithmeticError):
@@ -76,6 +75,16 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of their weights; of samples without, their number."""
+        return float(self.weights.sum(dtype=np.float64)) if self.weights.size else float(len(self))
+
+    @property
+    def counted(self) -> int:
+        """The number of samples that weigh anything."""
+        return int(np.count_nonzero(self.weights)) if self.weights.size else len(self)
 
     def part(self, rows: slice) -> Samples:
         """Give some rows, as views."""
@@ -195,8 +204,7 @@ def gradient_norm(network: Network, samples: Samples, threads: int | None,
 
 def penalty(network: Network, samples: Samples, gradient: Array, regularization: Regularization) -> float:
     """Compute the penalty of a batch of all samples, and add its gradient to ``gradient`` if that has room for it."""
-    weight = float(np.sum(samples.weights, dtype=np.float64)) if samples.weights.size else float(len(samples))
-    return regularization.penalty(network.layers, network.bias, network.parameters, gradient, weight)
+    return regularization.penalty(network.layers, network.bias, network.parameters, gradient, samples.total_weight)
 
 
 def _run(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,

@@ -131,7 +131,7 @@ def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, samp
     """
     samples = self._samples(X, Y, sample_weight)
     spectrum = _spectrum(self, samples, l2)
-    n, variance, freedom = curvature.counted(samples), 1.0, math.inf
+    n, variance, freedom = samples.counted, 1.0, math.inf
     if self.cost_function.name == "squared_error":
         freedom = n * self.layers[-1] - spectrum.effective
         if freedom < 1:
@@ -202,7 +202,7 @@ def leverage(self: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | Non
         As for `parameter_covariance`.
     """
     samples = _inputs_only(self, X, sample_weight)
-    spread = _spread(self, samples, curvature.total_weight(samples), _spectrum(self, samples, l2).inverse_root())
+    spread = _spread(self, samples, samples.total_weight, _spectrum(self, samples, l2).inverse_root())
     summed: Doubles = spread.reshape(len(samples), -1).sum(axis=1)
     return summed
 

@@ -38,6 +38,9 @@ LARGE_WEIGHTS = 4 * 1024 * 1024
 """Bytes of weights that no cache of one core holds."""
 
 
+NOT_SHUFFLED: Integers = np.empty(0, np.int64)
+"""For `Data.order`: take the samples as they come."""
+
 NO_CLOCK: Integers = np.empty(0, np.int64)
 """For `Learner.clock` when nobody asks where the time goes."""
 
