@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from . import optimizers
 from .kernels import backprop, codes, embedded, layout, updates
-from .kernels._jit import VECTOR_BYTES, address, allocating, kernel, lent
+from .kernels._jit import VECTOR_BYTES, address, allocating, kernel
 from .kernels.activations import softmax_backward
 from .kernels.codes import (
     BLOCK,
@@ -52,7 +52,7 @@ from .kernels.codes import (
     WORK_SIZE,
 )
 from .kernels.embedded import Model, State
-from .kernels.simd import call, pointer
+from .kernels.simd import call, lent, pointer
 from .method import Optimizer
 from .validation import readonly
 

@@ -40,10 +40,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from numba import config, types
-from numba.core import cgutils
-from numba.core.errors import TypingError
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -321,48 +318,6 @@ def c_function(function: Any, result: str, arguments: str, dtype: npt.DTypeLike)
     entry: Any = prototype(compiled.address)
     entry.code = compiled
     return entry
-
-
-def _lent(name: str, readonly: bool) -> Callable[..., Any]:
-    """Make the intrinsic that hands a caller's array to a kernel: flat, of the one type that the kernel is made for."""
-
-    def lend(typing: Any, like: Any, array: Any) -> Any:
-        if not (isinstance(array, types.Array) and array.dtype == like.dtype and array.layout == "C"
-                and (readonly or array.mutable)):
-            kind = "array" if readonly else "writable array"
-            raise TypingError(f"fastbp.jit: {name} is {array}, expected a C-contiguous {kind} of {like.dtype}, the "
-                              "dtype of the network")
-
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            source = cgutils.create_struct_proxy(array)(context, builder, arguments[1])
-            flat = cgutils.create_struct_proxy(signature.return_type)(context, builder)
-            flat.data, flat.nitems, flat.itemsize = source.data, source.nitems, source.itemsize
-            flat.shape = cgutils.pack_array(builder, [source.nitems])
-            flat.strides = cgutils.pack_array(builder, [source.itemsize])
-            flat.meminfo = cgutils.get_null_value(flat.meminfo.type)  # borrowed: the caller keeps it alive
-            flat.parent = cgutils.get_null_value(flat.parent.type)
-            return flat._getvalue()
-
-        return types.Array(like.dtype, 1, "C", readonly=readonly)(like, array), generate
-
-    return lend
-
-
-def lent(name: str, *, readonly: bool) -> Any:
-    """Give a function ``(like, array)`` for use in compiled code: the array flat, borrowed, of the dtype of ``like``.
-
-    An array of another dtype, strided, or read-only where it would be written, is an error when the caller is compiled.
-    """
-    if JIT:
-        return intrinsic(_lent(name, readonly))
-
-    def lend(like: npt.NDArray[Any], array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        if array.dtype != like.dtype or not array.flags.c_contiguous or not (readonly or array.flags.writeable):
-            kind = "array" if readonly else "writable array"
-            raise TypeError(f"fastbp.jit: {name} is no C-contiguous {kind} of {like.dtype}, the dtype of the network")
-        return array.reshape(-1)
-
-    return lend
 
 
 def _vector_unit() -> tuple[int, int]:

@@ -22,6 +22,7 @@ import numpy as np
 from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from . import _jit
@@ -189,6 +190,25 @@ def _borrowed(typing: Any, like: Any, address: Any, size: Any) -> Any:
         return _lend(context, builder, signature.return_type, data, arguments[2])
 
     return like(like, types.intp, types.intp), generate
+
+
+def _lent(name: str, readonly: bool) -> Callable[..., Any]:
+    """Make the intrinsic that hands a caller's array to a kernel: flat, of the one type that the kernel is made for."""
+
+    def lend(typing: Any, like: Any, array: Any) -> Any:
+        if not (isinstance(array, types.Array) and array.dtype == like.dtype and array.layout == "C"
+                and (readonly or array.mutable)):
+            kind = "array" if readonly else "writable array"
+            raise TypingError(f"fastbp.jit: {name} is {array}, expected a C-contiguous {kind} of {like.dtype}, the "
+                              "dtype of the network")
+
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            source = _struct(context, builder, array, arguments[1])
+            return _lend(context, builder, signature.return_type, source.data, source.nitems)
+
+        return types.Array(like.dtype, 1, "C", readonly=readonly)(like, array), generate
+
+    return lend
 
 
 def _stack(typing: Any, like: Any, count: Any) -> Any:
@@ -1006,6 +1026,23 @@ else:
         return panels[start + first * strip : start + last * strip]
 
     view, panel = _jit.scalar(_slice), _jit.scalar(_strips)
+
+
+def lent(name: str, *, readonly: bool) -> Any:
+    """Give a function ``(like, array)`` for use in compiled code: the array flat, borrowed, of the dtype of ``like``.
+
+    An array of another dtype, strided, or read-only where it would be written, is an error when the caller is compiled.
+    """
+    if JIT:
+        return intrinsic(_lent(name, readonly))
+
+    def lend(like: Any, array: Any) -> Any:
+        if array.dtype != like.dtype or not array.flags.c_contiguous or not (readonly or array.flags.writeable):
+            kind = "array" if readonly else "writable array"
+            raise TypeError(f"fastbp.jit: {name} is no C-contiguous {kind} of {like.dtype}, the dtype of the network")
+        return array.reshape(-1)
+
+    return lend
 
 
 def _tiles(emit: Callable[[int, int], Any], plain: Callable[[int, int], Any],
