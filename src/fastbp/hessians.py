@@ -115,10 +115,11 @@ def hessian(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: np
     validation.square_matrix(self.n_parameters, self.dtype)
     samples, P = self._samples(X, Y, sample_weight), self.n_parameters
     H, direction = np.empty((P, P), self.dtype), np.zeros(P, self.dtype)
-    for i in range(P):
-        direction[i] = 1
-        H[i] = _product(self, samples, codes.HESSIAN, direction)
-        direction[i] = 0
+    with training.evaluation(self, samples, kind=codes.HESSIAN, direction=direction) as product:
+        for i in range(P):
+            direction[i] = 1
+            product(H[i])
+            direction[i] = 0
     for i in range(P):
         H[i, i:] = H[i:, i] = (H[i, i:] + H[i:, i]) / 2
     return H
