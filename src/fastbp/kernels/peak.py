@@ -1,8 +1,7 @@
 """The tile on data that lie in the L1 cache: what the machine can do at best; and the machine's clock."""
 
-from . import simd
 from ._jit import kernel
-from .simd import WHOLE, lanes, ticks
+from .simd import WHOLE, forward_tile, lanes, ticks
 
 
 @kernel
@@ -10,8 +9,8 @@ def tiles(weights, panels, bias, n_in, repetitions):
     """Compute net_j (1) of eight neurons for two strips, over and over; overwrites the end of ``panels``."""
     lane = lanes(panels)
     for _ in range(repetitions):
-        simd.forward_8x2(weights, 0, n_in, 1, panels, 0, n_in * lane, 2 * n_in * lane, WHOLE * lane, n_in, bias, 0,
-                         WHOLE)
+        forward_tile(weights, 0, n_in, 1, panels, 0, n_in * lane, 2 * n_in * lane, WHOLE * lane, n_in, bias, 0, WHOLE,
+                     2)
 
 
 @kernel
