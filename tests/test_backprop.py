@@ -148,7 +148,9 @@ def test_run_adds_up_the_blocks_of_a_batch(by_lanes, dtype, rng, monkeypatch):
         learner = layout.Learner(np.full(net.n_parameters, np.nan, dtype), none, np.zeros(codes.HYPER_CELLS), 0, none,
                                  np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
         task = layout.Task(n, n, block, 0, 0, 0, 1, 0, 2**62)
-        data = Samples(X, Y, False, weights).data(NOT_SHUFFLED)
+        samples = Samples(X, Y, False, weights)
+        samples.lend(plan)
+        data = samples.data(NOT_SHUFFLED)
         epoch.run(0, 1, plan, net.parameters, data, task, learner, np.zeros(codes.BARRIER_CELLS, np.int64))
         close(learner.gradient, naive_gradient(net, X, Y, weights), dtype)
         close(learner.costs[0], naive_cost(net, X, Y, weights), dtype)

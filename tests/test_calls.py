@@ -18,6 +18,7 @@ LETTERS = {
     "layers": {codes.ACTIVATION: codes.ACTIVATION_ARGUMENTS, codes.CURVATURE: codes.CURVATURE_ARGUMENTS},
 }
 """Table -> cell or column -> the letters of the kernel whose address lies there."""
+LETTERS["here"] = LETTERS["layers"]  # a row of it
 
 ALONE = dict.fromkeys(("update", "learner.update", "rule"), codes.RULE_ARGUMENTS) | {
     "forward": embedded.KERNELS[codes.FORWARD_ONE][1], "total": codes.TOTAL_ARGUMENTS}

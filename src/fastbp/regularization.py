@@ -243,8 +243,7 @@ class Regularization:
         """Whether `fastbp.kernels.online` can do it, which has no phases."""
         return not any(map(self._is_set, ("clip_norm", "label_smoothing", *self.of_samples)))
 
-    def plan(self, plan: layout.Plan, dtype: np.dtype[Any], cost: Cost, *, threads: int = 1,
-             key: int | None = None) -> layout.Plan:
+    def plan(self, plan: layout.Plan, dtype: np.dtype[Any], cost: Cost, *, key: int | None = None) -> layout.Plan:
         """Give a plan with what this regularisation calls; the one that is given stays as it is.
 
         Parameters
@@ -255,8 +254,6 @@ class Regularization:
             Of the network.
         cost : Cost
             Of the network: label smoothing depends on what its targets are.
-        threads : int, default 1
-            How many threads will share it.
         key : int, optional
             The key of a fit's random numbers; without it nothing in the plan is random.
 
@@ -264,7 +261,7 @@ class Regularization:
         -------
         layout.Plan
         """
-        cells = np.zeros(codes.ARRIVALS + codes.CACHE_LINE * threads, np.int64)
+        cells = np.zeros(codes.REGULAR_CELLS, np.int64)
         cells[: codes.CELLS] = plan.cells
         settings = np.zeros(codes.DROPOUT + len(plan.layers) - 1)
         settings[: codes.INPUT_NOISE] = plan.cost_parameter[: codes.INPUT_NOISE]

@@ -17,7 +17,7 @@ from . import profiling, team, validation
 from .batch_methods import GRADIENT, BatchMethod, Evaluate
 from .callbacks import Best, Checkpoint, EarlyStopping, ProgressBar, asks_to_stop
 from .history import Record
-from .kernels import codes, epoch, layout, online, regular, updates
+from .kernels import backprop, codes, epoch, layout, online, regular, updates
 from .kernels.layout import NOT_SHUFFLED
 from .kernels.predict import all_finite
 from .method import Optimizer
@@ -98,7 +98,9 @@ class Samples:
         return codes.PLAIN if self.slopes is None else codes.SOBOLEV
 
     def lend(self, plan: layout.Plan) -> None:
-        """Tell a workspace where the targets of ∂o/∂x lie."""
+        """Write into a workspace what these samples need: a kernel for their weights, where targets of ∂o/∂x lie."""
+        if self.weights.size:
+            backprop.fill_address(plan, self.weights.dtype, codes.TOTAL_WEIGHT)
         if self.slopes is not None:
             plan.cells[codes.SLOPES_GIVEN] = self.slopes.ctypes.data
             plan.cost_parameter[codes.SLOPE_WEIGHT] = self.slope_weight
@@ -307,7 +309,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             progress.hyper, progress.state = numbers[: codes.HYPER_CELLS], state[: progress.state.size]
             clipped = regularization.clip_norm is not None
             update = network.address(regular.update_clipped if clipped else regular.update, codes.RULE_ARGUMENTS)
-            plan = regularization.plan(plan, network.dtype, network.cost_function, threads=members, key=progress.key)
+            plan = regularization.plan(plan, network.dtype, network.cost_function, key=progress.key)
             place = plan.cells[codes.PROGRESS : codes.PROGRESS + codes.PROGRESS_CELLS]  # where `noise` reads the epoch
         learner = layout.Learner(
             gradient=np.zeros(network.n_parameters, network.dtype),

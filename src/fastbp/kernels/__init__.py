@@ -64,7 +64,8 @@ online
     predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> Network.predict
     run                what epoch.run does, for batches of one sample, neurons in lanes: a `layout.Learner` -> training
 record
-    end_batch          a batch's cost into the epoch's; divergence: a `layout.Learner` -> epoch.run, which inlines it
+    end_batch          a batch's cost into the epoch's; divergence: ``progress`` and ``sums`` of a `layout.Learner` ->
+                       epoch.run, which inlines it
     end_epoch          the epoch's cost, the last finite parameters: the arrays of a `layout.Learner` -> both run, by
                        address
 dense
@@ -76,6 +77,7 @@ dense
     gather             rows (samples, n) by index: a panel, and its turned copy -> my_samples, predict
     gather_sparse      the same from the rows of a sparse matrix -> my_samples, predict
     gather_labels      class indices (samples,): a one-hot panel -> my_samples
+    total_weight       sample weights (samples,): their sum over a batch, into ``hyper`` -> epoch.run
     gather_weights     sample weights (samples,): each one's share of the batch, a panel of one row -> my_samples
     scatter            a panel: rows (samples, n) -> predict
 activations

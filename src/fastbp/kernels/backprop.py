@@ -47,7 +47,7 @@ from .codes import (
     WEIGHT,
     WEIGHTS,
 )
-from .simd import call, lanes, lap, panel
+from .simd import call, lanes, lap, panel, pointer, row
 
 UPDATE_BYTES = 64 * 1024
 """Gradient rows that are summed before they are applied, so that they are still in L2."""
@@ -62,10 +62,11 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
     """
     if first == last:
         return
-    top = layers.shape[0] - 1
-    classes = layers[top, N_OUT]
-    call(cells[INPUTS], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], layers[0, ACROSS],
-         strips, first, last)
+    top, cells = layers.shape[0] - 1, pointer(cells)
+    bottom, output = row(layers, 0), row(layers, top)
+    classes = output[N_OUT]
+    call(cells[INPUTS], inputs, order, begin, end, bottom[N_IN], panels, bottom[SOURCE], bottom[ACROSS], strips, first,
+         last)
     if labels != 0:
         call(cells[LABELS], targets, order, begin, end, classes, panels, cells[TARGET], first, last)
     else:
@@ -73,22 +74,20 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
     call(cells[WEIGH], weights, order, begin, end, total, panels, cells[WEIGHT], first, last)
     lap(clock, start, 0, GATHERING)
     for layer in range(top + 1):
-        n = layers[layer, N_OUT]
+        here = row(layers, layer)
+        n = here[N_OUT]
         if cells[NOISE] != 0:
             call(cells[NOISE], layers, cells, cost_parameter, panels, layer, begin, strips, first, last)
-        if layer > 0 and layers[layer, ACROSS] >= 0:
-            call(cells[TURN], panels, layers[layer, SOURCE], layers[layer, ACROSS], layers[layer, N_IN], strips, first,
-                 last)
-        call(cells[FORWARD], parameters, layers[layer, WEIGHTS], layers[layer, BIASES], panels, layers[layer, SOURCE],
-             layers[layer, OUT], layers[layer, N_IN], n, first, last)
+        if layer > 0 and here[ACROSS] >= 0:
+            call(cells[TURN], panels, here[SOURCE], here[ACROSS], here[N_IN], strips, first, last)
+        call(cells[FORWARD], parameters, here[WEIGHTS], here[BIASES], panels, here[SOURCE], here[OUT], here[N_IN], n,
+             first, last)
         lap(clock, start, layer, FORWARDING)
         if layer < top or cells[MATCHED] == 0:
-            out = panel(panels, layers[layer, OUT], n, first, last)
-            slope = panel(panels, layers[layer, DELTA], n, first, last)
-            call(layers[layer, ACTIVATION], out, slope, n)
+            out, slope = panel(panels, here[OUT], n, first, last), panel(panels, here[DELTA], n, first, last)
+            call(here[ACTIVATION], out, slope, n)
             lap(clock, start, layer, ACTIVATING)
-    out = panel(panels, layers[top, OUT], classes, first, last)
-    delta = panel(panels, layers[top, DELTA], classes, first, last)
+    out, delta = panel(panels, output[OUT], classes, first, last), panel(panels, output[DELTA], classes, first, last)
     target, weight = panel(panels, cells[TARGET], classes, first, last), panel(panels, cells[WEIGHT], 1, first, last)
     call(cells[COST_KERNEL], out, target, delta, classes, cost_parameter)
     if cells[JACOBIAN] != 0:
@@ -97,9 +96,9 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
     lap(clock, start, top, COSTING)
     if backward != 0:
         for layer in range(top, 0, -1):
-            call(cells[BACKWARD], parameters, layers[layer, WEIGHTS], panels, layers[layer, DELTA],
-                 layers[layer, DELTA_BELOW], layers[layer, N_IN], layers[layer, N_OUT], first, last,
-                 scratch if layers[layer, PACKS] != 0 else -1)
+            here = row(layers, layer)
+            call(cells[BACKWARD], parameters, here[WEIGHTS], panels, here[DELTA], here[DELTA_BELOW], here[N_IN],
+                 here[N_OUT], first, last, scratch if here[PACKS] != 0 else -1)
             lap(clock, start, layer, GOING_BACK)
 
 
@@ -111,24 +110,25 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
     Overwrites ``gradient`` or adds to it; overwrites parameters and state by the rule at address ``update``, or leaves
     them alone if that is 0.
     """
-    lane = lanes(panels)
+    lane, cells = lanes(panels), pointer(cells)
     at_once = update != 0 and threads == 1 and parameters.size * parameters.itemsize <= UPDATE_BYTES
     applied = update != 0 and accumulate == 0 and not at_once  # then rows may share one place, which stays in cache
     for layer in range(layers.shape[0]):
-        n_in, n_out, delta = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, DELTA]
-        w, b = layers[layer, WEIGHTS], layers[layer, BIASES]
-        every = strips * (1 + layers[layer, TANGENTS])  # behind the samples' strips those of their tangents, if any
+        here = row(layers, layer)
+        n_in, n_out, delta = here[N_IN], here[N_OUT], here[DELTA]
+        w, b = here[WEIGHTS], here[BIASES]
+        every = strips * (1 + here[TANGENTS])  # behind the samples' strips those of their tangents, if any
         first, end = n_out * thread // threads, n_out * (thread + 1) // threads
         some = max(UPDATE_BYTES // (n_in * parameters.itemsize) // 8 * 8, 8)
         for j in range(first, end, some):
             stop = min(j + some, end)
             shift = (j - first) * n_in if applied else 0
-            if layers[layer, ACROSS] >= 0:
-                call(cells[GRADIENT], panels, delta, layers[layer, ACROSS], n_in, n_out, every, j, stop, gradient,
-                     w - shift, accumulate, scratch if layers[layer, PACKS] != 0 else -1, inputs, order, ahead,
+            if here[ACROSS] >= 0:
+                call(cells[GRADIENT], panels, delta, here[ACROSS], n_in, n_out, every, j, stop, gradient,
+                     w - shift, accumulate, scratch if here[PACKS] != 0 else -1, inputs, order, ahead,
                      ahead_end if layer == 0 else ahead)
             else:
-                call(cells[BY_LANES], panels, delta, layers[layer, SOURCE], n_in * lane, n_in, n_out, every, j, stop,
+                call(cells[BY_LANES], panels, delta, here[SOURCE], n_in * lane, n_in, n_out, every, j, stop,
                      gradient, w - shift, accumulate)
             if b >= 0:
                 call(cells[BY_LANES], panels, delta, cells[ONES], 0, 1, n_out, strips, j, stop, gradient, b, accumulate)
@@ -153,9 +153,10 @@ KERNELS = {
     codes.INPUTS: (dense.gather, "rniiifiiiii"),
     codes.LABELS: (dense.gather_labels, "rniiifiii"),
     codes.WEIGH: (dense.gather_weights, "rniixfiii"),
+    codes.TOTAL_WEIGHT: (dense.total_weight, "rniid"),
     codes.COLLECT: (costs.collect, "ffffi"),
     codes.SHUFFLE: (random.shuffle, "nii"),
-    codes.NOISE: (noise.before_layer, "tndfiiiii"),
+    codes.NOISE: (noise.before_layer, "tNdfiiiii"),
     codes.SCATTER: (dense.scatter, "fiiiif"),
     codes.END_EPOCH: (record.end_epoch, "ffdnddii"),
     codes.MY_SAMPLES: (my_samples, "tndffrrrniixiiiiiini"),

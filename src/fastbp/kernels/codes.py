@@ -29,9 +29,10 @@ space of parameters and of his targets of ∂o/∂x; what a pass computes:"""
 PLAIN, SOBOLEV, HESSIAN, GAUSS_NEWTON, DIAGONAL = range(5)
 INPUTS = 40
 """Address of the kernel that gathers inputs: that of GATHER, or of `dense.gather_sparse`."""
-NOISE, END_EPOCH = 41, 42
-"""Addresses of `noise.before_layer`, or 0, and of `record.end_epoch`."""
-CELLS = 43
+NOISE, END_EPOCH, TOTAL_WEIGHT = 41, 42, 43
+"""Addresses of `noise.before_layer`, or 0, of `record.end_epoch`, and of `dense.total_weight` where samples have
+weights."""
+CELLS = 44
 
 SLOPE, ROOT, FISHER, PRODUCT = range(4)
 """Kinds of `curvature.root`: element by element from φ' or its root; softmax with its partner, and with another cost.
@@ -76,8 +77,8 @@ random numbers."""
 PROGRESS = CELLS + 4
 """Where ``Learner.progress`` lies then, which holds the epoch."""
 MIDWAY = CELLS + 12
-"""A barrier between the halves of phase 2; behind it, on a cache line each, how often the threads have stood at it."""
-ARRIVALS = MIDWAY + BARRIER_CELLS
+"""A barrier between the halves of phase 2."""
+REGULAR_CELLS = MIDWAY + BARRIER_CELLS
 
 # Cells of an optimizer's numbers, see `updates`.
 RATE, POWER1, POWER2, BASE1, BASE2, OWN = range(6)

@@ -145,7 +145,7 @@ def normal_matrix(thread, threads, layers, cells, panels, parameters, inputs, we
     ``piece`` strips of rows, padded to ``size``, for their turned copy, and for a tile of sums for each thread.
     """
     lane, n, n_out = lanes(panels), parameters.size, layers[layers.shape[0] - 1, N_OUT]
-    arrivals, across = 0, piece * size * lane
+    across = piece * size * lane
     tile = across + size // lane * column(piece, lane) + thread * WHOLE * 2 * lane
     for start in range(begin, end, block):
         stop = min(start + block, end)
@@ -160,15 +160,11 @@ def normal_matrix(thread, threads, layers, cells, panels, parameters, inputs, we
                 if thread == 0:
                     products(layers, panels, strips, first, first + some, size, rows)
                     call(cells[TURN], rows, 0, across, size, some, 0, some)
-                if threads > 1:
-                    arrivals += threads
-                    if not wait(barrier, arrivals):
-                        return
+                if not wait(barrier, threads):
+                    return
                 add_squares(rows, size, across, tile, some, n, matrix, thread, threads)
-                if threads > 1:
-                    arrivals += threads
-                    if not wait(barrier, arrivals):
-                        return
+                if not wait(barrier, threads):
+                    return
 
 
 @kernel

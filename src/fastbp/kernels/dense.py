@@ -9,11 +9,11 @@ read in place, 2048 floats apart, its numbers compete for a few sets of the cach
 """
 
 from ._jit import VECTOR_BYTES, by_address, inline
+from .codes import BATCH_WEIGHT
 from .layout import SCRATCH_BYTES
 from .simd import (
     FEW,
     WHOLE,
-    array_at,
     backward_tile,
     copy_tile,
     copy_vector,
@@ -182,7 +182,7 @@ def gather(rows, order, begin, end, n, panels, target, across, strips, first, la
     the processor foresees; sixteen at a time it does not.
     """
     lane = lanes(panels)
-    starts = array_at(stack(begin, MOST_LANES), MOST_LANES)
+    starts = stack(begin, MOST_LANES)
     for s in range(first, last):
         if across < 0:
             for v in range(lane):
@@ -190,11 +190,9 @@ def gather(rows, order, begin, end, n, panels, target, across, strips, first, la
                 starts[v] = (order[i] if order.size > 0 else i) * n
             place, k = target + s * n * lane, 0
             while k + 2 * FEW < n:
-                gather_square(rows, starts, k, n - k, panels, place + k * lane)
-                k += lane
+                k += gather_square(rows, starts, k, n - k, panels, place + k * lane)
             while k < n:
-                gather_few(rows, starts, k, n - k, panels, place + k * lane)
-                k += min(FEW, lane)
+                k += gather_few(rows, starts, k, n - k, panels, place + k * lane)
             continue
         for v in range(lane):
             i = min(begin + s * lane + v, end - 1)
@@ -265,6 +263,15 @@ def gather_weights(weights, order, begin, end, total, panels, target, first, las
             row[v] = real(share)
         else:
             row[v] = real(float(weights[order[i] if order.size > 0 else i]) * share)
+
+
+@by_address
+def total_weight(weights, order, begin, end, hyper):
+    """Overwrite the weight of the batch in ``hyper`` with that of samples order[begin:end]; every thread does."""
+    total = 0.0
+    for i in range(begin, end):
+        total += float(weights[order[i] if order.size > 0 else i])
+    hyper[BATCH_WEIGHT] = total
 
 
 @by_address

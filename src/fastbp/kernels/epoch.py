@@ -6,10 +6,9 @@ are in cache. After a second barrier the next block begins. So no result depends
 `my_neurons_clipped` takes the place of phase 2 where an update needs the norm of the whole gradient.
 """
 
-from ._jit import inline, kernel
+from ._jit import kernel
 from .codes import (
     ABANDONED,
-    ARRIVALS,
     ARRIVED,
     BARRIER_CELLS,
     BASE1,
@@ -18,7 +17,6 @@ from .codes import (
     BATCH_WEIGHT,
     BIASES,
     BLOCKS,
-    CACHE_LINE,
     COST,
     END_EPOCH,
     EPOCH,
@@ -38,22 +36,25 @@ from .codes import (
     SCRATCH_SIZE,
     SHUFFLE,
     STATUS,
+    TOTAL_WEIGHT,
     UPDATING,
     WAITING,
     WEIGHTS,
     YIELD,
 )
 from .record import end_batch
-from .simd import atomic_add, atomic_load, call, give_way, lanes, lap, ticks, view
+from .simd import atomic_add, atomic_load, call, give_way, lanes, lap, pointer, ticks, view
 
 SPINS = 2000
 """Rounds before a waiting thread gives way: far more than a barrier takes when all are running."""
 
 
 @kernel
-def wait(barrier, arrivals):
-    """Stand at the barrier until so many have arrived; False if a thread of the team has failed."""
-    atomic_add(barrier, ARRIVED, 1)
+def wait(barrier, threads):
+    """Stand at the barrier until the whole team has arrived; False if a thread of it has failed."""
+    if threads == 1:
+        return True
+    arrivals = (atomic_add(barrier, ARRIVED, 1) // threads + 1) * threads
     spins = 0
     while atomic_load(barrier, ARRIVED) < arrivals and atomic_load(barrier, ABANDONED) == 0:
         spins += 1
@@ -85,21 +86,8 @@ def my_neurons_clipped(layers, cells, panels, parameters, gradient, state, hyper
             if b >= 0:
                 call(rule, parameters, gradient, state, b + first, b + end, 0, hyper)
         if rule != update:
-            cells[ARRIVALS + CACHE_LINE * thread] += threads
-            wait(view(cells, MIDWAY, BARRIER_CELLS), cells[ARRIVALS + CACHE_LINE * thread])
+            wait(view(cells, MIDWAY, BARRIER_CELLS), threads)
     lap(clock, start, 0, UPDATING)
-
-
-@inline
-def batch_weight(weights, order, begin, end):
-    """Give the total weight of samples order[begin:end]."""
-    total = 0.0
-    if weights.size == 0:
-        total += end - begin
-    else:
-        for i in range(begin, end):
-            total += float(weights[order[i] if order.size > 0 else i])
-    return total
 
 
 @kernel
@@ -110,74 +98,67 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     ``task.epochs`` are done, ``task.blocks`` taken, or learning left the finite; called again, it goes on.
     ``progress[EPOCH]`` counts the epochs that ended well.
     """
-    layers, cells, panels = plan.layers, plan.cells, plan.panels
-    inputs, targets, weights, order = data.inputs, data.targets, data.weights, data.order
-    gradient, hyper, progress, sums = learner.gradient, learner.hyper, learner.progress, learner.sums
-    lane = lanes(panels)
-    clock, start = learner.clock, thread * (1 + layers.shape[0] * PHASES)
+    layers, cells, panels = plan.layers, pointer(plan.cells), plan.panels
+    weights, order, clock = data.weights, data.order, learner.clock
+    hyper, progress, sums = pointer(learner.hyper), pointer(learner.progress), pointer(learner.sums)
+    lane, start = lanes(panels), thread * (1 + layers.shape[0] * PHASES)
     if clock.size > 0:
         clock[start] = ticks()
     scratch = cells[SCRATCH] + thread * cells[SCRATCH_SIZE]
     epoch, position = progress[EPOCH], progress[POSITION]
-    backward = 1 if gradient.size > 0 else 0
-    arrivals, blocks, total, known = 0, 0, 0.0, -1
+    backward = 1 if learner.gradient.size > 0 else 0
+    blocks, total, known = 0, 0.0, -1
     while epoch < task.epochs and blocks < task.blocks:
-        if position == 0 and task.shuffle != 0:
-            if thread == 0:
+        if position == 0:  # the end of the epoch before is waited for, too
+            if thread == 0 and task.shuffle != 0:
                 call(cells[SHUFFLE], view(order, 0, task.samples), task.key, epoch)
-            if threads > 1:
-                arrivals += threads
-                if not wait(barrier, arrivals):
-                    break
+            if not wait(barrier, threads):
+                break
+        if progress[STATUS] != RUNNING:
+            break
         batch = position // task.batch * task.batch
         batch_end = min(batch + task.batch, task.samples)
         end = min(position + task.block, batch_end)
         if batch != known or position == batch:
-            total, known = batch_weight(weights, order, batch, batch_end), batch
+            total, known = float(batch_end - batch), batch
+            if weights.size > 0:
+                call(cells[TOTAL_WEIGHT], weights, order, batch, batch_end, learner.hyper)
+                total = hyper[BATCH_WEIGHT]
         strips = (end - position + lane - 1) // lane
         last_block = end == batch_end
         if thread == 0 and last_block:
             hyper[POWER1] *= hyper[BASE1]
             hyper[POWER2] *= hyper[BASE2]
             hyper[BATCH_WEIGHT] = total
-        call(cells[MY_SAMPLES], layers, cells, plan.cost_parameter, panels, parameters, inputs, targets, weights, order,
-             position, end, total, task.labels, backward, strips, strips * thread // threads,
+        call(cells[MY_SAMPLES], layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs, data.targets,
+             weights, order, position, end, total, task.labels, backward, strips, strips * thread // threads,
              strips * (thread + 1) // threads, scratch, clock, start)
+        if not wait(barrier, threads):
+            break
         if threads > 1:
-            arrivals += threads
-            if not wait(barrier, arrivals):
-                break
             lap(clock, start, 0, WAITING)
         if backward != 0:
-            call(cells[MY_NEURONS], layers, cells, panels, parameters, gradient, learner.state, hyper,
-                 learner.update if last_block else 0, strips, 1 if position != batch else 0, thread, threads, scratch,
-                 inputs, order, end, min(end + task.block, task.samples), clock, start)
+            call(cells[MY_NEURONS], layers, plan.cells, panels, parameters, learner.gradient, learner.state,
+                 learner.hyper, learner.update if last_block else 0, strips, 1 if position != batch else 0, thread,
+                 threads, scratch, data.inputs, order, end, min(end + task.block, task.samples), clock, start)
         if thread == 0:
             cost = 0.0
             for i in range(strips * lane):
                 cost += float(panels[cells[COST] + i])
             sums[BATCH_COST] += cost
             if last_block:
-                end_batch(learner, sums[BATCH_COST], total)
-                sums[BATCH_COST] = 0.0
+                end_batch(progress, sums, learner.update, total)
         position = end
         blocks += 1
+        if not wait(barrier, threads):
+            break
         if threads > 1:
-            arrivals += threads
-            if not wait(barrier, arrivals):
-                break
             lap(clock, start, 0, WAITING)
         if position == task.samples:
             if thread == 0 and progress[STATUS] == RUNNING:
-                call(cells[END_EPOCH], parameters, learner.best, hyper, progress, sums, learner.costs, learner.update,
-                     epoch)
+                call(cells[END_EPOCH], parameters, learner.best, learner.hyper, learner.progress, learner.sums,
+                     learner.costs, learner.update, epoch)
             position = 0
             epoch += 1
-            if threads > 1:
-                arrivals += threads
-                if not wait(barrier, arrivals):
-                    break
-        if progress[STATUS] != RUNNING:
-            break
     if thread == 0:
         progress[POSITION], progress[BLOCKS] = position, blocks
