@@ -12,7 +12,7 @@ none, as its δ = o − y changes with o alone.
 
 from . import elementwise
 from ._jit import by_address
-from .simd import is_single, lanes, view
+from .simd import is_single, lanes, least, view
 
 TINY = 1e-30
 """Outputs are kept this far from 0 in a logarithm or a quotient (unmatched pairs only)."""
@@ -203,7 +203,7 @@ def exp_poisson(out, target, delta, neurons, parameter):
 @by_address
 def softmax_cross_entropy(out, target, delta, neurons, parameter):
     """Matched pair, from net: C = Σ_j y_j (log Σ_i exp(net_i − m) − (net_j − m)), m = max net; δ = o − y, as Σy = 1."""
-    width = min(lanes(out), out.size // neurons)
+    width = least(lanes(out), out.size // neurons)
     for s in range(out.size // (neurons * width)):
         net = view(out, s * neurons * width, neurons * width)
         y = view(target, s * neurons * width, neurons * width)
@@ -245,7 +245,7 @@ def collect(target, weight, delta, cost, neurons):
 
     Weight 0 gives 0, also where the cost overflows: padding repeats the last sample.
     """
-    width = min(lanes(target), target.size // neurons)
+    width = least(lanes(target), target.size // neurons)
     zero = type(target[0])(0)
     for s in range(cost.size // width):
         w, total = view(weight, s * width, width), view(cost, s * width, width)

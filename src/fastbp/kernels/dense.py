@@ -24,6 +24,8 @@ from .simd import (
     lanes,
     lanes_4x1,
     lanes_4x4,
+    least,
+    most,
     prefetch,
     stack,
     transpose,
@@ -37,7 +39,7 @@ MOST_LANES = VECTOR_BYTES // 4
 @inline
 def sweep(size, itemsize):
     """Give how many neurons with ``size`` numbers each fit SCRATCH_BYTES: a multiple of 8, at least 8."""
-    return max(SCRATCH_BYTES // (size * itemsize) // WHOLE * WHOLE, WHOLE)
+    return most(SCRATCH_BYTES // (size * itemsize) // WHOLE * WHOLE, WHOLE)
 
 
 @inline
@@ -58,7 +60,7 @@ def forward(parameters, weights, bias, panels, source, target, n_in, n_out, firs
     some = sweep(n_in, parameters.itemsize)
     j0 = 0
     while j0 < n_out:
-        j1 = min(j0 + some, n_out)
+        j1 = least(j0 + some, n_out)
         s = first
         while s < last:
             vectors = 2 if s + 2 <= last else 1
@@ -83,7 +85,7 @@ def backward(parameters, weights, panels, source, target, n_in, n_out, first, la
     some = sweep(n_out, parameters.itemsize)
     k0 = 0
     while k0 < n_in:
-        k1 = min(k0 + some, n_in)
+        k1 = least(k0 + some, n_in)
         packed = k0
         if scratch >= 0:
             while packed + WHOLE <= k1:
@@ -132,7 +134,7 @@ def gradient(panels, delta, across, n_in, n_out, strips, j0, j1, slopes, weights
     some = sweep(strips * lane, panels.itemsize)
     i0 = j0
     while i0 < j1:
-        i1 = min(i0 + some, j1)
+        i1 = least(i0 + some, j1)
         start, tile, strip = delta + i0 * lane, WHOLE * lane, n_out * lane
         if scratch >= 0:
             for i in range(i0, i1):
@@ -186,7 +188,7 @@ def gather(rows, order, begin, end, n, panels, target, across, strips, first, la
     for s in range(first, last):
         if across < 0:
             for v in range(lane):
-                i = min(begin + s * lane + v, end - 1)
+                i = least(begin + s * lane + v, end - 1)
                 starts[v] = (order[i] if order.size > 0 else i) * n
             place, k = target + s * n * lane, 0
             while k + 2 * FEW < n:
@@ -195,7 +197,7 @@ def gather(rows, order, begin, end, n, panels, target, across, strips, first, la
                 k += gather_few(rows, starts, k, n - k, panels, place + k * lane)
             continue
         for v in range(lane):
-            i = min(begin + s * lane + v, end - 1)
+            i = least(begin + s * lane + v, end - 1)
             row = (order[i] if order.size > 0 else i) * n
             place = across + (s * lane + v) * lane
             for k in range(0, n, lane):
@@ -227,7 +229,7 @@ def gather_sparse(values, order, begin, end, n, panels, target, across, strips, 
                 for i in range(square.size):
                     square[i] = 0
         for v in range(lane):
-            row = order[min(begin + s * lane + v, end - 1)]
+            row = order[least(begin + s * lane + v, end - 1)]
             for i in range(order[starts + row], order[starts + row + 1]):
                 k = order[columns + i]
                 strip[k * lane + v] += values[i]
@@ -238,14 +240,15 @@ def gather_sparse(values, order, begin, end, n, panels, target, across, strips, 
 @by_address
 def gather_labels(labels, order, begin, end, classes, panels, target, first, last):
     """One-hot targets from class indices, for strips first..last."""
-    lane = lanes(panels)
-    for s in range(first, last):
-        strip = view(panels, target + s * classes * lane, classes * lane)
-        for i in range(strip.size):
-            strip[i] = 0
-        for v in range(lane):
-            i = min(begin + s * lane + v, end - 1)
-            strip[int(labels[order[i] if order.size > 0 else i]) * lane + v] = 1
+    lane, whole = lanes(panels), type(begin)
+    size = classes * lane
+    strips = view(panels, target + first * size, (last - first) * size)
+    for i in range(strips.size):
+        strips[i] = 0
+    for v in range((last - first) * lane):
+        i = least(begin + first * lane + v, end - 1)
+        label = whole(labels[order[i] if order.size > 0 else i])
+        strips[v // lane * size + label * lane + v % lane] = 1
 
 
 @by_address

@@ -43,7 +43,7 @@ from .codes import (
     YIELD,
 )
 from .record import end_batch
-from .simd import atomic_add, atomic_load, call, give_way, lanes, lap, pointer, ticks, view
+from .simd import atomic_add, atomic_load, call, give_way, lanes, lap, least, pointer, ticks, view
 
 SPINS = 2000
 """Rounds before a waiting thread gives way: far more than a barrier takes when all are running."""
@@ -117,8 +117,8 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if progress[STATUS] != RUNNING:
             break
         batch = position // task.batch * task.batch
-        batch_end = min(batch + task.batch, task.samples)
-        end = min(position + task.block, batch_end)
+        batch_end = least(batch + task.batch, task.samples)
+        end = least(position + task.block, batch_end)
         if batch != known or position == batch:
             total, known = float(batch_end - batch), batch
             if weights.size > 0:
@@ -140,7 +140,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if backward != 0:
             call(cells[MY_NEURONS], layers, plan.cells, panels, parameters, learner.gradient, learner.state,
                  learner.hyper, learner.update if last_block else 0, strips, 1 if position != batch else 0, thread,
-                 threads, scratch, data.inputs, order, end, min(end + task.block, task.samples), clock, start)
+                 threads, scratch, data.inputs, order, end, least(end + task.block, task.samples), clock, start)
         if thread == 0:
             cost = 0.0
             for i in range(strips * lane):

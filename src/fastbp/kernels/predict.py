@@ -2,7 +2,7 @@
 
 from ._jit import kernel
 from .codes import ACROSS, ACTIVATION, BIASES, DELTA, FORWARD, INPUTS, N_IN, N_OUT, OUT, SCATTER, SOURCE, WEIGHTS
-from .simd import call, lanes, panel
+from .simd import call, lanes, least, panel
 
 
 @kernel
@@ -11,7 +11,7 @@ def predict(layers, cells, panels, parameters, inputs, order, samples, block, ou
     lane = lanes(panels)
     top = layers.shape[0] - 1
     for begin in range(0, samples, block):
-        end = min(begin + block, samples)
+        end = least(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
         call(cells[INPUTS], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE],
              layers[0, ACROSS], strips, 0, strips)

@@ -156,6 +156,16 @@ def polynomial(*, single: tuple[float, ...], double: tuple[float, ...]) -> Any:
 # --------------------------------------------------------------------------------------------- arrays and calls
 
 
+def _chosen(condition: str) -> Callable[..., Any]:
+    def choose(typing: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            return builder.select(builder.icmp_signed(condition, *arguments), *arguments)
+
+        return types.intp(types.intp, types.intp), generate
+
+    return choose
+
+
 def _lanes(typing: Any, array: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         return _index(_vector(signature.args[0].dtype).count)
@@ -995,6 +1005,7 @@ def _plain_rank_one(T: Any, t: int, rows: int, size: int, A: Any, d: int, x: int
 # ------------------------------------------------------------------------------------------------------- names
 
 if JIT:
+    least, most = intrinsic(_chosen("<")), intrinsic(_chosen(">"))
     lanes = intrinsic(_lanes)
     borrowed = intrinsic(_borrowed)
     call = intrinsic(_call)
@@ -1018,6 +1029,7 @@ if JIT:
     ticks = intrinsic(_ticks)
     lap = intrinsic(_lap)
 else:
+    least, most = min, max  # of two integers: Numba's own take three times as long to compile, call by call
 
     def lanes(array: Any) -> int:
         """Give the number of elements in a vector of this CPU, for the dtype of an array."""
