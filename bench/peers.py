@@ -238,8 +238,8 @@ def markdown(record: dict[str, Any], chart: str | None) -> str:
         f"Adam (workloads marked sgd: plain gradient descent), squared error, {record['dtype']}, shuffling and "
         "gathering included, except in order; in a batch of all samples `Network.fit` leaves the shuffle out by "
         f"itself, the others do not. Best of {record['rounds']} rounds, the sides taking turns. GFLOP/s and share of "
-        f"peak are fastbp's; the multiply-add peak of a core, as the vector tile reaches it on data in L1, is {peaks} GFLOP/s. "
-        f"{record['machine']}, {record['cores']} cores, {record['system']}; {used}. {record['date']}, "
+        f"peak are fastbp's; the multiply-add peak of a core, as the vector tile reaches it on data in L1, is {peaks} "
+        f"GFLOP/s. {record['machine']}, {record['cores']} cores, {record['system']}; {used}. {record['date']}, "
         f"`{record['command']}`."
     )
     return "\n\n".join(parts)

@@ -31,7 +31,7 @@ class Workload:
         if self.samples % self.batch:
             raise ValueError(f"{self.samples} samples are not a whole number of batches of {self.batch}")
         if not self.shuffled and self.samples > self.batch:
-            raise ValueError(f"{self.samples} samples in batches of {self.batch} are shuffled: one batch may do without")
+            raise ValueError(f"{self.samples} samples in batches of {self.batch} need an order: shuffle them")
 
     @property
     def name(self) -> str:
