@@ -15,7 +15,7 @@ import math
 
 from ._jit import inline, rule
 from .codes import BASE1, BASE2, OWN, POWER1, POWER2, RATE
-from .simd import view
+from .simd import pointer, view
 
 HAT = OWN + 3
 """Cell of `hyper` that is 1 where Adam and its kin add ε to √v instead of √v̂."""
@@ -30,7 +30,7 @@ def damping(hyper, correction):
 @rule
 def sgd(parameters, gradient, state, start, stop, shift, hyper):
     """Δw = −μ ∂E/∂w (7)."""
-    n = stop - start
+    n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     rate = type(p[0])(hyper[RATE])
     for i in range(n):
@@ -40,7 +40,7 @@ def sgd(parameters, gradient, state, start, stop, shift, hyper):
 @rule
 def momentum(parameters, gradient, state, start, stop, shift, hyper):
     """V ← βv − μ ∂E/∂w; Δw = v (Polyak 1964)."""
-    n = stop - start
+    n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
     rate, beta = real(hyper[RATE]), real(hyper[OWN])
@@ -53,7 +53,7 @@ def momentum(parameters, gradient, state, start, stop, shift, hyper):
 @rule
 def nesterov(parameters, gradient, state, start, stop, shift, hyper):
     """V ← βv − μ ∂E/∂w; Δw = βv − μ ∂E/∂w (Nesterov 1983, as rewritten by Bengio et al. 2013, eq. 7)."""
-    n = stop - start
+    n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
     rate, beta = real(hyper[RATE]), real(hyper[OWN])
@@ -70,7 +70,7 @@ def adam(parameters, gradient, state, start, stop, shift, hyper):
 
     The bias corrections m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ) are drawn out of the loop, as at the end of their section 2.
     """
-    n = stop - start
+    n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
@@ -91,7 +91,7 @@ def adam(parameters, gradient, state, start, stop, shift, hyper):
 @rule
 def adamw(parameters, gradient, state, start, stop, shift, hyper):
     """Δw = −μ (m̂/(√v̂ + ε) + λw), m and v as in Adam (Loshchilov & Hutter 2019, algorithm 2)."""
-    n = stop - start
+    n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
@@ -113,7 +113,7 @@ def adamw(parameters, gradient, state, start, stop, shift, hyper):
 @rule
 def amsgrad(parameters, gradient, state, start, stop, shift, hyper):
     """M, v as in Adam; u ← max(u, v); Δw = −μ m̂/(√û + ε) (Reddi et al. 2018, bias corrections as in Adam)."""
-    n = stop - start
+    n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     u = view(state, 2 * parameters.size + start, n)
@@ -137,7 +137,7 @@ def amsgrad(parameters, gradient, state, start, stop, shift, hyper):
 @rule
 def nadam(parameters, gradient, state, start, stop, shift, hyper):
     """M, v as in Adam; Δw = −μ (β₁m/(1−β₁ᵗ⁺¹) + (1−β₁)g/(1−β₁ᵗ))/(√v̂ + ε) (Dozat 2016)."""
-    n = stop - start
+    n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
@@ -164,7 +164,7 @@ def radam(parameters, gradient, state, start, stop, shift, hyper):
     ρ∞ = 2/(1−β₂) − 1, ρ = ρ∞ − 2tβ₂ᵗ/(1−β₂ᵗ); where ρ > 5, r² = (ρ−4)(ρ−2)ρ∞/((ρ∞−4)(ρ∞−2)ρ). The step number t is
     log β₂ᵗ/log β₂; tβ₂ᵗ is 0 where β₂ᵗ has gone under. The paper's bound is 4; 5 is what its authors' code takes.
     """
-    n = stop - start
+    n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
@@ -192,7 +192,7 @@ def radam(parameters, gradient, state, start, stop, shift, hyper):
 @rule
 def adabelief(parameters, gradient, state, start, stop, shift, hyper):
     """M as in Adam; s ← β₂s + (1−β₂)(g−m)² + ε; Δw = −μ m̂/(√ŝ + ε) (Zhuang et al. 2020, algorithm 2)."""
-    n = stop - start
+    n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, s = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
@@ -213,7 +213,7 @@ def adabelief(parameters, gradient, state, start, stop, shift, hyper):
 @rule
 def lion(parameters, gradient, state, start, stop, shift, hyper):
     """Δw = −μ (sign(β₁m + (1−β₁)g) + λw); m ← β₂m + (1−β₂)g (Chen et al. 2023, algorithm 2); sign(0) = 0."""
-    n = stop - start
+    n, hyper = stop - start, pointer(hyper)
     p, g, m = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
     beta1, beta2 = real(hyper[BASE1]), real(hyper[BASE2])
@@ -230,7 +230,7 @@ def lion(parameters, gradient, state, start, stop, shift, hyper):
 @rule
 def rmsprop(parameters, gradient, state, start, stop, shift, hyper):
     """V ← ρv + (1−ρ)g²; Δw = −μ g/(√v + ε) (Tieleman & Hinton 2012)."""
-    n = stop - start
+    n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
     rate, decay, rest, epsilon = real(hyper[RATE]), real(hyper[OWN]), real(1.0 - hyper[OWN]), real(hyper[OWN + 1])
@@ -244,7 +244,7 @@ def rmsprop(parameters, gradient, state, start, stop, shift, hyper):
 @rule
 def adagrad(parameters, gradient, state, start, stop, shift, hyper):
     """V ← v + g²; Δw = −μ g/(√v + ε) (Duchi et al. 2011, diagonal)."""
-    n = stop - start
+    n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
     rate, epsilon = real(hyper[RATE]), real(hyper[OWN])
@@ -258,7 +258,7 @@ def adagrad(parameters, gradient, state, start, stop, shift, hyper):
 @rule
 def adadelta(parameters, gradient, state, start, stop, shift, hyper):
     """V ← ρv + (1−ρ)g²; d = g√(u + ε)/√(v + ε); u ← ρu + (1−ρ)d²; Δw = −μd (Zeiler 2012, algorithm 1)."""
-    n = stop - start
+    n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     v, u = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
