@@ -93,7 +93,7 @@ def backward(parameters, weights, panels, source, target, n_in, n_out, first, la
         packed = k0
         if scratch >= 0:
             while packed + WHOLE <= k1:
-                wide = min(PACKED, (k1 - packed) // WHOLE * WHOLE)
+                wide = least(PACKED, (k1 - packed) // WHOLE * WHOLE)
                 for j in range(n_out):
                     for k in range(0, wide, WHOLE):
                         copy_tile(parameters, weights + j * n_in + packed + k, panels,
