@@ -41,6 +41,11 @@ class Workload:
         return self.samples // self.batch
 
     @property
+    def shuffled(self) -> bool:
+        """Whether a new order means anything: not to a batch of all samples, where no side shuffles."""
+        return self.batch < self.samples
+
+    @property
     def shapes(self) -> list[tuple[int, int]]:
         """Shapes (n_l, n_{l-1}) of the weights."""
         return list(zip(self.layers[1:], self.layers[:-1], strict=True))

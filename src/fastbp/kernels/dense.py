@@ -9,9 +9,26 @@ read in place, 2048 floats apart, its numbers compete for a few sets of the cach
 """
 
 from . import simd
-from ._jit import by_address, inline
+from ._jit import VECTOR_BYTES, by_address, inline
 from .layout import SCRATCH_BYTES
-from .simd import LANES_COLUMNS, WHOLE, copy_tile, copy_vector, gather_square, lanes, prefetch, transpose, view
+from .simd import (
+    FEW,
+    LANES_COLUMNS,
+    WHOLE,
+    array_at,
+    copy_tile,
+    copy_vector,
+    gather_few,
+    gather_square,
+    lanes,
+    prefetch,
+    stack,
+    transpose,
+    view,
+)
+
+MOST_LANES = VECTOR_BYTES // 4
+"""Numbers in a vector of the narrower dtype."""
 
 
 @inline
@@ -218,10 +235,19 @@ def gather(rows, order, begin, end, n, panels, target, across, strips, first, la
     the processor foresees; sixteen at a time it does not.
     """
     lane = lanes(panels)
+    starts = array_at(stack(begin, MOST_LANES), MOST_LANES)
     for s in range(first, last):
         if across < 0:
-            for k in range(0, n, lane):
-                gather_square(rows, order, begin + s * lane, end, n, k, panels, target + (s * n + k) * lane)
+            for v in range(lane):
+                i = min(begin + s * lane + v, end - 1)
+                starts[v] = (order[i] if order.size > 0 else i) * n
+            place, k = target + s * n * lane, 0
+            while k + 2 * FEW < n:
+                gather_square(rows, starts, k, n - k, panels, place + k * lane)
+                k += lane
+            while k < n:
+                gather_few(rows, starts, k, n - k, panels, place + k * lane)
+                k += min(FEW, lane)
             continue
         for v in range(lane):
             i = min(begin + s * lane + v, end - 1)

@@ -313,6 +313,11 @@ fit the registers. With 16 of them, 8 x 2 spills 5: 81 GFLOP/s with AVX2 (of 128
 127 and 46. Of the tiles that sum over lanes 4 x 4 spills 6: 81 and 25; 4 x 2 reaches 112 and 49, 4 x 3 122 and 34."""
 
 
+FEW = 4
+"""Numbers of each sample that `gather_few` takes at once, or as many as a vector has: squares of so many, side by side,
+are turned with a quarter of the shuffles, and the rows of tiny networks are no wider."""
+
+
 class _Pointers:
     """Vector loads, stores and arithmetic at element offsets of an array, for one float type."""
 
@@ -347,6 +352,9 @@ class _Pointers:
     def shuffle(self, a: Any, b: Any, order: list[int]) -> Any:
         mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order)
         return self.b.shuffle_vector(a, b, mask)
+
+    def joined(self, a: Any, b: Any) -> Any:
+        return self.shuffle(a, b, list(range(2 * a.type.count)))
 
     def zero(self) -> Any:
         return ir.Constant(self.vector, None)
@@ -600,13 +608,13 @@ def _lanes_tile(rows: int, columns: int) -> Any:
 
 
 def _turned(p: _Pointers, block: list[Any]) -> list[Any]:
-    """Emit the transpose of a block of lanes x lanes held in registers."""
-    n = p.lanes
+    """Emit the transpose of each square, side by side, of a block of vectors held in registers."""
+    n, lanes = len(block), range(p.lanes)
     block = block[:]
     half = n // 2
     while half:  # swap the off-diagonal halves of every 2 half x 2 half block
-        low = [i if not i & half else n + i - half for i in range(n)]
-        high = [i + half if not i & half else n + i for i in range(n)]
+        low = [i if not i & half else p.lanes + i - half for i in lanes]
+        high = [i + half if not i & half else p.lanes + i for i in lanes]
         for i in range(n):
             if not i & half:
                 a, b = block[i], block[i + half]
@@ -670,30 +678,29 @@ def _multiply_vector(typing: Any, first: Any, s: Any, second: Any, a: Any, targe
     return types.void(first, i, second, i, target, i), generate
 
 
-def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: Any, k: Any, panels: Any,
-                   t: Any) -> Any:
-    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        rows_, order_, begin, end, n, k, panels_, t = arguments
-        p = _Pointers(context, builder, panels.dtype)
-        valid = builder.sub(n, k)
-        mask = p.mask(valid)
-        orders = _struct(context, builder, order, order_)
-        ordered = builder.icmp_signed(">", orders.nitems, _index(0))
-        last = builder.sub(end, _index(1))
-        block = []
-        for lane in range(p.lanes):
-            i = builder.add(begin, _index(lane))
-            i = builder.select(builder.icmp_signed("<", i, last), i, last)
-            slot = cgutils.alloca_once_value(builder, i)
-            with builder.if_then(ordered):
-                builder.store(builder.load(builder.gep(orders.data, [i])), slot)
-            row = builder.mul(builder.load(slot), n)
-            block.append(p.masked_load(p.at(rows, rows_, builder.add(row, k)), mask))
-        _store_rows(p, _turned(p, block), panels, panels_, t, valid)
-        return context.get_dummy_value()
+def _gather(columns: int) -> Any:
+    def gather(typing: Any, rows: Any, starts: Any, k: Any, valid: Any, panels: Any, t: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            rows_, starts_, k, valid, panels_, t = arguments
+            p = _Pointers(context, builder, panels.dtype)
+            width = min(columns, p.lanes)
+            mask, first = p.mask(valid, width), p.at(rows, rows_, k)
+            where = _struct(context, builder, starts, starts_).data
+            parts = [p.masked_load(p.shift(first, builder.load(builder.gep(where, [_index(v)]))), mask)
+                     for v in range(p.lanes)]
+            block = []
+            for i in range(width):  # samples i, i + width, i + 2 width ...: squares that are turned side by side
+                group = parts[i::width]
+                while len(group) > 1:
+                    group = [p.joined(a, b) for a, b in zip(group[0::2], group[1::2], strict=True)]
+                block += group
+            _store_rows(p, _turned(p, block), panels, panels_, t, valid)
+            return context.get_dummy_value()
 
-    i = types.intp
-    return types.void(rows, order, i, i, i, i, panels, i), generate
+        i = types.intp
+        return types.void(rows, starts, i, i, panels, i), generate
+
+    return gather
 
 
 # ---------------------------------------------------------------------------- one sample, neurons in lanes
@@ -907,13 +914,14 @@ def _plain_multiply_vector(A: Any, s: int, B: Any, a: int, C: Any, t: int) -> No
     C[t : t + n] = A[s : s + n] * B[a : a + n]
 
 
-def _plain_gather_square(rows: Any, order: Any, begin: int, end: int, n: int, k: int, panels: Any, t: int) -> None:
-    lane = VECTOR_BYTES // panels.itemsize
-    valid = min(lane, n - k)
-    for v in range(lane):
-        i = min(begin + v, end - 1)
-        start = (order[i] if order.size else i) * n + k
-        panels[t + v : t + v + valid * lane : lane] = rows[start : start + valid]
+def _plain_gather(columns: int) -> Any:
+    def gather(rows: Any, starts: Any, k: int, valid: int, panels: Any, t: int) -> None:
+        lane = VECTOR_BYTES // panels.itemsize
+        valid = min(columns, lane, valid)
+        for v in range(lane):
+            panels[t + v : t + v + valid * lane : lane] = rows[starts[v] + k : starts[v] + k + valid]
+
+    return gather
 
 
 def _plain_dot_rows(W: Any, w: int, row: int, rows: int, biases: Any, bias: int, A: Any, x: int, size: int,
@@ -947,7 +955,7 @@ if JIT:
     array_at = intrinsic(_array_at)
     stack = intrinsic(_stack)
     transpose = intrinsic(_transpose)
-    gather_square = intrinsic(_gather_square)
+    gather_square, gather_few = intrinsic(_gather(VECTOR_BYTES)), intrinsic(_gather(FEW))
     copy_vector, copy_tile = intrinsic(_copy_vector), intrinsic(_copy_tile)
     multiply_vector = intrinsic(_multiply_vector)
     dot_rows = intrinsic(_dot_rows)
@@ -986,7 +994,7 @@ else:
         return np.empty(count, type(like))
 
     transpose = _plain_transpose
-    gather_square = _plain_gather_square
+    gather_square, gather_few = _plain_gather(VECTOR_BYTES), _plain_gather(FEW)
     copy_vector, copy_tile = _plain_copy_vector, _plain_copy_tile
     multiply_vector = _plain_multiply_vector
     dot_rows = _plain_dot_rows
