@@ -31,7 +31,8 @@ def fastbp(workload: Workload, X: Array, Y: Array) -> Train:
     method = {"adam": fastbp.Adam, "sgd": fastbp.SGD}[workload.optimizer](LEARNING_RATE)
 
     def train(epochs: int) -> float:
-        network.fit(X, Y, epochs=epochs, batch_size=workload.batch, optimizer=method, resume=True)
+        network.fit(X, Y, epochs=epochs, batch_size=workload.batch, optimizer=method, resume=True,
+                    shuffle=workload.shuffled)
         return float(network.history.cost[-1])
 
     return train
@@ -103,8 +104,9 @@ def pytorch(workload: Workload, X: Array, Y: Array) -> Train:
     def train(epochs: int) -> float:
         for _ in range(epochs):
             total = torch.zeros((), dtype=dtype)
-            for rows in torch.randperm(workload.samples).split(workload.batch) if workload.shuffled else [None]:
-                x, y = (inputs, targets) if rows is None else (inputs[rows], targets[rows])
+            order = torch.randperm(workload.samples) if workload.shuffled else torch.arange(workload.samples)
+            for rows in order.split(workload.batch):
+                x, y = (inputs[rows], targets[rows]) if workload.shuffled else (inputs, targets)
                 method.zero_grad()
                 cost = squares(module(x), y) * (0.5 / workload.batch)
                 cost.backward()
