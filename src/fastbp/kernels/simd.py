@@ -283,13 +283,18 @@ def _lap(typing: Any, clock: Any, start: Any, layer: Any, phase: Any) -> Any:
 def _prefetch(typing: Any, array: Any, index: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         where = builder.gep(_struct(context, builder, signature.args[0], arguments[0]).data, [arguments[1]])
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [builder.bitcast(where, byte), *(ir.Constant(number, n) for n in (0, 2, 1))])
+        _ask_for(builder, where, 2)
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+def _ask_for(builder: Builder, where: Any, near: int) -> None:
+    """Emit a prefetch for reading, to L1 if ``near`` is 3, to L2 if it is 2."""
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [builder.bitcast(where, byte), *(ir.Constant(number, n) for n in (0, near, 1))])
 
 
 def _give_way(typing: Any, address: Any) -> Any:
@@ -501,13 +506,16 @@ def _backward_tile(rows: int, vectors: int) -> Any:
         def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
             W, w, row, step, A, a, a_strip, c, c_strip, size, some = arguments
             p = _Pointers(context, builder, panels.dtype)
+            strips = [builder.add(c, builder.mul(c_strip, _index(v))) for v in range(vectors)]
+            places = [[p.at(panels, A, builder.add(strip, _index(m * p.lanes))) for strip in strips]
+                      for m in range(rows)]
+            for where in sum(places, []):  # the slopes are read last, and would be waited for (512 neurons: 4 %)
+                _ask_for(builder, where, 3)
             sums = _products(p, [p.zero()] * (rows * vectors), p.at(weights, W, w), row, step, p.at(panels, A, a),
                              a_strip, size, None, None, None, _row_numbers(p, some, rows), vectors)
             for m in range(rows):
                 with _valid_row(p, some, m, rows):
-                    for v in range(vectors):
-                        offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
-                        where = p.at(panels, A, offset)
+                    for v, where in enumerate(places[m]):
                         p.store(builder.fmul(sums[m * vectors + v], p.load(where)), where)
             return context.get_dummy_value()
 
