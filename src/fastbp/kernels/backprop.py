@@ -47,7 +47,7 @@ from .codes import (
     WEIGHT,
     WEIGHTS,
 )
-from .simd import call, lanes, lap, least, most, panel, pointer, row
+from .simd import WHOLE, call, lanes, lap, least, most, panel, pointer, row
 
 UPDATE_BYTES = 64 * 1024
 """Gradient rows that are summed before they are applied, so that they are still in L2."""
@@ -119,7 +119,7 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
         w, b = here[WEIGHTS], here[BIASES]
         every = strips * (1 + here[TANGENTS])  # behind the samples' strips those of their tangents, if any
         first, end = n_out * thread // threads, n_out * (thread + 1) // threads
-        some = most(UPDATE_BYTES // (n_in * parameters.itemsize) // 8 * 8, 8)
+        some = most(UPDATE_BYTES // (n_in * parameters.itemsize) // WHOLE * WHOLE, WHOLE)
         for j in range(first, end, some):
             stop = least(j + some, end)
             shift = (j - first) * n_in if applied else 0

@@ -1,6 +1,6 @@
 """The per-neuron loops of a dense layer, samples in lanes: net_j, δ_j and the gradient, tile by tile.
 
-A strip is one vector of samples; a panel of n neurons holds n rows a strip. Each loop takes neurons eight or up to four
+A strip is one vector of samples; a panel of n neurons holds n rows a strip. Each loop takes neurons WHOLE or up to four
 at a time and strips two or one at a time; an element's sum runs in the same order whichever tile it falls in, so the
 result does not depend on how strips and neurons are shared among threads.
 
@@ -13,6 +13,7 @@ from .codes import BATCH_WEIGHT
 from .layout import SCRATCH_BYTES
 from .simd import (
     FEW,
+    LANES_COLUMNS,
     WHOLE,
     backward_tile,
     copy_tile,
@@ -23,7 +24,7 @@ from .simd import (
     gradient_tile,
     lanes,
     lanes_4x1,
-    lanes_4x4,
+    lanes_4xn,
     least,
     most,
     prefetch,
@@ -42,7 +43,7 @@ MOST_LANES = VECTOR_BYTES // 4
 
 @inline
 def sweep(size, itemsize):
-    """Give how many neurons with ``size`` numbers each fit SCRATCH_BYTES: a multiple of 8, at least 8."""
+    """Give how many neurons with ``size`` numbers each fit SCRATCH_BYTES: a multiple of WHOLE, at least that."""
     return most(SCRATCH_BYTES // (size * itemsize) // WHOLE * WHOLE, WHOLE)
 
 
@@ -176,9 +177,9 @@ def gradient_by_lanes(panels, delta, out, out_strip, n_in, n_out, strips, j0, j1
         if n_in == 1:
             lanes_4x1(panels, d, d_strip, panels, out, out_strip, strips, slopes, g, 1, accumulate, j1 - j, 1)
         else:
-            for k in range(0, n_in, 4):
-                lanes_4x4(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
-                               accumulate, j1 - j, n_in - k)
+            for k in range(0, n_in, LANES_COLUMNS):
+                lanes_4xn(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
+                          accumulate, j1 - j, n_in - k)
 
 
 @by_address
