@@ -1,6 +1,10 @@
 """Loops over whole flat buffers for the full-batch methods. Sums are double: theirs cancel."""
 
 from ._jit import kernel
+from .simd import view
+
+BLOCK = 4096
+"""Numbers of a vector that stay in cache while those of many others pass by."""
 
 
 @kernel
@@ -21,27 +25,35 @@ def combine(out, a, x, b, y):
 
 
 @kernel
-def two_loops(direction, gradient, steps, changes, alphas, count, newest):
-    """D ← −H∂E/∂w from the last steps s and changes of gradient y, rows of ``steps``, ``changes`` (Nocedal 1980).
-
-    Algorithm 7.4 of Nocedal & Wright (2006) for pairs with s·y = 1, H⁰ = 1/y·y of the newest; overwrites ``alphas``,
-    one a pair.
-    """
-    real, rows = type(direction[0]), steps.shape[0]
-    for i in range(direction.size):
-        direction[i] = -gradient[i]
+def products(rows, a, b, with_a, with_b):
+    """Σ_i r_i a_i and Σ_i r_i b_i of vectors that lie one after the other, each read once; overwrites as many sums."""
+    n = a.size
+    count = rows.size // n
     for k in range(count):
-        row = (newest - k) % rows
-        alphas[k] = dot(steps[row], direction)
-        combine(direction, 1.0, direction, -alphas[k], changes[row])
-    if count > 0:
-        scale = real(1.0 / dot(changes[newest], changes[newest]))
-        for i in range(direction.size):
-            direction[i] *= scale
-    for k in range(count - 1, -1, -1):
-        row = (newest - k) % rows
-        beta = alphas[k] - dot(changes[row], direction)
-        combine(direction, 1.0, direction, beta, steps[row])
+        with_a[k], with_b[k] = 0.0, 0.0
+    for begin in range(0, n, BLOCK):
+        size = min(BLOCK, n - begin)
+        x, y = view(a, begin, size), view(b, begin, size)
+        for k in range(count):
+            r, first, second = view(rows, k * n + begin, size), 0.0, 0.0
+            for i in range(size):
+                first += float(r[i]) * float(x[i])
+                second += float(r[i]) * float(y[i])
+            with_a[k] += first
+            with_b[k] += second
+
+
+@kernel
+def mix(out, a, x, rows, weights):
+    """Out ← ax + Σ_k w_k r_k of vectors that lie one after the other, without those whose weight is 0."""
+    n = out.size
+    for begin in range(0, n, BLOCK):
+        size = min(BLOCK, n - begin)
+        o = view(out, begin, size)
+        combine(o, a, view(x, begin, size), 0.0, o)
+        for k in range(weights.size):
+            if weights[k] != 0.0:
+                combine(o, 1.0, o, weights[k], view(rows, k * n + begin, size))
 
 
 @kernel
