@@ -322,10 +322,7 @@ class Regularization:
 
     def penalty(self, sizes: Sequence[int], bias: bool, parameters: Array,
                 weight: float) -> Callable[[Array], float]:
-        """Give a function that gives the penalty of a batch of this total weight, at the present ``parameters``.
-
-        It adds the slopes to the gradient that it is called with, if that has room.
-        """
+        """Give the function that computes a batch's penalty and adds its slopes to a gradient, if that has room."""
         numbers, fixed = self.numbers(sizes, bias, np.zeros(codes.HYPER_CELLS), 0, 0, 0), self.fixed(parameters)
         numbers[[codes.BATCH_WEIGHT, codes.CLIP]] = weight, 0.0
         penalties = numbers[numbers.view(np.int64)[codes.PENALTIES] :]

@@ -291,7 +291,8 @@ class MiniBatches(CompiledSteps):
         super().__init__(stack, network, samples, batch, epochs, threads)
         assert isinstance(progress.optimizer, UpdateRule)
         rule, n, first = progress.optimizer.rule, len(samples), progress.epochs
-        self.threads, self.regularization, self.reorder = threads, regularization, shuffle if callable(shuffle) else None
+        self.threads, self.regularization = threads, regularization
+        self.reorder = shuffle if callable(shuffle) else None
         update = network.address(rule, codes.RULE_ARGUMENTS)
         numbers, state, place = progress.hyper, progress.state, np.zeros(codes.PROGRESS_CELLS, np.int64)
         if regularization is not None:  # a rule of ours takes its place, and calls it

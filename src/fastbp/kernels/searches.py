@@ -217,7 +217,7 @@ def next_point(parameters, state, numbers, progress, search, costs, update, epoc
     combine(parameters, 1.0, start, search[ALPHA], direction)
 
 
-@kernel
+@by_address
 def set_out(address, parameters, state, numbers, progress, search, costs):
     """Call `next_point` where a step has ended and another follows: no pass is needed for its first point."""
     call(address, parameters, state, numbers, progress, search, costs, 0, 0)
@@ -250,14 +250,15 @@ def lbfgs_direction(parameters, state, numbers, search):
     tables = view(search, SEARCH_CELLS, lbfgs_cells(memory))
     step_change, change_change = view(tables, 0, memory * memory), view(tables, memory * memory, memory * memory)
     weights = view(tables, 2 * memory * memory, 2 * memory)  # first of the steps, then of the changes
-    slopes, column = view(tables, 2 * memory * (memory + 1), 2 * memory), view(tables, 2 * memory * (memory + 2), memory)
+    slopes, column = view(tables, 2 * memory * (memory + 1), memory), view(tables, 2 * memory * (memory + 2), memory)
+    slopes_of_changes = view(tables, 2 * memory * (memory + 1) + memory, memory)
     for pair in range(max(min(int(search[KNOWN]), kept - 1), kept - count), kept):
         place = pair % memory
         change = view(changes, place * n, n)
-        products(view(steps, 0, count * n), gradient, change, slopes, column)
+        products(steps, count, gradient, change, slopes, column)
         for k in range(count):
             step_change[k * memory + place] = column[k]
-        products(view(changes, 0, count * n), gradient, change, view(slopes, memory, count), column)
+        products(changes, count, gradient, change, slopes_of_changes, column)
         for k in range(count):
             change_change[k * memory + place] = change_change[place * memory + k] = column[k]
     search[KNOWN] = float(kept)
@@ -274,7 +275,7 @@ def lbfgs_direction(parameters, state, numbers, search):
         weights[memory + k] = -along
     for age in range(count - 1, -1, -1):
         k = (kept - 1 - age) % memory
-        along = -scale * slopes[memory + k]
+        along = -scale * slopes_of_changes[k]
         for i in range(count):
             along += scale * weights[memory + i] * change_change[k * memory + i]
         for older in range(age + 1, count):
