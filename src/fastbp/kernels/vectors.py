@@ -41,15 +41,15 @@ def products(rows, count, a, b, with_a, with_b):
             r2, r3 = view(rows, (k + 2) * n + begin, size), view(rows, (k + 3) * n + begin, size)
             x0, x1, x2, x3, y0, y1, y2, y3 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             for i in range(size):
-                p, q = 1.0 * x[i], 1.0 * y[i]
-                x0 += r0[i] * p
-                x1 += r1[i] * p
-                x2 += r2[i] * p
-                x3 += r3[i] * p
-                y0 += r0[i] * q
-                y1 += r1[i] * q
-                y2 += r2[i] * q
-                y3 += r3[i] * q
+                p, q = 1.0 * float(x[i]), 1.0 * float(y[i])  # compiled, float() leaves a float32 as it is
+                x0 += float(r0[i]) * p
+                x1 += float(r1[i]) * p
+                x2 += float(r2[i]) * p
+                x3 += float(r3[i]) * p
+                y0 += float(r0[i]) * q
+                y1 += float(r1[i]) * q
+                y2 += float(r2[i]) * q
+                y3 += float(r3[i]) * q
             with_a[k] += x0
             with_a[k + 1] += x1
             with_a[k + 2] += x2
@@ -61,8 +61,8 @@ def products(rows, count, a, b, with_a, with_b):
         for k in range(some, count):
             r, first, second = view(rows, k * n + begin, size), 0.0, 0.0
             for i in range(size):
-                first += r[i] * (1.0 * x[i])
-                second += r[i] * (1.0 * y[i])
+                first += float(r[i]) * (1.0 * float(x[i]))
+                second += float(r[i]) * (1.0 * float(y[i]))
             with_a[k] += first
             with_b[k] += second
 
