@@ -264,7 +264,7 @@ class CompiledSteps(Steps):
         samples.lend(self.plan)
         self.task = layout.Task(n, batch, block, int(samples.labels), 0, 0, 2**62, 0, 0)
         self.data = samples.data(NOT_SHUFFLED)
-        self.blocks, self.pace, self.alone = max(1, int(1e8 / (work * block))), team.Pace(self.members), False
+        self.blocks, self.pace, self.online = max(1, int(1e8 / (work * block))), team.Pace(self.members), False
 
     def call(self) -> None:
         """Call the kernel once."""
@@ -272,7 +272,7 @@ class CompiledSteps(Steps):
         given = (self.plan, self.network.parameters, self.data,
                  self.task._replace(blocks=max(1, self.blocks // 8) if self.pace.trying else self.blocks), self.learner)
         start = time.perf_counter()
-        if self.alone:
+        if self.online:
             online.run(*given)
         else:
             team.run(running, partial(_run, running, *given))
@@ -321,8 +321,8 @@ class MiniBatches(CompiledSteps):
         self.data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
         self.task = self.task._replace(shuffle=int(shuffle is True), key=progress.key,
                                        plain=int(rule is updates.sgd and regularization is None))
-        self.alone = (batch == 1 and samples.kind == codes.PLAIN and not samples.sparse
-                      and (regularization is None or regularization.online))
+        self.online = (batch == 1 and samples.kind == codes.PLAIN and not samples.sparse
+                       and (regularization is None or regularization.online))
 
     def run(self, end: int) -> None:
         """Take some."""
@@ -362,6 +362,7 @@ class LineSearches(CompiledSteps):
                                       progress.optimizer.search(network.dtype, penalize),
                                       np.zeros(min(epochs, CHUNK_EPOCHS)))
         self.learner.progress[[codes.EPOCH, codes.FIRST_EPOCH]] = progress.epochs
+        self.blocks = max(1, min(self.blocks, int(2e6 / network.n_parameters)))  # some fifty vectors are read in a step
 
     def run(self, end: int) -> None:
         """Take some, or go on with one that takes longer than a call."""

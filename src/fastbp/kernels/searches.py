@@ -14,7 +14,7 @@ interrupted step can be done again with the same bits; the other takes note of a
 
 import math
 
-from ._jit import by_address, inline, kernel
+from ._jit import by_address, inline
 from .codes import (
     DIVERGED,
     DONE,
@@ -55,7 +55,7 @@ CURVATURE, EPSILON, ALPHA, TRIES, BRACKETED, START_COST, START_SLOPE = range(PEN
 LOW_ALPHA, LOW_COST, LOW_SLOPE, HIGH_ALPHA, HIGH_COST, HIGH_SLOPE = range(START_SLOPE + 1, START_SLOPE + 7)
 """The lowest point, which is where the line begins at first, and the other end of the interval."""
 KNOWN = HIGH_SLOPE + 1
-"""How many pairs of L-BFGS have their products in the tables behind it: see `lbfgs_direction`."""
+"""How many pairs of L-BFGS have their products in the tables behind it, see `lbfgs_direction`."""
 SEARCH_CELLS = KNOWN + 1
 
 FRESH, RESTING, SEARCHING, RETURNING = range(4)
@@ -95,7 +95,7 @@ def extrapolate(a, slope_a, b, slope_b):
     return min(max(reach, 1.1 * b), 10.0 * b)
 
 
-@kernel
+@inline
 def judge(search, cost, slope):
     """Take note of a point of the line, overwrite ALPHA by the next to try, and say what becomes of the line.
 
@@ -246,21 +246,18 @@ def lbfgs_direction(parameters, state, numbers, search):
     search[ALPHA] = 1.0
     kept = int(numbers[KEPT])
     count = min(kept, memory)
-    steps, changes = view(state, OWN_ROW * n, memory * n), view(state, (OWN_ROW + memory) * n, memory * n)
-    tables = view(search, SEARCH_CELLS, lbfgs_cells(memory))
-    step_change, change_change = view(tables, 0, memory * memory), view(tables, memory * memory, memory * memory)
-    weights = view(tables, 2 * memory * memory, 2 * memory)  # first of the steps, then of the changes
-    slopes, column = view(tables, 2 * memory * (memory + 1), memory), view(tables, 2 * memory * (memory + 2), memory)
-    slopes_of_changes = view(tables, 2 * memory * (memory + 1) + memory, memory)
+    square = memory * memory
+    tables = view(search, SEARCH_CELLS, search.size - SEARCH_CELLS)  # of older pairs by younger ones
+    step_change, change_change = view(tables, 0, square), view(tables, square, square)
+    slopes, column = view(tables, 2 * square, 2 * memory), view(tables, 2 * square + 2 * memory, memory)
+    weights = view(tables, 2 * square + 3 * memory, 2 * memory)  # slopes and weights: first of steps, then of changes
     for pair in range(max(min(int(search[KNOWN]), kept - 1), kept - count), kept):
         place = pair % memory
-        change = view(changes, place * n, n)
-        products(steps, count, gradient, change, slopes, column)
-        for k in range(count):
-            step_change[k * memory + place] = column[k]
-        products(changes, count, gradient, change, slopes_of_changes, column)
-        for k in range(count):
-            change_change[k * memory + place] = change_change[place * memory + k] = column[k]
+        for half in range(2):
+            products(view(state, (OWN_ROW + half * memory) * n, memory * n), count, gradient,
+                     row(state, OWN_ROW + memory + place, n), view(slopes, half * memory, memory), column)
+            for k in range(count):
+                tables[half * square + k * memory + place] = column[k]
     search[KNOWN] = float(kept)
     newest = (kept - 1) % memory
     scale = 1.0 / change_change[newest * memory + newest]
@@ -268,29 +265,24 @@ def lbfgs_direction(parameters, state, numbers, search):
         weights[i] = 0.0
     for age in range(count):
         k = (kept - 1 - age) % memory
-        along = -slopes[k]
+        alpha = -slopes[k]
         for younger in range(age):
             i = (kept - 1 - younger) % memory
-            along += weights[memory + i] * step_change[k * memory + i]
-        weights[memory + k] = -along
+            alpha += weights[memory + i] * step_change[k * memory + i]
+        weights[k], weights[memory + k] = alpha, -alpha
+    for k in range(memory):
+        weights[memory + k] *= scale
     for age in range(count - 1, -1, -1):
         k = (kept - 1 - age) % memory
-        along = -scale * slopes_of_changes[k]
-        for i in range(count):
-            along += scale * weights[memory + i] * change_change[k * memory + i]
-        for older in range(age + 1, count):
-            i = (kept - 1 - older) % memory
-            along += weights[i] * step_change[i * memory + k]
-        weights[k] = -weights[memory + k] - along
-    for i in range(memory):
-        weights[memory + i] *= scale
+        beta = -scale * slopes[memory + k]
+        for other in range(count):
+            i = (kept - 1 - other) % memory
+            if other <= age:
+                beta += weights[memory + i] * change_change[k * memory + i]
+            else:
+                beta += weights[memory + i] * change_change[i * memory + k] + weights[i] * step_change[i * memory + k]
+        weights[k] -= beta
     mix(direction, -scale, gradient, view(state, OWN_ROW * n, 2 * memory * n), weights)
-
-
-@inline
-def lbfgs_cells(memory):
-    """Give how many numbers the tables of `lbfgs_direction` take."""
-    return 2 * memory * memory + 5 * memory
 
 
 @by_address
