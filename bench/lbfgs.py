@@ -228,6 +228,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.lbfgs", description=__doc__)
     parser.add_argument("--seeds", type=int, default=60, help="starts of each problem (default: 60)")
     parser.add_argument("--iterations", type=int, default=150)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1],
+                        help="of both sides on digits; more than one on an idle machine only (default: 1)")
     parser.add_argument("--rounds", type=int, default=3, help="the best of so many (default: 3)")
     parser.add_argument("--markdown", nargs="?", type=Path, const=ROOT / "docs" / "choosing.md", metavar="FILE",
                         help=f"write the tables between {BEGIN} and {END} of this file (default: docs/choosing.md)")
@@ -250,7 +252,7 @@ def main() -> None:
         tell(race(layers, samples, iterations, options.rounds))
     tell("\n| digits 64-100-10 relu, threads: µs an iteration (iterations, cost) | fastbp | scikit-learn | ratio |")
     tell("|---|---:|---:|---:|")
-    for threads in (1, 2):
+    for threads in options.threads:
         for line in digits(200, options.rounds, threads):
             tell(line)
     used = ", ".join(f"{name} {version}" for name, version in
