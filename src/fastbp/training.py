@@ -318,6 +318,7 @@ class MiniBatches(CompiledSteps):
             stack.callback(lambda: setattr(network.history, "profile", profiling.read(
                 network, self.learner.clock, self.members, int((place[codes.EPOCH] - first) * n
                                                                + place[codes.POSITION]))))
+        shuffle = shuffle if callable(shuffle) else shuffle and batch < n  # a batch of all samples has no order
         self.data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
         self.task = self.task._replace(shuffle=int(shuffle is True), key=progress.key,
                                        plain=int(rule is updates.sgd and regularization is None))
