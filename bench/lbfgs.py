@@ -15,7 +15,6 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,9 +23,10 @@ from scipy.optimize import minimize
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_limits
 
 import fastbp
-from fastbp import training
+from fastbp.kernels import codes, searches
 
 from .peers import ROOT, between, processor, versions
 from .plain import PlainNetwork
@@ -81,28 +81,6 @@ def problems() -> Iterator[Problem]:
     yield Problem("64-20-10 digits", (64, 20, 10), {"cost": "cross_entropy"}, D[:500] / 16, classes[:500])
 
 
-@contextmanager
-def evaluations() -> Iterator[list[float]]:
-    """List the cost of every evaluation of fits with a full-batch method."""
-    costs: list[float] = []
-    known = training.evaluation
-
-    @contextmanager
-    def listening(*arguments: Any) -> Iterator[Callable[[Array], float]]:
-        with known(*arguments) as evaluate:
-            def evaluate_and_list(gradient: Array) -> float:
-                costs.append(evaluate(gradient))
-                return costs[-1]
-
-            yield evaluate_and_list
-
-    training.evaluation = listening
-    try:
-        yield costs
-    finally:
-        training.evaluation = known
-
-
 def through_fastbp(net: fastbp.Network, X: Array, Y: Array, costs: list[float]) -> Callable[[Array], Any]:
     """Give the function that SciPy minimises, on fastbp's kernels; it lists the costs."""
     def function(parameters: Array) -> tuple[float, Array]:
@@ -114,16 +92,28 @@ def through_fastbp(net: fastbp.Network, X: Array, Y: Array, costs: list[float]) 
     return function
 
 
+def passes(function: Callable[[Array], tuple[float, Array]], parameters: Array, steps: int) -> int:
+    """Minimise a function that lists its costs as a fit by L-BFGS does, bit for bit (a test says so); count steps."""
+    method, dtype = fastbp.LBFGS(), parameters.dtype
+    state, numbers, cells = np.zeros(method.slots * parameters.size, dtype), method.hyper(), method.search(dtype)
+    progress, path = np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(steps)
+    cells[searches.LEFT] = steps
+    while progress[codes.STATUS] == codes.RUNNING:
+        cost, state[: parameters.size] = function(parameters)
+        cells[[codes.EPOCH_COST, codes.EPOCH_WEIGHT]] = cost, 1
+        searches.next_point(parameters, state, numbers, progress, cells, path, 0, 0)
+    return int(progress[codes.EPOCH])
+
+
 def count(problem: Problem, seeds: int, iterations: int, dtype: str) -> str:
     """Give a row of the table of evaluations."""
     ratios, mine_a_step, theirs_a_step, lower = [], [], [], 0
     for seed in range(seeds):
-        net, theirs = problem.network(seed, dtype), list[float]()
+        net, mine, theirs = problem.network(seed, dtype), list[float](), list[float]()
         found = minimize(through_fastbp(net.copy(), problem.X, problem.Y, theirs), net.parameters.astype(float),
                          jac=True, method="L-BFGS-B", options=UNLIMITED | {"maxiter": iterations})
-        with evaluations() as mine:
-            net.fit(problem.X, problem.Y, epochs=iterations, optimizer=fastbp.LBFGS())
-        mine_a_step.append(len(mine) / len(net.history))
+        steps = passes(through_fastbp(net.copy(), problem.X, problem.Y, mine), net.parameters.copy(), iterations)
+        mine_a_step.append(len(mine) / steps)
         theirs_a_step.append(len(theirs) / found.nit)
         common = max(min(mine), min(theirs), FLOOR)
         lower += min(mine) < min(theirs)
@@ -162,12 +152,14 @@ def race(layers: tuple[int, ...], samples: int, iterations: int, rounds: int) ->
     rng = np.random.default_rng(1)
     X = rng.normal(size=(samples, layers[0]))
     Y = np.sin(X @ rng.normal(size=(layers[0], layers[-1])) / math.sqrt(layers[0]))
-    start = fastbp.Network(layers, dtype="float64", seed=0)
+    networks = {dtype: fastbp.Network(layers, dtype=dtype, seed=0) for dtype in ("float64", "float32")}
+    data = {dtype: (X.astype(dtype), Y.astype(dtype)) for dtype in networks}
+    start = networks["float64"].copy()
     options = UNLIMITED | {"maxiter": iterations}
 
     def fit(dtype: str) -> tuple[int, float]:
-        net = fastbp.Network(layers, dtype=dtype, seed=0)
-        net.fit(X.astype(dtype), Y.astype(dtype), epochs=iterations, optimizer=fastbp.LBFGS(), threads=1)
+        net = networks[dtype]
+        net.fit(*data[dtype], epochs=iterations, optimizer=fastbp.LBFGS(), threads=1)
         return len(net.history), float(net.history.cost[-1])
 
     def scipy(function: Callable[[Array], Any]) -> tuple[int, float]:
@@ -185,8 +177,11 @@ def race(layers: tuple[int, ...], samples: int, iterations: int, rounds: int) ->
     }
     best, reached = dict.fromkeys(sides, math.inf), {}
     for turn in range(rounds + 1):
+        for net in networks.values():
+            net.reset(0)
         for name, side in sides.items():
-            seconds, (steps, reached[name]) = clock(side)
+            with threadpool_limits(1):
+                seconds, (steps, reached[name]) = clock(side)
             if turn > 0:  # the first compiles
                 best[name] = min(best[name], seconds / steps)
     shape = "-".join(map(str, layers))
@@ -196,15 +191,18 @@ def race(layers: tuple[int, ...], samples: int, iterations: int, rounds: int) ->
             f"{best['own cost'] / best['float64']:.1f} |")
 
 
-def digits(iterations: int, rounds: int) -> list[str]:
-    """Give the rows of the table beside scikit-learn: its network 64-100-10 with relu, from its own start."""
+def digits(iterations: int, rounds: int, threads: int) -> list[str]:
+    """Give the rows of the table beside scikit-learn: its network 64-100-10 with relu, from its own start.
+
+    As many iterations as scikit-learn makes of its own accord.
+    """
     X, classes = load_digits(return_X_y=True)
     X = X / 16
     rows = {}
     for turn in range(rounds + 1):
         for dtype in ("float64", "float32"):
             inputs = X.astype(dtype)
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), threadpool_limits(threads):
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 theirs = MLPClassifier(solver="lbfgs", alpha=0.0, max_iter=1, warm_start=True, random_state=0, tol=0.0)
                 theirs.fit(inputs, classes)
@@ -214,21 +212,24 @@ def digits(iterations: int, rounds: int) -> list[str]:
                     W[:], b[:] = theirs_W.T, theirs_b
                 theirs.set_params(max_iter=iterations)
                 seconds, _ = clock(lambda: theirs.fit(inputs, classes))  # noqa: B023
-            own, _ = clock(lambda: net.fit(inputs, classes, epochs=iterations, optimizer=fastbp.LBFGS(), threads=1))  # noqa: B023
+            own, _ = clock(lambda: net.fit(inputs, classes, epochs=theirs.n_iter_, optimizer=fastbp.LBFGS(),  # noqa: B023
+                                           threads=threads))
             if turn > 0:
                 both = own / len(net.history), seconds / theirs.n_iter_
                 kept = rows.get(dtype, (both, None))[0]
                 rows[dtype] = (tuple(map(min, both, kept)), (len(net.history), net.history.cost[-1], theirs.n_iter_,
                                                              theirs.loss_))
-    return [f"| {dtype} | {1e6 * best[0]:,.0f} ({ends[0]}, {ends[1]:.1e}) | {1e6 * best[1]:,.0f} ({ends[2]}, "
-            f"{ends[3]:.1e}) | {best[1] / best[0]:.1f} |" for dtype, (best, ends) in rows.items()]
+    return [f"| {dtype}, {threads} | {1e6 * best[0]:,.0f} ({ends[0]}, {ends[1]:.1e}) | {1e6 * best[1]:,.0f} "
+            f"({ends[2]}, {ends[3]:.1e}) | {best[1] / best[0]:.1f} |" for dtype, (best, ends) in rows.items()]
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.lbfgs", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20, help="starts of each problem (default: 20)")
+    parser.add_argument("--seeds", type=int, default=60, help="starts of each problem (default: 60)")
     parser.add_argument("--iterations", type=int, default=150)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1],
+                        help="of both sides on digits; more than one on an idle machine only (default: 1)")
     parser.add_argument("--rounds", type=int, default=3, help="the best of so many (default: 3)")
     parser.add_argument("--markdown", nargs="?", type=Path, const=ROOT / "docs" / "choosing.md", metavar="FILE",
                         help=f"write the tables between {BEGIN} and {END} of this file (default: docs/choosing.md)")
@@ -249,15 +250,16 @@ def main() -> None:
     tell("|---" + "|---:" * 8 + "|")
     for layers, samples, iterations in RACES:
         tell(race(layers, samples, iterations, options.rounds))
-    tell("\n| digits 64-100-10 relu: µs an iteration (iterations, cost) | fastbp | scikit-learn | ratio |")
+    tell("\n| digits 64-100-10 relu, threads: µs an iteration (iterations, cost) | fastbp | scikit-learn | ratio |")
     tell("|---|---:|---:|---:|")
-    for line in digits(200, options.rounds):
-        tell(line)
+    for threads in options.threads:
+        for line in digits(200, options.rounds, threads):
+            tell(line)
     used = ", ".join(f"{name} {version}" for name, version in
                      versions(("fastbp", "scipy", "scikit-learn", "numba", "numpy")).items())
-    tell(f"\n{options.seeds} starts of each problem, {options.iterations} iterations; times with one thread, best of "
-         f"{options.rounds} rounds, the sides taking turns. {processor()}; {used}. {datetime.date.today()}, "
-         "`python -m bench.lbfgs --markdown`.")
+    tell(f"\n{options.seeds} starts of each problem, {options.iterations} iterations; times beside SciPy with one "
+         f"thread; the best of {options.rounds} rounds, the sides taking turns. {processor()}; {used}. "
+         f"{datetime.date.today()}, `python -m bench.lbfgs --markdown`.")
     if options.markdown is not None:
         between(options.markdown, BEGIN, END, "\n".join(lines))
 

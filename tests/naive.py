@@ -546,6 +546,18 @@ def bfgs_direction(gradient, pairs):
     return -H @ gradient
 
 
+def two_loops(gradient, steps, changes):
+    """-H g by the recursion over vectors (Nocedal & Wright, 7.4), pairs in order; in the dtype that is given."""
+    q, alphas = -gradient, []
+    for s, y in list(zip(steps, changes, strict=True))[::-1]:
+        alphas.append((s @ q) / (s @ y))
+        q = q - alphas[-1] * y
+    r = q * ((steps[-1] @ changes[-1]) / (changes[-1] @ changes[-1]))
+    for s, y, alpha in zip(steps, changes, alphas[::-1], strict=True):
+        r = r + (alpha - (y @ r) / (s @ y)) * s
+    return r
+
+
 class Rprop:
     """Igel & Huesken 2003, figures 1 to 4, weight by weight; ``cost`` is the one that belongs to ``g``."""
 

@@ -24,8 +24,9 @@ from fastbp import (
     optimizers,
     training,
 )
-from fastbp.batch_methods import BEFORE, COST, DECREASE, GRADIENT, OWN_ROW, SECOND, START, Point, strong_wolfe
-from fastbp.kernels import vectors
+from fastbp.batch_methods import COST, LineSearch
+from fastbp.kernels import codes, searches, vectors
+from fastbp.kernels.searches import BEFORE, DIRECTION, GRADIENT, KEPT, MADE, OWN_ROW, START
 
 SEARCHING = [LBFGS(), LBFGS(3), ConjugateGradient()]
 FALLING = [*SEARCHING, ScaledConjugateGradient()]
@@ -38,9 +39,31 @@ VARIANTS = {
 METHODS = [*FALLING, *VARIANTS.values(), Quickprop()]
 
 
+def search(method, function, w, steps):
+    """Search along lines through a function that gives cost and gradient, which w follows, as `epoch.run` does.
+
+    Gives the cost of every pass, and those where steps ended.
+    """
+    state, numbers, cells = np.zeros(method.slots * w.size, w.dtype), method.hyper(), method.search(w.dtype)
+    progress, path, seen = np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(steps), []
+    cells[searches.LEFT] = steps
+    while progress[codes.STATUS] == codes.RUNNING:
+        cost, state[: w.size] = function(w)
+        seen.append(cost)
+        cells[[codes.EPOCH_COST, codes.EPOCH_WEIGHT]] = cost, 1
+        searches.next_point(w, state, numbers, progress, cells, path, 0, 0)
+    assert progress[codes.STATUS] == (codes.PAUSED if progress[codes.EPOCH] == steps else codes.DONE)
+    found, slope = function(w)
+    assert numbers[COST] == found and (state[: w.size] == slope).all(), "cost and gradient belong to the parameters"
+    return seen, path[: progress[codes.EPOCH]]
+
+
 def minimise(method, function, w, steps):
     """Run a method on a function that gives cost and gradient; give the costs before and after each step."""
     w = np.array(w, np.float64)
+    if isinstance(method, LineSearch):
+        seen, path = search(method, function, w, steps)
+        return w, [seen[0], *path]
     rows, numbers = np.zeros((method.slots, w.size)), method.hyper()
 
     def evaluate(gradient):
@@ -75,23 +98,72 @@ def bowl(n):
 # ----------------------------------------------------------------------------------------------------------- directions
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("count", [0, 1, 4, 5])
-def test_two_loops(count, dtype, rng):
-    """Pairs in a ring of five rows, the newest in the middle."""
-    n, memory, newest = 13, 5, 2
-    steps, changes = rng.normal(size=(memory, n)), rng.normal(size=(memory, n))
-    changes += 2 * steps
+def pairs_of(rng, memory, n, condition=4.0):
+    """Steps and changes of gradient along a bowl whose axes differ, with s·y = 1."""
+    steps = rng.normal(size=(memory, n))
+    changes = steps * np.geomspace(1, condition, n)
     size = np.sqrt((steps * changes).sum(axis=1, keepdims=True))
-    assert (size > 0).all()
-    steps, changes = steps / size, changes / size
-    steps, changes, gradient = steps.astype(dtype), changes.astype(dtype), rng.normal(size=n).astype(dtype)
-    direction = np.full(n, np.nan, dtype)
-    vectors.two_loops(direction, gradient, steps, changes, np.empty(memory), count, newest)
-    order = [(newest - k) % memory for k in range(count)][::-1]
-    expected = naive.bfgs_direction(gradient.astype(float), [(steps[k].astype(float), changes[k].astype(float))
-                                                             for k in order])
-    close(direction, expected, dtype, factor=100)
+    return steps / size, changes / size
+
+
+def direct(method, rows, kept, cells=None):
+    """Let L-BFGS overwrite its direction from so many pairs in their places."""
+    numbers = method.hyper()
+    numbers[[MADE, KEPT]] = kept, kept
+    searches.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers,
+                             method.search(rows.dtype) if cells is None else cells)
+    return rows[DIRECTION]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("kept", "memory", "n"), [(1, 5, 13), (4, 5, 13), (5, 5, 13), (8, 5, 2100), (3, 1, 7),
+                                                   (27, 10, 31)])
+def test_the_direction(kept, memory, n, dtype, rng):
+    """Pairs in a ring, the newest in the middle; those of bygone days, and places never used, do not count."""
+    method, count = LBFGS(memory), min(kept, memory)
+    rows = np.zeros((method.slots, n), dtype)
+    steps, changes = (pairs.astype(dtype) for pairs in pairs_of(rng, kept, n))
+    rows[GRADIENT], rows[DIRECTION] = rng.normal(size=n), np.nan
+    for k in range(kept):
+        rows[OWN_ROW + k % memory], rows[OWN_ROW + memory + k % memory] = steps[k], changes[k]
+    found = direct(method, rows, kept)
+    args = rows[GRADIENT].astype(float), steps[-count:].astype(float), changes[-count:].astype(float)
+    plain = naive.two_loops(*args)
+    close(found, plain, dtype, factor=100)
+    if n < 100:
+        close(plain, naive.bfgs_direction(args[0], list(zip(*args[1:], strict=True))), factor=1000)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("condition", [1e2, 1e6])
+def test_the_direction_is_as_exact_as_the_plain_recursion(dtype, condition, rng):
+    """Products of vectors stand for vectors there, which could cancel: beside the recursion in the same dtype."""
+    method, n, errors = LBFGS(10), 200, []
+    for _ in range(20):
+        rows = np.zeros((method.slots, n), dtype)
+        rows[OWN_ROW:] = np.concatenate(pairs_of(rng, 10, n, condition))
+        rows[GRADIENT] = rng.normal(size=n)
+        wide = rows.astype(np.longdouble)
+        exact = naive.two_loops(wide[GRADIENT], wide[OWN_ROW : OWN_ROW + 10], wide[OWN_ROW + 10 :])
+        plain = naive.two_loops(rows[GRADIENT], rows[OWN_ROW : OWN_ROW + 10], rows[OWN_ROW + 10 :])
+        errors.append([np.linalg.norm(one - exact) for one in (direct(method, rows, 10), plain)])
+    mine, theirs = np.exp(np.log(errors).mean(axis=0))
+    assert mine < 3 * theirs
+
+
+@pytest.mark.parametrize("memory", [3, 6])
+def test_the_direction_does_not_depend_on_when_products_were_computed(memory, rng):
+    """A resumed fit makes its tables of products anew: they have the same bits as those kept from step to step."""
+    method, n = LBFGS(memory), 50
+    rows, kept_cells = np.zeros((method.slots, n)), method.search(np.dtype(float))
+    for kept, (s, y) in enumerate(zip(*pairs_of(rng, 11, n), strict=True), 1):
+        place = (kept - 1) % memory
+        rows[OWN_ROW + place], rows[OWN_ROW + memory + place], rows[GRADIENT] = s, y, rng.normal(size=n)
+        found = direct(method, rows, kept, kept_cells).copy()
+        assert (found == direct(method, rows, kept)).all()
+        rows[GRADIENT] = rng.normal(size=n)  # a step from which no pair was kept
+        found = direct(method, rows, kept, kept_cells).copy()
+        assert (found == direct(method, rows, kept)).all()
 
 
 @pytest.mark.parametrize("change", [-1.0, 0.0, 1e-18])
@@ -99,19 +171,47 @@ def test_a_pair_that_cannot_be_kept_leaves_the_others(change, rng):
     """Where the slope does not grow along a step, or by rounding only; the step may even seem to go uphill."""
     method, n = LBFGS(3), 5
     rows, numbers, w = np.zeros((method.slots, n)), method.hyper(), rng.normal(size=n)
+    cells = method.search(rows.dtype)
+
+    def remember(w):
+        searches.lbfgs_pair(w, rows.reshape(-1), numbers, cells)
+        numbers[MADE] += 1
+
     for _ in range(4):
         before, slope = w.copy(), rng.normal(size=n)
         step = rng.normal(size=n)
         w = before + step
         rows[START], rows[BEFORE], rows[GRADIENT] = before, slope, slope + 2 * step
-        method.remember(w, rows, numbers)
-    kept, count = rows[OWN_ROW:].copy(), numbers[SECOND]
+        remember(w)
+    kept, count = rows[OWN_ROW:].copy(), numbers[KEPT]
     assert count == 4 and (np.abs(kept).sum(axis=1) > 0).all()
     np.testing.assert_allclose((kept[:3] * kept[3:]).sum(axis=1), 1, rtol=1e-12)
     for uphill in (1, -1):
         rows[START], rows[BEFORE], rows[GRADIENT] = w, uphill * step, uphill * step + change * step
-        method.remember(w + step, rows, numbers)
-        assert numbers[SECOND] == count and (rows[OWN_ROW:] == kept).all()
+        remember(w + step)
+        assert numbers[KEPT] == count and (rows[OWN_ROW:] == kept).all()
+    numbers[MADE] = 0
+    rows[START], rows[BEFORE], rows[GRADIENT] = w, slope, slope + 2 * step
+    remember(w + step)
+    assert numbers[KEPT] == 1, "after a restart the others are forgotten"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("count", "n"), [(1, 5), (4, 70), (6, 2048), (9, 4100), (11, 3)])
+def test_products_and_mixtures(count, n, dtype, rng):
+    """Any number of vectors, shorter and longer than a block; what is not asked for is not looked at."""
+    rows = rng.normal(size=(count + 5, n)).astype(dtype)
+    a, b, weights = rng.normal(size=n).astype(dtype), rng.normal(size=n).astype(dtype), rng.normal(size=count + 5)
+    with_a, with_b, all_a, all_b = np.full((4, count + 5), np.nan)
+    vectors.products(rows.reshape(-1), count, a, b, with_a, with_b)
+    vectors.products(rows.reshape(-1), count + 5, a, b, all_a, all_b)
+    assert (with_a[:count] == all_a[:count]).all() and (with_b[:count] == all_b[:count]).all()
+    wide = rows.astype(float)
+    np.testing.assert_allclose(all_a, wide @ a.astype(float), atol=1e-11)
+    np.testing.assert_allclose(all_b, wide @ b.astype(float), atol=1e-11)
+    out = np.full(n, np.nan, dtype)
+    vectors.mix(out, 0.5, a, rows.reshape(-1), weights)
+    close(out, 0.5 * a.astype(float) + weights @ wide, dtype, factor=100)
 
 
 def test_sums_of_vectors_are_double():
@@ -202,32 +302,54 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
+def along(cost, slope, first, curvature):
+    """Search a line; give what becomes of it, where, and the points that were tried."""
+    cells, seen = np.zeros(searches.SEARCH_CELLS), []
+    cells[[searches.CURVATURE, searches.ALPHA]] = curvature, first
+    with np.errstate(all="ignore"):
+        cells[[searches.START_COST, searches.LOW_COST]] = cost(0.0)
+        cells[[searches.START_SLOPE, searches.LOW_SLOPE]] = slope(0.0)
+        verdict = searches.GOES_ON
+        while verdict == searches.GOES_ON:
+            seen.append(float(cells[searches.ALPHA]))
+            verdict = searches.judge(cells, float(cost(seen[-1])), float(slope(seen[-1])))
+    return verdict, cells[searches.ALPHA], seen
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("curvature", [0.9, 0.1])
 @pytest.mark.parametrize("first", [1e-3, 0.1, 1.0, 10.0, 1e3])
 def test_strong_wolfe(name, curvature, first):
     cost, slope = FUNCTIONS[name]
-    seen = []
-
-    def along(alpha):
-        seen.append(alpha)
-        return Point(alpha, float(cost(alpha)), float(slope(alpha)))
-
-    start = Point(0.0, float(cost(0.0)), float(slope(0.0)))
-    found = strong_wolfe(along, start, first, curvature)
-    assert found.alpha == seen[-1] > 0
-    assert found.cost <= start.cost + DECREASE * found.alpha * start.slope
-    assert abs(found.slope) <= -curvature * start.slope
+    verdict, alpha, seen = along(cost, slope, first, curvature)
+    assert verdict == searches.FOUND and alpha == seen[-1] > 0
+    assert cost(alpha) <= cost(0.0) + searches.DECREASE * alpha * slope(0.0)
+    assert abs(slope(alpha)) <= -curvature * slope(0.0)
     assert len(seen) <= 20
 
 
 def test_a_line_that_does_not_fall_gives_nothing():
-    assert strong_wolfe(lambda a: Point(a, a, 1.0), Point(0.0, 0.0, -1.0), 1.0, 0.9) is None
+    assert along(lambda a: a, lambda a: 1.0 if a else -1.0, 1.0, 0.9)[0] == searches.NOTHING
 
 
 def test_a_line_without_end_gives_the_lowest_point():
-    found = strong_wolfe(lambda a: Point(a, -a, -1.0), Point(0.0, 0.0, -1.0), 1.0, 0.9)
-    assert found.cost < -1e6
+    verdict, alpha, seen = along(lambda a: -a, lambda a: -1.0, 1.0, 0.9)
+    assert verdict == searches.FOUND and alpha == seen[-1] > 1e6
+
+
+def test_a_line_whose_minimum_has_a_kink_gives_the_lowest_point():
+    """Where the last try is not the lowest one, it is gone back to."""
+    verdict, alpha, seen = along(lambda a: abs(a - 0.3), lambda a: -1.0 if a < 0.3 else 1.0, 1.0, 0.1)
+    assert verdict in (searches.FOUND, searches.LOWEST)
+    assert alpha == min(seen, key=lambda a: abs(a - 0.3)) and (alpha == seen[-1]) == (verdict == searches.FOUND)
+
+
+def test_steps_over_kinks_end_where_they_are_lowest():
+    """Passes go back to the lowest point of a line where none fulfils the second condition."""
+    w = np.array([3.0, -2.0])
+    seen, path = search(LBFGS(), lambda w: (abs(w[0]) + 3 * abs(w[1]), np.sign(w) * [1.0, 3.0]), w, 30)
+    assert (np.diff(path) <= 0).all() and path[-1] < 0.2 * seen[0]
+    assert len(seen) > len(set(seen)), "it went back"
 
 
 # ------------------------------------------------------------------------------------------------------------- training
@@ -275,46 +397,44 @@ def test_where_there_is_nothing_to_gain_nothing_changes(method):
     assert (net.parameters == before).all() and len(net.history) == 1 and net.history.cost[0] == 0
 
 
-@contextmanager
-def listening(monkeypatch, listener):
-    """Call the listener with the cost of every evaluation."""
-    known = training.evaluation
+def trained(net, X, Y):
+    """Give the function of the parameters that a fit minimises."""
+    def function(w):
+        net.parameters[:] = w
+        return net.cost_and_gradient(X, Y)
 
-    @contextmanager
-    def evaluation(*arguments):
-        with known(*arguments) as evaluate:
-            def told(gradient):
-                cost = evaluate(gradient)
-                listener(cost)
-                return cost
-
-            vars(told).update(vars(evaluate))  # network and samples, which some methods ask for
-            yield told
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "evaluation", evaluation)
-        yield
+    return function
 
 
-def test_lbfgs_takes_no_more_evaluations_than_scipy(monkeypatch):
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("method", SEARCHING, ids=str)
+def test_a_fit_has_the_bits_of_a_search_from_python(method, dtype):
+    """Many steps in a call of the kernel, with 3 threads, and one pass at a time in Python."""
+    X, Y = waves(dtype)
+    net = Network((1, 6, 1), dtype=dtype, seed=3)
+    w = net.parameters.copy()
+    _, path = search(method, trained(net.copy(), X, Y), w, 40)
+    net.fit(X, Y, epochs=40, optimizer=method, threads=3)
+    assert (net.parameters == w).all() and (net.history.cost == path).all()
+
+
+def test_lbfgs_takes_no_more_evaluations_than_scipy():
     """To the cost that both reach from the same start, over several: single runs end in different minima."""
     optimize = pytest.importorskip("scipy.optimize")
     X, Y = waves()
     ratios = []
     for seed in range(few(8, 4)):
         net = Network((1, 6, 1), dtype="float64", seed=seed)
-        trial, theirs, mine = net.copy(), [], []
+        function, theirs = trained(net.copy(), X, Y), []
 
-        def function(w, trial=trial, theirs=theirs):
-            trial.parameters[:] = w
-            cost, gradient = trial.cost_and_gradient(X, Y)
+        def listed(w, function=function, theirs=theirs):
+            cost, gradient = function(w)
             theirs.append(cost)
             return cost, gradient
 
-        optimize.minimize(function, net.parameters.copy(), jac=True, method="L-BFGS-B",
+        optimize.minimize(listed, net.parameters.copy(), jac=True, method="L-BFGS-B",
                           options={"maxiter": 60, "maxcor": 10, "ftol": 0, "gtol": 0})
-        with listening(monkeypatch, mine.append):
-            net.fit(X, Y, epochs=60, optimizer=LBFGS())
+        mine, _ = search(LBFGS(), function, net.parameters.copy(), 60)
         assert len(mine) <= 1.2 * len(theirs)
         both = max(min(mine), min(theirs))
         ratios.append(np.argmax(np.array(mine) <= both) / np.argmax(np.array(theirs) <= both))
@@ -322,13 +442,12 @@ def test_lbfgs_takes_no_more_evaluations_than_scipy(monkeypatch):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_line_is_not_searched_below_the_resolution_of_the_cost(seed, rng, monkeypatch):
+def test_the_line_is_not_searched_below_the_resolution_of_the_cost(seed, rng):
     """At the minimum it used to try 25 steps along each of two directions, and to come there again."""
     X, Y = real_data(rng, "squared_error", None, 40, 4, 2, "float32")
-    net, costs = Network((4, 2), seed=seed), []
-    with listening(monkeypatch, costs.append):
-        net.fit(X, Y, epochs=100, optimizer=LBFGS())
-    assert 5 < len(net.history) < 20 and len(costs) < len(net.history) + 15
+    net = Network((4, 2), seed=seed)
+    costs, path = search(LBFGS(), trained(net, X, Y), net.parameters.copy(), 100)
+    assert 5 < len(path) < 20 and len(costs) < len(path) + 15
 
 
 @pytest.mark.parametrize("method", METHODS, ids=str)
@@ -343,50 +462,117 @@ def test_resumption_and_threads_change_no_bit(method, tmp_path):
         assert (net.parameters == whole.parameters).all() and (net.history.cost == whole.history.cost).all()
 
 
-@pytest.mark.parametrize("method", [*METHODS, LevenbergMarquardt(), BayesianRegularization()], ids=str)
-def test_who_resumes_after_an_interrupt_has_the_uninterrupted_training(method, monkeypatch):
-    """Ctrl-C while a cost is computed, twice, with the method's state half moved on."""
-    X, Y = waves()
-    whole = Network((1, 6, 1), dtype="float64", seed=1).fit(X, Y, epochs=40, optimizer=method)
-    net, calls = Network((1, 6, 1), dtype="float64", seed=1), []
+@contextmanager
+def interrupted(monkeypatch, method, after):
+    """Press Ctrl-C when so many passes over the samples are done; here a call of the kernel has one."""
+    calls, call, known = [], training.CompiledSteps.call, training.evaluation
 
-    def interrupt(cost):
-        calls.append(cost)
-        if len(calls) == 12:
+    def interrupt():
+        calls.append(None)
+        if len(calls) == after:
             raise KeyboardInterrupt
 
-    for resume in (False, True):
-        calls.clear()
+    def one_pass(self):
+        self.blocks = 1
+        call(self)
+        interrupt()
+
+    @contextmanager
+    def evaluation(*arguments):
+        with known(*arguments) as evaluate:
+            def told(gradient):
+                cost = evaluate(gradient)
+                interrupt()
+                return cost
+
+            vars(told).update(vars(evaluate))  # network and samples, which some methods ask for
+            yield told
+
+    with monkeypatch.context() as patch:
+        if isinstance(method, LineSearch):
+            patch.setattr(training.CompiledSteps, "call", one_pass)
+        else:
+            patch.setattr(training, "evaluation", evaluation)
+        yield
+
+
+REGULAR = Regularization(l2=1e-3, trainable=np.arange(19) != 4)
+
+
+@pytest.mark.parametrize(("method", "regularization"), [
+    *((method, None) for method in (*METHODS, LevenbergMarquardt(), BayesianRegularization())),
+    *((method, REGULAR) for method in (*SEARCHING, Rprop())),
+], ids=lambda value: "regularised" if value is REGULAR else str(value))  # fmt: skip
+def test_who_resumes_after_an_interrupt_has_the_uninterrupted_training(method, regularization, monkeypatch):
+    """Ctrl-C while a cost is computed, twice, with the method's state half moved on."""
+    X, Y = waves()
+    whole = Network((1, 6, 1), dtype="float64", seed=1).fit(X, Y, epochs=40, optimizer=method,
+                                                            regularization=regularization)
+    net = Network((1, 6, 1), dtype="float64", seed=1)
+    for resume, after in ((False, 12), (True, 5), (True, 12)):
         done = len(net.history)
-        with pytest.raises(KeyboardInterrupt), listening(monkeypatch, interrupt):
-            net.fit(X, Y, epochs=40, optimizer=method, resume=resume)
-        assert done < len(net.history) < done + 12
-        assert net.cost(X, Y) == net.history.cost[-1]
-    net.fit(X, Y, epochs=40 - len(net.history), resume=True)
+        with pytest.raises(KeyboardInterrupt), interrupted(monkeypatch, method, after):
+            net.fit(X, Y, epochs=40, optimizer=method, resume=resume, regularization=regularization)
+        assert done < len(net.history) < done + after
+        cost, _ = net.cost_and_gradient(X, Y, regularization=regularization)
+        assert abs(cost - net.history.cost[-1]) <= (0 if regularization is None else 1e-15)
+    net.fit(X, Y, epochs=40 - len(net.history), resume=True, regularization=regularization)
     assert (net.parameters == whole.parameters).all() and (net.history.cost == whole.history.cost).all()
 
 
-@pytest.mark.parametrize("method", [LBFGS(2), ConjugateGradient(), Rprop()], ids=str)
-def test_an_interrupt_after_the_step_takes_it_back(method, monkeypatch):
-    """Where the penalty is computed for the record, after all of the method's state, a pair of L-BFGS's too."""
+@pytest.mark.parametrize("method", SEARCHING, ids=str)
+def test_every_pass_can_be_the_last(method, monkeypatch):
+    """Ctrl-C after each pass in turn, also those of a restart: parameters of the last step, and its bits from there."""
     X, Y = waves()
-    settings = dict(optimizer=method, regularization=Regularization(l2=1e-3))
-    whole = Network((1, 6, 1), dtype="float64", seed=1).fit(X, Y, epochs=30, **settings)
-    net, real, calls = Network((1, 6, 1), dtype="float64", seed=1), training.penalty, []
+    passes = few(30, 12)
+    whole = Network((1, 3, 1), dtype="float64", seed=2).fit(X, Y, epochs=passes, optimizer=method)
+    for after in range(1, passes):
+        net = Network((1, 3, 1), dtype="float64", seed=2)
+        with pytest.raises(KeyboardInterrupt), interrupted(monkeypatch, method, after):
+            net.fit(X, Y, epochs=passes, optimizer=method)
+        if len(net.history):
+            assert net.cost(X, Y) == net.history.cost[-1]
+        net.fit(X, Y, epochs=passes - len(net.history), resume=True)
+        assert (net.parameters == whole.parameters).all() and (net.history.cost == whole.history.cost).all()
 
-    def interrupt(network, samples, gradient, regularization):
-        calls.append(gradient.size)
-        if calls.count(0) == 10:
-            raise KeyboardInterrupt
-        return real(network, samples, gradient, regularization)
+
+def test_an_interrupt_after_the_step_takes_it_back(monkeypatch):
+    """Where the penalty is computed for the record, after all of the method's state."""
+    X, Y = waves()
+    settings = dict(optimizer=Rprop(), regularization=Regularization(l2=1e-3))
+    whole = Network((1, 6, 1), dtype="float64", seed=1).fit(X, Y, epochs=30, **settings)
+    net, real, calls = Network((1, 6, 1), dtype="float64", seed=1), Regularization.penalty, []
+
+    def penalty(self, *arguments):
+        penalize = real(self, *arguments)
+
+        def interrupt(gradient):
+            calls.append(gradient.size)
+            if calls.count(0) == 10:
+                raise KeyboardInterrupt
+            return penalize(gradient)
+
+        return interrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "penalty", interrupt)
+        patch.setattr(Regularization, "penalty", penalty)
         with pytest.raises(KeyboardInterrupt):
             net.fit(X, Y, epochs=30, **settings)
     assert len(net.history) == 9
     net.fit(X, Y, epochs=21, resume=True, regularization=settings["regularization"])
     assert (net.parameters == whole.parameters).all() and (net.history.cost == whole.history.cost).all()
+
+
+@pytest.mark.parametrize("method", SEARCHING, ids=str)
+def test_steps_one_by_one_are_those_of_one_call(method):
+    """A listener is told of each step, for which the kernel comes back; several threads, blocks and weights."""
+    X, Y = np.tile(waves("float32")[0], (15, 1)), np.tile(waves("float32")[1], (15, 1))
+    options = dict(epochs=few(30, 5), optimizer=method, sample_weight=np.linspace(0.1, 2, len(X)))
+    whole = Network((1, 7, 1), seed=1).fit(X, Y, **options)
+    costs = []
+    net = Network((1, 7, 1), seed=1).fit(X, Y, threads=2, callbacks=[lambda record: costs.append(record.cost)],
+                                         **options)
+    assert (net.parameters == whole.parameters).all() and costs == whole.history.cost.tolist()
 
 
 def test_divergence_restores():

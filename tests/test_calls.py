@@ -5,7 +5,7 @@ import inspect
 from pathlib import Path
 
 import fastbp
-from fastbp.kernels import backprop, codes, derivatives, embedded, epoch, regular, tangents
+from fastbp.kernels import backprop, codes, derivatives, embedded, epoch, regular, searches, tangents
 
 LETTERS = {
     "cells": {cell: letters
@@ -21,7 +21,9 @@ LETTERS = {
 LETTERS["here"] = LETTERS["layers"]  # a row of it
 
 ALONE = dict.fromkeys(("update", "learner.update", "rule"), codes.RULE_ARGUMENTS) | {
-    "forward": embedded.KERNELS[codes.FORWARD_ONE][1], "total": codes.TOTAL_ARGUMENTS}
+    "forward": embedded.KERNELS[codes.FORWARD_ONE][1], "total": codes.TOTAL_ARGUMENTS,
+    "penalize": codes.RULE_ARGUMENTS, "address": backprop.KERNELS[codes.END_EPOCH][1],
+    "direct": codes.SEARCH_ARGUMENTS, "remember": codes.SEARCH_ARGUMENTS}
 """Variable that holds an address -> the letters of its kernel."""
 
 SOURCES = sorted((Path(fastbp.__file__).parent / "kernels").glob("*.py"))
@@ -58,6 +60,9 @@ def test_arguments_are_as_many_as_the_kernel_takes():
 def test_letters_are_as_many_as_parameters():
     own = [(regular.total, codes.TOTAL_ARGUMENTS), (epoch.my_neurons_clipped, backprop.KERNELS[codes.MY_NEURONS][1]),
            *((rule, codes.RULE_ARGUMENTS) for rule in (regular.update, regular.measure, regular.update_clipped))]
+    own += [(searches.next_point, backprop.KERNELS[codes.END_EPOCH][1]),
+            *((kernel, codes.SEARCH_ARGUMENTS) for kernel in (searches.lbfgs_direction, searches.lbfgs_pair,
+                                                              searches.conjugate_direction, searches.conjugate_note))]
     phases = [(phase, backprop.KERNELS[codes.MY_SAMPLES][1]) for phase in tangents.PHASES.values()]
     for function, arguments in [*backprop.KERNELS.values(), *derivatives.KERNELS.values(), *embedded.KERNELS.values(),
                                 *tangents.KERNELS.values(), *phases, *own]:

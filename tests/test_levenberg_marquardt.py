@@ -469,7 +469,7 @@ def test_second_derivatives_of_the_penalty(regularization, bias):
     net, slopes = network((2, 3, 2), bias=bias, dtype="float64"), []
     for w in (net.parameters, net.parameters + 1.0):
         slopes.append(np.zeros(net.n_parameters))
-        regularization.penalty(net.layers, net.bias, w, slopes[-1], 7.0)
+        regularization.penalty(net.layers, net.bias, w, 7.0)(slopes[-1])
     close(regularization.second(net.layers, net.bias, 7.0), slopes[1] - slopes[0])
 
 

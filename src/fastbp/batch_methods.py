@@ -2,21 +2,23 @@
 
 A method's step begins where cost and gradient are known, and ends so. Its state is rows laid out like the parameters,
 the gradient first, and a few numbers, both kept by the training as other optimizers' are: so they are saved and
-resumed. A new direction with the line search is `LineSearch` with `direct`, and `remember` if it learns from steps.
+resumed. A new direction with the line search is a `LineSearch` with two kernels, and runs compiled; other methods are a
+`BatchMethod` with `step`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from .checks import Check, count, positive
-from .kernels import codes, vectors
+from .kernels import codes, searches, vectors
+from .kernels._jit import address
+from .kernels.searches import BEFORE, DIRECTION, GRADIENT, OWN_ROW, REACHED, START
 from .method import Optimizer
 
 if TYPE_CHECKING:
@@ -39,18 +41,8 @@ class Evaluate(Protocol):
     def __call__(self, gradient: Array) -> float: ...  # noqa: D102
 
 
-GRADIENT, DIRECTION, START, BEFORE, OWN_ROW = range(5)
-"""Rows of state: ∂E/∂w, the direction, parameters and gradient before the step, the method's own."""
-
-COST, FIRST, SECOND, THIRD, FOURTH = range(codes.OWN, codes.OWN + 5)
+COST, FIRST, SECOND, THIRD, FOURTH = range(REACHED, REACHED + 5)
 """Numbers: the cost, and what the method remembers. The learning rate's cell holds the length of the last step."""
-
-DECREASE = 1e-4
-"""c₁ of the Wolfe conditions."""
-
-MOST_EVALUATIONS = 25
-"""In one line search."""
-
 
 @dataclass(frozen=True)
 class BatchMethod(Optimizer):
@@ -74,136 +66,38 @@ class BatchMethod(Optimizer):
         """Give the cost where the last step ended."""
         return float(numbers[COST])
 
-    def overwritten(self, numbers: Numbers) -> list[int]:
-        """Give the rows that the next step may overwrite, which are put back where it is interrupted."""
-        return list(range(self.slots))
-
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Overwrite parameters, state and numbers; False if there is nothing left to gain."""
         raise NotImplementedError
 
 
-class Point(NamedTuple):
-    """A point of a line search: how far along, cost, slope along the direction."""
-
-    alpha: float
-    cost: float
-    slope: float
-
-
-def interpolate(a: Point, b: Point) -> float:
-    """Minimise the cubic through two points (Nocedal & Wright 2006, eq. 3.59), kept off the ends of the interval."""
-    width = b.alpha - a.alpha
-    if not (math.isfinite(b.cost) and math.isfinite(b.slope)):
-        return a.alpha + 0.1 * width
-    d1 = a.slope + b.slope - 3 * (b.cost - a.cost) / width
-    square = d1 * d1 - a.slope * b.slope
-    part = 0.5
-    if square >= 0:
-        d2 = math.copysign(math.sqrt(square), width)
-        bottom = b.slope - a.slope + 2 * d2
-        if bottom != 0:
-            part = 1 - (b.slope + d2 - d1) / bottom
-    return a.alpha + min(max(part, 0.1), 0.9) * width
-
-
-def extrapolate(a: Point, b: Point) -> float:
-    """Go on from b, which is lower than a and still falls: where the slope would vanish, 1.1 to 10 times as far."""
-    fall = b.slope - a.slope
-    reach = b.alpha - b.slope * (b.alpha - a.alpha) / fall if fall > 0 else math.inf
-    return min(max(reach, 1.1 * b.alpha), 10 * b.alpha)
-
-
-def strong_wolfe(along: Callable[[float], Point], start: Point, first: float, curvature: float,
-                 resolution: float = 0.0) -> Point | None:
-    """Find a point with E ≤ E₀ + c₁αE₀' and |E'| ≤ c₂|E₀'| (Nocedal & Wright 2006, algorithms 3.5 and 3.6).
-
-    Parameters
-    ----------
-    along
-        Goes to α, and gives cost and slope there.
-    start
-        α = 0; its slope is negative.
-    first
-        The first α to try.
-    curvature
-        c₂.
-    resolution
-        Of the cost: an interval across which its slope promises less is searched no further.
-
-    Returns
-    -------
-    Point or None
-        The last one that ``along`` was called for; the lowest one found where no point fulfils the second condition;
-        None where none is low enough.
-    """
-    low, high, alpha = start, None, first
-    for _ in range(MOST_EVALUATIONS):
-        here = along(alpha)
-        if not here.cost <= start.cost + DECREASE * alpha * start.slope or (low is not start and here.cost > low.cost):
-            high = here
-        else:
-            if abs(here.slope) <= -curvature * start.slope:
-                return here
-            before, low = low, here
-            if high is None and here.slope < 0:
-                alpha = extrapolate(before, here)
-                continue
-            if high is None or here.slope * (high.alpha - here.alpha) >= 0:
-                high = before
-        width = abs(high.alpha - low.alpha)
-        if width * abs(start.slope) <= resolution or width <= 1e-12 * max(high.alpha, low.alpha):
-            break
-        alpha = interpolate(low, high)
-    return along(low.alpha) if low is not start else None
+def _downhill(rows: Array) -> None:
+    """Overwrite the direction by −∂E/∂w."""
+    vectors.combine(rows[DIRECTION], -1.0, rows[GRADIENT], 0.0, rows[GRADIENT])
 
 
 @dataclass(frozen=True)
 class LineSearch(BatchMethod):
-    """A direction, and a step to where the strong Wolfe conditions hold along it."""
+    """A direction, and a step to where the strong Wolfe conditions hold along it: `fastbp.kernels.searches`."""
 
-    slots = OWN_ROW
+    direct: ClassVar[Any] = None
+    remember: ClassVar[Any] = None
+    """The kernels of the direction."""
     curvature: ClassVar[float] = 0.9
     """c₂ of the Wolfe conditions."""
 
-    def direct(self, rows: Array, numbers: Numbers) -> float:
-        """Overwrite the direction; give the first step length to try. ``numbers[FIRST]`` is 0 at a (re)start."""
-        raise NotImplementedError
+    @property
+    def cells(self) -> int:
+        """Numbers that the direction needs during a fit."""
+        return 0
 
-    def remember(self, parameters: Array, rows: Array, numbers: Numbers) -> None:
-        """Take note of a step that was made."""
-        numbers[FIRST] += 1
-
-    def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
-        """Take a step along the direction, or along the gradient where that leads nowhere."""
-        gradient, direction, start, before = rows[GRADIENT], rows[DIRECTION], rows[START], rows[BEFORE]
-        start[:], before[:], cost = parameters, gradient, float(numbers[COST])
-
-        def along(alpha: float) -> Point:
-            vectors.combine(parameters, 1.0, start, alpha, direction)
-            found = evaluate(gradient)
-            return Point(alpha, found, vectors.dot(gradient, direction))
-
-        resolution, found = float(np.finfo(rows.dtype).eps) * abs(cost), None
-        while True:
-            first = self.direct(rows, numbers)
-            slope = vectors.dot(gradient, direction)
-            if slope < 0:
-                found = strong_wolfe(along, Point(0.0, cost, slope), first, self.curvature, resolution)
-            if found is not None and found.cost < cost:  # in its last digit the first condition lets equal costs pass
-                numbers[COST], numbers[codes.RATE] = found.cost, found.alpha
-                self.remember(parameters, rows, numbers)
-                return True
-            parameters[:], gradient[:] = start, before
-            if numbers[FIRST] == 0:
-                return False
-            numbers[FIRST] = 0
-
-
-def _downhill(rows: Array) -> float:
-    """Overwrite the direction by −∂E/∂w; give a step length that moves the parameters by 1 at most."""
-    vectors.combine(rows[DIRECTION], -1.0, rows[GRADIENT], 0.0, rows[GRADIENT])
-    return 1.0 / max(math.sqrt(vectors.dot(rows[GRADIENT], rows[GRADIENT])), 1.0)
+    def search(self, dtype: np.dtype[Any], penalize: int = 0) -> Numbers:
+        """Give the numbers of a search that is about to begin; with a regularisation it is told what to call."""
+        found = np.zeros(searches.SEARCH_CELLS + self.cells)
+        found[[searches.CURVATURE, searches.EPSILON]] = self.curvature, np.finfo(dtype).eps
+        found.view(np.int64)[[searches.DIRECT, searches.REMEMBER, searches.PENALIZE]] = (
+            *(address(kernel, codes.SEARCH_ARGUMENTS, dtype) for kernel in (self.direct, self.remember)), penalize)
+        return found
 
 
 @dataclass(frozen=True)
@@ -225,45 +119,24 @@ class LBFGS(LineSearch):
 
     memory: int = 10
     checks = {"memory": count}
+    direct = staticmethod(searches.lbfgs_direction)
+    remember = staticmethod(searches.lbfgs_pair)
 
     @property
     def slots(self) -> int:  # type: ignore[override]
         """Buffers of state."""
-        return OWN_ROW + 2 * self.memory
+        return searches.OWN_ROW + 2 * self.memory
 
-    def direct(self, rows: Array, numbers: Numbers) -> float:
-        """Overwrite the direction by −H∂E/∂w."""
-        if numbers[FIRST] == 0:
-            numbers[SECOND] = 0
-            return _downhill(rows)
-        steps, changes = self._pairs(rows)
-        pairs = int(numbers[SECOND])
-        vectors.two_loops(rows[DIRECTION], rows[GRADIENT], steps, changes, np.empty(self.memory),
-                          min(pairs, self.memory), (pairs - 1) % self.memory)
-        return 1.0
+    @property
+    def cells(self) -> int:
+        """Products of the pairs."""
+        return 2 * self.memory**2 + 5 * self.memory
 
-    def overwritten(self, numbers: Numbers) -> list[int]:
-        """Leave out the pairs that stay: the next takes the place of the oldest, or of the first after a restart."""
-        places = {0, int(numbers[SECOND]) % self.memory}
-        return [*range(OWN_ROW), *(OWN_ROW + half + pair for half in (0, self.memory) for pair in places)]
-
-    def _pairs(self, rows: Array) -> tuple[Array, Array]:
-        return rows[OWN_ROW : OWN_ROW + self.memory], rows[OWN_ROW + self.memory :]
-
-    def remember(self, parameters: Array, rows: Array, numbers: Numbers) -> None:
-        """Keep s and y, unless their product is too small to divide by."""
-        super().remember(parameters, rows, numbers)
-        s, y = rows[START], rows[BEFORE]
-        vectors.combine(s, 1.0, parameters, -1.0, s)
-        fall = -vectors.dot(s, y)
-        vectors.combine(y, 1.0, rows[GRADIENT], -1.0, y)
-        product = vectors.dot(s, y)
-        if product > np.finfo(rows.dtype).eps * max(fall, 0.0):
-            steps, changes = self._pairs(rows)  # scaled to s·y = 1: one factor for both leaves H as it is
-            pair, scale = int(numbers[SECOND]) % self.memory, 1 / math.sqrt(product)
-            vectors.combine(steps[pair], scale, s, 0.0, s)
-            vectors.combine(changes[pair], scale, y, 0.0, y)
-            numbers[SECOND] += 1
+    def hyper(self) -> Numbers:
+        """Give the numbers that it begins with."""
+        found = super().hyper()
+        found[searches.MEMORY] = self.memory
+        return found
 
 
 @dataclass(frozen=True)
@@ -274,29 +147,10 @@ class ConjugateGradient(LineSearch):
     It stops by itself when no lower cost is to be found.
     """
 
-    slots = OWN_ROW + 1
+    slots = searches.OWN_ROW + 2
     curvature = 0.1
-
-    def direct(self, rows: Array, numbers: Numbers) -> float:
-        """Overwrite the direction by −g + βd."""
-        gradient, direction, last = rows[GRADIENT], rows[DIRECTION], rows[OWN_ROW]
-        square, overlap, begins = vectors.dot(gradient, gradient), vectors.dot(gradient, last), numbers[FIRST] == 0
-        first = 0.0
-        if begins or abs(overlap) >= 0.2 * square:
-            first = _downhill(rows)
-        else:
-            beta = max((square - overlap) / vectors.dot(last, last), 0.0)
-            vectors.combine(direction, -1.0, gradient, beta, direction)
-        slope = vectors.dot(gradient, direction)
-        if not begins and slope < 0:  # as much to first order as the last step brought (Nocedal & Wright, p. 59)
-            first = float(numbers[codes.RATE] * numbers[SECOND] / slope)
-        numbers[SECOND] = slope
-        return first
-
-    def remember(self, parameters: Array, rows: Array, numbers: Numbers) -> None:
-        """Keep the gradient from before the step."""
-        super().remember(parameters, rows, numbers)
-        rows[OWN_ROW] = rows[BEFORE]
+    direct = staticmethod(searches.conjugate_direction)
+    remember = staticmethod(searches.conjugate_note)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from . import curvature
-from .batch_methods import COST, FIRST, FOURTH, GRADIENT, SECOND, THIRD, BatchMethod, Evaluate
+from .batch_methods import COST, FIRST, FOURTH, SECOND, THIRD, BatchMethod, Evaluate
 from .checks import positive
 from .kernels import codes
+from .kernels.searches import GRADIENT
 
 if TYPE_CHECKING:
     from .network import Network

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -317,10 +317,17 @@ class Regularization:
             return ~np.asarray(self.trainable)
         return ~np.repeat(np.asarray(self.trainable), np.diff([*weights, total]))
 
-    def penalty(self, sizes: Sequence[int], bias: bool, parameters: Array, gradient: Array, weight: float) -> float:
-        """Give the penalty of a batch of this total weight, and add its slopes to ``gradient`` if that has room."""
-        numbers = self.numbers(sizes, bias, np.zeros(codes.HYPER_CELLS), 0, 0, 0)
+    def penalty(self, sizes: Sequence[int], bias: bool, parameters: Array,
+                weight: float) -> Callable[[Array], float]:
+        """Give the function that computes a batch's penalty and adds its slopes to a gradient, if that has room."""
+        numbers, fixed = self.numbers(sizes, bias, np.zeros(codes.HYPER_CELLS), 0, 0, 0), self.fixed(parameters)
         numbers[[codes.BATCH_WEIGHT, codes.CLIP]] = weight, 0.0
-        slopes = gradient if gradient.size else np.zeros_like(parameters)
-        regular.update(parameters, slopes, self.fixed(parameters), 0, parameters.size, 0, numbers)
-        return float(numbers[numbers.view(np.int64)[codes.PENALTIES] :].sum()) / weight
+        penalties = numbers[numbers.view(np.int64)[codes.PENALTIES] :]
+
+        def penalize(gradient: Array) -> float:
+            penalties[:] = 0
+            slopes = gradient if gradient.size else np.zeros_like(parameters)
+            regular.update(parameters, slopes, fixed, 0, parameters.size, 0, numbers)
+            return float(penalties.sum()) / weight
+
+        return penalize

@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import profiling, team, validation
-from .batch_methods import GRADIENT, BatchMethod, Evaluate
+from .batch_methods import BatchMethod, LineSearch
 from .callbacks import Best, Checkpoint, EarlyStopping, ProgressBar, asks_to_stop
 from .history import Record
-from .kernels import backprop, codes, epoch, layout, online, regular, updates
+from .kernels import backprop, codes, epoch, layout, online, regular, searches, updates
 from .kernels.layout import NOT_SHUFFLED
 from .kernels.predict import all_finite
+from .kernels.searches import BEFORE, GRADIENT, START
 from .method import Optimizer
 from .optimizers import UpdateRule
 from .regularization import Regularization
@@ -144,6 +145,8 @@ class Evaluation:
     threads: int | None
     compute: Callable[[Array], float]
     regularization: Regularization | None = None
+    penalize: Callable[[Array], float] | None = None
+    """Gives the penalty alone, and adds its slopes to a gradient."""
 
     def __call__(self, gradient: Array) -> float:
         """Overwrite a gradient and give the cost."""
@@ -173,19 +176,18 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
         if direction is not None:
             plan.cells[codes.DIRECTION] = direction.ctypes.data
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 2**62)
+        penalize = None
         if regularization is not None:
             plan = regularization.plan(plan, network.dtype, network.cost_function)
+            penalize = regularization.penalty(network.layers, network.bias, network.parameters, samples.total_weight)
 
         def evaluate(gradient: Array) -> float:
             learner.progress[:] = 0
             team.run(members, partial(_run, members, plan, network.parameters, data, task,
                                       learner._replace(gradient=gradient)))
-            cost = float(learner.costs[0])
-            if regularization is not None:
-                cost += penalty(network, samples, gradient, regularization)
-            return cost
+            return float(learner.costs[0]) + (0.0 if penalize is None else penalize(gradient))
 
-        yield Evaluation(network, samples, threads, evaluate, regularization)
+        yield Evaluation(network, samples, threads, evaluate, regularization, penalize)
 
 
 def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threads: int | None = None,
@@ -206,7 +208,7 @@ def gradient_norm(network: Network, samples: Samples, threads: int | None,
 
 def penalty(network: Network, samples: Samples, gradient: Array, regularization: Regularization) -> float:
     """Compute the penalty of a batch of all samples, and add its gradient to ``gradient`` if that has room for it."""
-    return regularization.penalty(network.layers, network.bias, network.parameters, gradient, samples.total_weight)
+    return regularization.penalty(network.layers, network.bias, network.parameters, samples.total_weight)(gradient)
 
 
 def _run(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
@@ -215,42 +217,208 @@ def _run(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, 
     epoch.run(thread, threads, plan, parameters, data, task, learner, barrier)
 
 
-def finished(learner: layout.Learner, progress: Progress) -> Iterator[float]:
-    """Give the costs of the epochs that the last call of the kernel finished, counting them in ``progress``."""
-    for cost in learner.costs[: learner.progress[codes.EPOCH] - progress.epochs]:
-        progress.epochs += 1
-        yield float(cost)
+class Steps:
+    """What a fit does again and again, an epoch or many in a call of ``run``.
 
+    Attributes
+    ----------
+    learner : layout.Learner
+        Its record is what the fit reads: ``progress``, ``sums``, and the ``costs`` of the epochs of the last call.
+    ended : bool
+        Whether there is nothing left to gain.
+    """
 
-class FullBatch:
-    """Steps of a method that sees all samples: what `epoch.run` is for mini-batches, an epoch a call."""
+    learner: layout.Learner
+    ended = False
 
-    def __init__(self, network: Network, evaluate: Evaluate, penalise: Callable[[], float] | None, progress: Progress,
-                 learner: layout.Learner) -> None:
-        self.network, self.learner, self.evaluate, self.numbers = network, learner, evaluate, progress.hyper
-        self.penalise = penalise
-        assert isinstance(progress.optimizer, BatchMethod)
-        self.method = progress.optimizer
-        self.rows = progress.state.reshape(-1, network.n_parameters)
-        self.method.begin(evaluate, self.rows, self.numbers)
-        self.ended = False
+    def run(self, end: int) -> None:
+        """Take some steps, up to this epoch at most; where it is interrupted, all is as after the last step."""
+        raise NotImplementedError
+
+    def restore(self) -> None:
+        """Go back to the parameters of the last epoch that ended well."""
+        raise NotImplementedError
 
     def gradient_norm(self) -> float:
-        """Give ‖∂E/∂w‖ where the last step ended."""
+        """Give ‖∂E/∂w‖ of all samples where the last epoch ended."""
+        raise NotImplementedError
+
+    def finished(self, progress: Progress) -> Iterator[float]:
+        """Give the costs of the epochs that the last call finished, counting them in ``progress``."""
+        for cost in self.learner.costs[: self.learner.progress[codes.EPOCH] - progress.epochs]:
+            progress.epochs += 1
+            yield float(cost)
+
+
+class CompiledSteps(Steps):
+    """Steps that `epoch.run` takes, in calls that last CHUNK_SECONDS: by a team, or by one thread alone.
+
+    ``epochs`` says how many a call may have.
+    """
+
+    def __init__(self, stack: ExitStack, network: Network, samples: Samples, batch: int, epochs: int,
+                 threads: int | None) -> None:
+        n, work = len(samples), network.work * (1 + network.tangents(samples.kind))
+        self.network, self.samples = network, samples
+        self.members = team.size(threads, work * batch, work * n * epochs, network.strips(batch, samples.kind))
+        self.plan, block = stack.enter_context(network.plan(batch, backward=True, threads=self.members,
+                                                            kind=samples.kind, sparse=samples.sparse))
+        samples.lend(self.plan)
+        self.task = layout.Task(n, batch, block, int(samples.labels), 0, 0, 2**62, 0, 0)
+        self.data = samples.data(NOT_SHUFFLED)
+        self.blocks, self.pace, self.online = max(1, int(1e8 / (work * block))), team.Pace(self.members), False
+
+    def call(self) -> None:
+        """Call the kernel once."""
+        running = self.members if self.learner.clock.size else self.pace.choose(self.blocks)
+        given = (self.plan, self.network.parameters, self.data,
+                 self.task._replace(blocks=max(1, self.blocks // 8) if self.pace.trying else self.blocks), self.learner)
+        start = time.perf_counter()
+        if self.online:
+            online.run(*given)
+        else:
+            team.run(running, partial(_run, running, *given))
+        seconds = max(time.perf_counter() - start, 1e-9)
+        done = max(1, int(self.learner.progress[codes.BLOCKS]))
+        self.blocks = max(1, int(done * CHUNK_SECONDS / seconds))
+        self.pace.took(running, done, seconds)
+
+
+class MiniBatches(CompiledSteps):
+    """An update rule after each mini-batch."""
+
+    def __init__(self, stack: ExitStack, network: Network, samples: Samples, progress: Progress, *, batch: int,
+                 epochs: int, shuffle: bool | Reorder, threads: int | None, profile: bool,
+                 regularization: Regularization | None) -> None:
+        super().__init__(stack, network, samples, batch, epochs, threads)
+        assert isinstance(progress.optimizer, UpdateRule)
+        rule, n, first = progress.optimizer.rule, len(samples), progress.epochs
+        self.threads, self.regularization = threads, regularization
+        self.reorder = shuffle if callable(shuffle) else None
+        update = network.address(rule, codes.RULE_ARGUMENTS)
+        numbers, state, place = progress.hyper, progress.state, np.zeros(codes.PROGRESS_CELLS, np.int64)
+        if regularization is not None:  # a rule of ours takes its place, and calls it
+            numbers, state = _regularized(network, regularization, progress, update)
+            clipped = regularization.clip_norm is not None
+            update = network.address(regular.update_clipped if clipped else regular.update, codes.RULE_ARGUMENTS)
+            self.plan = regularization.plan(self.plan, network.dtype, network.cost_function, key=progress.key)
+            place = self.plan.cells[codes.PROGRESS : codes.PROGRESS + codes.PROGRESS_CELLS]  # `noise` reads the epoch
+        self.learner = layout.Learner(
+            gradient=np.zeros(network.n_parameters, network.dtype),
+            state=state,
+            hyper=numbers,
+            update=update,
+            best=network.parameters.copy(),
+            progress=place,
+            sums=np.zeros(codes.SUM_CELLS),
+            costs=np.zeros(min(epochs, CHUNK_EPOCHS)),
+            clock=profiling.clock(network, self.members) if profile else layout.NO_CLOCK,
+        )
+        place[[codes.EPOCH, codes.FIRST_EPOCH]] = first
+        if profile:
+            stack.callback(lambda: setattr(network.history, "profile", profiling.read(
+                network, self.learner.clock, self.members, int((place[codes.EPOCH] - first) * n
+                                                               + place[codes.POSITION]))))
+        shuffle = shuffle if callable(shuffle) else shuffle and batch < n  # a batch of all samples has no order
+        self.data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
+        self.task = self.task._replace(shuffle=int(shuffle is True), key=progress.key,
+                                       plain=int(rule is updates.sgd and regularization is None))
+        self.online = (batch == 1 and samples.kind == codes.PLAIN and not samples.sparse
+                       and (regularization is None or regularization.online))
+
+    def run(self, end: int) -> None:
+        """Take some."""
+        if self.reorder and self.learner.progress[codes.POSITION] == 0:
+            _reorder(self.reorder, self.data.order[: len(self.samples)])
+        self.task = self.task._replace(epochs=end)
+        self.call()
+
+    def restore(self) -> None:
+        """Go back to the last epoch that left all finite."""
+        self.network.parameters[:] = self.learner.best
+
+    def gradient_norm(self) -> float:
+        """Compute ‖∂E/∂w‖."""
+        return gradient_norm(self.network, self.samples, self.threads, self.regularization)
+
+
+class LineSearches(CompiledSteps):
+    """Steps along a line, whose passes `searches.next_point` directs."""
+
+    def __init__(self, stack: ExitStack, network: Network, samples: Samples, progress: Progress, *, epochs: int,
+                 threads: int | None, regularization: Regularization | None) -> None:
+        super().__init__(stack, network, samples, len(samples), epochs, threads)
+        assert isinstance(progress.optimizer, LineSearch)
+        numbers, state, penalize = progress.hyper, progress.state, 0
+        if regularization is not None:
+            numbers, state = _regularized(network, regularization, progress, 0)
+            penalize = network.address(regular.update, codes.RULE_ARGUMENTS)
+            self.plan = regularization.plan(self.plan, network.dtype, network.cost_function)
+        else:
+            self.plan = self.plan._replace(cells=self.plan.cells.copy())
+        self.next = network.address(searches.next_point, backprop.KERNELS[codes.END_EPOCH][1])
+        self.plan.cells[codes.END_EPOCH] = self.next
+        self.rows = progress.state.reshape(-1, network.n_parameters)
+        self.learner = layout.Learner(self.rows[GRADIENT], np.empty(0, network.dtype), numbers, 0, state,
+                                      np.zeros(codes.PROGRESS_CELLS, np.int64),
+                                      progress.optimizer.search(network.dtype, penalize),
+                                      np.zeros(min(epochs, CHUNK_EPOCHS)))
+        self.learner.progress[[codes.EPOCH, codes.FIRST_EPOCH]] = progress.epochs
+        self.blocks = max(1, min(self.blocks, int(2e6 / network.n_parameters)))  # some fifty vectors are read in a step
+
+    def run(self, end: int) -> None:
+        """Take some, or go on with one that takes longer than a call."""
+        learner, search = self.learner, self.learner.sums
+        learner.progress[codes.STATUS] = codes.RUNNING
+        search[searches.LEFT] = end - learner.progress[codes.EPOCH]
+        try:
+            if search[searches.DOING] == searches.RESTING:
+                searches.set_out(self.next, self.network.parameters, learner.best, learner.hyper, learner.progress,
+                                 search, learner.costs)
+            if learner.progress[codes.STATUS] == codes.RUNNING:
+                self.call()
+        except BaseException:
+            self.restore()
+            raise
+        self.ended = bool(learner.progress[codes.STATUS] == codes.DONE)
+
+    def restore(self) -> None:
+        """Go back to where the line begins."""
+        if self.learner.sums[searches.DOING] in (searches.SEARCHING, searches.RETURNING):
+            self.network.parameters[:], self.rows[GRADIENT] = self.rows[START], self.rows[BEFORE]
+
+    def gradient_norm(self) -> float:
+        """Give ‖∂E/∂w‖."""
         return float(np.linalg.norm(self.rows[GRADIENT]))
 
-    def step(self) -> None:
-        """Do one, whose cost is the one after it; where it is interrupted, all is as before it, for who resumes."""
+
+class FullBatch(Steps):
+    """Steps of a method that is written in Python: one a call."""
+
+    def __init__(self, stack: ExitStack, network: Network, samples: Samples, progress: Progress, *,
+                 threads: int | None, regularization: Regularization | None) -> None:
+        self.network, self.numbers = network, progress.hyper
+        self.evaluate = stack.enter_context(evaluation(network, samples, threads, regularization))
+        assert isinstance(progress.optimizer, BatchMethod)
+        self.method, self.nothing = progress.optimizer, np.empty(0, network.dtype)
+        self.rows = progress.state.reshape(-1, network.n_parameters)
+        self.learner = layout.Learner(self.rows[GRADIENT], progress.state, self.numbers, 0, network.parameters.copy(),
+                                      np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
+        self.learner.progress[codes.EPOCH] = progress.epochs
+        self.method.begin(self.evaluate, self.rows, self.numbers)
+
+    def run(self, end: int) -> None:
+        """Do one, whose cost is the one after it."""
         learner, parameters = self.learner, self.network.parameters
-        places = self.method.overwritten(self.numbers)
-        rows, numbers = self.rows[places], self.numbers.copy()
+        rows, numbers = self.rows.copy(), self.numbers.copy()
         try:
             self.ended = not self.method.step(self.evaluate, parameters, self.rows, self.numbers)
             learner.costs[0] = cost = self.method.cost(self.numbers)
-            if self.penalise is not None:
-                learner.sums[codes.EPOCH_PENALTY] = self.penalise()
+            if self.evaluate.penalize is not None:
+                learner.sums[codes.EPOCH_PENALTY] = self.evaluate.penalize(self.nothing)
         except BaseException:
-            parameters[:], self.rows[places], self.numbers[:] = learner.best, rows, numbers
+            self.restore()
+            self.rows[:], self.numbers[:] = rows, numbers
             raise
         if math.isfinite(cost) and all_finite(validation.readonly(parameters)):
             learner.best[:] = parameters
@@ -258,6 +426,24 @@ class FullBatch:
             learner.progress[codes.UPDATES] += 1
         else:
             learner.progress[codes.STATUS] = codes.DIVERGED
+
+    def restore(self) -> None:
+        """Go back to the last step that left all finite."""
+        self.network.parameters[:] = self.learner.best
+
+    def gradient_norm(self) -> float:
+        """Give ‖∂E/∂w‖."""
+        return float(np.linalg.norm(self.rows[GRADIENT]))
+
+
+def _regularized(network: Network, regularization: Regularization, progress: Progress,
+                 rule: int) -> tuple[npt.NDArray[np.float64], Array]:
+    """Give numbers and state with what `regular` needs behind them; what is kept of the fit becomes part of them."""
+    total = network.address(regular.total, codes.TOTAL_ARGUMENTS)
+    numbers = regularization.numbers(network.layers, network.bias, progress.hyper, rule, total, progress.state.size)
+    state = np.concatenate((progress.state, regularization.fixed(network.parameters)))
+    progress.hyper, progress.state = numbers[: codes.HYPER_CELLS], state[: progress.state.size]
+    return numbers, state
 
 
 def _reorder(reorder: Reorder, order: npt.NDArray[np.int64]) -> None:
@@ -272,14 +458,12 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         callbacks: list[Callback], bar: bool, shuffle: bool | Reorder, threads: int | None,
         profile: bool, regularization: Regularization | None) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
-    n, batch = len(samples), min(batch_size, len(samples))
-    shuffle = shuffle if callable(shuffle) else shuffle and batch < n  # a batch of all samples has no order
-    history, first, last = network.history, progress.epochs, progress.epochs + epochs
+    history, last = network.history, progress.epochs + epochs
     began = time.perf_counter()
     with ExitStack() as stack:
         listeners = list(callbacks)
         if bar:
-            listeners.append(ProgressBar(epochs, n))
+            listeners.append(ProgressBar(epochs, len(samples)))
         for listener in listeners:
             if isinstance(listener, AbstractContextManager):
                 stack.enter_context(listener)
@@ -291,95 +475,46 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         if any(stopper.stops for stopper in stoppers):
             progress.stopping = []  # this fit had its end before it began; the next begins to wait anew
             return
-        rule = progress.optimizer.rule if isinstance(progress.optimizer, UpdateRule) else None
-        reorder = shuffle if callable(shuffle) else None
-        each = bool(listeners or reorder) or kept is not None or rule is None or progress.optimizer.scheduled
-        work = network.work * (1 + network.tangents(samples.kind))
-        members = team.size(threads, work * batch, work * n * (1 if each else epochs),
-                            network.strips(batch, samples.kind))
-        plan, block = stack.enter_context(network.plan(batch, backward=True, threads=members, kind=samples.kind,
-                                                       sparse=samples.sparse))
-        samples.lend(plan)
-        update = 0 if rule is None else network.address(rule, codes.RULE_ARGUMENTS)
-        numbers, state, place = progress.hyper, progress.state, np.zeros(codes.PROGRESS_CELLS, np.int64)
-        if regularization is not None and rule is not None:  # a rule of ours takes its place, and calls it
-            total = network.address(regular.total, codes.TOTAL_ARGUMENTS)
-            numbers = regularization.numbers(network.layers, network.bias, progress.hyper, update, total, state.size)
-            state = np.concatenate((state, regularization.fixed(network.parameters)))
-            progress.hyper, progress.state = numbers[: codes.HYPER_CELLS], state[: progress.state.size]
-            clipped = regularization.clip_norm is not None
-            update = network.address(regular.update_clipped if clipped else regular.update, codes.RULE_ARGUMENTS)
-            plan = regularization.plan(plan, network.dtype, network.cost_function, key=progress.key)
-            place = plan.cells[codes.PROGRESS : codes.PROGRESS + codes.PROGRESS_CELLS]  # where `noise` reads the epoch
-        learner = layout.Learner(
-            gradient=np.zeros(network.n_parameters, network.dtype),
-            state=state,
-            hyper=numbers,
-            update=update,
-            best=network.parameters.copy(),
-            progress=place,
-            sums=np.zeros(codes.SUM_CELLS),
-            costs=np.zeros(1 if each else min(epochs, CHUNK_EPOCHS)),
-            clock=profiling.clock(network, members) if profile else layout.NO_CLOCK,
-        )
-        learner.progress[[codes.EPOCH, codes.FIRST_EPOCH]] = first
-        if profile:
-            stack.callback(lambda: setattr(history, "profile", profiling.read(
-                network, learner.clock, members, int((learner.progress[codes.EPOCH] - first) * n
-                                                     + learner.progress[codes.POSITION]))))
-        data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
-        blocks = max(1, int(1e8 / (work * block)))
-        plain = int(rule is updates.sgd and regularization is None)
-        full = None
-        if rule is None:
-            evaluate = stack.enter_context(evaluation(network, samples, threads, regularization))
-            nothing = np.empty(0, network.dtype)
-            penalise = None if regularization is None else partial(penalty, network, samples, nothing, regularization)
-            full = FullBatch(network, evaluate, penalise, progress, learner)
-        norm = full.gradient_norm if full else partial(gradient_norm, network, samples, threads, regularization)
-        parameters, pace = network.parameters, team.Pace(members)
+        steps: Steps
+        method = progress.optimizer
+        each = bool(listeners) or callable(shuffle) or kept is not None or method.scheduled
+        chunk = 1 if each else epochs
+        if isinstance(method, UpdateRule):
+            steps = MiniBatches(stack, network, samples, progress, batch=min(batch_size, len(samples)), epochs=chunk,
+                                shuffle=shuffle, threads=threads, profile=profile, regularization=regularization)
+        elif isinstance(method, LineSearch):
+            steps = LineSearches(stack, network, samples, progress, epochs=chunk, threads=threads,
+                                 regularization=regularization)
+        else:
+            steps = FullBatch(stack, network, samples, progress, threads=threads, regularization=regularization)
+        learner = steps.learner
         while progress.epochs < last:
-            end = min(progress.epochs + len(learner.costs), last)
-            running = members if profile else pace.choose(blocks)
-            task = layout.Task(n, batch, block, int(samples.labels), int(shuffle is True), progress.key, end, plain,
-                               max(1, blocks // 8) if pace.trying else blocks)
-            if reorder and learner.progress[codes.POSITION] == 0:
-                _reorder(reorder, data.order[:n])
-            start = time.perf_counter()
             try:
-                if full:
-                    full.step()
-                elif (batch == 1 and samples.kind == codes.PLAIN and not samples.sparse
-                      and (regularization is None or regularization.online)):
-                    online.run(plan, parameters, data, task, learner)
-                else:
-                    team.run(running, partial(_run, running, plan, parameters, data, task, learner))
+                steps.run(min(progress.epochs + len(learner.costs), last))
             except BaseException:  # Ctrl-C comes when the kernel returns: its epochs are done, and belong to the record
-                for cost in finished(learner, progress):
+                for cost in steps.finished(progress):
                     history.append(progress.epochs, cost, None, time.perf_counter() - began,
-                                   progress.optimizer.figures(progress.hyper))
-                    progress.optimizer.follow(progress.hyper, progress.epochs, cost)
+                                   method.figures(progress.hyper))
+                    method.follow(progress.hyper, progress.epochs, cost)
                 raise
-            seconds = max(time.perf_counter() - start, 1e-9)
-            done = max(1, int(learner.progress[codes.BLOCKS]))
-            blocks = max(1, int(done * CHUNK_SECONDS / seconds))
-            pace.took(running, done, seconds)
-            for cost in finished(learner, progress):
+            for cost in steps.finished(progress):
                 other = None
                 try:
                     if kept is not None:
                         other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
                 finally:  # where Ctrl-C ends the validation, the epoch is done all the same
                     record = Record(progress.epochs, cost, other, time.perf_counter() - began, network,
-                                    int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]), norm,
-                                    float(learner.sums[codes.EPOCH_PENALTY]))
-                    history.append(*record[:4], progress.optimizer.figures(progress.hyper))
-                    progress.optimizer.follow(progress.hyper, progress.epochs, cost if other is None else other)
-                if any([asks_to_stop(listener(record)) for listener in listeners]) or (full and full.ended):
+                                    int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]),
+                                    steps.gradient_norm, float(learner.sums[codes.EPOCH_PENALTY]))
+                    history.append(*record[:4], method.figures(progress.hyper))
+                    method.follow(progress.hyper, progress.epochs, cost if other is None else other)
+                if any([asks_to_stop(listener(record)) for listener in listeners]):
                     if any(stopper.stops for stopper in stoppers):
                         progress.stopping = []  # done: who goes on, begins to wait anew
                     return
             learner.progress[codes.FIRST_EPOCH] = progress.epochs
             if learner.progress[codes.STATUS] == codes.DIVERGED:
-                parameters[:] = learner.best
+                steps.restore()
                 raise DivergenceError(progress.epochs + 1, float(progress.hyper[codes.RATE]))
+            if steps.ended:
+                return

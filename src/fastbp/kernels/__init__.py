@@ -68,6 +68,15 @@ record
                        epoch.run, which inlines it
     end_epoch          the epoch's cost, the last finite parameters: the arrays of a `layout.Learner` -> both run, by
                        address
+searches
+    next_point         the parameters of the next pass over all samples, after cost and gradient of one: state,
+                       numbers and record of a full-batch method -> epoch.run, by address, where end_epoch stands else
+    set_out            the same where a step begins without a pass -> training
+    judge              what becomes of a line after one more point: the cells of a search -> next_point
+    lbfgs_direction, conjugate_direction
+                       the direction, and the first step length: a row of state -> next_point, by address
+    lbfgs_pair, conjugate_note
+                       what is remembered of a step: rows of state -> next_point, by address
 dense
     forward            (1): panel of n_out from that of n_in, W (n_out, n_in) and b (n_out,) -> my_samples, predict
     backward           (5): panel of n_in, where φ' becomes δ, from that of n_out -> my_samples
@@ -102,8 +111,9 @@ regular
                        the same in two halves, before and after the norm of the gradient is known
                        -> my_neurons_clipped
 vectors
-    dot, combine       sums over whole flat buffers in double; ax + by: a flat buffer -> batch_methods
-    two_loops          the L-BFGS direction from pairs (m, n_parameters): a flat buffer -> batch_methods
+    dot, combine       sums over whole flat buffers in double; ax + by: a flat buffer -> batch_methods, searches
+    products, mix      Σ_i r_i a_i of many vectors with two others, in double; ax + Σ_k w_k r_k: a flat buffer
+                       -> lbfgs_direction
     rprop              (7) by signs: parameters, and Δ, last slope, last step of each -> batch_methods
     quickprop          (7) by parabolas: parameters, and last slope and step of each -> batch_methods
 peak

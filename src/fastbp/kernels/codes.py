@@ -54,7 +54,8 @@ CALLS = 15
 # Cells of `layout.Learner.progress`.
 EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)
 """FIRST_EPOCH is the one that ``costs[0]`` belongs to; BLOCKS how many the last call took."""
-RUNNING, DIVERGED = range(2)
+RUNNING, DIVERGED, PAUSED, DONE = range(4)
+"""The last two where `searches` takes steps: as many as it was asked for, and no lower cost is to be found."""
 
 # Cells of `layout.Learner.sums`.
 BATCH_COST, EPOCH_COST, EPOCH_WEIGHT, EPOCH_PENALTY = range(4)
@@ -107,3 +108,4 @@ PROGRESS_CELLS, SUM_CELLS = 6, 4
 ACTIVATION_ARGUMENTS, COST_ARGUMENTS, RULE_ARGUMENTS = "ffi", "fffid", "fffiiid"
 CURVATURE_ARGUMENTS, COST_CURVATURE_ARGUMENTS = "fff", "fffd"
 TOTAL_ARGUMENTS = "dd"
+SEARCH_ARGUMENTS = "ffdd"

@@ -3,7 +3,8 @@
 Phase 1, my samples: each thread takes strips of the block forward, to the cost and back. Phase 2, my neurons: after a
 barrier each thread sums the gradient of some neurons over all samples, in one order, and updates them while their rows
 are in cache. After a second barrier the next block begins. So no result depends on the number of threads.
-`my_neurons_clipped` takes the place of phase 2 where an update needs the norm of the whole gradient.
+`my_neurons_clipped` takes the place of phase 2 where an update needs the norm of the whole gradient, and
+`searches.next_point` that of the end of an epoch, to which full-batch methods come with the whole gradient.
 """
 
 from ._jit import kernel

@@ -1,6 +1,10 @@
 """Loops over whole flat buffers for the full-batch methods. Sums are double: theirs cancel."""
 
-from ._jit import kernel
+from ._jit import inline, kernel
+from .simd import view
+
+BLOCK = 2048
+"""Numbers of a vector that stay in cache while those of many others pass by."""
 
 
 @kernel
@@ -20,28 +24,75 @@ def combine(out, a, x, b, y):
         out[i] = first * x[i] + second * y[i]
 
 
-@kernel
-def two_loops(direction, gradient, steps, changes, alphas, count, newest):
-    """D ← −H∂E/∂w from the last steps s and changes of gradient y, rows of ``steps``, ``changes`` (Nocedal 1980).
+@inline
+def products(rows, count, a, b, with_a, with_b):
+    """Σ_i r_i a_i and Σ_i r_i b_i of the first ``count`` of vectors that lie one after the other: overwrites the sums.
 
-    Algorithm 7.4 of Nocedal & Wright (2006) for pairs with s·y = 1, H⁰ = 1/y·y of the newest; overwrites ``alphas``,
-    one a pair.
+    Each vector is read once, and four at a time, which four does not depend on ``count``, nor does any bit of a sum.
     """
-    real, rows = type(direction[0]), steps.shape[0]
-    for i in range(direction.size):
-        direction[i] = -gradient[i]
-    for k in range(count):
-        row = (newest - k) % rows
-        alphas[k] = dot(steps[row], direction)
-        combine(direction, 1.0, direction, -alphas[k], changes[row])
-    if count > 0:
-        scale = real(1.0 / dot(changes[newest], changes[newest]))
-        for i in range(direction.size):
-            direction[i] *= scale
-    for k in range(count - 1, -1, -1):
-        row = (newest - k) % rows
-        beta = alphas[k] - dot(changes[row], direction)
-        combine(direction, 1.0, direction, beta, steps[row])
+    n, some = a.size, with_a.size // 4 * 4
+    for k in range(with_a.size):
+        with_a[k], with_b[k] = 0.0, 0.0
+    for begin in range(0, n, BLOCK):
+        size = min(BLOCK, n - begin)
+        x, y = view(a, begin, size), view(b, begin, size)
+        for k in range(0, min(some, count), 4):
+            r0, r1 = view(rows, k * n + begin, size), view(rows, (k + 1) * n + begin, size)
+            r2, r3 = view(rows, (k + 2) * n + begin, size), view(rows, (k + 3) * n + begin, size)
+            x0, x1, x2, x3, y0, y1, y2, y3 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+            for i in range(size):
+                p, q = 1.0 * float(x[i]), 1.0 * float(y[i])  # compiled, float() leaves a float32 as it is
+                x0 += float(r0[i]) * p
+                x1 += float(r1[i]) * p
+                x2 += float(r2[i]) * p
+                x3 += float(r3[i]) * p
+                y0 += float(r0[i]) * q
+                y1 += float(r1[i]) * q
+                y2 += float(r2[i]) * q
+                y3 += float(r3[i]) * q
+            with_a[k] += x0
+            with_a[k + 1] += x1
+            with_a[k + 2] += x2
+            with_a[k + 3] += x3
+            with_b[k] += y0
+            with_b[k + 1] += y1
+            with_b[k + 2] += y2
+            with_b[k + 3] += y3
+        for k in range(some, count):
+            r, first, second = view(rows, k * n + begin, size), 0.0, 0.0
+            for i in range(size):
+                first += float(r[i]) * (1.0 * float(x[i]))
+                second += float(r[i]) * (1.0 * float(y[i]))
+            with_a[k] += first
+            with_b[k] += second
+
+
+@inline
+def mix(out, a, x, rows, weights):
+    """Out ← ax + Σ_k w_k r_k of vectors that lie one after the other.
+
+    Four at a time: one at a time, reading and writing ``out`` for each, took 2.3 times as long.
+    """
+    real, n, count = type(out[0]), out.size, weights.size
+    first = real(a)
+    for begin in range(0, n, BLOCK):
+        size = min(BLOCK, n - begin)
+        o = view(out, begin, size)
+        y = view(x, begin, size)
+        for i in range(size):
+            o[i] = first * y[i]
+        for k in range(0, count - 3, 4):
+            w0, w1, w2, w3 = real(weights[k]), real(weights[k + 1]), real(weights[k + 2]), real(weights[k + 3])
+            if w0 == real(0) and w1 == real(0) and w2 == real(0) and w3 == real(0):
+                continue
+            r0, r1 = view(rows, k * n + begin, size), view(rows, (k + 1) * n + begin, size)
+            r2, r3 = view(rows, (k + 2) * n + begin, size), view(rows, (k + 3) * n + begin, size)
+            for i in range(size):
+                o[i] += (w0 * r0[i] + w1 * r1[i]) + (w2 * r2[i] + w3 * r3[i])
+        for k in range(count // 4 * 4, count):
+            w, r = real(weights[k]), view(rows, k * n + begin, size)
+            for i in range(size):
+                o[i] += w * r[i]
 
 
 @kernel
