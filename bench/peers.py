@@ -236,9 +236,10 @@ def markdown(record: dict[str, Any], chart: str | None) -> str:
     used = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     parts.append(
         f"Adam (workloads marked sgd: plain gradient descent), squared error, {record['dtype']}, shuffling and "
-        f"gathering included; best of {record['rounds']} rounds, the sides taking turns. GFLOP/s and share of peak are "
-        f"fastbp's; the multiply-add peak of a core, as the vector tile reaches it on data in L1, is {peaks} GFLOP/s. "
-        f"{record['machine']}, {record['cores']} cores, {record['system']}; {used}. {record['date']}, "
+        "gathering included, except in order; in a batch of all samples `Network.fit` leaves the shuffle out by "
+        f"itself, the others do not. Best of {record['rounds']} rounds, the sides taking turns. GFLOP/s and share of "
+        f"peak are fastbp's; the multiply-add peak of a core, as the vector tile reaches it on data in L1, is {peaks} "
+        f"GFLOP/s. {record['machine']}, {record['cores']} cores, {record['system']}; {used}. {record['date']}, "
         f"`{record['command']}`."
     )
     return "\n\n".join(parts)

@@ -31,7 +31,8 @@ def fastbp(workload: Workload, X: Array, Y: Array) -> Train:
     method = {"adam": fastbp.Adam, "sgd": fastbp.SGD}[workload.optimizer](LEARNING_RATE)
 
     def train(epochs: int) -> float:
-        network.fit(X, Y, epochs=epochs, batch_size=workload.batch, optimizer=method, resume=True)
+        network.fit(X, Y, epochs=epochs, batch_size=workload.batch, optimizer=method, resume=True,
+                    shuffle=workload.shuffled)
         return float(network.history.cost[-1])
 
     return train
@@ -62,7 +63,8 @@ def jax(workload: Workload, X: Array, Y: Array) -> Train:
 
         def step(carry: Any, rows: Any) -> Any:
             parameters, state = carry
-            value, gradient = jax.value_and_grad(cost)(parameters, inputs[rows], targets[rows])
+            x, y = (inputs[rows], targets[rows]) if workload.shuffled else (inputs, targets)
+            value, gradient = jax.value_and_grad(cost)(parameters, x, y)
             change, state = method.update(gradient, state, parameters)
             return (optax.apply_updates(parameters, change), state), value
 
@@ -102,9 +104,11 @@ def pytorch(workload: Workload, X: Array, Y: Array) -> Train:
     def train(epochs: int) -> float:
         for _ in range(epochs):
             total = torch.zeros((), dtype=dtype)
-            for rows in torch.randperm(workload.samples).split(workload.batch):
+            order = torch.randperm(workload.samples) if workload.shuffled else torch.arange(workload.samples)
+            for rows in order.split(workload.batch):
+                x, y = (inputs[rows], targets[rows]) if workload.shuffled else (inputs, targets)
                 method.zero_grad()
-                cost = squares(module(inputs[rows]), targets[rows]) * (0.5 / workload.batch)
+                cost = squares(module(x), y) * (0.5 / workload.batch)
                 cost.backward()
                 method.step()
                 total += cost.detach()
@@ -122,7 +126,7 @@ def scikit_learn(workload: Workload, X: Array, Y: Array) -> Train:
     model = MLPRegressor(hidden_layer_sizes=workload.layers[1:-1], activation=workload.activation,
                          solver=workload.optimizer, alpha=0.0, batch_size=workload.batch,
                          learning_rate_init=LEARNING_RATE, max_iter=1, tol=0.0,
-                         n_iter_no_change=10**9, warm_start=True, random_state=1, **settings)
+                         n_iter_no_change=10**9, warm_start=True, random_state=1, shuffle=workload.shuffled, **settings)
     targets = Y.ravel() if Y.shape[1] == 1 else Y
     few = slice(0, max(workload.batch, 2))
     warnings.simplefilter("ignore", ConvergenceWarning)

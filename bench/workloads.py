@@ -1,4 +1,4 @@
-"""What is measured: eleven training workloads from 33 to ten million parameters, and three online ones with plain SGD.
+"""What is measured: twelve training workloads from 33 to ten million parameters, and three online ones with plain SGD.
 
 Shared by the asv suite and by `bench.peers`. A name, a size or a seed that has been published is not changed: add a new
 workload instead, or the history of figures breaks.
@@ -24,16 +24,21 @@ class Workload:
     samples: int
     activation: str = "tanh"
     optimizer: str = "adam"
+    shuffled: bool = True
+    """Whether every side draws a new order for each epoch, even of samples that are all in one batch."""
 
     def __post_init__(self) -> None:
         if self.samples % self.batch:
             raise ValueError(f"{self.samples} samples are not a whole number of batches of {self.batch}")
+        if not self.shuffled and self.samples > self.batch:
+            raise ValueError(f"{self.samples} samples in batches of {self.batch} need an order: shuffle them")
 
     @property
     def name(self) -> str:
         """Name it in tables, and for ``--select``."""
         name = f"{'-'.join(map(str, self.layers))} batch {self.batch}"
-        return name if self.optimizer == "adam" else f"{name} {self.optimizer}"
+        name = name if self.optimizer == "adam" else f"{name} {self.optimizer}"
+        return name if self.shuffled else f"{name} in order"
 
     @property
     def steps(self) -> int:
@@ -74,6 +79,7 @@ WORKLOADS = {
         Workload((1, 32, 32, 1), 32, 8192),
         Workload((24, 8, 2), 200, 20_000),
         Workload((4, 32, 16, 4), 10_000, 10_000),
+        Workload((4, 32, 16, 4), 10_000, 10_000, shuffled=False),
         Workload((4, 120, 84, 2), 32, 6400),
         Workload((64, 100, 10), 200, 20_000, "relu"),
         Workload((784, 128, 10), 64, 12_800, "relu"),

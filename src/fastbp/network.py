@@ -407,8 +407,8 @@ class Network:
             Show a tqdm bar (``pip install fastbp[progress]``).
         shuffle : bool or callable, default True
             Take the samples of each epoch in a new random order. A callable is given the sample indices, (n_samples,)
-            int64, before each epoch, and overwrites them with those to take, some more than once if it likes. A
-            full-batch method takes no callable: it has no order.
+            int64, before each epoch, and overwrites them with those to take, some more than once if it likes. A batch
+            that holds all samples has no order: only a callable changes it. A full-batch method takes no callable.
         threads : int, optional
             Number of threads; None decides from the work in a step. It changes the time, never the result.
         resume : bool, default False

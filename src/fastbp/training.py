@@ -271,6 +271,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         profile: bool, regularization: Regularization | None) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
     n, batch = len(samples), min(batch_size, len(samples))
+    shuffle = shuffle if callable(shuffle) else shuffle and batch < n  # a batch of all samples has no order
     history, first, last = network.history, progress.epochs, progress.epochs + epochs
     began = time.perf_counter()
     with ExitStack() as stack:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import elementwise
-from ._jit import VECTOR_BYTES, by_address, scalar
+from ._jit import VECTOR_BYTES, by_address, by_element, scalar
 from .elementwise import (
     decay,
     flushed,
@@ -49,7 +49,7 @@ def straight(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = r(0.0)
 
 
-@by_address
+@by_element
 def logistic(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- o = 1/(1 + exp(-net)), slope <- o (1 - o)."""
     for i in range(panel.size):
@@ -73,7 +73,7 @@ def logistic_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = slope[i] * (r(1.0) - r(2.0) * out[i])
 
 
-@by_address
+@by_element
 def tanh(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- o = tanh(net), slope <- 1 - o**2."""
     for i in range(panel.size):
@@ -109,7 +109,7 @@ def leaky_relu(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = s
 
 
-@by_address
+@by_element
 def elu(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net where net > 0, else exp(net) - 1; slope <- 1 or exp(net)."""
     r = type(panel[0])
@@ -120,7 +120,7 @@ def elu(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = z
 
 
-@by_address
+@by_element
 def selu(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- s net where net > 0, else s a (exp(net) - 1); slope <- s or s a exp(net)."""
     r = type(panel[0])
@@ -140,7 +140,7 @@ def exponential_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = r(0.0) if net[i] > r(0.0) else slope[i]
 
 
-@by_address
+@by_element
 def softplus(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- log(1 + exp(net)), slope <- 1/(1 + exp(-net))."""
     for i in range(panel.size):
@@ -187,7 +187,7 @@ def softsign_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = -y if x > r(0.0) else (y if x < r(0.0) else x)
 
 
-@by_address
+@by_element
 def silu(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net s, slope <- s (1 + net (1 - s)), where s = 1/(1 + exp(-net))."""
     for i in range(panel.size):
@@ -225,7 +225,7 @@ def silu_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = z * d * d * (r(2.0) + t * less * d)
 
 
-@by_address
+@by_element
 def gelu(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net Phi(net), slope <- Phi(net) + net Phi'(net), Phi the normal distribution function."""
     for i in range(panel.size):
@@ -255,7 +255,7 @@ def gelu_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = (r(2.0) - t * t) * (r(0.3989422804014327) * elementwise.gaussian(t * r(0.7071067811865476)))
 
 
-@by_address
+@by_element
 def mish(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- net t, slope <- t + net (1 - t**2)/(1 + exp(-net)), where t = tanh(log(1 + exp(net)))."""
     for i in range(panel.size):
@@ -335,7 +335,7 @@ def _hard_sigmoid(x: Any) -> Any:
     return r(1.0) if y > r(1.0) else y, r(1.0 / 6.0) if abs(x) < r(3.0) else r(0.0)
 
 
-@by_address
+@by_element
 def gaussian(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- o = exp(-net**2), slope <- -2 net o."""
     r = type(panel[0])
@@ -358,7 +358,7 @@ def gaussian_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = (r(4.0) * t * t - r(2.0)) * out[i]
 
 
-@by_address
+@by_element
 def sin(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel <- sin(net), slope <- cos(net)."""
     for i in range(panel.size):
@@ -372,7 +372,7 @@ def sin_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = -out[i]
 
 
-@by_address
+@by_element
 def exp(panel: Panel, slope: Panel, neurons: int) -> None:
     """Overwrite panel and slope <- exp(net)."""
     for i in range(panel.size):

@@ -9,9 +9,29 @@ read in place, 2048 floats apart, its numbers compete for a few sets of the cach
 """
 
 from . import simd
-from ._jit import by_address, inline
+from ._jit import VECTOR_BYTES, by_address, inline
 from .layout import SCRATCH_BYTES
-from .simd import WHOLE, copy_tile, copy_vector, gather_square, lanes, prefetch, transpose, view
+from .simd import (
+    FEW,
+    WHOLE,
+    array_at,
+    copy_tile,
+    copy_vector,
+    gather_few,
+    gather_square,
+    lanes,
+    prefetch,
+    stack,
+    transpose,
+    view,
+)
+
+PACKED = 4 * WHOLE
+"""Columns of weights that `backward` packs together: more of a row for each time that its cache line and page are
+looked up (512 neurons, 32 samples: 190 GFLOP/s, and 140 where each tile was packed by itself)."""
+
+MOST_LANES = VECTOR_BYTES // 4
+"""Numbers in a vector of the narrower dtype."""
 
 
 @inline
@@ -82,10 +102,12 @@ def backward(parameters, weights, panels, source, target, n_in, n_out, first, la
         packed = k0
         if scratch >= 0:
             while packed + WHOLE <= k1:
-                place = scratch + (packed - k0) * n_out
+                wide = min(PACKED, (k1 - packed) // WHOLE * WHOLE)
                 for j in range(n_out):
-                    copy_tile(parameters, weights + j * n_in + packed, panels, place + j * WHOLE)
-                packed += WHOLE
+                    for k in range(0, wide, WHOLE):
+                        copy_tile(parameters, weights + j * n_in + packed + k, panels,
+                                  scratch + (packed - k0 + k) * n_out + j * WHOLE)
+                packed += wide
         s = first
         while s < last:
             a, c = source + s * step, target + s * rows
@@ -218,10 +240,19 @@ def gather(rows, order, begin, end, n, panels, target, across, strips, first, la
     the processor foresees; sixteen at a time it does not.
     """
     lane = lanes(panels)
+    starts = array_at(stack(begin, MOST_LANES), MOST_LANES)
     for s in range(first, last):
         if across < 0:
-            for k in range(0, n, lane):
-                gather_square(rows, order, begin + s * lane, end, n, k, panels, target + (s * n + k) * lane)
+            for v in range(lane):
+                i = min(begin + s * lane + v, end - 1)
+                starts[v] = (order[i] if order.size > 0 else i) * n
+            place, k = target + s * n * lane, 0
+            while k + 2 * FEW < n:
+                gather_square(rows, starts, k, n - k, panels, place + k * lane)
+                k += lane
+            while k < n:
+                gather_few(rows, starts, k, n - k, panels, place + k * lane)
+                k += min(FEW, lane)
             continue
         for v in range(lane):
             i = min(begin + s * lane + v, end - 1)

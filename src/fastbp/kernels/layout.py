@@ -169,7 +169,7 @@ def sums_lanes(n_in: int, n_out: int, samples: int, width: int) -> bool:
     count = -(-samples // width)
     vectors = -(-n_in // width)
     broadcast = (n_out + 6) * vectors * count * width
-    return n_out * n_in * (1.6 * count + 3) < broadcast
+    return n_out * n_in * (1.25 * count + 3) < broadcast
 
 
 def packs(n_in: int, n_out: int, dtype: npt.DTypeLike) -> bool:

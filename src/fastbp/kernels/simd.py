@@ -283,13 +283,18 @@ def _lap(typing: Any, clock: Any, start: Any, layer: Any, phase: Any) -> Any:
 def _prefetch(typing: Any, array: Any, index: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         where = builder.gep(_struct(context, builder, signature.args[0], arguments[0]).data, [arguments[1]])
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [builder.bitcast(where, byte), *(ir.Constant(number, n) for n in (0, 2, 1))])
+        _ask_for(builder, where, 2)
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+def _ask_for(builder: Builder, where: Any, near: int) -> None:
+    """Emit a prefetch for reading, to L1 if ``near`` is 3, to L2 if it is 2."""
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [builder.bitcast(where, byte), *(ir.Constant(number, n) for n in (0, near, 1))])
 
 
 def _give_way(typing: Any, address: Any) -> Any:
@@ -307,6 +312,11 @@ def _give_way(typing: Any, address: Any) -> Any:
 WHOLE = 8
 """Rows of the tile that is always full. The tile of 4 takes what is left, 1 to 4 rows: its 8 sums with two vectors are
 just enough to hide the latency of a multiply-add, so fewer rows would not be faster."""
+
+
+FEW = 4
+"""Numbers of each sample that `gather_few` takes at once, or as many as a vector has: squares of so many, side by side,
+are turned with a quarter of the shuffles, and the rows of tiny networks are no wider."""
 
 
 class _Pointers:
@@ -343,6 +353,9 @@ class _Pointers:
     def shuffle(self, a: Any, b: Any, order: list[int]) -> Any:
         mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order)
         return self.b.shuffle_vector(a, b, mask)
+
+    def joined(self, a: Any, b: Any) -> Any:
+        return self.shuffle(a, b, list(range(2 * a.type.count)))
 
     def zero(self) -> Any:
         return ir.Constant(self.vector, None)
@@ -481,13 +494,16 @@ def _backward_tile(rows: int, vectors: int) -> Any:
         def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
             W, w, row, step, A, a, a_strip, c, c_strip, size, some = arguments
             p = _Pointers(context, builder, panels.dtype)
+            strips = [builder.add(c, builder.mul(c_strip, _index(v))) for v in range(vectors)]
+            places = [[p.at(panels, A, builder.add(strip, _index(m * p.lanes))) for strip in strips]
+                      for m in range(rows)]
+            for where in sum(places, []):  # the slopes are read last, and would be waited for (512 neurons: 4 %)
+                _ask_for(builder, where, 3)
             sums = _products(p, [p.zero()] * (rows * vectors), p.at(weights, W, w), row, step, p.at(panels, A, a),
                              a_strip, size, None, None, None, _row_numbers(p, some, rows), vectors)
             for m in range(rows):
                 with _valid_row(p, some, m, rows):
-                    for v in range(vectors):
-                        offset = builder.add(c, builder.add(builder.mul(c_strip, _index(v)), _index(m * p.lanes)))
-                        where = p.at(panels, A, offset)
+                    for v, where in enumerate(places[m]):
                         p.store(builder.fmul(sums[m * vectors + v], p.load(where)), where)
             return context.get_dummy_value()
 
@@ -587,13 +603,13 @@ def _lanes_tile(rows: int, columns: int) -> Any:
 
 
 def _turned(p: _Pointers, block: list[Any]) -> list[Any]:
-    """Emit the transpose of a block of lanes x lanes held in registers."""
-    n = p.lanes
+    """Emit the transpose of each square, side by side, of a block of vectors held in registers."""
+    n, lanes = len(block), range(p.lanes)
     block = block[:]
     half = n // 2
     while half:  # swap the off-diagonal halves of every 2 half x 2 half block
-        low = [i if not i & half else n + i - half for i in range(n)]
-        high = [i + half if not i & half else n + i for i in range(n)]
+        low = [i if not i & half else p.lanes + i - half for i in lanes]
+        high = [i + half if not i & half else p.lanes + i for i in lanes]
         for i in range(n):
             if not i & half:
                 a, b = block[i], block[i + half]
@@ -657,30 +673,29 @@ def _multiply_vector(typing: Any, first: Any, s: Any, second: Any, a: Any, targe
     return types.void(first, i, second, i, target, i), generate
 
 
-def _gather_square(typing: Any, rows: Any, order: Any, begin: Any, end: Any, n: Any, k: Any, panels: Any,
-                   t: Any) -> Any:
-    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        rows_, order_, begin, end, n, k, panels_, t = arguments
-        p = _Pointers(context, builder, panels.dtype)
-        valid = builder.sub(n, k)
-        mask = p.mask(valid)
-        orders = _struct(context, builder, order, order_)
-        ordered = builder.icmp_signed(">", orders.nitems, _index(0))
-        last = builder.sub(end, _index(1))
-        block = []
-        for lane in range(p.lanes):
-            i = builder.add(begin, _index(lane))
-            i = builder.select(builder.icmp_signed("<", i, last), i, last)
-            slot = cgutils.alloca_once_value(builder, i)
-            with builder.if_then(ordered):
-                builder.store(builder.load(builder.gep(orders.data, [i])), slot)
-            row = builder.mul(builder.load(slot), n)
-            block.append(p.masked_load(p.at(rows, rows_, builder.add(row, k)), mask))
-        _store_rows(p, _turned(p, block), panels, panels_, t, valid)
-        return context.get_dummy_value()
+def _gather(columns: int) -> Any:
+    def gather(typing: Any, rows: Any, starts: Any, k: Any, valid: Any, panels: Any, t: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            rows_, starts_, k, valid, panels_, t = arguments
+            p = _Pointers(context, builder, panels.dtype)
+            width = min(columns, p.lanes)
+            mask, first = p.mask(valid, width), p.at(rows, rows_, k)
+            where = _struct(context, builder, starts, starts_).data
+            parts = [p.masked_load(p.shift(first, builder.load(builder.gep(where, [_index(v)]))), mask)
+                     for v in range(p.lanes)]
+            block = []
+            for i in range(width):  # samples i, i + width, i + 2 width ...: squares that are turned side by side
+                group = parts[i::width]
+                while len(group) > 1:
+                    group = [p.joined(a, b) for a, b in zip(group[0::2], group[1::2], strict=True)]
+                block += group
+            _store_rows(p, _turned(p, block), panels, panels_, t, valid)
+            return context.get_dummy_value()
 
-    i = types.intp
-    return types.void(rows, order, i, i, i, i, panels, i), generate
+        i = types.intp
+        return types.void(rows, starts, i, i, panels, i), generate
+
+    return gather
 
 
 # ---------------------------------------------------------------------------- one sample, neurons in lanes
@@ -894,13 +909,14 @@ def _plain_multiply_vector(A: Any, s: int, B: Any, a: int, C: Any, t: int) -> No
     C[t : t + n] = A[s : s + n] * B[a : a + n]
 
 
-def _plain_gather_square(rows: Any, order: Any, begin: int, end: int, n: int, k: int, panels: Any, t: int) -> None:
-    lane = VECTOR_BYTES // panels.itemsize
-    valid = min(lane, n - k)
-    for v in range(lane):
-        i = min(begin + v, end - 1)
-        start = (order[i] if order.size else i) * n + k
-        panels[t + v : t + v + valid * lane : lane] = rows[start : start + valid]
+def _plain_gather(columns: int) -> Any:
+    def gather(rows: Any, starts: Any, k: int, valid: int, panels: Any, t: int) -> None:
+        lane = VECTOR_BYTES // panels.itemsize
+        valid = min(columns, lane, valid)
+        for v in range(lane):
+            panels[t + v : t + v + valid * lane : lane] = rows[starts[v] + k : starts[v] + k + valid]
+
+    return gather
 
 
 def _plain_dot_rows(W: Any, w: int, row: int, rows: int, biases: Any, bias: int, A: Any, x: int, size: int,
@@ -934,7 +950,7 @@ if JIT:
     array_at = intrinsic(_array_at)
     stack = intrinsic(_stack)
     transpose = intrinsic(_transpose)
-    gather_square = intrinsic(_gather_square)
+    gather_square, gather_few = intrinsic(_gather(VECTOR_BYTES)), intrinsic(_gather(FEW))
     copy_vector, copy_tile = intrinsic(_copy_vector), intrinsic(_copy_tile)
     multiply_vector = intrinsic(_multiply_vector)
     dot_rows = intrinsic(_dot_rows)
@@ -973,7 +989,7 @@ else:
         return np.empty(count, type(like))
 
     transpose = _plain_transpose
-    gather_square = _plain_gather_square
+    gather_square, gather_few = _plain_gather(VECTOR_BYTES), _plain_gather(FEW)
     copy_vector, copy_tile = _plain_copy_vector, _plain_copy_tile
     multiply_vector = _plain_multiply_vector
     dot_rows = _plain_dot_rows
