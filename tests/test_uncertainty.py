@@ -141,7 +141,8 @@ def test_ridge_regression(rng):
     alpha, beta = (net.history.figures[name][-1] for name in ("alpha", "beta"))
     A, l2 = np.column_stack([X, np.ones(n)]), alpha / (beta * n)
     posterior = np.linalg.inv(beta * A.T @ A + alpha * np.eye(9))
-    np.testing.assert_allclose(net.parameter_covariance(X, Y, regularization=ridge(l2)), posterior, rtol=1e-3, atol=1e-6)
+    found = net.parameter_covariance(X, Y, regularization=ridge(l2))
+    np.testing.assert_allclose(found, posterior, rtol=1e-3, atol=1e-6)
     gamma = net.effective_parameters(X, regularization=ridge(l2))
     np.testing.assert_allclose(gamma, net.history.figures["effective_parameters"][-1], rtol=1e-3)
     H = A @ np.linalg.inv(A.T @ A + n * l2 * np.eye(9)) @ A.T
