@@ -6,12 +6,13 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-bench coverage bench peers clean
+.PHONY: help demo test lint check-bench coverage targets bench peers clean
 
 help:
 	@echo "make demo      train a digit classifier; pictures go to demo-output/"
-	@echo "make test      lint, a pass over the benchmarks, all tests with the JIT off and on"
+	@echo "make test      lint, a pass over the benchmarks, all tests with the JIT off and on, some as for AVX2"
 	@echo "make lint      ruff, mypy and the order of imports alone"
+	@echo "make targets   the tests of the kernels, compiled as for other processors"
 	@echo "make coverage  all tests with the JIT off, and the lines that they do not reach"
 	@echo "make bench     the asv suite"
 	@echo "make peers     fastbp beside scikit-learn, PyTorch and JAX, in an environment of their own"
@@ -39,6 +40,7 @@ demo: .venv/demo.stamp
 
 # Last the compiled run, whose closing line is the verdict.
 test: lint check-bench coverage
+	@$(MAKE) --no-print-directory targets TARGETS=haswell TARGET_TESTS="simd dense online determinism"
 	$(RUN) -m pytest
 
 lint: .venv/test.stamp
@@ -58,6 +60,17 @@ coverage: .venv/test.stamp
 	NUMBA_DISABLE_JIT=1 $(RUN) -m coverage run -m pytest
 	$(RUN) -m coverage combine --quiet
 	$(RUN) -m coverage report
+
+# Vectors of 32 and 16 bytes, 16 registers, with fused multiply-add and without. NUMBA_CPU_FEATURES is set to nothing,
+# so that those of the name count and not those of this machine.
+TARGETS := haswell nehalem generic
+TARGET_TESTS := simd dense online determinism elementwise activations costs gradient normal_matrix training
+targets: .venv/test.stamp
+	@for cpu in $(TARGETS); do \
+	    echo "as for $$cpu:"; \
+	    NUMBA_CPU_NAME=$$cpu NUMBA_CPU_FEATURES= \
+	        $(RUN) -m pytest --quiet $(TARGET_TESTS:%=tests/test_%.py) || exit; \
+	done
 
 bench: .venv/test.stamp
 	$(BIN)/asv run $(ASV)

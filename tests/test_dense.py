@@ -5,10 +5,12 @@ import pytest
 from helpers import DTYPES, close, few, from_panel, readonly, to_panel
 
 from fastbp.kernels import dense, layout
+from fastbp.kernels.simd import WHOLE
 
-WIDTHS = few([(1, 1), (1, 9), (9, 1), (3, 4), (4, 3), (5, 7), (7, 8), (8, 5), (12, 13), (16, 12), (17, 16), (33, 31)],
+WIDTHS = few([(1, 1), (1, 9), (9, 1), (3, 4), (4, 3), (5, 7), (7, 8), (8, 5), (11, 6), (12, 13), (16, 12), (17, 16),
+              (33, 31)],
              [(1, 1), (3, 4), (5, 8), (9, 13)])
-"""(n_in, n_out): below, at and above 1, 4 and 8 rows, and vectors of 2, 4, 8 and 16 lanes."""
+"""(n_in, n_out): below, at and above 1, 4, 6 and 8 rows, and vectors of 2, 4, 8 and 16 lanes."""
 
 STRIPS = [(0, 1), (0, 2), (0, 3), (1, 4), (2, 2)]
 """(first, last): one strip, a pair, a pair and a single, a share that begins later, an empty share."""
@@ -82,7 +84,7 @@ def test_backward(n_in, n_out, packed, dtype, rng):
         W = rng.normal(size=(n_out, n_in)).astype(dtype)
         delta, slope = (rng.normal(size=(samples, n)).astype(dtype) for n in (n_out, n_in))
         parameters = np.concatenate([np.full(3, CANARY, dtype), W.ravel()])
-        bench = Bench(dtype, source=n_out * samples, target=n_in * samples, scratch=(n_in + 7) // 8 * 8 * n_out)
+        bench = Bench(dtype, source=n_out * samples, target=n_in * samples, scratch=-(-n_in // WHOLE) * WHOLE * n_out)
         bench["source"][:], bench["target"][:] = to_panel(delta), to_panel(slope)
         dense.backward(parameters, 3, bench.array, bench.at("source"), bench.at("target"), n_in, n_out, first, last,
                        bench.at("scratch") if packed else -1)
@@ -103,7 +105,7 @@ def test_gradient(n_in, n_out, path, dtype, rng):
         samples = strips * lane
         delta, O = (rng.normal(size=(samples, n)).astype(dtype) for n in (n_out, n_in))  # noqa: E741
         bench = Bench(dtype, delta=n_out * samples, out=n_in * samples, across=across_size(n_in, samples, lane),
-                      scratch=(n_out + 7) // 8 * 8 * samples)
+                      scratch=-(-n_out // WHOLE) * WHOLE * samples)
         bench["delta"][:], bench["out"][:] = to_panel(delta), to_panel(O)
         if path != "by lanes":
             dense.turn(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)

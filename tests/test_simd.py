@@ -1,13 +1,15 @@
 """The tiles' small companions: transposes, views, atomic operations, calls by address; and the layout."""
 
+import platform
 import threading
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from helpers import DTYPES, close, few
 
 from fastbp.kernels import codes, layout, simd
-from fastbp.kernels._jit import JIT, VECTOR_BYTES, address, kernel
+from fastbp.kernels._jit import JIT, VECTOR_BYTES, address, kernel, vector_unit
 from fastbp.kernels.simd import view
 
 CANARY = 77.0
@@ -216,13 +218,30 @@ def test_blocks_hold_whole_strips(dtype):
             assert block < batch + lane, "no room for samples that never come"
 
 
-@pytest.mark.skipif(not JIT, reason="lanes are 16 bytes without the JIT, by definition")
-def test_lanes_follow_the_processor():
-    """No vector instruction is wider than the lanes, and a wide target is used."""
-    from llvmlite.binding import get_host_cpu_features
-    from numba import config
+@pytest.mark.parametrize("triple, cpu, features, unit", [
+    ("x86_64-unknown-linux-gnu", "generic", "", (16, 16)), ("x86_64-unknown-linux-gnu", "nehalem", "", (16, 16)),
+    ("x86_64-unknown-linux-gnu", "haswell", "", (32, 16)), ("x86_64-unknown-linux-gnu", "znver4", "", (64, 32)),
+    ("x86_64-unknown-linux-gnu", "znver4", "-avx512f", (32, 16)),
+    ("x86_64-unknown-linux-gnu", "haswell", "+avx512f", (64, 32)),
+    ("aarch64-unknown-linux-gnu", "neoverse-n1", "", (16, 32)), ("arm64-apple-macosx", "apple-m1", "", (16, 32)),
+])
+def test_lanes_follow_the_target(triple, cpu, features, unit):
+    """What counts are the features that code is compiled for, not the name of the CPU."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features)
+    assert vector_unit(machine) == unit
 
-    if config.CPU_NAME is None and config.CPU_FEATURES is None:
-        features = get_host_cpu_features()
-        if features.get("avx2"):
-            assert VECTOR_BYTES >= 32
+
+@pytest.mark.skipif(not JIT, reason="lanes are 16 bytes without the JIT, by definition")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names of CPUs of this kind")
+def test_settings_choose_the_lanes(run_python):
+    """A name with empty features is that CPU; the name alone keeps the features of this one, as Numba does."""
+    script = "from fastbp.kernels import _jit, simd; print(_jit.VECTOR_BYTES, simd.WHOLE, simd.LANES_COLUMNS)"
+
+    def chosen(name, features):
+        return run_python(script, environment={"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}).split()
+
+    assert chosen("haswell", "") == ["32", "6", "2"] and chosen("nehalem", "") == ["16", "6", "2"]
+    assert chosen("generic", None) == ["16", "6", "2"]
+    assert chosen("haswell", None) == chosen(None, None)

@@ -126,7 +126,8 @@ def test_two_resumed_halves_are_the_whole(batch, method, dtype, rng):
     assert (halves.history.cost == whole.history.cost).all()
     assert (halves.history.validation_cost == whole.history.validation_cost).all()
     apart = Network((3, 6, 2), seed=2, dtype=dtype).fit(X, Y, epochs=3, **settings).fit(X, Y, epochs=4, **settings)
-    assert (apart.parameters != whole.parameters).any(), "resume makes a difference"
+    nothing_to_keep = batch == 30 and method == SGD(0.05)  # neither an order of samples nor a state
+    assert (apart.parameters != whole.parameters).any() != nothing_to_keep, "resume makes a difference"
 
 
 def test_resume_after_a_callback_stopped(rng):

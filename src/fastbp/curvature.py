@@ -8,6 +8,7 @@ binary_cross_entropy, o for exp with poisson (generalised Gauss–Newton: Schrau
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -68,7 +69,8 @@ def normal_matrix(network: Network, samples: Samples, matrix: Doubles, threads: 
     Beside the matrix it uses a workspace as `fit` does, and 640 kB or 64 rows of J, whichever is more, twice.
     """
     n, size, width = len(samples), network.n_parameters, layout.lanes(network.dtype)
-    padded = -(-size // max(2 * width, WHOLE)) * max(2 * width, WHOLE)
+    tiles = math.lcm(2 * width, WHOLE)
+    padded = -(-size // tiles) * tiles
     piece = PIECE_BYTES // (2 * padded * network.dtype.itemsize)
     piece = min(max(piece, SMALLEST_PIECE), LARGEST_PIECE, -(-n // width) * width) // width
     work = network.layers[-1] * size * (size + 1) // 2

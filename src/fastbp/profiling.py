@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from .kernels import codes, layout
 from .kernels.peak import reading, tiles
+from .kernels.simd import WHOLE
 
 if TYPE_CHECKING:
     from .network import Network
@@ -115,10 +116,11 @@ def multiply_add_peak(dtype: npt.DTypeLike = "float32", rounds: int = 10) -> flo
     """
     width = layout.lanes(dtype)
     generator = np.random.default_rng(0)
-    weights, panels = layout.aligned(8 * PEAK_INPUTS, dtype), layout.aligned((2 * PEAK_INPUTS + 16) * width, dtype)
+    weights = layout.aligned(WHOLE * PEAK_INPUTS, dtype)
+    panels = layout.aligned(2 * (PEAK_INPUTS + WHOLE) * width, dtype)
     weights[:], panels[:] = generator.random(weights.size), generator.random(panels.size)
-    bias = np.zeros(8, dtype)
-    flop = 2 * 8 * 2 * width * PEAK_INPUTS
+    bias = np.zeros(WHOLE, dtype)
+    flop = 2 * WHOLE * 2 * width * PEAK_INPUTS
     tiles(weights, panels, bias, PEAK_INPUTS, 1)
     repetitions, best = 1, np.inf
     for _ in range(rounds):

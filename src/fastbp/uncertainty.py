@@ -128,8 +128,8 @@ def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, samp
     Raises
     ------
     ValueError, TypeError
-        If arrays or regularization do not fit the network, no degrees of freedom are left for the noise, the cost has no
-        Gauss–Newton matrix, or this would not fit into half of this machine's memory.
+        If arrays or regularization do not fit the network, no degrees of freedom are left for the noise, the cost has
+        no Gauss–Newton matrix, or this would not fit into half of this machine's memory.
 
     Notes
     -----

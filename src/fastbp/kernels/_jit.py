@@ -350,13 +350,12 @@ def c_function(function: Any, result: str, arguments: str, dtype: npt.DTypeLike)
     return entry
 
 
-def _vector_unit() -> tuple[int, int]:
-    """Ask LLVM for the bytes of a vector register and the number of registers of the target.
+def vector_unit(machine: llvm.TargetMachine) -> tuple[int, int]:
+    """Ask LLVM for the bytes of a vector register and the number of registers of a target.
 
     A 64-byte addition is compiled for the target; the registers in its assembly tell. Unlike a table of features
-    it holds for any NUMBA_CPU_NAME.
+    it holds for whatever NUMBA_CPU_NAME and NUMBA_CPU_FEATURES make of the machine.
     """
-    machine = cpu_target.target_context.codegen()._tm
     source = """
         define void @probe(<16 x float>* %p) {
           %x = load <16 x float>, <16 x float>* %p
@@ -374,4 +373,4 @@ def _vector_unit() -> tuple[int, int]:
     return 16, 32 if machine.triple.startswith(("aarch64", "arm64")) else 16
 
 
-VECTOR_BYTES, VECTOR_REGISTERS = _vector_unit() if JIT else (16, 16)
+VECTOR_BYTES, VECTOR_REGISTERS = vector_unit(cpu_target.target_context.codegen()._tm) if JIT else (16, 16)

@@ -47,7 +47,7 @@ from .codes import (
     WEIGHT,
     WEIGHTS,
 )
-from .simd import call, lanes, lap, panel
+from .simd import WHOLE, call, lanes, lap, panel
 
 UPDATE_BYTES = 64 * 1024
 """Gradient rows that are summed before they are applied, so that they are still in L2."""
@@ -119,7 +119,7 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
         w, b = layers[layer, WEIGHTS], layers[layer, BIASES]
         every = strips * (1 + layers[layer, TANGENTS])  # behind the samples' strips those of their tangents, if any
         first, end = n_out * thread // threads, n_out * (thread + 1) // threads
-        some = max(UPDATE_BYTES // (n_in * parameters.itemsize) // 8 * 8, 8)
+        some = max(UPDATE_BYTES // (n_in * parameters.itemsize) // WHOLE * WHOLE, WHOLE)
         for j in range(first, end, some):
             stop = min(j + some, end)
             shift = (j - first) * n_in if applied else 0

@@ -32,7 +32,7 @@ from .codes import (
 )
 from .dense import column
 from .epoch import wait
-from .simd import WHOLE, call, copy_vector, gradient_8x2, lanes, multiply_vector, panel, view
+from .simd import WHOLE, call, copy_vector, gradient_nx2, lanes, multiply_vector, panel, view
 
 
 @kernel
@@ -128,7 +128,7 @@ def add_squares(rows, size, across, tile, strips, n, matrix, thread, threads):
     for k in range(thread * wide, n, threads * wide):
         columns = min(wide, n - k)
         for j in range(k // WHOLE * WHOLE, n, WHOLE):
-            gradient_8x2(rows, j * lane, lane, size * lane, rows, across + k // lane * vector, vector, strips, rows,
+            gradient_nx2(rows, j * lane, lane, size * lane, rows, across + k // lane * vector, vector, strips, rows,
                          tile, wide, wide, 0, WHOLE)
             for m in range(min(WHOLE, n - j)):
                 total, part = view(matrix, (j + m) * n + k, columns), view(rows, tile + m * wide, columns)

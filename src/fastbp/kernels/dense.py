@@ -1,6 +1,6 @@
 """The per-neuron loops of a dense layer, samples in lanes: net_j, δ_j and the gradient, tile by tile.
 
-A strip is one vector of samples; a panel of n neurons holds n rows a strip. Each loop takes neurons eight or up to four
+A strip is one vector of samples; a panel of n neurons holds n rows a strip. Each loop takes neurons WHOLE or up to four
 at a time and strips two or one at a time; an element's sum runs in the same order whichever tile it falls in, so the
 result does not depend on how strips and neurons are shared among threads.
 
@@ -13,6 +13,7 @@ from ._jit import VECTOR_BYTES, by_address, inline
 from .layout import SCRATCH_BYTES
 from .simd import (
     FEW,
+    LANES_COLUMNS,
     WHOLE,
     array_at,
     copy_tile,
@@ -36,7 +37,7 @@ MOST_LANES = VECTOR_BYTES // 4
 
 @inline
 def sweep(size, itemsize):
-    """Give how many neurons with ``size`` numbers each fit SCRATCH_BYTES: a multiple of 8, at least 8."""
+    """Give how many neurons with ``size`` numbers each fit SCRATCH_BYTES: a multiple of WHOLE, at least that."""
     return max(SCRATCH_BYTES // (size * itemsize) // WHOLE * WHOLE, WHOLE)
 
 
@@ -65,7 +66,7 @@ def forward(parameters, weights, bias, panels, source, target, n_in, n_out, firs
             j = j0
             if s + 2 <= last:
                 while j + WHOLE <= j1:
-                    simd.forward_8x2(parameters, weights + j * n_in, n_in, 1, panels, a, step, c + j * lane, rows, n_in,
+                    simd.forward_nx2(parameters, weights + j * n_in, n_in, 1, panels, a, step, c + j * lane, rows, n_in,
                                      parameters, bias + j if bias >= 0 else -1, WHOLE)
                     j += WHOLE
                 while j < j1:
@@ -75,7 +76,7 @@ def forward(parameters, weights, bias, panels, source, target, n_in, n_out, firs
                 s += 2
             else:
                 while j + WHOLE <= j1:
-                    simd.forward_8x1(parameters, weights + j * n_in, n_in, 1, panels, a, step, c + j * lane, rows, n_in,
+                    simd.forward_nx1(parameters, weights + j * n_in, n_in, 1, panels, a, step, c + j * lane, rows, n_in,
                                      parameters, bias + j if bias >= 0 else -1, WHOLE)
                     j += WHOLE
                 while j < j1:
@@ -114,11 +115,11 @@ def backward(parameters, weights, panels, source, target, n_in, n_out, first, la
             k = k0
             if s + 2 <= last:
                 while k < packed:
-                    simd.backward_8x2(panels, scratch + (k - k0) * n_out, 1, WHOLE, panels, a, step, c + k * lane, rows,
+                    simd.backward_nx2(panels, scratch + (k - k0) * n_out, 1, WHOLE, panels, a, step, c + k * lane, rows,
                                       n_out, WHOLE)
                     k += WHOLE
                 while k + WHOLE <= k1:
-                    simd.backward_8x2(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out,
+                    simd.backward_nx2(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out,
                                       WHOLE)
                     k += WHOLE
                 while k < k1:
@@ -128,11 +129,11 @@ def backward(parameters, weights, panels, source, target, n_in, n_out, first, la
                 s += 2
             else:
                 while k < packed:
-                    simd.backward_8x1(panels, scratch + (k - k0) * n_out, 1, WHOLE, panels, a, step, c + k * lane, rows,
+                    simd.backward_nx1(panels, scratch + (k - k0) * n_out, 1, WHOLE, panels, a, step, c + k * lane, rows,
                                       n_out, WHOLE)
                     k += WHOLE
                 while k + WHOLE <= k1:
-                    simd.backward_8x1(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out,
+                    simd.backward_nx1(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out,
                                       WHOLE)
                     k += WHOLE
                 while k < k1:
@@ -188,7 +189,7 @@ def gradient(panels, delta, across, n_in, n_out, strips, j0, j1, slopes, weights
                         row = (order[i] if order.size > 0 else i) * n_in + k
                         prefetch(rows, row)
                         prefetch(rows, row + lane)
-                    simd.gradient_8x2(panels, d, lane, strip, panels, a, vector, strips, slopes,
+                    simd.gradient_nx2(panels, d, lane, strip, panels, a, vector, strips, slopes,
                                       weights + j * n_in + k, n_in, valid, accumulate, WHOLE)
                     d += tile
                     j += WHOLE
@@ -200,7 +201,7 @@ def gradient(panels, delta, across, n_in, n_out, strips, j0, j1, slopes, weights
                 k += 2 * lane
             else:
                 while j + WHOLE <= i1:
-                    simd.gradient_8x1(panels, d, lane, strip, panels, a, vector, strips, slopes,
+                    simd.gradient_nx1(panels, d, lane, strip, panels, a, vector, strips, slopes,
                                       weights + j * n_in + k, n_in, valid, accumulate, WHOLE)
                     d += tile
                     j += WHOLE
@@ -226,8 +227,8 @@ def gradient_by_lanes(panels, delta, out, out_strip, n_in, n_out, strips, j0, j1
         if n_in == 1:
             simd.lanes_4x1(panels, d, d_strip, panels, out, out_strip, strips, slopes, g, 1, accumulate, j1 - j, 1)
         else:
-            for k in range(0, n_in, 4):
-                simd.lanes_4x4(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
+            for k in range(0, n_in, LANES_COLUMNS):
+                simd.lanes_4xn(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
                                accumulate, j1 - j, n_in - k)
 
 

@@ -7,10 +7,10 @@ from .simd import WHOLE, lanes, ticks
 
 @kernel
 def tiles(weights, panels, bias, n_in, repetitions):
-    """Compute net_j (1) of eight neurons for two strips, over and over; overwrites the end of ``panels``."""
+    """Compute net_j (1) of WHOLE neurons for two strips, over and over; overwrites the end of ``panels``."""
     lane = lanes(panels)
     for _ in range(repetitions):
-        simd.forward_8x2(weights, 0, n_in, 1, panels, 0, n_in * lane, 2 * n_in * lane, WHOLE * lane, n_in, bias, 0,
+        simd.forward_nx2(weights, 0, n_in, 1, panels, 0, n_in * lane, 2 * n_in * lane, WHOLE * lane, n_in, bias, 0,
                          WHOLE)
 
 

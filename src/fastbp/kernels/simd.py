@@ -309,9 +309,13 @@ def _give_way(typing: Any, address: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------- tiles
 
 
-WHOLE = 8
-"""Rows of the tile that is always full. The tile of 4 takes what is left, 1 to 4 rows: its 8 sums with two vectors are
-just enough to hide the latency of a multiply-add, so fewer rows would not be faster."""
+WHOLE, LANES_COLUMNS = (8, 4) if VECTOR_REGISTERS >= 32 else (6, 2)
+"""Rows of the tiles n x 2 and n x 1, which are always full, and columns of the tile 4 x n that sums over lanes.
+
+What is left of the rows goes to a tile of 4, 1 to 4 at a time: its 8 sums with two vectors are just enough to hide the
+latency of a multiply-add, so fewer would not be faster. The sums of a tile, one vector of each operand and one more
+fit the registers. With 16 of them, 8 x 2 spills 5: 81 GFLOP/s with AVX2 (of 128) and 39 with SSE (of 64), 6 x 2 none:
+127 and 46. Of the tiles that sum over lanes 4 x 4 spills 6: 81 and 25; 4 x 2 reaches 112 and 49, 4 x 3 122 and 34."""
 
 
 FEW = 4
@@ -387,8 +391,11 @@ class _Pointers:
 
 
 def _counted(builder: Builder, count: Any, carried: list[tuple[Any, Any]], body: Callable[[list[Any]], list[Any]],
-             name: str) -> list[Any]:
-    """Emit a loop of ``count`` >= 1 rounds over carried values; return their values after the last round."""
+             name: str, *, unroll: bool = True) -> list[Any]:
+    """Emit a loop of ``count`` >= 1 rounds over carried values; return their values after the last round.
+
+    Without ``unroll`` LLVM is asked to leave the loop as it is.
+    """
     before = builder.basic_block
     start, done = builder.append_basic_block(name), builder.append_basic_block(name + "_done")
     builder.branch(start)
@@ -404,7 +411,12 @@ def _counted(builder: Builder, count: Any, carried: list[tuple[Any, Any]], body:
     turn.add_incoming(after, end)
     for phi, value in zip(values, new, strict=True):
         phi.add_incoming(value, end)
-    builder.cbranch(builder.icmp_signed("<", after, count), start, done)
+    again = builder.cbranch(builder.icmp_signed("<", after, count), start, done)
+    if not unroll:
+        words = builder.module.add_metadata(["llvm.loop.unroll.disable"])
+        loop = ir.MDValue(builder.module, [words], str(len(builder.module.metadata)))
+        loop.operands = (loop, words)  # that it names itself tells this loop from others
+        again.set_metadata("llvm.loop", loop)
     builder.position_at_end(done)
     return new
 
@@ -581,7 +593,8 @@ def _lanes_tile(rows: int, columns: int) -> Any:
 
             d_at, a_at = p.at(deltas, D, d), p.at(outs, A, a)
             carried = [(d_at.type, d_at), (a_at.type, a_at)] + [(p.vector, p.zero())] * (rows * columns)
-            totals = _lane_sums(p, _counted(builder, strips, carried, one_strip, "strip")[2:])
+            # unrolled, LLVM would load four strips ahead and spill sixteen vectors: 158 GFLOP/s of 245, against 236
+            totals = _lane_sums(p, _counted(builder, strips, carried, one_strip, "strip", unroll=False)[2:])
             add = builder.icmp_signed("!=", accumulate, _index(0))
             mask = p.mask(some_columns, columns)
             for m in range(rows):
@@ -1066,10 +1079,10 @@ def _tiles(emit: Callable[[int, int], Any], plain: Callable[[int, int], Any],
     return [intrinsic(emit(*shape)) if JIT else plain(*shape) for shape in shapes]
 
 
-forward_8x2, forward_4x2, forward_8x1, forward_4x1 = _tiles(
-    _forward_tile, _plain_forward_tile, [(8, 2), (4, 2), (8, 1), (4, 1)])
-backward_8x2, backward_4x2, backward_8x1, backward_4x1 = _tiles(
-    _backward_tile, _plain_backward_tile, [(8, 2), (4, 2), (8, 1), (4, 1)])
-gradient_8x2, gradient_4x2, gradient_8x1, gradient_4x1 = _tiles(
-    _gradient_tile, _plain_gradient_tile, [(8, 2), (4, 2), (8, 1), (4, 1)])
-lanes_4x4, lanes_4x1 = _tiles(_lanes_tile, _plain_lanes_tile, [(4, 4), (4, 1)])
+forward_nx2, forward_4x2, forward_nx1, forward_4x1 = _tiles(
+    _forward_tile, _plain_forward_tile, [(WHOLE, 2), (4, 2), (WHOLE, 1), (4, 1)])
+backward_nx2, backward_4x2, backward_nx1, backward_4x1 = _tiles(
+    _backward_tile, _plain_backward_tile, [(WHOLE, 2), (4, 2), (WHOLE, 1), (4, 1)])
+gradient_nx2, gradient_4x2, gradient_nx1, gradient_4x1 = _tiles(
+    _gradient_tile, _plain_gradient_tile, [(WHOLE, 2), (4, 2), (WHOLE, 1), (4, 1)])
+lanes_4xn, lanes_4x1 = _tiles(_lanes_tile, _plain_lanes_tile, [(4, LANES_COLUMNS), (4, 1)])
