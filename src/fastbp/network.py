@@ -207,7 +207,7 @@ class Network:
         """Lend a workspace for passes over batches of so many samples, and the number of samples in a block.
 
         Workspaces are pooled: several threads may predict with one network, each in a workspace of its own. They are
-        kept, so their sizes are powers of two: those of all batches together take at most twice the largest.
+        kept, so their sizes are powers of two up to the largest: all together take less than three times that one.
 
         Parameters
         ----------
