@@ -429,49 +429,50 @@ class Regular:
 # ------------------------------------------------------------------------------------------------- noise while training
 
 
-def words(key, epoch, layer, begin, samples, neurons, lanes):
-    """32 random bits for each sample and neuron of a batch that begins at a place of the epoch: (samples, neurons).
+def hashed(counter, first, second):
+    """Scramble a counter by two keys, 32 bits each."""
+    x = (int(counter) * 0x9E3779B9 + int(first)) % 2**32
+    x = (x ^ x >> 16) * 0x7FEB352D % 2**32 ^ int(second)
+    x = (x ^ x >> 15) * 0x846CA68B % 2**32
+    return x ^ x >> 16
 
-    The strip that begins with sample p of the epoch has a stream of its own; word i gives its low half to element
-    (neuron, lane) number i, its high half to the one half a strip behind.
-    """
+
+def streams(key, epoch, layer, begin):
+    """Two pairs of keys for a batch that begins at a place of the epoch."""
     golden, whole = 0x9E3779B97F4A7C15, 2**64
-    found = np.zeros((samples, neurons), np.uint64)
-    half = neurons * lanes // 2
-    for first in range(0, samples, lanes):
-        stream = mix((whole - 1 - key + epoch * golden) % whole)
-        stream = mix((mix((stream + layer) % whole) + (begin + first) * golden) % whole)
-        for i in range(half):
-            word = mix((stream + i * golden) % whole)
-            for element, bits in ((i, word % 2**32), (half + i, word >> 32)):
-                neuron, lane = divmod(element, lanes)
-                if first + lane < samples:
-                    found[first + lane, neuron] = bits
-    return found
+    start = mix((whole - 1 - key + epoch * golden) % whole)
+    start = mix((mix((start + layer) % whole) + begin * golden) % whole)
+    return [(word % 2**32, word >> 32) for word in (start, mix((start + golden) % whole))]
 
 
-def mask(rate, *place):
+def panel(samples, neurons, lanes):
+    """Number the elements of a panel: strips of lanes, each strip neuron by neuron."""
+    s, j = np.mgrid[:samples, :neurons]
+    return (s // lanes * neurons + j) * lanes + s % lanes
+
+
+def mask(rate, key, epoch, layer, begin, *shape):
     """0 with this probability, else 1/(1 - p), p being the rate in units of 2^-32."""
     limit = int(rate * 2**32)
-    return (words(*place) >= limit) / (1 - limit / 2**32)
+    keys, _ = streams(key, epoch, layer, begin)
+    return (np.vectorize(hashed)(panel(*shape), *keys) >= limit) / (1 - limit / 2**32)
 
 
-def normal(key, epoch, begin, samples, neurons, lanes):
-    """Box & Muller 1958: the radius from the high half of a word, the angle from its low half."""
-    found = np.zeros((samples, neurons))
-    half = neurons * lanes // 2
-    full = -(-samples // lanes) * lanes
-    bits = words(key, epoch, 0, begin, full, neurons, lanes).astype(float)
-    for s in range(full):
-        for j in range(neurons):
-            first, lane = s // lanes * lanes, s % lanes
-            element = j * lanes + lane
-            i = element % half
-            low, high = (bits[first + e % lanes, e // lanes] for e in (i, half + i))
-            radius, angle = np.sqrt(-2 * np.log((high + 1) / 2**32)), 2 * np.pi * low / 2**32
-            if s < samples:
-                found[s, j] = radius * (np.cos(angle) if element < half else np.sin(angle))
-    return found
+RADIUS = [-0.062209763, 0.11092018, -0.19605309, 0.44326597, -1.333393, -0.81091356]
+SINE = [-0.004371312, 0.07950118, -0.64592624, 1.5707952]
+COSINE = [-0.01909602, 0.25258073, -1.2334847, 0.9999933]
+"""Minimax polynomials of -2 log(f) in f - 3/2, of sin(pi x/2)/x and of cos(pi x/2) in x^2."""
+
+
+def normal(key, epoch, begin, *shape):
+    """Box & Muller 1958, the radius from one hash of a pair of elements and a reflection, a direction from another."""
+    pairs, odd = np.divmod(panel(*shape), 2)
+    first, second = (np.vectorize(hashed)(pairs, *keys).astype(np.uint32).view(np.int32).astype(float)
+                     for keys in streams(key, epoch, 0, begin))
+    fraction, exponent = np.frexp(abs(first + 0.5))
+    radius = np.sqrt(np.polyval(RADIUS, 2 * fraction - 1.5) + 2 * np.log(2) * (32 - exponent))
+    x = second / 2**31
+    return radius * np.where(odd, x * np.polyval(SINE, x**2), np.sign(first + 0.5) * np.polyval(COSINE, x**2))
 
 
 # ------------------------------------------------------------------------------------------------------------ training

@@ -323,3 +323,18 @@ def test_progress_without_tqdm(rng, monkeypatch):
     with pytest.raises(ImportError, match=r"pip install fastbp\[progress\]"):
         net.fit(X, Y, progress=True)
     assert (net.parameters == before).all() and len(net.history) == 2
+
+
+def test_workspaces_of_all_batches_take_less_than_three_times_the_largest():
+    """However many numbers of rows a network has seen; if each were kept, it would be five to ten times as much."""
+    rows, sizes = few((600, (20, 200, 5)), (160, (2, 30, 1)))
+    X, Y = np.ones((rows, sizes[0]), np.float32), np.ones((rows, sizes[-1]), np.float32)
+    nets = [network(sizes), network(sizes)]
+    for net, counts in zip(nets, ([rows], range(8, rows + 1, 16)), strict=True):
+        for n in counts:
+            with net.plan(n, backward=False), net.plan(n, backward=True):
+                pass
+    one, all_of_them = (sum(plan.panels.nbytes for pool in net._plans.values() for plan in pool) for net in nets)
+    assert one < all_of_them < 3 * one
+    assert np.array_equal(nets[0].predict(X[:9]), nets[1].predict(X[:9]))
+    assert nets[0].cost(X[:9], Y[:9]) == nets[1].cost(X[:9], Y[:9])

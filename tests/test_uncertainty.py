@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from helpers import DTYPES, close, few, naive_layers, network, real_data
 
-from fastbp import BayesianRegularization, LevenbergMarquardt, Network, curvature, uncertainty, validation
+from fastbp import (
+    BayesianRegularization,
+    LevenbergMarquardt,
+    Network,
+    Regularization,
+    curvature,
+    uncertainty,
+    validation,
+)
 from fastbp.uncertainty import student
 
 # ----------------------------------------------------------------------------------------------- Student's distribution
@@ -74,6 +82,56 @@ def test_weighted_linear_regression(weighted, dtype, rng):
         close((high + low)[:, 0] / 2, net.predict(new)[:, 0], dtype, 10)
 
 
+def ridge(l2):
+    """The same penalty on all parameters."""
+    return Regularization(l2=l2, penalize_biases=True)
+
+
+PENALTIES = {
+    "weights": dict(l2=0.2),
+    "biases too": dict(l2=0.2, penalize_biases=True),
+    "averaged": dict(l2=5.0, averaged=True),
+    "frozen": dict(trainable=np.array([True, False, True, True])),
+    "frozen, with a penalty": dict(l2=0.2, trainable=np.array([True, True, False, False])),
+    "weights, and a column twice": dict(l2=0.2),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", PENALTIES)
+def test_ridge_regression_with_a_diagonal_penalty(name, weighted, dtype, rng):
+    """(AᵀWA/Σw + D)⁻¹ of the columns that are trained, at the minimum that the same regularization leads to."""
+    given, n, total = Regularization(**PENALTIES[name]), 40, 40.0
+    X, Y = real_data(rng, "squared_error", None, n, 3, 1, dtype)
+    if "twice" in name:
+        X[:, 1] = X[:, 0]  # whose weights the penalty alone tells apart
+    weights = rng.uniform(0.2, 3, n) if weighted else None
+    net = network((3, 1), dtype=dtype)
+    net.fit(X, Y, epochs=100, optimizer=LevenbergMarquardt(), sample_weight=weights, regularization=given)
+    w = np.ones(n) if weights is None else weights
+    total = w.sum()
+    A, trained = np.column_stack([X, np.ones(n)]).astype(np.float64), np.ones(4, bool)
+    D = np.array([1.0, 1.0, 1.0, given.penalize_biases]) * given.l2 / (total if given.averaged else 1.0)
+    if given.trainable is not None:
+        trained = given.trainable
+    T, M = A[:, trained], A[:, trained].T @ (w[:, None] * A[:, trained]) / total
+    inverse = np.linalg.inv(M + np.diag(D[trained]))
+    gamma = np.trace(inverse @ M)
+    e = (net.predict(X).astype(np.float64) - Y)[:, 0]
+    variance = n * (w * e * e).sum() / total / (n - gamma)
+    expected = np.zeros((4, 4))
+    expected[np.ix_(trained, trained)] = variance / n * inverse
+    close(net.parameter_covariance(X, Y, weights, regularization=given), expected, dtype, 10)
+    low, high = net.predict_interval(X, 0.9)
+    spread = np.einsum("ij,jk,ik->i", A, expected, A)
+    close((high - low)[:, 0] / 2, student(0.95, n - gamma) * np.sqrt(spread + variance), dtype, 10)
+    h = w / total * np.einsum("ij,jk,ik->i", T, inverse, T)
+    close(net.leverage(X, weights, regularization=given), h, dtype, 10)
+    assert math.isclose(net.effective_parameters(X, weights, regularization=given), gamma,
+                        rel_tol=1e-4 if dtype == "float32" else 1e-10)
+
+
 def test_ridge_regression(rng):
     """The posterior of MacKay: (βAᵀA + αI)⁻¹ with the α and β that training found."""
     n = 50
@@ -83,11 +141,12 @@ def test_ridge_regression(rng):
     alpha, beta = (net.history.figures[name][-1] for name in ("alpha", "beta"))
     A, l2 = np.column_stack([X, np.ones(n)]), alpha / (beta * n)
     posterior = np.linalg.inv(beta * A.T @ A + alpha * np.eye(9))
-    np.testing.assert_allclose(net.parameter_covariance(X, Y, l2=l2), posterior, rtol=1e-3, atol=1e-6)
-    gamma = net.effective_parameters(X, l2=l2)
+    found = net.parameter_covariance(X, Y, regularization=ridge(l2))
+    np.testing.assert_allclose(found, posterior, rtol=1e-3, atol=1e-6)
+    gamma = net.effective_parameters(X, regularization=ridge(l2))
     np.testing.assert_allclose(gamma, net.history.figures["effective_parameters"][-1], rtol=1e-3)
     H = A @ np.linalg.inv(A.T @ A + n * l2 * np.eye(9)) @ A.T
-    close(net.leverage(X, l2=l2), np.diag(H))
+    close(net.leverage(X, regularization=ridge(l2)), np.diag(H))
     assert math.isclose(gamma, np.trace(H), rel_tol=1e-9)
 
 
@@ -129,21 +188,22 @@ def test_leverages_sum_to_the_effective_parameters(output, cost, dtype, rng, mon
     X, _ = real_data(rng, cost, output, 33, 2, 3, dtype)
     weights = rng.uniform(0, 2, 33)
     for l2 in (1e-3, 0.1):
-        h = net.leverage(X, weights, l2=l2)
+        h = net.leverage(X, weights, regularization=ridge(l2))
         assert h.shape == (33,) and (h >= 0).all() and (h <= 3).all()
-        assert math.isclose(h.sum(), net.effective_parameters(X, weights, l2=l2), rel_tol=1e-3)
-    assert net.effective_parameters(X, l2=1.0) < net.effective_parameters(X, l2=0.1) < net.n_parameters
+        assert math.isclose(h.sum(), net.effective_parameters(X, weights, regularization=ridge(l2)), rel_tol=1e-3)
+    found = [net.effective_parameters(X, regularization=ridge(l2)) for l2 in (1.0, 0.1)]
+    assert found[0] < found[1] < net.n_parameters
 
 
 def test_interval_of_a_network_by_the_delta_method(rng):
     net = network((2, 5, 3), dtype="float64")
     X, Y = real_data(rng, "squared_error", None, 60, 2, 3)
-    C = net.parameter_covariance(X, Y, l2=0.01)
-    variance = 120 * net.cost(X, Y) / (180 - net.effective_parameters(X, l2=0.01))
+    C = net.parameter_covariance(X, Y, regularization=ridge(0.01))
+    freedom = 180 - net.effective_parameters(X, regularization=ridge(0.01))
+    variance = 120 * net.cost(X, Y) / freedom
     new = rng.normal(size=(4, 2))
     J = net.parameter_jacobian(new)
-    half = student(0.975, 180 - net.effective_parameters(X, l2=0.01)) * np.sqrt(
-        np.einsum("njp,pq,njq->nj", J, C, J) + variance)
+    half = student(0.975, freedom) * np.sqrt(np.einsum("njp,pq,njq->nj", J, C, J) + variance)
     low, high = net.predict_interval(new)
     close((high - low) / 2, half, factor=10)
     one = net.predict_interval(new[0])
@@ -192,8 +252,10 @@ def test_nothing_is_changed_and_results_are_the_callers_own(rng):
     (lambda net, X, Y: net.predict_interval(X), r"call parameter_covariance\(X, Y\) with the training samples first"),
     (lambda net, X, Y: net.predict_interval(X, 95), "level is 95, expected a probability between 0 and 1"),
     (lambda net, X, Y: net.predict_interval(X, math.nan), "level is nan"),
-    (lambda net, X, Y: net.parameter_covariance(X, Y, l2=-1), "l2 is -1, expected a number that is not negative"),
-    (lambda net, X, Y: net.leverage(X, l2=math.inf), "l2 is inf"),
+    (lambda net, X, Y: net.leverage(X, regularization=Regularization(l2=[1.0])),
+     "l2 has 1 values, expected 2: one for each layer"),
+    (lambda net, X, Y: net.effective_parameters(X, regularization=Regularization(trainable=[True] * 12)),
+     "trainable has 12 values, expected 2, one for each layer, or 13"),
     (lambda net, X, Y: net.leverage(X[:, :1]), r"X has shape \(9, 1\)"),
     (lambda net, X, Y: net.effective_parameters(X, np.ones(3)), r"sample_weight has shape \(3,\)"),
     (lambda net, X, Y: net.parameter_covariance(X[:4], Y[:4]), r"4 samples of 1 outputs leave .* degrees of freedom"),
@@ -221,8 +283,8 @@ def test_other_parameters_have_another_covariance(rng):
 
 
 def test_memory_is_computed_first(monkeypatch):
-    monkeypatch.setattr(validation, "physical_memory", lambda: 2 * 40 * 13**2 - 2)
-    with pytest.raises(ValueError, match="JᵀJ of 13 parameters .* 6.76e\\+03 bytes"):
+    monkeypatch.setattr(validation, "physical_memory", lambda: 2 * 56 * 13**2 - 2)
+    with pytest.raises(ValueError, match="JᵀJ of 13 parameters .* 9.46e\\+03 bytes"):
         Network((1, 4, 1)).leverage([[0.0]])
     assert Network((1, 3, 1)).leverage([[0.0]]).shape == (1,)
 

@@ -206,7 +206,8 @@ class Network:
              kind: int = codes.PLAIN, sparse: bool = False) -> Iterator[tuple[layout.Plan, int]]:
         """Lend a workspace for passes over batches of so many samples, and the number of samples in a block.
 
-        Workspaces are pooled: several threads may predict with one network, each in a workspace of its own.
+        Workspaces are pooled: several threads may predict with one network, each in a workspace of its own. They are
+        kept, so their sizes are powers of two up to the largest: all together take less than three times that one.
 
         Parameters
         ----------
@@ -227,11 +228,12 @@ class Network:
         block : int
         """
         block = self._block(samples, backward, kind)
-        pool = self._plans.setdefault((block, backward, threads, kind, sparse), [])
+        room = min(layout.room(block, self.dtype), self._block(layout.LARGEST_BLOCK, backward, kind))
+        pool = self._plans.setdefault((room, backward, threads, kind, sparse), [])
         try:
             plan = pool.pop()
         except IndexError:
-            plan = self.new_plan(block, backward=backward, threads=threads, kind=kind)
+            plan = self.new_plan(room, backward=backward, threads=threads, kind=kind)
             if sparse:
                 backprop.gather_sparse(plan, self.dtype)
         try:

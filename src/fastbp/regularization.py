@@ -19,6 +19,17 @@ Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.float64]
 
 
+SHORT = 32
+"""Neurons with at most so many weights have a cell for each of them, and no sums: those would take longer."""
+
+
+def _continues(row: Numbers, before: Numbers) -> bool:
+    """Tell whether one row of the table of `fastbp.kernels.regular` could end where the other does."""
+    alone = row[codes.LARGEST] or max(part.view(np.int64)[codes.PIECE] for part in (row, before)) > 1
+    follows = row.view(np.int64)[codes.BEGIN] == before.view(np.int64)[codes.END]
+    return bool(follows and not alone and (row[codes.L2 :] == before[codes.L2 :]).all())
+
+
 @dataclass(frozen=True, eq=False)
 class Regularization:
     """What a fit does against overfitting and divergence, beside minimising the cost E of the samples.
@@ -210,32 +221,43 @@ class Regularization:
             Where in the state the values of fixed parameters lie, if there are any.
         """
         count = len(sizes) - 1
-        weights, biases, _ = layout.offsets(sizes, bias)
-        segments = count * (1 + bias)
-        neurons = sum(sizes[1:]) * (1 + bias)
-        first = codes.TABLE + codes.SEGMENT_COLUMNS * segments + neurons
-        found = np.zeros(first + neurons)
+        masked = self.trainable is not None and len(self.trainable) != count
+        trained = (True,) * count if self.trainable is None or masked else self.trainable
+        pulls = np.transpose([self._layers(name, count) for name in ("l2", "l1", "weight_decay")])
+        largest = [bound or 0.0 for bound in self._layers("max_norm", count)]
+        non_negative = self._layers("non_negative", count)
+        table: list[Numbers] = []
+        cells = 0
+        for layer, (w, b) in enumerate(zip(*layout.offsets(sizes, bias)[:2], strict=True)):
+            n_in, n_out = sizes[layer], sizes[layer + 1]
+            for begin, length in ((w, n_in), (b, 1)) if bias else ((w, n_in),):
+                row = np.zeros(codes.SEGMENT_COLUMNS)
+                row[codes.TRAINED] = trained[layer]
+                if begin == w:
+                    row[[codes.LARGEST, codes.NON_NEGATIVE]] = largest[layer], non_negative[layer]
+                if begin == w or self.penalize_biases:
+                    row[codes.L2 : codes.DECAY + 1] = pulls[layer]
+                if not (row[codes.L2 : codes.TRAINED].any() or not row[codes.TRAINED] or self.clip_norm):
+                    continue
+                end, piece = begin + length * n_out, length if length > SHORT else 1
+                row.view(np.int64)[: codes.L2] = begin, end, length, piece, cells
+                if row[[codes.L2, codes.L1]].any() or self.clip_norm:
+                    cells += length * n_out // piece
+                if table and _continues(row, table[-1]):
+                    table[-1].view(np.int64)[codes.END] = end
+                else:
+                    table.append(row)
+        first = codes.TABLE + codes.SEGMENT_COLUMNS * len(table) + cells
+        found = np.zeros(first + cells)
         found[: codes.HYPER_CELLS] = hyper
         found[codes.BATCH_WEIGHT] = 1  # which `online` writes only where samples have weights
         found[[codes.AVERAGED, codes.CLIP, codes.CLIP_NORM]] = (
             self.averaged, self.clip_value or 0.0, self.clip_norm or 0.0)
-        masked = self.trainable is not None and len(self.trainable) != count
         found.view(np.int64)[[codes.RULE, codes.TOTAL, codes.FIXED, codes.SEGMENTS, codes.PENALTIES]] = (
-            rule, total, fixed if masked else -1, segments, first)
-        pulls = np.transpose([self._layers(name, count) for name in ("l2", "l1", "weight_decay")])
-        largest = [bound or 0.0 for bound in self._layers("max_norm", count)]
-        non_negative = self._layers("non_negative", count)
-        trained = (True,) * count if self.trainable is None or masked else self.trainable
-        table = found[codes.TABLE : first - neurons].reshape(count, 1 + bias, codes.SEGMENT_COLUMNS)
-        cell = first
-        for layer, rows in enumerate(table):
-            n_in, n_out = sizes[layer], sizes[layer + 1]
-            rows[:, codes.TRAINED] = trained[layer]
-            rows[0, [codes.LARGEST, codes.NON_NEGATIVE]] = largest[layer], non_negative[layer]
-            rows[: 1 + self.penalize_biases, codes.L2 : codes.DECAY + 1] = pulls[layer]
-            for row, begin, length in zip(rows, (weights[layer], biases[layer]), (n_in, 1), strict=False):
-                row.view(np.int64)[: codes.L2] = begin, begin + length * n_out, length, cell
-                cell += n_out
+            rule, total, fixed if masked else -1, len(table), first)
+        for start, row in zip(range(codes.TABLE, first, codes.SEGMENT_COLUMNS), table, strict=False):
+            row.view(np.int64)[codes.CELL] += first
+            found[start : start + codes.SEGMENT_COLUMNS] = row
         return found
 
     @property

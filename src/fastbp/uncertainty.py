@@ -2,10 +2,9 @@
 
 All of it takes the network for linear in its parameters near the present ones, which should therefore be a minimum of
 the cost (Bates & Watts 1988, chapter 2; Seber & Wild 1989, chapter 5). The eigenvalues of JᵀJ, of the mean cost,
-are λ_i; those below rounding count as 0, and along their vectors the data say nothing. A penalty ½l2‖w‖² on the mean
-cost, with which the network was trained, goes into all of it; after `BayesianRegularization` l2 is α/(βn). It is the
-only one known here: on all parameters alike, biases too, with none of them fixed. A `Regularization` says the same only
-with ``l2`` of one value, ``penalize_biases=True``, ``averaged=False``, and neither ``l1`` nor ``trainable``.
+are λ_i; those below rounding count as 0, and along their vectors the data say nothing. The penalty that the network was
+trained with goes into all of it: ½wᵀDw on the mean cost, with D the diagonal matrix that the l2 of a `Regularization`
+makes; parameters that were not trainable have no part in it, as if they were constants.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from .checks import is_number
 
 if TYPE_CHECKING:
     from .network import Network
+    from .regularization import Regularization
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
@@ -47,41 +47,51 @@ class Knowledge(NamedTuple):
 
 
 class Spectrum(NamedTuple):
-    """JᵀJ of the mean cost by its eigenvectors, those that the data determine, or all where there is a penalty."""
+    """JᵀJ + D of the mean cost by those of its eigenvectors that data or penalty determine."""
 
     values: Doubles
     vectors: Doubles
-    l2: float
+    """With 0 for parameters that are not trained."""
+    penalty: Doubles
+    """The diagonal of D."""
 
     @property
     def effective(self) -> float:
-        """γ = Σ λ_i/(λ_i + l2)."""
-        return float((self.values / (self.values + self.l2)).sum())
+        """γ = tr (JᵀJ + D)⁻¹JᵀJ = Σ_i (1 − v_iᵀDv_i/μ_i), with μ_i and v_i those of JᵀJ + D."""
+        return float((1 - self.penalty @ np.square(self.vectors) / self.values).sum())
 
     def inverse_root(self) -> Doubles:
-        """Give R with RRᵀ = (JᵀJ + l2)⁻¹."""
-        return self.vectors / np.sqrt(self.values + self.l2)
+        """Give R with RRᵀ = (JᵀJ + D)⁻¹."""
+        return self.vectors / np.sqrt(self.values)
 
 
-def _spectrum(network: Network, samples: training.Samples, l2: float) -> Spectrum:
-    if not (is_number(l2) and l2 >= 0):
-        raise ValueError(f"l2 is {l2!r}, expected a number that is not negative")
+def _spectrum(network: Network, samples: training.Samples, regularization: Regularization | None) -> Spectrum:
+    regularization = network._regularization(regularization)
     size = network.n_parameters
-    if 5 * 8 * size**2 > validation.physical_memory() // 2:
-        raise ValueError(f"JᵀJ of {size} parameters and its eigenvectors need {40.0 * size**2:.3g} bytes, more than "
+    if 7 * 8 * size**2 > validation.physical_memory() // 2:
+        raise ValueError(f"JᵀJ of {size} parameters and its eigenvectors need {56.0 * size**2:.3g} bytes, more than "
                          "half of this machine's memory: use a smaller network")
     if not curvature.supported(network):
         raise ValueError(f"JᵀJ of {network.cost_function} with {network.activations[-1]} is no matrix of second "
                          "derivatives: use squared_error, or a cost with its partner")
     matrix = np.empty((size, size))
     curvature.normal_matrix(network, samples, matrix)
-    values, vectors = np.linalg.eigh(matrix)
+    penalty, trained = np.zeros(size), np.ones(size, np.bool_)
+    if regularization is not None:
+        penalty = regularization.second(network.layers, network.bias, samples.total_weight)
+        trained = ~regularization.untrained(network.layers, network.bias)
+    values, vectors = np.linalg.eigh(matrix[np.ix_(trained, trained)])
     if not np.isfinite(values[-1]):
         raise ValueError("JᵀJ is not finite: the outputs of the network overflow")
     known = values > values[-1] * size * np.finfo(network.dtype).eps
-    if l2 > 0:
-        return Spectrum(values.clip(0), vectors, float(l2))
-    return Spectrum(values[known], vectors[:, known], 0.0)
+    values, vectors = values[known], vectors[:, known]
+    if penalty[trained].any():
+        values, vectors = np.linalg.eigh((vectors * values) @ vectors.T + np.diag(penalty[trained]))
+        known = values > values[-1] * size * np.finfo(np.float64).eps
+        values, vectors = values[known], vectors[:, known]
+    whole = np.zeros((size, len(values)))
+    whole[trained] = vectors
+    return Spectrum(values, whole, penalty)
 
 
 def _inputs_only(network: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None) -> training.Samples:
@@ -91,10 +101,10 @@ def _inputs_only(network: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLik
 
 
 def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None,
-                         *, l2: float = 0.0) -> Doubles:
+                         *, regularization: Regularization | None = None) -> Doubles:
     """Compute the covariance of the parameters from JᵀJ at the training samples.
 
-    For squared_error σ²/n (JᵀJ + l2)⁻¹ with the variance of the noise σ² = 2nE/(n·n_L − γ), where E is the mean cost
+    For squared_error σ²/n (JᵀJ + D)⁻¹ with the variance of the noise σ² = 2nE/(n·n_L − γ), where E is the mean cost
     and γ the effective number of parameters; for a cost with its partner the inverse of Fisher's information, σ² = 1.
     `predict_interval` then works with it.
 
@@ -103,10 +113,11 @@ def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, samp
     X, Y, sample_weight : array_like
         The samples that the network was trained with, as in `fit`. Weights are the inverse variances of the samples'
         noise, up to a factor; those of weight 0 are not counted.
-    l2 : float, default 0
-        Weight of the penalty ½l2‖w‖² beside the mean cost, one for all parameters, biases too. With it this is the
-        covariance of the posterior distribution (MacKay 1992). It is that of ``Regularization(l2=...)`` only with
-        ``penalize_biases=True``, one value for all layers, and without ``averaged``; see Notes.
+    regularization : Regularization, optional
+        That of the fit. Its l2 is the penalty ½wᵀDw beside the mean cost, by layer, of weights alone or of biases too,
+        averaged or not; with it this is the covariance of the posterior distribution (MacKay 1992). Parameters that are
+        not ``trainable`` have none. After `BayesianRegularization` it is ``Regularization(l2=alpha / (beta * n),
+        penalize_biases=True)``, with the last alpha and beta of ``history.figures``.
 
     Returns
     -------
@@ -117,27 +128,26 @@ def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, samp
     Raises
     ------
     ValueError, TypeError
-        If the arrays do not fit, ``l2`` is negative, no degrees of freedom are left for the noise, the cost has no
-        Gauss–Newton matrix, or this would not fit into half of this machine's memory.
+        If arrays or regularization do not fit the network, no degrees of freedom are left for the noise, the cost has
+        no Gauss–Newton matrix, or this would not fit into half of this machine's memory.
 
     Notes
     -----
-    The `Regularization` of a fit is not known here: ``l2`` is one value that acts on all parameters, biases included,
-    and nothing is fixed. Where the fit left the biases without a penalty, their variance comes out too small; those
-    that were not ``trainable`` count as if they had been trained; an l1, or an l2 by layer, cannot be told.
+    Of the regularization l2 and trainable count. An l1 has no second derivative, so here it is as if it were not there;
+    the rest, weight_decay too, is no penalty on the cost.
 
     Outputs are taken to have noise of one variance each: scale the targets so. Time grows with n_parameters² times
     samples, and n_parameters³.
     """
     samples = self._samples(X, Y, sample_weight)
-    spectrum = _spectrum(self, samples, l2)
+    spectrum = _spectrum(self, samples, regularization)
     n, variance, freedom = samples.counted, 1.0, math.inf
     if self.cost_function.name == "squared_error":
         freedom = n * self.layers[-1] - spectrum.effective
         if freedom < 1:
             raise ValueError(f"{n} samples of {self.layers[-1]} outputs leave {freedom:.3g} degrees of freedom beside "
                              f"{spectrum.effective:.3g} effective parameters: give more samples, or train with a "
-                             "penalty and say so by l2")
+                             "penalty and give its regularization")
         cost = training.cost_and_gradient(self, samples, np.empty(0, self.dtype))
         variance = 2 * n * cost / freedom
     root = spectrum.inverse_root() * math.sqrt(variance / n)
@@ -147,14 +157,14 @@ def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, samp
 
 
 def effective_parameters(self: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
-                         l2: float = 0.0) -> float:
-    """Compute γ = Σ λ_i/(λ_i + l2): how many parameters the samples determine (MacKay 1992; Moody 1992).
+                         regularization: Regularization | None = None) -> float:
+    """Compute γ = tr (JᵀJ + D)⁻¹JᵀJ: how many parameters the samples determine (MacKay 1992; Moody 1992).
 
     Parameters
     ----------
     X, sample_weight : array_like
         The samples that the network was trained with, as in `fit`.
-    l2 : float, default 0
+    regularization : Regularization, optional
         As for `parameter_covariance`.
 
     Returns
@@ -167,7 +177,7 @@ def effective_parameters(self: Network, X: npt.ArrayLike, sample_weight: npt.Arr
     ValueError, TypeError
         As for `parameter_covariance`.
     """
-    return _spectrum(self, _inputs_only(self, X, sample_weight), l2).effective
+    return _spectrum(self, _inputs_only(self, X, sample_weight), regularization).effective
 
 
 def _spread(network: Network, samples: training.Samples, total: float, root: Doubles) -> Doubles:
@@ -181,14 +191,14 @@ def _spread(network: Network, samples: training.Samples, total: float, root: Dou
 
 
 def leverage(self: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
-             l2: float = 0.0) -> Doubles:
-    """Compute how far each sample pulls the network towards itself: its diagonal block of J(JᵀJ + l2)⁻¹Jᵀ, summed.
+             regularization: Regularization | None = None) -> Doubles:
+    """Compute how far each sample pulls the network towards itself: its diagonal block of J(JᵀJ + D)⁻¹Jᵀ, summed.
 
     Parameters
     ----------
     X, sample_weight : array_like
         The samples that the network was trained with, as in `fit`.
-    l2 : float, default 0
+    regularization : Regularization, optional
         As for `parameter_covariance`.
 
     Returns
@@ -202,7 +212,7 @@ def leverage(self: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | Non
         As for `parameter_covariance`.
     """
     samples = _inputs_only(self, X, sample_weight)
-    spread = _spread(self, samples, samples.total_weight, _spectrum(self, samples, l2).inverse_root())
+    spread = _spread(self, samples, samples.total_weight, _spectrum(self, samples, regularization).inverse_root())
     summed: Doubles = spread.reshape(len(samples), -1).sum(axis=1)
     return summed
 

@@ -104,7 +104,7 @@ costs
 updates
     sgd, adam ...      (7): a slice of parameters and state -> my_neurons, online.run
 regular
-    update             a rule with penalties before it: a slice of parameters, gradient and state, each neuron's penalty
+    update             a rule with penalties before it: a slice of parameters, gradient and state, cells of penalties
                        -> in the place of a rule; training
     total              an epoch's penalties into its cost: the sums of a `layout.Learner` -> end_epoch, by address
     measure, update_clipped

@@ -94,13 +94,14 @@ HYPER_CELLS = 12
 RULE, TOTAL, AVERAGED, CLIP, CLIP_NORM, FIXED, SEGMENTS, PENALTIES, TABLE = range(HYPER_CELLS, HYPER_CELLS + 9)
 """Addresses of the rule and of `regular.total`; 1.0 if penalties are divided by the weight of the batch; the largest
 |∂E/∂w| or 0, and norm of all of it; where in the state the values of fixed parameters lie, NaN for the others, or -1;
-rows of the table; cell of the first neuron's penalty, as many cells behind the first neuron's square of the gradient;
-cell of the table."""
-BEGIN, END, ROW, CELL, L2, L1, DECAY, LARGEST, NON_NEGATIVE, TRAINED = range(10)
-"""Columns of the table, a row for each W^l and b^l: its slice of the flat buffer, numbers in a row of it, the cell that
-its first row's penalty is added to, the factors of its penalties and of decay; the largest norm of a row or 0; 1.0 if
-its numbers are kept from going below 0; 1.0 if they are trained."""
-SEGMENT_COLUMNS = 10
+rows of the table; cell of the first penalty, as many cells behind the first square of the gradient; cell of the table.
+"""
+BEGIN, END, ROW, PIECE, CELL, L2, L1, DECAY, LARGEST, NON_NEGATIVE, TRAINED = range(11)
+"""Columns of the table, a row for each stretch of the flat buffer that something is done to: where it begins and ends;
+numbers of a neuron; numbers, of a neuron or one, that share a cell, and the first of these cells; the factors of its
+penalties and of decay; the largest norm of a neuron or 0; 1.0 if its numbers are kept from going below 0; 1.0 if they
+are trained."""
+SEGMENT_COLUMNS = 11
 
 PROGRESS_CELLS, SUM_CELLS = 6, 4
 

@@ -155,6 +155,11 @@ def block_with_tangents(sizes: Sequence[int], dtype: npt.DTypeLike, batch: int, 
     return max(every // (1 + tangents) // width * width, width)
 
 
+def room(samples: int, dtype: npt.DTypeLike) -> int:
+    """Give the number of samples that a workspace is made for, so that few sizes serve all: 2ⁿ vectors of them."""
+    return lanes(dtype) << (strips(samples, dtype) - 1).bit_length()
+
+
 def sums_lanes(n_in: int, n_out: int, samples: int, width: int) -> bool:
     """Tell which gradient tile is cheaper for a layer: the one that sums over lanes, or the broadcast one.
 

@@ -1,8 +1,9 @@
 """What a regularised fit does around its update rule (7), on a slice of the flat buffers.
 
 `update` has the signature of a rule and stands in its place, so that a plain fit knows nothing of it. What it needs
-lies behind the rule's numbers in ``hyper``, see `codes`: a table with a row for each W^l and b^l, and a number for each
-neuron, to which the penalty of its row is added, always whole and by one thread, so that sums have one order.
+lies behind the rule's numbers in ``hyper``, see `codes`: a table with a row for each stretch of the flat buffer that
+something is done to, W^l or b^l or some of them together, and cells for penalties: one for each neuron, or for each
+weight where a neuron has few. A cell is added to by one thread, so that sums have one order.
 
 To clip the norm of the gradient takes all of it before any update: `measure` and `update_clipped` do the same in two
 halves, with a barrier between them (`epoch.my_neurons_clipped`).
@@ -10,7 +11,7 @@ halves, with a barrier between them (`epoch.my_neurons_clipped`).
 
 import math
 
-from ._jit import inline, kernel
+from ._jit import inline, kernel, scalar
 from .codes import (
     AVERAGED,
     BATCH_WEIGHT,
@@ -29,6 +30,7 @@ from .codes import (
     LARGEST,
     NON_NEGATIVE,
     PENALTIES,
+    PIECE,
     RATE,
     ROW,
     RULE,
@@ -41,8 +43,26 @@ from .simd import call, to_bits, view
 
 
 @inline
+def first_cell(first, hyper, row):
+    """Give the cell of the piece that begins at a place of the flat buffer."""
+    return to_bits(hyper[row + CELL]) + (first - to_bits(hyper[row + BEGIN])) // to_bits(hyper[row + PIECE])
+
+
+@scalar
+def pulled(slope, w, pull, push):
+    """∂E/∂w + λ₂w + λ₁sign(w), with the same bits wherever a slice begins."""
+    return slope + (pull * w + (push if w > type(w)(0) else -push if w < type(w)(0) else w))
+
+
+@scalar
+def charged(cell, w, half, whole):
+    """Add a weight's λ₂w²/2 + λ₁|w|, likewise."""
+    return cell + (half * (w * w) + whole * abs(w))
+
+
+@inline
 def penalize(parameters, gradient, first, end, shift, hyper, row):
-    """∂E/∂w += λ₂w + λ₁sign(w); adds λ₂w²/2 + λ₁|w|, times the weight of the batch, to the neurons' cells."""
+    """∂E/∂w += λ₂w + λ₁sign(w); adds λ₂w²/2 + λ₁|w|, times the weight of the batch, to the pieces' cells."""
     l2, l1 = hyper[row + L2], hyper[row + L1]
     if l2 == 0.0 and l1 == 0.0:
         return
@@ -51,8 +71,15 @@ def penalize(parameters, gradient, first, end, shift, hyper, row):
     if hyper[AVERAGED] != 0.0:
         share = 1.0 / weight if weight > 0.0 else 0.0
         weight = 1.0 if weight > 0.0 else 0.0
-    pull, push, length = real(l2 * share), real(l1 * share), to_bits(hyper[row + ROW])
-    cell = to_bits(hyper[row + CELL]) + (first - to_bits(hyper[row + BEGIN])) // length
+    pull, push, length = real(l2 * share), real(l1 * share), to_bits(hyper[row + PIECE])
+    cell, half, whole = first_cell(first, hyper, row), 0.5 * l2 * weight, l1 * weight
+    if length == 1:
+        n = end - first
+        p, g, cells = view(parameters, first, n), view(gradient, first - shift, n), view(hyper, cell, n)
+        for k in range(n):
+            g[k] = pulled(g[k], p[k], pull, push)
+            cells[k] = charged(cells[k], float(p[k]), half, whole)
+        return
     for i in range(first, end, length):
         p, g = view(parameters, i, length), view(gradient, i - shift, length)
         squares, sizes = real(0), real(0)
@@ -64,37 +91,16 @@ def penalize(parameters, gradient, first, end, shift, hyper, row):
         else:
             for k in range(length):
                 w = p[k]
-                g[k] += pull * w + (push if w > real(0) else -push if w < real(0) else w)
+                g[k] = pulled(g[k], w, pull, push)
                 squares += w * w
                 sizes += abs(w)
-        hyper[cell] += weight * (0.5 * l2 * float(squares) + l1 * float(sizes))
+        hyper[cell] += half * float(squares) + whole * float(sizes)
         cell += 1
 
 
 @inline
-def prepare(parameters, gradient, state, first, end, shift, hyper, row):
-    """Make ∂E/∂w what the rule is to see: with its penalty, clipped, 0 where a parameter is fixed."""
-    n = end - first
-    real = type(parameters[0])
-    penalize(parameters, gradient, first, end, shift, hyper, row)
-    g = view(gradient, first - shift, n)
-    if hyper[CLIP] > 0.0:
-        limit = real(hyper[CLIP])
-        for i in range(n):
-            slope = g[i]
-            g[i] = limit if slope > limit else -limit if slope < -limit else slope
-    if hyper[row + TRAINED] == 0.0:
-        for i in range(n):
-            g[i] = real(0)
-    elif to_bits(hyper[FIXED]) >= 0:
-        fixed = view(state, to_bits(hyper[FIXED]) + first, n)
-        for i in range(n):
-            g[i] = real(0) if fixed[i] == fixed[i] else g[i]
-
-
-@inline
-def constrain(parameters, state, first, end, hyper, row):
-    """After the rule: w ≥ 0, |w_j| ≤ c neuron by neuron, fixed parameters as they were."""
+def constrain(parameters, first, end, hyper, row):
+    """After the rule: w ≥ 0, |w_j| ≤ c neuron by neuron."""
     n = end - first
     real = type(parameters[0])
     p = view(parameters, first, n)
@@ -112,10 +118,6 @@ def constrain(parameters, state, first, end, hyper, row):
                 scale = real(largest / math.sqrt(float(squares)))
                 for k in range(length):
                     w[k] *= scale
-    if to_bits(hyper[FIXED]) >= 0:
-        fixed = view(state, to_bits(hyper[FIXED]) + first, n)
-        for i in range(n):
-            p[i] = fixed[i] if fixed[i] == fixed[i] else p[i]
 
 
 @inline
@@ -127,16 +129,30 @@ def overlap(start, stop, hyper, segment):
 
 @inline
 def before(parameters, gradient, state, start, stop, shift, hyper):
-    """Prepare a slice of the gradient."""
+    """Make ∂E/∂w what the rule is to see: with its penalty, clipped, 0 where a parameter is fixed."""
+    real, slopes = type(parameters[0]), view(gradient, start - shift, stop - start)
     for segment in range(to_bits(hyper[SEGMENTS])):
         row, first, end = overlap(start, stop, hyper, segment)
         if first < end:
-            prepare(parameters, gradient, state, first, end, shift, hyper, row)
+            penalize(parameters, gradient, first, end, shift, hyper, row)
+            if hyper[row + TRAINED] == 0.0:
+                g = view(gradient, first - shift, end - first)
+                for i in range(g.size):
+                    g[i] = real(0)
+    if hyper[CLIP] > 0.0:
+        limit = real(hyper[CLIP])
+        for i in range(slopes.size):
+            slope = slopes[i]
+            slopes[i] = limit if slope > limit else -limit if slope < -limit else slope
+    if to_bits(hyper[FIXED]) >= 0:
+        fixed = view(state, to_bits(hyper[FIXED]) + start, stop - start)
+        for i in range(slopes.size):
+            slopes[i] = real(0) if fixed[i] == fixed[i] else slopes[i]
 
 
 @inline
 def finish(parameters, gradient, state, start, stop, shift, hyper):
-    """Decay, the rule, and the constraints, on a slice.
+    """Decay, the rule, and the constraints, on a slice; fixed parameters stay as they were.
 
     The rule takes neighbouring segments at once: in a small network its own beginning costs more than its loop.
     """
@@ -157,7 +173,11 @@ def finish(parameters, gradient, state, start, stop, shift, hyper):
     for segment in range(to_bits(hyper[SEGMENTS])):
         row, first, end = overlap(start, stop, hyper, segment)
         if first < end and hyper[row + TRAINED] != 0.0:
-            constrain(parameters, state, first, end, hyper, row)
+            constrain(parameters, first, end, hyper, row)
+    if to_bits(hyper[FIXED]) >= 0:
+        p, fixed = view(parameters, start, stop - start), view(state, to_bits(hyper[FIXED]) + start, stop - start)
+        for i in range(p.size):
+            p[i] = fixed[i] if fixed[i] == fixed[i] else p[i]
 
 
 @kernel
@@ -173,13 +193,17 @@ def update(parameters, gradient, state, start, stop, shift, hyper):
 
 @kernel
 def measure(parameters, gradient, state, start, stop, shift, hyper):
-    """What `update` does before its rule; overwrites the cells of the neurons' Σ_k (∂E/∂w_jk)²."""
+    """What `update` does before its rule; overwrites the cells of the pieces' Σ_k (∂E/∂w_jk)²."""
     before(parameters, gradient, state, start, stop, shift, hyper)
-    neurons = hyper.size - to_bits(hyper[PENALTIES])
+    count = hyper.size - to_bits(hyper[PENALTIES])
     for segment in range(to_bits(hyper[SEGMENTS])):
         row, first, end = overlap(start, stop, hyper, segment)
-        length = to_bits(hyper[row + ROW])
-        cell = to_bits(hyper[row + CELL]) - neurons + (first - to_bits(hyper[row + BEGIN])) // length
+        length, cell = to_bits(hyper[row + PIECE]), first_cell(first, hyper, row) - count
+        if length == 1 and first < end:
+            slopes, cells = view(gradient, first - shift, end - first), view(hyper, cell, end - first)
+            for k in range(slopes.size):
+                cells[k] = float(slopes[k]) * float(slopes[k])
+            continue
         for i in range(first, end, length):
             slopes, squares = view(gradient, i - shift, length), 0.0
             for k in range(length):
@@ -191,9 +215,10 @@ def measure(parameters, gradient, state, start, stop, shift, hyper):
 @kernel
 def update_clipped(parameters, gradient, state, start, stop, shift, hyper):
     """What `update` does from its rule on, after ∂E/∂w has been measured: scaled so that its norm is at most c."""
-    neurons, squares = hyper.size - to_bits(hyper[PENALTIES]), 0.0
-    for i in range(to_bits(hyper[PENALTIES]) - neurons, to_bits(hyper[PENALTIES])):
-        squares += hyper[i]
+    count, squares = hyper.size - to_bits(hyper[PENALTIES]), 0.0
+    cells = view(hyper, to_bits(hyper[PENALTIES]) - count, count)
+    for i in range(count):
+        squares += cells[i]
     if squares > hyper[CLIP_NORM] * hyper[CLIP_NORM]:
         scale = type(parameters[0])(hyper[CLIP_NORM] / math.sqrt(squares))
         slopes = view(gradient, start - shift, stop - start)
@@ -205,9 +230,10 @@ def update_clipped(parameters, gradient, state, start, stop, shift, hyper):
 @kernel
 def total(hyper, sums):
     """Add the penalties of an epoch's batches to its cost, leave their mean beside it, and begin anew."""
-    penalty = 0.0
-    for i in range(to_bits(hyper[PENALTIES]), hyper.size):
-        penalty += hyper[i]
-        hyper[i] = 0.0
+    penalty, first = 0.0, to_bits(hyper[PENALTIES])
+    cells = view(hyper, first, hyper.size - first)
+    for i in range(cells.size):
+        penalty += cells[i]
+        cells[i] = 0.0
     sums[EPOCH_COST] += penalty
     sums[EPOCH_PENALTY] = penalty / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
