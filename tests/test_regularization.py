@@ -243,7 +243,8 @@ def noisy_twin(net, X, Y, given, optimizer, batch, epochs, classes):
     key = int(net.copy().generator.integers(2**63 - 1))
     w, curve = net.parameters.astype(float), []
     for epoch in range(epochs):
-        order, total = naive.permutation(len(X), key, epoch), 0.0
+        order = naive.permutation(len(X), key, epoch) if batch < len(X) else np.arange(len(X))
+        total = 0.0
         for begin in range(0, len(X), batch):
             rows = order[begin : begin + batch]
             n = len(rows)
