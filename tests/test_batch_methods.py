@@ -14,6 +14,7 @@ from fastbp import (
     Checkpoint,
     ConjugateGradient,
     DivergenceError,
+    History,
     LevenbergMarquardt,
     Network,
     Quickprop,
@@ -166,6 +167,18 @@ def test_the_direction_does_not_depend_on_when_products_were_computed(memory, rn
         assert (found == direct(method, rows, kept)).all()
 
 
+def test_without_a_pair_the_direction_is_downhill(rng):
+    """After a step whose pair was refused, whatever the tables held before the restart."""
+    method = LBFGS(3)
+    rows, cells = rng.normal(size=(method.slots, 5)), method.search(np.dtype(float))
+    cells[searches.SEARCH_CELLS :] = 7.0
+    numbers = method.hyper()
+    numbers[[MADE, KEPT]] = 2, 0
+    searches.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers, cells)
+    np.testing.assert_array_equal(rows[DIRECTION], -rows[GRADIENT])
+    assert cells[searches.ALPHA] == pytest.approx(min(1, 1 / np.linalg.norm(rows[GRADIENT])))
+
+
 @pytest.mark.parametrize("change", [-1.0, 0.0, 1e-18])
 def test_a_pair_that_cannot_be_kept_leaves_the_others(change, rng):
     """Where the slope does not grow along a step, or by rounding only; the step may even seem to go uphill."""
@@ -217,6 +230,9 @@ def test_products_and_mixtures(count, n, dtype, rng):
 def test_sums_of_vectors_are_double():
     a = np.array([1e8, 1.0, -1e8], np.float32)
     assert vectors.dot(a, np.ones(3, np.float32)) == 1.0
+    a = np.float32([1e25, 1e-25])
+    assert vectors.dot(a, a) == pytest.approx(1e50), "and so is each product"
+    assert vectors.dot(a[1:], a[1:]) == pytest.approx(1e-50)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -534,6 +550,59 @@ def test_every_pass_can_be_the_last(method, monkeypatch):
             assert net.cost(X, Y) == net.history.cost[-1]
         net.fit(X, Y, epochs=passes - len(net.history), resume=True)
         assert (net.parameters == whole.parameters).all() and (net.history.cost == whole.history.cost).all()
+
+
+@pytest.mark.parametrize("method", SEARCHING, ids=str)
+def test_an_interrupt_between_two_passes_undoes_the_line(method, monkeypatch):
+    """Where Python has the word: parameters go back to where the line began."""
+    X, Y = waves()
+    whole = Network((1, 3, 1), dtype="float64", seed=2).fit(X, Y, epochs=12, optimizer=method)
+    run = training.LineSearches.run
+    for after in range(2, 9):
+        net, calls = Network((1, 3, 1), dtype="float64", seed=2), []
+
+        def one_pass(self, end, after=after, calls=calls):
+            self.blocks = 1
+            run(self, end)
+            calls.append(None)
+            if len(calls) == after:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(training.LineSearches, "run", one_pass)
+            with pytest.raises(KeyboardInterrupt):
+                net.fit(X, Y, epochs=12, optimizer=method)
+        if len(net.history):
+            assert net.cost(X, Y) == net.history.cost[-1]
+        net.fit(X, Y, epochs=12 - len(net.history), resume=True)
+        assert (net.parameters == whole.parameters).all() and (net.history.cost == whole.history.cost).all()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "scaledconjugategradient"])
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_an_interrupt_while_epochs_are_noted_loses_none(where, optimizer, monkeypatch):
+    """Of the many that a call has finished, before or after one of them stands in the history."""
+    X, Y = waves()
+    settings = dict(epochs=20, batch_size=len(X), optimizer=optimizer)
+    whole = Network((1, 3, 1), dtype="float64", seed=2).fit(X, Y, **settings)
+    net, append, calls = Network((1, 3, 1), dtype="float64", seed=2), History.append, []
+
+    def noted(self, *row):
+        calls.append(None)
+        if len(calls) == 5 and where == "before":
+            raise KeyboardInterrupt
+        append(self, *row)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "append", noted)
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(X, Y, **settings)
+    assert len(net.history) >= 5 and net.history.epoch.tolist() == list(range(1, len(net.history) + 1))
+    if len(net.history) < 20:
+        net.fit(X, Y, **settings | {"epochs": 20 - len(net.history)}, resume=True)
+    assert (net.parameters == whole.parameters).all() and (net.history.cost == whole.history.cost).all()
 
 
 def test_an_interrupt_after_the_step_takes_it_back(monkeypatch):

@@ -19,6 +19,7 @@ from fastbp import (
     Rprop,
     ScaledConjugateGradient,
     costs,
+    quantile,
 )
 from fastbp.kernels import codes, layout, noise
 
@@ -531,3 +532,12 @@ def test_the_record_tells_the_penalty_from_the_rest(optimizer, rng):
     plain = records[:0]
     net.fit(X, Y, epochs=1, optimizer=optimizer, callbacks=[plain.append])
     assert plain[0].penalty == 0
+
+
+def test_the_norm_to_clip_is_taken_in_double():
+    """Of slopes whose squares are beyond float32: the step is as long as it is told to be."""
+    net = Network((1, 1), activation="identity", cost=quantile(0.5), seed=0)
+    before = net.parameters.copy()
+    net.fit(np.float32([[1e25]]), np.float32([[0]]), epochs=1, batch_size=2, optimizer=SGD(1.0),
+            regularization=Regularization(clip_norm=1.0))
+    assert np.linalg.norm(net.parameters - before) == pytest.approx(1, rel=1e-6)

@@ -42,7 +42,8 @@ class Evaluate(Protocol):
 
 
 COST, FIRST, SECOND, THIRD, FOURTH = range(REACHED, REACHED + 5)
-"""Numbers: the cost, and what the method remembers. The learning rate's cell holds the length of the last step."""
+"""Numbers: the cost, and what the method remembers. The learning rate's cell holds the length of the last step.
+The last one is BATCH_WEIGHT's cell, which an `evaluation` has in numbers of its own."""
 
 @dataclass(frozen=True)
 class BatchMethod(Optimizer):

@@ -61,6 +61,8 @@ class History:
         NaN in epochs without a validation set.
     seconds : ndarray of float64
         Time since the fit began, at the end of the epoch.
+    last : int
+        Number of the last epoch, 0 before the first.
     figures : dict of str to ndarray of float64
         What else the optimizer tells of each epoch, by name: `BayesianRegularization` does.
     profile : Profile or None
@@ -86,6 +88,11 @@ class History:
             self._names = tuple(figures)
         self._rows.append((epoch, cost, np.nan if validation_cost is None else validation_cost, seconds,
                            *(figures[name] for name in self._names)))
+
+    @property
+    def last(self) -> int:
+        """Number of the last epoch, 0 before the first."""
+        return int(self._rows[-1][0]) if self._rows else 0
 
     @property
     def figures(self) -> dict[str, npt.NDArray[np.float64]]:

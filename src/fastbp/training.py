@@ -243,11 +243,13 @@ class Steps:
         """Give ‖∂E/∂w‖ of all samples where the last epoch ended."""
         raise NotImplementedError
 
-    def finished(self, progress: Progress) -> Iterator[float]:
-        """Give the costs of the epochs that the last call finished, counting them in ``progress``."""
-        for cost in self.learner.costs[: self.learner.progress[codes.EPOCH] - progress.epochs]:
-            progress.epochs += 1
-            yield float(cost)
+    def finished(self, progress: Progress) -> list[float]:
+        """Give the costs of the epochs that are done and that ``progress`` does not count yet."""
+        first, done = self.learner.progress[[codes.FIRST_EPOCH, codes.EPOCH]]
+        return [float(cost) for cost in self.learner.costs[progress.epochs - first : done - first]]
+
+    def settle(self) -> None:
+        """Undo what is not a whole step: called wherever a fit ends, since Ctrl-C may come anywhere."""
 
 
 class CompiledSteps(Steps):
@@ -371,21 +373,19 @@ class LineSearches(CompiledSteps):
         learner, search = self.learner, self.learner.sums
         learner.progress[codes.STATUS] = codes.RUNNING
         search[searches.LEFT] = end - learner.progress[codes.EPOCH]
-        try:
-            if search[searches.DOING] == searches.RESTING:
-                searches.set_out(self.next, self.network.parameters, learner.best, learner.hyper, learner.progress,
-                                 search, learner.costs)
-            if learner.progress[codes.STATUS] == codes.RUNNING:
-                self.call()
-        except BaseException:
-            self.restore()
-            raise
+        if search[searches.DOING] == searches.RESTING:
+            searches.set_out(self.next, self.network.parameters, learner.best, learner.hyper, learner.progress, search,
+                             learner.costs)
+        if learner.progress[codes.STATUS] == codes.RUNNING:
+            self.call()
         self.ended = bool(learner.progress[codes.STATUS] == codes.DONE)
 
     def restore(self) -> None:
         """Go back to where the line begins."""
         if self.learner.sums[searches.DOING] in (searches.SEARCHING, searches.RETURNING):
             self.network.parameters[:], self.rows[GRADIENT] = self.rows[START], self.rows[BEFORE]
+
+    settle = restore
 
     def gradient_norm(self) -> float:
         """Give ‖∂E/∂w‖."""
@@ -404,28 +404,28 @@ class FullBatch(Steps):
         self.rows = progress.state.reshape(-1, network.n_parameters)
         self.learner = layout.Learner(self.rows[GRADIENT], progress.state, self.numbers, 0, network.parameters.copy(),
                                       np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
-        self.learner.progress[codes.EPOCH] = progress.epochs
+        self.learner.progress[[codes.EPOCH, codes.FIRST_EPOCH]] = progress.epochs
         self.method.begin(self.evaluate, self.rows, self.numbers)
 
     def run(self, end: int) -> None:
         """Do one, whose cost is the one after it."""
-        learner, parameters = self.learner, self.network.parameters
-        rows, numbers = self.rows.copy(), self.numbers.copy()
+        learner, parameters, epoch = self.learner, self.network.parameters, int(self.learner.progress[codes.EPOCH])
+        start, rows, numbers = parameters.copy(), self.rows.copy(), self.numbers.copy()
         try:
             self.ended = not self.method.step(self.evaluate, parameters, self.rows, self.numbers)
             learner.costs[0] = cost = self.method.cost(self.numbers)
             if self.evaluate.penalize is not None:
                 learner.sums[codes.EPOCH_PENALTY] = self.evaluate.penalize(self.nothing)
+            if math.isfinite(cost) and all_finite(validation.readonly(parameters)):
+                learner.best[:] = parameters
+                learner.progress[codes.UPDATES] += 1
+                learner.progress[codes.EPOCH] = epoch + 1
+            else:
+                learner.progress[codes.STATUS] = codes.DIVERGED
         except BaseException:
-            self.restore()
-            self.rows[:], self.numbers[:] = rows, numbers
+            if learner.progress[codes.EPOCH] == epoch:
+                parameters[:], self.rows[:], self.numbers[:] = start, rows, numbers
             raise
-        if math.isfinite(cost) and all_finite(validation.readonly(parameters)):
-            learner.best[:] = parameters
-            learner.progress[codes.EPOCH] += 1
-            learner.progress[codes.UPDATES] += 1
-        else:
-            learner.progress[codes.STATUS] = codes.DIVERGED
 
     def restore(self) -> None:
         """Go back to the last step that left all finite."""
@@ -488,33 +488,38 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         else:
             steps = FullBatch(stack, network, samples, progress, threads=threads, regularization=regularization)
         learner = steps.learner
-        while progress.epochs < last:
-            try:
+
+        def count(cost: float, other: float | None) -> float:
+            seconds = time.perf_counter() - began
+            history.append(progress.epochs + 1, cost, other, seconds, method.figures(progress.hyper))
+            progress.epochs = history.last
+            method.follow(progress.hyper, progress.epochs, cost if other is None else other)
+            return seconds
+
+        try:
+            while progress.epochs < last:
                 steps.run(min(progress.epochs + len(learner.costs), last))
-            except BaseException:  # Ctrl-C comes when the kernel returns: its epochs are done, and belong to the record
                 for cost in steps.finished(progress):
-                    history.append(progress.epochs, cost, None, time.perf_counter() - began,
-                                   method.figures(progress.hyper))
-                    method.follow(progress.hyper, progress.epochs, cost)
-                raise
-            for cost in steps.finished(progress):
-                other = None
-                try:
+                    other = None
                     if kept is not None:
                         other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
-                finally:  # where Ctrl-C ends the validation, the epoch is done all the same
-                    record = Record(progress.epochs, cost, other, time.perf_counter() - began, network,
-                                    int(learner.progress[codes.UPDATES]), float(progress.hyper[codes.RATE]),
-                                    steps.gradient_norm, float(learner.sums[codes.EPOCH_PENALTY]))
-                    history.append(*record[:4], method.figures(progress.hyper))
-                    method.follow(progress.hyper, progress.epochs, cost if other is None else other)
-                if any([asks_to_stop(listener(record)) for listener in listeners]):
-                    if any(stopper.stops for stopper in stoppers):
-                        progress.stopping = []  # done: who goes on, begins to wait anew
+                    rate = float(progress.hyper[codes.RATE])
+                    seconds = count(cost, other)
+                    record = Record(progress.epochs, cost, other, seconds, network,
+                                    int(learner.progress[codes.UPDATES]), rate, steps.gradient_norm,
+                                    float(learner.sums[codes.EPOCH_PENALTY]))
+                    if any([asks_to_stop(listener(record)) for listener in listeners]):
+                        if any(stopper.stops for stopper in stoppers):
+                            progress.stopping = []  # done: who goes on, begins to wait anew
+                        return
+                learner.progress[codes.FIRST_EPOCH] = progress.epochs
+                if learner.progress[codes.STATUS] == codes.DIVERGED:
+                    steps.restore()
+                    raise DivergenceError(progress.epochs + 1, float(progress.hyper[codes.RATE]))
+                if steps.ended:
                     return
-            learner.progress[codes.FIRST_EPOCH] = progress.epochs
-            if learner.progress[codes.STATUS] == codes.DIVERGED:
-                steps.restore()
-                raise DivergenceError(progress.epochs + 1, float(progress.hyper[codes.RATE]))
-            if steps.ended:
-                return
+        finally:  # Ctrl-C may come anywhere: what is trained belongs to the record, also where its validation was not
+            steps.settle()
+            progress.epochs = max(progress.epochs, history.last)
+            for cost in steps.finished(progress):
+                count(cost, None)

@@ -16,8 +16,8 @@ backprop
 noise
     before_layer       inputs with noise, smoothed targets; outputs and slopes of a hidden layer, some dropped: panels
                        -> my_samples
-    drop               some outputs of a strip, and their slopes, become 0, the others grow -> before_layer
-    disturb            normal numbers added to a strip of inputs -> before_layer
+    drop               some outputs of strips, and their slopes, become 0, the others grow -> before_layer
+    disturb            normal numbers added to strips of inputs -> before_layer
 predict
     predict            (1)(2) for all rows: outputs (samples, n_L) -> Network.predict, tracing
     all_finite         tells whether there is neither NaN nor infinity -> validation
@@ -117,7 +117,7 @@ vectors
     rprop              (7) by signs: parameters, and Δ, last slope, last step of each -> batch_methods
     quickprop          (7) by parabolas: parameters, and last slope and step of each -> batch_methods
 peak
-    tiles              (1) of eight neurons over and over: the end of an array in the L1 cache -> profiling
+    tiles              (1) of one tile over and over: the end of an array in the L1 cache -> profiling
     reading            the processor's clock -> profiling
 random
     shuffle            order (samples,): a permutation that depends on key and epoch only -> both run

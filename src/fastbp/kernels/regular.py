@@ -202,12 +202,12 @@ def measure(parameters, gradient, state, start, stop, shift, hyper):
         if length == 1 and first < end:
             slopes, cells = view(gradient, first - shift, end - first), view(hyper, cell, end - first)
             for k in range(slopes.size):
-                cells[k] = float(slopes[k]) * float(slopes[k])
+                cells[k] = 1.0 * float(slopes[k]) * float(slopes[k])  # in double, see `vectors.dot`
             continue
         for i in range(first, end, length):
             slopes, squares = view(gradient, i - shift, length), 0.0
             for k in range(length):
-                squares += float(slopes[k]) * float(slopes[k])  # which would go beyond float32 from 1e19 on
+                squares += 1.0 * float(slopes[k]) * float(slopes[k])  # beyond float32 from 1e19 on
             hyper[cell] = squares
             cell += 1
 

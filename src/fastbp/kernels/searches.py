@@ -240,7 +240,7 @@ def lbfgs_direction(parameters, state, numbers, search):
     """
     n, memory = parameters.size, int(numbers[MEMORY])
     gradient, direction = row(state, GRADIENT, n), row(state, DIRECTION, n)
-    if numbers[MADE] == 0.0:
+    if numbers[MADE] == 0.0 or numbers[KEPT] == 0.0:  # a step whose pair was refused tells no curvature
         search[KNOWN], search[ALPHA] = 0.0, downhill(direction, gradient)
         return
     search[ALPHA] = 1.0
@@ -294,7 +294,7 @@ def lbfgs_pair(parameters, state, numbers, search):
         numbers[KEPT] = 0.0
     product, fall = 0.0, 0.0
     for i in range(n):
-        s = float(parameters[i] - start[i])
+        s = 1.0 * float(parameters[i] - start[i])
         product += s * float(gradient[i] - before[i])
         fall -= s * float(before[i])
     if product > search[EPSILON] * max(fall, 0.0):

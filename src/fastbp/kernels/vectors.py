@@ -9,10 +9,10 @@ BLOCK = 2048
 
 @kernel
 def dot(a, b):
-    """Σ aᵢbᵢ."""
+    """Σ aᵢbᵢ, in double: compiled, float() leaves a float32 as it is, and 1.0 times it is a double."""
     total = 0.0
     for i in range(a.size):
-        total += float(a[i]) * float(b[i])
+        total += 1.0 * float(a[i]) * float(b[i])
     return total
 
 
@@ -41,7 +41,7 @@ def products(rows, count, a, b, with_a, with_b):
             r2, r3 = view(rows, (k + 2) * n + begin, size), view(rows, (k + 3) * n + begin, size)
             x0, x1, x2, x3, y0, y1, y2, y3 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             for i in range(size):
-                p, q = 1.0 * float(x[i]), 1.0 * float(y[i])  # compiled, float() leaves a float32 as it is
+                p, q = 1.0 * float(x[i]), 1.0 * float(y[i])  # see `dot`
                 x0 += float(r0[i]) * p
                 x1 += float(r1[i]) * p
                 x2 += float(r2[i]) * p
