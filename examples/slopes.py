@@ -7,11 +7,11 @@ import fastbp
 
 def error(points, *, slopes):
     """Fit a network to so many points of sin(x); give the root mean square error between them."""
-    X = np.linspace(-2 * np.pi, 2 * np.pi, points)[:, None]
+    X = np.linspace(-6, 6.5, points)[:, None]
     net = fastbp.Network((1, 32, 1), dtype="float64", seed=0)
-    net.fit(X, np.sin(X), epochs=3000, batch_size=points, optimizer=fastbp.Adam(0.01),
+    net.fit(X, np.sin(X), epochs=3000, batch_size=points, optimizer=fastbp.Adam(fastbp.schedules.Cosine(0.01, 3000)),
             input_jacobian=np.cos(X) if slopes else None)
-    between = np.linspace(-2 * np.pi, 2 * np.pi, 1000)[:, None]
+    between = np.linspace(-6, 6.5, 1000)[:, None]
     return np.sqrt(np.mean((net.predict(between) - np.sin(between)) ** 2))
 
 
