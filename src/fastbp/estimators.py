@@ -51,7 +51,7 @@ from .method import Optimizer
 from .network import Network
 from .optimizers import OPTIMIZERS, RULES, SGD, Adam, UpdateRule
 from .regularization import Regularization
-from .training import DivergenceError, cost_and_gradient, penalty
+from .training import DivergenceError, cost_and_gradient, evaluation
 
 Array = npt.NDArray[Any]
 Score = Callable[[Network], float]
@@ -426,7 +426,7 @@ class _MLP(BaseEstimator):
 
         def evaluate(parameters: Array) -> tuple[float, Array]:
             network.parameters[:] = parameters
-            cost = cost_and_gradient(network, samples, gradient, self.n_threads, regularization)
+            cost = loss(gradient)
             return cost, gradient.astype(np.float64)
 
         def listen(intermediate_result: Any) -> None:  # SciPy looks at the name of the argument
@@ -435,7 +435,7 @@ class _MLP(BaseEstimator):
             network.parameters[:] = intermediate_result.x
             cost = float(intermediate_result.fun)
             other = None if others is None else cost_and_gradient(network, others, nothing, self.n_threads)
-            part = 0.0 if regularization is None else penalty(network, samples, nothing, regularization)
+            part = 0.0 if loss.penalize is None else loss.penalize(nothing)
             self._record(self._loss(cost, part, offset),
                          None if other is None else self._loss(other, 0.0, other_offset))
             record = Record(self.n_iter_, cost, other, time.perf_counter() - began, network, self.n_iter_, math.nan,
@@ -445,6 +445,7 @@ class _MLP(BaseEstimator):
                 raise StopIteration
 
         with ExitStack() as stack:
+            loss = stack.enter_context(evaluation(network, samples, self.n_threads, regularization))
             listeners = list(self.callbacks or ())
             if self.progress:
                 listeners.append(ProgressBar(self.max_iter, data.X.shape[0]))
@@ -455,11 +456,11 @@ class _MLP(BaseEstimator):
                 evaluate, network.parameters.astype(np.float64), method="L-BFGS-B", jac=True, callback=listen,
                 options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol})
             network.parameters[:] = found.x
+            part = 0.0 if loss.penalize is None else loss.penalize(nothing)
         if not np.isfinite(network.parameters).all():
             raise ValueError(NOT_FINITE)
         if not stopped:  # which SciPy takes for a failure
             self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
-        part = 0.0 if regularization is None else penalty(network, samples, nothing, regularization)
         self.loss_ = self.best_loss_ = self._loss(float(found.fun), part, offset)
 
     def _regularization(self) -> Regularization | None:

@@ -206,11 +206,6 @@ def gradient_norm(network: Network, samples: Samples, threads: int | None,
     return float(np.linalg.norm(gradient))
 
 
-def penalty(network: Network, samples: Samples, gradient: Array, regularization: Regularization) -> float:
-    """Compute the penalty of a batch of all samples, and add its gradient to ``gradient`` if that has room for it."""
-    return regularization.penalty(network.layers, network.bias, network.parameters, samples.total_weight)(gradient)
-
-
 def _run(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
          learner: layout.Learner, thread: int, barrier: npt.NDArray[np.int64]) -> None:
     """Call the kernel as one thread of a team."""
