@@ -18,6 +18,13 @@ from typing import Any
 from ._jit import scalar
 from .simd import from_bits, fused, is_single, polynomial, to_bits
 
+
+@scalar
+def wide(x: Any) -> float:
+    """Give a number as a double: compiled, float() leaves a float32 as it is, while 1.0 times it is a double."""
+    return 1.0 * float(x)
+
+
 # --------------------------------------------------------------------------------------------------- polynomials
 
 

@@ -39,6 +39,7 @@ from .codes import (
     TABLE,
     TRAINED,
 )
+from .elementwise import wide
 from .simd import call, to_bits, view
 
 
@@ -202,12 +203,12 @@ def measure(parameters, gradient, state, start, stop, shift, hyper):
         if length == 1 and first < end:
             slopes, cells = view(gradient, first - shift, end - first), view(hyper, cell, end - first)
             for k in range(slopes.size):
-                cells[k] = 1.0 * float(slopes[k]) * float(slopes[k])  # in double, see `vectors.dot`
+                cells[k] = wide(slopes[k]) * wide(slopes[k])
             continue
         for i in range(first, end, length):
             slopes, squares = view(gradient, i - shift, length), 0.0
             for k in range(length):
-                squares += 1.0 * float(slopes[k]) * float(slopes[k])  # beyond float32 from 1e19 on
+                squares += wide(slopes[k]) * wide(slopes[k])  # beyond float32 from 1e19 on
             hyper[cell] = squares
             cell += 1
 

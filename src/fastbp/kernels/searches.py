@@ -33,6 +33,7 @@ from .codes import (
     TOTAL,
     UPDATES,
 )
+from .elementwise import wide
 from .simd import call, to_bits, view
 from .vectors import combine, dot, mix, products
 
@@ -294,7 +295,7 @@ def lbfgs_pair(parameters, state, numbers, search):
         numbers[KEPT] = 0.0
     product, fall = 0.0, 0.0
     for i in range(n):
-        s = 1.0 * float(parameters[i] - start[i])
+        s = wide(parameters[i] - start[i])
         product += s * float(gradient[i] - before[i])
         fall -= s * float(before[i])
     if product > search[EPSILON] * max(fall, 0.0):

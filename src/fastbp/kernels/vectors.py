@@ -1,6 +1,7 @@
 """Loops over whole flat buffers for the full-batch methods. Sums are double: theirs cancel."""
 
 from ._jit import inline, kernel
+from .elementwise import wide
 from .simd import view
 
 BLOCK = 2048
@@ -9,10 +10,10 @@ BLOCK = 2048
 
 @kernel
 def dot(a, b):
-    """Σ aᵢbᵢ, in double: compiled, float() leaves a float32 as it is, and 1.0 times it is a double."""
+    """Σ aᵢbᵢ."""
     total = 0.0
     for i in range(a.size):
-        total += 1.0 * float(a[i]) * float(b[i])
+        total += wide(a[i]) * wide(b[i])
     return total
 
 
@@ -41,7 +42,7 @@ def products(rows, count, a, b, with_a, with_b):
             r2, r3 = view(rows, (k + 2) * n + begin, size), view(rows, (k + 3) * n + begin, size)
             x0, x1, x2, x3, y0, y1, y2, y3 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             for i in range(size):
-                p, q = 1.0 * float(x[i]), 1.0 * float(y[i])  # see `dot`
+                p, q = wide(x[i]), wide(y[i])
                 x0 += float(r0[i]) * p
                 x1 += float(r1[i]) * p
                 x2 += float(r2[i]) * p
@@ -61,8 +62,8 @@ def products(rows, count, a, b, with_a, with_b):
         for k in range(some, count):
             r, first, second = view(rows, k * n + begin, size), 0.0, 0.0
             for i in range(size):
-                first += float(r[i]) * (1.0 * float(x[i]))
-                second += float(r[i]) * (1.0 * float(y[i]))
+                first += float(r[i]) * wide(x[i])
+                second += float(r[i]) * wide(y[i])
             with_a[k] += first
             with_b[k] += second
 
