@@ -1,5 +1,6 @@
 """What is compiled, and when: few specialisations, a cache that is hit and never stale, nothing allocated."""
 
+import ast
 import os
 import shutil
 import stat
@@ -171,6 +172,27 @@ def test_an_edited_helper_gives_the_new_answer(installed, run_python):
         cost.write_text(cost.read_text(encoding="utf-8") + "\n# another comment\n", encoding="utf-8")
         third = run_python(ONE_STEP, environment=environment).split("\n")[2]
         assert third not in (folder, other)
+
+
+def test_all_that_is_cached_names_the_cache():
+    """A file that uses one of the decorators is among those whose hash names the folder of machine code."""
+    decorators = {"kernel", "by_address", "by_element", "rule", "scalar", "inline", "allocating", "_compile"}
+    root, named = Path(fastbp.__file__).parent, set(_jit.sources())
+    compiled = set()
+    for path in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("_jit"):
+                if decorators & {alias.name for alias in node.names}:
+                    compiled.add(path)
+    assert len(compiled) > 15 and compiled <= named
+
+
+def test_an_edit_above_the_kernels_recompiles_nothing(installed, run_python):
+    package, _, environment = installed
+    folder = run_python(ONE_STEP, environment=environment).split("\n")[2]
+    plots = package / "plots.py"
+    plots.write_text(plots.read_text(encoding="utf-8") + "\n# a comment\n", encoding="utf-8")
+    assert run_python(ONE_STEP, environment=environment).split("\n")[2] == folder
 
 
 @posix_user

@@ -70,12 +70,18 @@ COUNTED = bool(config.BOUNDSCHECK)
 """Whether arrays in kernels count references: only where `simd.view` is a slice, for its bounds to be checked."""
 
 
+def sources() -> list[Path]:
+    """Return every file that cached machine code is made of: the kernels, and the functions of `fastbp.jit`."""
+    kernels = Path(__file__).resolve().parent
+    return [*sorted(kernels.rglob("*.py")), kernels.parent / "jit.py"]
+
+
 def source_hash() -> str:
-    """Name the code: a hash over every source file of the package, the compiler, its settings and the processor."""
+    """Return a name for the code: a hash over `sources`, the compiler, its settings and the processor."""
     root = Path(__file__).resolve().parents[1]
     options = config.CPU_NAME, config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT  # two not in Numba's key
     digest = hashlib.sha256(f"{numba.__version__} {sys.version} {options}".encode())
-    for path in sorted(root.rglob("*.py")):
+    for path in sources():
         digest.update(str(path.relative_to(root)).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
