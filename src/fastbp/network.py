@@ -67,7 +67,8 @@ class Network:
         0 unless they are given or "nguyen_widrow" draws them.
     seed : int, optional
         Seed of the generator of first weights and shuffles. The same seed gives the same bits, for any number of
-        threads, on the same type of CPU.
+        threads, on the same type of CPU: another vector width changes the last digits, and all that dropout and
+        input noise draw.
 
     Attributes
     ----------
