@@ -119,8 +119,7 @@ class Network:
         names.append(self.cost_function.output if output is None else output)
         if isinstance(activation, str):
             activations.get(activation)
-        for name in names:
-            activations.get(name)
+        names = [activations.get(name).name for name in names]
         if "softmax" in names[:-1]:
             raise ValueError("activation 'softmax' is not element-wise: it is for the output layer only")
         return tuple(names)
