@@ -23,7 +23,7 @@ NO_OTHERS = Names()
 
 
 def names(known: Iterable[str], synonyms: Mapping[str, str], hints: Mapping[str, str]) -> Names:
-    """Return the names of a catalogue's entries: their own, those of ``synonyms`` (name, lower case -> several others).
+    """Return what the entries of a catalogue are called: their own names, synonyms, and hints for what is not there.
 
     Parameters
     ----------
