@@ -1,5 +1,6 @@
 """Names as users of other libraries type them, and hints that lead to what was meant."""
 
+import enum
 import pickle
 
 import numpy as np
@@ -126,6 +127,12 @@ def test_what_is_stored_shown_and_saved_is_the_name_of_the_catalogue(tmp_path):
     typed.fit(X, X[:, :1], epochs=2, optimizer="L-BFGS")
     plain.fit(X, X[:, :1], epochs=2, optimizer="lbfgs")
     assert (typed.parameters == plain.parameters).all()
+
+
+def test_strings_of_other_types_are_stored_as_plain_ones():
+    Init = enum.Enum("Init", {"he": "he_normal"}, type=str)
+    net = fastbp.Network((2, 3, 1), np.str_("relu"), init=[np.str_("zeros"), Init.he], seed=0)
+    assert [type(name) for name in (*net.activations, *net.init)] == [str] * 4 and net.init[1] == "he_normal"
 
 
 def test_softmax_by_another_spelling_is_for_the_output_layer_only():

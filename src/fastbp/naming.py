@@ -58,7 +58,7 @@ def canonical(kind: str, name: object, known: Mapping[str, object], names: Names
     if not isinstance(name, str):
         raise TypeError(f"{kind} is {name!r}, expected one of the names {', '.join(sorted(known))}")
     if name in known:
-        return name
+        return str.__str__(name)  # of NumPy's strings and enumerations, too, the plain text
     short = plain(name)
     if short in names.accepted:
         return names.accepted[short]
