@@ -6,7 +6,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-bench coverage targets bench peers clean
+.PHONY: help demo test lint check-bench coverage targets bench bench-history peers clean
 
 help:
 	@echo "make demo      train a digit classifier; pictures go to demo-output/"
@@ -15,6 +15,7 @@ help:
 	@echo "make targets   the tests of the kernels, compiled as for other processors"
 	@echo "make coverage  all tests with the JIT off, and the lines that they do not reach"
 	@echo "make bench     the asv suite"
+	@echo "make bench-history  pages of its results; COMMITS=... measures some first (needs npm)"
 	@echo "make peers     fastbp beside scikit-learn, PyTorch and JAX, in an environment of their own"
 	@echo "make clean     remove the environments and all that was made"
 
@@ -48,12 +49,16 @@ lint: .venv/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Every benchmark is imported; one of each kind is run once. The figures mean nothing, which is why they are not kept.
-QUICK := timeraw_import$$|FitCall|time_thousand_single_rows|peakmem_fit|track_final_cost
+# Every benchmark is imported; one of each kind is run once, and one in an environment that asv makes of its matrix and
+# the last commit. The figures mean nothing, which is why they are not kept.
+QUICK := timeraw_import$$|FitCall|time_thousand_single_rows|peakmem_fit|track_final_cost|FullBatch.time|Given.time|\
+	Files.time_load_checkpoint|Classifier.time_predict_one
 check-bench: .venv/test.stamp
 	@$(BIN)/asv machine --yes >/dev/null
 	$(BIN)/asv check --environment existing:$(RUN)
-	$(BIN)/asv run --quick --dry-run --show-stderr --environment existing:$(RUN) --bench '$(QUICK)'
+	$(BIN)/asv run --quick --dry-run --show-stderr --environment existing:$(RUN) --bench '$(subst | ,|,$(QUICK))'
+	$(BIN)/asv run HEAD --quick --dry-run --show-stderr --bench timeraw_first_fit_cached \
+	    --environment virtualenv:$$($(RUN) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 coverage: .venv/test.stamp
 	$(RUN) -m coverage erase
@@ -73,7 +78,14 @@ targets: .venv/test.stamp
 	done
 
 bench: .venv/test.stamp
+	@$(BIN)/asv machine --yes >/dev/null
 	$(BIN)/asv run $(ASV)
+
+# COMMITS as git names them, or what asv knows (NEW, HASHFILE:...); ASV='--bench Learning' for a part of the suite.
+bench-history: .venv/test.stamp
+	@$(BIN)/asv machine --yes >/dev/null
+	$(if $(COMMITS),$(BIN)/asv run $(COMMITS) $(ASV))
+	$(RUN) -m bench.publish
 
 peers: .venv-peers/peers.stamp
 	.venv-peers/bin/python -m bench.peers $(PEERS)

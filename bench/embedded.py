@@ -10,108 +10,25 @@ disturbs little.
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 
-import numba
 import numpy as np
 
 import fastbp
-from fastbp import jit, training
 
-from .common import Array, best_in_turns
-
-Side = Callable[[], float]
-
-WIDE, LARGE = (784, 512, 512, 10), (784, 128, 10)
-
-
-@numba.njit
-def run_forward(model: jit.Model, x: Array, out: Array, work: Array, times: int) -> None:
-    for _ in range(times):
-        jit.forward(model, x, out, work)
-
-
-@numba.njit
-def run_train(model: jit.Model, state: jit.State, x: Array, y: Array, work: Array, times: int) -> None:
-    for _ in range(times):
-        jit.train_one(model, state, x, y, work)
-
-
-def timed(function: Callable[[int], object], seconds: float = 0.02) -> Side:
-    """Give a measurement of one call, from as many in a row as take so long; called once before."""
-    function(1)
-    times = 1
-    while True:
-        start = time.process_time()
-        function(times)
-        if time.process_time() - start > seconds:
-            break
-        times *= 2
-
-    def measure() -> float:
-        start = time.process_time()
-        function(times)
-        return (time.process_time() - start) / times
-
-    return measure
-
-
-def calls(function: Callable[[], object]) -> Side:
-    """Measure a call from Python."""
-
-    def repeat(times: int) -> None:
-        for _ in range(times):
-            function()
-
-    return timed(repeat)
-
-
-def one_sample(layers: tuple[int, ...]) -> tuple[Side, Side]:
-    """Give the measurements of `jit.forward` and `jit.train_one` with Adam, float32."""
-    net = fastbp.Network(layers, seed=0)
-    model = net.compiled(1)
-    state, work = jit.state(model), jit.workspace(model)
-    rng = np.random.default_rng(0)
-    x, y = (rng.standard_normal(n, np.float32) for n in (layers[0], layers[-1]))
-    out = np.empty_like(y)
-    return (timed(lambda times: run_forward(model, x, out, work, times)),
-            timed(lambda times: run_train(model, state, x, y, work, times)))
-
-
-def data(layers: tuple[int, ...], n: int) -> tuple[Array, Array]:
-    """Give normal inputs and targets."""
-    rng = np.random.default_rng(0)
-    return rng.standard_normal((n, layers[0]), np.float32), rng.standard_normal((n, layers[-1]), np.float32)
-
-
-def by_one_thread(net: fastbp.Network, X: Array, Y: Array, gradient: Array) -> Callable[[], object]:
-    """Give what `Network.cost_and_gradient` does, into given memory and never with two threads: so does predict.
-
-    An empty gradient asks for the cost alone.
-    """
-    samples = training.Samples(X, Y, False, np.empty(0, X.dtype))
-    return lambda: training.cost_and_gradient(net, samples, gradient, 1)
-
-
-def forward_and_gradient(layers: tuple[int, ...] = WIDE, n: int = 256) -> tuple[Side, Side]:
-    """Give the measurements of a forward pass of a batch and of its gradient."""
-    net, (X, Y) = fastbp.Network(layers, seed=0), data(layers, n)
-    out = np.empty((n, layers[-1]), np.float32)
-    return calls(lambda: net.predict(X, out)), calls(by_one_thread(net, X, Y, np.empty_like(net.parameters)))
-
-
-def gradient_and_norms(layers: tuple[int, ...] = WIDE, n: int = 256) -> tuple[Side, Side]:
-    """Give the measurements of a gradient and of the norms of its samples' gradients."""
-    net, (X, Y) = fastbp.Network(layers, seed=0), data(layers, n)
-    return calls(by_one_thread(net, X, Y, np.empty_like(net.parameters))), calls(lambda: net.gradient_norms(X, Y))
-
-
-def per_sample_and_writing(layers: tuple[int, ...] = LARGE, n: int = 256) -> tuple[Side, Side]:
-    """Give the measurements of each sample's gradient and of writing as many numbers to new memory, as that does."""
-    net, (X, Y) = fastbp.Network(layers, seed=0), data(layers, n)
-    return (calls(lambda: net.per_sample_gradient(X, Y)),
-            calls(lambda: np.empty((n, net.n_parameters), np.float32).fill(1)))
+from .suite.bench_embedded import (
+    LARGE,
+    WIDE,
+    Side,
+    by_one_thread,
+    calls,
+    data,
+    forward_and_gradient,
+    gradient_and_norms,
+    one_sample,
+    own_activation,
+    per_sample_and_writing,
+)
+from .suite.common import Array, best_in_turns
 
 
 def torch_per_sample(layers: tuple[int, ...], X: Array, Y: Array) -> Side | None:
@@ -134,24 +51,6 @@ def torch_per_sample(layers: tuple[int, ...], X: Array, Y: Array) -> Side | None
     gradients = vmap(grad(cost), in_dims=(None, 0, 0))
     x, y = torch.from_numpy(X), torch.from_numpy(Y)
     return calls(lambda: gradients(parameters, x, y))
-
-
-def own_activation() -> tuple[Side, Side, float]:
-    """Give the measurements of a step with the built-in tanh and with one's own, and the seconds of its first use."""
-    start = time.process_time()
-    row = fastbp.activation(lambda x: np.tanh(x), name="own_tanh")
-    row.kernel(np.zeros(64, np.float32), np.zeros(64, np.float32), 1)
-    seconds = time.process_time() - start
-    sides = []
-    X, Y = data((32, 4), 4096)
-    for name in ("tanh", "own_tanh"):
-        net = fastbp.Network((32, 128, 128, 4), name, seed=0)
-
-        def fit(epochs: int, net: fastbp.Network = net) -> None:
-            net.fit(X, Y, epochs=epochs, batch_size=64, threads=1)
-
-        sides.append(timed(fit))
-    return sides[0], sides[1], seconds
 
 
 def show(name: str, value: float, unit: str, target: str = "") -> None:

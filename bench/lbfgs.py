@@ -29,8 +29,8 @@ import fastbp
 from fastbp.kernels import codes, searches
 
 from .peers import ROOT, between, processor, versions
-from .plain import PlainNetwork
-from .workloads import Array, Workload
+from .suite.plain import PlainNetwork
+from .suite.workloads import Array, Workload
 
 UNLIMITED = {"ftol": 0.0, "gtol": 0.0, "maxfun": 10**7, "maxcor": 10}
 """SciPy stops after so many iterations, or where it finds nothing lower, as fastbp does."""

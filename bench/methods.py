@@ -31,7 +31,7 @@ from fastbp.batch_methods import BatchMethod
 from fastbp.optimizers import OPTIMIZERS
 
 from .peers import ROOT, between, processor, versions
-from .workloads import Array
+from .suite.workloads import Array
 
 BEGIN, END = "<!-- methods -->", "<!-- /methods -->"
 

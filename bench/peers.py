@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from .workloads import ONLINE, WORKLOADS, Workload
+from .suite.workloads import ONLINE, WORKLOADS, Workload
 
 SIDES = {"fastbp": "fastbp", "JAX": "jax", "PyTorch": "torch", "scikit-learn": "scikit-learn", "FANN": None}
 """Name -> distribution whose version is reported."""
@@ -69,7 +69,8 @@ def _answer(state: dict[str, Any], side: str, dtype: str, request: str, *argumen
 
 def _prepare(state: dict[str, Any], side: str, dtype: str, workload: Workload) -> float:
     """Compile and warm up, find out how many epochs make a round; give the mean cost of the first epoch."""
-    from . import sides, workloads
+    from . import sides
+    from .suite import workloads
 
     state.clear()
     state["train"] = train = sides.SIDES[side](workload, *workloads.data(workload, dtype))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .workloads import LEARNING_RATE, Array, Workload, first_weights
+from .suite.workloads import LEARNING_RATE, Array, Workload, first_weights
 
 Train = Callable[[int], float]
 

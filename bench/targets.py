@@ -13,7 +13,7 @@ import math
 import os
 
 from .peers import ROOT, Side, between, number, processor, set_threads, versions
-from .workloads import ONLINE, WORKLOADS, Workload
+from .suite.workloads import ONLINE, WORKLOADS, Workload
 
 BEGIN, END = "<!-- targets -->", "<!-- /targets -->"
 HOST = "this processor"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .kernels import activations as kernels
-from .naming import lookup
+from .naming import lookup, names
 
 __all__ = ["ACTIVATIONS", "Activation", "get"]
 
@@ -104,6 +104,39 @@ _ROWS = (
 ACTIVATIONS: dict[str, Activation] = {row.name: row for row in _ROWS}
 """Every activation by its name."""
 
+NAMES = names(
+    ACTIVATIONS,
+    {
+        "identity": "linear id purelin",
+        "logistic": "sigmoid logistic_sigmoid expit logsig sigm",
+        "tanh": "tansig hyperbolic_tangent",
+        "relu": "rectifier rectified_linear poslin",
+        "leaky_relu": "lrelu",
+        "silu": "swish sigmoid_linear_unit",
+        "hard_tanh": "satlins",
+        "gaussian": "radbas rbf gauss",
+        "sin": "sine",
+        "exp": "exponential",
+        "softplus": "smooth_relu",
+    },
+    {
+        "'relu', which has no upper limit": "relu6",
+        "'leaky_relu', whose slope is fixed at 1/100": "prelu rrelu parametric_relu",
+        "'elu', which is celu with alpha=1": "celu",
+        "'silu'": "hard_swish hard_silu",
+        "'mish'": "hard_mish",
+        "'softmax' with the cost 'cross_entropy', which take the logarithm together": "log_softmax",
+        "'logistic' with the cost 'binary_cross_entropy', which take the logarithm together": "log_sigmoid",
+        "'hard_sigmoid', which is x/6 + 1/2 limited to [0, 1]": "satlin",
+        "'logistic', since a step has no slope to train by": "hardlim hardlims heaviside step sign threshold binary",
+        "'softsign'": "elliot elliotsig",
+        "'tanh'": "arctan atan",
+    },
+)
+"""What other libraries call them. Keras' leaky_relu has slope 0.2 (0.3 as a layer), and its hard_sigmoid before version
+3 was x/5 + ½ limited to [0, 1]; JAX' gelu is an approximation by tanh unless ``approximate=False``.
+"""
+
 
 def get(name: str) -> Activation:
     """Look up an activation.
@@ -111,7 +144,7 @@ def get(name: str) -> Activation:
     Parameters
     ----------
     name : str
-        A key of ``ACTIVATIONS``.
+        A key of ``ACTIVATIONS``, or what other libraries call it; case, underscores and hyphens do not matter.
 
     Returns
     -------
@@ -131,6 +164,6 @@ def get(name: str) -> Activation:
     '1 - o**2'
     """
     try:
-        return lookup("activation", name, ACTIVATIONS)
+        return lookup("activation", name, ACTIVATIONS, NAMES)
     except ValueError as error:
         raise ValueError(f"{error}; your own by fastbp.activation.") from None

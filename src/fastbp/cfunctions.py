@@ -9,7 +9,7 @@ import numpy as np
 
 from .kernels import codes, embedded, layout
 from .kernels._jit import place
-from .naming import lookup
+from .naming import canonical, names
 
 if TYPE_CHECKING:
     from .network import Network
@@ -20,6 +20,9 @@ FORMS = {
     "filter": "int (*)(double *window, npy_intp n, double *value, void *data)",
 }
 """What a network can look like to a caller in C."""
+
+NAMES = names(FORMS, {"arrays": "pointers", "quad": "nquad quadpack", "filter": "generic_filter"}, {})
+"""After what calls them."""
 
 STACK_BYTES = 256 * 1024
 """A call may take this much of its caller's stack: threads have 512 KB and more on all common systems but musl's."""
@@ -47,8 +50,8 @@ class CFunction:
 
     def __init__(self, network: Network, form: str) -> None:
         self.network = network
-        self.form = form
-        self.declaration = lookup("form", form, FORMS).format(real="float" if network.dtype == np.float32 else "double")
+        self.form = form = canonical("form", form, FORMS, NAMES)
+        self.declaration = FORMS[form].format(real="float" if network.dtype == np.float32 else "double")
         if form != "arrays" and network.layers[-1] != 1:
             raise ValueError(f"form={form!r} returns one number, the network has {network.layers[-1]} outputs: use "
                              "form='arrays'")

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .kernels import costs as kernels
-from .naming import lookup
+from .naming import lookup, names
 
 ANY, UNIT, COUNT, CLASSES = "any number", "in [0, 1]", "not negative", "class indices, one-hot rows or probabilities"
 
@@ -114,6 +114,38 @@ COSTS: dict[str, Cost] = {
 }
 """Name -> cost, with default parameters."""
 
+NAMES = names(
+    COSTS,
+    {
+        "squared_error": "mse mean_squared_error mse_loss l2 l2_loss squared_loss half_mse quadratic least_squares",
+        "absolute_error": "mae mean_absolute_error mae_loss l1 l1_loss absolute_loss",
+        "huber": "huber_loss smooth_l1 smooth_l1_loss",
+        "log_cosh": "log_cosh_loss",
+        "quantile": "pinball pinball_loss quantile_loss mean_pinball_loss",
+        "binary_cross_entropy": "bce bce_loss bce_with_logits bce_with_logits_loss binary_crossentropy logistic_loss "
+                                "binary_log_loss sigmoid_cross_entropy sigmoid_binary_cross_entropy",
+        "cross_entropy": "log_loss nll nll_loss negative_log_likelihood categorical_crossentropy "
+                         "sparse_categorical_crossentropy cross_entropy_loss softmax_cross_entropy "
+                         "softmax_cross_entropy_with_integer_labels softmax_cross_entropy_with_logits",
+        "poisson": "poisson_nll poisson_nll_loss poisson_loss",
+    },
+    {
+        "'squared_error', which is least at the same weights":
+            "rmse root_mean_squared_error sse sum_squared_error r2 r_squared mean_squared_logarithmic_error msle "
+            "gaussian_nll gaussian_nll_loss",
+        "'absolute_error'": "mape mean_absolute_percentage_error sae smape median_absolute_error",
+        "'cross_entropy', whose gradient is the same": "kl kl_div kl_div_loss kld kl_divergence kullback_leibler",
+        "'poisson', whose gradient is half as long": "poisson_deviance mean_poisson_deviance",
+        "'cross_entropy' or 'binary_cross_entropy'":
+            "hinge hinge_loss squared_hinge categorical_hinge multi_margin_loss focal focal_loss binary_focal "
+            "binary_focal_crossentropy accuracy perceptron modified_huber",
+    },
+)
+"""What other libraries call them. All here are summed over outputs and averaged over samples: mse and mae of PyTorch
+and Keras are averaged over outputs too, and their mse has no ½, so it is 2/n_L times this one, mae 1/n_L times. Where
+those take logits, the output activation belongs to the network here.
+"""
+
 
 def get(cost: str | Cost, parameter: float | None = None) -> Cost:
     """Look up a cost by name; a `Cost` is given back as it is.
@@ -125,7 +157,7 @@ def get(cost: str | Cost, parameter: float | None = None) -> Cost:
     """
     if isinstance(cost, Cost):
         return cost
-    found = lookup("cost", cost, COSTS)
+    found = lookup("cost", cost, COSTS, NAMES)
     if parameter is None or found.parameter is None:
         return found
     return {"huber": huber, "quantile": quantile}[found.name](parameter)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import activations, costs, initializers
+from . import activations, costs, initializers, naming
 from .kernels import _jit
 
 Array = npt.NDArray[np.float64]
@@ -56,7 +56,7 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     Raises
     ------
     ValueError
-        If the name is that of a built-in activation, Numba cannot compile the function (the message gives its reason),
+        If the name is one of a built-in activation's, Numba cannot compile the function (the message gives its reason),
         or a derivative differs from central differences (the message gives the point and both values).
     TypeError
         If a function is not callable.
@@ -77,8 +77,8 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     >>> bent = fastbp.activation(lambda x: (np.sqrt(x * x + 1) - 1) / 2 + x, name="bent")
     >>> net = fastbp.Network((2, 8, 1), activation="bent", seed=0)
     """
-    name = _name(function, name, activations.ACTIVATIONS, "activation")
-    initializers.get(initializer)
+    name = _name(function, name, activations.ACTIVATIONS, activations.NAMES, "activation")
+    initializer = initializers.named(initializer)
     _callable("derivative", derivative)
     _callable("curvature", curvature)
     from .kernels import dual  # on use: it teaches Numba a type, which takes a moment
@@ -134,8 +134,8 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
     >>> cauchy = fastbp.cost(lambda y, o: np.log(1 + (o - y) ** 2), name="cauchy")
     >>> net = fastbp.Network((2, 8, 1), cost="cauchy", seed=0)
     """
-    name = _name(function, name, costs.COSTS, "cost")
-    activations.get(output)
+    name = _name(function, name, costs.COSTS, costs.NAMES, "cost")
+    output = activations.get(output).name
     _callable("derivative", derivative)
     _callable("curvature", curvature)
     from .kernels import dual  # on use: it teaches Numba a type, which takes a moment
@@ -163,13 +163,15 @@ def _callable(name: str, function: Any) -> None:
         raise TypeError(f"{name} is {function!r}, expected a function")
 
 
-def _name(function: Any, name: str | None, catalogue: dict[str, Any], kind: str) -> str:
+def _name(function: Any, name: str | None, catalogue: dict[str, Any], names: naming.Names, kind: str) -> str:
     _callable("function", function)
     found = getattr(function, "__name__", "<lambda>") if name is None else name
     if not isinstance(found, str) or not found or found == "<lambda>":
         raise ValueError(f"name is {name!r}: this {kind} needs a name of its own, for instance name='bent'")
     if found in catalogue and catalogue[found].formula != "your own":
         raise ValueError(f"{found!r} is a built-in {kind}: choose another name")
+    if (other := names.accepted.get(naming.plain(found))) is not None:
+        raise ValueError(f"{found!r} is another name of the built-in {kind} {other!r}: choose another name")
     return found
 
 

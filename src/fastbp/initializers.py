@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import is_number
-from .naming import lookup
+from .naming import canonical, lookup, names
 
 Array = npt.NDArray[Any]
 Initializer = Callable[[np.random.Generator, int, int], "Array | tuple[Array, Array]"]
@@ -119,6 +119,30 @@ that the bends of the layer's neurons spread over inputs within -1 to 1 (Nguyen 
 With all others, biases start at 0.
 """
 
+NAMES = names(
+    INITIALIZERS,
+    {
+        "zeros": "zero",
+        "glorot_uniform": "xavier_uniform",
+        "glorot_normal": "xavier_normal",
+        "he_uniform": "kaiming_uniform",
+        "he_normal": "kaiming_normal",
+        "orthogonal": "random_orthogonal",
+        "nguyen_widrow": "initnw nw",
+    },
+    {
+        "'glorot_uniform'": "glorot xavier uniform random_uniform",
+        "'glorot_normal'": "normal random_normal truncated_normal gaussian",
+        "'he_uniform'": "he kaiming variance_scaling",
+        "'lecun_normal'": "lecun",
+        "'nguyen_widrow'": "nguyen widrow",
+        "fastbp.initializers.Constant(1.0)": "ones one constant",
+    },
+)
+"""What other libraries call them. Keras' and JAX' he_normal, glorot_normal and lecun_normal cut the distribution off at
+two standard deviations.
+"""
+
 
 def get(name: str) -> Initializer:
     """Look up an initializer.
@@ -126,14 +150,19 @@ def get(name: str) -> Initializer:
     Parameters
     ----------
     name : str
-        One of `INITIALIZERS`.
+        One of `INITIALIZERS`, or what other libraries call it; case, underscores and hyphens do not matter.
 
     Raises
     ------
     ValueError
         If there is none of that name; the message gives the nearest.
     """
-    return lookup("init", name, INITIALIZERS)
+    return lookup("init", name, INITIALIZERS, NAMES)
+
+
+def named(name: str) -> str:
+    """Return the name in `INITIALIZERS`, by any name of it."""
+    return canonical("init", name, INITIALIZERS, NAMES)
 
 
 def draw(rule: Rule, generator: np.random.Generator, n_out: int, n_in: int) -> tuple[Array, Array | float]:

@@ -67,7 +67,8 @@ class Network:
         0 unless they are given or "nguyen_widrow" draws them.
     seed : int, optional
         Seed of the generator of first weights and shuffles. The same seed gives the same bits, for any number of
-        threads, on the same type of CPU.
+        threads, on the same type of CPU: another vector width changes the last digits, and all that dropout and
+        input noise draw.
 
     Attributes
     ----------
@@ -118,8 +119,7 @@ class Network:
         names.append(self.cost_function.output if output is None else output)
         if isinstance(activation, str):
             activations.get(activation)
-        for name in names:
-            activations.get(name)
+        names = [activations.get(name).name for name in names]
         if "softmax" in names[:-1]:
             raise ValueError("activation 'softmax' is not element-wise: it is for the output layer only")
         return tuple(names)

@@ -13,7 +13,7 @@ from .batch_methods import BATCH_METHODS
 from .checks import Check, flag, fraction, not_negative, positive
 from .kernels import codes, updates
 from .method import Optimizer
-from .naming import lookup
+from .naming import lookup, names
 
 
 @dataclass(frozen=True)
@@ -346,6 +346,34 @@ RULES: dict[str, type[UpdateRule]] = {
 OPTIMIZERS: dict[str, type[Optimizer]] = {**RULES, **BATCH_METHODS, **levenberg_marquardt.METHODS}
 """Lower-case name -> class; the name stands for the defaults."""
 
+NAMES = names(
+    OPTIMIZERS,
+    {
+        "sgd": "gd gradient_descent stochastic_gradient_descent",
+        "lbfgs": "bfgs l_bfgs_b trainbfg",
+        "conjugategradient": "cg conjugate_gradients nonlinear_cg traincgp polak_ribiere",
+        "scaledconjugategradient": "scg scaled_conjugate_gradients trainscg moller",
+        "rprop": "irprop irprop+ irprop_plus resilient_backpropagation trainrp",
+        "quickprop": "quick_propagation",
+        "levenbergmarquardt": "lm marquardt trainlm",
+        "bayesianregularization": "br trainbr",
+    },
+    {
+        "fastbp.SGD(momentum=0.9)": "momentum sgdm traingdm heavy_ball traingdx",
+        "fastbp.SGD(momentum=0.9, nesterov=True)": "nesterov nag sgd_nesterov",
+        "'sgd'": "backprop backpropagation traingd traingda asgd",
+        "'adam'": "adamax adafactor ftrl trainadam",
+        "'adamw'": "lamb muon shampoo",
+        "'conjugategradient'": "traincgf traincgb fletcher_reeves",
+        "'lbfgs'": "trainoss quasi_newton",
+        "'levenbergmarquardt' or 'lbfgs'": "newton newton_cg trust_region trust_ncg gauss_newton dogbox trf",
+        "fastbp.Rprop(retreat=False)": "irprop- irprop_minus",
+        "fastbp.Rprop(improved=False)": "rprop+ rprop_plus",
+        "fastbp.Rprop(retreat=False, improved=False)": "rprop- rprop_minus",
+    },
+)
+"""What other libraries call them."""
+
 
 def get(optimizer: str | Optimizer) -> Optimizer:
     """Look up an optimizer by name; an instance is given back as it is.
@@ -357,4 +385,4 @@ def get(optimizer: str | Optimizer) -> Optimizer:
     """
     if isinstance(optimizer, Optimizer):
         return optimizer
-    return lookup("optimizer", optimizer, OPTIMIZERS)()
+    return lookup("optimizer", optimizer, OPTIMIZERS, NAMES)()

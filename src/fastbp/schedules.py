@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from .checks import count, fraction, is_number, not_negative, positive, share
 from .kernels.codes import BEST, RATE, WAITED
-from .naming import lookup
+from .naming import lookup, names
 
 
 @dataclass(frozen=True)
@@ -310,6 +310,27 @@ SCHEDULES = {kind.__name__.lower(): kind
              for kind in (Step, Exponential, InverseScaling, Cosine, WarmUp, OneCycle, ReduceOnPlateau)}
 """Lower-case name -> class."""
 
+NAMES = names(
+    SCHEDULES,
+    {
+        "step": "step_lr step_decay",
+        "exponential": "exponential_lr exponential_decay",
+        "inversescaling": "invscaling inverse_time_decay inverse_sqrt",
+        "cosine": "cosine_annealing cosine_annealing_lr cosine_annealing_warm_restarts cosine_decay "
+                  "cosine_decay_restarts cosine_decay_schedule sgdr",
+        "warmup": "linear_warmup",
+        "onecycle": "one_cycle_lr cosine_onecycle_schedule",
+        "reduceonplateau": "reduce_lr_on_plateau plateau adaptive",
+    },
+    {
+        "a number": "constant constant_lr",
+        "'step'": "multistep multistep_lr piecewise piecewise_constant piecewise_constant_decay",
+        "'onecycle'": "cyclic cyclic_lr triangular",
+        "'inversescaling'": "polynomial polynomial_lr polynomial_decay",
+    },
+)
+"""What other libraries call them."""
+
 LearningRate = float | Callable[[int], float] | ReduceOnPlateau
 """What an optimizer takes."""
 
@@ -317,7 +338,7 @@ LearningRate = float | Callable[[int], float] | ReduceOnPlateau
 def check(owner: object, rate: Any) -> None:
     """Check an optimizer's learning rate, a schedule by its first one."""
     if isinstance(rate, str) and rate.strip("0123456789."):  # a name, not a number in quotes
-        rate = lookup("schedule", rate.lower().replace("_", ""), SCHEDULES)
+        rate = lookup("schedule", rate, SCHEDULES, NAMES)
     if rate in SCHEDULES.values():
         raise ValueError(f"{type(owner).__name__}: learning_rate is a kind of schedule, expected a positive number or "
                          f"a schedule with its settings: fastbp.schedules.{rate.__name__}("

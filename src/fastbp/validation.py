@@ -117,9 +117,7 @@ def init(value: Any, sizes: Sequence[int], bias: bool, kind: np.dtype[Any]) -> R
 
 def _rule(name: str, value: Any, n_in: int, n_out: int, bias: bool, kind: np.dtype[Any]) -> Rule:
     if isinstance(value, str):
-        if value != "auto":
-            initializers.get(value)
-        return value
+        return value if value == "auto" else initializers.named(value)
     if isinstance(value, Constant):
         return value
     if isinstance(value, Given):  # of another network

@@ -1,6 +1,6 @@
 """What regularisation adds to a step: target, at most 15 % of it.
 
-``python -m bench.bench_regularization`` prints the table of all settings and workloads.
+``python -m bench.suite.bench_regularization`` prints the table of all settings and workloads.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from fastbp import Regularization
+import fastbp
 
-from .common import best_in_turns, network, trainer
+from .common import best_in_turns, needs, network, trainer
 from .workloads import WORKLOADS, Workload
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -33,12 +33,12 @@ NAMES = ["2-8-1 batch 32", "4-120-84-2 batch 32", "64-100-10 batch 200", "784-12
          "17-256-256-6 batch 256"]
 
 
-def settings(kind: str, workload: Workload) -> Regularization:
+def settings(kind: str, workload: Workload) -> Any:
     """Make the regularisation; of the weights that are frozen, every second one."""
     given = dict(KINDS[kind])
     if "trainable" in given:
         given["trainable"] = np.arange(network(workload).n_parameters) % 2 == 0
-    return Regularization(**given)
+    return fastbp.Regularization(**given)
 
 
 def processor_time(train: Callable[[int], None], epochs: int) -> float:
@@ -64,8 +64,12 @@ class Regularised:
     params = [list(KINDS), NAMES]
     param_names = ["kind", "workload"]
 
+    def setup(self, kind: str, name: str) -> None:
+        """Skip commits without it."""
+        needs("Network.fit(regularization)", *(f"Regularization({setting})" for setting in KINDS[kind]))
+
     def track_step(self, kind: str, name: str) -> float:
-        """Give the ratio."""
+        """Divide the time of a step with it by that of a plain one."""
         return ratio(WORKLOADS[name], kind)
 
     track_step.unit = "plain steps"  # type: ignore[attr-defined]

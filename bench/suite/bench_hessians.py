@@ -9,7 +9,7 @@ import numpy as np
 
 import fastbp
 
-from .common import best_in_turns, seconds_per_epoch
+from .common import best_in_turns, needs, seconds_per_epoch
 
 NETWORKS = {"784-128-10": (784, 128, 10), "17-256-256-6": (17, 256, 256, 6)}
 
@@ -35,6 +35,7 @@ class HessianVectorProduct:
 
     def setup(self, name: str) -> None:
         """Compile, once a process."""
+        needs("Network.hessian_vector_product")
         self.gradient, self.product = sides(name)
 
     def time_product(self, name: str) -> None:

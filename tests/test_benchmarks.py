@@ -1,0 +1,83 @@
+"""The asv suite imports with what asv installs, old commits included; its pages need no network."""
+
+import ast
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = {"scikit-learn": "sklearn"}
+
+if not (ROOT / "bench").exists():
+    pytest.skip("a source distribution has no benchmarks", allow_module_level=True)
+
+CONFIGURATION = json.loads((ROOT / "asv.conf.json").read_text(encoding="utf-8"))
+SUITE = sorted((ROOT / CONFIGURATION["benchmark_dir"]).rglob("*.py"))
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """Return a function that imports a module of bench/, which is not installed."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    return lambda name: importlib.import_module(f"bench.{name}")
+
+
+def imported(tree):
+    """Yield the name of each module that is imported by its full name, and the names that are taken from it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, []) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module, [alias.name for alias in node.names]
+
+
+@pytest.mark.parametrize("path", SUITE, ids=lambda path: path.name)
+def test_the_suite_imports_what_asv_installs(path):
+    """For asv imports every module of the folder in an environment that has the matrix alone."""
+    matrix = {MODULES.get(name, name) for name in CONFIGURATION["matrix"]["req"]}
+    for module, _ in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        assert module.split(".")[0] in {"fastbp", *matrix} | sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("path", SUITE, ids=lambda path: path.name)
+def test_the_suite_asks_old_commits_for_nothing_while_it_is_imported(path):
+    """What a commit may lack is imported in a function, or in a try."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    for module, names in imported(tree):
+        assert module.split(".")[0] != "fastbp" or (module, names) == ("fastbp", [])
+
+
+def test_a_commit_without_a_feature_is_no_failure(bench, monkeypatch):
+    common = bench("suite.common")
+    common.needs("Network.fit(sample_weight)", "Adam", "jit.train_one")
+    for missing in ("Nothing", "Network.nothing", "Network.fit(nothing)", "jit.nothing"):
+        monkeypatch.delenv("ASV_COMMIT", raising=False)
+        with pytest.raises(LookupError, match="fastbp has no "):
+            common.needs("Adam", missing)
+        monkeypatch.setenv("ASV_COMMIT", "0" * 40)
+        with pytest.raises(NotImplementedError):
+            common.needs("Adam", missing)
+
+
+def test_pages_load_nothing_from_elsewhere(bench):
+    asv = pytest.importorskip("asv", reason="asv is not installed")
+    publish = bench("publish")
+    lock = json.loads((ROOT / "bench" / "pages" / "package-lock.json").read_text(encoding="utf-8"))
+    found = set()
+    for path in Path(asv.__file__).with_name("www").glob("*.html"):
+        page, places = publish.at_home(path.read_text(encoding="utf-8"))
+        assert not publish.LOADED.search(page) and "integrity" not in page
+        assert page.count('"packages/') == len(places)
+        found.update(places)
+    assert len(found) >= 9
+    for place in found:
+        assert lock["packages"][f"node_modules/{place.split('/')[0]}"]["integrity"]
+
+
+def test_a_page_that_loads_something_new_is_an_error(bench):
+    with pytest.raises(LookupError, match="https://cdn.example/d3.js: name its package"):
+        bench("publish").at_home('<script src="https://cdn.example/d3.js"></script>')
