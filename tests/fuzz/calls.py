@@ -1,4 +1,4 @@
-"""Calls everything public with odd arguments, and tells what crashed, hung, mutated its input or raised the wrong error.
+"""Calls everything public with odd arguments, and tells what crashed, hung, changed its input or failed by accident.
 
     python tests/fuzz/calls.py --calls 20000            # exit status 1 where anything was found
     python tests/fuzz/calls.py --seed 4711 --calls 1 -v # one call again, with its traceback
@@ -22,7 +22,6 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -38,14 +37,14 @@ CALL_SECONDS, MEMORY = 60, 8 * 2**30
 LAYERS = [(2, 3, 1), (1, 1), (3, 5, 2), (4, 8, 6, 3), (5, 33, 2), (2, 1, 1)]
 DTYPES = [np.bool_, np.int8, np.uint8, np.int32, np.int64, np.uint64, np.float16, np.float32, np.float64, np.longdouble,
           np.complex64, object, "U5", "S3", "M8[s]", "m8[D]", ">f4", ">f8", ">i2", "V8", "f4,f4"]
-NUMBERS: list[Any] = [0, 1, -1, 2, 3, 7, 2**31, 2**63, 2**70, -(2**63), 0.0, -0.0, 0.5, 1e-320, 1e308, -1.5, float("nan"),
-                      float("inf"), -float("inf"), True, False, None, "", "1", "adam", b"x", 1j, Fraction(1, 3),
-                      Decimal("0.1"), np.float16(0.5), np.float32(0.1), np.int8(3), np.uint64(2**63), np.bool_(True),
-                      np.float64("nan"), np.array(1), np.array([1.0]), [], (), {}, [1, 2], object(), int, lambda x: x,
-                      np.ma.masked, Ellipsis]
-NAMES: list[Any] = ["tanh", "relu", "Sigmoid", "softmax", "", "x" * 10_000, "\0", "é", 3, None, b"tanh", ["tanh"], ("tanh",) * 3,
-                    {"tanh": 1}, np.str_("tanh"), np.array(["tanh"]), ["tanh", None], "cross_entropy", "squared_error",
-                    "lbfgs", "levenbergmarquardt", "adam", "sgd", "he_normal"]
+NUMBERS: list[Any] = [0, 1, -1, 2, 3, 7, 2**31, 2**63, 2**70, -(2**63), 0.0, -0.0, 0.5, 1e-320, 1e308, -1.5,
+                      float("nan"), float("inf"), -float("inf"), True, False, None, "", "1", "adam", b"x", 1j,
+                      Fraction(1, 3), Decimal("0.1"), np.float16(0.5), np.float32(0.1), np.int8(3), np.uint64(2**63),
+                      np.bool_(True), np.float64("nan"), np.array(1), np.array([1.0]), [], (), {}, [1, 2], object(),
+                      int, lambda x: x, np.ma.masked, Ellipsis]
+NAMES: list[Any] = ["tanh", "relu", "Sigmoid", "softmax", "", "x" * 10_000, "\0", "é", 3, None, b"tanh", ["tanh"],
+                    ("tanh",) * 3, {"tanh": 1}, np.str_("tanh"), np.array(["tanh"]), ["tanh", None], "cross_entropy",
+                    "squared_error", "lbfgs", "levenbergmarquardt", "adam", "sgd", "he_normal"]
 
 
 class Odd:
@@ -64,7 +63,8 @@ class Odd:
     def numbers(self, shape: tuple[int, ...], scale: float = 1.0) -> np.ndarray:
         values = self.rng.normal(size=shape) * scale
         if self.chance(0.1) and values.size:
-            values.flat[int(self.rng.integers(values.size))] = self.pick([np.nan, np.inf, -np.inf, 1e300, 1e-310, -1e30])
+            values.flat[int(self.rng.integers(values.size))] = self.pick([np.nan, np.inf, -np.inf, 1e300, 1e-310,
+                                                                          -1e30])
         return values
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -151,7 +151,8 @@ class Odd:
         if found.format in ("csr", "csc") and self.chance(0.7):
             part = getattr(found, self.pick(["indices", "indptr"]))
             if part.size:
-                part[int(self.rng.integers(part.size))] = self.pick([-1, 0, 1, 10**6, 2**31 - 1, -(2**31), array.shape[1]])
+                part[int(self.rng.integers(part.size))] = self.pick([-1, 0, 1, 10**6, 2**31 - 1, -(2**31),
+                                                                     array.shape[1]])
         return found
 
     def array(self, shape: tuple[int, ...], scale: float = 1.0) -> Any:
@@ -304,11 +305,14 @@ class Calls:
         if odd.chance(0.3):
             options["validation"] = odd.pick([0.3, 0.5, self.samples(net), self.samples(net), odd.number()])
         if odd.chance(0.3):
-            options["callbacks"] = odd.pick([
-                [fastbp.EarlyStopping(1)], [fastbp.TargetCost(0.1)], [fastbp.GradientNorm(0.1)], [fastbp.TimeLimit(0.5)],
-                [fastbp.MaxUpdates(3)], [lambda record: record.network.parameters.fill(np.nan)], [lambda r: r.network.fit(X, Y)],
-                [lambda record: record.network.parameters.resize(1, refcheck=False)], [lambda record: True],
-                [lambda record: X.fill(np.nan)], [lambda record: Y.fill(-5)], odd.number()])
+            options["callbacks"] = odd.pick([[fastbp.EarlyStopping(1)], [fastbp.TargetCost(0.1)],
+                                             [fastbp.GradientNorm(0.1)], [fastbp.TimeLimit(0.5)],
+                                             [fastbp.MaxUpdates(3)],
+                                             [lambda record: record.network.parameters.fill(np.nan)],
+                                             [lambda r: r.network.fit(X, Y)],
+                                             [lambda record: record.network.parameters.resize(1, refcheck=False)],
+                                             [lambda record: True], [lambda record: X.fill(np.nan)],
+                                             [lambda record: Y.fill(-5)], odd.number()])
         if odd.chance(0.15):
             options["shuffle"] = odd.pick([False, lambda order: order.fill(-1), lambda order: order.fill(10**9),
                                            lambda order: order.sort(), lambda order: order.resize(0, refcheck=False),
@@ -384,19 +388,21 @@ class Calls:
             net.weights[0][:] = odd.array((net.layers[1], n_in))
             return net.predict(np.zeros((2, n_in)))
         if name == "assign":
-            attribute = odd.pick([*vars(net), "parameters", "weights", "biases", "layers", "dtype", "bias", "activations",
-                                  "cost_function", "init", "n_parameters", "seed", "generator", "history", "x"])
+            attribute = odd.pick([*vars(net), "parameters", "weights", "biases", "layers", "dtype", "bias",
+                                  "activations", "cost_function", "init", "n_parameters", "seed", "generator",
+                                  "history", "x"])
             if attribute.startswith("_"):
                 return None  # private: at one's own risk
             setattr(net, attribute, odd.pick([odd.number(), (9, 9), np.dtype("float64"), odd.array((size,))]))
-            return net.predict(np.zeros((2, n_in))), repr(net), net.fit(np.zeros((2, n_in)), [[0.0] * n_out] * 2, epochs=1)
+            return net.predict(np.zeros((2, n_in))), repr(net), net.fit(np.zeros((2, n_in)), [[0.0] * n_out] * 2,
+                                                                        epochs=1)
         if name == "save":
             return net.save(odd.pick([odd.number(), "/nowhere/x", "", "/", "\0", b"x", "x" * 300]))
         if name == "load":
             return type(net).load(odd.pick([odd.number(), "/nowhere/x", "", "/", "\0", b"x", os.devnull]))
         if name == "pickle":
-            twin = odd.pick([lambda: pickle.loads(pickle.dumps(net, int(odd.rng.integers(2, 6)))), lambda: copy.copy(net),
-                             lambda: copy.deepcopy(net)])()
+            twin = odd.pick([lambda: pickle.loads(pickle.dumps(net, int(odd.rng.integers(2, 6)))),
+                             lambda: copy.copy(net), lambda: copy.deepcopy(net)])()
             return twin.fit(X, Y, epochs=1)
         if name == "repr":
             return repr(net)
@@ -430,13 +436,12 @@ class Calls:
                          "vjp", "train_one", "train_batch", "update", "check"])
         self.say(f"jit.{name} of {net!r} with state {[getattr(a, 'shape', a) for a in state]}, parameters "
                  f"{model.parameters.shape} {model.parameters.flags.writeable}")
-        arguments = {
-            "forward": (model, x, y, work), "forward_batch": (model, X, Y, work),
-            "cost_and_gradient": (model, x, y, gradient, work), "cost_and_gradient_batch": (model, X, Y, gradient, work),
-            "input_gradient": (model, x, y, odd.out((n_in,), net.dtype), work),
-            "vjp": (model, x, y, odd.out((n_in,), net.dtype), work), "train_one": (model, state, x, y, work),
-            "train_batch": (model, state, X, Y, work), "update": (model, state), "check": (model,),
-        }[name]
+        arguments = {"forward": (model, x, y, work), "forward_batch": (model, X, Y, work),
+                     "cost_and_gradient": (model, x, y, gradient, work),
+                     "cost_and_gradient_batch": (model, X, Y, gradient, work),
+                     "input_gradient": (model, x, y, odd.out((n_in,), net.dtype), work),
+                     "vjp": (model, x, y, odd.out((n_in,), net.dtype), work), "train_one": (model, state, x, y, work),
+                     "train_batch": (model, state, X, Y, work), "update": (model, state), "check": (model,),}[name]
         try:
             return getattr(jit, name)(*arguments)
         except Exception as error:
@@ -462,7 +467,10 @@ class Calls:
                 settings[name] = odd.pick([odd.number(), True, 0.2, "auto", "adaptive"])
         n = int(odd.pick([1, 3, 12, 40]))
         X = odd.array((n, 3)) if odd.chance(0.5) else odd.numbers((n, 3))
-        y = odd.numbers((n,)) if odd.chance(0.5) else odd.array((n,)) if regressor else odd.pick([odd.labels(n, 3), np.array(list("abc") * 40)[:n], odd.array((n,))])
+        y = odd.numbers((n,)) if odd.chance(0.5) else odd.array((n,)) if regressor else odd.pick([odd.labels(n, 3),
+                                                                                                  np.array(list("abc")
+                                                                                                           * 40)[:n],
+                                                                                                  odd.array((n,))])
         self.say(f"{kind.__name__}({settings})")
         model = kind(**settings)
         steps = odd.pick([["fit", "predict"], ["partial_fit", "partial_fit"], ["fit", "score"], ["fit", "pickle"],
@@ -471,7 +479,8 @@ class Calls:
             if step == "fit":
                 model.fit(X, y)
             elif step == "partial_fit":
-                model.partial_fit(X, y, *([] if regressor else [odd.pick([np.unique([0, 1, 2]), ["a", "b", "c"], None])]))
+                model.partial_fit(X, y, *([] if regressor else [odd.pick([np.unique([0, 1, 2]), ["a", "b", "c"],
+                                                                          None])]))
             elif step == "predict":
                 model.predict(odd.array((4, 3)))
             elif step == "score":
