@@ -28,9 +28,10 @@ def test_the_fuzzer_sees_what_it_looks_for(monkeypatch):
         self.odd.guarded(np.zeros(3))[1] = 1
 
     def fail(self):
-        return (None + 1)
+        return None + 1
 
-    for made, expected in ((change, "an array of the caller's was changed"), (fail, "TypeError"), (lambda self: 1, None)):
+    cases = {change: "an array of the caller's was changed", fail: "TypeError", lambda self: 1: None}
+    for made, expected in cases.items():
         monkeypatch.setattr(calls.Calls, "one", made)
         found = calls.call(1)
         assert found is None if expected is None else expected in found
