@@ -10,6 +10,7 @@ from helpers import few, real_data
 
 from fastbp import Network, team
 from fastbp.kernels import codes
+from fastbp.kernels._jit import JIT
 
 
 def data(n=None):
@@ -106,6 +107,88 @@ for child in children:
 print("done")
 """
     assert "done" in run_python(script, timeout=100)
+
+
+MANY_FIRST_FITS = """
+import os, sys, threading, types
+import numba
+import numpy as np
+from fastbp import Network
+class Watched(types.ModuleType):
+    def __setattr__(self, name, value):
+        assert name != "CACHE_DIR", "one thread writes what others read meanwhile"
+        super().__setattr__(name, value)
+numba.config.__class__ = Watched
+sys.setswitchinterval(1e-5)
+rng = np.random.default_rng(0)
+X, Y = rng.normal(size=(12, 3)), rng.uniform(size=(12, 2))
+kinds = [("tanh", "squared_error", "adam"), ("relu", "absolute_error", "sgd"), ("elu", "poisson", "rprop"),
+         ("gelu", "binary_cross_entropy", "lbfgs"), ("softplus", "huber", "adagrad"), ("silu", "log_cosh", "nadam"),
+         ("logistic", "quantile", "rmsprop"), ("softsign", "squared_error", "conjugategradient")]
+def fit(kind, seed=0):
+    activation, cost, optimizer = kind
+    return Network((3, 4, 2), activation, cost=cost, seed=seed).fit(X, Y, epochs=2, optimizer=optimizer).parameters
+found, start = {}, threading.Barrier(len(kinds))
+def work(kind):
+    start.wait()
+    found[kind] = fit(kind)
+threads = [threading.Thread(target=work, args=(kind,)) for kind in kinds]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert all((found[kind] == fit(kind)).all() for kind in kinds)
+print(os.listdir())
+"""
+
+
+def test_first_fits_in_many_threads(run_python, tmp_path, monkeypatch):
+    """Each needs kernels that no other has compiled: nothing is written but to the folder of machine code."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    homes = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"), str(tmp_path / "home"))
+    environment = {"NUMBA_CACHE_DIR": None, **homes}
+    assert run_python(MANY_FIRST_FITS, timeout=400, environment=environment) == "[]\n"
+    assert os.listdir() == []
+    if JIT:
+        (folder,) = (tmp_path / "home").glob("**/fastbp/*")
+        assert {path.parent for path in (tmp_path / "home").rglob("*.nb*")} == {folder}
+        before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+        run_python(MANY_FIRST_FITS, timeout=400, environment=environment)
+        assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_process_forked_while_a_thread_compiles_can_compile(run_python, tmp_path):
+    """The child has no such thread: what it was compiling would stay locked, half done, and without a collector."""
+    script = """
+import gc, os, signal, threading, warnings
+import numpy as np
+from fastbp import Network
+warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads, from Python 3.12 on
+X, Y = np.ones((8, 3)), np.ones((8, 2))
+def fit(activation):
+    return Network((3, 4, 2), activation, seed=0).fit(X, Y, epochs=1)
+def work():
+    for activation in ("tanh", "relu", "elu", "gelu"):
+        fit(activation)
+worker = threading.Thread(target=work)
+worker.start()
+children = []
+while worker.is_alive() and len(children) < 6:
+    worker.join(0.3)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(100)  # ends it where it hangs
+        fit("softsign")
+        os._exit(0 if gc.isenabled() else 1)
+    children.append(child)
+for child in children:
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+worker.join()
+print("done", len(children))
+"""
+    assert "done" in run_python(script, timeout=300, environment={"NUMBA_CACHE_DIR": str(tmp_path)})
 
 
 def test_no_thread_outlives_a_fit():

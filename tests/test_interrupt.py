@@ -1,9 +1,17 @@
-"""Ctrl-C during a long fit, in a process of its own."""
+"""Ctrl-C during a fit: answered soon, and all is in order; where one could hurt, in a process of its own."""
 
 import json
+import signal
+import threading
+import time
 
 import pytest
+from helpers import few
 
+import fastbp
+from fastbp import Network, team, training
+from fastbp.kernels import codes
+from fastbp.kernels._interrupts import Held
 from fastbp.kernels._jit import JIT
 
 SCRIPT = """
@@ -92,3 +100,243 @@ def test_ctrl_c(case, run_python):
     assert found["history"] == found["epochs"], found
     assert found["epoch"] == ([found["history"]] if found["history"] else [])
     assert found["answered"] < 0.3 or not JIT, found
+
+MANY = """
+import signal, sys
+import numpy as np
+import fastbp
+from fastbp import Network
+
+rng = np.random.default_rng(0)
+X, Y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
+EPOCHS, seen = 5, []
+
+def fit(net, epochs, method, **settings):
+    return net.fit(X, Y, epochs=epochs, optimizer=method, batch_size=40, callbacks=[seen.append], **settings)
+
+def trajectory(method):
+    at, net = [Network((3, 5, 2), seed=1).parameters.copy()], Network((3, 5, 2), seed=1)
+    net.fit(X, Y, epochs=EPOCHS, optimizer=method, batch_size=40,
+            callbacks=[lambda record: at.append(net.parameters.copy())])
+    return at
+
+def check(net, at, method, where):
+    "Parameters, record and optimizer are those of the same epoch, and go on to the same end."
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, where
+    done = len(net.history)
+    assert (net.parameters == at[done]).all(), (where, done)
+    assert done == 0 or net._progress.epochs == done, (where, done)
+    if done < EPOCHS:
+        fit(net, EPOCHS - done, method, resume=True)
+    assert (net.parameters == at[EPOCHS]).all() and len(net.history) == EPOCHS, (where, done)
+"""
+
+ONE_EVERYWHERE = MANY + """
+import os
+package, places = os.path.dirname(fastbp.__file__), set()
+for method in ("lbfgs", "adam", "rprop"):
+    at = trajectory(method)
+    for k in range(0, 10**9, {stride}):
+        count, where = 0, None
+        def trace(frame, event, argument):
+            global count, where
+            file = frame.f_code.co_filename
+            guards = file.endswith(("_interrupts.py", "contextlib.py"))
+            if guards or file.startswith(package) and "kernels" not in file:  # which are not interrupted when compiled
+                frame.f_trace_opcodes = guards
+                if event != "call":
+                    count += 1
+                    if count == k + 1:
+                        where = method, k, os.path.basename(file), frame.f_lineno
+                        signal.raise_signal(signal.SIGINT)
+                return trace
+        net = Network((3, 5, 2), seed=1)
+        sys.settrace(trace)
+        try:
+            fit(net, EPOCHS, method)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        if where is None:
+            break
+        places.add(where[2:])
+        check(net, at, method, where)
+print(len(places))
+"""
+
+AGAIN_AND_AGAIN = MANY + """
+def storm(number, frame):
+    signal.raise_signal(signal.SIGINT)
+signal.signal(signal.SIGALRM, storm)
+raised = 0
+for method in ("lbfgs", "conjugategradient", "scaledconjugategradient", "rprop", "levenbergmarquardt", "adam"):
+    at = trajectory(method)
+    for trial in range(100):
+        net = Network((3, 5, 2), seed=1)
+        try:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-4 + trial * 2e-5, 1e-4 if trial % 2 else 5e-5)
+                fit(net, EPOCHS, method, threads=1 + trial % 3 // 2)
+            finally:
+                while True:
+                    try:
+                        signal.setitimer(signal.ITIMER_REAL, 0)
+                        break
+                    except KeyboardInterrupt:
+                        pass
+        except KeyboardInterrupt:
+            raised += 1
+        check(net, at, method, (method, trial))
+print(raised)
+"""
+
+posix_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this system")
+
+
+def test_an_interrupt_at_any_line(run_python):
+    """The network can be fitted, and all that belongs together is of the same epoch."""
+    script = ONE_EVERYWHERE.replace("{stride}", str(few(1, 41)))
+    assert int(run_python(script, timeout=400)) > few(150, 50)
+
+
+@pytest.mark.skipif(not JIT, reason="plain kernels are interrupted anywhere, compiled ones are not")
+@posix_timers
+def test_interrupts_again_and_again(run_python):
+    """One every 50 or 100 µs, until the fit is left: some come while the first is being answered."""
+    assert int(run_python(AGAIN_AND_AGAIN, timeout=400)) > 0
+
+
+@pytest.fixture
+def sigint():
+    """Put the handler of Ctrl-C back after a test."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupt():
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_waits(sigint):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    seen = []
+    with pytest.raises(KeyboardInterrupt):
+        with Held() as hold:
+            interrupt()
+            seen.append("waited")
+            with hold.open():
+                seen.append("never")
+    assert seen == ["waited"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(KeyboardInterrupt):
+        with Held():
+            interrupt()
+            seen.append("to the end")
+        seen.append("never")
+    with pytest.raises(KeyboardInterrupt):
+        with Held() as hold:
+            try:
+                with hold.open():
+                    interrupt()
+                    seen.append("never")
+            finally:
+                interrupt()
+                seen.append("in order")
+    assert seen == ["waited", "to the end", "in order"]
+
+
+def test_ctrl_c_that_was_answered_is_answered_again(sigint):
+    """By a handler that raises nothing, or a callback that catches it: the next one counts."""
+    seen = []
+    signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    with Held() as hold:
+        with hold.open():
+            interrupt()
+            interrupt()
+            assert len(seen) == 2
+        with Held() as inner:
+            interrupt()
+            with inner.open():
+                pass
+        assert len(seen) == 2
+    assert len(seen) == 3
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with Held() as hold:
+        for _ in range(2):
+            with hold.open(), pytest.raises(KeyboardInterrupt):
+                interrupt()
+
+
+def test_somebody_elses_handler_is_left_alone(sigint):
+    """One that is set meanwhile stays, and ours does no harm where it is put back too late."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with Held():
+        kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    with Held():
+        interrupt()
+    signal.signal(signal.SIGINT, kept)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+
+
+def test_other_threads_hold_nothing():
+    before, found = signal.getsignal(signal.SIGINT), []
+
+    def work():
+        with Held():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [before]
+
+
+def test_a_callback_may_catch_ctrl_c(sigint):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    caught = []
+
+    def catch(record):
+        try:
+            interrupt()
+        except KeyboardInterrupt:
+            caught.append(record.epoch)
+
+    net = Network((2, 1)).fit([[1, 2]], [[1]], epochs=3, callbacks=[catch])
+    assert caught == [1, 2, 3] == net.history.epoch.tolist()
+
+
+def test_no_thread_of_a_team_is_left_at_work(sigint):
+    """Interrupted while the last of them is waited for."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    done = []
+
+    def work(thread, barrier):
+        if thread:
+            time.sleep(0.1)
+            interrupt()  # of the main thread
+            time.sleep(0.1)
+            done.append(thread)
+
+    with pytest.raises(KeyboardInterrupt):
+        team.run(3, work)
+    assert sorted(done) == [1, 2]
+
+
+def test_interrupted_as_it_diverges(monkeypatch, sigint):
+    """Between the step that diverged and the error that tells of it: the last finite parameters are back."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    real, net = training.MiniBatches.run, Network((1, 1), seed=0)
+
+    def run(steps, end):
+        real(steps, end)
+        if steps.learner.progress[codes.STATUS] == codes.DIVERGED:
+            interrupt()
+
+    monkeypatch.setattr(training.MiniBatches, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit([[1e18]], [[0.0]], epochs=5, optimizer=fastbp.SGD(1e30))
+    assert (net.parameters == Network((1, 1), seed=0).parameters).all() and len(net.history) == 0

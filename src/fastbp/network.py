@@ -30,6 +30,7 @@ from .cfunctions import CFunction
 from .history import History
 from .kernels import backprop, codes, layout, online, tangents
 from .kernels import predict as forward
+from .kernels._interrupts import Held
 from .kernels._jit import address
 from .kernels.activations import softmax_backward
 from .method import Optimizer
@@ -293,14 +294,15 @@ class Network:
         return self.activations[-1] in self.cost_function.pairs
 
     @contextmanager
-    def _fitting(self) -> Iterator[None]:
-        if not self._lock.acquire(blocking=False):
-            raise RuntimeError("this network is being fitted already (by another thread, or by the fit that called "
-                               "this): wait for its end, or use a copy()")
-        try:
-            yield
-        finally:
-            self._lock.release()
+    def _fitting(self) -> Iterator[Held]:
+        with Held() as hold:  # Ctrl-C right after the lock is taken, or before it is released, would leave it taken
+            if not self._lock.acquire(blocking=False):
+                raise RuntimeError("this network is being fitted already (by another thread, or by the fit that called "
+                                   "this): wait for its end, or use a copy()")
+            try:
+                yield hold
+            finally:
+                self._lock.release()
 
     # --------------------------------------------------------------------------------------------------- its use
 
@@ -504,14 +506,14 @@ class Network:
             raise ValueError(f"profile=True tells the phases of mini-batches apart, but batch_size is {batch_size} "
                              f"with {len(samples)} samples to train on, one a batch: use batch_size=2 or more, and "
                              "samples for it")
-        with self._fitting():
+        with self._fitting() as hold:
             if not resume or self._progress is None:
                 self._progress = training.new_progress(self, method)
                 self.history = History()
             try:
                 training.fit(self, samples, other, self._progress, epochs=epochs, batch_size=batch_size,
                              callbacks=listeners, bar=bar, shuffle=shuffle,
-                             threads=threads, profile=bool(profile), regularization=regularization)
+                             threads=threads, profile=bool(profile), regularization=regularization, hold=hold)
             except training.DivergenceError:
                 self._progress = None  # the optimizer's state is not finite either
                 raise

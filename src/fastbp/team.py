@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from .kernels._interrupts import Held
 from .kernels.codes import ABANDONED, BARRIER_CELLS, YIELD
 
 STEP_WORK = 400_000
@@ -115,16 +116,18 @@ def run(threads: int, work: Callable[[int, npt.NDArray[np.int64]], None]) -> Non
             failures.append(failure)
 
     helpers = [threading.Thread(target=help_out, args=(i,), daemon=True) for i in range(1, threads)]
-    try:
-        for helper in helpers:
-            helper.start()
-        work(0, barrier)
-    except BaseException:
-        barrier[ABANDONED] = 1
-        raise
-    finally:
-        for helper in helpers:
-            if helper.ident is not None:
-                helper.join()
+    with Held() as hold:  # Ctrl-C while one starts or is waited for would leave it at work
+        try:
+            for helper in helpers:
+                helper.start()
+            with hold.open():
+                work(0, barrier)
+        except BaseException:
+            barrier[ABANDONED] = 1
+            raise
+        finally:
+            for helper in helpers:
+                if helper.ident is not None:
+                    helper.join()
     if failures:
         raise failures[0]

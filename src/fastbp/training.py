@@ -18,6 +18,7 @@ from .batch_methods import BatchMethod, LineSearch
 from .callbacks import Best, Checkpoint, EarlyStopping, ProgressBar, asks_to_stop
 from .history import Record
 from .kernels import backprop, codes, epoch, layout, online, regular, searches, updates
+from .kernels._interrupts import Held
 from .kernels.layout import NOT_SHUFFLED
 from .kernels.predict import all_finite
 from .kernels.searches import BEFORE, GRADIENT, START
@@ -451,11 +452,15 @@ def _reorder(reorder: Reorder, order: npt.NDArray[np.int64]) -> None:
 
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
         callbacks: list[Callback], bar: bool, shuffle: bool | Reorder, threads: int | None,
-        profile: bool, regularization: Regularization | None) -> None:
-    """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted."""
+        profile: bool, regularization: Regularization | None, hold: Held) -> None:
+    """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted.
+
+    Ctrl-C is raised in open parts of ``hold``, which are those that take time; it waits while what belongs together is
+    written, and where one has been raised, others wait until all is in order.
+    """
     history, last = network.history, progress.epochs + epochs
     began = time.perf_counter()
-    with ExitStack() as stack:
+    with hold.open(), ExitStack() as stack:
         listeners = list(callbacks)
         if bar:
             listeners.append(ProgressBar(epochs, len(samples)))
@@ -491,30 +496,37 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             method.follow(progress.hyper, progress.epochs, cost if other is None else other)
             return seconds
 
+        hold.closed = True
         try:
             while progress.epochs < last:
-                steps.run(min(progress.epochs + len(learner.costs), last))
+                with hold.open():
+                    steps.run(min(progress.epochs + len(learner.costs), last))
                 for cost in steps.finished(progress):
                     other = None
                     if kept is not None:
-                        other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
+                        with hold.open():
+                            other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
                     rate = float(progress.hyper[codes.RATE])
                     seconds = count(cost, other)
                     record = Record(progress.epochs, cost, other, seconds, network,
                                     int(learner.progress[codes.UPDATES]), rate, steps.gradient_norm,
                                     float(learner.sums[codes.EPOCH_PENALTY]))
-                    if any([asks_to_stop(listener(record)) for listener in listeners]):
+                    with hold.open():
+                        stops = any([asks_to_stop(listener(record)) for listener in listeners])
+                    if stops:
                         if any(stopper.stops for stopper in stoppers):
                             progress.stopping = []  # done: who goes on, begins to wait anew
                         return
                 learner.progress[codes.FIRST_EPOCH] = progress.epochs
                 if learner.progress[codes.STATUS] == codes.DIVERGED:
-                    steps.restore()
                     raise DivergenceError(progress.epochs + 1, float(progress.hyper[codes.RATE]))
                 if steps.ended:
                     return
         finally:  # Ctrl-C may come anywhere: what is trained belongs to the record, also where its validation was not
+            if learner.progress[codes.STATUS] == codes.DIVERGED:
+                steps.restore()
             steps.settle()
             progress.epochs = max(progress.epochs, history.last)
             for cost in steps.finished(progress):
                 count(cost, None)
+            hold.closed = False  # for what listeners do at the end

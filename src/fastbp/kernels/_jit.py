@@ -1,4 +1,4 @@
-"""The only place where Numba's options are chosen: decorators, the cache policy, the vector width of this CPU.
+"""The only place where Numba's options are chosen: decorators, addresses, the vector width of this CPU.
 
 Kinds of compiled function:
 
@@ -26,15 +26,10 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
-import hashlib
 import math
 import os
 import re
-import stat
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import llvmlite.binding as llvm
@@ -44,6 +39,9 @@ import numpy.typing as npt
 from numba import config, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
+
+from ._cache import Entries
+from ._interrupts import Held
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,76 +68,12 @@ COUNTED = bool(config.BOUNDSCHECK)
 """Whether arrays in kernels count references: only where `simd.view` is a slice, for its bounds to be checked."""
 
 
-def sources() -> list[Path]:
-    """Return every file that cached machine code is made of: the kernels, and the functions of `fastbp.jit`."""
-    kernels = Path(__file__).resolve().parent
-    return [*sorted(kernels.rglob("*.py")), kernels.parent / "jit.py"]
-
-
-def source_hash() -> str:
-    """Return a name for the code: a hash over `sources`, the compiler, its settings and the processor."""
-    root = Path(__file__).resolve().parents[1]
-    options = config.CPU_NAME, config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT  # two not in Numba's key
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {options}".encode())
-    for path in sources():
-        digest.update(str(path.relative_to(root)).encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def cache_directory() -> str | None:
-    """Give the folder for machine code, or None where none is safe to write.
-
-    Numba stamps a cache entry with a hash of the function's own file only, so an edited helper in another file
-    would go unnoticed; a folder named by all sources cannot hold stale code. Entries are unpickled: a folder that
-    others may write is refused.
-    """
-    if config.CACHE_DIR:
-        base = Path(config.CACHE_DIR)
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "fastbp" / source_hash()
-    try:
-        for part in (folder.parent, folder):
-            part.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = part.stat()
-            if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & stat.S_IWOTH):
-                return None
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError:
-        return None
-    return str(folder)
-
-
-def _cache_directory() -> str | None:
-    try:
-        return cache_directory()
-    except RuntimeError:  # no home directory
-        return None
-
-
-CACHE = _cache_directory() if JIT else None
-
-
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
-    """Decorate while Numba's cache points at our folder: the path is fixed when the dispatcher is made.
-
-    Machine code that Python cannot call lies in a folder of its own: Numba's key says nothing of wrappers.
-    """
-    bare = options.get("no_cpython_wrapper", False)
-    before = config.CACHE_DIR
-    config.CACHE_DIR = os.path.join(CACHE, "bare") if CACHE and bare else CACHE or before
-    try:
-        return numba.njit(cache=CACHE is not None, nogil=True, error_model="numpy", no_cfunc_wrapper=True,
-                          **options)(function)
-    finally:
-        config.CACHE_DIR = before
+    """Decorate, and keep on disk what is compiled, if the function is one of this package."""
+    dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
+    if function.__module__.startswith("fastbp."):
+        dispatcher._cache = Entries(function, options.get("no_cpython_wrapper", False))
+    return dispatcher
 
 
 def kernel(function: F) -> F:
@@ -245,35 +179,6 @@ def _bare(function: Any) -> Any:
     return TWINS[function]
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep the garbage collector from going again and again through all that a compilation holds (12 % of it)."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
-
-
-@contextmanager
-def _side_by_side(vectors: int) -> Iterator[None]:
-    """Have LLVM take so many vectors at a time in the loops that are compiled meanwhile; 0 leaves it to LLVM.
-
-    The option is the process's: Numba's lock keeps it from others' loops, and 0 puts it back.
-    """
-    if vectors == 0:
-        yield
-        return
-    with global_compiler_lock:
-        llvm.set_option("fastbp", f"-force-vector-interleave={vectors}")
-        try:
-            yield
-        finally:
-            llvm.set_option("fastbp", "-force-vector-interleave=0")
-
-
 BY_ADDRESS: dict[int, Any] = {}
 """Every kernel that has an address; it keeps the machine code alive."""
 
@@ -312,12 +217,23 @@ def address(function: Any, arguments: str, dtype: np.dtype[Any]) -> int:
         "N": types.CPointer(types.int64),
     }
     signature = tuple(kinds[letter] for letter in arguments)
-    bare = _bare(function)
-    with _no_collection(), _side_by_side(getattr(function, "together", 0)):
-        bare.compile(signature)
-    compiled = bare.overloads[signature]
-    where: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-    BY_ADDRESS[where] = function
+    # One thread at a time: of two twins of a kernel one would be lost with its code, and collector and option are the
+    # process's. Ctrl-C waits, so that both are put back.
+    with Held(), global_compiler_lock:
+        bare, collects, vectors = _bare(function), gc.isenabled(), getattr(function, "together", 0)
+        try:
+            gc.disable()  # it would go again and again through all that a compilation holds: 12 % of it
+            if vectors:
+                llvm.set_option("fastbp", f"-force-vector-interleave={vectors}")
+            bare.compile(signature)
+        finally:
+            if vectors:
+                llvm.set_option("fastbp", "-force-vector-interleave=0")  # leaves it to LLVM
+            if collects:
+                gc.enable()
+        compiled = bare.overloads[signature]
+        where: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+        BY_ADDRESS[where] = function
     return where
 
 
@@ -378,5 +294,20 @@ def vector_unit(machine: llvm.TargetMachine) -> tuple[int, int]:
         return 32, 16
     return 16, 32 if machine.triple.startswith(("aarch64", "arm64")) else 16
 
+
+def _before_fork() -> None:
+    """Wait until no other thread compiles: in the child that work would stay half done, and locked."""
+    global_compiler_lock.acquire()
+    llvm.ffi.lib._lock.__enter__()
+
+
+def _after_fork() -> None:
+    """Let compile again, in parent and child."""
+    llvm.ffi.lib._lock.__exit__(None, None, None)
+    global_compiler_lock.release()
+
+
+if JIT and hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 VECTOR_BYTES, VECTOR_REGISTERS = vector_unit(cpu_target.target_context.codegen()._tm) if JIT else (16, 16)

@@ -1,0 +1,77 @@
+"""Ctrl-C that waits until something has been brought to its end.
+
+Python answers Ctrl-C in the main thread after any call, also in an ``__enter__`` that has taken a lock, in ``except``
+and in ``finally``: none of them alone keeps things whole where interrupts come again and again.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import TracebackType
+from typing import Any
+
+
+class Held:
+    """A block in which Ctrl-C waits, but for the parts within that are `open`; at its end it is answered.
+
+    An interrupt that is raised in an open part closes it in the same moment, so that no second one comes while the
+    first is being answered. Threads other than the main one are never interrupted, and hold nothing.
+
+    Attributes
+    ----------
+    closed : bool
+        Whether interrupts wait.
+    """
+
+    def __init__(self) -> None:
+        self.closed, self._came, self._within = True, False, True
+        self._before: Any = None
+
+    def _answer(self, number: int, frame: Any) -> None:
+        """Take note of an interrupt, or pass it on."""
+        if self.closed:
+            self._came = True
+            return
+        self.closed = self._within
+        self._before(number, frame)
+        self.closed = False  # it has raised nothing
+
+    def open(self) -> Open:
+        """Return a context in which an interrupt is raised at once, also one that has waited."""
+        return Open(self)
+
+    def __enter__(self) -> Held:
+        before = signal.getsignal(signal.SIGINT)
+        if callable(before) and threading.get_ident() == threading.main_thread().ident:
+            self._before = before
+            signal.signal(signal.SIGINT, self._answer)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        if self._before is not None and signal.getsignal(signal.SIGINT) == self._answer:
+            signal.signal(signal.SIGINT, self._before)
+        self.closed = self._within = False  # somebody may have kept the handler, and put it back later
+        self.answer()
+
+    def answer(self) -> None:
+        """Raise the interrupt that has waited."""
+        if self._came:
+            self._came = False
+            signal.raise_signal(signal.SIGINT)
+
+
+class Open:
+    """A part of a `Held` block in which interrupts do not wait."""
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+
+    def __enter__(self) -> None:
+        self.held.closed = False
+        self.held.answer()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        self.held.closed = True
