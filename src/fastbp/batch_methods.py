@@ -173,12 +173,12 @@ class ScaledConjugateGradient(BatchMethod):
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Go along a direction as far as curvature and λ say; a new direction after a step that was made."""
         gradient, direction, start, before = rows[GRADIENT], rows[DIRECTION], rows[START], rows[BEFORE]
-        scale, made = float(numbers[FIRST]), int(numbers[THIRD])
+        scale, made = numbers[FIRST], int(numbers[THIRD])  # NumPy's numbers: what is divided by may underflow to 0
         if made % parameters.size == 0:
             _downhill(rows)
-        start[:], before[:], cost = parameters, gradient, float(numbers[COST])
+        start[:], before[:], cost = parameters, gradient, numbers[COST]
         square, slope = vectors.dot(direction, direction), vectors.dot(gradient, direction)
-        if slope >= 0:
+        if not (slope < 0 and math.isfinite(square + slope)):
             if made % parameters.size == 0:
                 return False
             numbers[THIRD] = 0
@@ -187,15 +187,16 @@ class ScaledConjugateGradient(BatchMethod):
             sigma = math.sqrt(np.finfo(rows.dtype).eps) / math.sqrt(square)
             vectors.combine(parameters, 1.0, start, sigma, direction)
             evaluate(gradient)
-            numbers[SECOND] = (vectors.dot(gradient, direction) - slope) / sigma
-        curvature = float(numbers[SECOND]) + scale * square
+            bent = (vectors.dot(gradient, direction) - slope) / sigma
+            numbers[SECOND] = bent if math.isfinite(bent) else 0.0  # the cost overflows there: λ alone tells how far
+        curvature = numbers[SECOND] + scale * square
         if curvature <= 0:
             scale = 2 * (scale - curvature / square)
-            curvature = float(numbers[SECOND]) + scale * square
+            curvature = numbers[SECOND] + scale * square
         alpha = -slope / curvature
         vectors.combine(parameters, 1.0, start, alpha, direction)
         found = evaluate(gradient)
-        gain = 2 * curvature * (cost - found) / (slope * slope)  # 1 where the cost is the parabola
+        gain = 2 * curvature * (cost - found) / np.float64(slope * slope)  # 1 where the cost is the parabola
         stuck = not found < cost and np.array_equal(parameters, start)
         numbers[FIRST] = scale
         if found < cost:

@@ -53,6 +53,9 @@ anything, α grew so large that nothing was learned any more (sin(2x) with noise
 LEAST = 1e-200
 """In place of a sum of squares that is 0, so that α and β stay finite."""
 
+SMALLEST = float(np.finfo(np.float64).tiny)
+"""α and β lie between this and its inverse, so that their logarithms are finite."""
+
 
 class BySamples:
     """Solves (JᵀJ + D)x = b, D diagonal, by way of JD⁻¹Jᵀ, for fewer rows of J than parameters."""
@@ -220,8 +223,8 @@ class LevenbergMarquardt(BatchMethod):
                 now = parameters.astype(np.float64)
                 total = found + 0.5 * ridge * float(now @ now)
                 if total < cost:
-                    gain = (cost - total) / (0.5 * float(straight @ (damping * straight - slope)))
-                    damping *= max(1 / 3, 1 - (2 * min(gain, 1.0) - 1) ** 3)
+                    foretold = 0.5 * (straight @ (damping * straight - slope))  # NumPy's number: it may underflow to 0
+                    damping *= max(1 / 3, 1 - (2 * min((cost - total) / foretold, 1.0) - 1) ** 3)
                     numbers[[COST, DAMPING, GROWTH]] = found, damping, 2.0
                     return True
                 parameters[:] = start
@@ -293,7 +296,7 @@ class BayesianRegularization(LevenbergMarquardt):
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Set α and β, then go to a lower βE_D + αE_W."""
         system = self._system(evaluate)
-        if not math.isfinite(system.largest + numbers[COST]):
+        if not math.isfinite(system.largest * parameters.size + numbers[COST]):  # a bound of the eigenvalues
             return False
         before = numbers[[ALPHA, BETA]]
         samples = evaluate.samples.counted
@@ -312,9 +315,11 @@ class BayesianRegularization(LevenbergMarquardt):
         alpha, beta = numbers[[ALPHA, BETA]]
         ridge = alpha / (beta * samples) if beta > 0 else FIRST_RIDGE * float(eigenvalues.max())
         gamma = float((eigenvalues / (eigenvalues + max(ridge, LEAST))).sum())
-        beta = (rows - gamma) / (2 * summed) if noisy else 1.0
-        alpha = max(min(gamma / square, FASTEST * ridge * beta * samples), LEAST)
-        logarithms = np.log(beta * samples * eigenvalues + alpha).sum() + (size - eigenvalues.size) * math.log(alpha)
+        freedom = max(rows - gamma, rows * np.finfo(np.float64).eps)  # γ is N to rounding where all is determined
+        beta = min(max(freedom / (2 * summed), SMALLEST), 1 / SMALLEST) if noisy else 1.0
+        alpha = min(max(min(gamma / square, FASTEST * ridge * beta * samples), SMALLEST), 1 / SMALLEST)
+        logarithms = np.log(np.minimum(beta * samples * eigenvalues + alpha, 1 / SMALLEST)).sum()
+        logarithms += (size - eigenvalues.size) * math.log(alpha)
         evidence = 0.5 * (size * math.log(alpha) - logarithms - alpha * square) - beta * summed
         if noisy:
             evidence += 0.5 * rows * math.log(beta / (2 * math.pi))

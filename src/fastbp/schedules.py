@@ -123,7 +123,10 @@ class InverseScaling(Schedule):
 
     def __call__(self, epoch: int) -> float:
         """Give the learning rate after so many epochs."""
-        return float(self.learning_rate / (epoch + 1.0) ** self.power)
+        try:
+            return float(self.learning_rate / (epoch + 1.0) ** self.power)
+        except OverflowError:  # of Python's power
+            return 0.0
 
 
 @dataclass(frozen=True)

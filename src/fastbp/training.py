@@ -400,14 +400,16 @@ class FullBatch(Steps):
         self.learner = layout.Learner(self.rows[GRADIENT], progress.state, self.numbers, 0, network.parameters.copy(),
                                       np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
         self.learner.progress[[codes.EPOCH, codes.FIRST_EPOCH]] = progress.epochs
-        self.method.begin(self.evaluate, self.rows, self.numbers)
+        with np.errstate(all="ignore"):  # where numbers leave the finite a method stops or diverges
+            self.method.begin(self.evaluate, self.rows, self.numbers)
 
     def run(self, end: int) -> None:
         """Do one, whose cost is the one after it."""
         learner, parameters, epoch = self.learner, self.network.parameters, int(self.learner.progress[codes.EPOCH])
         start, rows, numbers = parameters.copy(), self.rows.copy(), self.numbers.copy()
         try:
-            self.ended = not self.method.step(self.evaluate, parameters, self.rows, self.numbers)
+            with np.errstate(all="ignore"):
+                self.ended = not self.method.step(self.evaluate, parameters, self.rows, self.numbers)
             learner.costs[0] = cost = self.method.cost(self.numbers)
             if self.evaluate.penalize is not None:
                 learner.sums[codes.EPOCH_PENALTY] = self.evaluate.penalize(self.nothing)
