@@ -63,6 +63,10 @@ class BatchMethod(Optimizer):
         """Compute cost and gradient where a fit begins or goes on."""
         numbers[COST] = evaluate(rows[GRADIENT])
 
+    def restart(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
+        """Begin anew at parameters that no step has led to, without what is remembered of the way to others."""
+        self.begin(evaluate, rows, numbers)
+
     def cost(self, numbers: Numbers) -> float:
         """Give the cost where the last step ended."""
         return float(numbers[COST])
@@ -170,6 +174,11 @@ class ScaledConjugateGradient(BatchMethod):
         if numbers[FIRST] == 0:
             numbers[FIRST] = 1e-6
 
+    def restart(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
+        """Begin anew along the gradient; λ stays."""
+        numbers[[THIRD, FOURTH]] = 0
+        super().restart(evaluate, rows, numbers)
+
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Go along a direction as far as curvature and λ say; a new direction after a step that was made."""
         gradient, direction, start, before = rows[GRADIENT], rows[DIRECTION], rows[START], rows[BEFORE]
@@ -257,6 +266,17 @@ class Rprop(BatchMethod):
             raise ValueError(f"Rprop: first_step is {self.first_step!r}, expected {self.smallest!r} to "
                              f"{self.largest!r}, smallest to largest")
 
+    def write_changes(self, former: Self, hyper: Numbers, epochs: int) -> None:
+        """Begin with another first step."""
+        if self.first_step != former.first_step:
+            hyper[SECOND] = 0
+
+    def restart(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
+        """Begin anew without last slopes and steps; every Δ stays."""
+        rows[2:] = 0
+        super().restart(evaluate, rows, numbers)
+        numbers[FIRST] = numbers[COST]
+
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Move every parameter by its own Δ."""
         gradient, sizes, previous, moved = rows
@@ -298,6 +318,11 @@ class Quickprop(BatchMethod):
         super().__post_init__()
         if self.growth <= 1:
             raise ValueError(f"Quickprop: growth is {self.growth!r}, expected a number above 1, for instance 1.75")
+
+    def restart(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
+        """Begin anew without last slopes and steps."""
+        rows[1:] = 0
+        super().restart(evaluate, rows, numbers)
 
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Move every parameter as far as its own slopes say."""
