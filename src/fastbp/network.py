@@ -26,6 +26,7 @@ from . import (
     validation,
 )
 from .batch_methods import BatchMethod
+from .callbacks import EarlyStopping
 from .cfunctions import CFunction
 from .history import History
 from .kernels import backprop, codes, layout, online, tangents
@@ -441,7 +442,8 @@ class Network:
         DivergenceError
             If the cost or a parameter becomes infinite or NaN; the parameters of the last finite epoch are restored.
         RuntimeError
-            If this network is being fitted already, by another thread or by the fit whose callback calls this.
+            If this network is being fitted already, by another thread or by the fit whose callback calls this; or an
+            `EarlyStopping` is watching another network's fit.
 
         Notes
         -----
@@ -506,6 +508,9 @@ class Network:
                              f"with {len(samples)} samples to train on, one a batch: use batch_size=2 or more, and "
                              "samples for it")
         with self._fitting():
+            for listener in listeners:
+                if isinstance(listener, EarlyStopping):
+                    listener.watch(self)
             if not resume or self._progress is None:
                 self._progress = training.new_progress(self, method)
                 self.history = History()

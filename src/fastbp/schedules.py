@@ -300,7 +300,9 @@ class ReduceOnPlateau(Schedule):
 
     def watch(self, hyper: npt.NDArray[np.float64], cost: float) -> None:
         """Take note of an epoch's cost; what it remembers lies in ``hyper``, with the optimizer's numbers."""
-        if hyper[WAITED] < 0 or cost < hyper[BEST] - self.min_delta:
+        if hyper[WAITED] < 0:
+            hyper[BEST], hyper[WAITED] = math.inf, 0
+        if -math.inf < cost < hyper[BEST] - self.min_delta:
             hyper[BEST], hyper[WAITED] = cost, 0
             return
         hyper[WAITED] += 1
