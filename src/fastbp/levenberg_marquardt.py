@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -195,6 +195,11 @@ class LevenbergMarquardt(BatchMethod):
             raise ValueError(f"{name} on {size} parameters and {len(samples)} samples needs {8.0 * needed:.3g} bytes "
                              f"({what} numbers), more than half of this machine's memory, {memory:.3g}: use 'lbfgs', "
                              "which needs some times the parameters")
+
+    def write_changes(self, former: Self, hyper: Numbers, epochs: int) -> None:
+        """Begin with another first λ."""
+        if self.damping != former.damping:
+            hyper[GROWTH] = 0
 
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Go to a lower cost."""

@@ -354,10 +354,10 @@ def check(owner: object, rate: Any) -> None:
         positive(owner, "learning_rate", rate)
 
 
-def first(owner: object, rate: LearningRate) -> float:
-    """Give the learning rate of the first epoch."""
+def first(owner: object, rate: LearningRate, epochs: int = 0) -> float:
+    """Return the learning rate of the first epoch, or of the first that it has after so many."""
     if callable(rate):
-        return _called(owner, rate, 0)
+        return _called(owner, rate, epochs)
     return float(rate.learning_rate if isinstance(rate, ReduceOnPlateau) else rate)
 
 

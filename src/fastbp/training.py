@@ -129,6 +129,12 @@ class Progress:
     stopping: list[Best] = field(default_factory=list)
     """What the `EarlyStopping` of the last fit had seen."""
 
+    def go_on_with(self, optimizer: Optimizer) -> None:
+        """Let the settings of an optimizer act that takes this one's state over (`Optimizer.takes_over`)."""
+        hyper = self.hyper.copy()
+        optimizer.write_changes(self.optimizer, hyper, self.epochs)
+        self.optimizer, self.hyper = optimizer, hyper
+
 
 def new_progress(network: Network, optimizer: Optimizer) -> Progress:
     """Begin at epoch 0 with a fresh key."""
