@@ -652,6 +652,90 @@ def test_divergence_restores():
     assert np.isfinite(net.parameters).all()
 
 
+def prune(*epochs, then=None):
+    """A callback that sets the smaller half of the parameters to 0 after some epochs."""
+
+    def callback(record):
+        if record.epoch in epochs:
+            w = record.network.parameters
+            w[abs(w) < np.median(abs(w))] = 0
+            return then
+        return None
+
+    return callback
+
+
+SECOND_ORDER = [LevenbergMarquardt(), BayesianRegularization()]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("method", [*METHODS, *SECOND_ORDER], ids=str)
+def test_a_callback_may_change_the_parameters(method, dtype):
+    """The step after it starts from the cost and the gradient there, and nothing ends before its time."""
+    X, Y = waves(dtype)
+    net, seen, epochs = Network((1, 5, 1), dtype=dtype, seed=1), [], few(30, 12)
+
+    def look(record):
+        gradient = net.cost_and_gradient(X, Y)[1]
+        seen.append((net.cost(X, Y), record.gradient_norm() / np.linalg.norm(gradient.astype(float))))
+
+    net.fit(X, Y, epochs=epochs, optimizer=method, callbacks=[prune(4, 5, 9), look])
+    costs, norms = np.array(seen).T
+    np.testing.assert_allclose(norms, 1, rtol=1e-3)
+    assert len(net.history) == epochs
+    assert (costs[[3, 8]] != net.history.cost[[3, 8]]).all()
+    close(net.history.cost[9:], costs[9:], dtype)
+    if isinstance(method, tuple(map(type, [*FALLING, LevenbergMarquardt()]))):
+        assert (net.history.cost[[4, 5, 9]] <= costs[[3, 4, 8]]).all()
+    assert net.history.cost[-1] < costs[8]
+
+
+@pytest.mark.parametrize("regularization", [None, Regularization(l2=1e-3)], ids=["plain", "l2"])
+@pytest.mark.parametrize("method", [*SEARCHING, Quickprop()], ids=str)
+def test_after_a_callback_has_changed_the_parameters_a_method_begins_anew(method, regularization):
+    """With the bits of a new fit from there, where it remembers directions only; also one that resumes."""
+    X, Y = waves()
+    settings = {"optimizer": method, "regularization": regularization}
+    net, stopped, anew = (Network((1, 5, 1), dtype="float64", seed=1) for _ in range(3))
+    net.fit(X, Y, epochs=12, callbacks=[prune(5)], **settings)
+    stopped.fit(X, Y, epochs=12, callbacks=[prune(5, then=True)], **settings)
+    assert len(stopped.history) == 5
+    anew.parameters = stopped.parameters
+    anew.fit(X, Y, epochs=7, **settings)
+    stopped.fit(X, Y, epochs=7, resume=True, regularization=regularization)
+    for found in (net, stopped):
+        assert (found.parameters == anew.parameters).all()
+        assert (found.history.cost[5:] == anew.history.cost).all()
+
+
+@pytest.mark.parametrize("method", [*METHODS, *SECOND_ORDER], ids=str)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_callback_that_leaves_the_finite_is_divergence(value, method):
+    X, Y = waves()
+    net, alone = (Network((1, 5, 1), dtype="float64", seed=1) for _ in range(2))
+
+    def spoil(record):
+        if record.epoch == 4:
+            net.parameters[2:4] = value
+
+    with pytest.raises(DivergenceError, match="epoch 5"), np.errstate(all="ignore"):
+        net.fit(X, Y, epochs=9, optimizer=method, callbacks=[spoil])
+    alone.fit(X, Y, epochs=4, optimizer=method)
+    assert (net.parameters == alone.parameters).all()
+
+
+@pytest.mark.parametrize("method", [*FALLING, LevenbergMarquardt()], ids=str)
+def test_a_method_that_was_at_its_end_goes_on_where_a_callback_has_moved_it(method):
+    X = np.linspace(-1, 1, 20).reshape(-1, 1)
+    net, ended = Network((1, 1), dtype="float64", seed=1), 0
+    net.fit(X, 2 * X + 1, epochs=200, optimizer=method)
+    ended = len(net.history)
+    assert ended < 200
+    net.reset(1).fit(X, 2 * X + 1, epochs=200, optimizer=method, callbacks=[prune(ended)])
+    assert len(net.history) > ended
+    np.testing.assert_allclose(net.parameters, [2, 1], rtol=1e-4)
+
+
 def test_validation_and_records_of_steps():
     X, Y = waves()
     seen = []

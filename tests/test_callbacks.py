@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -60,8 +61,9 @@ def play(stopping, costs):
     (EarlyStopping(3), [5, 4, 6, 7], None, 2),
     (EarlyStopping(2, min_delta=1), [5, 4.5, 3.9, 3.5, 3.0, 1], 5, 5),
     (EarlyStopping(1), [math.nan, 3], 1, 1),
+    (EarlyStopping(2), [-math.inf, 5, math.nan, 4, math.inf, -math.inf], 6, 4),
     (EarlyStopping(2, restore_best=False), [5, 4, 4, 4, 1], 4, 4),
-], ids=range(7))  # fmt: skip
+], ids=range(8))  # fmt: skip
 def test_early_stopping(stopping, costs, stops, best):
     for _ in range(2):  # a second fit begins anew
         assert play(stopping, costs) == (stops, best)
@@ -71,6 +73,33 @@ def test_early_stopping_knows_the_best_epoch():
     stopping = EarlyStopping(2)
     play(stopping, [5, 3, 4, 4])
     assert (stopping.best_epoch, stopping.best_cost) == (2, 3)
+
+
+def test_early_stopping_watches_one_fit_at_a_time(data):
+    """Also from another thread: the second fit is an error before anything is changed, and the first goes on."""
+    X, Y = data
+    stopping, first, second = EarlyStopping(50), network((2, 3, 1)), network((2, 3, 1)).fit(X, Y, epochs=2)
+    before, errors = second.parameters.copy(), []
+
+    def fit_second():
+        try:
+            second.fit(X, Y, epochs=3, callbacks=[stopping])
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    def in_a_thread(record):
+        if record.epoch == 3:
+            thread = threading.Thread(target=fit_second)
+            thread.start()
+            thread.join()
+
+    alone = network((2, 3, 1)).fit(X, Y, epochs=6, callbacks=[EarlyStopping(50)])
+    first.fit(X, Y, epochs=6, callbacks=[stopping, in_a_thread])
+    assert len(errors) == 1 and "give each fit one of its own" in errors[0]
+    assert (second.parameters == before).all() and len(second.history) == 2
+    assert (first.parameters == alone.parameters).all() and stopping.best_epoch == 6
+    fit_second()
+    assert len(errors) == 1 and len(second.history) == 3
 
 
 def test_early_stopping_leaves_the_parameters_of_the_best_validation_cost(data):

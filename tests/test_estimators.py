@@ -524,6 +524,205 @@ def test_a_fit_that_fails_leaves_what_there_was(settings):
     assert good.network_ is network and good.n_iter_ == 2 and (good.predict(X) == expected).all()
 
 
+# ------------------------------------------------------------------------------------- between calls of partial_fit
+
+SET = [
+    (dict(solver="adam"), dict(learning_rate_init=0.01)), (dict(solver="adam"), dict(beta_1=0.5)),
+    (dict(solver="adam"), dict(beta_2=0.5)), (dict(solver="adam"), dict(epsilon=1.0)),
+    (dict(solver="adam"), dict(solver="sgd")), (dict(solver="adam"), dict(solver="lion")),
+    (dict(solver="sgd"), dict(learning_rate_init=0.01)), (dict(solver="sgd"), dict(momentum=0.5)),
+    (dict(solver="sgd"), dict(nesterovs_momentum=False)), (dict(solver="sgd"), dict(momentum=0)),
+    (dict(solver="sgd", momentum=0), dict(momentum=0.9)), (dict(solver="sgd"), dict(learning_rate="invscaling")),
+    (dict(solver="sgd", learning_rate="invscaling"), dict(learning_rate="constant")),
+    (dict(solver="sgd", learning_rate="invscaling"), dict(power_t=0.1)),
+    (dict(solver="sgd", learning_rate="invscaling"), dict(learning_rate_init=0.01)),
+    (dict(solver="rmsprop"), dict(learning_rate_init=0.01)),
+    (dict(solver=fastbp.Adam(0.01)), dict(solver=fastbp.Adam(0.02))),
+    (dict(solver=fastbp.Adam(0.01)), dict(solver=fastbp.Adagrad())),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "change"), SET, ids=str)
+def test_settings_between_two_calls_of_partial_fit_act(before, change):
+    X, y = diabetes()
+    mlp = MLPRegressor("squared_error", (4,), random_state=0, **{"learning_rate_init": 0.003} | before)
+    for _ in range(2):
+        mlp.partial_fit(X, y)
+    changed = pickle.loads(pickle.dumps(mlp)).set_params(**change)
+    same = mlp.network_.copy()
+    changed.partial_fit(X, y)
+    mlp.partial_fit(X, y)
+    assert (mlp.network_.parameters != same.parameters).any()
+    assert (changed.network_.parameters != mlp.network_.parameters).any()
+    assert changed.t_ == mlp.t_ and len(changed.loss_curve_) == 3
+    if "solver" not in change and bool(change.get("momentum", 1)) and mlp.momentum:
+        anew = MLPRegressor.from_network(same, **{name: value for name, value in changed.get_params().items()
+                                                  if name not in ("hidden_layer_sizes", "activation", "dtype", "loss")})
+        anew.t_ = mlp.t_ - len(y)
+        anew.partial_fit(X, y)
+        assert (changed.network_.parameters != anew.network_.parameters).any(), "its state is kept"
+
+
+@pytest.mark.parametrize(("settings", "change", "rate"), [
+    (dict(), dict(learning_rate_init=0.02), lambda t: 0.02),
+    (dict(learning_rate="invscaling"), dict(), lambda t: 0.01 / (t + 1) ** 0.5),
+    (dict(learning_rate="invscaling"), dict(learning_rate_init=0.02), lambda t: 0.02 / (t + 1) ** 0.5),
+    (dict(learning_rate="invscaling"), dict(learning_rate="constant"), lambda t: 0.01),
+    (dict(learning_rate="invscaling"), dict(power_t=1000), lambda t: 0.0),
+    (dict(), dict(learning_rate="invscaling"), lambda t: 0.01 / (t + 1) ** 0.5),
+    (dict(learning_rate="adaptive", tol=10, n_iter_no_change=1), dict(), lambda t: 0.01 / 5),
+    (dict(learning_rate="adaptive", tol=10, n_iter_no_change=1), dict(alpha=1), lambda t: 0.01 / 5),
+    (dict(learning_rate="adaptive", tol=10, n_iter_no_change=1), dict(learning_rate_init=0.02), lambda t: 0.02),
+    (dict(learning_rate="adaptive", tol=10, n_iter_no_change=1), dict(learning_rate="constant"), lambda t: 0.01),
+], ids=lambda value: None if callable(value) else str(value))  # fmt: skip
+def test_the_rate_that_partial_fit_goes_on_with(settings, change, rate):
+    X, y = diabetes()
+    seen = []
+    mlp = MLPRegressor("squared_error", (4,), solver="sgd", learning_rate_init=0.01, random_state=0,
+                       callbacks=[lambda record: seen.append(record.learning_rate)], **settings)
+    for _ in range(3):
+        mlp.partial_fit(X, y)
+    mlp.set_params(**change).partial_fit(X, y)
+    assert seen[0] == 0.01 and seen[3] == pytest.approx(rate(3 * len(y)), rel=1e-12)
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    (dict(hidden_layer_sizes=(5,)), r"hidden_layer_sizes is \[5\], but the network that learns on has \[4\]"),
+    (dict(dtype="float32"), "dtype is 'float32', but the network that learns on has 'float64'"),
+])
+def test_what_a_network_that_learns_on_cannot_take_is_a_warning(change, says):
+    X, y = diabetes()
+    mlp = MLPRegressor("squared_error", 4, random_state=0, warm_start=True).partial_fit(X, y).set_params(**change)
+    for fit in (mlp.partial_fit, mlp.set_params(max_iter=2).fit):
+        with pytest.warns(UserWarning, match=says) as told:
+            fit(X, y)
+        assert any(warning.filename == __file__ for warning in told)
+    mlp.set_params(warm_start=False).fit(X, y)
+
+
+@pytest.mark.parametrize("spoil", ["NaN", "class", "labels", "setting", "classes"])
+def test_a_first_partial_fit_that_fails_leaves_no_classes(spoil):
+    X, y = digits(40, 3)
+    bad = X.copy()
+    bad[0, 0] = np.nan
+    mlp = MLPClassifier((4,), random_state=0, callbacks=[5] if spoil == "setting" else None)
+    before = set(vars(mlp))
+    with pytest.raises((ValueError, TypeError)):
+        if spoil == "NaN":
+            mlp.partial_fit(bad, y, classes=["no", "such", "classes"])
+        elif spoil == "classes":
+            mlp.partial_fit(X, y, classes=[[1, 2], [3]])
+        elif spoil == "labels":
+            mlp.partial_fit(X, np.eye(4)[y][:7], classes=[0, 1, 2, 3])
+        else:
+            mlp.partial_fit(X, y, classes=[5, 6, 7] if spoil == "class" else [0, 1, 2])
+    assert set(vars(mlp)) == before
+    mlp.set_params(callbacks=None).partial_fit(X, y, classes=[0, 1, 2])
+    np.testing.assert_array_equal(mlp.classes_, [0, 1, 2])
+    with pytest.raises(ValueError, match="classes=.* is not the same as on last call"):
+        mlp.partial_fit(X, y, classes=[5, 6, 7])
+    np.testing.assert_array_equal(mlp.classes_, [0, 1, 2])
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_batch_may_lack_a_class_with_warm_start_too(classes):
+    X, y = digits(60, classes)
+    mlps = [MLPClassifier((4,), random_state=0, warm_start=warm) for warm in (False, True)]
+    for mlp in mlps:
+        for part in (y > 0, y == 0, y >= 0):
+            mlp.partial_fit(X[part], y[part], classes=np.arange(classes))
+        with pytest.raises(ValueError, match="has classes not in"):
+            mlp.partial_fit(X, y + 1)
+    assert (mlps[0].network_.parameters == mlps[1].network_.parameters).all()
+    with pytest.raises(ValueError, match="warm_start can only be used where"):
+        mlps[1].fit(X[y == 0], y[y == 0])
+
+
+# ------------------------------------------------------------------------------------------------ ways out of a fit
+
+
+@pytest.mark.parametrize("kind", OURS)
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_the_best_weights_are_put_back_whatever_a_callback_raises(kind, error):
+    X, y = digits(100, 3)
+    weights = []
+
+    def fail(record):
+        weights.append(record.network.parameters.copy())
+        if record.epoch == 9:
+            raise error("by the user")
+
+    mlp = kind(hidden_layer_sizes=(4,), random_state=0, early_stopping=True, learning_rate_init=0.5,
+               n_iter_no_change=20, callbacks=[fail])
+    if error is KeyboardInterrupt:
+        with pytest.warns(UserWarning, match="interrupted"):
+            mlp.fit(X, y)
+    else:
+        with pytest.raises(error, match="by the user"):
+            mlp.fit(X, y)
+    best = int(np.argmax(mlp.validation_scores_))
+    assert best < 8 and mlp.n_iter_ == 9
+    assert (mlp.network_.parameters == weights[best]).all()
+
+
+def test_an_error_before_training_leaves_weights_that_were_put_in():
+    X, y = diabetes()
+    mlp = MLPRegressor("squared_error", (4,), random_state=0, early_stopping=True, warm_start=True, max_iter=3)
+    mlp.fit(X, y)
+    mlp.coefs_[0][:] = 7
+    before = mlp.network_.parameters.copy()
+    with pytest.raises(TypeError):
+        mlp.set_params(callbacks=[5]).fit(X, y)
+    assert (mlp.network_.parameters == before).all()
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_what_is_not_finite_is_no_improvement(early, monkeypatch):
+    """Losses and scores that are NaN or infinite: patience runs out, and the best is a number."""
+    X, y = diabetes()
+    values = iter([1.0, np.nan, -np.inf if not early else np.inf, np.inf, np.nan, *[0.5] * 9])
+    monkeypatch.setattr(MLPRegressor, "_loss", lambda *args: 1.0 if early else next(values))
+    monkeypatch.setattr(MLPRegressor, "_scorer", lambda mlp, kept: lambda network: next(values))
+    mlp = MLPRegressor("squared_error", (4,), random_state=0, early_stopping=early, n_iter_no_change=3).fit(X, y)
+    assert mlp.n_iter_ == 5
+    assert mlp.best_validation_score_ == 1 if early else mlp.best_loss_ == 1
+
+
+def test_a_callback_may_change_the_weights_of_lbfgs():
+    X, y = diabetes()
+    costs = []
+
+    def prune(record):
+        if record.epoch in (5, 8):
+            record.network.parameters[::2] = 0
+        costs.append(record.network.cost(X, y))
+
+    settings = dict(hidden_layer_sizes=(4,), solver="lbfgs", random_state=0, alpha=0, callbacks=[prune])
+    mlp = MLPRegressor(max_iter=40, **settings).fit(X, y)
+    loss = np.array(mlp.loss_curve_)
+    assert mlp.n_iter_ == len(loss) == 40
+    assert loss[5] < costs[4] != pytest.approx(loss[4]) and loss[8] < costs[7]
+    assert mlp.network_.cost(X, y) == pytest.approx(loss[-1], rel=1e-9) and loss[-1] < costs[7]
+    stopped = MLPRegressor(max_iter=8, **settings).fit(X, y)
+    assert stopped.n_iter_ == 8 and (stopped.network_.parameters[::2] == 0).all()
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_estimators_share_no_early_stopping_at_the_same_time(solver):
+    X, y = diabetes()
+    stopping, errors = fastbp.EarlyStopping(50), []
+
+    def inner(record):
+        try:
+            MLPRegressor("squared_error", (4,), solver=solver, max_iter=3, callbacks=[stopping]).fit(X, y)
+        except RuntimeError as error:
+            errors.append(str(error))
+        return True
+
+    MLPRegressor("squared_error", (4,), solver=solver, max_iter=3, callbacks=[stopping, inner]).fit(X, y)
+    assert len(errors) == 1 and "give each fit one of its own" in errors[0]
+
+
 def test_a_warm_start_with_other_outputs():
     X, y = several()
     mlp = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2, random_state=0, warm_start=True).fit(X, y)

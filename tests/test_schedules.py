@@ -74,6 +74,20 @@ def test_plateau_counts_epochs_without_progress():
     assert found == [0.8, 0.8, 0.8, 0.8, 0.8, 0.4, 0.4, 0.3, 0.3, 0.3]
 
 
+@pytest.mark.parametrize("first", [np.nan, np.inf, -np.inf])
+def test_a_plateau_sees_progress_after_a_cost_that_is_not_finite(first):
+    method = SGD(ReduceOnPlateau(0.8, 0.5, patience=2))
+    hyper, found = method.hyper(), []
+    for cost in (first, 5.0, 4.0, first, 3.0, 3.0, first):
+        method.follow(hyper, 0, cost)
+        found.append(hyper[0])
+    assert found == [0.8] * 6 + [0.4]
+
+
+def test_a_rate_too_small_for_a_number_is_0():
+    assert InverseScaling(0.1, 200)(10**4) == 0
+
+
 def test_plateau_watches_the_validation_cost(rng):
     """The training cost falls, that of the validation set is made to rise: the rate falls."""
     X, Y = real_data(rng, "squared_error", None, 40, 2, 1, "float32")

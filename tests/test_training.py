@@ -5,8 +5,24 @@ import numpy as np
 import pytest
 from helpers import DTYPES, close, few, naive_cost, network, real_data
 
-from fastbp import SGD, Adam, Network
+from fastbp import (
+    LBFGS,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    BayesianRegularization,
+    ConjugateGradient,
+    LevenbergMarquardt,
+    Lion,
+    Network,
+    Quickprop,
+    RMSprop,
+    Rprop,
+)
 from fastbp.kernels import layout
+from fastbp.schedules import Cosine, ReduceOnPlateau, Step
 
 METHODS = [
     (SGD(0.05), lambda: naive.SGD(0.05)),
@@ -142,6 +158,84 @@ def test_resume_without_a_fit_begins(rng):
     X, Y = real_data(rng, "squared_error", None, 30, 3, 2, "float32")
     resumed, begun = (Network((3, 6, 2), seed=2).fit(X, Y, epochs=2, resume=r) for r in (True, False))
     assert (resumed.parameters == begun.parameters).all()
+
+
+def begun(method, rng):
+    X, Y = real_data(rng, "squared_error", None, 30, 2, 1, "float64")
+    return network((2, 3, 1), dtype="float64").fit(X, Y, epochs=3, batch_size=100, optimizer=method), X, Y
+
+
+CHANGES = [
+    (SGD(0.1), SGD(0.02)), (SGD(0.1, 0.9), SGD(0.1, 0.5)), (SGD(0.1, 0.9), SGD(0.1, 0.9, nesterov=True)),
+    (Adam(0.1), Adam(0.02)), (Adam(0.1), Adam(0.1, 0.5)), (Adam(0.1), Adam(0.1, beta2=0.9)),
+    (Adam(0.1), Adam(0.1, epsilon=1.0)), (Adam(0.1), Adam(0.1, epsilon=1e-2, epsilon_hat=True)),
+    (AdamW(0.1), AdamW(0.1, weight_decay=0.5)), (Lion(0.1), Lion(0.1, weight_decay=0.5)),
+    (RMSprop(0.1), RMSprop(0.1, 0.5)), (Adagrad(0.1), Adagrad(0.1, 1.0)), (Adadelta(), Adadelta(decay=0.5)),
+    (Adam(Cosine(0.1, 10)), Adam(Cosine(0.1, 5))), (Adam(Cosine(0.1, 10)), Adam(0.1)),
+    (Adam(ReduceOnPlateau(0.1)), Adam(ReduceOnPlateau(0.2))),
+    (Quickprop(), Quickprop(0.02)), (Quickprop(), Quickprop(growth=1.2)),
+    (Rprop(), Rprop(increase=1.5)), (Rprop(), Rprop(first_step=0.02)),
+    (LevenbergMarquardt(), LevenbergMarquardt(1.0)), (LevenbergMarquardt(), LevenbergMarquardt(acceleration=False)),
+    (BayesianRegularization(), BayesianRegularization(1.0)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("former", "given"), CHANGES, ids=str)
+def test_other_settings_of_the_same_optimizer_act_with_its_state_kept(former, given, rng):
+    net, X, Y = begun(former, rng)
+    found = [net.copy().fit(X, Y, epochs=2, batch_size=100, optimizer=optimizer, resume=True)
+             for optimizer in (None, former, type(former).__name__.lower(), given)]
+    for same in found[1:3]:
+        assert (same.parameters == found[0].parameters).all(), "equal settings, and a name, go on as it is"
+    acted = found[3]
+    assert (acted.parameters != found[0].parameters).any()
+    assert list(acted.history.epoch) == [1, 2, 3, 4, 5]
+    assert acted._progress.optimizer == given
+    if not isinstance(former, LevenbergMarquardt) and former != SGD(0.1):  # which keep a number or nothing
+        anew = net.copy().fit(X, Y, epochs=2, batch_size=100, optimizer=given)
+        assert (acted.parameters != anew.parameters).any()
+
+
+@pytest.mark.parametrize("method", [SGD, lambda rate: SGD(rate, 0.9), Adam], ids=["sgd", "momentum", "adam"])
+def test_another_rate_on_resumption_is_a_step_of_a_schedule(method, rng):
+    X, Y = real_data(rng, "squared_error", None, 30, 2, 1, "float32")
+    whole = network((2, 3, 1)).fit(X, Y, epochs=6, batch_size=7, optimizer=method(Step(0.1, 3, 0.25)))
+    halves = network((2, 3, 1)).fit(X, Y, epochs=3, batch_size=7, optimizer=method(0.1))
+    seen = []
+    halves.fit(X, Y, epochs=3, batch_size=7, optimizer=method(0.025), resume=True,
+               callbacks=[lambda record: seen.append(record.learning_rate)])
+    assert seen == [0.025] * 3
+    assert (halves.parameters == whole.parameters).all()
+
+
+def test_a_schedule_on_resumption_counts_all_epochs(rng):
+    net, X, Y = begun(Adam(0.1), rng)
+    seen = []
+    net.fit(X, Y, epochs=3, optimizer=Adam(lambda t: t / 100), resume=True,
+            callbacks=[lambda record: seen.append(record.learning_rate)])
+    assert seen == [0.03, 0.04, 0.05]
+
+
+def negative_later(epochs):
+    return -1.0 if epochs else 0.1
+
+
+@pytest.mark.parametrize(("former", "given"), [
+    (Adam(0.1), SGD(0.1)), (Adam(0.1), "sgd"), (Adam(0.1), AdamW(0.1)), (AdamW(0.1), "adam"), (Adam(0.1), LBFGS()),
+    (SGD(0.1), SGD(0.1, 0.9)), (SGD(0.1, 0.9), SGD(0.1)), (SGD(0.1), SGD(negative_later)),
+    (LBFGS(), LBFGS(5)), (LBFGS(), ConjugateGradient()), (LevenbergMarquardt(), BayesianRegularization()),
+], ids=lambda value: value if isinstance(value, str) else type(value).__name__)  # fmt: skip
+def test_another_optimizer_on_resumption_is_an_error(former, given, rng):
+    net, X, Y = begun(former, rng)
+    alone = net.copy().fit(X, Y, epochs=2, batch_size=100, resume=True)
+    before = net.parameters.copy()
+    bad_schedule = isinstance(given, SGD) and callable(given.learning_rate)
+    says = "after 3 epochs" if bad_schedule else "leave optimizer out .* resume=False"
+    with pytest.raises(ValueError, match=says):
+        net.fit(X, Y, epochs=2, batch_size=100, optimizer=given, resume=True)
+    assert (net.parameters == before).all() and len(net.history) == 3
+    net.fit(X, Y, epochs=2, batch_size=100, resume=True)
+    assert (net.parameters == alone.parameters).all(), "nothing was changed"
 
 
 def test_validation_fraction_keeps_back_the_last_rows(rng):

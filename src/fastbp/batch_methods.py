@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,10 @@ class BatchMethod(Optimizer):
     def begin(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
         """Compute cost and gradient where a fit begins or goes on."""
         numbers[COST] = evaluate(rows[GRADIENT])
+
+    def restart(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
+        """Begin anew at parameters that no step has led to, without what is remembered of the way to others."""
+        self.begin(evaluate, rows, numbers)
 
     def cost(self, numbers: Numbers) -> float:
         """Give the cost where the last step ended."""
@@ -170,15 +174,20 @@ class ScaledConjugateGradient(BatchMethod):
         if numbers[FIRST] == 0:
             numbers[FIRST] = 1e-6
 
+    def restart(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
+        """Begin anew along the gradient; λ stays."""
+        numbers[[THIRD, FOURTH]] = 0
+        super().restart(evaluate, rows, numbers)
+
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Go along a direction as far as curvature and λ say; a new direction after a step that was made."""
         gradient, direction, start, before = rows[GRADIENT], rows[DIRECTION], rows[START], rows[BEFORE]
-        scale, made = float(numbers[FIRST]), int(numbers[THIRD])
+        scale, made = numbers[FIRST], int(numbers[THIRD])  # NumPy's numbers: what is divided by may underflow to 0
         if made % parameters.size == 0:
             _downhill(rows)
-        start[:], before[:], cost = parameters, gradient, float(numbers[COST])
+        start[:], before[:], cost = parameters, gradient, numbers[COST]
         square, slope = vectors.dot(direction, direction), vectors.dot(gradient, direction)
-        if slope >= 0:
+        if not (slope < 0 and math.isfinite(square + slope)):
             if made % parameters.size == 0:
                 return False
             numbers[THIRD] = 0
@@ -187,15 +196,16 @@ class ScaledConjugateGradient(BatchMethod):
             sigma = math.sqrt(np.finfo(rows.dtype).eps) / math.sqrt(square)
             vectors.combine(parameters, 1.0, start, sigma, direction)
             evaluate(gradient)
-            numbers[SECOND] = (vectors.dot(gradient, direction) - slope) / sigma
-        curvature = float(numbers[SECOND]) + scale * square
+            bent = (vectors.dot(gradient, direction) - slope) / sigma
+            numbers[SECOND] = bent if math.isfinite(bent) else 0.0  # the cost overflows there: λ alone tells how far
+        curvature = numbers[SECOND] + scale * square
         if curvature <= 0:
             scale = 2 * (scale - curvature / square)
-            curvature = float(numbers[SECOND]) + scale * square
+            curvature = numbers[SECOND] + scale * square
         alpha = -slope / curvature
         vectors.combine(parameters, 1.0, start, alpha, direction)
         found = evaluate(gradient)
-        gain = 2 * curvature * (cost - found) / (slope * slope)  # 1 where the cost is the parabola
+        gain = 2 * curvature * (cost - found) / np.float64(slope * slope)  # 1 where the cost is the parabola
         stuck = not found < cost and np.array_equal(parameters, start)
         numbers[FIRST] = scale
         if found < cost:
@@ -256,6 +266,17 @@ class Rprop(BatchMethod):
             raise ValueError(f"Rprop: first_step is {self.first_step!r}, expected {self.smallest!r} to "
                              f"{self.largest!r}, smallest to largest")
 
+    def write_changes(self, former: Self, hyper: Numbers, epochs: int) -> None:
+        """Begin with another first step."""
+        if self.first_step != former.first_step:
+            hyper[SECOND] = 0
+
+    def restart(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
+        """Begin anew without last slopes and steps; every Δ stays."""
+        rows[2:] = 0
+        super().restart(evaluate, rows, numbers)
+        numbers[FIRST] = numbers[COST]
+
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Move every parameter by its own Δ."""
         gradient, sizes, previous, moved = rows
@@ -297,6 +318,11 @@ class Quickprop(BatchMethod):
         super().__post_init__()
         if self.growth <= 1:
             raise ValueError(f"Quickprop: growth is {self.growth!r}, expected a number above 1, for instance 1.75")
+
+    def restart(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
+        """Begin anew without last slopes and steps."""
+        rows[1:] = 0
+        super().restart(evaluate, rows, numbers)
 
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Move every parameter as far as its own slopes say."""

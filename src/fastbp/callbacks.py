@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -89,12 +90,22 @@ class Best:
     """Those of the epoch, where they are to be restored."""
 
 
+_WATCH = threading.Lock()
+"""Held while an `EarlyStopping` is given a network."""
+
+
 class EarlyStopping:
     """Stop when the cost has not gone down for some epochs, and go back to the best parameters.
 
     It watches the validation cost where there is one, else the training cost. However the fit ends, by itself, after
     all epochs or by an error, the network is left with the parameters of the best epoch. What it has seen is part of a
-    `Checkpoint`: ``fit(resume=True)`` with an EarlyStopping goes on waiting, and has the best parameters still.
+    `Checkpoint`: ``fit(resume=True)`` with an EarlyStopping goes on waiting, and has the best parameters still. A cost
+    that is not finite is never the best. It watches one fit at a time.
+
+    With mini-batches and without ``validation`` the cost of an epoch is what the record has, the mean of its batches,
+    each taken before its update, which no single set of parameters has; those that are put back are the ones with which
+    that epoch ended, and their cost is another one, most often a lower. ``validation=(X, Y)`` with the training samples
+    themselves watches, for a pass forward an epoch, the cost that the parameters of each epoch have.
 
     Parameters
     ----------
@@ -108,9 +119,10 @@ class EarlyStopping:
     Attributes
     ----------
     best_epoch : int
-        The epoch of the lowest cost, 0 before the first.
+        The epoch of the lowest cost, 0 before the first. What is put back are the parameters at its end.
     best_cost : float
-        Its cost.
+        Its cost, as in the record: with a validation set, or a full-batch method, that of the parameters at its end;
+        else the mean of its batches, each before its update.
 
     Raises
     ------
@@ -122,11 +134,28 @@ class EarlyStopping:
         self.patience, self.min_delta, self.restore_best = patience, min_delta, restore_best
         count(self, "patience", patience)
         not_negative(self, "min_delta", min_delta)
-        self._start()
-
-    def _start(self) -> None:
         self.best = Best()
         self._network: Network | None = None
+
+    def watch(self, network: Network) -> None:
+        """Take note of the network whose fit begins: of one at a time.
+
+        Parameters
+        ----------
+        network : Network
+            It, while its fit is locked.
+
+        Raises
+        ------
+        RuntimeError
+            If the fit of another one, which it watches, has not ended.
+        """
+        with _WATCH:
+            other = self._network
+            if other is not None and other is not network and other._lock.locked():
+                raise RuntimeError("this EarlyStopping watches the fit of another network, whose best parameters it "
+                                   "holds: give each fit one of its own")
+            self._network = network
 
     @property
     def best_epoch(self) -> int:
@@ -145,21 +174,20 @@ class EarlyStopping:
 
     def resume(self, best: Best, network: Network) -> None:
         """Go on where the fit that is resumed had stopped."""
-        self.best = best
-        self._network = network if self.restore_best else None
+        self.best, self._network = best, network
 
     def __enter__(self) -> EarlyStopping:
-        self._start()
+        self.best = Best()
         return self
 
     def __call__(self, record: Record) -> bool:
         """Tell whether to stop."""
         cost, best = watched(record), self.best
-        if cost < best.cost:
+        if -math.inf < cost < best.cost:
             best.epoch, best.cost = record.epoch, cost
             if self.restore_best:
                 self._network, best.parameters = record.network, record.network.parameters.copy()
-        if cost < best.mark - self.min_delta:
+        if -math.inf < cost < best.mark - self.min_delta:
             best.mark, best.waited = cost, 0
         else:
             best.waited += 1
@@ -167,7 +195,7 @@ class EarlyStopping:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        if self._network is not None and self.best.parameters is not None:
+        if self.restore_best and self._network is not None and self.best.parameters is not None:
             self._network.parameters[:] = self.best.parameters
         self._network = None
 

@@ -42,7 +42,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from . import costs
 from .activations import ACTIVATIONS
 from .batch_methods import BatchMethod
-from .callbacks import ProgressBar, asks_to_stop
+from .callbacks import EarlyStopping, ProgressBar, asks_to_stop
 from .costs import ANY, CLASSES, COSTS, Cost
 from .history import Record
 from .kernels.codes import RATE
@@ -95,21 +95,22 @@ class _EndOfEpoch:
         mlp._record(mlp._loss(record.cost, record.penalty, self.offset),
                     None if other is None else mlp._loss(other, 0.0, self.other_offset))
         if self.score is None:
-            waiting = mlp.loss_ > mlp.best_loss_ - mlp.tol
-            mlp.best_loss_ = min(mlp.loss_, mlp.best_loss_)
+            waiting = not (math.isfinite(mlp.loss_) and mlp.loss_ <= mlp.best_loss_ - mlp.tol)
+            if -math.inf < mlp.loss_ < mlp.best_loss_:
+                mlp.best_loss_ = mlp.loss_
         else:
             score = self.score(record.network)
             mlp.validation_scores_.append(score)
             if mlp.verbose:
                 print(f"Validation score: {score:f}")
-            waiting = score < mlp.best_validation_score_ + mlp.tol
-            if score > mlp.best_validation_score_:
+            waiting = not (math.isfinite(score) and score >= mlp.best_validation_score_ + mlp.tol)
+            if mlp.best_validation_score_ < score < math.inf:
                 mlp.best_validation_score_ = score
                 mlp._best_parameters = record.network.parameters.copy()
         mlp._no_improvement_count = mlp._no_improvement_count + 1 if waiting else 0
         sgd = mlp.solver == "sgd"
         if sgd and mlp.learning_rate == "invscaling":
-            self._set_rate(record, mlp.learning_rate_init / (mlp.t_ + 1) ** mlp.power_t)
+            self._set_rate(record, mlp._rate())
         if mlp._no_improvement_count <= mlp.n_iter_no_change:
             return False
         what = "Training loss" if self.score is None else "Validation score"
@@ -236,10 +237,13 @@ class _MLP(BaseEstimator):
 
     # ------------------------------------------------------------------------------------------------------- fit
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, *, incremental: bool) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, *, incremental: bool,
+             classes: Any = None) -> Self:
         before = self.__dict__.copy()
         self.n_iter_ = 0
         try:
+            if incremental:
+                self._take_classes(y, classes)
             self._fit_checked(X, y, sample_weight, validation_data, incremental)
         except BaseException:
             if self.n_iter_ == 0:  # nothing has been learnt: the estimator is what it was, fitted or not
@@ -289,6 +293,11 @@ class _MLP(BaseEstimator):
             sizes, dtype = [data.X.shape[1], *hidden, self.n_outputs_], np.dtype(self.dtype or data.X.dtype)
         else:
             sizes, dtype = [*(np.shape(coef)[0] for coef in self.coefs_), self.n_outputs_], self.coefs_[0].dtype
+            for name, wanted, has in (("hidden_layer_sizes", hidden, sizes[1:-1]),
+                                      ("dtype", np.dtype(self.dtype or dtype).name, dtype.name)):
+                if wanted != has:
+                    warnings.warn(f"{name} is {wanted!r}, but the network that learns on has {has!r} and stays so: for "
+                                  "another one fit anew, with warm_start=False", stacklevel=6)
         activation = self.activation if isinstance(self.activation, str) else tuple(self.activation)
         description = sizes, activation, output, cost, dtype
         if first or getattr(self, "_description", None) != description:
@@ -344,14 +353,19 @@ class _MLP(BaseEstimator):
             score = self._scorer(kept)
         if bool(self.early_stopping) is (getattr(self, "validation_scores_", None) is None):
             self._begin_watch(self.early_stopping)  # the last fit looked at the other one, or there was none
-        samples, optimizer, batch = data.X.shape[0], self._make_optimizer(), None
+        samples, optimizer, batch, begun = data.X.shape[0], self._make_optimizer(), None, network._progress
         if not isinstance(optimizer, BatchMethod):
             batch = 200 if self.batch_size == "auto" else int(self.batch_size)
             if self.batch_size != "auto" and batch > samples:
                 warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
                               stacklevel=6)
-        begun = network._progress  # the optimizer of a network that was trained elsewhere is not this estimator's
-        own = begun is not None and isinstance(begun.optimizer, UpdateRule) and begun is getattr(self, "_begun", None)
+        own = begun if incremental and begun is getattr(self, "_begun", None) else None  # not trained elsewhere
+        if own is not None and not optimizer.takes_over(own.optimizer):
+            own = None  # another kind begins anew
+        if own is not None:
+            own.go_on_with(optimizer)
+            if self.solver == "sgd" and self.learning_rate != "adaptive":
+                own.hyper[RATE] = self._rate()
         self.n_iter_ = 0
         end_of_epoch = _EndOfEpoch(self, samples, score, self._offset(data.targets, data.weight),
                                    0 if kept is None else self._offset(kept.targets, None))
@@ -360,7 +374,7 @@ class _MLP(BaseEstimator):
                         optimizer=optimizer, sample_weight=data.weight, threads=self.n_threads,
                         validation=None if kept is None else (kept.X, kept.targets),
                         callbacks=[end_of_epoch, *(self.callbacks or ())], progress=self.progress,
-                        regularization=self._regularization(), resume=incremental and own,
+                        regularization=self._regularization(), resume=own is not None,
                         shuffle=partial(_reorder, self._random_state) if self.shuffle and batch else False)
         except DivergenceError as error:
             if not self.early_stopping:
@@ -375,9 +389,19 @@ class _MLP(BaseEstimator):
             if self.n_iter_ == self.max_iter and not end_of_epoch.stopped and not incremental:
                 warnings.warn(f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                               "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=6)
-        self._begun = network._progress
-        if self.early_stopping:
-            network.parameters[:] = self._best_parameters
+        finally:
+            self._begun = network._progress
+            if self.early_stopping and (self.n_iter_ > 0 or self._begun is not begun):
+                network.parameters[:] = self._best_parameters
+
+    def _rate(self) -> float:
+        """Return the learning rate of "sgd" after the samples seen so far."""
+        if self.learning_rate != "invscaling":
+            return float(self.learning_rate_init)
+        try:
+            return float(self.learning_rate_init / (self.t_ + 1) ** self.power_t)
+        except OverflowError:  # of Python's power
+            return 0.0
 
     def _record(self, loss: float, validation_loss: float | None) -> None:
         """Keep and print the losses of an epoch."""
@@ -422,7 +446,7 @@ class _MLP(BaseEstimator):
         gradient, nothing = np.empty_like(network.parameters), np.empty(0, network.dtype)
         offset, regularization = self._offset(data.targets, data.weight), self._regularization()
         other_offset, began = 0 if kept is None else self._offset(kept.targets, None), time.perf_counter()
-        self.n_iter_, stopped = 0, False
+        self.n_iter_, evaluations, stopped, changed = 0, 0, False, False
 
         def evaluate(parameters: Array) -> tuple[float, Array]:
             network.parameters[:] = parameters
@@ -430,7 +454,7 @@ class _MLP(BaseEstimator):
             return cost, gradient.astype(np.float64)
 
         def listen(intermediate_result: Any) -> None:  # SciPy looks at the name of the argument
-            nonlocal stopped
+            nonlocal stopped, changed
             self.n_iter_ += 1
             network.parameters[:] = intermediate_result.x
             cost = float(intermediate_result.fun)
@@ -440,8 +464,10 @@ class _MLP(BaseEstimator):
                          None if other is None else self._loss(other, 0.0, other_offset))
             record = Record(self.n_iter_, cost, other, time.perf_counter() - began, network, self.n_iter_, math.nan,
                             lambda: float(np.linalg.norm(gradient)), part)
+            left = network.parameters.copy()
             stopped = any([asks_to_stop(callback(record)) for callback in listeners])
-            if stopped:
+            changed = not np.array_equal(left, network.parameters)
+            if stopped or changed:
                 raise StopIteration
 
         with ExitStack() as stack:
@@ -449,13 +475,24 @@ class _MLP(BaseEstimator):
             listeners = list(self.callbacks or ())
             if self.progress:
                 listeners.append(ProgressBar(self.max_iter, data.X.shape[0]))
+            stack.enter_context(network._fitting())
             for listener in listeners:
+                if isinstance(listener, EarlyStopping):
+                    listener.watch(network)
                 if isinstance(listener, AbstractContextManager):
                     stack.enter_context(listener)
-            found = scipy.optimize.minimize(
-                evaluate, network.parameters.astype(np.float64), method="L-BFGS-B", jac=True, callback=listen,
-                options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol})
-            network.parameters[:] = found.x
+            while True:
+                changed = False
+                found = scipy.optimize.minimize(
+                    evaluate, network.parameters.astype(np.float64), method="L-BFGS-B", jac=True, callback=listen,
+                    options={"maxfun": self.max_fun - evaluations, "maxiter": self.max_iter - self.n_iter_,
+                             "gtol": self.tol})
+                evaluations += found.nfev
+                if not changed:
+                    network.parameters[:] = found.x
+                if not changed or stopped or self.n_iter_ >= self.max_iter or evaluations >= self.max_fun:
+                    break
+            found.nit = self.n_iter_
             part = 0.0 if loss.penalize is None else loss.penalize(nothing)
         if not np.isfinite(network.parameters).all():
             raise ValueError(NOT_FINITE)
@@ -571,6 +608,9 @@ class _MLP(BaseEstimator):
         X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
                              dtype=(np.float64, np.float32), reset=reset, **options)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _take_classes(self, y: Any, classes: Any) -> None:
+        """Take note of the classes that all calls of `partial_fit` will see."""
 
     def _set_classes(self, y: Array, incremental: bool) -> None:
         """Take note of the classes, or check that they are those of the last fit."""
@@ -731,13 +771,18 @@ class MLPClassifier(ClassifierMixin, _MLP):
                  class_weight: Any = None) -> None:
         self._keep(locals())
 
+    def _take_classes(self, y: Any, classes: Any) -> None:
+        if _check_partial_fit_first_call(self, classes):
+            several = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if several else classes)
+
     def _set_classes(self, y: Array, incremental: bool) -> None:
-        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+        if incremental:
+            self._check_known(y)  # a batch need not have all of them
+            return
+        if not hasattr(self, "classes_") or not self.warm_start:
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
-            return
-        if not self.warm_start:
-            self._check_known(y)
             return
         classes = unique_labels(y)
         if set(classes) != set(self.classes_):
@@ -833,14 +878,14 @@ class MLPClassifier(ClassifierMixin, _MLP):
     @available_if(_MLP._has_epochs)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
-        """Train for one epoch, with the optimizer as the last call left it.
+        """Train for one epoch, with the optimizer as the last call left it; parameters set since then act.
 
         Parameters
         ----------
         X, y, sample_weight
             As in `fit`.
         classes : array-like, shape (n_classes,), optional
-            All classes that any call will see; needed in the first.
+            All classes that any call will see; needed in the first. A batch need not have all of them.
 
         Returns
         -------
@@ -852,10 +897,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         InvalidParameterError, ValueError, TypeError
             As in `fit`, and if there are other classes than in the first call.
         """
-        if _check_partial_fit_first_call(self, classes):
-            several = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if several else classes)
-        return self._fit(X, y, sample_weight, None, incremental=True)
+        return self._fit(X, y, sample_weight, None, incremental=True, classes=classes)
 
     def predict(self, X: Any) -> Array:
         """Give the class of each sample.
@@ -1185,7 +1227,7 @@ class MLPRegressor(RegressorMixin, _MLP):
     @available_if(_MLP._has_epochs)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train for one epoch, with the optimizer as the last call left it.
+        """Train for one epoch, with the optimizer as the last call left it; parameters set since then act.
 
         Parameters
         ----------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,9 @@ anything, α grew so large that nothing was learned any more (sin(2x) with noise
 
 LEAST = 1e-200
 """In place of a sum of squares that is 0, so that α and β stay finite."""
+
+SMALLEST = float(np.finfo(np.float64).tiny)
+"""α and β lie between this and its inverse, so that their logarithms are finite."""
 
 
 class BySamples:
@@ -193,6 +196,11 @@ class LevenbergMarquardt(BatchMethod):
                              f"({what} numbers), more than half of this machine's memory, {memory:.3g}: use 'lbfgs', "
                              "which needs some times the parameters")
 
+    def write_changes(self, former: Self, hyper: Numbers, epochs: int) -> None:
+        """Begin with another first λ."""
+        if self.damping != former.damping:
+            hyper[GROWTH] = 0
+
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Go to a lower cost."""
         return self._descend(evaluate, parameters, rows, numbers, self._system(evaluate), 0.0)
@@ -220,8 +228,8 @@ class LevenbergMarquardt(BatchMethod):
                 now = parameters.astype(np.float64)
                 total = found + 0.5 * ridge * float(now @ now)
                 if total < cost:
-                    gain = (cost - total) / (0.5 * float(straight @ (damping * straight - slope)))
-                    damping *= max(1 / 3, 1 - (2 * min(gain, 1.0) - 1) ** 3)
+                    foretold = 0.5 * (straight @ (damping * straight - slope))  # NumPy's number: it may underflow to 0
+                    damping *= max(1 / 3, 1 - (2 * min((cost - total) / foretold, 1.0) - 1) ** 3)
                     numbers[[COST, DAMPING, GROWTH]] = found, damping, 2.0
                     return True
                 parameters[:] = start
@@ -293,7 +301,7 @@ class BayesianRegularization(LevenbergMarquardt):
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Set α and β, then go to a lower βE_D + αE_W."""
         system = self._system(evaluate)
-        if not math.isfinite(system.largest + numbers[COST]):
+        if not math.isfinite(system.largest * parameters.size + numbers[COST]):  # a bound of the eigenvalues
             return False
         before = numbers[[ALPHA, BETA]]
         samples = evaluate.samples.counted
@@ -312,9 +320,11 @@ class BayesianRegularization(LevenbergMarquardt):
         alpha, beta = numbers[[ALPHA, BETA]]
         ridge = alpha / (beta * samples) if beta > 0 else FIRST_RIDGE * float(eigenvalues.max())
         gamma = float((eigenvalues / (eigenvalues + max(ridge, LEAST))).sum())
-        beta = (rows - gamma) / (2 * summed) if noisy else 1.0
-        alpha = max(min(gamma / square, FASTEST * ridge * beta * samples), LEAST)
-        logarithms = np.log(beta * samples * eigenvalues + alpha).sum() + (size - eigenvalues.size) * math.log(alpha)
+        freedom = max(rows - gamma, rows * np.finfo(np.float64).eps)  # γ is N to rounding where all is determined
+        beta = min(max(freedom / (2 * summed), SMALLEST), 1 / SMALLEST) if noisy else 1.0
+        alpha = min(max(min(gamma / square, FASTEST * ridge * beta * samples), SMALLEST), 1 / SMALLEST)
+        logarithms = np.log(np.minimum(beta * samples * eigenvalues + alpha, 1 / SMALLEST)).sum()
+        logarithms += (size - eigenvalues.size) * math.log(alpha)
         evidence = 0.5 * (size * math.log(alpha) - logarithms - alpha * square) - beta * summed
         if noisy:
             evidence += 0.5 * rows * math.log(beta / (2 * math.pi))

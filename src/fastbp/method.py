@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,13 @@ class Optimizer:
     def scheduled(self) -> bool:
         """Whether something has to be done between epochs."""
         return False
+
+    def takes_over(self, former: Optimizer) -> bool:
+        """Whether it can go on with the state of another one: of the same kind, and of the same size."""
+        return type(self) is type(former) and self.slots == former.slots
+
+    def write_changes(self, former: Self, hyper: npt.NDArray[np.float64], epochs: int) -> None:
+        """Write settings that differ from a former one's into the numbers that it has left after so many epochs."""
 
     def figures(self, numbers: npt.NDArray[np.float64]) -> dict[str, float]:
         """Give what an epoch's record holds beside costs and time, by name."""

@@ -26,6 +26,7 @@ from . import (
     validation,
 )
 from .batch_methods import BatchMethod
+from .callbacks import EarlyStopping
 from .cfunctions import CFunction
 from .history import History
 from .kernels import backprop, codes, layout, online, tangents
@@ -371,7 +372,7 @@ class Network:
         return samples
 
     def fit(self, X: npt.ArrayLike, Y: npt.ArrayLike, *, epochs: int = 100, batch_size: int | None = None,
-            optimizer: str | Optimizer = "adam", sample_weight: npt.ArrayLike | None = None,
+            optimizer: str | Optimizer | None = None, sample_weight: npt.ArrayLike | None = None,
             validation: tuple[npt.ArrayLike, ...] | float | None = None,
             callbacks: Iterable[training.Callback] = (), progress: bool = False,
             shuffle: bool | training.Reorder = True, threads: int | None = None, resume: bool = False,
@@ -393,8 +394,9 @@ class Network:
             n_samples up is full batch. By default 32, or all samples for a full-batch method (`LBFGS`,
             `ConjugateGradient`, `ScaledConjugateGradient`, `Rprop`, `Quickprop`, `LevenbergMarquardt`,
             `BayesianRegularization`), for which an epoch is a step.
-        optimizer : str or Optimizer, default "adam"
-            See `fastbp.optimizers`; a name stands for its defaults.
+        optimizer : str or Optimizer, optional
+            See `fastbp.optimizers`; a name stands for its defaults. By default Adam; in a fit that resumes, the one
+            that it goes on with, see ``resume``.
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the samples in the mean cost of their batch.
         validation : pair (X, Y), triple (X, Y, J) or float, optional
@@ -404,7 +406,8 @@ class Network:
             Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network, updates,
             learning_rate, gradient_norm); if one returns True, training stops. One that is a context manager is entered
             first, and left when the fit ends. Ready-made: `EarlyStopping`, `TargetCost`, `GradientNorm`, `TimeLimit`,
-            `MaxUpdates`, `Checkpoint`.
+            `MaxUpdates`, `Checkpoint`. One may change ``network.parameters``, with any optimizer: a full-batch method
+            then computes cost and gradient there, and begins its direction anew; the history keeps the cost of before.
         progress : bool, default False
             Show a tqdm bar (``pip install fastbp[progress]``).
         shuffle : bool or callable, default True
@@ -417,6 +420,10 @@ class Network:
             Go on where the last fit stopped: optimizer, its state, epoch numbers, random stream, history, and what
             `EarlyStopping` had seen. Two halves then give the bits of the whole, unless the first has ended with the
             best parameters put back, from which the second goes on; a `Checkpoint` holds those of the last epoch.
+            An ``optimizer`` of the same kind may have other settings, a learning rate or schedule for instance: they
+            act from now on, and the state is kept. A new schedule is called with the number of all epochs so far, a new
+            `ReduceOnPlateau` begins with its own rate. A name alone changes nothing. Another kind, or a setting with
+            which the state has another size (``memory`` of `LBFGS`, a ``momentum`` of `SGD` from or to 0), is an error.
         profile : bool, default False
             Leave in ``history.profile`` where the time went: gather, forward, activation, cost, backward, gradient,
             update and waiting, per layer, with GFLOP/s and share of the machine's peak. Not for ``batch_size=1``.
@@ -442,7 +449,8 @@ class Network:
         DivergenceError
             If the cost or a parameter becomes infinite or NaN; the parameters of the last finite epoch are restored.
         RuntimeError
-            If this network is being fitted already, by another thread or by the fit whose callback calls this.
+            If this network is being fitted already, by another thread or by the fit whose callback calls this; or an
+            `EarlyStopping` is watching another network's fit.
 
         Notes
         -----
@@ -455,7 +463,7 @@ class Network:
                          callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads, profile=profile,
                          regularization=regularization, slopes=(input_jacobian, jacobian_weight))
 
-    def _fit(self, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer, resume: bool, *,
+    def _fit(self, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer | None, resume: bool, *,
              epochs: int, batch_size: int | None, callbacks: Iterable[training.Callback], bar: bool,
              shuffle: bool | training.Reorder, threads: int | None, profile: bool,
              regularization: Regularization | None, slopes: tuple[Any, float]) -> Network:
@@ -463,7 +471,11 @@ class Network:
         batch_size = None if batch_size is None else validation.whole("batch_size", batch_size)
         threads = None if threads is None else validation.whole("threads", threads)
         shuffle = validation.shuffle(shuffle)
-        method = optimizers.get(optimizer)
+        former = self._progress.optimizer if resume and self._progress is not None else None
+        if former is not None:
+            method = optimizers.resumed(former, optimizer)
+        else:
+            method = optimizers.get("adam" if optimizer is None else optimizer)
         regularization = self._regularization(regularization)
         listeners = validation.callbacks(callbacks)
         if bar:
@@ -485,8 +497,6 @@ class Network:
                     raise ValueError(f"validation={kept!r} keeps back the last {len(other)} of {first + len(other)} "
                                      f"rows, and sample_weight is 0 for all rows to {use}: shuffle the rows and their "
                                      "weights, or give validation=(X, Y)")
-        if resume and self._progress is not None:
-            method = self._progress.optimizer
         if isinstance(method, BatchMethod):
             if batch_size is not None and batch_size < len(samples):
                 raise ValueError(f"{type(method).__name__} takes all samples in a step, but batch_size is {batch_size} "
@@ -507,7 +517,12 @@ class Network:
                              f"with {len(samples)} samples to train on, one a batch: use batch_size=2 or more, and "
                              "samples for it")
         with self._fitting() as hold:
-            if not resume or self._progress is None:
+            for listener in listeners:
+                if isinstance(listener, EarlyStopping):
+                    listener.watch(self)
+            if former is not None and self._progress is not None:
+                self._progress.go_on_with(method)
+            else:
                 self._progress = training.new_progress(self, method)
                 self.history = History()
             try:

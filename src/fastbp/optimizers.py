@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,14 @@ class UpdateRule(Optimizer):
         for name, (_, cell) in self.settings.items():
             numbers[cell] = getattr(self, name)
         return numbers
+
+    def write_changes(self, former: Self, hyper: npt.NDArray[np.float64], epochs: int) -> None:
+        """Write the settings, and a learning rate or schedule that is not the former one's."""
+        for name, (_, cell) in self.settings.items():
+            hyper[cell] = getattr(self, name)
+        if self.learning_rate != former.learning_rate:
+            hyper[codes.RATE] = schedules.first(self, self.learning_rate, epochs)
+            hyper[codes.WAITED] = -1
 
     @property
     def scheduled(self) -> bool:
@@ -386,3 +394,23 @@ def get(optimizer: str | Optimizer) -> Optimizer:
     if isinstance(optimizer, Optimizer):
         return optimizer
     return lookup("optimizer", optimizer, OPTIMIZERS, NAMES)()
+
+
+def resumed(former: Optimizer, optimizer: str | Optimizer | None) -> Optimizer:
+    """Return the optimizer that a resumed fit goes on with: the former one, or one that takes its state over.
+
+    None, and the name of the former one, go on with its settings.
+
+    Raises
+    ------
+    ValueError
+        If it is of another kind, or keeps a state of another size.
+    """
+    given = former if optimizer is None else get(optimizer)
+    if isinstance(optimizer, str) and type(given) is type(former):
+        return former
+    if not given.takes_over(former):
+        raise ValueError(f"resume=True goes on with the state of {former!r}, which {given!r} cannot take over: leave "
+                         "optimizer out to go on as it is, give one of the same kind with other settings, or begin "
+                         "anew with resume=False")
+    return given

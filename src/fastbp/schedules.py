@@ -123,7 +123,10 @@ class InverseScaling(Schedule):
 
     def __call__(self, epoch: int) -> float:
         """Give the learning rate after so many epochs."""
-        return float(self.learning_rate / (epoch + 1.0) ** self.power)
+        try:
+            return float(self.learning_rate / (epoch + 1.0) ** self.power)
+        except OverflowError:  # of Python's power
+            return 0.0
 
 
 @dataclass(frozen=True)
@@ -297,7 +300,9 @@ class ReduceOnPlateau(Schedule):
 
     def watch(self, hyper: npt.NDArray[np.float64], cost: float) -> None:
         """Take note of an epoch's cost; what it remembers lies in ``hyper``, with the optimizer's numbers."""
-        if hyper[WAITED] < 0 or cost < hyper[BEST] - self.min_delta:
+        if hyper[WAITED] < 0:
+            hyper[BEST], hyper[WAITED] = math.inf, 0
+        if -math.inf < cost < hyper[BEST] - self.min_delta:
             hyper[BEST], hyper[WAITED] = cost, 0
             return
         hyper[WAITED] += 1
@@ -349,10 +354,10 @@ def check(owner: object, rate: Any) -> None:
         positive(owner, "learning_rate", rate)
 
 
-def first(owner: object, rate: LearningRate) -> float:
-    """Give the learning rate of the first epoch."""
+def first(owner: object, rate: LearningRate, epochs: int = 0) -> float:
+    """Return the learning rate of the first epoch, or of the first that it has after so many."""
     if callable(rate):
-        return _called(owner, rate, 0)
+        return _called(owner, rate, epochs)
     return float(rate.learning_rate if isinstance(rate, ReduceOnPlateau) else rate)
 
 

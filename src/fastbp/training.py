@@ -130,6 +130,12 @@ class Progress:
     stopping: list[Best] = field(default_factory=list)
     """What the `EarlyStopping` of the last fit had seen."""
 
+    def go_on_with(self, optimizer: Optimizer) -> None:
+        """Let the settings of an optimizer act that takes this one's state over (`Optimizer.takes_over`)."""
+        hyper = self.hyper.copy()
+        optimizer.write_changes(self.optimizer, hyper, self.epochs)
+        self.optimizer, self.hyper = optimizer, hyper
+
 
 def new_progress(network: Network, optimizer: Optimizer) -> Progress:
     """Begin at epoch 0 with a fresh key."""
@@ -222,10 +228,14 @@ class Steps:
         Its record is what the fit reads: ``progress``, ``sums``, and the ``costs`` of the epochs of the last call.
     ended : bool
         Whether there is nothing left to gain.
+    left : ndarray or None
+        The parameters as the last step left them, where callbacks may change them.
     """
 
+    network: Network
     learner: layout.Learner
     ended = False
+    left: Array | None = None
 
     def run(self, end: int) -> None:
         """Take some steps, up to this epoch at most; where it is interrupted, all is as after the last step."""
@@ -246,6 +256,18 @@ class Steps:
 
     def settle(self) -> None:
         """Undo what is not a whole step: called wherever a fit ends, since Ctrl-C may come anywhere."""
+
+    def keep(self) -> None:
+        """Take note of the parameters, which callbacks are about to see."""
+        self.left = self.network.parameters.copy()
+
+    def changed(self) -> bool:
+        """Whether the parameters are no longer those that the last step left."""
+        return self.left is not None and not np.array_equal(self.left, self.network.parameters)
+
+    def restart(self) -> None:
+        """Begin anew at parameters that the last step has not left."""
+        raise NotImplementedError
 
 
 class CompiledSteps(Steps):
@@ -347,6 +369,7 @@ class LineSearches(CompiledSteps):
                  threads: int | None, regularization: Regularization | None) -> None:
         super().__init__(stack, network, samples, len(samples), epochs, threads)
         assert isinstance(progress.optimizer, LineSearch)
+        self.threads, self.regularization = threads, regularization
         numbers, state, penalize = progress.hyper, progress.state, 0
         if regularization is not None:
             numbers, state = _regularized(network, regularization, progress, 0)
@@ -376,15 +399,27 @@ class LineSearches(CompiledSteps):
             self.call()
         self.ended = bool(learner.progress[codes.STATUS] == codes.DONE)
 
-    def restore(self) -> None:
+    def settle(self) -> None:
         """Go back to where the line begins."""
         if self.learner.sums[searches.DOING] in (searches.SEARCHING, searches.RETURNING):
             self.network.parameters[:], self.rows[GRADIENT] = self.rows[START], self.rows[BEFORE]
 
-    settle = restore
+    def restore(self) -> None:
+        """Go back to where the line begins, or to where the last ended if a callback has put it where nothing is."""
+        self.settle()
+        self.learner.sums[searches.DOING] = searches.RESTING
+        if self.left is not None and not all_finite(validation.readonly(self.network.parameters)):
+            self.network.parameters[:] = self.left
+
+    def restart(self) -> None:
+        """Let the next pass be the one with which a fit begins, and go along the gradient then."""
+        self.learner.hyper[searches.MADE], self.learner.sums[searches.DOING] = 0, searches.FRESH
+        self.ended = False
 
     def gradient_norm(self) -> float:
-        """Give ‖∂E/∂w‖."""
+        """Give ‖∂E/∂w‖, computed anew where a callback has changed the parameters."""
+        if self.changed():
+            return gradient_norm(self.network, self.samples, self.threads, self.regularization)
         return float(np.linalg.norm(self.rows[GRADIENT]))
 
 
@@ -401,14 +436,16 @@ class FullBatch(Steps):
         self.learner = layout.Learner(self.rows[GRADIENT], progress.state, self.numbers, 0, network.parameters.copy(),
                                       np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
         self.learner.progress[[codes.EPOCH, codes.FIRST_EPOCH]] = progress.epochs
-        self.method.begin(self.evaluate, self.rows, self.numbers)
+        with np.errstate(all="ignore"):  # where numbers leave the finite a method stops or diverges
+            self.method.begin(self.evaluate, self.rows, self.numbers)
 
     def run(self, end: int) -> None:
         """Do one, whose cost is the one after it."""
         learner, parameters, epoch = self.learner, self.network.parameters, int(self.learner.progress[codes.EPOCH])
         start, rows, numbers = parameters.copy(), self.rows.copy(), self.numbers.copy()
         try:
-            self.ended = not self.method.step(self.evaluate, parameters, self.rows, self.numbers)
+            with np.errstate(all="ignore"):
+                self.ended = not self.method.step(self.evaluate, parameters, self.rows, self.numbers)
             learner.costs[0] = cost = self.method.cost(self.numbers)
             if self.evaluate.penalize is not None:
                 learner.sums[codes.EPOCH_PENALTY] = self.evaluate.penalize(self.nothing)
@@ -427,9 +464,18 @@ class FullBatch(Steps):
         """Go back to the last step that left all finite."""
         self.network.parameters[:] = self.learner.best
 
+    def restart(self) -> None:
+        """Compute cost and gradient, and forget the way to other parameters."""
+        with np.errstate(all="ignore"):
+            self.method.restart(self.evaluate, self.rows, self.numbers)
+        self.ended = False
+
     def gradient_norm(self) -> float:
-        """Give ‖∂E/∂w‖."""
-        return float(np.linalg.norm(self.rows[GRADIENT]))
+        """Give ‖∂E/∂w‖, computed anew where a callback has changed the parameters."""
+        gradient = self.rows[GRADIENT]
+        if self.changed():
+            self.evaluate(gradient := np.empty_like(gradient))
+        return float(np.linalg.norm(gradient))
 
 
 def _regularized(network: Network, regularization: Regularization, progress: Progress,
@@ -487,7 +533,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                                  regularization=regularization)
         else:
             steps = FullBatch(stack, network, samples, progress, threads=threads, regularization=regularization)
-        learner = steps.learner
+        learner, keeps = steps.learner, bool(listeners) and isinstance(method, BatchMethod)
 
         def count(cost: float, other: float | None) -> float:
             seconds = time.perf_counter() - began
@@ -511,8 +557,12 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                     record = Record(progress.epochs, cost, other, seconds, network,
                                     int(learner.progress[codes.UPDATES]), rate, steps.gradient_norm,
                                     float(learner.sums[codes.EPOCH_PENALTY]))
+                    if keeps:
+                        steps.keep()
                     with hold.open():
                         stops = any([asks_to_stop(listener(record)) for listener in listeners])
+                    if steps.changed():
+                        steps.restart()
                     if stops:
                         if any(stopper.stops for stopper in stoppers):
                             progress.stopping = []  # done: who goes on, begins to wait anew

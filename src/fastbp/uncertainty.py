@@ -80,9 +80,10 @@ def _spectrum(network: Network, samples: training.Samples, regularization: Regul
     if regularization is not None:
         penalty = regularization.second(network.layers, network.bias, samples.total_weight)
         trained = ~regularization.untrained(network.layers, network.bias)
-    values, vectors = np.linalg.eigh(matrix[np.ix_(trained, trained)])
-    if not np.isfinite(values[-1]):
+    matrix = matrix[np.ix_(trained, trained)]
+    if not np.isfinite(matrix).all():  # before LAPACK, which may not come to an end with it
         raise ValueError("JᵀJ is not finite: the outputs of the network overflow")
+    values, vectors = np.linalg.eigh(matrix)
     known = values > values[-1] * size * np.finfo(network.dtype).eps
     values, vectors = values[known], vectors[:, known]
     if penalty[trained].any():
@@ -150,6 +151,9 @@ def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, samp
                              "penalty and give its regularization")
         cost = training.cost_and_gradient(self, samples, np.empty(0, self.dtype))
         variance = 2 * n * cost / freedom
+        if not math.isfinite(variance):
+            raise ValueError(f"the mean cost of these samples is {cost:.3g}, and the variance of the noise not finite: "
+                             "scale the targets to about one")
     root = spectrum.inverse_root() * math.sqrt(variance / n)
     self._knowledge = Knowledge(self.parameters.copy(), root, variance, freedom)
     covariance: Doubles = root @ root.T
