@@ -143,6 +143,13 @@ class LBFGS(LineSearch):
         found[searches.MEMORY] = self.memory
         return found
 
+    def check(self, network: Network, samples: Samples, regularization: Regularization | None, memory: int) -> None:
+        """See that the pairs fit into memory."""
+        needed = self.slots * network.n_parameters * network.dtype.itemsize + 8 * self.cells
+        if needed > memory:
+            raise ValueError(f"LBFGS: memory={self.memory} on {network.n_parameters} parameters needs {needed:.3g} "
+                             f"bytes, more than half of this machine's memory, {memory:.3g}: remember fewer pairs")
+
 
 @dataclass(frozen=True)
 class ConjugateGradient(LineSearch):

@@ -415,7 +415,8 @@ class Network:
             int64, before each epoch, and overwrites them with those to take, some more than once if it likes. A batch
             that holds all samples has no order: only a callable changes it. A full-batch method takes no callable.
         threads : int, optional
-            Number of threads; None decides from the work in a step. It changes the time, never the result.
+            Number of threads, at most 1024; None decides from the work in a step. It changes the time, never the
+            result.
         resume : bool, default False
             Go on where the last fit stopped: optimizer, its state, epoch numbers, random stream, history, and what
             `EarlyStopping` had seen. Two halves then give the bits of the whole, unless the first has ended with the
@@ -469,7 +470,7 @@ class Network:
              regularization: Regularization | None, slopes: tuple[Any, float]) -> Network:
         epochs = validation.whole("epochs", epochs)
         batch_size = None if batch_size is None else validation.whole("batch_size", batch_size)
-        threads = None if threads is None else validation.whole("threads", threads)
+        threads = None if threads is None else validation.whole("threads", threads, most=validation.MOST_THREADS)
         shuffle = validation.shuffle(shuffle)
         former = self._progress.optimizer if resume and self._progress is not None else None
         if former is not None:

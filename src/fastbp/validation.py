@@ -56,13 +56,19 @@ def dtype(value: Any) -> np.dtype[Any]:
     return native
 
 
-def whole(name: str, value: Any, least: int = 1) -> int:
-    """Give an integer of at least ``least``."""
+MOST_THREADS = 1024
+"""Threads in a fit at most: more than any machine has processors, and few enough to be started."""
+
+
+def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """Return an integer of at least ``least``, and at most ``most``."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, SupportsIndex):
         raise TypeError(f"{name} is {value!r}, expected a whole number")
     number = value.__index__()
     if number < least:
         raise ValueError(f"{name} is {number}, expected at least {least}")
+    if most is not None and number > most:
+        raise ValueError(f"{name} is {number}, expected at most {most}")
     return number
 
 
