@@ -102,9 +102,9 @@ def test_collect(dtype, rng):
 
 
 def test_parameters_are_checked():
-    for wrong in (0, -1, np.nan, np.inf):
+    for wrong in (0, -1, np.nan, np.inf, {}, "1", None, np.array([1.0])):
         with pytest.raises(ValueError, match="delta must be a positive number"):
             huber(wrong)
-    for wrong in (0, 1, -0.5, np.nan):
+    for wrong in (0, 1, -0.5, np.nan, {}, "0.5", None):
         with pytest.raises(ValueError, match="between 0 and 1, exclusive"):
             quantile(wrong)

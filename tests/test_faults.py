@@ -46,6 +46,7 @@ SETTINGS = [
     (dict(batch_size="32"), TypeError, "batch_size is '32', expected a whole number"),
     (dict(batch_size=True), TypeError, "batch_size is True"),
     (dict(threads=0), ValueError, "threads is 0"),
+    (dict(threads=int), TypeError, "threads is <class .int.>, expected a whole number"),
     (dict(threads=2**31), ValueError, "threads is 2147483648, expected at most 1024"),
     (dict(optimizer=fastbp.LBFGS(2**40)), ValueError, "remember fewer pairs"),
     (dict(optimizer="adma"), ValueError, "unknown optimizer 'adma': did you mean 'adam'"),

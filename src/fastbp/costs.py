@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from .checks import is_number
 from .kernels import costs as kernels
 from .naming import lookup, names
 
@@ -69,7 +70,7 @@ def huber(delta: float = 1.0) -> Cost:
     ValueError
         If ``delta`` is not a positive number.
     """
-    if not 0 < delta < float("inf"):
+    if not (is_number(delta) and delta > 0):
         raise ValueError(f"huber(delta={delta!r}): delta must be a positive number")
     return Cost("huber", kernels.huber, "½e² if |e| ≤ d else d(|e| − ½d)", "clip(e, −d, d)", parameter=float(delta),
                 parameter_name="delta", curvature=kernels.huber_curvature)
@@ -88,7 +89,7 @@ def quantile(q: float = 0.5) -> Cost:
     ValueError
         If ``q`` is not strictly between 0 and 1.
     """
-    if not 0 < q < 1:
+    if not (is_number(q) and 0 < q < 1):
         raise ValueError(f"quantile(q={q!r}): q must lie between 0 and 1, exclusive")
     return Cost("quantile", kernels.quantile, "max(−qe, (1−q)e)", "−q if e < 0, 1−q if e > 0, 0 at 0",
                 parameter=float(q), parameter_name="q", curvature=kernels.straight)

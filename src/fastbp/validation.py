@@ -62,7 +62,7 @@ MOST_THREADS = 1024
 
 def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
     """Return an integer of at least ``least``, and at most ``most``."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, SupportsIndex):
+    if isinstance(value, (bool, np.bool_, type)) or not isinstance(value, SupportsIndex):
         raise TypeError(f"{name} is {value!r}, expected a whole number")
     number = value.__index__()
     if number < least:
@@ -374,7 +374,7 @@ def slopes(J: Any, n: int, layers: tuple[int, ...], kind: np.dtype[Any]) -> Arra
 
 def jacobian_weight(value: Any) -> float:
     """Give the weight of the costs of ∂o/∂x: a finite number, not negative."""
-    if isinstance(value, (bool, str)) or not isinstance(value, SupportsFloat):
+    if isinstance(value, (bool, str, type)) or not isinstance(value, SupportsFloat):
         raise TypeError(f"jacobian_weight is {value!r}, expected a number")
     if not 0 <= float(value) < float("inf"):
         raise ValueError(f"jacobian_weight is {value!r}, expected a finite number that is not negative")
