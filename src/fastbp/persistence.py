@@ -99,7 +99,8 @@ def write(path: str | os.PathLike[str], content: bytes) -> None:
             finally:
                 os.close(folder)
     except OSError as error:  # the system names the temporary file, or none where a disk is full
-        error.filename, error.filename2 = os.fspath(path), None
+        error.filename = os.fspath(path)
+        del error.filename2
         raise
 
 

@@ -1,4 +1,4 @@
-"""Damaged files, loaded and trained on: none may crash or hang the process, or raise what the documentation does not say.
+"""Damaged files, loaded and trained on: none may crash or hang the process, or raise what the docs do not say.
 
     python tests/fuzz/files.py --count 10000 --workers 2
 
@@ -44,8 +44,8 @@ VALUES = [
 ]
 """What takes the place of a value in the JSON."""
 
-NUMBERS = [0.0, -0.0, 1.0, -1.0, 2.0, 5.0, 9.0, 11.0, 1e3, 1e6, 1e9, 2.0**31, 2.0**53, 2.0**62, 2.0**63, -(2.0**63), 1e18,
-           1e30, 1e300, -1e300, 1e-300, 5e-324, 0.5, math.inf, -math.inf, math.nan]
+NUMBERS = [0.0, -0.0, 1.0, -1.0, 2.0, 5.0, 9.0, 11.0, 1e3, 1e6, 1e9, 2.0**31, 2.0**53, 2.0**62, 2.0**63, -(2.0**63),
+           1e18, 1e30, 1e300, -1e300, 1e-300, 5e-324, 0.5, math.inf, -math.inf, math.nan]
 """What takes the place of a number in a tensor."""
 
 
@@ -60,7 +60,7 @@ def optimizers():
         fastbp.SGD(schedules.InverseScaling(0.01)),
         fastbp.SGD(schedules.Step(0.01, 2)),
         fastbp.RMSprop(schedules.Exponential(0.01, 0.9)),
-        fastbp.LBFGS(memory=3),
+        *(fastbp.LBFGS(memory) for memory in (1, 2, 3, 20)),
     ]
 
 
@@ -89,11 +89,16 @@ def make_originals(folder):
 
 # ---------------------------------------------------------------------------------------------------------- damage
 
-def nodes(value, path=()):
-    """List the places in a JSON value."""
-    yield path
-    for key, below in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        yield from nodes(below, (*path, key))
+def nodes(header):
+    """Return the places in a header, as the keys that lead to each."""
+    found, rest = [], [((), header)]
+    while rest:
+        path, value = rest.pop()
+        for key, below in value.items() if isinstance(value, dict) else enumerate(value):
+            found.append((*path, key))
+            if isinstance(below, (dict, list)):
+                rest.append(((*path, key), below))
+    return found
 
 
 def at(value, path):
@@ -121,7 +126,7 @@ def changed(rng, value):
 def damage_header(rng, header, others):
     """Change a place or two of fastbp's header."""
     for _ in range(int(rng.choice([1, 1, 1, 2, 3]))):
-        places = [path for path in nodes(header) if path]
+        places = nodes(header)
         path = places[rng.integers(len(places))]
         above, key, kind = at(header, path[:-1]), path[-1], rng.integers(8)
         if kind == 0:
@@ -143,7 +148,9 @@ def damage_header(rng, header, others):
 def damage_tensors(rng, tensors, data):
     """Change the table of tensors, or their numbers."""
     names = list(tensors)
-    name = names[rng.integers(len(names))]
+    weights = np.array([name.startswith("training.") / (1 + np.ptp(tensors[name]["data_offsets"])) for name in names])
+    common = rng.random() < 0.4  # else of a training, and most often a small one, where each number says something
+    name = names[rng.choice(len(names), p=None if common or not weights.any() else weights / weights.sum())]
     tensor, kind = tensors[name], rng.integers(9)
     begin, end = tensor["data_offsets"]
     if kind == 0:
@@ -152,8 +159,8 @@ def damage_tensors(rng, tensors, data):
     elif kind == 1:
         del tensors[name]
     elif kind == 2:
-        tensors[rng.choice(["training.x", "training.best.0", "training.best.7", "init.weights.9", "weights.9", "x"])] = (
-            tensors.pop(name))
+        other = rng.choice(["training.x", "training.best.0", "training.best.7", "init.weights.9", "weights.9", "x"])
+        tensors[other] = tensors.pop(name)
     elif kind == 3:  # another dtype of the same bytes
         dtype, shape = str(rng.choice(list(ITEM))), list(tensor["shape"])
         shape[-1] = shape[-1] * ITEM[tensor["dtype"]] // ITEM[dtype]
@@ -181,7 +188,7 @@ def damaged(rng, content, others):
     size = struct.unpack("<Q", content[:8])[0]
     if kind <= 4:
         for _ in range(int(rng.choice([1, 1, 2, 10]))):
-            place = rng.integers(8 + size) if kind < 4 else rng.integers(len(content))
+            place = rng.integers(8 + size if kind < 4 else len(content))
             content[place] ^= 1 << int(rng.integers(8))
         return content
     tensors, data = json.loads(content[8 : 8 + size]), content[8 + size :]
@@ -189,24 +196,12 @@ def damaged(rng, content, others):
     if kind <= 13:
         header = json.loads(metadata["fastbp"])
         damage_header(rng, header, others)
-        metadata["fastbp"] = dumps(header)
+        metadata["fastbp"] = json.dumps(header)
     if kind >= 13:
         damage_tensors(rng, tensors, data)
     table = json.dumps({"__metadata__": metadata, **tensors}).encode()
     table += b" " * (-len(table) % 8)
     return struct.pack("<Q", len(table)) + table + data
-
-
-def dumps(value):
-    """Return JSON of any depth, and of whole numbers of any length."""
-    limits = sys.getrecursionlimit(), sys.get_int_max_str_digits()
-    sys.setrecursionlimit(100_000)
-    sys.set_int_max_str_digits(0)
-    try:
-        return json.dumps(value)
-    finally:
-        sys.setrecursionlimit(limits[0])
-        sys.set_int_max_str_digits(limits[1])
 
 
 # ---------------------------------------------------------------------------------------------------------- a case
@@ -253,8 +248,12 @@ def originals(folder):
 
 def case(number, seed, contents, headers, path):
     """Write the file of a case."""
-    rng = np.random.default_rng([seed, number])
-    path.write_bytes(damaged(rng, contents[rng.integers(len(contents))], headers))
+    rng, limit = np.random.default_rng([seed, number]), sys.getrecursionlimit()
+    sys.setrecursionlimit(100_000)  # for what is nested deeper than `load` can read
+    try:
+        path.write_bytes(damaged(rng, contents[rng.integers(len(contents))], headers))
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def work(options):
