@@ -369,6 +369,13 @@ def attempt(header, data):
     return 0
 
 refused = tried = 0
+for tensor in ("training.hyper", "training.history", "training.stopping"):
+    begin, end = table.get(tensor, {}).get("data_offsets", (0, 0))
+    for cell in range(begin, end, 8):
+        for number in (-1.0, 0.5, 9.0, 11.0, 1e6, 2.0**53, 2.0**62, 1e300, math.inf, -math.inf, math.nan):
+            changed = bytearray(data)
+            changed[cell : cell + 8] = struct.pack("<d", number)
+            refused, tried = refused + attempt(header, bytes(changed)), tried + 1
 for place in leaves(header["training"]):
     for value in (None, True, "1", [], {}, -1, 1.5, 9, 10**6, 2**53, 2**63, 10**400, -1e300, 1e300, math.inf, math.nan):
         changed = copy.deepcopy(header)
@@ -377,20 +384,13 @@ for place in leaves(header["training"]):
             inner = inner[key]
         inner[place[-1]] = value
         refused, tried = refused + attempt(changed, data), tried + 1
-for tensor in ("training.hyper", "training.history", "training.stopping"):
-    begin, end = table.get(tensor, {}).get("data_offsets", (0, 0))
-    for cell in range(begin, end, 8):
-        for number in (-1.0, 0.5, 9.0, 11.0, 1e6, 2.0**53, 2.0**62, 1e300, math.inf, -math.inf, math.nan):
-            changed = bytearray(data)
-            changed[cell : cell + 8] = struct.pack("<d", number)
-            refused, tried = refused + attempt(header, bytes(changed)), tried + 1
 print(refused, tried)
 """
 
 
 @pytest.mark.parametrize("name", ["lbfgs", "scaledconjugategradient", "adam"])
 def test_nonsense_in_any_place_of_a_training(name, tmp_path):
-    """Nothing crashes, and nothing is raised but a ValueError that names the file; on 3d0e0fb this is a SIGSEGV."""
+    """Nothing crashes, and nothing is raised but a ValueError that names the file."""
     done = subprocess.run([sys.executable, "-c", EVERYWHERE, tmp_path / "n", name], capture_output=True, text=True,
                           timeout=300)
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stderr}"
