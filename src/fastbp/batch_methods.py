@@ -204,7 +204,7 @@ class ScaledConjugateGradient(BatchMethod):
             _downhill(rows)
         start[:], before[:], cost = parameters, gradient, numbers[COST]
         square, slope = vectors.dot(direction, direction), vectors.dot(gradient, direction)
-        if not (slope < 0 and math.isfinite(square + slope)):
+        if not (slope < 0 < square and math.isfinite(square + slope)):
             if made % parameters.size == 0:
                 return False
             numbers[THIRD] = 0

@@ -31,7 +31,12 @@ class Optimizer:
         return {name: float(hyper[cell]) for name, (_, cell) in self.varying.items()}
 
     def resumed(self, numbers: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-        """Return the numbers to go on with: those of the settings, and what had changed, from a file.
+        """Return the numbers to go on with: those of the settings, and what had changed.
+
+        Parameters
+        ----------
+        numbers
+            What `varied` has given, by name, from a file.
 
         Raises
         ------
