@@ -38,6 +38,11 @@ class Optimizer:
         numbers
             What `varied` has given, by name, from a file.
 
+        Returns
+        -------
+        ndarray of float64
+            As `hyper` gives them.
+
         Raises
         ------
         ValueError
