@@ -398,6 +398,40 @@ def test_nonsense_in_any_place_of_a_training(name, tmp_path):
     assert 0.5 * tried < refused < tried
 
 
+PLATEAU = fastbp.SGD(fastbp.schedules.ReduceOnPlateau(0.1, patience=3))
+
+
+@pytest.mark.parametrize(("optimizer", "name", "value", "expected"), [
+    (fastbp.Adam(), "learning_rate", -1.0, "a number that is not negative"),
+    (fastbp.Adam(), "power1", 1.5, "a number from 0 to 1"),
+    (fastbp.Lion(), "power2", math.nan, "a number from 0 to 1"),
+    (PLATEAU, "best_cost", math.nan, "a number from -inf to inf"),
+    (PLATEAU, "waited", 3, "a whole number from -1 to 2"),
+    (PLATEAU, "waited", 0.5, "a whole number from -1 to 2"),
+    (fastbp.LBFGS(), "steps", -1, "a whole number from 0 to"),
+    (fastbp.LBFGS(), "pairs", math.inf, "a whole number from 0 to"),
+    (fastbp.LBFGS(), "pairs", 2.0**53 + 2, "a whole number from 0 to"),
+    (fastbp.ConjugateGradient(), "step_length", math.inf, "a number that is not negative"),
+    (fastbp.ConjugateGradient(), "last_slope", math.nan, "a finite number"),
+    (fastbp.ScaledConjugateGradient(), "scale", -1e-9, "a number from 0 to inf"),
+    (fastbp.ScaledConjugateGradient(), "curvature", "1", "a real number"),
+    (fastbp.ScaledConjugateGradient(), "refused", True, "a whole number from 0 to 1"),
+    (fastbp.Rprop(), "begun", 2, "a whole number from 0 to 1"),
+    (fastbp.Rprop(), "last_cost", None, "a finite number"),
+    (fastbp.LevenbergMarquardt(), "damping", -1, "a number that is not negative"),
+    (fastbp.LevenbergMarquardt(), "growth", 10**400, "a number that is not negative"),
+    (fastbp.BayesianRegularization(), "alpha", math.inf, "a number that is not negative"),
+], ids=lambda value: str(value)[:20])  # fmt: skip
+def test_a_number_that_no_training_leaves(optimizer, name, value, expected):
+    numbers = optimizer.varied(optimizer.hyper())
+    assert optimizer.resumed(numbers).tobytes() == optimizer.hyper().tobytes()
+    with pytest.raises(ValueError, match=f"{type(optimizer).__name__}: {name} is .*, expected {expected}"):
+        optimizer.resumed(numbers | {name: value})
+    for wrong in ({**numbers, "memory": 3}, {other: numbers[other] for other in numbers if other != name}):
+        with pytest.raises(ValueError, match="its numbers are .*, expected"):
+            optimizer.resumed(wrong)
+
+
 def test_damaged_files():
     """A few hundred of those of which `tests/fuzz/files.py` makes ten thousand."""
     script = Path(__file__).parent / "fuzz" / "files.py"
