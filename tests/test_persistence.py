@@ -414,7 +414,7 @@ PLATEAU = fastbp.SGD(fastbp.schedules.ReduceOnPlateau(0.1, patience=3))
     (fastbp.ConjugateGradient(), "step_length", math.inf, "a number that is not negative"),
     (fastbp.ConjugateGradient(), "last_slope", math.nan, "a finite number"),
     (fastbp.ScaledConjugateGradient(), "scale", -1e-9, "a number from 0 to inf"),
-    (fastbp.ScaledConjugateGradient(), "curvature", "1", "a real number"),
+    (fastbp.ScaledConjugateGradient(), "curvature", math.nan, "a finite number"),
     (fastbp.ScaledConjugateGradient(), "refused", True, "a whole number from 0 to 1"),
     (fastbp.Rprop(), "begun", 2, "a whole number from 0 to 1"),
     (fastbp.Rprop(), "last_cost", None, "a finite number"),

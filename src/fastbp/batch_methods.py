@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Check, between, count, finite, flag, not_negative, positive, real, whole
+from .checks import Check, between, count, finite, flag, not_negative, positive, whole
 from .kernels import codes, searches, vectors
 from .kernels._jit import address
 from .kernels.searches import BEFORE, DIRECTION, GRADIENT, OWN_ROW, REACHED, START
@@ -180,7 +180,7 @@ class ScaledConjugateGradient(BatchMethod):
     varying = {
         "step_length": (not_negative, codes.RATE),
         "scale": (between(0, math.inf), FIRST),
-        "curvature": (real, SECOND),
+        "curvature": (finite, SECOND),
         "steps": (whole(0), THIRD),
         "refused": (whole(0, 1), FOURTH),
     }

@@ -25,10 +25,6 @@ def is_number(value: Any) -> bool:
         return False
 
 
-def _is_real(value: Any) -> bool:
-    return isinstance(value, (float, np.floating)) or is_number(value)
-
-
 def _fail(owner: object, name: str, value: Any, expected: str) -> None:
     raise ValueError(f"{type(owner).__name__}: {name} is {value!r}, expected {expected}")
 
@@ -39,17 +35,11 @@ def finite(owner: object, name: str, value: Any) -> None:
         _fail(owner, name, value, "a finite number")
 
 
-def real(owner: object, name: str, value: Any) -> None:
-    """Accept any real number, also infinity and NaN."""
-    if not _is_real(value):
-        _fail(owner, name, value, "a real number")
-
-
 def between(low: float, high: float) -> Check:
     """Return a check that accepts numbers in a range, its ends included; not NaN."""
 
     def check(owner: object, name: str, value: Any) -> None:
-        if not (_is_real(value) and low <= value <= high):
+        if not ((isinstance(value, (float, np.floating)) or is_number(value)) and low <= value <= high):
             _fail(owner, name, value, f"a number from {low} to {high}")
 
     return check
