@@ -451,10 +451,6 @@ def test_what_a_constructor_refuses_it_refuses_by_a_value_error(make):
         make()
 
 
-def test_inverse_scaling_goes_down_to_0():
-    assert fastbp.schedules.InverseScaling(0.1, 1e308)(5) == 0
-
-
 def test_a_training_from_which_none_goes_on_is_not_written(tmp_path):
     net = network((2, 1)).fit(np.eye(2), np.ones(2), epochs=1)
     net.parameters[0] = np.nan
