@@ -292,6 +292,18 @@ def test_quickprop_jumps_to_the_minimum_of_a_parabola():
     np.testing.assert_allclose(path, [5.0, 0.81 * 5, 0.0081 * 5, 0], atol=1e-14)
 
 
+@pytest.mark.parametrize("length", [1e-200, 1e200, math.nan])
+def test_a_direction_whose_square_is_0_or_infinite_gives_way_to_the_gradient(length, rng):
+    """As a file may hold it: of the scaled conjugate gradients, which divide by its length."""
+    X, Y = real_data(rng, "squared_error", None, 12, 2, 1)
+    net = network((2, 3, 1), dtype="float64").fit(X, Y, epochs=3, optimizer=ScaledConjugateGradient())
+    before = net.history.cost[-1]
+    rows = net._progress.state.reshape(-1, net.n_parameters)
+    rows[DIRECTION] = -np.sign(rows[GRADIENT]) * length
+    net.fit(X, Y, epochs=5, resume=True)
+    assert net.history.cost[-1] < before
+
+
 @pytest.mark.parametrize("method", [ConjugateGradient(), ScaledConjugateGradient(), LBFGS(20)], ids=str)
 def test_a_parabola_takes_about_as_many_steps_as_it_has_axes(method):
     w, path = minimise(method, bowl(8), np.linspace(-2, 3, 8), 24)

@@ -339,27 +339,106 @@ def change(path, edit):
     save_file(tensors, path, {"fastbp": json.dumps(header)})
 
 
+def deep(levels):
+    """A schedule that many others lead to."""
+    schedule = 0.1
+    for _ in range(levels):
+        schedule = {"kind": "warmup", "learning_rate": schedule, "epochs": 2}
+    return schedule
+
+
+def row(column, value):
+    """Write a number into the last row of the history."""
+    def edit(tensors, training):
+        tensors["training.history"][-1, column] = value
+
+    return edit
+
+
+def state(**changes):
+    """Change the state of the generator."""
+    def edit(tensors, training):
+        inner = training["generator"]["state"]
+        for name, value in changes.items():
+            (inner if name in inner else training["generator"])[name] = value
+
+    return edit
+
+
+def cast(name, dtype):
+    """Store a tensor as another dtype."""
+    return lambda tensors, training: tensors.update({name: tensors[name].astype(dtype)})
+
+
 @pytest.mark.parametrize("edit", [
-    lambda tensors, training: tensors.pop("training.hyper"),
-    lambda tensors, training: tensors.update({"training.hyper": np.zeros(3)}),
-    lambda tensors, training: tensors.update({"training.hyper": np.zeros(12, np.float32)}),
+    lambda tensors, training: tensors.pop("training.state"),
+    lambda tensors, training: tensors.pop("training.history"),
     lambda tensors, training: tensors.update({"training.state": np.zeros(3, np.float32)}),
     lambda tensors, training: tensors.update({"training.history": np.zeros(3)}),
+    lambda tensors, training: tensors.update({"training.history": tensors["training.history"][:1]}),
+    lambda tensors, training: tensors.update({"training.worst": np.zeros(3, np.float32)}),
+    lambda tensors, training: tensors["weights.0"].fill(np.nan),
+    cast("training.state", np.complex64), cast("training.history", np.float32), cast("training.best.0", np.float64),
+    row(0, 2.5), row(0, 1), row(0, 3), row(0, np.nan), row(0, -1), row(1, np.nan), row(1, np.inf), row(3, -1),
+    row(3, np.nan),
     lambda tensors, training: training.pop("key"),
+    lambda tensors, training: training.update(key=-1),
+    lambda tensors, training: training.update(key=2**63 - 1),
+    lambda tensors, training: training.update(key=True),
+    lambda tensors, training: training.update(key=1.0),
     lambda tensors, training: training.update(epochs="many"),
+    lambda tensors, training: training.update(epochs=-1),
+    lambda tensors, training: training.update(epochs=3),
+    lambda tensors, training: training.update(epochs=2**63),
+    lambda tensors, training: training.update(more=1),
+    lambda tensors, training: training.update(figures=["gamma"]),
+    lambda tensors, training: training.update(figures="gamma"),
+    lambda tensors, training: training.update(figures=[["gamma"]]),
     lambda tensors, training: training.update(generator={"bit_generator": "PCG64"}),
+    lambda tensors, training: training.update(generator=5),
+    state(state=-1), state(state=2**128), state(state=1.5), state(inc=4), state(has_uint32=2), state(has_uint32=None),
+    state(uinteger=2**32), state(bit_generator="MT19937"),
     lambda tensors, training: training.update(optimizer={"kind": "adamant"}),
+    lambda tensors, training: training.update(optimizer={"kind": "sgd"}),
+    lambda tensors, training: training.update(optimizer={"kind": "lbfgs", "memory": 10**400}),
+    lambda tensors, training: training.update(optimizer=deep(1)),
+    lambda tensors, training: training["optimizer"].pop("beta1"),
     lambda tensors, training: training["optimizer"].update(beta1=2),
+    lambda tensors, training: training["optimizer"].update(beta1=[0.9]),
+    lambda tensors, training: training["optimizer"].update(epsilon_hat=1),
     lambda tensors, training: training["optimizer"].update(gamma=2),
+    lambda tensors, training: training["optimizer"].update(learning_rate=-1),
+    lambda tensors, training: training["optimizer"].update(learning_rate=10**400),
+    lambda tensors, training: training["optimizer"].update(learning_rate="0.1"),
     lambda tensors, training: training["optimizer"].update(learning_rate={"kind": "step"}),
-    lambda tensors, training: tensors.update({"training.stopping": np.zeros((1, 3))}),
-    lambda tensors, training: tensors.update({"training.stopping": np.array([[np.nan, 1, 1, 0]])}),
-    lambda tensors, training: tensors.update({"training.stopping": np.array([[1, 1, 1, np.inf]])}),
-    lambda tensors, training: tensors.pop("training.stopping"),
+    lambda tensors, training: training["optimizer"].update(
+        learning_rate={"kind": "onecycle", "learning_rate": 0.1, "epochs": 10**400}),
+    lambda tensors, training: training["optimizer"].update(learning_rate=deep(18)),
+    lambda tensors, training: training["optimizer"].update(learning_rate=deep(400)),
+    lambda tensors, training: training.update(numbers=5),
+    lambda tensors, training: training["numbers"].pop("power1"),
+    lambda tensors, training: training["numbers"].update(power3=1),
+    lambda tensors, training: training["numbers"].update(power1=1.5),
+    lambda tensors, training: training["numbers"].update(power2=math.nan),
+    lambda tensors, training: training["numbers"].update(learning_rate=-1),
+    lambda tensors, training: training["numbers"].update(learning_rate=math.inf),
+    lambda tensors, training: training["numbers"].update(learning_rate=10**400),
+    lambda tensors, training: training["numbers"].update(learning_rate=True),
+    lambda tensors, training: training.update(stopping=5),
+    lambda tensors, training: training.update(stopping=[]),
+    lambda tensors, training: training.update(stopping=[[1, 1, 1, 0]]),
+    lambda tensors, training: training["stopping"][0].pop("mark"),
+    lambda tensors, training: training["stopping"][0].update(epoch=math.nan),
+    lambda tensors, training: training["stopping"][0].update(epoch=3),
+    lambda tensors, training: training["stopping"][0].update(epoch=0),
+    lambda tensors, training: training["stopping"][0].update(cost=math.nan),
+    lambda tensors, training: training["stopping"][0].update(mark="1"),
+    lambda tensors, training: training["stopping"][0].update(waited=math.inf),
+    lambda tensors, training: training["stopping"][0].update(waited=0.5),
     lambda tensors, training: tensors.update({"training.best.1": tensors["training.best.0"]}),
     lambda tensors, training: tensors.update({"training.best.0": np.zeros(3, np.float32)}),
-    lambda tensors, training: tensors.update({"training.worst": np.zeros(3, np.float32)}),
-], ids=range(19))  # fmt: skip
+    lambda tensors, training: tensors["training.best.0"].fill(np.nan),
+], ids=lambda edit: None)  # fmt: skip
 def test_a_corrupt_training_is_named(edit, data, tmp_path):
     path = tmp_path / "net"
     network((2, 4, 1)).fit(*data, epochs=2, callbacks=[Checkpoint(path), EarlyStopping()])

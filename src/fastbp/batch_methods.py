@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Check, count, positive
+from .checks import Check, between, count, finite, flag, not_negative, positive, whole
 from .kernels import codes, searches, vectors
 from .kernels._jit import address
 from .kernels.searches import BEFORE, DIRECTION, GRADIENT, OWN_ROW, REACHED, START
@@ -90,6 +90,7 @@ class LineSearch(BatchMethod):
     """The kernels of the direction."""
     curvature: ClassVar[float] = 0.9
     """c₂ of the Wolfe conditions."""
+    varying = {"step_length": (not_negative, codes.RATE), "steps": (whole(0), searches.MADE)}
 
     @property
     def cells(self) -> int:
@@ -124,6 +125,7 @@ class LBFGS(LineSearch):
 
     memory: int = 10
     checks = {"memory": count}
+    varying = LineSearch.varying | {"pairs": (whole(0), searches.KEPT)}
     direct = staticmethod(searches.lbfgs_direction)
     remember = staticmethod(searches.lbfgs_pair)
 
@@ -161,6 +163,7 @@ class ConjugateGradient(LineSearch):
 
     slots = searches.OWN_ROW + 2
     curvature = 0.1
+    varying = LineSearch.varying | {"last_slope": (finite, searches.LAST_SLOPE)}
     direct = staticmethod(searches.conjugate_direction)
     remember = staticmethod(searches.conjugate_note)
 
@@ -174,6 +177,13 @@ class ScaledConjugateGradient(BatchMethod):
     """
 
     slots = OWN_ROW
+    varying = {
+        "step_length": (not_negative, codes.RATE),
+        "scale": (between(0, math.inf), FIRST),
+        "curvature": (finite, SECOND),
+        "steps": (whole(0), THIRD),
+        "refused": (whole(0, 1), FOURTH),
+    }
 
     def begin(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
         """Compute cost and gradient; the first λ is 1e-6."""
@@ -194,7 +204,7 @@ class ScaledConjugateGradient(BatchMethod):
             _downhill(rows)
         start[:], before[:], cost = parameters, gradient, numbers[COST]
         square, slope = vectors.dot(direction, direction), vectors.dot(gradient, direction)
-        if not (slope < 0 and math.isfinite(square + slope)):
+        if not (slope < 0 < square and math.isfinite(square + slope)):
             if made % parameters.size == 0:
                 return False
             numbers[THIRD] = 0
@@ -262,7 +272,9 @@ class Rprop(BatchMethod):
     retreat: bool = True
     improved: bool = True
     slots = 4
-    checks = dict.fromkeys(("first_step", "increase", "decrease", "smallest", "largest"), positive)
+    checks = (dict.fromkeys(("first_step", "increase", "decrease", "smallest", "largest"), positive)
+              | dict.fromkeys(("retreat", "improved"), flag))
+    varying = {"last_cost": (finite, FIRST), "begun": (whole(0, 1), SECOND)}
 
     def __post_init__(self) -> None:
         super().__post_init__()

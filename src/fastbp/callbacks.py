@@ -12,12 +12,12 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from .checks import count, is_number, not_negative, positive
+from .checks import Check, between, count, is_number, not_negative, positive, whole
 from .history import Record
 from .optional import require
 
@@ -88,6 +88,11 @@ class Best:
     """Epochs since then."""
     parameters: npt.NDArray[Any] | None = None
     """Those of the epoch, where they are to be restored."""
+    checks: ClassVar[dict[str, Check]] = {
+        "epoch": whole(0), "cost": between(-math.inf, math.inf), "mark": between(-math.inf, math.inf),
+        "waited": whole(0),
+    }
+    """What a file may say of each."""
 
 
 _WATCH = threading.Lock()
@@ -306,7 +311,7 @@ class Checkpoint:
     ``Network.load(path).fit(X, Y, resume=True, ...)`` goes on from the last checkpoint, with the bits that the
     uninterrupted training would have had, given the same callbacks; it is called after the other callbacks of an epoch,
     so that it saves what `EarlyStopping` has seen. The file is replaced as a whole (`Network.save`): a kill leaves the
-    old one or the new one.
+    old one or the new one. It holds the whole history, of 32 bytes an epoch.
 
     Parameters
     ----------

@@ -11,14 +11,38 @@ import numpy as np
 Check = Callable[[object, str, Any], None]
 """Called with the object, the setting's name and its value; raises ValueError if the value will not do."""
 
+LARGEST_WHOLE = 2**53
+"""Up to here a float64 tells every whole number from the next."""
+
 
 def is_number(value: Any) -> bool:
     """Tell whether a value is one finite real number."""
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond every float
+        return False
 
 
 def _fail(owner: object, name: str, value: Any, expected: str) -> None:
     raise ValueError(f"{type(owner).__name__}: {name} is {value!r}, expected {expected}")
+
+
+def finite(owner: object, name: str, value: Any) -> None:
+    """Accept finite numbers."""
+    if not is_number(value):
+        _fail(owner, name, value, "a finite number")
+
+
+def between(low: float, high: float) -> Check:
+    """Return a check that accepts numbers in a range, its ends included; not NaN."""
+
+    def check(owner: object, name: str, value: Any) -> None:
+        if not ((isinstance(value, (float, np.floating)) or is_number(value)) and low <= value <= high):
+            _fail(owner, name, value, f"a number from {low} to {high}")
+
+    return check
 
 
 def positive(owner: object, name: str, value: Any) -> None:
@@ -49,6 +73,16 @@ def count(owner: object, name: str, value: Any) -> None:
     """Let whole numbers from 1 up pass."""
     if not (isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1):
         _fail(owner, name, value, "a whole number, at least 1")
+
+
+def whole(low: int, high: int = LARGEST_WHOLE) -> Check:
+    """Return a check that accepts whole numbers in a range, also as floats."""
+
+    def check(owner: object, name: str, value: Any) -> None:
+        if not (is_number(value) and low <= value <= high and value == int(value)):
+            _fail(owner, name, value, f"a whole number from {low} to {high}")
+
+    return check
 
 
 def flag(owner: object, name: str, value: Any) -> None:

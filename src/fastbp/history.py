@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .checks import LARGEST_WHOLE
 from .optional import require
 
 if TYPE_CHECKING:
@@ -67,32 +69,56 @@ class History:
         What else the optimizer tells of each epoch, by name: `BayesianRegularization` does.
     profile : Profile or None
         Where the time of the last fit went, after ``fit(profile=True)``.
+
+    Raises
+    ------
+    ValueError
+        If a row has not as many numbers as there are columns, epochs do not increase from 1 up, or seconds are
+        negative.
     """
 
     def __init__(self, rows: Iterable[Sequence[float]] = (), names: Iterable[str] = ()) -> None:
         self._names = tuple(names)
-        self._rows = [(int(row[0]), *map(float, row[1:])) for row in rows]
+        self._cells = array("d")
+        """The rows, one behind the other: so that a row more costs as much after a million epochs as after ten."""
         self.profile: Profile | None = None
+        table = np.array(list(rows), np.float64)
+        if table.size == 0:
+            return
+        if table.ndim != 2 or table.shape[1] != self._width:
+            raise ValueError(f"History: rows have shape {table.shape}, expected (epochs, {self._width})")
+        epochs, seconds = table[:, 0], table[:, 3]
+        if not (epochs[0] >= 1 and epochs[-1] <= LARGEST_WHOLE and (np.diff(epochs) > 0).all()
+                and (epochs == np.floor(epochs)).all()):
+            raise ValueError("History: epochs are expected to be whole numbers that increase, from 1 up")
+        if (seconds < 0).any():
+            raise ValueError(f"History: seconds are {seconds.min()}, expected no negative ones")
+        self._cells.frombytes(table.tobytes())
+
+    @property
+    def _width(self) -> int:
+        return COLUMNS + len(self._names)
 
     def table(self) -> npt.NDArray[np.float64]:
-        """Give all of it as one array, a column for each attribute and figure.
+        """Return all of it as one array, a column for each attribute and figure.
 
         ``History(table, names)``, with the names of the figures, makes it again.
         """
-        return np.array(self._rows, np.float64).reshape(-1, COLUMNS + len(self._names))
+        cells = self._cells[:]  # NumPy may copy without the lock of Python, and what it reads cannot grow meanwhile
+        return np.array(cells).reshape(-1, self._width)
 
     def append(self, epoch: int, cost: float, validation_cost: float | None, seconds: float,
                figures: Mapping[str, float] = NONE) -> None:
         """Add a row; the figures are of the same names in all of them."""
-        if not self._rows:
+        if not self._cells:
             self._names = tuple(figures)
-        self._rows.append((epoch, cost, np.nan if validation_cost is None else validation_cost, seconds,
-                           *(figures[name] for name in self._names)))
+        self._cells += array("d", (epoch, cost, np.nan if validation_cost is None else validation_cost, seconds,
+                                   *(figures[name] for name in self._names)))
 
     @property
     def last(self) -> int:
         """Number of the last epoch, 0 before the first."""
-        return int(self._rows[-1][0]) if self._rows else 0
+        return int(self._cells[-self._width]) if self._cells else 0
 
     @property
     def figures(self) -> dict[str, npt.NDArray[np.float64]]:
@@ -100,15 +126,16 @@ class History:
         return {name: self._column(COLUMNS + i) for i, name in enumerate(self._names)}
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._cells) // self._width
 
     def __repr__(self) -> str:
-        if not self._rows:
+        if not self._cells:
             return "<History: no epochs>"
-        return f"<History: {len(self)} epochs, cost {self._rows[0][1]:.4g} -> {self._rows[-1][1]:.4g}>"
+        first, last = self._cells[1], self._cells[1 - self._width]
+        return f"<History: {len(self)} epochs, cost {first:.4g} -> {last:.4g}>"
 
     def _column(self, index: int, dtype: Any = np.float64) -> npt.NDArray[Any]:
-        return np.array([row[index] for row in self._rows], dtype)
+        return self.table()[:, index].astype(dtype)
 
     @property
     def epoch(self) -> npt.NDArray[np.int64]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from . import curvature
 from .batch_methods import COST, FIRST, FOURTH, SECOND, THIRD, BatchMethod, Evaluate
-from .checks import positive
+from .checks import flag, not_negative, positive
 from .kernels import codes
 from .kernels.searches import GRADIENT
 
@@ -171,7 +171,8 @@ class LevenbergMarquardt(BatchMethod):
     damping: float = 1e-3
     acceleration: bool = True
     slots = 1
-    checks = {"damping": positive}
+    checks = {"damping": positive, "acceleration": flag}
+    varying = {"damping": (not_negative, DAMPING), "growth": (not_negative, GROWTH)}
 
     def check(self, network: Network, samples: Samples, regularization: Regularization | None, memory: int) -> None:
         """See that cost, samples and memory will do."""
@@ -285,6 +286,8 @@ class BayesianRegularization(LevenbergMarquardt):
     A penalty on all parameters alike asks for inputs and targets scaled to about one. Sample weights count by their
     ratios: their mean stands for one sample.
     """
+
+    varying = LevenbergMarquardt.varying | {"alpha": (not_negative, ALPHA), "beta": (not_negative, BETA)}
 
     def check(self, network: Network, samples: Samples, regularization: Regularization | None, memory: int) -> None:
         """See that there is no other penalty."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from .checks import Check
 from .kernels import codes
 
 
@@ -17,10 +19,43 @@ class Optimizer:
 
     slots: ClassVar[int] = 0
     """Buffers of state."""
+    varying: ClassVar[dict[str, tuple[Check, int]]] = {}
+    """What changes in `hyper` while it trains and a later fit goes on from: what each number must be, and its cell."""
 
     def hyper(self) -> npt.NDArray[np.float64]:
         """Give the numbers that it begins with, as laid out in `fastbp.kernels.codes`."""
         return np.zeros(codes.HYPER_CELLS)
+
+    def varied(self, hyper: npt.NDArray[np.float64]) -> dict[str, float]:
+        """Return by name what has changed in the numbers, for a file."""
+        return {name: float(hyper[cell]) for name, (_, cell) in self.varying.items()}
+
+    def resumed(self, numbers: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+        """Return the numbers to go on with: those of the settings, and what had changed.
+
+        Parameters
+        ----------
+        numbers
+            What `varied` has given, by name, from a file.
+
+        Returns
+        -------
+        ndarray of float64
+            As `hyper` gives them.
+
+        Raises
+        ------
+        ValueError
+            If a number is missing, unknown or out of range.
+        """
+        if set(numbers) != set(self.varying):
+            raise ValueError(f"{type(self).__name__}: its numbers are {sorted(numbers)}, expected "
+                             f"{sorted(self.varying)}")
+        hyper = self.hyper()
+        for name, (check, cell) in self.varying.items():
+            check(self, name, numbers[name])
+            hyper[cell] = numbers[name]
+        return hyper
 
     @property
     def scheduled(self) -> bool:

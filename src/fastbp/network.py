@@ -818,7 +818,9 @@ class Network:
         Parameters
         ----------
         path : str or path
-            Where to; an existing file is replaced.
+            Where to. An existing file is replaced: the new one has its mode, while owner and access lists are those of
+            any new file, and another hard link to it keeps what it had. A symbolic link stays, and the file that it
+            leads to is replaced.
         training : bool, default False
             Write also what ``fit(resume=True)`` goes on from: the optimizer and its state, the place in the random
             stream, the history.
@@ -826,9 +828,15 @@ class Network:
         Raises
         ------
         OSError
-            If it cannot be written; an existing file is left as it was.
+            If it cannot be written; it names ``path``, and an existing file is left as it was.
         ValueError
-            If the training cannot be written, since its schedule is a function and not one of `fastbp.schedules`.
+            If the training cannot be written, since its schedule is a function and not one of `fastbp.schedules`, or
+            since a parameter is not finite.
+
+        Notes
+        -----
+        What is being written is called ``.fastbp.`` and 16 hexadecimal digits. A killed save leaves it behind; a later
+        one into the same folder removes it after an hour.
         """
         persistence.save(self, path, training)
 
@@ -849,7 +857,8 @@ class Network:
         OSError
             If the file cannot be read.
         ValueError
-            If it is not a whole file of a known format; the message says what is wrong.
+            If it is not a whole file of a known format, or says what no constructor would take; the message says what
+            is wrong.
         """
         return persistence.load(cls, path)
 

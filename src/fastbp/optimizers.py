@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from . import levenberg_marquardt, schedules
 from .batch_methods import BATCH_METHODS
-from .checks import Check, flag, fraction, not_negative, positive
+from .checks import Check, between, flag, fraction, not_negative, positive
 from .kernels import codes, updates
 from .method import Optimizer
 from .naming import lookup, names
@@ -50,6 +50,16 @@ class UpdateRule(Optimizer):
             hyper[codes.WAITED] = -1
 
     @property
+    def varying(self) -> dict[str, tuple[Check, int]]:  # type: ignore[override]
+        """The learning rate, the running powers of β₁ and β₂ where there are any, and what a schedule remembers."""
+        found: dict[str, tuple[Check, int]] = {"learning_rate": (not_negative, codes.RATE)}
+        if "beta1" in self.settings:
+            found |= {"power1": (between(0, 1), codes.POWER1), "power2": (between(0, 1), codes.POWER2)}
+        if isinstance(self.learning_rate, schedules.ReduceOnPlateau):
+            found |= self.learning_rate.varying
+        return found
+
+    @property
     def scheduled(self) -> bool:
         """Whether the learning rate changes: it is a schedule, see `fastbp.schedules`."""
         return callable(self.learning_rate) or isinstance(self.learning_rate, schedules.ReduceOnPlateau)
@@ -85,6 +95,7 @@ class SGD(UpdateRule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        flag(self, "nesterov", self.nesterov)
         if self.nesterov and self.momentum == 0:
             raise ValueError("SGD: nesterov=True needs a momentum above 0, for instance momentum=0.9")
 

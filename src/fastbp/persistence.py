@@ -2,68 +2,134 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
+import re
 import secrets
-from contextlib import suppress
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from . import costs
 from .callbacks import Best
+from .checks import LARGEST_WHOLE
 from .history import COLUMNS, History
 from .initializers import Constant, Given, Rule
-from .kernels.codes import HYPER_CELLS
-from .method import Optimizer
 from .naming import lookup
 from .optimizers import OPTIMIZERS
 from .schedules import SCHEDULES
 from .training import Progress
 
 if TYPE_CHECKING:
+    from .method import Optimizer
     from .network import Network
 
-FORMAT = 1
+Array = npt.NDArray[Any]
+
+FORMAT = 2
 """Version of the format: raised when an older fastbp could not read the file."""
 
 DTYPES = {"float32": "F32", "float64": "F64"}
 """Names of dtypes here and in safetensors."""
 
+STATE, ROWS, BEST = "training.state", "training.history", "training.best."
+"""Tensors that a training adds to a file: the optimizer's state, the history, and under its number what each
+`EarlyStopping` would put back."""
 
-TRAINING = ("training.state", "training.hyper", "training.history")
-"""What a training adds to a file."""
+STOPPING = {field.name for field in fields(Best)} - {"parameters"}
+"""What a header says of each `EarlyStopping`."""
 
-STOPPING, BEST = "training.stopping", "training.best."
-"""And what `EarlyStopping` does: a row each, and under its number the best parameters."""
+TRAINING = {"optimizer", "numbers", "key", "epochs", "generator", "figures", "stopping"}
+"""What a header says of a training."""
+
+LARGEST_KEY = 2**63 - 2
+"""Of the keys that `training.new_progress` draws."""
+
+DEEPEST = 16
+"""Schedules in one another that a file may hold: each is called by the one around it, and Python ends at 1,000."""
+
+LEFT_BEHIND = re.compile(r"\.fastbp\.[0-9a-f]{16}")
+"""Names of files that are being written."""
+
+STALE = 3600.0
+"""Seconds without a write after which such a file belongs to a save that was killed."""
+
+_swept: dict[Path, float] = {}
+"""When folders were last looked through for such files."""
 
 
 def write(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file so that ``path`` holds the old or the new content whole, whenever the process dies.
 
-    The content goes to a temporary file in the same folder, is synced, and renamed.
+    The content goes to a temporary file in the same folder, is synced, and renamed. A symbolic link stays a link, and
+    what it leads to is replaced; the mode of a file that is replaced is kept.
     """
-    target = Path(path)
-    name = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
-        with open(name, "xb") as file:  # not tempfile, which would hide the file from others
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
-    if os.name == "posix":  # the rename itself must reach the disk
-        folder = os.open(target.parent, os.O_RDONLY)
+        target = Path(os.path.realpath(path))
+        mode = _mode(target)
+        name = target.with_name(f".fastbp.{secrets.token_hex(8)}")
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            with open(name, "xb") as file:  # not tempfile, which would hide the file from others
+                made = os.stat(name)
+                if mode not in (None, stat.S_IMODE(made.st_mode)):
+                    os.chmod(name, mode)
+                _sweep(target.parent, made.st_mtime)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
+        if os.name == "posix":  # the rename itself must reach the disk
+            folder = os.open(target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:  # the system names the temporary file, or none where a disk is full
+        error.filename = os.fspath(path)
+        del error.filename2
+        raise
+
+
+def _mode(target: Path) -> int | None:
+    """Return the mode of a file that will be replaced, None where there is none."""
+    try:
+        found = target.stat().st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found):
+        code = errno.EISDIR if stat.S_ISDIR(found) else errno.EINVAL
+        raise OSError(code, f"{os.strerror(code)}: it is no ordinary file, and cannot be replaced by one")
+    return stat.S_IMODE(found)
+
+
+def _sweep(folder: Path, now: float) -> None:
+    """Remove what killed saves have left in a folder, by the clock of its file system: once an hour, since it is read.
+
+    A younger file may belong to a save that is going on.
+    """
+    if now - _swept.get(folder, -math.inf) < STALE:
+        return
+    _swept[folder] = now
+    with suppress(OSError), os.scandir(folder) as entries:  # some folders may be written to, not read
+        for entry in entries:
+            if LEFT_BEHIND.fullmatch(entry.name):
+                with suppress(OSError):
+                    if entry.stat(follow_symlinks=False).st_mtime < now - STALE:
+                        os.unlink(entry)
 
 
 def _names(network: Network) -> dict[str, Any]:
@@ -95,10 +161,15 @@ def _given(init: Rule | tuple[Rule, ...]) -> dict[str, Any]:
     return arrays
 
 
-def _made_init(description: Any, arrays: dict[str, Any], layer: int = 0) -> Any:
+def _made_init(description: Any, arrays: Mapping[str, Array]) -> Any:
     """Make it again."""
     if isinstance(description, list):
-        return [_made_init(rule, arrays, i) for i, rule in enumerate(description)]
+        return [_made_rule(rule, i, arrays) for i, rule in enumerate(description)]
+    return _made_rule(description, 0, arrays)
+
+
+def _made_rule(description: Any, layer: int, arrays: Mapping[str, Array]) -> Any:
+    """Make what one layer begins with."""
     if isinstance(description, dict) and "constant" in description:
         return Constant(description["constant"])
     if isinstance(description, dict):
@@ -109,33 +180,39 @@ def _made_init(description: Any, arrays: dict[str, Any], layer: int = 0) -> Any:
 
 def save(network: Network, path: str | os.PathLike[str], training: bool) -> None:
     """Write a network's architecture and parameters, and its training if that is asked for and there is one."""
-    header = {"format": FORMAT, "architecture": network.architecture()}
+    header: dict[str, Any] = {"format": FORMAT, "architecture": network.architecture()}
     tensors = {name: np.ascontiguousarray(array) for name, array in _names(network).items()}
     tensors |= _given(network.init)
     progress = network._progress
     if training and progress is not None:
-        header["training"] = {"optimizer": _described(progress.optimizer), "key": progress.key,
-                              "epochs": progress.epochs, "generator": network.generator.bit_generator.state,
-                              "figures": list(network.history.figures)}
-        tensors |= {"training.state": progress.state, "training.hyper": progress.hyper,
-                    "training.history": network.history.table()}
-        if progress.stopping:
-            tensors[STOPPING] = np.array([[best.epoch, best.cost, best.mark, best.waited]
-                                          for best in progress.stopping])
-            tensors |= {f"{BEST}{i}": best.parameters for i, best in enumerate(progress.stopping)
-                        if best.parameters is not None}
+        if not np.isfinite(network.parameters).all():
+            raise ValueError("parameters hold nan or inf, from which no training goes on: save without training=True")
+        header["training"] = {
+            "optimizer": _described(progress.optimizer),
+            "numbers": progress.optimizer.varied(progress.hyper),
+            "key": progress.key,
+            "epochs": progress.epochs,
+            "generator": network.generator.bit_generator.state,
+            "figures": list(network.history.figures),
+            "stopping": [{name: getattr(best, name) for name in sorted(STOPPING)} for best in progress.stopping],
+        }
+        tensors |= {STATE: progress.state, ROWS: network.history.table()}
+        tensors |= {f"{BEST}{i}": best.parameters for i, best in enumerate(progress.stopping)
+                    if best.parameters is not None}
     write(path, to_bytes(tensors, {"fastbp": json.dumps(header)}))
 
 
-def _described(settings: Any) -> dict[str, Any]:
-    """Give an optimizer or schedule as its name and plain numbers."""
+def _described(settings: Any, depth: int = 0) -> dict[str, Any]:
+    """Return an optimizer or schedule as its name and plain numbers."""
     found: dict[str, Any] = {"kind": type(settings).__name__.lower()}
     if found["kind"] not in OPTIMIZERS | SCHEDULES:
         raise ValueError(f"{settings!r} cannot be saved: give the optimizer a schedule of fastbp.schedules")
+    if depth > DEEPEST:
+        raise ValueError(f"more than {DEEPEST} schedules in one another cannot be saved")
     for name, value in vars(settings).items():
         if isinstance(value, np.generic):
             value = value.item()
-        found[name] = value if isinstance(value, (bool, int, float)) else _described(value)
+        found[name] = value if isinstance(value, (bool, int, float)) else _described(value, depth + 1)
     return found
 
 
@@ -147,17 +224,37 @@ def _made(kind: str, description: dict[str, Any], known: dict[str, Any]) -> Any:
                    for name, value in settings.items()})
 
 
+@contextmanager
+def _blamed(path: Path, part: str) -> Iterator[None]:
+    """Raise what a file's nonsense leads to as a ValueError that names the file."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        text = repr(error) if isinstance(error, LookupError) else error
+        raise ValueError(f"{path} has a corrupt {part}: {text}") from error
+
+
+def _same(what: str, description: Any, made: Any) -> None:
+    """Check that what was made of a description is described by it, to the last name and type."""
+    if json.dumps(description, sort_keys=True) != json.dumps(made, sort_keys=True):
+        raise ValueError(f"{what} is {description}, which is that of {made}")
+
+
 def _header(path: Path, metadata: dict[str, str] | None) -> tuple[dict[str, Any], dict[str, Any] | None]:
     if not metadata or "fastbp" not in metadata:
         raise ValueError(f"{path} is a safetensors file, but not one that fastbp wrote")
-    try:
+    with _blamed(path, "header"):
         header = json.loads(metadata["fastbp"])
-        version, architecture = header["format"], dict(header["architecture"])
-        training = dict(header["training"]) if "training" in header else None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} has a corrupt header: {error}") from error
-    if not isinstance(version, int) or version > FORMAT:
+        version, architecture, training = header["format"], header["architecture"], header.get("training")
+    if type(version) is int and version > FORMAT:
         raise ValueError(f"{path} has format {version}, this fastbp reads up to {FORMAT}: install a newer fastbp")
+    if type(version) is int and version == 1:
+        raise ValueError(f"{path} has format 1, which this fastbp does not read: train anew, or build the network, and "
+                         "assign to its weights and biases what safetensors.numpy.load_file finds in the file")
+    if type(version) is not int or version != FORMAT:
+        raise ValueError(f"{path} has format {version}, expected {FORMAT}: its header is corrupt")
+    if not isinstance(architecture, dict) or not (training is None or isinstance(training, dict)):
+        raise ValueError(f"{path} has a corrupt header: architecture and training are expected to have names")
     return architecture, training
 
 
@@ -170,30 +267,35 @@ def load(kind: type[Network], path: str | os.PathLike[str]) -> Network:
         with safe_open(file, framework="numpy") as content:
             architecture, training = _header(file, content.metadata())
             found = {name: content.get_slice(name) for name in content.keys()}  # noqa: SIM118
-            extra = {name: found.pop(name) for name in list(found) if name.startswith("training.") and training}
-            given = {name: found.pop(name) for name in list(found) if name.startswith("init.")}
-            _check_tensors(file, architecture, found)
-            network = _build(kind, file, architecture, {name: content.get_tensor(name) for name in given})
-            if set(given) != set(_given(network.init)):
+            extra = {name for name in found if name.startswith("training.") and training is not None}
+            given = {name for name in found if name.startswith("init.")}
+            _check_tensors(file, architecture, {name: found[name] for name in found.keys() - extra - given})
+            with _blamed(file, "header"):
+                network = _build(kind, architecture, _read_given(content, given, architecture))
+            if given != set(_given(network.init)):
                 raise ValueError(f"{file} holds {sorted(given)}, its header says {sorted(_given(network.init))}")
             for name, array in _names(network).items():
                 array[...] = content.get_tensor(name)
             if training is not None:
-                _check_training(file, extra, training.setdefault("figures", []))
-                _resume(network, file, training, *(content.get_tensor(name) for name in TRAINING))
-                _resume_stopping(network, file, {name: content.get_tensor(name) for name in extra
-                                                 if name not in TRAINING})
+                with _blamed(file, "training"):
+                    _resume(network, training, content, extra)
     except SafetensorError as error:
         raise ValueError(f"{file} is not a whole safetensors file: {error}") from error
     return network
 
 
+def _shapes(architecture: dict[str, Any], prefix: str = "") -> dict[str, list[int]]:
+    layers = architecture["layers"]
+    expected = {f"{prefix}weights.{i}": [m, n]
+                for i, (n, m) in enumerate(zip(layers[:-1], layers[1:], strict=True))}
+    if architecture["bias"]:
+        expected |= {f"{prefix}biases.{i}": [m] for i, m in enumerate(layers[1:])}
+    return expected
+
+
 def _check_tensors(path: Path, architecture: dict[str, Any], found: dict[str, Any]) -> None:
     try:
-        layers, bias, dtype = architecture["layers"], architecture["bias"], DTYPES[architecture["dtype"]]
-        expected = {f"weights.{i}": [m, n] for i, (n, m) in enumerate(zip(layers[:-1], layers[1:], strict=True))}
-        if bias:
-            expected |= {f"biases.{i}": [m] for i, m in enumerate(layers[1:])}
+        dtype, expected = DTYPES[architecture["dtype"]], _shapes(architecture)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} has a corrupt header: {error!r}") from error
     if set(found) != set(expected):
@@ -204,56 +306,91 @@ def _check_tensors(path: Path, architecture: dict[str, Any], found: dict[str, An
                              f"{dtype} {shape}")
 
 
-def _build(kind: type[Network], path: Path, architecture: dict[str, Any], given: dict[str, Any]) -> Network:
-    try:
-        architecture["init"] = _made_init(architecture["init"], given)
-        cost = costs.get(architecture.pop("cost"), architecture.pop("cost_parameter"))
-        seed = architecture.pop("seed")
-        layers, activation, output = (architecture.pop(name) for name in ("layers", "activation", "output"))
-        return kind(layers, activation, output, cost, seed=seed, **architecture)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} has a corrupt header: {error}") from error
+def _read(content: Any, name: str, dtype: Any, shape: Sequence[int]) -> Array:
+    """Return a tensor as an array of its own, once its dtype and shape are seen to be what they must be."""
+    part = content.get_slice(name)
+    found, wanted = (part.get_dtype(), list(part.get_shape())), (DTYPES[np.dtype(dtype).name], list(shape))
+    if found != wanted:
+        raise ValueError(f"{name} is {found[0]} {found[1]}, expected {wanted[0]} {wanted[1]}")
+    return np.array(content.get_tensor(name), dtype)
 
 
-def _check_training(path: Path, found: dict[str, Any], figures: Any) -> None:
-    shapes = {name: list(array.get_shape()) for name, array in found.items()}
-    needed = {name for name in found if name != STOPPING and not name.startswith(BEST)}
-    good = needed == set(TRAINING) and isinstance(figures, list)
-    columns = [COLUMNS + len(figures)] if good else None
-    if not good or shapes["training.hyper"] != [HYPER_CELLS] or shapes["training.history"][1:] != columns:
-        raise ValueError(f"{path} has a corrupt training: it holds {shapes}")
+def _read_given(content: Any, names: set[str], architecture: dict[str, Any]) -> dict[str, Array]:
+    """Read the arrays that layers begin with."""
+    shapes = _shapes(architecture, "init.")
+    return {name: _read(content, name, architecture["dtype"], shapes[name]) for name in names}
 
 
-def _resume(network: Network, path: Path, training: dict[str, Any], state: Any, hyper: Any, history: Any) -> None:
+def _build(kind: type[Network], architecture: dict[str, Any], given: Mapping[str, Array]) -> Network:
+    settings = dict(architecture, init=_made_init(architecture["init"], given))
+    settings["cost"] = costs.get(settings["cost"], settings.pop("cost_parameter"))
+    network = kind(**settings)
+    _same("architecture", architecture, network.architecture())
+    return network
+
+
+def _resume(network: Network, training: dict[str, Any], content: Any, names: set[str]) -> None:
     """Put a training that was saved into a network."""
-    try:
-        optimizer: Optimizer = _made("optimizer", training["optimizer"], OPTIMIZERS)
-        if state.shape != (optimizer.slots * network.n_parameters,) or state.dtype != network.dtype:
-            raise ValueError(f"its state is {state.dtype} {state.shape}")
-        if hyper.dtype != np.float64:
-            raise ValueError(f"its numbers are {hyper.dtype}")
-        key, epochs = int(training["key"]), int(training["epochs"])
-        network._progress = Progress(optimizer, np.array(state), np.array(hyper), key, epochs)
-        network.generator.bit_generator.state = training["generator"]
-        network.history = History(history, map(str, training["figures"]))
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{path} has a corrupt training: {error}") from error
+    if set(training) != TRAINING:
+        raise ValueError(f"it tells {sorted(training)}, expected {sorted(TRAINING)}")
+    optimizer: Optimizer = _made("optimizer", training["optimizer"], OPTIMIZERS)
+    _same("optimizer", training["optimizer"], _described(optimizer))
+    stopping, size = training["stopping"], network.n_parameters
+    best = {f"{BEST}{i}" for i in range(len(stopping))}
+    if not {STATE, ROWS} <= names <= {STATE, ROWS} | best:
+        raise ValueError(f"it holds {sorted(names)}, expected {STATE} and {ROWS}, and of {sorted(best)} what there is")
+    state = _read(content, STATE, network.dtype, [optimizer.slots * size])
+    epochs = _integer("epochs", training["epochs"], LARGEST_WHOLE)
+    progress = Progress(optimizer, state, optimizer.resumed(training["numbers"]),
+                        _integer("key", training["key"], LARGEST_KEY), epochs)
+    history = _made_history(content, training["figures"])
+    if len(history) and (history.last != epochs or set(history.figures) != set(optimizer.figures(progress.hyper))):
+        raise ValueError(f"its history ends in epoch {history.last} and has the figures {list(history.figures)}, its "
+                         f"optimizer is in epoch {epochs} and has {list(optimizer.figures(progress.hyper))}")
+    if not np.isfinite(network.parameters).all():
+        raise ValueError("its parameters are not finite")
+    for i, description in enumerate(stopping):
+        name = f"{BEST}{i}"
+        kept = _read(content, name, network.dtype, [size]) if name in names else None
+        progress.stopping.append(_made_best(description, kept, epochs))
+    network.generator = _made_generator(training["generator"])
+    network._progress, network.history = progress, history
 
 
-def _resume_stopping(network: Network, path: Path, found: dict[str, Any]) -> None:
-    """Put what `EarlyStopping` had seen into a network's training."""
-    if not found:
-        return
-    table, progress = found.pop(STOPPING, np.empty(0)), network._progress
-    assert progress is not None
-    if table.ndim != 2 or table.shape[1] != 4 or not set(found) <= {f"{BEST}{i}" for i in range(len(table))}:
-        raise ValueError(f"{path} has a corrupt training: {STOPPING} is {table.shape}, with {sorted(found)}")
-    if not np.isfinite(table[:, [0, 3]]).all():
-        raise ValueError(f"{path} has a corrupt training: {STOPPING} holds epochs that are not finite: "
-                         f"{table.tolist()}")
-    for name, parameters in found.items():
-        if parameters.shape != network.parameters.shape or parameters.dtype != network.dtype:
-            raise ValueError(f"{path} has a corrupt training: {name} is {parameters.dtype} {parameters.shape}")
-    for i, (epoch, cost, mark, waited) in enumerate(table.tolist()):
-        kept = found.get(f"{BEST}{i}")
-        progress.stopping.append(Best(int(epoch), cost, mark, int(waited), None if kept is None else np.array(kept)))
+def _integer(name: str, value: Any, largest: int) -> int:
+    if type(value) is not int or not 0 <= value <= largest:
+        raise ValueError(f"{name} is {value!r}, expected a whole number from 0 to {largest}")
+    return value
+
+
+def _made_history(content: Any, figures: Any) -> History:
+    if not isinstance(figures, list) or not all(isinstance(name, str) for name in figures):
+        raise ValueError(f"figures is {figures!r}, expected a list of names")
+    length = content.get_slice(ROWS).get_shape()[0]
+    rows = _read(content, ROWS, np.float64, [length, COLUMNS + len(figures)])
+    if not np.isfinite(rows[:, [0, 1, 3]]).all():
+        raise ValueError("its history holds epochs, costs or seconds that are not finite")
+    return History(rows, figures)
+
+
+def _made_best(description: dict[str, Any], parameters: Array | None, epochs: int) -> Best:
+    """Make what `EarlyStopping` had seen."""
+    if set(description) != STOPPING:
+        raise ValueError(f"stopping tells {sorted(description)}, expected {sorted(STOPPING)}")
+    best = Best(**description, parameters=parameters)
+    for name in STOPPING:
+        Best.checks[name](best, name, description[name])
+    best.epoch, best.waited = int(best.epoch), int(best.waited)
+    if best.epoch > epochs or (parameters is not None and not (best.epoch and np.isfinite(parameters).all())):
+        raise ValueError(f"stopping is {description} after {epochs} epochs, or its parameters are not finite")
+    return best
+
+
+def _made_generator(state: Any) -> np.random.Generator:
+    """Make the generator. NumPy lets more pass: fractions, an even increment, any flag."""
+    source = np.random.PCG64()
+    source.state = state
+    _same("generator", state, source.state)
+    if state["has_uint32"] not in (0, 1) or state["state"]["inc"] % 2 == 0:
+        raise ValueError(f"generator is {state}, expected has_uint32 0 or 1 and an odd inc")
+    return np.random.Generator(source)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .checks import count, fraction, is_number, not_negative, positive, share
+from .checks import Check, between, count, fraction, is_number, not_negative, positive, share, whole
 from .kernels.codes import BEST, RATE, WAITED
 from .naming import lookup, names
 
@@ -297,6 +297,11 @@ class ReduceOnPlateau(Schedule):
         count(self, "patience", self.patience)
         not_negative(self, "min_delta", self.min_delta)
         not_negative(self, "lowest", self.lowest)
+
+    @property
+    def varying(self) -> dict[str, tuple[Check, int]]:
+        """What it remembers, with the optimizer's numbers: what each must be, and its cell."""
+        return {"best_cost": (between(-math.inf, math.inf), BEST), "waited": (whole(-1, self.patience - 1), WAITED)}
 
     def watch(self, hyper: npt.NDArray[np.float64], cost: float) -> None:
         """Take note of an epoch's cost; what it remembers lies in ``hyper``, with the optimizer's numbers."""
