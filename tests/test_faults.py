@@ -70,6 +70,7 @@ SETTINGS = [
     (dict(callbacks=[5]), TypeError, r"callbacks\[0\] is 5, expected a callable"),
     (dict(callbacks=print), TypeError, "expected a list of callables"),
     (dict(callbacks=None), TypeError, "expected a list of callables"),
+    (dict(callbacks=np.array(1)), TypeError, "expected a list of callables"),
 ]
 
 

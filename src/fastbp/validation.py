@@ -74,7 +74,7 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int
 
 def callbacks(value: Any) -> list[Any]:
     """Give a list of callables."""
-    if callable(value) or not isinstance(value, Iterable):
+    if callable(value) or not isinstance(value, Iterable) or isinstance(value, np.ndarray):
         raise TypeError(f"callbacks is {value!r}, expected a list of callables")
     found = list(value)
     for i, callback in enumerate(found):

@@ -317,8 +317,8 @@ class Calls:
                                              [lambda record: record.network.parameters.fill(np.nan)],
                                              [lambda r: r.network.fit(X, Y)],
                                              [lambda record: record.network.parameters.resize(1, refcheck=False)],
-                                             [lambda record: True], [lambda record: X.fill(np.nan)],
-                                             [lambda record: Y.fill(-5)], odd.number()])
+                                             [lambda record: True], [lambda record: self.overwrite(X, np.nan)],
+                                             [lambda record: self.overwrite(Y, -5)], odd.number()])
         if odd.chance(0.15):
             options["shuffle"] = odd.pick([False, lambda order: order.fill(-1), lambda order: order.fill(10**9),
                                            lambda order: order.sort(), lambda order: order.resize(0, refcheck=False),
