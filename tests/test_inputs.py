@@ -357,18 +357,17 @@ warnings.simplefilter("ignore")  # newer versions of NumPy warn of such assignme
 rng = np.random.default_rng(0)
 X, Y, w = rng.normal(size=(60, 3)), rng.normal(size=(60, 2)), rng.uniform(0.5, 1, 60)
 
-def reshape(record):
-    X.shape, Y.shape, w.shape = (180,), (120, 1), (30, 2)
-    assert record.gradient_norm() > 0
-
-def fit(method, callback):
-    net = Network((3, 4, 2), dtype="float64", seed=0)
+def fit(method, *shapes):
+    norms, net = [], Network((3, 4, 2), dtype="float64", seed=0)
+    def callback(record):
+        X.shape, Y.shape, w.shape = shapes
+        norms.append(record.gradient_norm())  # a pass over all samples
     net.fit(X, Y, epochs=3, optimizer=method, sample_weight=w, callbacks=[callback])
     X.shape, Y.shape, w.shape = (60, 3), (60, 2), (60,)
-    return net.parameters
+    return [*net.parameters, *norms]
 
 for method in ("adam", "lbfgs"):
-    assert (fit(method, reshape) == fit(method, lambda record: None)).all()
+    assert fit(method, (180,), (120, 1), (30, 2)) == fit(method, (60, 3), (60, 2), (60,))
 print("passed")
 """
 
@@ -396,7 +395,7 @@ def resize():
             except ValueError:  # it is read just now
                 pass
 
-thread = threading.Thread(target=resize)
+thread = threading.Thread(target=resize, daemon=True)
 thread.start()
 for i in range(CALLS):
     for call in (lambda: net.predict(X), lambda: net.predict(X, out), lambda: net.predict(x), lambda: net.cost(X, Y),
@@ -572,7 +571,7 @@ from fastbp import Network, Regularization
 np.seterr(all="raise")
 warnings.simplefilter("ignore")
 rng = np.random.default_rng(0)
-for scale in (1e-300, 1e-45):
+for scale in (1e-300, 1e-160, 1e-45):
     for dtype in ("float32", "float64"):
         X, Y = rng.normal(size=(30, 3)) * scale, rng.normal(size=(30, 2)) * scale
         for method in METHODS:
@@ -595,8 +594,8 @@ print("passed")
 
 
 def test_numbers_that_vanish_are_no_error_whatever_numpy_is_set_to(run_python):
-    methods = few(["adam", "lbfgs", "rprop", "quickprop", "scaledconjugategradient", "levenbergmarquardt",
-                   "bayesianregularization"], ["adam", "levenbergmarquardt"])
+    methods = few(["adam", "lbfgs", "rprop", "quickprop", "levenbergmarquardt", "bayesianregularization"],
+                  ["adam", "levenbergmarquardt"])
     assert "passed" in run_python(QUIET.replace("METHODS", repr(methods)))
 
 

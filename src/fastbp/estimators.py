@@ -1217,10 +1217,10 @@ class MLPRegressor(RegressorMixin, _MLP):
             out = network.predict(X)
             if not np.isfinite(out).all():
                 return math.nan
+            constant = spread == 0
             with np.errstate(over="ignore", under="ignore"):  # just before it diverges
                 rest = weight @ (y - out) ** 2
-            constant = spread == 0
-            return float(np.mean(np.where(constant, rest == 0, 1 - rest / np.where(constant, 1, spread))))
+                return float(np.mean(np.where(constant, rest == 0, 1 - rest / np.where(constant, 1, spread))))
 
         return score
 
