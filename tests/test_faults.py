@@ -98,7 +98,8 @@ def test_settings(given, error, message, trained):
         trained.fit(X, Y, **given)
 
 
-@pytest.mark.parametrize(("given", "message"), [(X[:, :2], r"expected \(n_samples, 3\)"), (X[:0], "no rows"),
+@pytest.mark.parametrize(("given", "message"), [(X[:, :2], r"expected \(n_samples, 3\)"),
+                                                (X[:0, :2], r"X has shape \(0, 2\)"),
                                                 (np.ones(4), r"X has shape \(4,\)")])
 def test_predict(given, message, trained):
     with pytest.raises(ValueError, match=message):

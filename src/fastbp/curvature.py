@@ -99,13 +99,16 @@ def jacobian_rows(network: Network, samples: Samples, total: float) -> Array:
 
     With ``samples.total_weight``, JᵀJ is `normal_matrix`.
     """
-    n = len(samples)
-    out = np.empty((n * network.layers[-1], network.n_parameters), network.dtype)
+    n, n_in, n_out = len(samples), network.layers[0], network.layers[-1]
+    out = np.empty((n * n_out, network.n_parameters), network.dtype)
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
     with _workspace(network, n, codes.ROWS, codes.OUTER) as (plan, block):
-        rows = np.empty(block * max(map(sum, pairwise(network.layers))), network.dtype)
-        curvature.jacobian_rows(plan.layers, plan.cells, plan.panels, network.parameters, inputs, weights, order, n,
-                                total, _kind(network), block, rows, out.reshape(-1))
+        room = np.empty(block * max(map(sum, pairwise(network.layers))), network.dtype)
+        for rows in team.chunks(n, block, network.work * (1 + n_out)):
+            curvature.jacobian_rows(plan.layers, plan.cells, plan.panels, network.parameters,
+                                    inputs[rows.start * n_in : rows.stop * n_in], weights[rows], order,
+                                    rows.stop - rows.start, total, _kind(network), block, room,
+                                    out[rows.start * n_out : rows.stop * n_out].reshape(-1))
     return out
 
 

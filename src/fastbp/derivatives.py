@@ -6,7 +6,7 @@ used than a fit needs. One thread computes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import validation
+from . import team, validation
 from .kernels import activations, codes, derivatives, layout
 from .kernels.layout import NOT_SHUFFLED
 
@@ -33,6 +33,12 @@ def _directions(network: Network, samples: int, *needed: int) -> Iterator[tuple[
         if network.activations[-1] == "softmax" and plan.cells[codes.JACOBIAN] == 0:
             plan.cells[codes.JACOBIAN] = network.address(activations.softmax_backward, codes.ACTIVATION_ARGUMENTS)
         yield plan, room // (2 * width) * width
+
+
+def _by_chunks(block: int, work: int, out: Array, call: Callable[..., None], *arrays: Any) -> None:
+    """Call ``call(rows of each array, their number, rows of out)`` for all rows, flat, a chunk at a time."""
+    for rows in team.chunks(len(out), block, work):
+        call(*(validation.readonly(array[rows]) for array in arrays), rows.stop - rows.start, out[rows].reshape(-1))
 
 
 def input_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
@@ -58,14 +64,17 @@ def input_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
-    samples = self._samples(X, Y, None)
-    n = len(samples)
+    samples = self._samples(X, Y, None, empty=True)
+    n, none = len(samples), validation.readonly(samples.weights)
     out = np.empty((n, self.layers[0]), self.dtype)
-    inputs, targets, weights, order = samples.data(NOT_SHUFFLED)
-    with self.plan(n, backward=True) as (plan, block):
+    with self.plan(max(n, 1), backward=True) as (plan, block):
         derivatives.fill_addresses(plan, self.dtype, (codes.BACKWARD,))
-        derivatives.input_gradient(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self.parameters, inputs,
-                                   targets, order, n, block, int(samples.labels), weights, out.reshape(-1))
+
+        def call(inputs: Array, targets: Array, some: int, rows: Array) -> None:
+            derivatives.input_gradient(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self.parameters,
+                                       inputs, targets, NOT_SHUFFLED, some, block, int(samples.labels), none, rows)
+
+        _by_chunks(block, self.work, out, call, samples.inputs, samples.targets)
     return out
 
 
@@ -93,13 +102,16 @@ def vjp(self: Network, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
-    inputs = validation.inputs(X, self.layers[0], self.dtype)
-    n = len(inputs)
-    cotangents = validation.directions("U", U, n, self.layers[-1], self.dtype, "outputs")
-    out = np.empty((n, self.layers[0]), self.dtype)
-    with _directions(self, n, codes.BACKWARD, codes.PULL) as (plan, block):
-        derivatives.vjp(plan.layers, plan.cells, plan.panels, self.parameters, validation.readonly(inputs),
-                        NOT_SHUFFLED, validation.readonly(cotangents), n, block, out.reshape(-1))
+    X = validation.inputs(X, self.layers[0], self.dtype, empty=True)
+    U = validation.directions("U", U, len(X), self.layers[-1], self.dtype, "outputs")
+    out = np.empty((len(X), self.layers[0]), self.dtype)
+    with _directions(self, len(X), codes.BACKWARD, codes.PULL) as (plan, block):
+
+        def call(inputs: Array, cotangents: Array, some: int, rows: Array) -> None:
+            derivatives.vjp(plan.layers, plan.cells, plan.panels, self.parameters, inputs, NOT_SHUFFLED, cotangents,
+                            some, block, rows)
+
+        _by_chunks(block, self.work, out, call, X, U)
     return out
 
 
@@ -127,13 +139,16 @@ def jvp(self: Network, X: npt.ArrayLike, V: npt.ArrayLike) -> Array:
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
-    inputs = validation.inputs(X, self.layers[0], self.dtype)
-    n = len(inputs)
-    tangents = validation.directions("V", V, n, self.layers[0], self.dtype, "inputs")
-    out = np.empty((n, self.layers[-1]), self.dtype)
-    with _directions(self, n, codes.PUSH) as (plan, block):
-        derivatives.jvp(plan.layers, plan.cells, plan.panels, self.parameters, validation.readonly(inputs),
-                        NOT_SHUFFLED, validation.readonly(tangents), n, block, out.reshape(-1))
+    X = validation.inputs(X, self.layers[0], self.dtype, empty=True)
+    V = validation.directions("V", V, len(X), self.layers[0], self.dtype, "inputs")
+    out = np.empty((len(X), self.layers[-1]), self.dtype)
+    with _directions(self, len(X), codes.PUSH) as (plan, block):
+
+        def call(inputs: Array, tangents: Array, some: int, rows: Array) -> None:
+            derivatives.jvp(plan.layers, plan.cells, plan.panels, self.parameters, inputs, NOT_SHUFFLED, tangents,
+                            some, block, rows)
+
+        _by_chunks(block, self.work, out, call, X, V)
     return out
 
 
@@ -160,14 +175,17 @@ def jacobian(self: Network, X: npt.ArrayLike) -> Array:
     One forward pass, then n_L passes back or n_0 forward, whichever are fewer. Beside the result it uses a workspace of
     at most 2048 samples, as `fit` does.
     """
-    inputs = validation.inputs(X, self.layers[0], self.dtype)
-    n, n_in, n_out = len(inputs), self.layers[0], self.layers[-1]
-    out = np.empty((n, n_out, n_in), self.dtype)
+    X, n_in, n_out = validation.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[0], self.layers[-1]
+    out = np.empty((len(X), n_out, n_in), self.dtype)
     by_rows = n_out <= n_in
     needed = (codes.BACKWARD, codes.PULL) if by_rows else (codes.PUSH,)
-    with _directions(self, n, *needed) as (plan, block):
-        derivatives.jacobian(plan.layers, plan.cells, plan.panels, self.parameters, validation.readonly(inputs),
-                             NOT_SHUFFLED, n, block, int(by_rows), out.reshape(-1))
+    with _directions(self, len(X), *needed) as (plan, block):
+
+        def call(inputs: Array, some: int, rows: Array) -> None:
+            derivatives.jacobian(plan.layers, plan.cells, plan.panels, self.parameters, inputs, NOT_SHUFFLED, some,
+                                 block, int(by_rows), rows)
+
+        _by_chunks(block, self.work * (1 + min(n_in, n_out)), out, call, X)
     return out
 
 
@@ -199,15 +217,19 @@ def per_sample_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Ar
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does, and a copy of one layer's outputs and
     deltas.
     """
-    samples = self._samples(X, Y, None)
-    n = len(samples)
+    samples = self._samples(X, Y, None, empty=True)
+    n, none = len(samples), validation.readonly(samples.weights)
     out = np.empty((n, self.n_parameters), self.dtype)
-    inputs, targets, weights, order = samples.data(NOT_SHUFFLED)
-    with self.plan(n, backward=True) as (plan, block):
+    with self.plan(max(n, 1), backward=True) as (plan, block):
         derivatives.fill_addresses(plan, self.dtype, (codes.ROWS, codes.OUTER))
-        derivatives.per_sample_gradient(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self.parameters,
-                                        inputs, targets, order, n, block, int(samples.labels), weights,
-                                        _rows(self, block), out.reshape(-1))
+        room = _rows(self, block)
+
+        def call(inputs: Array, targets: Array, some: int, rows: Array) -> None:
+            derivatives.per_sample_gradient(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self.parameters,
+                                            inputs, targets, NOT_SHUFFLED, some, block, int(samples.labels), none, room,
+                                            rows)
+
+        _by_chunks(block, self.work, out, call, samples.inputs, samples.targets)
     return out
 
 
@@ -236,13 +258,18 @@ def gradient_norms(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
-    samples = self._samples(X, Y, None)
-    n = len(samples)
+    samples = self._samples(X, Y, None, empty=True)
+    n, none = len(samples), validation.readonly(samples.weights)
     out = np.empty(n, self.dtype)
-    inputs, targets, weights, order = samples.data(NOT_SHUFFLED)
-    with self.plan(n, backward=True) as (plan, block):
-        derivatives.gradient_norms(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self.parameters, inputs,
-                                   targets, order, n, block, int(samples.labels), weights, np.empty(3 * block), out)
+    with self.plan(max(n, 1), backward=True) as (plan, block):
+        room = np.empty(3 * block)
+
+        def call(inputs: Array, targets: Array, some: int, rows: Array) -> None:
+            derivatives.gradient_norms(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self.parameters,
+                                       inputs, targets, NOT_SHUFFLED, some, block, int(samples.labels), none, room,
+                                       rows)
+
+        _by_chunks(block, self.work, out, call, samples.inputs, samples.targets)
     return out
 
 
@@ -269,11 +296,14 @@ def parameter_jacobian(self: Network, X: npt.ArrayLike) -> Array:
     One forward pass and n_L passes back. Beside the result it uses a workspace of at most 2048 samples, as `fit` does,
     and a copy of one layer's outputs and deltas.
     """
-    inputs = validation.inputs(X, self.layers[0], self.dtype)
-    n = len(inputs)
-    out = np.empty((n, self.layers[-1], self.n_parameters), self.dtype)
-    with _directions(self, n, codes.BACKWARD, codes.PULL, codes.ROWS, codes.OUTER) as (plan, block):
-        derivatives.parameter_jacobian(plan.layers, plan.cells, plan.panels, self.parameters,
-                                       validation.readonly(inputs), NOT_SHUFFLED, n, block, _rows(self, block),
-                                       out.reshape(-1))
+    X, n_out = validation.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[-1]
+    out = np.empty((len(X), n_out, self.n_parameters), self.dtype)
+    with _directions(self, len(X), codes.BACKWARD, codes.PULL, codes.ROWS, codes.OUTER) as (plan, block):
+        room = _rows(self, block)
+
+        def call(inputs: Array, some: int, rows: Array) -> None:
+            derivatives.parameter_jacobian(plan.layers, plan.cells, plan.panels, self.parameters, inputs, NOT_SHUFFLED,
+                                           some, block, room, rows)
+
+        _by_chunks(block, self.work * (1 + n_out), out, call, X)
     return out

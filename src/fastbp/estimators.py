@@ -52,6 +52,7 @@ from .network import Network
 from .optimizers import OPTIMIZERS, RULES, SGD, Adam, UpdateRule
 from .regularization import Regularization
 from .training import DivergenceError, cost_and_gradient, evaluation
+from .validation import canonical
 
 Array = npt.NDArray[Any]
 Score = Callable[[Network], float]
@@ -142,6 +143,33 @@ def _reorder(generator: np.random.RandomState, order: npt.NDArray[np.int64]) -> 
     places = np.arange(order.size)
     generator.shuffle(places)
     order[:] = order[places]
+
+
+def _whole(X: Any) -> Any:
+    """Give a sparse X in its one form, before scikit-learn goes where its indices point; any other as it is."""
+    return canonical(X) if hasattr(X, "tocsr") else X
+
+
+def _scaler(name: str, values: Any, weight: Array | None) -> StandardScaler:
+    """Fit a scaler, in double; to a sparse matrix one that divides only."""
+    with np.errstate(all="ignore"):
+        scaler = StandardScaler(with_mean=not hasattr(values, "tocsr"))
+        scaler.fit(values.astype(np.float64, copy=False), sample_weight=weight)
+        wrong = np.flatnonzero(~np.isfinite(scaler.mean_ + scaler.var_))
+    if wrong.size:
+        column = values[:, [wrong[0]]]
+        raise ValueError(f"{name} cannot be standardised: squares of numbers as large as {abs(column).max():g}, in "
+                         f"column {wrong[0]}, are not within float64; scale that column first")
+    return scaler
+
+
+def _standardized(scaler: StandardScaler | None, values: Any) -> Any:
+    """Standardise in double, before the network narrows: of 10⁷ + x float32 keeps the 10⁷."""
+    if scaler is None:
+        return values
+    double = values.astype(np.float64, copy=False)
+    with np.errstate(all="ignore"):
+        return scaler.transform(double, copy=double is values)
 
 
 class _MLP(BaseEstimator):
@@ -435,6 +463,11 @@ class _MLP(BaseEstimator):
                              "dataset.")
         return data.part(train), data.part(kept)
 
+    def _narrowed(self, X: Any) -> Any:
+        """Give X in the network's dtype, converted once for the scores of all epochs."""
+        with np.errstate(all="ignore"):
+            return X.astype(self._network.dtype, copy=False)
+
     def _fit_lbfgs(self, data: _Samples, kept: _Samples | None) -> None:
         """Minimise with SciPy's L-BFGS-B, as scikit-learn does: the same stopping rule, limits and messages."""
         if np.any(self.dropout):
@@ -522,25 +555,21 @@ class _MLP(BaseEstimator):
         self.input_scaler_: Any = None
         self.target_scaler_: Any = None
         if standardize:
-            scaler = StandardScaler(with_mean=not hasattr(data.X, "tocsr"))
-            self.input_scaler_ = scaler.fit(data.X, sample_weight=data.weight)
+            self.input_scaler_ = _scaler("X", data.X, data.weight)
             if cost.targets == ANY and cost.output == "identity" and not is_classifier(self):
-                self.target_scaler_ = StandardScaler().fit(data.targets, sample_weight=data.weight)
+                self.target_scaler_ = _scaler("y", data.targets, data.weight)
 
     def _scaled(self, data: _Samples) -> _Samples:
-        X = data.X if self.input_scaler_ is None else self.input_scaler_.transform(data.X)
-        targets = data.targets if self.target_scaler_ is None else self.target_scaler_.transform(data.targets)
-        return _Samples(X, targets, data.weight)
+        return _Samples(_standardized(self.input_scaler_, data.X), _standardized(self.target_scaler_, data.targets),
+                        data.weight)
 
     # --------------------------------------------------------------------------------------------------- predicting
 
     def _outputs(self, X: Any) -> Array:
         """Give the network's outputs, (n_samples, n_outputs_)."""
         network = self.network_
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        if self.input_scaler_ is not None:
-            X = self.input_scaler_.transform(X)
-        return network.predict(X)
+        X = validate_data(self, _whole(X), accept_sparse=["csr", "csc"], reset=False)
+        return network.predict(_standardized(self.input_scaler_, X))
 
     def input_gradient(self, X: Any) -> Array:
         """Compute how the outputs change with the inputs.
@@ -565,9 +594,7 @@ class _MLP(BaseEstimator):
         """
         network = self.network_
         X = validate_data(self, X, reset=False)
-        if self.input_scaler_ is not None:
-            X = self.input_scaler_.transform(X)
-        slopes = network.jacobian(X)
+        slopes = network.jacobian(_standardized(self.input_scaler_, X))
         if self.input_scaler_ is not None:
             slopes /= self.input_scaler_.scale_
         if self.target_scaler_ is not None:
@@ -605,7 +632,7 @@ class _MLP(BaseEstimator):
     # ----------------------------------------------------------------------------------- what the two do differently
 
     def _checked(self, X: Any, y: Any, *, reset: bool, **options: Any) -> tuple[Any, Any]:
-        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
+        X, y = validate_data(self, _whole(X), y, accept_sparse=["csr", "csc"], multi_output=True,
                              dtype=(np.float64, np.float32), reset=reset, **options)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
@@ -834,7 +861,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
 
     def _scorer(self, kept: _Samples) -> Score:
         """Give the accuracy, from outputs: what accuracy_score makes of the classes that `predict` gives."""
-        X, targets, weight = kept.X.astype(self._network.dtype, copy=False), kept.targets, kept.weight
+        X, targets, weight = self._narrowed(kept.X), kept.targets, kept.weight
         single = len(self.classes_) == 1 and self._label_binarizer.y_type_ == "binary"
 
         def score(network: Network) -> float:
@@ -1178,21 +1205,22 @@ class MLPRegressor(RegressorMixin, _MLP):
 
     def _scorer(self, kept: _Samples) -> Score:
         """Give R², as r2_score does, of the network's outputs; NaN where one of them is not finite."""
-        X, y = kept.X.astype(self._network.dtype, copy=False), kept.targets
+        X, y = self._narrowed(kept.X), kept.targets
         if len(y) < 2:
             raise ValueError(f"validation_data has {len(y)} row, but early stopping of a regressor needs two or more: "
                              "R² of a single one does not depend on the prediction")
         weight = np.ones(len(y)) if kept.weight is None else kept.weight
-        spread = weight @ (y - np.average(y, axis=0, weights=weight)) ** 2
+        with np.errstate(under="ignore"):
+            spread = weight @ (y - np.average(y, axis=0, weights=weight)) ** 2
 
         def score(network: Network) -> float:
             out = network.predict(X)
             if not np.isfinite(out).all():
                 return math.nan
-            with np.errstate(over="ignore"):  # just before it diverges
-                rest = weight @ (y - out) ** 2
             constant = spread == 0
-            return float(np.mean(np.where(constant, rest == 0, 1 - rest / np.where(constant, 1, spread))))
+            with np.errstate(over="ignore", under="ignore"):  # just before it diverges
+                rest = weight @ (y - out) ** 2
+                return float(np.mean(np.where(constant, rest == 0, 1 - rest / np.where(constant, 1, spread))))
 
         return score
 
@@ -1268,7 +1296,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         check_is_fitted(self)
         out = self._outputs(X)
         if self.target_scaler_ is not None:
-            out = self.target_scaler_.inverse_transform(out)
+            out = self.target_scaler_.inverse_transform(out.astype(np.float64))
         return out.ravel() if self.n_outputs_ == 1 else out
 
     @classmethod

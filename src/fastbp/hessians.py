@@ -88,6 +88,7 @@ def gauss_newton_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLik
     return _product(self, samples, codes.GAUSS_NEWTON, validation.parameters("v", v, self.n_parameters, self.dtype))
 
 
+@np.errstate(under="ignore")
 def hessian(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Array:
     """Compute the whole Hessian of the mean cost, for small networks: one Hessian-vector product a parameter.
 

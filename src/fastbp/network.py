@@ -30,7 +30,6 @@ from .callbacks import EarlyStopping
 from .cfunctions import CFunction
 from .history import History
 from .kernels import backprop, codes, layout, online, tangents
-from .kernels import predict as forward
 from .kernels._interrupts import Held
 from .kernels._jit import address
 from .kernels.activations import softmax_backward
@@ -38,7 +37,7 @@ from .method import Optimizer
 from .optional import require
 from .regularization import Regularization
 from .summary import Summary, summary
-from .tracing import Trace, importance, outputs, trace
+from .tracing import Trace, forward, importance, trace
 
 Array = npt.NDArray[Any]
 
@@ -124,6 +123,9 @@ class Network:
         names = [activations.get(name).name for name in names]
         if "softmax" in names[:-1]:
             raise ValueError("activation 'softmax' is not element-wise: it is for the output layer only")
+        if names[-1] == "softmax" and self.layers[-1] == 1:
+            raise ValueError("softmax of one output is 1, whatever the input: use an output for each class, or for two "
+                             "classes one output with cost 'binary_cross_entropy'")
         return tuple(names)
 
     def _prepare(self) -> None:
@@ -189,9 +191,10 @@ class Network:
             rules = self.init if isinstance(self.init, tuple) else [self.init] * len(self.activations)
             for W, b, name, rule in zip(self.weights, self.biases, self.activations, rules, strict=True):
                 rule = activations.get(name).initializer if rule == "auto" else rule
-                W[:], first = initializers.draw(rule, self.generator, *W.shape)
-                if self.bias:
-                    b[:] = first
+                with np.errstate(under="ignore"):
+                    W[:], first = initializers.draw(rule, self.generator, *W.shape)
+                    if self.bias:
+                        b[:] = first
             self.history = History()
             self._progress: training.Progress | None = None
             self._knowledge: uncertainty.Knowledge | None = None
@@ -313,9 +316,10 @@ class Network:
         Parameters
         ----------
         X : array_like, shape (n_samples, n_0) or (n_0,)
-            Inputs; (n_samples, n_0) may be sparse, as in `fit`. NaN in a row gives NaN in its outputs.
+            Inputs; (n_samples, n_0) may be sparse, as in `fit`, and may have no rows. NaN in a row gives NaN in its
+            outputs. What is not of the network's dtype is converted a part at a time.
         out : ndarray, shape (n_samples, n_L) or (n_L,), optional
-            Where to write them: of the network's dtype, C-contiguous and writable.
+            Where to write them: of the network's dtype, C-contiguous and writable. It may overlap X.
 
         Returns
         -------
@@ -332,44 +336,47 @@ class Network:
         orders, so they agree to rounding, not bit for bit.
         """
         n_in, n_out = self.layers[0], self.layers[-1]
+        inputs: Any
         if type(X) is np.ndarray and X.shape == (n_in,) and X.dtype == self.dtype and X.flags.c_contiguous:
             single, inputs = True, X
         else:
-            rows = validation.rows(X, n_in, self.dtype, finite=False)
-            inputs, order = validation.flattened(rows, layout.NOT_SHUFFLED)
-            single, n = np.ndim(X) == 1, len(rows)
-        shape = (n_out,) if single else (n, n_out)
+            inputs, single = validation.dense_or_sparse(X, n_in), np.ndim(X) == 1
+        shape = (n_out,) if single else (len(inputs), n_out)
         if out is None:
             out = np.empty(shape, self.dtype)
         else:
-            validation.output(out, shape, self.dtype)
+            _held = validation.output(out, shape, self.dtype)
+            if not single and validation.overlap(out, inputs, self.parameters):
+                out[...] = self.predict(X)
+                return out
         if single:
             self._predict_one(inputs, out)
-            return out
-        with self.plan(n, backward=False, sparse=isinstance(rows, validation.SparseRows)) as (plan, block):
-            forward.predict(plan.layers, plan.cells, plan.panels, self.parameters, inputs, order, n, block,
-                            out.reshape(-1))
+        else:
+            forward(self, inputs, len(self.layers) - 1, out)
         return out
 
     def _predict_one(self, x: Array, out: Array) -> None:
+        row = validation.own_row(x, self.layers[0], self.dtype)
         pool = self._plans.setdefault((1, False, 1, codes.PLAIN, False), [])
         plan = pool.pop() if pool else self.new_plan(1, backward=False)
-        online.predict(plan.layers, plan.panels, self.parameters, validation.readonly(x), out)
+        online.predict(plan.layers, plan.panels, self.parameters, row, out)
         pool.append(plan)
 
     def _samples(self, X: Any, Y: Any, sample_weight: Any, input_jacobian: Any = None, jacobian_weight: float = 1.0, *,
-                 sparse: bool = False) -> training.Samples:
+                 sparse: bool = False, empty: bool = False) -> training.Samples:
         if input_jacobian is not None and hasattr(X, "tocsr"):
             raise TypeError("X is a sparse matrix, and input_jacobian is given: they do not go together; use "
                             "X.toarray() with it, or leave input_jacobian out")
-        inputs = (validation.rows if sparse else validation.inputs)(X, self.layers[0], self.dtype)
+        n_in, dtype = self.layers[0], self.dtype
+        inputs = validation.rows(X, n_in, dtype) if sparse else validation.inputs(X, n_in, dtype, empty=empty)
         n = len(inputs)
         targets, labels = validation.targets(Y, n, self.layers[-1], self.dtype, self.cost_function, self._matched)
-        samples = training.Samples(inputs, targets, labels, validation.sample_weight(sample_weight, n, self.dtype))
-        if input_jacobian is not None:
-            samples.slopes = validation.slopes(input_jacobian, n, self.layers, self.dtype)
-            samples.slope_weight = validation.jacobian_weight(jacobian_weight)
-        return samples
+        weights = validation.sample_weight(sample_weight, n, self.dtype)
+        if input_jacobian is None:
+            return training.Samples(inputs, targets, labels, weights)
+        return training.Samples(inputs, targets, labels, weights,
+                                validation.slopes(input_jacobian, n, self.layers, self.dtype),
+                                validation.jacobian_weight(jacobian_weight))
 
     def fit(self, X: npt.ArrayLike, Y: npt.ArrayLike, *, epochs: int = 100, batch_size: int | None = None,
             optimizer: str | Optimizer | None = None, sample_weight: npt.ArrayLike | None = None,
@@ -384,7 +391,8 @@ class Network:
         ----------
         X : array_like, shape (n_samples, n_0)
             Inputs. An array of the network's dtype in C order is not copied; a memory map stays on disk. Matrices and
-            arrays of scipy.sparse are read as CSR, and made dense a block of samples at a time.
+            arrays of scipy.sparse are read as CSR, and made dense a block of samples at a time. In a masked array
+            nothing may be masked.
         Y : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1
             Targets. For cross_entropy also (n_samples,) class indices.
         epochs : int, default 100
@@ -412,8 +420,9 @@ class Network:
             Show a tqdm bar (``pip install fastbp[progress]``).
         shuffle : bool or callable, default True
             Take the samples of each epoch in a new random order. A callable is given the sample indices, (n_samples,)
-            int64, before each epoch, and overwrites them with those to take, some more than once if it likes. A batch
-            that holds all samples has no order: only a callable changes it. A full-batch method takes no callable.
+            int64, before each epoch, and overwrites them with those to take, some more than once if it likes; they are
+            read when it returns, and not later. A batch that holds all samples has no order: only a callable changes
+            it. A full-batch method takes no callable.
         threads : int, optional
             Number of threads, at most 1024; None decides from the work in a step. It changes the time, never the
             result.
@@ -661,8 +670,9 @@ class Network:
         number, top = validation.whole("layer", layer, 1 - len(self.layers)), len(self.layers) - 1
         if number == 0 or number > top:
             raise ValueError(f"layer is {number}, expected 1 to {top}, or {-top} to -1 from the end; layer 0 is X")
-        inputs = validation.inputs(X, self.layers[0], self.dtype, finite=False)
-        found = outputs(self, inputs, number % (top + 1))
+        inputs, number = validation.dense(X, self.layers[0]), number % (top + 1)
+        found = np.empty((len(inputs), self.layers[number]), self.dtype)
+        forward(self, inputs, number, found)
         return found[0] if np.ndim(X) == 1 else found
 
     def importance(self, X: npt.ArrayLike, Y: npt.ArrayLike,

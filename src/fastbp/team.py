@@ -7,13 +7,20 @@ import functools
 import os
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from .kernels._interrupts import Held
 from .kernels.codes import ABANDONED, BARRIER_CELLS, YIELD
+
+CHUNK_SECONDS = 0.04
+"""How long a call of a kernel may take, since Ctrl-C is answered only between calls."""
+
+CHUNK_WORK = 100_000_000
+"""Multiply-adds in the first call, before it is known how long they take: 1 to 20 ms."""
 
 STEP_WORK = 400_000
 """Multiply-adds of a batch from which a second thread pays for two barriers and a cold share of the weights."""
@@ -53,6 +60,32 @@ def size(threads: int | None, batch_work: int, pass_work: int, strips: int) -> i
     if batch_work < STEP_WORK or pass_work < PASS_WORK:
         return 1
     return max(1, min(processors(), strips, batch_work * 2 // STEP_WORK))
+
+
+def chunks(samples: int, block: int, work: int, most: int = 2**62) -> Iterable[slice]:
+    """Give the rows for each call of a kernel that takes them block by block: whole blocks, for about CHUNK_SECONDS.
+
+    Parameters
+    ----------
+    samples
+        Rows in all.
+    block
+        Rows in a block.
+    work
+        Multiply-adds a row.
+    most
+        Rows in a call, unless a block has more.
+    """
+    return (slice(0, samples),) if 0 < samples <= block else _chunks(samples, block, work, max(1, most // block))
+
+
+def _chunks(samples: int, block: int, work: int, most: int) -> Iterator[slice]:
+    begin, blocks = 0, max(1, min(CHUNK_WORK // (work * block), most))
+    while begin < samples:
+        start, end = time.perf_counter(), min(begin + blocks * block, samples)
+        yield slice(begin, end)
+        seconds = max(time.perf_counter() - start, 1e-9)
+        begin, blocks = end, max(1, min(int(blocks * CHUNK_SECONDS / seconds), 8 * blocks, most))
 
 
 class Pace:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import validation
+from . import team, validation
 from .kernels import codes, dense, layout
 from .kernels.backprop import my_neurons, my_samples
 from .kernels.layout import NOT_SHUFFLED
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .training import Samples
 
 Array = npt.NDArray[Any]
+
+PART = 2**19
+"""Inputs that are converted at a time: so few that little memory is needed, and enough that a call weighs nothing."""
 
 
 class LayerGradient(NamedTuple):
@@ -87,14 +90,18 @@ def trace(network: Network, samples: Samples, views: bool) -> Trace:
     return found
 
 
-def outputs(network: Network, inputs: Array, layer: int) -> Array:
-    """Go forward through the first layers only."""
-    n, width = len(inputs), network.layers[layer]
-    out = np.empty((n, width), network.dtype)
-    with network.plan(n, backward=False) as (plan, block):
-        predict(plan.layers[:layer], plan.cells, plan.panels, network.parameters, validation.readonly(inputs),
-                NOT_SHUFFLED, n, block, out.reshape(-1))
-    return out
+def forward(network: Network, inputs: Array | validation.SparseRows, layer: int, out: Array) -> None:
+    """Go forward through the first layers only; overwrites ``out``, (samples, n_l).
+
+    Inputs of another dtype are converted a part at a time.
+    """
+    n, width, flat = len(inputs), network.layers[layer], out.reshape(-1)
+    sparse = isinstance(inputs, validation.SparseRows)
+    with network.plan(max(n, 1), backward=False, sparse=sparse) as (plan, block):
+        for rows in team.chunks(n, block, network.work, PART // network.layers[0]):
+            part, order = validation.flattened(inputs[rows], NOT_SHUFFLED, network.dtype)
+            predict(plan.layers[:layer], plan.cells, plan.panels, network.parameters, part, order,
+                    rows.stop - rows.start, block, flat[rows.start * width : rows.stop * width])
 
 
 def importance(network: Network, samples: Samples) -> list[Array]:

@@ -25,6 +25,7 @@ from .kernels.searches import BEFORE, GRADIENT, START
 from .method import Optimizer
 from .optimizers import UpdateRule
 from .regularization import Regularization
+from .team import CHUNK_SECONDS, CHUNK_WORK
 
 if TYPE_CHECKING:
     from .network import Network
@@ -33,9 +34,6 @@ Array = npt.NDArray[Any]
 Callback = Callable[[Record], object]
 Reorder = Callable[[npt.NDArray[np.int64]], object]
 """Overwrites the order of the samples before an epoch."""
-
-CHUNK_SECONDS = 0.04
-"""How long a call of the kernel may take, since Ctrl-C is answered only between calls."""
 
 CHUNK_EPOCHS = 1024
 """Epochs in one call at most, where nothing has to be done between them."""
@@ -109,7 +107,7 @@ class Samples:
 
     def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
         """Give what the kernels read."""
-        inputs, order = validation.flattened(self.inputs, order)
+        inputs, order = validation.flattened(self.inputs, order, self.targets.dtype)
         return layout.Data(inputs, validation.readonly(self.targets), validation.readonly(self.weights), order)
 
     @property
@@ -169,7 +167,7 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
     It overwrites the gradient (4)-(6) that it is called with, unless that is empty. With a regularisation, the penalty
     of the weights belongs to the cost. With a ``kind`` of `codes` and a direction, what that kind computes takes the
     place of the gradient. What calls have in common is made here once: of 28 µs for a small network, 10 are left in a
-    call.
+    call. Each comes back to Python as often as a fit does.
     """
     n, none = len(samples), np.empty(0, network.dtype)
     kind = samples.kind if kind is None else kind
@@ -182,16 +180,25 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
         samples.lend(plan)
         if direction is not None:
             plan.cells[codes.DIRECTION] = direction.ctypes.data
-        task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 2**62)
+        task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 0)
+        blocks = max(1, CHUNK_WORK // (work // n * block))
+        # each call adds up all weights: it takes so many blocks that this stays the lesser part of its time
+        least = 1 + 16 * n * n // (work * block) if samples.weights.size else 1
         penalize = None
         if regularization is not None:
             plan = regularization.plan(plan, network.dtype, network.cost_function)
             penalize = regularization.penalty(network.layers, network.bias, network.parameters, samples.total_weight)
 
         def evaluate(gradient: Array) -> float:
-            learner.progress[:] = 0
-            team.run(members, partial(_run, members, plan, network.parameters, data, task,
-                                      learner._replace(gradient=gradient)))
+            nonlocal blocks
+            learner.progress[:] = learner.sums[:] = 0
+            while learner.progress[codes.EPOCH] == 0:
+                start = time.perf_counter()
+                team.run(members, partial(_run, members, plan, network.parameters, data, task._replace(blocks=blocks),
+                                          learner._replace(gradient=gradient)))
+                if learner.progress[codes.EPOCH] == 0:
+                    seconds = max(time.perf_counter() - start, 1e-9)
+                    blocks = max(least, min(int(blocks * CHUNK_SECONDS / seconds), 8 * blocks))
             return float(learner.costs[0]) + (0.0 if penalize is None else penalize(gradient))
 
         yield Evaluation(network, samples, threads, evaluate, regularization, penalize)
@@ -210,7 +217,12 @@ def gradient_norm(network: Network, samples: Samples, threads: int | None,
     """Compute ‖∂E/∂w‖ of the mean cost of all samples."""
     gradient = np.empty(network.n_parameters, network.dtype)
     cost_and_gradient(network, samples, gradient, threads, regularization)
-    return float(np.linalg.norm(gradient))
+    return _norm(gradient)
+
+
+def _norm(gradient: Array) -> float:
+    with np.errstate(all="ignore"):  # squares of small numbers vanish
+        return float(np.linalg.norm(gradient))
 
 
 def _run(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
@@ -277,7 +289,7 @@ class CompiledSteps(Steps):
     """
 
     def __init__(self, stack: ExitStack, network: Network, samples: Samples, batch: int, epochs: int,
-                 threads: int | None) -> None:
+                 threads: int | None, order: npt.NDArray[np.int64] = NOT_SHUFFLED) -> None:
         n, work = len(samples), network.work * (1 + network.tangents(samples.kind))
         self.network, self.samples = network, samples
         self.members = team.size(threads, work * batch, work * n * epochs, network.strips(batch, samples.kind))
@@ -285,7 +297,7 @@ class CompiledSteps(Steps):
                                                             kind=samples.kind, sparse=samples.sparse))
         samples.lend(self.plan)
         self.task = layout.Task(n, batch, block, int(samples.labels), 0, 0, 2**62, 0, 0)
-        self.data = samples.data(NOT_SHUFFLED)
+        self.data = samples.data(order)
         self.blocks, self.pace, self.online = max(1, int(1e8 / (work * block))), team.Pace(self.members), False
 
     def call(self) -> None:
@@ -310,11 +322,12 @@ class MiniBatches(CompiledSteps):
     def __init__(self, stack: ExitStack, network: Network, samples: Samples, progress: Progress, *, batch: int,
                  epochs: int, shuffle: bool | Reorder, threads: int | None, profile: bool,
                  regularization: Regularization | None) -> None:
-        super().__init__(stack, network, samples, batch, epochs, threads)
         assert isinstance(progress.optimizer, UpdateRule)
         rule, n, first = progress.optimizer.rule, len(samples), progress.epochs
-        self.threads, self.regularization = threads, regularization
         self.reorder = shuffle if callable(shuffle) else None
+        shuffle = shuffle if callable(shuffle) else shuffle and batch < n  # a batch of all samples has no order
+        super().__init__(stack, network, samples, batch, epochs, threads, np.arange(n) if shuffle else NOT_SHUFFLED)
+        self.threads, self.regularization = threads, regularization
         update = network.address(rule, codes.RULE_ARGUMENTS)
         numbers, state, place = progress.hyper, progress.state, np.zeros(codes.PROGRESS_CELLS, np.int64)
         if regularization is not None:  # a rule of ours takes its place, and calls it
@@ -339,8 +352,6 @@ class MiniBatches(CompiledSteps):
             stack.callback(lambda: setattr(network.history, "profile", profiling.read(
                 network, self.learner.clock, self.members, int((place[codes.EPOCH] - first) * n
                                                                + place[codes.POSITION]))))
-        shuffle = shuffle if callable(shuffle) else shuffle and batch < n  # a batch of all samples has no order
-        self.data = samples.data(np.arange(n) if shuffle else NOT_SHUFFLED)
         self.task = self.task._replace(shuffle=int(shuffle is True), key=progress.key,
                                        plain=int(rule is updates.sgd and regularization is None))
         self.online = (batch == 1 and samples.kind == codes.PLAIN and not samples.sparse
@@ -420,7 +431,7 @@ class LineSearches(CompiledSteps):
         """Give ‖∂E/∂w‖, computed anew where a callback has changed the parameters."""
         if self.changed():
             return gradient_norm(self.network, self.samples, self.threads, self.regularization)
-        return float(np.linalg.norm(self.rows[GRADIENT]))
+        return _norm(self.rows[GRADIENT])
 
 
 class FullBatch(Steps):
@@ -475,7 +486,7 @@ class FullBatch(Steps):
         gradient = self.rows[GRADIENT]
         if self.changed():
             self.evaluate(gradient := np.empty_like(gradient))
-        return float(np.linalg.norm(gradient))
+        return _norm(gradient)
 
 
 def _regularized(network: Network, regularization: Regularization, progress: Progress,
@@ -489,8 +500,13 @@ def _regularized(network: Network, regularization: Regularization, progress: Pro
 
 
 def _reorder(reorder: Reorder, order: npt.NDArray[np.int64]) -> None:
-    """Let the user's function overwrite the order, and see that it names samples."""
-    reorder(order)
+    """Let the user's function overwrite a copy of the order, since it may keep it, and see that it names samples."""
+    given = order.copy()
+    reorder(given)
+    if given.shape != order.shape:
+        raise ValueError(f"shuffle left sample indices of shape {given.shape}, expected {order.shape}: overwrite them "
+                         "in place")
+    order[:] = given  # by which kernels index, so this is what is looked at
     if order.min() < 0 or order.max() >= order.size:
         raise ValueError(f"shuffle wrote sample indices from {order.min()} to {order.max()}, expected 0 to "
                          f"{order.size - 1}")

@@ -95,12 +95,14 @@ def _spectrum(network: Network, samples: training.Samples, regularization: Regul
     return Spectrum(values, whole, penalty)
 
 
-def _inputs_only(network: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None) -> training.Samples:
-    inputs = validation.inputs(X, network.layers[0], network.dtype)
+def _inputs_only(network: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, *,
+                 empty: bool = False) -> training.Samples:
+    inputs = validation.inputs(X, network.layers[0], network.dtype, empty=empty)
     weights = validation.sample_weight(sample_weight, len(inputs), network.dtype)
     return training.Samples(inputs, np.empty((len(inputs), 0), network.dtype), False, weights)
 
 
+@np.errstate(under="ignore")
 def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None,
                          *, regularization: Regularization | None = None) -> Doubles:
     """Compute the covariance of the parameters from JᵀJ at the training samples.
@@ -160,6 +162,7 @@ def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, samp
     return covariance
 
 
+@np.errstate(under="ignore")
 def effective_parameters(self: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
                          regularization: Regularization | None = None) -> float:
     """Compute γ = tr (JᵀJ + D)⁻¹JᵀJ: how many parameters the samples determine (MacKay 1992; Moody 1992).
@@ -187,13 +190,14 @@ def effective_parameters(self: Network, X: npt.ArrayLike, sample_weight: npt.Arr
 def _spread(network: Network, samples: training.Samples, total: float, root: Doubles) -> Doubles:
     """Give ‖jR‖² for each row j of J, whose samples share in ``total``."""
     some = max(CHUNK_BYTES // (8 * network.layers[-1] * network.n_parameters), 1)
-    parts = []
+    parts = [np.empty(0)]
     for begin in range(0, len(samples), some):
         rows = curvature.jacobian_rows(network, samples.part(slice(begin, begin + some)), total)
         parts.append(np.square(rows.astype(np.float64) @ root).sum(axis=1))
     return np.concatenate(parts)
 
 
+@np.errstate(under="ignore")
 def leverage(self: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
              regularization: Regularization | None = None) -> Doubles:
     """Compute how far each sample pulls the network towards itself: its diagonal block of J(JᵀJ + D)⁻¹Jᵀ, summed.
@@ -221,6 +225,7 @@ def leverage(self: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | Non
     return summed
 
 
+@np.errstate(under="ignore")
 def predict_interval(self: Network, X: npt.ArrayLike, level: float = 0.95, *,
                      noise: bool = True) -> tuple[Doubles, Doubles]:
     """Compute the interval in which a new target lies with a given probability, by what `parameter_covariance` found.
@@ -257,7 +262,7 @@ def predict_interval(self: Network, X: npt.ArrayLike, level: float = 0.95, *,
     if knowledge is None or not np.array_equal(knowledge.parameters, self.parameters):
         raise ValueError("predict_interval needs the covariance of the present parameters: call "
                          "parameter_covariance(X, Y) with the training samples first")
-    samples = _inputs_only(self, X, None)
+    samples = _inputs_only(self, X, None, empty=True)
     spread = _spread(self, samples, 1.0, knowledge.root)
     width = student(0.5 + level / 2, knowledge.freedom) * np.sqrt(spread + (knowledge.variance if noise else 0.0))
     out = self.predict(X).astype(np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
@@ -21,12 +22,15 @@ Array = npt.NDArray[Any]
 
 @dataclass
 class SparseRows:
-    """The rows of a sparse matrix (CSR), after validation."""
+    """The rows of a sparse matrix (CSR), after validation.
+
+    Kernels go where ``columns`` and ``starts`` say, so these are never the user's own arrays.
+    """
 
     values: Array
-    columns: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.signedinteger[Any]]
     """The column of each value."""
-    starts: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.signedinteger[Any]]
     """Where each row begins, and the last one ends."""
 
     def __len__(self) -> int:
@@ -41,19 +45,18 @@ class SparseRows:
     def table(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Give the order with what `dense.gather_sparse` reads behind it."""
         order = order if order.size else np.arange(len(self))
-        return np.concatenate([order, self.starts, self.columns, [len(self)]])
+        return np.concatenate([order, self.starts, self.columns, [len(self)]], dtype=np.int64)
 
 
 def dtype(value: Any) -> np.dtype[Any]:
     """Give the dtype of a network: float32 or float64."""
     try:
-        kind = np.dtype(value)
+        kind: np.dtype[Any] = np.dtype(value).newbyteorder("=")
     except TypeError as error:
         raise ValueError(f"dtype is {value!r}, expected 'float32' or 'float64'") from error
     if kind not in (np.float32, np.float64):
         raise ValueError(f"dtype is {kind.name!r}, expected 'float32' or 'float64'")
-    native: np.dtype[Any] = kind.newbyteorder("=")
-    return native
+    return kind
 
 
 MOST_THREADS = 1024
@@ -168,11 +171,18 @@ def physical_memory() -> int:
 
 def _numbers(name: str, value: Any) -> Array:
     """Give an array of real numbers, or say why it cannot be."""
+    if type(value) is not np.ndarray and _masked(value):
+        raise ValueError(f"{name} has masked entries: leave out their rows, or fill them with numbers, for instance "
+                         f"by {name}.filled(0)")
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} cannot be made an array of numbers: {error}") from error
     if array.dtype.kind == "O":
+        for entry in array.flat:  # which float() would take for a number
+            if isinstance(entry, (str, bytes, bytearray)):
+                raise TypeError(f"{name} has dtype object and holds what is not a number (the string {entry!r}); "
+                                f"convert it first, for instance with {name}.astype('float32')")
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
@@ -180,13 +190,23 @@ def _numbers(name: str, value: Any) -> Array:
                             f"instance with {name}.astype('float32')") from error
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {array.dtype}, expected numbers (float, integer or bool)")
-    return array
+    return array if array.base is None and array is not value else _held(array)
+
+
+def _masked(value: Any) -> bool:
+    """Tell whether any entry of an array is masked, or of the arrays in a list."""
+    if isinstance(value, np.ma.MaskedArray):
+        return value.dtype.names is None and bool(np.ma.is_masked(value))  # records are no numbers anyway
+    return isinstance(value, (list, tuple)) and any(map(_masked, value))
 
 
 def _converted(array: Array, kind: np.dtype[Any]) -> Array:
     """Give the array in C order, native and aligned; itself where it is that already."""
-    with np.errstate(over="ignore"):  # what overflows float32 becomes infinite, and is named as such
-        return np.require(array, kind, ["C", "A"])
+    flags = array.flags
+    if array.dtype == kind and flags.c_contiguous and flags.aligned:
+        return array
+    with np.errstate(all="ignore"):  # what overflows float32 becomes infinite, and is named as such
+        return array.astype(kind, order="C")
 
 
 def _check_finite(name: str, array: Array) -> None:
@@ -203,8 +223,50 @@ def readonly(array: Array) -> Array:
     view = array.reshape(-1)
     if view is array:
         view = array.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
+
+
+def own_row(x: Array, n_in: int, kind: np.dtype[Any]) -> Array:
+    """Give one row as a flat read-only copy, which no other thread can resize; a view takes as long."""
+    row = x.flatten() if x.dtype == kind else _converted(x, kind).reshape(-1)
+    if row.size != n_in:
+        raise ValueError(f"X has {row.size} numbers by now, expected {n_in}: another thread has resized it")
+    row.setflags(write=False)
+    return row
+
+
+class _Held(np.ndarray[Any, Any]):
+    """A view of a user's array, with what `hold` gives for it."""
+
+    hold: object
+
+
+def _held(array: Array) -> Array:
+    """Give a view that stays what it is, and so do views of it: nobody else can reshape it, resize or unmap its memory.
+
+    Two of a class of their own lie between, since NumPy passes over one to the array behind it.
+    """
+    kept = hold(array)
+    between = array.view(_Held).view(_Held)
+    between.hold = kept
+    return between.view(np.ndarray)
+
+
+def hold(array: Array) -> object:
+    """Give what forbids, while it lives, that the memory which an array is in is resized or unmapped.
+
+    Compiled code runs beside other threads and between callbacks; ``ndarray.resize(refcheck=False)`` takes no notice of
+    references and views, but refuses an array that is weakly referenced.
+    """
+    while (base := array.base) is not None:
+        if not isinstance(base, np.ndarray):
+            try:
+                return memoryview(base)  # of a mmap or a bytearray, which count them
+            except (TypeError, BufferError):
+                return base
+        array = base
+    return weakref.ref(array)
 
 
 def directions(name: str, value: Any, n: int, size: int, kind: np.dtype[Any], of: str) -> Array:
@@ -238,53 +300,153 @@ def square_matrix(size: int, kind: np.dtype[Any]) -> None:
                          "use hessian_vector_product or hessian_diagonal")
 
 
-def inputs(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool = True) -> Array:
-    """Give X as (n, n_0) of the network's dtype; one row of shape (n_0,) becomes (1, n_0)."""
+def inputs(X: Any, n_in: int, kind: np.dtype[Any], *, empty: bool = False) -> Array:
+    """Give X as (n, n_0) finite numbers of the network's dtype; one row of shape (n_0,) becomes (1, n_0).
+
+    No rows are an error, unless ``empty`` is set.
+    """
+    array = dense(X, n_in)
+    _check_rows(array.shape, empty)
+    array = _converted(array, kind)
+    _check_finite("X", array)
+    return array
+
+
+def dense(X: Any, n_in: int) -> Array:
+    """Give X as (n, n_0) numbers of any kind, for passes that convert a part at a time."""
     if hasattr(X, "tocsr"):
         raise TypeError("X is a sparse matrix, which fit, predict and the cost take, but not this: use X.toarray()")
+    return _shaped(X, n_in)
+
+
+def _shaped(X: Any, n_in: int) -> Array:
     array = _numbers("X", X)
     if array.ndim == 1 and array.size == n_in:
         array = array.reshape(1, n_in)
     if array.ndim != 2 or array.shape[1] != n_in:
         raise ValueError(f"X has shape {np.shape(array)}, expected (n_samples, {n_in}): the network has {n_in} inputs")
-    if not len(array):
-        raise ValueError(f"X has shape {array.shape}: no rows; expected at least one sample")
-    array = _converted(array, kind)
-    if finite:
-        _check_finite("X", array)
     return array
 
 
-def rows(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool = True) -> Array | SparseRows:
+def _check_rows(shape: tuple[int, ...], empty: bool) -> None:
+    if not (shape[0] or empty):
+        raise ValueError(f"X has shape {shape}: no rows; expected at least one sample")
+
+
+def rows(X: Any, n_in: int, kind: np.dtype[Any]) -> Array | SparseRows:
     """Give X as `inputs` does, or by its rows if it is a matrix or an array of scipy.sparse."""
-    return (_sparse if hasattr(X, "tocsr") else inputs)(X, n_in, kind, finite=finite)
+    return (_sparse if hasattr(X, "tocsr") else inputs)(X, n_in, kind)
 
 
-def flattened(rows: Array | SparseRows, order: npt.NDArray[np.int64]) -> tuple[Array, npt.NDArray[np.int64]]:
+def dense_or_sparse(X: Any, n_in: int) -> Array | SparseRows:
+    """Give X as `dense` does, or by its rows if it is sparse."""
+    return _sparse(X, n_in) if hasattr(X, "tocsr") else _shaped(X, n_in)
+
+
+def flattened(rows: Array | SparseRows, order: npt.NDArray[np.int64],
+              kind: np.dtype[Any]) -> tuple[Array, npt.NDArray[np.int64]]:
     """Give what the kernels read of X: the numbers, and the order with the table of a sparse matrix behind it."""
     if isinstance(rows, SparseRows):
-        return readonly(rows.values), rows.table(order)
-    return readonly(rows), order
+        return readonly(_converted(rows.values, kind)), rows.table(order)
+    return readonly(_converted(rows, kind)), order
 
 
-def _sparse(X: Any, n_in: int, kind: np.dtype[Any], *, finite: bool) -> SparseRows:
+def _sparse(X: Any, n_in: int, kind: np.dtype[Any] | None = None) -> SparseRows:
+    """Give the rows of a sparse matrix; with a dtype, at least one row, of finite numbers of it."""
     if X.ndim != 2 or X.shape[1] != n_in:
         raise ValueError(f"X has shape {X.shape}, expected (n_samples, {n_in}): the network has {n_in} inputs")
-    if not X.shape[0]:
-        raise ValueError(f"X has shape {X.shape}: no rows; expected at least one sample")
+    _check_rows(X.shape, kind is None)
     if X.dtype.kind not in "fiub":
         raise TypeError(f"X has dtype {X.dtype}, expected numbers (float, integer or bool)")
+    csr = canonical(X)
+    values = csr.data
+    if kind is not None:
+        values = _converted(values, kind)
+        if not all_finite(readonly(values)):
+            raise ValueError(f"X holds {values[~np.isfinite(values)][0]}: expected finite numbers within {kind.name}; "
+                             "remove or impute such rows")
+    return SparseRows(values, csr.indices, csr.indptr)
+
+
+def canonical(X: Any) -> Any:
+    """Give a sparse matrix as CSR in the one form that depends on its numbers alone, or say what is wrong with it.
+
+    SciPy keeps matrices whose indices point anywhere, and neither its own conversions nor kernels look where they go.
+    Here every index is within range, a row's columns ascend, none is there twice and no 0 is stored. What says where
+    numbers belong is a copy, which the user cannot change; the numbers may be his own.
+    """
+    if X.ndim != 2:  # of which each caller says that it is no matrix
+        return X
+    form, (n, m) = getattr(X, "format", None), X.shape
+    if form == "coo":
+        for name, places, size in zip(("row", "col"), X.coords, X.shape, strict=True):
+            _check_places(name, _places(name, places, len(X.data)), size)
+    elif form == "csc":
+        _structure(X, m, n)
+    elif form == "bsr":
+        blocks = X.data.shape[1:]
+        if len(blocks) != 2 or 0 in blocks or n % blocks[0] or m % blocks[1]:
+            raise _malformed(f"data has shape {X.data.shape}, expected blocks that fill ({n}, {m})")
+        _structure(X, n // blocks[0], m // blocks[1], 3)
+    elif form == "dia":
+        _places("offsets", X.offsets, len(X.data))
+    elif form == "lil":
+        if not len(X.rows) == len(X.data) == n:
+            raise _malformed(f"it has {len(X.rows)} rows of columns and {len(X.data)} of numbers, expected {n}")
+        for i, (places, data) in enumerate(zip(X.rows, X.data, strict=True)):
+            if len(places) != len(data):
+                raise _malformed(f"row {i} has {len(places)} columns for {len(data)} numbers")
     csr = X.tocsr()
-    values = _converted(csr.data[: csr.indptr[-1]], kind)
-    if finite and not all_finite(readonly(values)):
-        raise ValueError(f"X holds {values[~np.isfinite(values)][0]}: expected finite numbers within {kind.name}; "
-                         "remove or impute such rows")
-    return SparseRows(values, csr.indices[: len(values)].astype(np.int64), csr.indptr.astype(np.int64))
+    starts, columns = _structure(csr, n, m)
+    csr = type(csr)((_numbers("X", csr.data)[: len(columns)], columns, starts), shape=csr.shape)
+    if not csr.has_canonical_format or np.count_nonzero(csr.data) < len(columns):
+        csr = csr.copy()
+        csr.sum_duplicates()
+        csr.eliminate_zeros()
+    return csr
+
+
+def _structure(X: Any, n: int, size: int, ndim: int = 1) -> tuple[Array, Array]:
+    """Give copies of where the n rows of a compressed matrix begin and of the places of its numbers, 0 to size − 1."""
+    if X.data.ndim != ndim:
+        raise _malformed(f"data has shape {X.data.shape}, expected as many numbers as there are indices")
+    starts = _places("indptr", X.indptr, n + 1)
+    stored = min(len(X.indices), len(X.data))
+    before = np.concatenate([[0], starts[:-1]])
+    wrong = (starts < before) | (starts > stored)
+    wrong[0] |= starts[0] != 0
+    if wrong.any():
+        i = int(wrong.argmax())
+        expected = f"{before[i]} to {stored}, since it must not decrease, and there are {stored} numbers" if i else "0"
+        raise _malformed(f"indptr[{i}] is {starts[i]}, expected {expected}")
+    places = _places("indices", X.indices, len(X.indices))[: starts[-1]]
+    _check_places("indices", places, size)
+    return starts, places
+
+
+def _places(name: str, value: Any, size: int) -> Array:
+    """Give a copy of so many indices."""
+    array = np.array(value)
+    if array.dtype.kind not in "iu" or array.shape != (size,):
+        raise _malformed(f"{name} has dtype {array.dtype} and shape {array.shape}, expected {size} integers")
+    return array if array.dtype in (np.int32, np.int64) else array.astype(np.int64)
+
+
+def _check_places(name: str, places: Array, size: int) -> None:
+    if places.size and not (places.min() >= 0 and places.max() < size):
+        i = int(((places < 0) | (places >= size)).argmax())
+        raise _malformed(f"{name}[{i}] is {places[i]}, expected 0 to {size - 1}")
+
+
+def _malformed(what: str) -> ValueError:
+    return ValueError(f"X is a malformed sparse matrix: {what}; build it anew from indices that fit")
 
 
 def targets(Y: Any, n: int, n_out: int, kind: np.dtype[Any], cost: Cost, matched: bool) -> tuple[Array, bool]:
     """Give Y as (n, n_L), or (n,) class indices, of the network's dtype, and whether they are class indices."""
     array = _numbers("Y", Y)
+    if array.size == 0 and n == 0 and array.shape in ((0,), (0, n_out)):
+        return np.empty((0, n_out), kind), False
     if cost.targets == CLASSES and n_out > 1 and array.shape in ((n,), (n, 1)):
         return _labels(array.reshape(n), n_out, kind), True
     if array.ndim == 0 and n == n_out == 1:
@@ -300,17 +462,27 @@ def targets(Y: Any, n: int, n_out: int, kind: np.dtype[Any], cost: Cost, matched
     return array, False
 
 
-def output(out: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> None:
-    """Check an array that results are to be written to."""
+def output(out: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> object:
+    """Check an array that results are to be written to, and give what holds it, see `hold`."""
+    held = hold(out) if isinstance(out, np.ndarray) else None  # from now on its shape holds
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != kind:
         array = isinstance(out, np.ndarray)
         given = f"shape {out.shape} and dtype {out.dtype}" if array else f"type {type(out).__name__}"
         raise ValueError(f"out has {given}, expected shape {shape} and dtype {kind}")
-    if not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
+    flags = out.flags
+    if not (flags.c_contiguous and flags.writeable and flags.aligned):
         raise ValueError("out must be C-contiguous, aligned and writable")
+    return held
+
+
+def overlap(out: Array, rows: Array | SparseRows, parameters: Array) -> bool:
+    """Tell whether results may overwrite what a pass has yet to read."""
+    values = rows.values if isinstance(rows, SparseRows) else rows
+    return np.may_share_memory(out, values) or np.may_share_memory(out, parameters)
 
 
 def _labels(labels: Array, classes: int, kind: np.dtype[Any]) -> Array:
+    labels = labels.copy()  # by which kernels index: what is checked is what they read, whatever the user writes later
     if labels.dtype.kind == "f":
         _check_finite("Y", np.require(labels, np.float64, ["C", "A"]))
         if not np.array_equal(labels, np.floor(labels)):
