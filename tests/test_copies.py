@@ -2,7 +2,6 @@
 
 import copy
 import inspect
-import os
 import pickle
 
 import numpy as np
@@ -99,7 +98,8 @@ import copy, joblib, numpy as np, pickle
 from fastbp import MLPClassifier, MLPRegressor
 X = np.random.default_rng(0).normal(size=(60, 3))
 for kind, y in ((MLPClassifier, (X[:, 0] > 0) + (X[:, 1] > 0)), (MLPRegressor, X[:, 0])):
-    mlp = kind(hidden_layer_sizes=(5,), random_state=0).partial_fit(X, y, **(dict(classes=range(3)) if kind is MLPClassifier else {{}}))
+    classes = dict(classes=range(3)) if kind is MLPClassifier else dict()
+    mlp = kind(hidden_layer_sizes=(5,), random_state=0).partial_fit(X, y, **classes)
     path = {str(tmp_path / "mlp")!r}
     joblib.dump(mlp, path)
     buffers = []
@@ -218,8 +218,7 @@ def test_what_may_change_takes_effect():
     assert not hasattr(net, "note")
 
 
-@pytest.mark.parametrize("change", ["p.shape = 2, -1", "p.dtype = np.float64", "p.dtype = np.uint8",
-                                    "p.resize(3, refcheck=False)", "p.shape = -1, 1"])
+@pytest.mark.parametrize("change", ["p.shape = 2, -1", "p.dtype = np.float64", "p.dtype = np.uint8", "p.shape = -1, 1"])
 def test_what_is_done_to_the_buffers_form_is_not_done_to_the_kernels(change, run_python):
     """As ``p.shape = ...`` of the array that kernels were given crashed the process."""
     script = f"""
@@ -231,10 +230,7 @@ X = np.random.default_rng(0).normal(size=(20, 3)).astype("f")
 Y = X[:, :2].copy()
 nets = [Network((3, 5, 2), seed=0) for _ in range(2)]
 p = nets[0].parameters
-try:
-    {change}
-except ValueError as error:
-    assert "resize" in {change!r} and "does not own its data" in str(error)
+{change}
 def uses(net):
     yield from (net.predict(X), net.predict(X[0]), net.jacobian(X), net.gradient(X, Y), *net.trace(X, Y).net)
     for more in (dict(), dict(batch_size=1), dict(optimizer="lbfgs"), dict(optimizer="rprop"), dict(resume=True)):
@@ -262,11 +258,20 @@ def test_a_network_that_is_read_only_does_not_train():
     go_on(net)
 
 
-def test_a_model_outlives_the_folder_that_it_was_mapped_from(tmp_path):
-    joblib = pytest.importorskip("joblib", reason="comes with scikit-learn, in the test extra")
-    net = trained("adam")
-    joblib.dump(net, tmp_path / "net")
-    again = joblib.load(tmp_path / "net", mmap_mode="r")
-    os.truncate(tmp_path / "net", 0)  # what is still mapped would end the process
-    np.testing.assert_array_equal(go_on(again).parameters, go_on(net).parameters)
-    np.testing.assert_array_equal(again.reset(3).parameters, net.reset(3).parameters)
+def test_a_model_outlives_the_file_that_it_was_mapped_from(tmp_path, run_python):
+    pytest.importorskip("joblib", reason="comes with scikit-learn, in the test extra")
+    script = f"""
+import joblib, os, numpy as np
+from fastbp import EarlyStopping, Network
+X = np.random.default_rng(0).normal(size=(30, 3)).astype("f")
+net = Network((3, 2), init=[np.ones((2, 3))], seed=0).fit(X, X[:, :2], epochs=2, callbacks=[EarlyStopping(50)])
+path = {str(tmp_path / "net")!r}
+joblib.dump(net, path)
+again = joblib.load(path, mmap_mode="r")
+os.truncate(path, 0)  # what is still mapped ends the process
+for same in (again, net):
+    same.fit(X, X[:, :2], epochs=2, resume=True, callbacks=[EarlyStopping(50)])
+assert (again.parameters == net.parameters).all() and (again.reset(3).parameters == net.reset(3).parameters).all()
+print("done")
+"""
+    assert "done" in run_python(script)
