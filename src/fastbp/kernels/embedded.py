@@ -304,17 +304,19 @@ def c_forward(form, dtype, slot, room, width):
 
     def arrays(x, out):
         cells = array_at(integers_at(slot), SLOT_CELLS)
-        call(cells[0], cells[1], cells[2], cells[3], stack(zero, room), x, out)
+        forward, network, table, weights = cells[0], cells[1], cells[2], cells[3]
+        call(forward, network, table, weights, stack(zero, room), x, out)
 
     @inline
     def first(n: Any, x: Any) -> Any:
         cells, found = array_at(integers_at(slot), SLOT_CELLS), np.nan
         if n == cells[4]:
+            forward, network, table, weights = cells[0], cells[1], cells[2], cells[3]
             work, row, out = stack(zero, room), stack(zero, width), stack(zero, 1)
             given, inputs = array_at(x, n), array_at(row, n)
             for k in range(n):
                 inputs[k] = given[k]
-            call(cells[0], cells[1], cells[2], cells[3], work, row, out)
+            call(forward, network, table, weights, work, row, out)
             found = float(array_at(out, 1)[0])
         return found
 
