@@ -428,7 +428,7 @@ def test_a_file_says_what_is_missing(tmp_path):
     np.testing.assert_array_equal(fastbp.Network.load(tmp_path / "net").predict(X), net.predict(X))
 
 
-@pytest.mark.parametrize("functions", [3, {"activation twofold": 3}, {"activation twofold": "xyz"}])
+@pytest.mark.parametrize("functions", [3, {}, {"activation twofold": 3}, {"activation twofold": "xyz"}])
 def test_a_file_whose_functions_are_none(functions, tmp_path, monkeypatch):
     net, _ = own_network()
     monkeypatch.setattr(persistence, "_fingerprints", lambda network: functions)

@@ -214,7 +214,8 @@ def _check_functions(path: Path, metadata: dict[str, str], network: Network) -> 
     """Raise if the names of the user's own functions stand for others than when the file was written."""
     now = _fingerprints(network)
     with _blamed(path, "header"):
-        saved = {name: bytes.fromhex(text) for name, text in json.loads(metadata["fastbp"])["functions"].items()}
+        functions = json.loads(metadata["fastbp"]).get("functions", {})
+        saved = {name: bytes.fromhex(text) for name, text in functions.items()}
         if saved.keys() != now.keys():
             raise ValueError(f"it tells of the functions {sorted(saved)}, expected {sorted(now)}")
     for name, text in now.items():
