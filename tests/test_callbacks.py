@@ -15,6 +15,7 @@ from helpers import network, real_data
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+import fastbp
 from fastbp import (
     SGD,
     Adam,
@@ -24,6 +25,7 @@ from fastbp import (
     GradientNorm,
     MaxUpdates,
     Network,
+    ProgressBar,
     Record,
     TargetCost,
     TimeLimit,
@@ -304,6 +306,29 @@ def test_a_function_as_schedule_cannot_be_saved(data, tmp_path):
     with pytest.raises(ValueError, match="cannot be saved: give the optimizer a schedule of fastbp.schedules"):
         network((2, 4, 1)).fit(*data, optimizer=Adam(lambda t: 0.1), callbacks=[Checkpoint(tmp_path / "net")])
     assert not (tmp_path / "net").exists()
+
+
+@pytest.mark.parametrize("make", [
+    lambda path: EarlyStopping(),
+    lambda path: EarlyStopping(np.int64(3), np.float32(0.5), restore_best=False),
+    lambda path: GradientNorm(1e-3, 7),
+    lambda path: TargetCost(np.float64(0.25)),
+    lambda path: TimeLimit(60),
+    lambda path: MaxUpdates(10**6),
+    lambda path: Checkpoint(path / "net", every=3),
+])
+def test_a_repr_makes_the_callback_again(make, tmp_path):
+    callback = make(tmp_path)
+    again = eval(repr(callback), dict(vars(fastbp)))
+    assert type(again) is type(callback) and repr(again) == repr(callback)
+    settings = [name for name in vars(callback) if name not in ("best", "_network")]
+    assert settings and all(getattr(again, name) == getattr(callback, name) for name in settings)
+
+
+def test_a_progress_bar_shows_where_it_is():
+    pytest.importorskip("tqdm")
+    with ProgressBar(7, 100) as bar:
+        assert repr(bar) == "<ProgressBar at epoch 0 of 7>"
 
 
 def test_no_folder(tmp_path):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from helpers import DTYPES, close, few, network
 
-from fastbp import Network
+from fastbp import Network, cfunctions
+from fastbp.cfunctions import FORMS
 from fastbp.kernels._jit import JIT
 
 SHAPES = [(1, 1), (4, 17, 5, 2), (70, 33, 1, 40)]
@@ -116,6 +117,48 @@ def test_cffi_casts_its_address(dtype, rng):
     real = "float *" if dtype == "float32" else "double *"
     ffi.cast(found.declaration, found.address)(ffi.cast(real, x.ctypes.data), ffi.cast(real, out.ctypes.data))
     close(out, net.predict(x), dtype, 5)
+
+
+def test_a_network_has_one_of_each_form():
+    net, other = Network((2, 1), dtype="float64"), Network((2, 1), dtype="float64")
+    kept = net.cfunc()
+    assert net.cfunc().ctypes is kept.ctypes and net.cfunc().address == kept.address
+    assert len({net.cfunc(form).address for form in FORMS} | {other.cfunc().address, kept.address}) <= 4
+    assert other.cfunc().address != kept.address and net.copy().cfunc().ctypes.network is not net
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_code_that_nobody_uses_is_taken_over(form, rng):
+    """Numba never frees machine code: 0.4 MB a function."""
+    def value(net, function, x):
+        window, out = (ctypes.c_double * len(x))(*x), np.zeros(1)
+        if form == "arrays":
+            function(pointer(x), pointer(out))
+        elif form == "quad":
+            out[0] = function(len(x), window)
+        else:
+            assert function(window, len(x), out.ctypes.data_as(ctypes.POINTER(ctypes.c_double)), None) == 1
+        return out
+
+    addresses, kept = set(), []
+    for i in range(12):
+        net = network((3, 5 + i % 2, 1), dtype="float64", seed=i)
+        function = net.cfunc(form).ctypes
+        if i < 3:
+            kept.append((net, function))
+        addresses.add(ctypes.cast(function, ctypes.c_void_p).value)
+        for one, call in [*kept, (net, function)]:
+            x = rng.normal(size=3)
+            close(value(one, call, x), one.predict(x), "float64", 5)
+        del net, function, one, call
+        gc.collect()
+    assert len(addresses) == 4
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 9, 15, 17, 100, 1000, 8191, 8193])
+def test_few_sizes_of_stacks(size):
+    assert size <= cfunctions._rounded(size) <= max(1.25 * size, size)
+    assert len({cfunctions._rounded(n) for n in range(1, 1 + 2**10)}) <= 40
 
 
 def test_its_declaration():

@@ -1,7 +1,11 @@
 """Activations and costs of the user's own, beside the built-in ones that they repeat."""
 
+import copy
 import doctest
 import math
+import os
+import pickle
+import types
 
 import numba
 import numpy as np
@@ -9,7 +13,7 @@ import pytest
 from helpers import DTYPES, close, few, network, real_data
 
 import fastbp
-from fastbp import activations, costs, custom, jit
+from fastbp import activations, costs, custom, jit, persistence
 from fastbp.kernels._jit import JIT
 
 
@@ -236,11 +240,258 @@ def test_a_network_keeps_the_functions_that_it_was_made_with(tmp_path):
         call = same.cfunc().ctypes
         call(*(array.ctypes.data_as(call.argtypes[0]) for array in (X[1], out)))
         close(out, [8])
+    for twin in (copy.copy(net), copy.deepcopy(net), copy.deepcopy([net, net])[1]):
+        close(twin.predict(X), 4 * X)
+        close(twin.fit(X, Y, epochs=1).reset(0).gradient(X, Y), net.copy().reset(0).gradient(X, Y))
+    new = fastbp.Network((1, 1, 1), "mine", output="mine", dtype="float64", bias=False)
+    new.parameters[:] = 1
+    close(new.predict(X), X**9)
     net.save(tmp_path / "net")
-    for new in (fastbp.Network((1, 1, 1), "mine", output="mine", dtype="float64", bias=False),
-                fastbp.Network.load(tmp_path / "net")):
-        new.parameters[:] = 1
-        close(new.predict(X), X**9)
+    with pytest.raises(ValueError, match="saved by a network with another function: in this process the activation "
+                                         "mine gives other values"):
+        fastbp.Network.load(tmp_path / "net")
+    fastbp.activation(lambda x: x + x, name="mine")  # written otherwise, it is the same
+    close(fastbp.Network.load(tmp_path / "net").predict(X), 4 * X)
+
+
+def by_closure(k):
+    return lambda x: k * np.tanh(x)
+
+
+def in_a_loop():
+    for k in (1.0, 2.0, 3.0):
+        yield lambda x: k * np.tanh(x), k  # noqa: B023
+
+
+def by_global():
+    global FACTOR, TABLE
+    for FACTOR in (1.0, 2.0, 3.0):  # noqa: B007
+        TABLE = np.array([FACTOR])
+        yield lambda x: FACTOR * np.tanh(x), FACTOR  # noqa: B023
+        yield lambda x: TABLE[0] * np.tanh(x), FACTOR  # noqa: B023
+        TABLE[0] = 77
+
+
+def through_another_function():
+    global FACTOR, TWIN
+    for FACTOR in (1.0, 2.0):  # noqa: B007
+        inner = numba.njit(lambda x: FACTOR * np.tanh(x))  # noqa: B023
+        TWIN = numba.njit(lambda x: inner(x) + 0 * x)  # noqa: B023
+        yield lambda x: inner(x), FACTOR  # noqa: B023
+        yield lambda x: TWIN(x), FACTOR  # noqa: B023
+        yield inner, FACTOR
+
+
+def by_default():
+    for k in (1.0, 2.0, 3.0):
+        yield lambda x, k=k: k * np.tanh(x), k
+
+
+def by_module():
+    settings, inner = types.ModuleType("settings"), types.ModuleType("settings.inner")
+    settings.inner = inner
+    settings.twice = numba.njit(lambda x: inner.k * np.tanh(x))
+    for settings.k in (1.0, 2.0):
+        inner.k = settings.k
+        yield lambda x: settings.k * np.tanh(x), settings.k
+        yield lambda x: settings.inner.k * np.tanh(x), settings.k
+        yield lambda x: settings.twice(x), settings.k
+
+
+@pytest.mark.parametrize("functions", [in_a_loop, by_global, through_another_function, by_default, by_module])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_a_function_refers_to_is_what_it_was(functions, dtype):
+    """Numba reads it when it compiles, for float32 long after the registration."""
+    nets, factors = [], []
+    for function, factor in functions():
+        fastbp.activation(function, name="late")
+        nets.append(fastbp.Network((1, 1), output="late", bias=False, dtype=dtype, init="zeros"))
+        factors.append(factor)
+    for net, factor in zip(nets, factors, strict=True):
+        net.parameters[:] = 1
+        close(net.predict([[1.0]]), [[factor * np.tanh(1)]], dtype)
+        close(net.jacobian([[1.0]]), [[[factor / np.cosh(1) ** 2]]], dtype)
+        close(net.copy().hessian([[1.0]], [[factor]]).ravel(),
+              [factor**2 / np.cosh(1) ** 4 - 2 * factor**2 * (np.tanh(1) - 1) * np.tanh(1) / np.cosh(1) ** 2],
+              dtype, 50)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_costs_and_derivatives_of_a_loop_are_of_their_own(dtype):
+    costs_of, nets = [], []
+    for k in (1.0, 2.0, 3.0):
+        costs_of.append(fastbp.cost(lambda y, o: k * (o - y) ** 2, lambda y, o: 2 * k * (o - y),  # noqa: B023
+                                    curvature=lambda y, o: 2 * k + 0 * o, name="weighted"))  # noqa: B023
+        nets.append(fastbp.Network((1, 1), cost=costs_of[-1], bias=False, dtype=dtype, init="zeros"))
+    for k, net in zip((1.0, 2.0, 3.0), nets, strict=True):
+        close(net.cost([[1.0]], [[1.0]]), k, dtype)
+        close(net.gradient([[1.0]], [[1.0]]), [-2 * k], dtype)
+        close(net.hessian([[1.0]], [[1.0]]), [[2 * k]], dtype)
+
+
+@pytest.mark.filterwarnings("ignore:cube is computed one number at a time")
+def test_functions_that_call_themselves_and_empty_closures():
+    @numba.njit
+    def power(x, n):
+        return x if n <= 1 else x * power(x, n - 1)
+
+    if False:
+        nothing = 1  # noqa: F841
+
+    def cube(x):
+        if x != x:
+            return x
+        return power(x, 3)
+
+    row = fastbp.activation(cube, lambda x: 3 * x * x, name="cube")
+    panel, slope = np.array([2.0]), np.empty(1)
+    row.kernel(panel, slope, 1)
+    close(panel, [8])
+
+
+def test_the_same_function_is_compiled_once():
+    """Numba never frees machine code."""
+    def rows(k, scale):
+        return (fastbp.activation(by_closure(k), name="a"), fastbp.activation(by_closure(k), name="b"),
+                fastbp.cost(lambda y, o: scale[0] * k * (o - y) ** 2, name="c"))
+
+    first, again, other = rows(1.5, np.ones(2)), rows(1.5, np.ones(2)), rows(2.5, np.full(2, 3.0))
+    assert first[0].kernel is first[1].kernel
+    for one, same, another in zip(first, again, other, strict=True):
+        assert one.kernel is same.kernel and one.curvature is same.curvature and one.values == same.values
+        assert one.kernel is not another.kernel and one.values != another.values
+    assert again[1].name == "b" and activations.get("b") is other[1]
+
+
+@pytest.mark.filterwarnings("ignore:slow is computed one number at a time")
+@pytest.mark.skipif(not JIT, reason="nothing is compiled")
+def test_a_slow_function_says_so_again():
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="slow is computed one number at a time"):
+            fastbp.activation(halved, name="slow")
+
+
+def own_network():
+    fastbp.activation(by_closure(2.0), name="twofold")
+    fastbp.cost(lambda y, o: np.log(1 + (o - y) ** 2), name="cauchy", output="twofold")
+    net = fastbp.Network((2, 3, 1), "twofold", cost="cauchy", dtype="float64", seed=0)
+    return net, np.array([[0.5, -1.0], [2.0, 1.0]])
+
+
+USES = {
+    "predict": lambda net, X: net.predict(X), "one": lambda net, X: net.predict(X[0]),
+    "fit": lambda net, X: net.fit(X, X[:, :1], epochs=1), "cost": lambda net, X: net.cost(X, X[:, :1]),
+    "gradient": lambda net, X: net.gradient(X, X[:, :1]), "jacobian": lambda net, X: net.jacobian(X),
+    "hessian": lambda net, X: net.hessian(X, X[:, :1]), "trace": lambda net, X: net.trace(X, X[:, :1]),
+    "outputs": lambda net, X: net.outputs(X, 1), "compiled": lambda net, X: net.compiled(),
+    "cfunc": lambda net, X: net.cfunc(), "reset": lambda net, X: net.reset(1),
+    "copy": lambda net, X: net.copy().predict(X),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize(("lost", "message"), [
+    (lambda: activations.ACTIVATIONS.pop("twofold"), "there is no activation 'twofold' in this process.*"
+                                                     r"call fastbp.activation\(..., name='twofold'\) here too"),
+    (lambda: costs.COSTS.pop("cauchy"), "there is no cost 'cauchy' in this process.*call fastbp.cost"),
+    (lambda: fastbp.activation(by_closure(2.0001), name="twofold"), "activation 'twofold' is another function in this"),
+    (lambda: fastbp.cost(lambda y, o: (o - y) ** 2, name="cauchy"), "cost 'cauchy' is another function in this"),
+], ids=["no activation", "no cost", "another activation", "another cost"])
+def test_a_pickle_says_what_is_missing_when_it_is_used(lost, message, use):
+    """Not when it is unpickled: an error there ends the worker of a pool, which then waits for ever."""
+    net, X = own_network()
+    data, before = pickle.dumps(net), net.parameters.copy()
+    lost()
+    again = pickle.loads(data)
+    assert repr(again) == repr(net) and again.activations == net.activations
+    assert again.architecture() == net.architecture() and again.summary() == net.summary()
+    with pytest.raises(ValueError, match=message):
+        USES[use](again, X)
+    assert (again.parameters == before).all() and again._progress is None
+    third = pickle.loads(pickle.dumps(again))  # as it goes back to the process that it came from
+    own_network()
+    for twin in (again, third, pickle.loads(data)):
+        np.testing.assert_array_equal(twin.predict(X), net.predict(X))
+
+
+def test_a_file_says_what_is_missing(tmp_path):
+    net, X = own_network()
+    data = pickle.dumps(net)
+    net.save(tmp_path / "net")
+    fastbp.cost(lambda y, o: (o - y) ** 2, name="cauchy")
+    with pytest.raises(ValueError, match="the cost cauchy gives other values"):
+        fastbp.Network.load(tmp_path / "net")
+    with pytest.raises(ValueError, match="another function"):
+        pickle.loads(data).save(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    own_network()
+    np.testing.assert_array_equal(fastbp.Network.load(tmp_path / "net").predict(X), net.predict(X))
+
+
+@pytest.mark.parametrize("functions", [3, {}, {"activation twofold": 3}, {"activation twofold": "xyz"}])
+def test_a_file_whose_functions_are_none(functions, tmp_path, monkeypatch):
+    net, _ = own_network()
+    monkeypatch.setattr(persistence, "_fingerprints", lambda network: functions)
+    net.save(tmp_path / "net")
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="has a corrupt header"):
+        fastbp.Network.load(tmp_path / "net")
+
+
+def test_a_kernel_that_is_missing_says_so_itself():
+    net, _ = own_network()
+    row, cost = pickle.dumps(net._rows[0]), pickle.dumps(net.cost_function)
+    assert pickle.loads(row) is net._rows[0] and pickle.loads(cost) is net.cost_function
+    del activations.ACTIVATIONS["twofold"], costs.COSTS["cauchy"]
+    with pytest.raises(ValueError, match="no activation 'twofold'"):
+        pickle.loads(row).kernel(np.zeros(1), np.zeros(1), 1)
+    lost = pickle.loads(cost)
+    assert (lost.name, lost.output, lost.targets, str(lost)) == ("cauchy", "twofold", costs.ANY, "'cauchy'")
+    with pytest.raises(ValueError, match="no cost 'cauchy'"):
+        lost.curvature()
+
+
+@pytest.mark.parametrize("pool", ["Pool", "ProcessPoolExecutor", "loky"])
+def test_a_worker_that_does_not_know_a_function(pool, tmp_path, run_python):
+    """The error reaches the caller, and with the same function registered in the worker it computes the same."""
+    if pool == "loky":
+        pytest.importorskip("joblib", reason="comes with scikit-learn, in the test extra")
+    (tmp_path / "worker.py").write_text("""
+import numpy as np, fastbp
+def register():
+    fastbp.activation(lambda x: 2 * np.tanh(x), name="twofold")
+def use(net):
+    return net.predict([[0.5, -1.0]])
+def register_and_use(net):
+    register()
+    return use(net)
+""")
+    script = f"""
+import concurrent.futures, multiprocessing, numpy as np, fastbp, worker
+worker.register()
+net = fastbp.Network((2, 3, 1), "twofold", dtype="float64", seed=0)
+def run(function):
+    context = multiprocessing.get_context("spawn")
+    if {pool!r} == "Pool":
+        with context.Pool(1) as pool:
+            return pool.map_async(function, [net]).get(timeout=60)[0]
+    if {pool!r} == "loky":
+        import joblib
+        return joblib.Parallel(2)([joblib.delayed(function)(net)] * 2)[0]
+    with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+        return pool.submit(function, net).result(timeout=60)
+if __name__ == "__main__":
+    try:
+        run(worker.use)
+    except ValueError as error:
+        assert "no activation 'twofold' in this process" in str(error), error
+    else:
+        raise AssertionError("no error")
+    assert (run(worker.register_and_use) == worker.use(net)).all()
+    print("done")
+"""
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    assert "done" in run_python(script, environment={"PYTHONPATH": path})
 
 
 @pytest.mark.parametrize(("call", "message"), [

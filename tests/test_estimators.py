@@ -1072,17 +1072,32 @@ namespace = {}
 exec("from fastbp import *", namespace)
 assert "sklearn" not in sys.modules and "Network" in namespace
 sys.modules["sklearn"] = None
-try:
-    fastbp.MLPRegressor
-except ImportError as error:
-    print(error)
-try:
-    fastbp.nothing
-except AttributeError as error:
-    print(error)
+for call in ("fastbp.MLPRegressor", "fastbp.nothing", "from fastbp import MLPClassifier", "from fastbp import nothing"):
+    try:
+        exec(call)
+    except (AttributeError, ImportError) as error:
+        print(type(error).__name__, str(error).partition(" (")[0])
 """
-    assert run_python(script).splitlines() == ["sklearn is needed for this: pip install fastbp[sklearn]",
-                                               "module 'fastbp' has no attribute 'nothing'"]
+    assert run_python(script).splitlines() == [
+        "AttributeError sklearn is needed for this: pip install fastbp[sklearn]",
+        "AttributeError module 'fastbp' has no attribute 'nothing'",
+        "ImportError sklearn is needed for this: pip install fastbp[sklearn]",
+        "ImportError cannot import name 'nothing' from 'fastbp'",
+    ]
+
+
+def test_tools_may_ask_for_names_that_need_a_library(run_python):
+    script = """
+import inspect, pydoc, sys, fastbp
+sys.modules["sklearn"] = None
+for name in fastbp._LAZY:
+    assert not hasattr(fastbp, name) and getattr(fastbp, name, None) is None
+assert "Network" in dict(inspect.getmembers(fastbp))
+assert "Network" in pydoc.plain(pydoc.render_doc(fastbp))
+import doctest, unittest.mock
+doctest.DocTestFinder().find(fastbp), unittest.mock.create_autospec(fastbp)
+"""
+    run_python(script)
 
 
 def test_bayesian_regularisation_finds_its_own_penalty():

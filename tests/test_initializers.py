@@ -115,7 +115,8 @@ def test_a_network_keeps_what_it_began_with(init, tmp_path):
 
 
 def test_repr():
-    assert repr(Network((2, 3, 1), init=[(W1, B1), "zeros"])) == "Network((2, 3, 1), init=(<given (3, 2)>, 'zeros'))"
+    assert repr(Network((2, 3, 1), init=[(W1, B1), "zeros"])) == (
+        "<Network((2, 3, 1), init=(<given (3, 2)>, 'zeros'))>")
     assert repr(Network((2, 3, 1), init=Constant(1))) == "Network((2, 3, 1), init=Constant(value=1.0))"
 
 

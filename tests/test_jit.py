@@ -440,3 +440,170 @@ print(sum(caller.outputs.stats.cache_hits.values()))
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     hits = [run_python(script, environment={"PYTHONPATH": path}).strip() for _ in range(2)]
     assert hits == ["0", "1"]
+
+
+FOREIGN = """
+import itertools
+import numpy as np
+from fastbp import SGD, Network, jit
+
+def guarded(array):
+    # a copy with numbers around it that nothing may change
+    room = np.full(array.size + 128, 777, array.dtype)
+    copy = room[64:-64].reshape(array.shape)
+    copy[:] = array
+    rooms.append((room, room.copy(), array.size))
+    return copy
+
+def guarded_all(given):
+    return given._replace(**{name: guarded(part) for name, part in given._asdict().items()
+                             if isinstance(part, np.ndarray) and part.size})
+
+def unharmed():
+    # outside of every array nothing has changed, and inside neither
+    return all(np.array_equal(room, before) for room, before, _ in rooms)
+
+rooms = []
+net = Network((3, 4, 2), dtype="float64", seed=0)
+nets = [Network((30, 40, 20), dtype="float64", seed=0), Network((3, 2), dtype="float64", seed=0),
+        Network((2, 3, 4), dtype="float64", bias=False, seed=0)]
+model, state = guarded_all(net.compiled()), guarded_all(jit.state(net.compiled()))
+others = [guarded_all(other.compiled()) for other in nets]
+models, states = [], []
+for name in model._fields:
+    part = getattr(model, name)
+    found = [getattr(other, name) for other in others] + [part[:0], part[:1]]
+    found += [part[:-1], np.concatenate([part, part])] if part.size else [np.full(3, 10**6).astype(part.dtype)]
+    found += [part[:, :3].copy()] if part.ndim == 2 else []
+    same = {"cost_parameter": others} if part.size else {}
+    for array in found:
+        given = getattr(model, name)
+        if array.shape != given.shape or name in ("layers", "cells", "calls"):
+            models.append((name, model._replace(**{name: guarded(array) if array.size else array})))
+adam, sgd, amsgrad = (jit.state(net.compiled(), kind) for kind in ("adam", SGD(0.1), "amsgrad"))
+single = jit.state(Network((3, 4, 2), seed=0).compiled())
+for name in ("gradient", "slots", "hyper"):
+    part = getattr(state, name)
+    for array in [part[:0], part[:1], part[:-1], np.concatenate([part, part])]:
+        states.append((name, state._replace(**{name: guarded(array) if array.size else array})))
+    for other in nets:
+        if name != "hyper":
+            states.append((name, state._replace(**{name: getattr(jit.state(other.compiled()), name)})))
+for other in nets:
+    states.append(("whole", jit.state(other.compiled())))
+states += [("rule", guarded_all(sgd)._replace(rule=adam.rule)), ("rule", guarded_all(adam)._replace(rule=amsgrad.rule)),
+           ("rule", state._replace(rule=single.rule)), ("rule", state._replace(rule=0)),
+           ("slots", guarded_all(adam)._replace(slots=sgd.slots))]
+rooms = [(room, room.copy(), size) for room, _, size in rooms]
+x, y, out, gradient = (guarded(np.full(n, 0.5)) for n in (3, 2, 2, net.n_parameters))
+work = jit.workspace(model)
+X, Y, outs, slopes = x[None], y[None], out[None], guarded(np.full(3, 0.5))
+
+def calls(model):
+    return (jit.forward(model, x, out, work), jit.forward_batch(model, X, outs, work),
+            jit.cost_and_gradient(model, x, y, gradient, work),
+            jit.cost_and_gradient_batch(model, X, Y, gradient, work),
+            jit.input_gradient(model, x, y, slopes, work), jit.vjp(model, x, y, slopes, work))
+
+def trains(model, state):
+    return (jit.train_one(model, state, x, y, work), jit.train_batch(model, state, X, Y, work),
+            jit.update(model, state))
+
+def refused(found):
+    return all(value is False or value is np.False_ or np.isnan(value) or value == 0 for value in found)
+
+def explained(*given, **more):
+    try:
+        jit.check(*given, **more)
+    except ValueError as error:
+        return str(error)
+
+for name, wrong in models:
+    assert refused(calls(wrong) + trains(wrong, state)), name
+    assert unharmed() and explained(wrong), name
+    assert jit.workspace(wrong).size == 0, name
+    try:
+        jit.state(wrong)
+    except ValueError:
+        pass
+    else:
+        raise AssertionError(name)
+for name, wrong in states:
+    assert refused(trains(model, wrong)), name
+    assert unharmed() and explained(model, state=wrong), name
+jit.check(model, state=state)
+assert not refused(calls(model)) and not unharmed()
+print(len(models), len(states))
+"""
+
+
+def test_arrays_that_do_not_belong_together_write_nothing(run_python):
+    """Every array of a model and of a state: another's, none, too short, too long, each with guards around it."""
+    models, states = map(int, run_python(FOREIGN, timeout=300).split())
+    assert models > 30 and states > 20
+
+
+def strange(array):
+    """Arrays of the same numbers that compiled code would misread, or must not write to."""
+    frozen = array.copy()
+    frozen.flags.writeable = False
+    twice = np.repeat(array, 2, axis=-1)[..., ::2]
+    return {"strided": twice, "of another type": array.astype("f" if array.dtype == "d" else "i4"),
+            "read-only": frozen}
+
+
+def test_kinds_of_a_model_that_do_not_fit_do_not_compile():
+    net = Network((3, 2), dtype="float64", seed=0)
+    model, before = net.compiled(), net.parameters.copy()
+    state, work, x, y, out = jit.state(model), jit.workspace(model), np.ones(3), np.ones(2), np.ones(2)
+    error = numba.TypingError if JIT else TypeError
+    for name in ("parameters", "layers", "cells", "cost_parameter", "calls"):
+        for kind, array in strange(getattr(model, name)).items():
+            wrong = model._replace(**{name: array})
+            if kind == "read-only":  # what is only read may be
+                assert jit.forward(wrong, x, out, work)
+                continue
+            for call in (lambda m: jit.forward(m, x, out, work), lambda m: jit.train_one(m, state, x, y, work),
+                         lambda m: jit.update(m, state), jit.workspace):
+                with pytest.raises(error, match=f"{name} of the model"):
+                    call(wrong)
+            with pytest.raises(TypeError, match=f"{name} of the model"):
+                jit.check(wrong)
+    for name in ("gradient", "slots", "hyper"):
+        for array in strange(getattr(state, name)).values():
+            with pytest.raises(error, match="of the state|the state"):
+                jit.train_batch(model, state._replace(**{name: array}), x[None], y[None], work)
+            with pytest.raises(TypeError, match=f"{name} of the state"):
+                jit.check(model, state=state._replace(**{name: array}))
+    assert (net.parameters == before).all()
+
+
+def test_a_network_that_is_read_only_computes_and_does_not_train():
+    net = network((3, 4, 2), dtype="float64")
+    net.parameters.flags.writeable = False
+    before, x, y, out = net.parameters.copy(), np.ones(3), np.ones(2), np.empty(2)
+    model = net.compiled()
+    state, work = jit.state(model), jit.workspace(model)
+    assert jit.forward(model, x, out, work)
+    close(out, net.predict(x))
+    gradient = np.empty(net.n_parameters)
+    close(jit.cost_and_gradient(model, x, y, gradient, work), net.cost(x, y))
+    close(gradient, net.gradient(x, y))
+    jit.check(model, x=x, out=out)
+    with pytest.raises(TypeError, match="parameters of the model is read-only, and would be overwritten"):
+        jit.check(model, state=state)
+    error = numba.TypingError if JIT else TypeError
+    for call in (lambda: jit.train_one(model, state, x, y, work), lambda: jit.update(model, state),
+                 lambda: jit.train_batch(model, state, x[None], y[None], work)):
+        with pytest.raises(error, match="parameters of the model is .*writable"):
+            call()
+    assert (net.parameters == before).all()
+
+
+@pytest.mark.parametrize(("given", "message"), [
+    (lambda model: jit.check(None), "model is of type NoneType, expected a Model"),
+    (lambda model: jit.check(model, state=()), "state is of type tuple, expected a State"),
+])
+def test_check_of_what_is_none(given, message):
+    with pytest.raises(TypeError, match=message):
+        given(Network((3, 2), dtype="float64").compiled())

@@ -1,6 +1,7 @@
 """fastbp: feed-forward networks trained by backpropagation, every loop over weights compiled by Numba."""
 
 import importlib
+import sys
 import typing
 
 from . import initializers, jit, optional, plots, schedules
@@ -96,7 +97,14 @@ def __getattr__(name: str) -> typing.Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, library = _LAZY[name]
-    optional.require(library, library)
+    try:
+        optional.require(library, library)
+    except ImportError as error:
+        # `from fastbp import …` asks there. Others may only ask whether there is such a name: hasattr, inspect, pydoc.
+        # No exception can be both, since the two differ in layout.
+        if sys._getframe(1).f_code.co_name == "_handle_fromlist":
+            raise
+        raise AttributeError(str(error)) from error
     return getattr(importlib.import_module(f".{module}", __name__), name)
 
 

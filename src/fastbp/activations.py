@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .kernels import activations as kernels
-from .naming import lookup, names
+from .naming import Missing, lookup, names, same
 
 __all__ = ["ACTIVATIONS", "Activation", "get"]
 
@@ -35,6 +35,9 @@ class Activation:
     curvature : callable or None
         ``curvature(net, out, slope)`` overwrites ``net`` with the second derivatives phi''(net). None for softmax,
         which is not element-wise.
+    values : bytes
+        Of a function of the user's own what it gave at some points, as doubles: by these another process tells whether
+        its name stands for the same function there.
     """
 
     name: str
@@ -44,6 +47,21 @@ class Activation:
     ulp: tuple[float, float] | None
     kernel: Callable[[Any, Any, int], None]
     curvature: Callable[[Any, Any, Any], None] | None = None
+    values: bytes = field(default=b"", repr=False, compare=False)
+
+    def __copy__(self) -> Activation:
+        """Return itself: what a network computes does not change by copying."""
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Activation:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.name, self.initializer, self.values)
+
+    def again(self) -> Activation:
+        """Return what its name stands for, if it was missing in this process and has been registered since."""
+        return _restored(self.name, self.initializer, self.values) if isinstance(self.kernel, Missing) else self
 
 
 _GLOROT, _HE, _LECUN = "glorot_uniform", "he_uniform", "lecun_normal"
@@ -136,6 +154,15 @@ NAMES = names(
 """What other libraries call them. Keras' leaky_relu has slope 0.2 (0.3 as a layer), and its hard_sigmoid before version
 3 was x/5 + ½ limited to [0, 1]; JAX' gelu is an approximation by tanh unless ``approximate=False``.
 """
+
+
+def _restored(name: str, initializer: str, values: bytes) -> Activation:
+    """Return what was pickled: the activation of that name, if it is the same function, or one that is missing."""
+    found = ACTIVATIONS.get(name)
+    if found is not None and same(found.values, values):
+        return found
+    missing = Missing("activation", name, known=found is not None)
+    return Activation(name, "your own", "your own", initializer, None, missing, missing, values)
 
 
 def get(name: str) -> Activation:

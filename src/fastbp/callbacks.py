@@ -46,6 +46,9 @@ class ProgressBar:
         self._bar: Any = require("tqdm.auto", "progress").tqdm(total=epochs, unit="epoch", dynamic_ncols=True)
         self._first = 0
 
+    def __repr__(self) -> str:
+        return f"<ProgressBar at epoch {self._bar.n} of {self._bar.total}>"
+
     def __call__(self, record: Record) -> None:
         """Move on to the record's epoch."""
         if not self._first:
@@ -64,6 +67,18 @@ class ProgressBar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self._bar.close()
+
+
+class _Shown:
+    """Shows the settings of a callback as they are given to it."""
+
+    _settings: ClassVar[tuple[str, ...]]
+
+    def __repr__(self) -> str:
+        values = {name: getattr(self, name) for name in self._settings}
+        values |= {name: value.item() for name, value in values.items() if isinstance(value, np.generic)}
+        values |= {name: str(value) for name, value in values.items() if isinstance(value, Path)}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
 
 def asks_to_stop(answer: object) -> bool:
@@ -99,7 +114,7 @@ _WATCH = threading.Lock()
 """Held while an `EarlyStopping` is given a network."""
 
 
-class EarlyStopping:
+class EarlyStopping(_Shown):
     """Stop when the cost has not gone down for some epochs, and go back to the best parameters.
 
     It watches the validation cost where there is one, else the training cost. However the fit ends, by itself, after
@@ -134,6 +149,8 @@ class EarlyStopping:
     ValueError
         If a number is out of range.
     """
+
+    _settings = "patience", "min_delta", "restore_best"
 
     def __init__(self, patience: int = 10, min_delta: float = 0.0, restore_best: bool = True) -> None:
         self.patience, self.min_delta, self.restore_best = patience, min_delta, restore_best
@@ -205,7 +222,7 @@ class EarlyStopping:
         self._network = None
 
 
-class GradientNorm:
+class GradientNorm(_Shown):
     """Stop where the cost is flat: at a Euclidean norm of the gradient of so much, or less.
 
     It is the gradient of the mean cost of all training samples at the parameters after the epoch, not that of a
@@ -225,6 +242,8 @@ class GradientNorm:
         If a number is out of range.
     """
 
+    _settings = "norm", "every"
+
     def __init__(self, norm: float = 1e-5, every: int = 1) -> None:
         self.norm, self.every = norm, every
         not_negative(self, "norm", norm)
@@ -235,7 +254,7 @@ class GradientNorm:
         return record.epoch % self.every == 0 and record.gradient_norm() <= self.norm
 
 
-class TargetCost:
+class TargetCost(_Shown):
     """Stop when the cost is low enough: that of the validation set where there is one, else the training cost.
 
     Parameters
@@ -249,6 +268,8 @@ class TargetCost:
         If it is not a number.
     """
 
+    _settings = ("cost",)
+
     def __init__(self, cost: float) -> None:
         self.cost = cost
         if not is_number(cost):
@@ -259,7 +280,7 @@ class TargetCost:
         return watched(record) <= self.cost
 
 
-class TimeLimit:
+class TimeLimit(_Shown):
     """Stop after the first epoch that ends later than so many seconds after the fit began.
 
     Parameters
@@ -273,6 +294,8 @@ class TimeLimit:
         If it is not a positive number.
     """
 
+    _settings = ("seconds",)
+
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         positive(self, "seconds", seconds)
@@ -282,7 +305,7 @@ class TimeLimit:
         return record.seconds >= self.seconds
 
 
-class MaxUpdates:
+class MaxUpdates(_Shown):
     """Stop after the first epoch with which the fit has made so many updates of the parameters.
 
     Parameters
@@ -296,6 +319,8 @@ class MaxUpdates:
         If it is not a whole number, or less than 1.
     """
 
+    _settings = ("updates",)
+
     def __init__(self, updates: int) -> None:
         self.updates = updates
         count(self, "updates", updates)
@@ -305,7 +330,7 @@ class MaxUpdates:
         return record.updates >= self.updates
 
 
-class Checkpoint:
+class Checkpoint(_Shown):
     """Save the network and its training every few epochs, so that a killed process can be taken up again.
 
     ``Network.load(path).fit(X, Y, resume=True, ...)`` goes on from the last checkpoint, with the bits that the
@@ -329,6 +354,8 @@ class Checkpoint:
     OSError
         In training, if the file cannot be written; the last checkpoint is left as it was.
     """
+
+    _settings = "path", "every"
 
     def __init__(self, path: str | os.PathLike[str], every: int = 1) -> None:
         self.path, self.every = Path(path), every

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .kernels import codes, embedded, layout
-from .kernels._jit import place
+from .kernels._jit import JIT, place
 from .naming import canonical, names
 
 if TYPE_CHECKING:
@@ -27,12 +28,17 @@ NAMES = names(FORMS, {"arrays": "pointers", "quad": "nquad quadpack", "filter": 
 STACK_BYTES = 256 * 1024
 """A call may take this much of its caller's stack: threads have 512 KB and more on all common systems but musl's."""
 
+_unused: dict[tuple[Any, ...], list[tuple[Any, Any]]] = {}
+"""Machine code, with its slot, of C functions that are no more, by what it was compiled for: Numba never frees any, and
+a function takes 0.4 MB, so the next network takes it over."""
+
 
 class CFunction:
     """A network's forward pass (1)(2) as a C function, from `Network.cfunc`.
 
     It reads the network's present parameters at each call. Any number of threads may call it, with or without Python's
-    lock; it allocates nothing, its workspace lies on the stack.
+    lock; it allocates nothing, its workspace lies on the stack. A network has one of each form, as long as that is
+    alive. Its machine code, 0.4 MB, is taken over by the next network that asks for such a function after that.
 
     Attributes
     ----------
@@ -55,15 +61,43 @@ class CFunction:
         if form != "arrays" and network.layers[-1] != 1:
             raise ValueError(f"form={form!r} returns one number, the network has {network.layers[-1]} outputs: use "
                              "form='arrays'")
-        layers, calls = _tables(network)
-        self.ctypes: Any = embedded.c_forward(form, network.dtype, int(calls[codes.FORWARD_ONE]), place(layers),
-                                              place(calls), place(network.parameters), int(calls[codes.WORK_SIZE]),
-                                              network.layers[0])
-        self.ctypes.network, self.ctypes.tables = network, (network.parameters, layers, calls)  # kept alive
-        self.address = int(ctypes.cast(self.ctypes, ctypes.c_void_p).value or 0)
+        found = network._c_functions.get(form)
+        if found is None:
+            found = network._c_functions[form] = _entry(network, form)
+        self.ctypes: Any = found
+        self.address = _address(found)
 
     def __repr__(self) -> str:
         return f"<{self.network!r}.cfunc({self.form!r}): {self.declaration}>"
+
+
+def _address(function: Any) -> int:
+    return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
+
+
+def _entry(network: Network, form: str) -> Any:
+    """Return a C function of a network, as an object of ctypes, by code that no other one uses any more, or new."""
+    network._check_functions()
+    layers, calls = _tables(network)
+    room, most = int(calls[codes.WORK_SIZE]), STACK_BYTES // network.dtype.itemsize
+    made_for = form, network.dtype, min(_rounded(room), most), 0 if form == "arrays" else _rounded(network.layers[0])
+    unused = _unused.setdefault(made_for, [])
+    try:
+        code, slot = unused.pop()
+    except IndexError:
+        slot = np.zeros(embedded.SLOT_CELLS, np.int64 if JIT else object)
+        code = embedded.c_forward(form, network.dtype, place(slot), *made_for[2:])
+    slot[:] = [calls[codes.FORWARD_ONE], place(layers), place(calls), place(network._parameters), network.layers[0]]
+    entry = type(code)(_address(code))
+    entry.network, entry.tables, entry.code = network, (network._parameters, layers, calls), code  # kept alive
+    weakref.finalize(entry, unused.append, (code, slot)).atexit = False
+    return entry
+
+
+def _rounded(size: int) -> int:
+    """Return a size of few that is no smaller, and at most a quarter larger: four between two powers of two."""
+    step = 1 << max(0, (size - 1).bit_length() - 3)
+    return -(-size // step) * step
 
 
 def _tables(network: Network) -> tuple[layout.Integers, layout.Integers]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .checks import is_number
 from .kernels import costs as kernels
-from .naming import lookup, names
+from .naming import Missing, lookup, names, same
 
 ANY, UNIT, COUNT, CLASSES = "any number", "in [0, 1]", "not negative", "class indices, one-hot rows or probabilities"
 
@@ -35,6 +35,8 @@ class Cost:
         The number that it depends on, if any; ``parameter_name`` names it.
     curvature
         The loop that multiplies a panel by ∂²C/∂o².
+    values : bytes
+        As of `fastbp.activations.Activation`.
     """
 
     name: str
@@ -47,14 +49,27 @@ class Cost:
     parameter: float | None = None
     parameter_name: str | None = field(default=None, repr=False)
     curvature: Any = field(default=None, repr=False, compare=False)
+    values: bytes = field(default=b"", repr=False, compare=False)
 
     def __str__(self) -> str:
         if self.parameter is None:
             return repr(self.name)
         return f"fastbp.{self.name}({self.parameter_name}={self.parameter!r})"
 
+    def __copy__(self) -> Cost:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Cost:
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return get, (self.name, self.parameter)
+        return _restored, (self.name, self.parameter, self.output, self.targets, self.values)
+
+    def again(self) -> Cost:
+        """Return what its name stands for, if it was missing in this process and has been registered since."""
+        if not isinstance(self.kernel, Missing):
+            return self
+        return _restored(self.name, self.parameter, self.output, self.targets, self.values)
 
 
 def huber(delta: float = 1.0) -> Cost:
@@ -146,6 +161,16 @@ NAMES = names(
 and Keras are averaged over outputs too, and their mse has no ½, so it is 2/n_L times this one, mae 1/n_L times. Where
 those take logits, the output activation belongs to the network here.
 """
+
+
+def _restored(name: str, parameter: float | None, output: str, targets: str,
+              values: bytes) -> Cost:
+    """Return what was pickled: the cost of that name, if it is the same function, or one that is missing."""
+    found = COSTS.get(name)
+    if found is not None and same(found.values, values):
+        return get(name, parameter)
+    missing = Missing("cost", name, known=found is not None)
+    return Cost(name, missing, "your own", "your own", output, targets, curvature=missing, values=values)
 
 
 def get(cost: str | Cost, parameter: float | None = None) -> Cost:

@@ -86,7 +86,7 @@ def normal_matrix(network: Network, samples: Samples, matrix: Doubles, threads: 
         some = max(CHUNK_WORK // (work * block), 1) * block
 
         def chunk(begin: int, thread: int, barrier: npt.NDArray[np.int64]) -> None:
-            curvature.normal_matrix(thread, members, plan.layers, plan.cells, plan.panels, network.parameters, inputs,
+            curvature.normal_matrix(thread, members, plan.layers, plan.cells, plan.panels, network._parameters, inputs,
                                     weights, order, begin, min(begin + some, n), total, kind, block, rows, padded,
                                     piece, matrix.reshape(-1), barrier)
 
@@ -105,7 +105,7 @@ def jacobian_rows(network: Network, samples: Samples, total: float) -> Array:
     with _workspace(network, n, codes.ROWS, codes.OUTER) as (plan, block):
         room = np.empty(block * max(map(sum, pairwise(network.layers))), network.dtype)
         for rows in team.chunks(n, block, network.work * (1 + n_out)):
-            curvature.jacobian_rows(plan.layers, plan.cells, plan.panels, network.parameters,
+            curvature.jacobian_rows(plan.layers, plan.cells, plan.panels, network._parameters,
                                     inputs[rows.start * n_in : rows.stop * n_in], weights[rows], order,
                                     rows.stop - rows.start, total, _kind(network), block, room,
                                     out[rows.start * n_out : rows.stop * n_out].reshape(-1))
@@ -116,10 +116,10 @@ def bend(network: Network, samples: Samples, step: Array, share: float) -> Array
     """Compute Jᵀ d²o/dt² along parameters + t·step, from the outputs at t = ``share``; for the squared error."""
     out = np.zeros(network.n_parameters, network.dtype)
     direction = step.astype(network.dtype)
-    ahead = (network.parameters + share * step).astype(network.dtype)
+    ahead = (network._parameters + share * step).astype(network.dtype)
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
     with _workspace(network, len(samples), codes.BY_LANES) as (plan, block):
-        curvature.bend(plan.layers, plan.cells, plan.panels, network.parameters, ahead, direction, share, inputs,
+        curvature.bend(plan.layers, plan.cells, plan.panels, network._parameters, ahead, direction, share, inputs,
                        weights, order, len(samples), samples.total_weight, block, out)
     return out
 

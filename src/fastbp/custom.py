@@ -21,6 +21,13 @@ GRID = np.linspace(-2.9, 3.1, 41) + 0.0123
 STEP = 1e-5
 """Of the central differences that they are checked by."""
 
+POINTS = np.concatenate([GRID, 4 * GRID])
+"""Where a function's values tell it from another one of its name."""
+
+_compiled: dict[Any, tuple[Any, ...]] = {}
+"""What was made of functions, by their code and all that they refer to. Numba never frees machine code, 1 MB and more
+for a function and a dtype: what is registered once more, as in a notebook, takes none."""
+
 
 def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] | None = None, *,
                curvature: Callable[[Any], Any] | None = None, name: str | None = None,
@@ -68,8 +75,11 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
 
     Notes
     -----
-    It is compiled in each process, once for each dtype that is used. Files and pickles hold its name only: register it
-    before loading. A name may be registered again; networks made before keep the function that it stood for.
+    It is compiled in each process, once for each dtype that is used, with the values that it refers to now: closures,
+    globals and arrays may change later. Files and pickles hold its name, and some of its values, by which they tell it
+    from another function of that name: register it before loading; a pickle's network says what is missing when it is
+    used. A name may be registered again; networks made before keep the function that it stood for. Machine code is
+    never freed, about 1 MB for a function and a dtype, but the same function takes it once, whatever it is called.
 
     Examples
     --------
@@ -88,14 +98,19 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
         loop(out, slope, 1)
         return out, slope
 
-    loop, plain = _checked(name, dual.activation, dual.plain_activation, function, derivative, [values])
-    bend = dual.activation_curvature(function, derivative, curvature, plain)
-    if curvature is not None:
-        slopes, bent = partial(values, loop), GRID.copy()
-        bend(bent, bent, bent)
-        _check_curvature(name, slopes, bent)
+    def compiled(function: Any, derivative: Any, curvature: Any) -> tuple[Any, ...]:
+        loop, plain = _checked(name, dual.activation, dual.plain_activation, function, derivative, [values])
+        bend = dual.activation_curvature(function, derivative, curvature, plain)
+        if curvature is not None:
+            bent = GRID.copy()
+            bend(bent, bent, bent)
+            _check_curvature(name, partial(values, loop), bent)
+        return loop, bend, _fingerprint(loop, [values])
+
+    loop, bend, found = _once(compiled, "activation", function, derivative, curvature)
+    _warn_if_slow(name, loop)
     row = activations.Activation(name, "your own", "your own" if derivative else "by dual numbers", initializer, None,
-                                 loop, bend)
+                                 loop, bend, found)
     activations.ACTIVATIONS[name] = row
     return row
 
@@ -146,16 +161,46 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
         return target, slope
 
     tables = [values, partial(values, y=1.0)]
-    loop, plain = _checked(name, dual.cost, dual.plain_cost, function, derivative, tables)
-    bend = dual.cost_curvature(function, derivative, curvature, plain)
-    if curvature is not None:
-        for y in (0.25, 1.0):
-            bent = np.ones_like(GRID)
-            bend(GRID.copy(), np.full_like(GRID, y), bent, np.zeros(1))
-            _check_curvature(f"{name} at y = {y}", partial(values, loop, y=y), bent)
-    row = costs.Cost(name, loop, "your own", "your own" if derivative else "by dual numbers", output, curvature=bend)
+
+    def compiled(function: Any, derivative: Any, curvature: Any) -> tuple[Any, ...]:
+        loop, plain = _checked(name, dual.cost, dual.plain_cost, function, derivative, tables)
+        bend = dual.cost_curvature(function, derivative, curvature, plain)
+        if curvature is not None:
+            for y in (0.25, 1.0):
+                bent = np.ones_like(GRID)
+                bend(GRID.copy(), np.full_like(GRID, y), bent, np.zeros(1))
+                _check_curvature(f"{name} at y = {y}", partial(values, loop, y=y), bent)
+        return loop, bend, _fingerprint(loop, tables)
+
+    loop, bend, found = _once(compiled, "cost", function, derivative, curvature)
+    _warn_if_slow(name, loop)
+    row = costs.Cost(name, loop, "your own", "your own" if derivative else "by dual numbers", output, curvature=bend,
+                     values=found)
     costs.COSTS[name] = row
     return row
+
+
+def _once(make: Callable[..., tuple[Any, ...]], kind: str, *functions: Any) -> tuple[Any, ...]:
+    """Compile functions as they are now, unless the same ones have been before."""
+    from .kernels import dual
+
+    fixed = dual.Fixed()
+    now, keys = zip(*map(fixed.of, functions), strict=True)
+    if (kind, keys) not in _compiled:
+        _compiled[kind, keys] = make(*now)
+    return _compiled[kind, keys]
+
+
+def _fingerprint(loop: Any, tables: list[Any]) -> bytes:
+    """Return values that tell a function from another one."""
+    with np.errstate(all="ignore"):
+        return b"".join(table(loop, POINTS)[0].tobytes() for table in tables)
+
+
+def _warn_if_slow(name: str, loop: Any) -> None:
+    if why := _jit.one_by_one(loop):
+        warnings.warn(f"{name} is computed one number at a time, several times slower than a built-in function: {why}",
+                      stacklevel=3)
 
 
 def _callable(name: str, function: Any) -> None:
@@ -195,9 +240,6 @@ def _checked(name: str, make: Any, make_plain: Any, function: Any, derivative: A
             raise ValueError(f"{name}: this function cannot be compiled: {_jit.reason(second)}") from second
     for slope, above, below in found:
         _check(name, slope, (above - below) / (2 * STEP), derivative is not None)
-    if why := _jit.one_by_one(loop):
-        warnings.warn(f"{name} is computed one number at a time, several times slower than a built-in function: {why}",
-                      stacklevel=3)
     return loop, plain
 
 

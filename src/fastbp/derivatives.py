@@ -71,7 +71,7 @@ def input_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
         derivatives.fill_addresses(plan, self.dtype, (codes.BACKWARD,))
 
         def call(inputs: Array, targets: Array, some: int, rows: Array) -> None:
-            derivatives.input_gradient(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self.parameters,
+            derivatives.input_gradient(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self._parameters,
                                        inputs, targets, NOT_SHUFFLED, some, block, int(samples.labels), none, rows)
 
         _by_chunks(block, self.work, out, call, samples.inputs, samples.targets)
@@ -108,7 +108,7 @@ def vjp(self: Network, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     with _directions(self, len(X), codes.BACKWARD, codes.PULL) as (plan, block):
 
         def call(inputs: Array, cotangents: Array, some: int, rows: Array) -> None:
-            derivatives.vjp(plan.layers, plan.cells, plan.panels, self.parameters, inputs, NOT_SHUFFLED, cotangents,
+            derivatives.vjp(plan.layers, plan.cells, plan.panels, self._parameters, inputs, NOT_SHUFFLED, cotangents,
                             some, block, rows)
 
         _by_chunks(block, self.work, out, call, X, U)
@@ -145,7 +145,7 @@ def jvp(self: Network, X: npt.ArrayLike, V: npt.ArrayLike) -> Array:
     with _directions(self, len(X), codes.PUSH) as (plan, block):
 
         def call(inputs: Array, tangents: Array, some: int, rows: Array) -> None:
-            derivatives.jvp(plan.layers, plan.cells, plan.panels, self.parameters, inputs, NOT_SHUFFLED, tangents,
+            derivatives.jvp(plan.layers, plan.cells, plan.panels, self._parameters, inputs, NOT_SHUFFLED, tangents,
                             some, block, rows)
 
         _by_chunks(block, self.work, out, call, X, V)
@@ -182,7 +182,7 @@ def jacobian(self: Network, X: npt.ArrayLike) -> Array:
     with _directions(self, len(X), *needed) as (plan, block):
 
         def call(inputs: Array, some: int, rows: Array) -> None:
-            derivatives.jacobian(plan.layers, plan.cells, plan.panels, self.parameters, inputs, NOT_SHUFFLED, some,
+            derivatives.jacobian(plan.layers, plan.cells, plan.panels, self._parameters, inputs, NOT_SHUFFLED, some,
                                  block, int(by_rows), rows)
 
         _by_chunks(block, self.work * (1 + min(n_in, n_out)), out, call, X)
@@ -225,7 +225,7 @@ def per_sample_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Ar
         room = _rows(self, block)
 
         def call(inputs: Array, targets: Array, some: int, rows: Array) -> None:
-            derivatives.per_sample_gradient(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self.parameters,
+            derivatives.per_sample_gradient(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self._parameters,
                                             inputs, targets, NOT_SHUFFLED, some, block, int(samples.labels), none, room,
                                             rows)
 
@@ -265,7 +265,7 @@ def gradient_norms(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
         room = np.empty(3 * block)
 
         def call(inputs: Array, targets: Array, some: int, rows: Array) -> None:
-            derivatives.gradient_norms(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self.parameters,
+            derivatives.gradient_norms(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self._parameters,
                                        inputs, targets, NOT_SHUFFLED, some, block, int(samples.labels), none, room,
                                        rows)
 
@@ -302,7 +302,7 @@ def parameter_jacobian(self: Network, X: npt.ArrayLike) -> Array:
         room = _rows(self, block)
 
         def call(inputs: Array, some: int, rows: Array) -> None:
-            derivatives.parameter_jacobian(plan.layers, plan.cells, plan.panels, self.parameters, inputs, NOT_SHUFFLED,
+            derivatives.parameter_jacobian(plan.layers, plan.cells, plan.panels, self._parameters, inputs, NOT_SHUFFLED,
                                            some, block, room, rows)
 
         _by_chunks(block, self.work * (1 + n_out), out, call, X)

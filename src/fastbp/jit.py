@@ -5,9 +5,11 @@ functions (as an argument, not as a global: Numba would freeze its arrays) and c
 allocated but by `workspace`; each thread, or each iteration of a ``prange``, needs a workspace of its own. The callers
 may be cached, release the interpreter lock, and run in parallel.
 
-Arrays must be C-contiguous and of the network's dtype: anything else is an error when the caller is compiled. Compiled
-code cannot raise cheaply, so where *sizes* do not fit, nothing is written and what comes back is False or NaN; `check`
-says why.
+Arrays must be C-contiguous and of the network's dtype, and writable if they are written to: anything else is an error
+when the caller is compiled. The parameters may be read-only for all that does not train. Compiled code cannot raise
+cheaply, so where *sizes* do not fit, or arrays are of another model or optimizer, nothing is written and what comes
+back is False or NaN; `check` says why. What stands in the arrays of a model and in ``rule`` of a state are addresses
+and offsets, not for changing.
 
 >>> import numba, numpy as np, fastbp
 >>> @numba.njit
@@ -24,6 +26,7 @@ array([2., 1.])
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,28 +34,38 @@ import numpy.typing as npt
 
 from . import optimizers
 from .kernels import backprop, codes, embedded, layout, updates
-from .kernels._jit import VECTOR_BYTES, address, allocating, kernel
+from .kernels._jit import VECTOR_BYTES, address, allocating, inline, kernel
 from .kernels.activations import softmax_backward
 from .kernels.codes import (
     BLOCK,
+    CALL_MODEL,
+    CALLS,
+    CELL_MODEL,
+    CELLS,
+    COLUMNS,
     COST,
     DEPTH,
     FORWARD_MANY,
     FORWARD_ONE,
     GRADIENT_ONE,
+    HYPER_CELLS,
     INPUT_ONE,
     MANY,
     N_IN,
     N_OUT,
     ONES,
     OUTPUT,
+    ROW_MODEL,
+    RULE_ADDRESS,
+    RULE_BYTES,
+    RULE_SLOTS,
     SIZE,
     TRAIN_ONE,
     VJP_ONE,
     WORK_SIZE,
 )
 from .kernels.embedded import Model, State
-from .kernels.simd import call, lent, pointer
+from .kernels.simd import call, lent, made_of, pointer
 from .method import Optimizer
 from .validation import readonly
 
@@ -69,6 +82,12 @@ Array = npt.NDArray[Any]
 
 _x, _X, _y, _Y, _u = (lent(name, readonly=True) for name in ("x", "X", "y", "Y", "u"))
 _out, _gradient, _work, _state = (lent(name, readonly=False) for name in ("out", "gradient", "work", "the state"))
+_trained, _hyper = (lent(name, readonly=False) for name in ("parameters of the model", "hyper of the state"))
+_check_model = made_of("the model", {"parameters": "f", "layers": "t", "cells": "n", "cost_parameter": "d",
+                                     "calls": "n", "none": "f", "order": "n"})
+
+_numbers = itertools.count(1)
+"""Of the models made, so that arrays of one are told from those of another."""
 
 
 def model(network: Network, batch: int) -> Model:
@@ -83,7 +102,9 @@ def model(network: Network, batch: int) -> Model:
     if output.name == "softmax":
         calls[OUTPUT] = network.address(softmax_backward, codes.ACTIVATION_ARGUMENTS)
     embedded.fill_addresses(calls, network.dtype)
-    return Model(network.parameters, plan.layers, plan.cells, plan.cost_parameter, calls,
+    plan.layers[0, ROW_MODEL] = plan.cells[CELL_MODEL] = calls[CALL_MODEL] = next(_numbers)
+    parameters = network._parameters if network.parameters.flags.writeable else readonly(network._parameters)
+    return Model(parameters, plan.layers, plan.cells, plan.cost_parameter, calls,
                  readonly(np.empty(0, network.dtype)), np.empty(0, np.int64))
 
 
@@ -106,8 +127,12 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
     ------
     ValueError
         If there is no optimizer of that name, it is a method for the full batch, which has no rule for an update, or
-        its learning rate is a schedule, which `Network.fit` alone follows.
+        its learning rate is a schedule, which `Network.fit` alone follows; or if the arrays of the model do not belong
+        together.
+    TypeError
+        If an array of the model is of another kind than `Network.compiled` makes it.
     """
+    check(model)
     method = optimizers.get(optimizer)
     if not isinstance(method, optimizers.UpdateRule):
         raise ValueError(f"{type(method).__name__} works on the full batch, through Network.fit: use an update rule "
@@ -116,8 +141,40 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
         raise ValueError(f"learning_rate is {method.learning_rate!r}, and compiled code has no epochs for a schedule "
                          "to follow: give a number, and change hyper[0] of the state as you go")
     size, dtype = model.parameters.size, model.parameters.dtype
+    made_for = method.slots << RULE_SLOTS | dtype.itemsize << RULE_BYTES
     return State(np.zeros(size, dtype), np.zeros(method.slots * size, dtype), method.hyper(),
-                 address(method.rule, codes.RULE_ARGUMENTS, dtype), int(method.rule is updates.sgd))
+                 address(method.rule, codes.RULE_ARGUMENTS, dtype) | made_for, int(method.rule is updates.sgd))
+
+
+# Without a branch within them: inlined with one, they have Numba count references to all arguments.
+
+
+@inline
+def _shaped(model: Model) -> Any:
+    """Whether the arrays of a model have the sizes of one."""
+    _check_model(model)
+    return ((model.calls.size == CALLS) & (model.cells.size == CELLS) & (model.layers.shape[1] == COLUMNS)
+            & (model.layers.shape[0] > 0) & (model.cost_parameter.size == 2) & (model.none.size == 0)
+            & (model.order.size == 0))
+
+
+@inline
+def _whole(model: Model) -> Any:
+    """Whether arrays of these sizes belong together."""
+    return ((model.calls[SIZE] == model.parameters.size) & (model.calls[DEPTH] == model.layers.shape[0])
+            & (model.calls[CALL_MODEL] == model.cells[CELL_MODEL])
+            & (model.calls[CALL_MODEL] == model.layers[0, ROW_MODEL]))
+
+
+@inline
+def _of(model: Model, state: State) -> Any:
+    """Whether a state is one for a model, whole itself."""
+    parameters, rule = model.parameters, state.rule
+    gradient, slots = _state(parameters, state.gradient), _state(parameters, state.slots)
+    hyper = _hyper(model.cost_parameter, state.hyper)
+    return ((gradient.size == parameters.size) & (hyper.size == HYPER_CELLS)
+            & (slots.size == (rule >> RULE_SLOTS) * parameters.size)
+            & ((rule >> RULE_BYTES & 15) == parameters.itemsize))
 
 
 @allocating
@@ -131,11 +188,14 @@ def workspace(model: Model) -> Array:
     Returns
     -------
     ndarray
-        A flat array of the network's dtype. Its contents are of no interest.
+        A flat array of the network's dtype. Its contents are of no interest. Empty where the arrays of the model do not
+        belong together.
     """
-    work = np.zeros(model.calls[WORK_SIZE], model.parameters.dtype)
-    ones = model.cells[ONES]
-    work[ones : ones + VECTOR_BYTES // work.itemsize] = 1
+    whole = _shaped(model) and _whole(model)
+    work = np.zeros(model.calls[WORK_SIZE] if whole else 0, model.parameters.dtype)
+    if whole:
+        ones = model.cells[ONES]
+        work[ones : ones + VECTOR_BYTES // work.itemsize] = 1
     return work
 
 
@@ -159,7 +219,9 @@ def forward(model: Model, x: Array, out: Array, work: Array) -> bool:
         False if a size does not fit; nothing is written then.
     """
     layers = model.layers
-    if x.size != layers[0, N_IN] or out.size != layers[-1, N_OUT] or work.size < model.calls[WORK_SIZE]:
+    if not _shaped(model) or not _whole(model) \
+            or x.size != layers[0, N_IN] or out.size != layers[-1, N_OUT] \
+            or work.size < model.calls[WORK_SIZE]:
         return False
     call(model.calls[FORWARD_ONE], pointer(layers), pointer(model.calls), pointer(model.parameters),
          pointer(_work(model.parameters, work)), pointer(_x(model.parameters, x)),
@@ -188,7 +250,9 @@ def forward_batch(model: Model, X: Array, out: Array, work: Array) -> bool:
     """
     layers = model.layers
     n = len(X)
-    if X.size != n * layers[0, N_IN] or out.size != n * layers[-1, N_OUT] or work.size < model.calls[WORK_SIZE]:
+    if not _shaped(model) or not _whole(model) \
+            or X.size != n * layers[0, N_IN] or out.size != n * layers[-1, N_OUT] \
+            or work.size < model.calls[WORK_SIZE]:
         return False
     call(model.calls[FORWARD_MANY], layers, model.cells, _work(model.parameters, work), model.parameters,
          _X(model.parameters, X), model.order, n, model.calls[BLOCK], _out(model.parameters, out))
@@ -217,8 +281,9 @@ def cost_and_gradient(model: Model, x: Array, y: Array, gradient: Array, work: A
         E; NaN if a size does not fit, and nothing is written then.
     """
     layers = model.layers
-    if x.size != layers[0, N_IN] or y.size != layers[-1, N_OUT] or work.size < model.calls[WORK_SIZE] \
-            or (gradient.size != model.parameters.size and gradient.size != 0):
+    if not _shaped(model) or not _whole(model) \
+            or x.size != layers[0, N_IN] or y.size != layers[-1, N_OUT] \
+            or work.size < model.calls[WORK_SIZE] or (gradient.size != model.parameters.size and gradient.size != 0):
         return np.nan
     panels = _work(model.parameters, work)
     cost = model.cells[COST]
@@ -249,9 +314,9 @@ def cost_and_gradient_batch(model: Model, X: Array, Y: Array, gradient: Array, w
     """
     layers = model.layers
     n = len(X)
-    if n == 0 or X.size != n * layers[0, N_IN] or Y.size != n * layers[-1, N_OUT] \
-            or work.size < model.calls[WORK_SIZE] \
-            or (gradient.size != model.parameters.size and gradient.size != 0):
+    if not _shaped(model) or not _whole(model) \
+            or n == 0 or X.size != n * layers[0, N_IN] or Y.size != n * layers[-1, N_OUT] \
+            or work.size < model.calls[WORK_SIZE] or (gradient.size != model.parameters.size and gradient.size != 0):
         return np.nan
     panels, slope = _work(model.parameters, work), _gradient(model.parameters, gradient)
     cost = model.cells[COST]
@@ -281,7 +346,8 @@ def input_gradient(model: Model, x: Array, y: Array, out: Array, work: Array) ->
         E; NaN if a size does not fit, and nothing is written then.
     """
     layers = model.layers
-    if x.size != layers[0, N_IN] or y.size != layers[-1, N_OUT] or out.size != x.size \
+    if not _shaped(model) or not _whole(model) \
+            or x.size != layers[0, N_IN] or y.size != layers[-1, N_OUT] or out.size != x.size \
             or work.size < model.calls[WORK_SIZE]:
         return np.nan
     panels = _work(model.parameters, work)
@@ -312,7 +378,8 @@ def vjp(model: Model, x: Array, u: Array, out: Array, work: Array) -> bool:
         False if a size does not fit; nothing is written then.
     """
     layers = model.layers
-    if x.size != layers[0, N_IN] or u.size != layers[-1, N_OUT] or out.size != x.size \
+    if not _shaped(model) or not _whole(model) \
+            or x.size != layers[0, N_IN] or u.size != layers[-1, N_OUT] or out.size != x.size \
             or work.size < model.calls[WORK_SIZE]:
         return False
     call(model.calls[VJP_ONE], pointer(layers), pointer(model.calls), pointer(model.parameters),
@@ -341,16 +408,17 @@ def train_one(model: Model, state: State, x: Array, y: Array, work: Array) -> fl
         The cost before the update; NaN if a size does not fit, and nothing is written then.
     """
     layers = model.layers
-    if x.size != layers[0, N_IN] or y.size != layers[-1, N_OUT] or work.size < model.calls[WORK_SIZE] \
-            or state.gradient.size != model.parameters.size:
+    if not _shaped(model) or not _whole(model) \
+            or x.size != layers[0, N_IN] or y.size != layers[-1, N_OUT] \
+            or work.size < model.calls[WORK_SIZE] or not _of(model, state):
         return np.nan
     panels = _work(model.parameters, work)
     cost = model.cells[COST]
     call(model.calls[TRAIN_ONE], pointer(layers), pointer(model.cells), pointer(model.calls),
-         pointer(model.cost_parameter), pointer(model.parameters), pointer(panels), pointer(_x(model.parameters, x)),
-         pointer(_y(model.parameters, y)), pointer(_state(model.parameters, state.gradient)),
-         pointer(_state(model.parameters, state.slots)), state.slots.size, pointer(state.hyper), state.rule,
-         state.plain)
+         pointer(model.cost_parameter), pointer(_trained(model.parameters, model.parameters)), pointer(panels),
+         pointer(_x(model.parameters, x)), pointer(_y(model.parameters, y)),
+         pointer(_state(model.parameters, state.gradient)), pointer(_state(model.parameters, state.slots)),
+         state.slots.size, pointer(_hyper(model.cost_parameter, state.hyper)), state.rule & RULE_ADDRESS, state.plain)
     return float(panels[cost])
 
 
@@ -376,14 +444,16 @@ def train_batch(model: Model, state: State, X: Array, Y: Array, work: Array) -> 
     """
     layers = model.layers
     n = len(X)
-    if n == 0 or X.size != n * layers[0, N_IN] or Y.size != n * layers[-1, N_OUT] \
-            or work.size < model.calls[WORK_SIZE] or state.gradient.size != model.parameters.size:
+    if not _shaped(model) or not _whole(model) \
+            or n == 0 or X.size != n * layers[0, N_IN] or Y.size != n * layers[-1, N_OUT] \
+            or work.size < model.calls[WORK_SIZE] or not _of(model, state):
         return np.nan
     panels = _work(model.parameters, work)
     cost = model.cells[COST]
-    call(model.calls[MANY], layers, model.cells, model.cost_parameter, panels, model.parameters,
-         _X(model.parameters, X), _Y(model.parameters, Y), model.none, model.order, n, model.calls[BLOCK],
-         _state(model.parameters, state.gradient), _state(model.parameters, state.slots), state.hyper, state.rule)
+    call(model.calls[MANY], layers, model.cells, model.cost_parameter, panels,
+         _trained(model.parameters, model.parameters), _X(model.parameters, X), _Y(model.parameters, Y), model.none,
+         model.order, n, model.calls[BLOCK], _state(model.parameters, state.gradient),
+         _state(model.parameters, state.slots), _hyper(model.cost_parameter, state.hyper), state.rule & RULE_ADDRESS)
     return float(panels[cost])
 
 
@@ -402,22 +472,26 @@ def update(model: Model, state: State) -> bool:
     bool
         False if the state belongs to another network; nothing is written then.
     """
-    if state.gradient.size != model.parameters.size:
+    if not _shaped(model) or not _whole(model) or not _of(model, state):
         return False
     gradient, slots = _state(model.parameters, state.gradient), _state(model.parameters, state.slots)
-    hyper = state.hyper
+    hyper = _hyper(model.cost_parameter, state.hyper)
     hyper[codes.POWER1] *= hyper[codes.BASE1]
     hyper[codes.POWER2] *= hyper[codes.BASE2]
-    call(state.rule, model.parameters, gradient, slots, 0, model.parameters.size, 0, hyper)
+    call(state.rule & RULE_ADDRESS, _trained(model.parameters, model.parameters), gradient, slots, 0,
+         model.parameters.size, 0, hyper)
     return True
 
 
-def check(model: Model, **arrays: Array) -> None:
+def check(model: Model, *, state: State | None = None, **arrays: Array) -> None:
     """Say what is wrong with arrays that are to go to compiled code. Called from Python.
 
     Parameters
     ----------
     model : Model
+        Its arrays are checked too: whether they belong together.
+    state : State, optional
+        One that is to train the model.
     **arrays
         Any of x, X, y, Y, u, out, gradient, work, by the names of the parameters above. ``out`` may have n_0 or n_L
         numbers a sample.
@@ -428,7 +502,7 @@ def check(model: Model, **arrays: Array) -> None:
         If one is not an array, is of another dtype than the network, strided, or read-only where it would be written;
         or if the name is none of these.
     ValueError
-        If its shape does not fit the network.
+        If its shape does not fit the network, or an array is of another model or optimizer.
 
     Examples
     --------
@@ -438,18 +512,15 @@ def check(model: Model, **arrays: Array) -> None:
         ...
     ValueError: x has shape (3,), expected (2,)
     """
+    size, kind = _checked_model(model)
+    if state is not None:
+        _check_state(model, state, size, kind)
     n_in, n_out = int(model.layers[0, N_IN]), int(model.layers[-1, N_OUT])
-    one, size, kind = {"x": n_in, "y": n_out, "u": n_out}, model.parameters.size, model.parameters.dtype
+    one = {"x": n_in, "y": n_out, "u": n_out}
     for name, array in arrays.items():
         if name not in ("x", "X", "y", "Y", "u", "out", "gradient", "work"):
             raise TypeError(f"check has no argument {name!r}: x, X, y, Y, u, out, gradient, work")
-        if not isinstance(array, np.ndarray) or array.dtype != kind:
-            given = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else f"type {type(array).__name__}"
-            raise TypeError(f"{name} has {given}, expected an array of {kind}, the dtype of the network")
-        if not array.flags.c_contiguous:
-            raise TypeError(f"{name} is strided: use np.ascontiguousarray({name})")
-        if name in ("out", "gradient", "work") and not array.flags.writeable:
-            raise TypeError(f"{name} is read-only, and would be overwritten")
+        _check_kind(name, array, kind, written=name in ("out", "gradient", "work"))
         if name == "work":
             if array.size < model.calls[WORK_SIZE]:
                 raise ValueError(f"work has {array.size} numbers, expected {model.calls[WORK_SIZE]}: use "
@@ -465,3 +536,57 @@ def check(model: Model, **arrays: Array) -> None:
             wanted = [(n_out,), (n_in,), (rows, n_out)]
         if array.shape not in wanted:
             raise ValueError(f"{name} has shape {array.shape}, expected {' or '.join(map(str, wanted))}")
+
+
+def _check_kind(name: str, array: Any, kind: np.dtype[Any], *, written: bool, whose: str = "the network") -> None:
+    """Check all of an array but its shape."""
+    if not isinstance(array, np.ndarray) or array.dtype != kind:
+        given = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else f"type {type(array).__name__}"
+        raise TypeError(f"{name} has {given}, expected an array of {kind}, the dtype of {whose}")
+    if not array.flags.c_contiguous:
+        raise TypeError(f"{name} is strided: use np.ascontiguousarray({name})")
+    if written and not array.flags.writeable:
+        raise TypeError(f"{name} is read-only, and would be overwritten")
+
+
+def _checked_model(model: Model) -> tuple[int, np.dtype[Any]]:
+    """Return the number of parameters and the dtype of a model whose arrays belong together."""
+    tables = {"layers": (-1, COLUMNS), "cells": (CELLS,), "cost_parameter": (2,), "calls": (CALLS,), "order": (0,)}
+    if not isinstance(model, Model):
+        raise TypeError(f"model is of type {type(model).__name__}, expected a Model from Network.compiled")
+    for name, shape in tables.items():
+        array, kind = getattr(model, name), np.dtype("d" if name == "cost_parameter" else np.int64)
+        _check_kind(f"{name} of the model", array, kind, written=True, whose=f"{name} in every model")
+        if array.ndim != len(shape) or array.shape[-1] != shape[-1]:
+            raise ValueError(f"{name} of the model has shape {array.shape}: it is none of a model")
+    calls = model.calls
+    marks = {int(calls[CALL_MODEL]), int(model.cells[CELL_MODEL]), *map(int, model.layers[:1, ROW_MODEL])}
+    if len(marks) > 1 or len(model.layers) != calls[DEPTH]:
+        raise ValueError("layers, cells and calls are of different models: take all of them from one")
+    kind, size = getattr(model.none, "dtype", np.dtype("d")), int(calls[SIZE])
+    _check_kind("parameters of the model", model.parameters, kind, written=False)
+    _check_kind("none of the model", model.none, kind, written=False)
+    if model.none.size:
+        raise ValueError(f"none of the model has {model.none.size} numbers, expected none")
+    if model.parameters.shape != (size,):
+        raise ValueError(f"parameters of the model has shape {model.parameters.shape}, expected ({size},), laid out "
+                         "like those of its network")
+    return size, kind
+
+
+def _check_state(model: Model, state: State, size: int, kind: np.dtype[Any]) -> None:
+    """Check that a state is one to train a model with."""
+    if not isinstance(state, State):
+        raise TypeError(f"state is of type {type(state).__name__}, expected a State from fastbp.jit.state")
+    _check_kind("parameters of the model", model.parameters, kind, written=True)
+    slots, itemsize = state.rule >> RULE_SLOTS, state.rule >> RULE_BYTES & 15
+    if itemsize != kind.itemsize:
+        raise ValueError(f"rule of the state is for numbers of {itemsize} bytes, those of the model have "
+                         f"{kind.itemsize}: use fastbp.jit.state(model)")
+    for name, expected in (("gradient", size), ("slots", slots * size), ("hyper", HYPER_CELLS)):
+        array = getattr(state, name)
+        _check_kind(f"{name} of the state", array, np.dtype("d") if name == "hyper" else kind, written=True,
+                    whose="hyper in every state" if name == "hyper" else "the network")
+        if array.size != expected:
+            raise ValueError(f"{name} of the state has {array.size} numbers, expected {expected}: the model has {size} "
+                             f"parameters, and the rule {slots} slots for each; use fastbp.jit.state(model)")

@@ -5,9 +5,35 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
+
+import numpy as np
 
 T = TypeVar("T")
+
+
+class Missing:
+    """The kernel of a function of the user's own that a pickle names, and that this process does not know.
+
+    It takes the place of an error while unpickling, which would end a worker of a pool, with nobody told why.
+    """
+
+    def __init__(self, kind: str, name: str, known: bool) -> None:
+        here = f"{kind} {name!r} is another function" if known else f"there is no {kind} {name!r}"
+        self.why = (f"{here} in this process, unlike in the one that the network comes from: call fastbp.{kind}(..., "
+                    f"name={name!r}) here too, with the same function, for instance in the module that a worker "
+                    "imports, or in the initializer of its pool")
+
+    def __call__(self, *arguments: object) -> NoReturn:
+        """Say what is missing."""
+        raise ValueError(self.why)
+
+
+def same(values: bytes, others: bytes) -> bool:
+    """Whether two functions of users gave the same numbers, to rounding; built-in functions have none."""
+    if len(values) != len(others):
+        return False
+    return bool(np.allclose(np.frombuffer(values), np.frombuffer(others), 1e-9, 1e-9, equal_nan=True))
 
 
 class Names(NamedTuple):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +35,20 @@ from .kernels._interrupts import Held
 from .kernels._jit import address
 from .kernels.activations import softmax_backward
 from .method import Optimizer
+from .naming import Missing
 from .optional import require
 from .regularization import Regularization
 from .summary import Summary, summary
 from .tracing import Trace, forward, importance, trace
 
 Array = npt.NDArray[Any]
+
+FIXED = frozenset({"layers", "activations", "cost_function", "bias", "dtype", "init", "n_parameters", "seed", "weights",
+                   "biases"})
+"""Attributes that follow from what a network was built with."""
+
+KINDS: dict[str, type] = {"history": History, "generator": np.random.Generator}
+"""Attributes that may be assigned, and what they must be."""
 
 
 class Network:
@@ -78,6 +87,11 @@ class Network:
         assigned is copied into it.
     history : History
         The record of the last fit.
+    generator : numpy.random.Generator
+        What the next fit or `reset` draws from.
+    layers, activations, cost_function, bias, dtype, init, seed, n_parameters
+        What the network was built with, and how many numbers `parameters` holds. Fixed: to assign one is an
+        AttributeError.
 
     Raises
     ------
@@ -105,10 +119,34 @@ class Network:
         self.cost_function = costs.get(cost)
         self.activations = self._named_activations(activation, output)
         self.init = validation.init(init, self.layers, self.bias, self.dtype)
+        self.seed: int | None = None
         self._weights, self._biases, self.n_parameters = layout.offsets(self.layers, self.bias)
         self._parameters: Array = layout.aligned(self.n_parameters, self.dtype)
+        self._rows = [activations.get(name) for name in self.activations]
         self._prepare()
         self.reset(seed)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set what may change; what is fixed can be set once, when the network is built."""
+        if name in FIXED and (name in self.__dict__ or hasattr(type(self), name)):
+            self._refuse(name)
+        if name in KINDS and not isinstance(value, KINDS[name]):
+            raise TypeError(f"{name} is {value!r}, expected a {KINDS[name].__name__}")
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """Delete what a user has added."""
+        if name in FIXED or name in KINDS:
+            self._refuse(name)
+        super().__delattr__(name)
+
+    def _refuse(self, name: str) -> NoReturn:
+        instead = {"history": "fit and reset begin a new one", "generator": "assign another one",
+                   "seed": "reset(seed) begins anew with another one, or build a new Network",
+                   "weights": "write into its arrays, weights[i][:] = W, or assign to parameters",
+                   "biases": "write into its arrays, biases[i][:] = b, or assign to parameters"}
+        raise AttributeError(f"{name} of a Network is fixed when it is built: "
+                             + instead.get(name, "build a new Network"))
 
     def _named_activations(self, activation: str | Sequence[str], output: str | None) -> tuple[str, ...]:
         hidden = len(self.layers) - 2
@@ -129,15 +167,28 @@ class Network:
         return tuple(names)
 
     def _prepare(self) -> None:
-        """Make what is not copied or saved: functions, views, pools of workspaces, the lock."""
-        # rows, since a name may be registered anew: workspaces hold the addresses of what it was when they were made
-        self._rows = [activations.get(name) for name in self.activations]
+        """Make what is not copied or saved: views, pools of workspaces, C functions, the lock."""
+        self._shown = self._parameters[:]  # what is done to its shape or flags leaves that of the kernels alone
         self._views = tuple(
             self._parameters[start : start + n * m].reshape(m, n)
             for start, n, m in zip(self._weights, self.layers[:-1], self.layers[1:], strict=True)
         )
         self._plans: dict[tuple[int, bool, int, int, bool], list[layout.Plan]] = {}
+        self._c_functions: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
+
+    def _check_functions(self) -> None:
+        """Raise if a function of the user's own came with a pickle to a process that does not know it."""
+        if not any(isinstance(kernel, Missing) for kernel in self._kernels()):
+            return
+        self._rows = [row.again() for row in self._rows]
+        self.__dict__["cost_function"] = self.cost_function.again()
+        for kernel in self._kernels():
+            if isinstance(kernel, Missing):
+                raise ValueError(kernel.why)
+
+    def _kernels(self) -> list[Any]:
+        return [*(row.kernel for row in self._rows), self.cost_function.kernel]
 
     # ------------------------------------------------------------------------------------------------ parameters
 
@@ -145,13 +196,20 @@ class Network:
     def parameters(self) -> Array:
         """The flat buffer: for each layer W^l row by row, then b^l.
 
-        It is the same array throughout the network's life, since views, plans and compiled code hold its address.
+        It is the same array throughout the network's life, since views, plans and compiled code hold its address. While
+        its ``flags.writeable`` is False, the network does not train.
         """
-        return self._parameters
+        return self._shown
 
     @parameters.setter
     def parameters(self, value: npt.ArrayLike) -> None:
+        self._check_writable()
         self._parameters[:] = validation.all_parameters(value, self.n_parameters, self.dtype)
+
+    def _check_writable(self) -> None:
+        if not self._shown.flags.writeable:
+            raise ValueError("parameters is read-only, and would be overwritten: set parameters.flags.writeable = "
+                             "True, or use a copy()")
 
     @property
     def weights(self) -> tuple[Array, ...]:
@@ -187,10 +245,10 @@ class Network:
         seed = None if seed is None else validation.whole("seed", seed, 0)
         with self._fitting():
             self.generator = np.random.default_rng(seed)
-            self.seed = seed
+            self.__dict__["seed"] = seed
             rules = self.init if isinstance(self.init, tuple) else [self.init] * len(self.activations)
-            for W, b, name, rule in zip(self.weights, self.biases, self.activations, rules, strict=True):
-                rule = activations.get(name).initializer if rule == "auto" else rule
+            for W, b, row, rule in zip(self.weights, self.biases, self._rows, rules, strict=True):
+                rule = row.initializer if rule == "auto" else rule
                 with np.errstate(under="ignore"):
                     W[:], first = initializers.draw(rule, self.generator, *W.shape)
                     if self.bias:
@@ -261,6 +319,7 @@ class Network:
 
     def new_plan(self, block: int, *, backward: bool, threads: int = 1, kind: int = codes.PLAIN) -> layout.Plan:
         """Allocate a workspace for blocks of so many samples, with the addresses of all that this network calls."""
+        self._check_functions()
         plan = layout.plan(self.layers, self.dtype, self.bias, block, backward=backward, threads=threads,
                            tangents=self.tangents(kind))
         cost, output = self.cost_function, self.activations[-1]
@@ -304,6 +363,8 @@ class Network:
                 raise RuntimeError("this network is being fitted already (by another thread, or by the fit that called "
                                    "this): wait for its end, or use a copy()")
             try:
+                self._check_functions()
+                self._check_writable()
                 yield hold
             finally:
                 self._lock.release()
@@ -346,7 +407,7 @@ class Network:
             out = np.empty(shape, self.dtype)
         else:
             _held = validation.output(out, shape, self.dtype)
-            if not single and validation.overlap(out, inputs, self.parameters):
+            if not single and validation.overlap(out, inputs, self._parameters):
                 out[...] = self.predict(X)
                 return out
         if single:
@@ -359,7 +420,7 @@ class Network:
         row = validation.own_row(x, self.layers[0], self.dtype)
         pool = self._plans.setdefault((1, False, 1, codes.PLAIN, False), [])
         plan = pool.pop() if pool else self.new_plan(1, backward=False)
-        online.predict(plan.layers, plan.panels, self.parameters, row, out)
+        online.predict(plan.layers, plan.panels, self._parameters, row, out)
         pool.append(plan)
 
     def _samples(self, X: Any, Y: Any, sample_weight: Any, input_jacobian: Any = None, jacobian_weight: float = 1.0, *,
@@ -802,22 +863,35 @@ class Network:
     # ------------------------------------------------------------------------------------------- copies and files
 
     def copy(self) -> Network:
-        """Give an independent copy: parameters, generator, optimizer's state and history."""
-        twin = copy.deepcopy(self)
-        twin.cost_function, twin._rows = self.cost_function, self._rows  # not what their names stand for by now
-        return twin
+        """Return an independent copy: parameters, generator, optimizer's state and history.
+
+        So do `copy.copy` and `copy.deepcopy`. A copy computes the same, whatever the names of its functions stand for
+        by now.
+        """
+        return copy.deepcopy(self)
+
+    __copy__ = copy
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        for name in ("_rows", "_views", "_plans", "_lock"):
+        for name in ("_shown", "_views", "_plans", "_c_functions", "_lock"):
             del state[name]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what was pickled, in arrays of our own: a pickle's may be read-only, mapped or another's too."""
         self.__dict__.update(state)
+        fixed = self.__dict__
+        self._weights, self._biases, fixed["n_parameters"] = layout.offsets(self.layers, self.bias)
         parameters = layout.aligned(self.n_parameters, self.dtype)
-        parameters[:] = self._parameters
+        parameters[:] = validation.pickled("parameters", self._parameters, (self.n_parameters,), self.dtype)
         self._parameters = parameters
+        if isinstance(self.init, tuple):
+            fixed["init"] = validation.init(self.init, self.layers, self.bias, self.dtype)
+        if self._progress is not None:
+            self._progress.own(self.n_parameters, self.dtype)
+        if self._knowledge is not None:
+            self._knowledge = self._knowledge.owned()
         self._prepare()
 
     def save(self, path: str | PathLike[str], *, training: bool = False) -> None:
@@ -905,4 +979,6 @@ class Network:
             parts.append(f"init={self.init!r}")
         if self.seed is not None:
             parts.append(f"seed={self.seed!r}")
-        return f"Network({', '.join(parts)})"
+        built = f"Network({', '.join(parts)})"
+        given = isinstance(self.init, tuple) and any(isinstance(rule, initializers.Given) for rule in self.init)
+        return f"<{built}>" if given else built  # arrays are not written out, so it cannot be evaluated

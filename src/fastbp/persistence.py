@@ -25,7 +25,7 @@ from .callbacks import Best
 from .checks import LARGEST_WHOLE
 from .history import COLUMNS, History
 from .initializers import Constant, Given, Rule
-from .naming import lookup
+from .naming import lookup, same
 from .optimizers import OPTIMIZERS
 from .schedules import SCHEDULES
 from .training import Progress
@@ -180,7 +180,9 @@ def _made_rule(description: Any, layer: int, arrays: Mapping[str, Array]) -> Any
 
 def save(network: Network, path: str | os.PathLike[str], training: bool) -> None:
     """Write a network's architecture and parameters, and its training if that is asked for and there is one."""
-    header: dict[str, Any] = {"format": FORMAT, "architecture": network.architecture()}
+    network._check_functions()
+    header: dict[str, Any] = {"format": FORMAT, "architecture": network.architecture(),
+                              "functions": _fingerprints(network)}
     tensors = {name: np.ascontiguousarray(array) for name, array in _names(network).items()}
     tensors |= _given(network.init)
     progress = network._progress
@@ -200,6 +202,26 @@ def save(network: Network, path: str | os.PathLike[str], training: bool) -> None
         tensors |= {f"{BEST}{i}": best.parameters for i, best in enumerate(progress.stopping)
                     if best.parameters is not None}
     write(path, to_bytes(tensors, {"fastbp": json.dumps(header)}))
+
+
+def _fingerprints(network: Network) -> dict[str, str]:
+    """Return some values of each function of the user's own, by which a file tells it from another of its name."""
+    rows = [("activation", row) for row in network._rows] + [("cost", network.cost_function)]
+    return {f"{kind} {row.name}": row.values.hex() for kind, row in rows if row.values}
+
+
+def _check_functions(path: Path, metadata: dict[str, str], network: Network) -> None:
+    """Raise if the names of the user's own functions stand for others than when the file was written."""
+    now = _fingerprints(network)
+    with _blamed(path, "header"):
+        functions = json.loads(metadata["fastbp"]).get("functions", {})
+        saved = {name: bytes.fromhex(text) for name, text in functions.items()}
+        if saved.keys() != now.keys():
+            raise ValueError(f"it tells of the functions {sorted(saved)}, expected {sorted(now)}")
+    for name, text in now.items():
+        if not same(saved[name], bytes.fromhex(text)):
+            raise ValueError(f"{path} was saved by a network with another function: in this process the {name} gives "
+                             "other values; register the one that it was trained with under that name")
 
 
 def _described(settings: Any, depth: int = 0) -> dict[str, Any]:
@@ -272,6 +294,7 @@ def load(kind: type[Network], path: str | os.PathLike[str]) -> Network:
             _check_tensors(file, architecture, {name: found[name] for name in found.keys() - extra - given})
             with _blamed(file, "header"):
                 network = _build(kind, architecture, _read_given(content, given, architecture))
+            _check_functions(file, content.metadata(), network)
             if given != set(_given(network.init)):
                 raise ValueError(f"{file} holds {sorted(given)}, its header says {sorted(_given(network.init))}")
             for name, array in _names(network).items():

@@ -47,7 +47,7 @@ def _backward(network: Network, samples: Samples, plan: layout.Plan, begin: int,
     """Take samples begin..end forward, to the cost and back (1)-(5), as a step of training does."""
     strips = layout.strips(end - begin, network.dtype)
     inputs, targets, weights, order = samples.data(NOT_SHUFFLED)
-    my_samples(plan.layers, plan.cells, plan.cost_parameter, plan.panels, network.parameters, inputs, targets, weights,
+    my_samples(plan.layers, plan.cells, plan.cost_parameter, plan.panels, network._parameters, inputs, targets, weights,
                order, begin, end, total, int(samples.labels), 1, strips, 0, strips, plan.cells[codes.SCRATCH],
                layout.NO_CLOCK, 0)
 
@@ -60,7 +60,7 @@ def _strips(panels: Array, start: int, strips: int, n: int) -> Array:
 
 def trace(network: Network, samples: Samples, views: bool) -> Trace:
     """Run both phases of a step, without its update, on all samples as one block; then (1) again, elsewhere."""
-    n, parameters = len(samples), network.parameters
+    n, parameters = len(samples), network._parameters
     strips = layout.strips(n, network.dtype)
     plan = network.new_plan(n, backward=True)
     net = plan.panels.size
@@ -100,7 +100,7 @@ def forward(network: Network, inputs: Array | validation.SparseRows, layer: int,
     with network.plan(max(n, 1), backward=False, sparse=sparse) as (plan, block):
         for rows in team.chunks(n, block, network.work, PART // network.layers[0]):
             part, order = validation.flattened(inputs[rows], NOT_SHUFFLED, network.dtype)
-            predict(plan.layers[:layer], plan.cells, plan.panels, network.parameters, part, order,
+            predict(plan.layers[:layer], plan.cells, plan.panels, network._parameters, part, order,
                     rows.stop - rows.start, block, flat[rows.start * width : rows.stop * width])
 
 

@@ -134,6 +134,15 @@ class Progress:
         optimizer.write_changes(self.optimizer, hyper, self.epochs)
         self.optimizer, self.hyper = optimizer, hyper
 
+    def own(self, n_parameters: int, dtype: np.dtype[Any]) -> None:
+        """Have arrays of its own, that kernels can write to, of the sizes that they write."""
+        self.state = validation.owned("the optimizer's state", self.state, (self.optimizer.slots * n_parameters,),
+                                      dtype)
+        self.hyper = validation.owned("the optimizer's numbers", self.hyper, (codes.HYPER_CELLS,), np.dtype("d"))
+        for best in self.stopping:
+            if best.parameters is not None:
+                best.parameters = validation.owned("the best parameters", best.parameters, (n_parameters,), dtype)
+
 
 def new_progress(network: Network, optimizer: Optimizer) -> Progress:
     """Begin at epoch 0 with a fresh key."""
@@ -187,14 +196,14 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
         penalize = None
         if regularization is not None:
             plan = regularization.plan(plan, network.dtype, network.cost_function)
-            penalize = regularization.penalty(network.layers, network.bias, network.parameters, samples.total_weight)
+            penalize = regularization.penalty(network.layers, network.bias, network._parameters, samples.total_weight)
 
         def evaluate(gradient: Array) -> float:
             nonlocal blocks
             learner.progress[:] = learner.sums[:] = 0
             while learner.progress[codes.EPOCH] == 0:
                 start = time.perf_counter()
-                team.run(members, partial(_run, members, plan, network.parameters, data, task._replace(blocks=blocks),
+                team.run(members, partial(_run, members, plan, network._parameters, data, task._replace(blocks=blocks),
                                           learner._replace(gradient=gradient)))
                 if learner.progress[codes.EPOCH] == 0:
                     seconds = max(time.perf_counter() - start, 1e-9)
@@ -271,11 +280,11 @@ class Steps:
 
     def keep(self) -> None:
         """Take note of the parameters, which callbacks are about to see."""
-        self.left = self.network.parameters.copy()
+        self.left = self.network._parameters.copy()
 
     def changed(self) -> bool:
         """Whether the parameters are no longer those that the last step left."""
-        return self.left is not None and not np.array_equal(self.left, self.network.parameters)
+        return self.left is not None and not np.array_equal(self.left, self.network._parameters)
 
     def restart(self) -> None:
         """Begin anew at parameters that the last step has not left."""
@@ -303,7 +312,7 @@ class CompiledSteps(Steps):
     def call(self) -> None:
         """Call the kernel once."""
         running = self.members if self.learner.clock.size else self.pace.choose(self.blocks)
-        given = (self.plan, self.network.parameters, self.data,
+        given = (self.plan, self.network._parameters, self.data,
                  self.task._replace(blocks=max(1, self.blocks // 8) if self.pace.trying else self.blocks), self.learner)
         start = time.perf_counter()
         if self.online:
@@ -341,7 +350,7 @@ class MiniBatches(CompiledSteps):
             state=state,
             hyper=numbers,
             update=update,
-            best=network.parameters.copy(),
+            best=network._parameters.copy(),
             progress=place,
             sums=np.zeros(codes.SUM_CELLS),
             costs=np.zeros(min(epochs, CHUNK_EPOCHS)),
@@ -366,7 +375,7 @@ class MiniBatches(CompiledSteps):
 
     def restore(self) -> None:
         """Go back to the last epoch that left all finite."""
-        self.network.parameters[:] = self.learner.best
+        self.network._parameters[:] = self.learner.best
 
     def gradient_norm(self) -> float:
         """Compute ‖∂E/∂w‖."""
@@ -404,7 +413,7 @@ class LineSearches(CompiledSteps):
         learner.progress[codes.STATUS] = codes.RUNNING
         search[searches.LEFT] = end - learner.progress[codes.EPOCH]
         if search[searches.DOING] == searches.RESTING:
-            searches.set_out(self.next, self.network.parameters, learner.best, learner.hyper, learner.progress, search,
+            searches.set_out(self.next, self.network._parameters, learner.best, learner.hyper, learner.progress, search,
                              learner.costs)
         if learner.progress[codes.STATUS] == codes.RUNNING:
             self.call()
@@ -413,14 +422,14 @@ class LineSearches(CompiledSteps):
     def settle(self) -> None:
         """Go back to where the line begins."""
         if self.learner.sums[searches.DOING] in (searches.SEARCHING, searches.RETURNING):
-            self.network.parameters[:], self.rows[GRADIENT] = self.rows[START], self.rows[BEFORE]
+            self.network._parameters[:], self.rows[GRADIENT] = self.rows[START], self.rows[BEFORE]
 
     def restore(self) -> None:
         """Go back to where the line begins, or to where the last ended if a callback has put it where nothing is."""
         self.settle()
         self.learner.sums[searches.DOING] = searches.RESTING
-        if self.left is not None and not all_finite(validation.readonly(self.network.parameters)):
-            self.network.parameters[:] = self.left
+        if self.left is not None and not all_finite(validation.readonly(self.network._parameters)):
+            self.network._parameters[:] = self.left
 
     def restart(self) -> None:
         """Let the next pass be the one with which a fit begins, and go along the gradient then."""
@@ -444,7 +453,7 @@ class FullBatch(Steps):
         assert isinstance(progress.optimizer, BatchMethod)
         self.method, self.nothing = progress.optimizer, np.empty(0, network.dtype)
         self.rows = progress.state.reshape(-1, network.n_parameters)
-        self.learner = layout.Learner(self.rows[GRADIENT], progress.state, self.numbers, 0, network.parameters.copy(),
+        self.learner = layout.Learner(self.rows[GRADIENT], progress.state, self.numbers, 0, network._parameters.copy(),
                                       np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(codes.SUM_CELLS), np.zeros(1))
         self.learner.progress[[codes.EPOCH, codes.FIRST_EPOCH]] = progress.epochs
         with np.errstate(all="ignore"):  # where numbers leave the finite a method stops or diverges
@@ -452,7 +461,7 @@ class FullBatch(Steps):
 
     def run(self, end: int) -> None:
         """Do one, whose cost is the one after it."""
-        learner, parameters, epoch = self.learner, self.network.parameters, int(self.learner.progress[codes.EPOCH])
+        learner, parameters, epoch = self.learner, self.network._parameters, int(self.learner.progress[codes.EPOCH])
         start, rows, numbers = parameters.copy(), self.rows.copy(), self.numbers.copy()
         try:
             with np.errstate(all="ignore"):
@@ -473,7 +482,7 @@ class FullBatch(Steps):
 
     def restore(self) -> None:
         """Go back to the last step that left all finite."""
-        self.network.parameters[:] = self.learner.best
+        self.network._parameters[:] = self.learner.best
 
     def restart(self) -> None:
         """Compute cost and gradient, and forget the way to other parameters."""
@@ -494,7 +503,7 @@ def _regularized(network: Network, regularization: Regularization, progress: Pro
     """Give numbers and state with what `regular` needs behind them; what is kept of the fit becomes part of them."""
     total = network.address(regular.total, codes.TOTAL_ARGUMENTS)
     numbers = regularization.numbers(network.layers, network.bias, progress.hyper, rule, total, progress.state.size)
-    state = np.concatenate((progress.state, regularization.fixed(network.parameters)))
+    state = np.concatenate((progress.state, regularization.fixed(network._parameters)))
     progress.hyper, progress.state = numbers[: codes.HYPER_CELLS], state[: progress.state.size]
     return numbers, state
 

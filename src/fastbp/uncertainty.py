@@ -45,6 +45,10 @@ class Knowledge(NamedTuple):
     freedom: float
     """Degrees of freedom of σ²."""
 
+    def owned(self) -> Knowledge:
+        """Return the same in arrays of its own."""
+        return self._replace(parameters=np.array(self.parameters), root=np.array(self.root))
+
 
 class Spectrum(NamedTuple):
     """JᵀJ + D of the mean cost by those of its eigenvectors that data or penalty determine."""

@@ -161,6 +161,24 @@ def _given(name: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -
     return array
 
 
+def pickled(name: str, array: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
+    """Return an array that was pickled if it is what it should be."""
+    if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype.newbyteorder("=") != kind:
+        given = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else f"of type {type(array).__name__}"
+        raise ValueError(f"this pickle is corrupt: {name} is {given}, expected {kind} {shape}")
+    return array
+
+
+def owned(name: str, array: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
+    """Return an array that was pickled as one that owns its memory, and that kernels can write to.
+
+    An array that came as a map of a file, or in a buffer outside of the pickle, is read-only, or is others' too.
+    """
+    flags = pickled(name, array, shape, kind).flags
+    own = flags.owndata and flags.c_contiguous and flags.aligned and flags.writeable
+    return array if own and type(array) is np.ndarray and array.dtype == kind else np.array(array, kind, order="C")
+
+
 def physical_memory() -> int:
     """Give the bytes of memory of this machine, or the largest array size where that is unknown."""
     try:

@@ -433,22 +433,23 @@ class Calls:
             array = getattr(state, part)
             state = state._replace(**{part: odd.pick([array[:0], array[:-1], array[::2], np.zeros(1, array.dtype),
                                                       array.astype("float32"), array.astype("float64")])})
-        work = odd.pick([jit.workspace(model), jit.workspace(other.compiled()), np.zeros(3, net.dtype)])
-        n, n_in, n_out = 5, net.layers[0], net.layers[-1]
-        x, y = odd.out((n_in,), net.dtype), odd.out((n_out,), net.dtype)
-        X, Y = odd.out((n, n_in), net.dtype), odd.out((n, n_out), net.dtype)
-        gradient = odd.out((net.n_parameters,), net.dtype)
-        name = odd.pick(["forward", "forward_batch", "cost_and_gradient", "cost_and_gradient_batch", "input_gradient",
-                         "vjp", "train_one", "train_batch", "update", "check"])
-        self.say(f"jit.{name} of {net!r} with state {[getattr(a, 'shape', a) for a in state]}, parameters "
-                 f"{model.parameters.shape} {model.parameters.flags.writeable}")
-        arguments = {"forward": (model, x, y, work), "forward_batch": (model, X, Y, work),
-                     "cost_and_gradient": (model, x, y, gradient, work),
-                     "cost_and_gradient_batch": (model, X, Y, gradient, work),
-                     "input_gradient": (model, x, y, odd.out((n_in,), net.dtype), work),
-                     "vjp": (model, x, y, odd.out((n_in,), net.dtype), work), "train_one": (model, state, x, y, work),
-                     "train_batch": (model, state, X, Y, work), "update": (model, state), "check": (model,),}[name]
         try:
+            work = odd.pick([jit.workspace(model), jit.workspace(other.compiled()), np.zeros(3, net.dtype)])
+            n, n_in, n_out = 5, net.layers[0], net.layers[-1]
+            x, y = odd.out((n_in,), net.dtype), odd.out((n_out,), net.dtype)
+            X, Y = odd.out((n, n_in), net.dtype), odd.out((n, n_out), net.dtype)
+            gradient = odd.out((net.n_parameters,), net.dtype)
+            name = odd.pick(["forward", "forward_batch", "cost_and_gradient", "cost_and_gradient_batch",
+                             "input_gradient", "vjp", "train_one", "train_batch", "update", "check"])
+            self.say(f"jit.{name} of {net!r} with state {[getattr(a, 'shape', a) for a in state]}, parameters "
+                     f"{model.parameters.shape} {model.parameters.flags.writeable}")
+            arguments = {"forward": (model, x, y, work), "forward_batch": (model, X, Y, work),
+                         "cost_and_gradient": (model, x, y, gradient, work),
+                         "cost_and_gradient_batch": (model, X, Y, gradient, work),
+                         "input_gradient": (model, x, y, odd.out((n_in,), net.dtype), work),
+                         "vjp": (model, x, y, odd.out((n_in,), net.dtype), work),
+                         "train_one": (model, state, x, y, work),
+                         "train_batch": (model, state, X, Y, work), "update": (model, state), "check": (model,),}[name]
             return getattr(jit, name)(*arguments)
         except Exception as error:
             import numba

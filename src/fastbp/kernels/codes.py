@@ -8,7 +8,9 @@ it); 1 if its products pack their operand in a thread's scratch."""
 NET, CURVATURE, TANGENTS = range(11, 14)
 """For passes with tangents (`tangents`): the offset of the net inputs, which become φ''(net); address of φ'' or 0; for
 how many directions the gradient sums over tangents, too: 0 elsewhere."""
-COLUMNS = 14
+ROW_MODEL = 14
+"""In the first row, which `embedded.Model` it belongs to: the same number as in CELL_MODEL and CALL_MODEL."""
+COLUMNS = 15
 
 # Cells of `layout.Plan.cells`: single panels, the output stage, addresses of kernels.
 TARGET, WEIGHT, COST, ONES, SCRATCH, SCRATCH_SIZE = range(6)
@@ -32,7 +34,8 @@ INPUTS = 40
 NOISE, END_EPOCH, TOTAL_WEIGHT = 41, 42, 43
 """Addresses of `noise.before_layer`, or 0, of `record.end_epoch`, and of `dense.total_weight` where samples have
 weights."""
-CELLS = 44
+CELL_MODEL = 44
+CELLS = 45
 
 SLOPE, ROOT, FISHER, PRODUCT = range(4)
 """Kinds of `curvature.root`: element by element from φ' or its root; softmax with its partner, and with another cost.
@@ -49,7 +52,14 @@ WORK_SIZE, BLOCK, FORWARD_ONE, FORWARD_MANY, GRADIENT_ONE, INPUT_ONE, VJP_ONE, T
 THROUGH, BELOW, SLOPES_ONE, OUTPUT, DEPTH, SIZE = range(9, 15)
 """Numbers in a workspace, samples that it takes at once, addresses of the kernels in `embedded.KERNELS`; address of the
 output's Jacobian product or 0, also for matched pairs, where JACOBIAN is 0; layers and parameters."""
-CALLS = 15
+CALL_MODEL = 15
+CALLS = 16
+
+RULE_ADDRESS = 2**56 - 1
+"""The bits of `embedded.State.rule` that are an address; the four above them count the bytes of a number that the rule
+is compiled for, those above these its slots of state."""
+RULE_BYTES, RULE_SLOTS = 56, 60
+"""Where these begin."""
 
 # Cells of `layout.Learner.progress`.
 EPOCH, POSITION, STATUS, FIRST_EPOCH, UPDATES, BLOCKS = range(6)

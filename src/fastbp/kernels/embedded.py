@@ -60,7 +60,10 @@ from .codes import (
 )
 from .layout import Doubles, Floats, Integers
 from .online import activate, net_input
-from .simd import COLUMN_VECTORS, array_at, call, copy_vector, lanes, rank_one, stack, sum_columns, view
+from .simd import COLUMN_VECTORS, array_at, call, copy_vector, integers_at, lanes, rank_one, stack, sum_columns, view
+
+SLOT_CELLS = 5
+"""Numbers in the slot of `c_forward`."""
 
 
 def _stays(given, again) -> NoReturn:
@@ -107,7 +110,7 @@ class State(NamedTuple):
     hyper: Doubles
     """The rule's numbers, see `updates`; the first is the learning rate."""
     rule: int
-    """Address of the rule."""
+    """Address of the rule, and above it what it is made for, see `codes.RULE_ADDRESS`."""
     plain: int
     """1 if it is plain gradient descent, which needs no gradient for one sample."""
 
@@ -290,30 +293,38 @@ def many(layers, cells, cost_parameter, panels, parameters, inputs, targets, non
     panels[cells[COST]] = total
 
 
-def c_forward(form, dtype, forward, network, table, weights, room, n_in):
+def c_forward(form, dtype, slot, room, width):
     """Compile `forward_one` for callers in C, its workspace on the stack: (1)(2), allocating nothing.
 
-    Where the tables and the parameters lie, and how many numbers the workspace takes, are constants of its code.
+    Where the ``slot`` lies is a constant of its code, and so is how many numbers the workspace takes, and the inputs at
+    most. In the slot stand the address of `forward_one`, where the tables and the parameters lie, and n_0: another
+    network takes over the code by what it writes there.
     """
     zero = np.dtype(dtype).type(0)
 
     def arrays(x, out):
+        cells = array_at(integers_at(slot), SLOT_CELLS)
+        forward, network, table, weights = cells[0], cells[1], cells[2], cells[3]
         call(forward, network, table, weights, stack(zero, room), x, out)
 
     @inline
-    def first(x: Any) -> Any:
-        work, row, out = stack(zero, room), stack(zero, n_in), stack(zero, 1)
-        given, inputs = array_at(x, n_in), array_at(row, n_in)
-        for k in range(n_in):
-            inputs[k] = given[k]
-        call(forward, network, table, weights, work, row, out)
-        return float(array_at(out, 1)[0])
+    def first(n: Any, x: Any) -> Any:
+        cells, found = array_at(integers_at(slot), SLOT_CELLS), np.nan
+        if n == cells[4]:
+            forward, network, table, weights = cells[0], cells[1], cells[2], cells[3]
+            work, row, out = stack(zero, room), stack(zero, width), stack(zero, 1)
+            given, inputs = array_at(x, n), array_at(row, n)
+            for k in range(n):
+                inputs[k] = given[k]
+            call(forward, network, table, weights, work, row, out)
+            found = float(array_at(out, 1)[0])
+        return found
 
     def quad(n, x):
-        return first(x) if n == n_in else np.nan
+        return first(n, x)
 
     def filtered(window, n, value, data):
-        array_at(value, 1)[0] = first(window) if n == n_in else np.nan
+        array_at(value, 1)[0] = first(n, window)
         return 1
 
     function, result, arguments = {"arrays": (arrays, "", "FF"), "quad": (quad, "x", "iD"),

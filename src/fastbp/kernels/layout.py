@@ -230,7 +230,7 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
             across = take(-(-n_in // width) * width * (samples + 1))
         row[:] = n_in, n_out, weights[layer], biases[layer], 0, out[layer], out[layer + 1], delta[layer], \
             delta[layer + 1], across, backward and packs(n_in, n_out, dtype), \
-            take(n_out * samples) if tangents else -1, 0, 0
+            take(n_out * samples) if tangents else -1, 0, 0, 0
     cells = np.zeros(codes.CELLS, np.int64)
     cells[[codes.TARGET, codes.WEIGHT, codes.COST, codes.ONES]] = (
         take(sizes[-1] * alone), take(alone), take(alone), take(width))

@@ -258,6 +258,40 @@ def _lent(name: str, readonly: bool) -> Callable[..., Any]:
     return lend
 
 
+KINDS = {"f": "one dimension and the network's dtype", "d": "one dimension and float64",
+         "n": "one dimension and int64", "t": "two dimensions and int64"}
+"""What `made_of` expects, by the letters of `_jit.address`."""
+
+
+def _integers_at(typing: Any, address: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int64)(types.intp), generate
+
+
+def _made_of(what: str, letters: dict[str, str]) -> Callable[..., Any]:
+    """Make the intrinsic that checks, when its caller is compiled, the types of the arrays of a NamedTuple."""
+
+    def check(typing: Any, given: Any) -> Any:
+        fields = dict(zip(getattr(given, "fields", ()), getattr(given, "types", ()), strict=True))
+        real = getattr(fields.get("none"), "dtype", None)
+        dtypes = {"f": real, "d": types.float64, "n": types.int64, "t": types.int64}
+        for name, letter in letters.items():
+            kind = fields.get(name)
+            if not (isinstance(kind, types.Array) and kind.dtype == dtypes[letter] and kind.layout == "C"
+                    and kind.ndim == (2 if letter == "t" else 1)):
+                raise TypingError(f"fastbp.jit: {name} of {what} is {kind}, expected a C-contiguous array of "
+                                  f"{KINDS[letter]}")
+
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            return context.get_dummy_value()
+
+        return types.none(given), generate
+
+    return check
+
+
 def _stack(typing: Any, like: Any, count: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         return cgutils.alloca_once(builder, context.get_value_type(like), _index(count.literal_value))
@@ -1033,6 +1067,7 @@ if JIT:
     pointer = intrinsic(_pointer)
     row = intrinsic(_row)
     array_at = intrinsic(_array_at)
+    integers_at = intrinsic(_integers_at)
     stack = intrinsic(_stack)
     forward_tile, backward_tile = intrinsic(_forward_tile), intrinsic(_backward_tile)
     gradient_tile = intrinsic(_gradient_tile)
@@ -1079,6 +1114,10 @@ else:
     def array_at(pointer: Any, *shape: int) -> Any:
         """Give the array of this shape that begins at a pointer."""
         return pointer[: math.prod(shape)].reshape(shape)
+
+    def integers_at(address: Any) -> Any:
+        """Return a pointer to what lies at an address, given by `_jit.place`."""
+        return address
 
     def stack(like: Any, count: int) -> Any:
         """Give where so many numbers of the type of ``like`` lie until the function returns."""
@@ -1156,6 +1195,24 @@ def lent(name: str, *, readonly: bool) -> Any:
         return array.reshape(-1)
 
     return lend
+
+
+def made_of(what: str, letters: dict[str, str]) -> Any:
+    """Return a function of a NamedTuple for use in compiled code, which checks its arrays when the caller is compiled.
+
+    ``letters`` say what its fields must be, as in `_jit.address`; of the network's dtype is what its field ``none`` is.
+    """
+    if JIT:
+        return intrinsic(_made_of(what, letters))
+
+    def check(given: Any) -> None:
+        for name, letter in letters.items():
+            kind, array = {"f": given.none.dtype, "d": np.float64}.get(letter, np.int64), getattr(given, name)
+            if not (array.dtype == kind and array.flags.c_contiguous and array.ndim == (2 if letter == "t" else 1)):
+                raise TypeError(f"fastbp.jit: {name} of {what} is {array.dtype} {array.shape}, expected a C-contiguous "
+                                f"array of {KINDS[letter]}")
+
+    return check
 
 
 def _tiles(emit: Callable[[int, int], Any], plain: Callable[[int, int], Any],
