@@ -108,8 +108,9 @@ def test_rows_of_large_layers_are_applied_in_parts(method, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("output", ["identity", "softmax", "relu"])
-@pytest.mark.parametrize("sizes", NETS, ids=str)
+@pytest.mark.parametrize(("sizes", "output"), [(sizes, output) for sizes in NETS
+                                               for output in ("identity", "softmax", "relu")
+                                               if output != "softmax" or sizes[-1] > 1], ids=str)
 def test_predict(sizes, output, dtype, rng):
     net = network(sizes, output=output, dtype=dtype)
     plan = net.new_plan(1, backward=False)
