@@ -1,15 +1,18 @@
 # Each target sets up the environment that it needs in .venv, anew when pyproject.toml changes.
-#   make demo PYTHON=python3.12     another interpreter (3.11 or newer)
+#   make demo PYTHON=python3.12                     another interpreter (3.11 or newer)
+#   make quick PYTHON=python3.13 VENV=.venv-3.13    in an environment beside the other one
 
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-bench coverage targets bench bench-history peers clean
+.PHONY: help demo quick test lint check-bench coverage targets bench bench-history peers clean
 
 help:
 	@echo "make demo      train a digit classifier; pictures go to demo-output/"
+	@echo "make quick     lint, and the tests of contracts, twins and kernels in float32: under a minute, once compiled"
 	@echo "make test      lint, a pass over the benchmarks, all tests with the JIT off and on, some as for AVX2"
 	@echo "make lint      ruff, mypy and the order of imports alone"
 	@echo "make targets   the tests of the kernels, compiled as for other processors"
@@ -22,11 +25,11 @@ help:
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo 'fastbp needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 
-.venv/demo.stamp: EXTRAS := all
-.venv/test.stamp: EXTRAS := test,bench
-.venv/%.stamp: pyproject.toml | $(BIN)/python
+$(VENV)/demo.stamp: EXTRAS := all
+$(VENV)/test.stamp: EXTRAS := test,bench
+$(VENV)/%.stamp: pyproject.toml | $(BIN)/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@
 
@@ -36,7 +39,7 @@ $(BIN)/python:
 	    --requirement bench/peers-requirements.txt
 	@touch $@
 
-demo: .venv/demo.stamp
+demo: $(VENV)/demo.stamp
 	$(RUN) examples/digits.py --output demo-output
 
 # Last the compiled run, whose closing line is the verdict.
@@ -44,7 +47,11 @@ test: lint check-bench coverage
 	@$(MAKE) --no-print-directory targets TARGETS=haswell TARGET_TESTS="simd dense online determinism"
 	$(RUN) -m pytest
 
-lint: .venv/test.stamp
+QUICK_TESTS := contracts calls naive elementwise random activations costs dense simd gradient backprop online optimizers
+quick: lint
+	$(RUN) -m pytest --quiet $(wildcard $(QUICK_TESTS:%=tests/test_%.py)) -k 'not float64'
+
+lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
@@ -53,14 +60,14 @@ lint: .venv/test.stamp
 # the last commit. The figures mean nothing, which is why they are not kept.
 QUICK := timeraw_import$$|FitCall|time_thousand_single_rows|peakmem_fit|track_final_cost|FullBatch.time|Given.time|\
 	Files.time_load_checkpoint|Classifier.time_predict_one
-check-bench: .venv/test.stamp
+check-bench: $(VENV)/test.stamp
 	@$(BIN)/asv machine --yes >/dev/null
 	$(BIN)/asv check --environment existing:$(RUN)
 	$(BIN)/asv run --quick --dry-run --show-stderr --environment existing:$(RUN) --bench '$(subst | ,|,$(QUICK))'
 	$(BIN)/asv run HEAD --quick --dry-run --show-stderr --bench timeraw_first_fit_cached \
 	    --environment virtualenv:$$($(RUN) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-coverage: .venv/test.stamp
+coverage: $(VENV)/test.stamp
 	$(RUN) -m coverage erase
 	NUMBA_DISABLE_JIT=1 $(RUN) -m coverage run -m pytest
 	$(RUN) -m coverage combine --quiet
@@ -70,19 +77,19 @@ coverage: .venv/test.stamp
 # so that those of the name count and not those of this machine.
 TARGETS := haswell nehalem generic
 TARGET_TESTS := simd dense online determinism elementwise activations costs gradient normal_matrix training
-targets: .venv/test.stamp
+targets: $(VENV)/test.stamp
 	@for cpu in $(TARGETS); do \
 	    echo "as for $$cpu:"; \
 	    NUMBA_CPU_NAME=$$cpu NUMBA_CPU_FEATURES= \
 	        $(RUN) -m pytest --quiet $(TARGET_TESTS:%=tests/test_%.py) || exit; \
 	done
 
-bench: .venv/test.stamp
+bench: $(VENV)/test.stamp
 	@$(BIN)/asv machine --yes >/dev/null
 	$(BIN)/asv run $(ASV)
 
 # COMMITS as git names them, or what asv knows (NEW, HASHFILE:...); ASV='--bench Learning' for a part of the suite.
-bench-history: .venv/test.stamp
+bench-history: $(VENV)/test.stamp
 	@$(BIN)/asv machine --yes >/dev/null
 	$(if $(COMMITS),$(BIN)/asv run $(COMMITS) $(ASV))
 	$(RUN) -m bench.publish
@@ -91,5 +98,5 @@ peers: .venv-peers/peers.stamp
 	.venv-peers/bin/python -m bench.peers $(PEERS)
 
 clean:
-	rm -rf .venv .venv-peers .asv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* \
+	rm -rf .venv .venv-* .asv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* \
 	    demo-output

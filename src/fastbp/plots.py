@@ -476,14 +476,14 @@ class NetworkDisplay(_Display):
         ax.add_collection(self.lines_)
         bound = max((float(np.abs(delta).max()) for delta in self.deltas or [np.zeros(1)]), default=0.0) or 1.0
         self.neurons_ = []
-        for layer, (shown, high) in enumerate(zip(self.shown, places, strict=True)):
+        for layer, (shown, at) in enumerate(zip(self.shown, places, strict=True)):
             deltas = None if layer == 0 or self.deltas is None else self.deltas[layer - 1][shown]
             own = {"color": "white"} if deltas is None else {"c": deltas, "cmap": "PuOr_r",
                                                              "norm": colours.Normalize(-bound, bound)}
-            self.neurons_.append(ax.scatter(np.full(len(shown), layer), high, s=190, edgecolors="0.2", linewidths=1,
+            self.neurons_.append(ax.scatter(np.full(len(shown), layer), at, s=190, edgecolors="0.2", linewidths=1,
                                             zorder=2, **own))
             dark = np.zeros(len(shown), bool) if deltas is None else np.abs(deltas) > 0.6 * bound
-            self._label(ax, layer, np.where(dark, "white", "black"), high, height)
+            self._label(ax, layer, np.where(dark, "white", "black"), at, height)
         if self.deltas is not None:
             self.figure_.colorbar(self.neurons_[-1], ax=ax, label="δ of the neuron", fraction=0.04, pad=0.02)
         self.figure_.colorbar(self.lines_, ax=ax, label="weight", fraction=0.04, pad=0.02)
