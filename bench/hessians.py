@@ -101,7 +101,8 @@ def main() -> None:
         def side(kind: int, net: Any = net, samples: Any = samples, found: Any = found, v: Any = v) -> Any:
             return lambda: training.cost_and_gradient(net, samples, found, 1, kind=kind, direction=v)
 
-        sides = [side(kind) for kind in (codes.PLAIN, codes.HESSIAN, codes.GAUSS_NEWTON, codes.DIAGONAL)]
+        sides = [side(kind) for kind in (codes.KIND_PLAIN, codes.KIND_HESSIAN, codes.KIND_GAUSS_NEWTON,
+                                         codes.KIND_DIAGONAL)]
         times = least(sides + (torch_sides(net, X, Y, v) if torch else []), options.seconds)
         gradient, hessian, gauss_newton, diagonal = times[:4]
         beside = f"{times[5] / hessian:.1f}" if torch else "n/a"

@@ -96,13 +96,13 @@ def passes(function: Callable[[Array], tuple[float, Array]], parameters: Array, 
     """Minimise a function that lists its costs as a fit by L-BFGS does, bit for bit (a test says so); count steps."""
     method, dtype = fastbp.LBFGS(), parameters.dtype
     state, numbers, cells = np.zeros(method.slots * parameters.size, dtype), method.hyper(), method.search(dtype)
-    progress, path = np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(steps)
-    cells[searches.LEFT] = steps
-    while progress[codes.STATUS] == codes.RUNNING:
+    progress, path = np.zeros(codes.PROGRESS_COUNT, np.int64), np.zeros(steps)
+    cells[searches.SEARCH_LEFT] = steps
+    while progress[codes.PROGRESS_STATUS] == codes.STATUS_RUNNING:
         cost, state[: parameters.size] = function(parameters)
-        cells[[codes.EPOCH_COST, codes.EPOCH_WEIGHT]] = cost, 1
+        cells[[codes.SUM_EPOCH_COST, codes.SUM_EPOCH_WEIGHT]] = cost, 1
         searches.next_point(parameters, state, numbers, progress, cells, path, 0, 0)
-    return int(progress[codes.EPOCH])
+    return int(progress[codes.PROGRESS_EPOCH])
 
 
 def count(problem: Problem, seeds: int, iterations: int, dtype: str) -> str:

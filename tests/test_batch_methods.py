@@ -27,7 +27,7 @@ from fastbp import (
 )
 from fastbp.batch_methods import COST, LineSearch
 from fastbp.kernels import codes, searches, vectors
-from fastbp.kernels.searches import BEFORE, DIRECTION, GRADIENT, KEPT, MADE, OWN_ROW, START
+from fastbp.kernels.searches import HYPER_KEPT, HYPER_MADE, ROW_BEFORE, ROW_DIRECTION, ROW_GRADIENT, ROW_OWN, ROW_START
 
 SEARCHING = [LBFGS(), LBFGS(3), ConjugateGradient()]
 FALLING = [*SEARCHING, ScaledConjugateGradient()]
@@ -46,17 +46,18 @@ def search(method, function, w, steps):
     Gives the cost of every pass, and those where steps ended.
     """
     state, numbers, cells = np.zeros(method.slots * w.size, w.dtype), method.hyper(), method.search(w.dtype)
-    progress, path, seen = np.zeros(codes.PROGRESS_CELLS, np.int64), np.zeros(steps), []
-    cells[searches.LEFT] = steps
-    while progress[codes.STATUS] == codes.RUNNING:
+    progress, path, seen = np.zeros(codes.PROGRESS_COUNT, np.int64), np.zeros(steps), []
+    cells[searches.SEARCH_LEFT] = steps
+    while progress[codes.PROGRESS_STATUS] == codes.STATUS_RUNNING:
         cost, state[: w.size] = function(w)
         seen.append(cost)
-        cells[[codes.EPOCH_COST, codes.EPOCH_WEIGHT]] = cost, 1
+        cells[[codes.SUM_EPOCH_COST, codes.SUM_EPOCH_WEIGHT]] = cost, 1
         searches.next_point(w, state, numbers, progress, cells, path, 0, 0)
-    assert progress[codes.STATUS] == (codes.PAUSED if progress[codes.EPOCH] == steps else codes.DONE)
+    assert progress[codes.PROGRESS_STATUS] == (codes.STATUS_PAUSED if progress[codes.PROGRESS_EPOCH] == steps
+                                               else codes.STATUS_DONE)
     found, slope = function(w)
     assert numbers[COST] == found and (state[: w.size] == slope).all(), "cost and gradient belong to the parameters"
-    return seen, path[: progress[codes.EPOCH]]
+    return seen, path[: progress[codes.PROGRESS_EPOCH]]
 
 
 def minimise(method, function, w, steps):
@@ -80,7 +81,7 @@ def minimise(method, function, w, steps):
             break
     found, slope = function(w)
     assert path[-1] == found, "the cost belongs to the parameters"
-    assert (rows[GRADIENT] == slope).all() or (isinstance(method, Rprop | Quickprop) and len(path) == 1)
+    assert (rows[ROW_GRADIENT] == slope).all() or (isinstance(method, Rprop | Quickprop) and len(path) == 1)
     return w, path
 
 
@@ -110,10 +111,10 @@ def pairs_of(rng, memory, n, condition=4.0):
 def direct(method, rows, kept, cells=None):
     """Let L-BFGS overwrite its direction from so many pairs in their places."""
     numbers = method.hyper()
-    numbers[[MADE, KEPT]] = kept, kept
+    numbers[[HYPER_MADE, HYPER_KEPT]] = kept, kept
     searches.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers,
                              method.search(rows.dtype) if cells is None else cells)
-    return rows[DIRECTION]
+    return rows[ROW_DIRECTION]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -124,11 +125,11 @@ def test_the_direction(kept, memory, n, dtype, rng):
     method, count = LBFGS(memory), min(kept, memory)
     rows = np.zeros((method.slots, n), dtype)
     steps, changes = (pairs.astype(dtype) for pairs in pairs_of(rng, kept, n))
-    rows[GRADIENT], rows[DIRECTION] = rng.normal(size=n), np.nan
+    rows[ROW_GRADIENT], rows[ROW_DIRECTION] = rng.normal(size=n), np.nan
     for k in range(kept):
-        rows[OWN_ROW + k % memory], rows[OWN_ROW + memory + k % memory] = steps[k], changes[k]
+        rows[ROW_OWN + k % memory], rows[ROW_OWN + memory + k % memory] = steps[k], changes[k]
     found = direct(method, rows, kept)
-    args = rows[GRADIENT].astype(float), steps[-count:].astype(float), changes[-count:].astype(float)
+    args = rows[ROW_GRADIENT].astype(float), steps[-count:].astype(float), changes[-count:].astype(float)
     plain = naive.two_loops(*args)
     close(found, plain, dtype, factor=100)
     if n < 100:
@@ -142,11 +143,11 @@ def test_the_direction_is_as_exact_as_the_plain_recursion(dtype, condition, rng)
     method, n, errors = LBFGS(10), 200, []
     for _ in range(20):
         rows = np.zeros((method.slots, n), dtype)
-        rows[OWN_ROW:] = np.concatenate(pairs_of(rng, 10, n, condition))
-        rows[GRADIENT] = rng.normal(size=n)
+        rows[ROW_OWN:] = np.concatenate(pairs_of(rng, 10, n, condition))
+        rows[ROW_GRADIENT] = rng.normal(size=n)
         wide = rows.astype(np.longdouble)
-        exact = naive.two_loops(wide[GRADIENT], wide[OWN_ROW : OWN_ROW + 10], wide[OWN_ROW + 10 :])
-        plain = naive.two_loops(rows[GRADIENT], rows[OWN_ROW : OWN_ROW + 10], rows[OWN_ROW + 10 :])
+        exact = naive.two_loops(wide[ROW_GRADIENT], wide[ROW_OWN : ROW_OWN + 10], wide[ROW_OWN + 10 :])
+        plain = naive.two_loops(rows[ROW_GRADIENT], rows[ROW_OWN : ROW_OWN + 10], rows[ROW_OWN + 10 :])
         errors.append([np.linalg.norm(one - exact) for one in (direct(method, rows, 10), plain)])
     mine, theirs = np.exp(np.log(errors).mean(axis=0))
     assert mine < 3 * theirs
@@ -159,10 +160,10 @@ def test_the_direction_does_not_depend_on_when_products_were_computed(memory, rn
     rows, kept_cells = np.zeros((method.slots, n)), method.search(np.dtype(float))
     for kept, (s, y) in enumerate(zip(*pairs_of(rng, 11, n), strict=True), 1):
         place = (kept - 1) % memory
-        rows[OWN_ROW + place], rows[OWN_ROW + memory + place], rows[GRADIENT] = s, y, rng.normal(size=n)
+        rows[ROW_OWN + place], rows[ROW_OWN + memory + place], rows[ROW_GRADIENT] = s, y, rng.normal(size=n)
         found = direct(method, rows, kept, kept_cells).copy()
         assert (found == direct(method, rows, kept)).all()
-        rows[GRADIENT] = rng.normal(size=n)  # a step from which no pair was kept
+        rows[ROW_GRADIENT] = rng.normal(size=n)  # a step from which no pair was kept
         found = direct(method, rows, kept, kept_cells).copy()
         assert (found == direct(method, rows, kept)).all()
 
@@ -171,12 +172,12 @@ def test_without_a_pair_the_direction_is_downhill(rng):
     """After a step whose pair was refused, whatever the tables held before the restart."""
     method = LBFGS(3)
     rows, cells = rng.normal(size=(method.slots, 5)), method.search(np.dtype(float))
-    cells[searches.SEARCH_CELLS :] = 7.0
+    cells[searches.SEARCH_COUNT :] = 7.0
     numbers = method.hyper()
-    numbers[[MADE, KEPT]] = 2, 0
+    numbers[[HYPER_MADE, HYPER_KEPT]] = 2, 0
     searches.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers, cells)
-    np.testing.assert_array_equal(rows[DIRECTION], -rows[GRADIENT])
-    assert cells[searches.ALPHA] == pytest.approx(min(1, 1 / np.linalg.norm(rows[GRADIENT])))
+    np.testing.assert_array_equal(rows[ROW_DIRECTION], -rows[ROW_GRADIENT])
+    assert cells[searches.SEARCH_ALPHA] == pytest.approx(min(1, 1 / np.linalg.norm(rows[ROW_GRADIENT])))
 
 
 @pytest.mark.parametrize("change", [-1.0, 0.0, 1e-18])
@@ -188,25 +189,25 @@ def test_a_pair_that_cannot_be_kept_leaves_the_others(change, rng):
 
     def remember(w):
         searches.lbfgs_pair(w, rows.reshape(-1), numbers, cells)
-        numbers[MADE] += 1
+        numbers[HYPER_MADE] += 1
 
     for _ in range(4):
         before, slope = w.copy(), rng.normal(size=n)
         step = rng.normal(size=n)
         w = before + step
-        rows[START], rows[BEFORE], rows[GRADIENT] = before, slope, slope + 2 * step
+        rows[ROW_START], rows[ROW_BEFORE], rows[ROW_GRADIENT] = before, slope, slope + 2 * step
         remember(w)
-    kept, count = rows[OWN_ROW:].copy(), numbers[KEPT]
+    kept, count = rows[ROW_OWN:].copy(), numbers[HYPER_KEPT]
     assert count == 4 and (np.abs(kept).sum(axis=1) > 0).all()
     np.testing.assert_allclose((kept[:3] * kept[3:]).sum(axis=1), 1, rtol=1e-12)
     for uphill in (1, -1):
-        rows[START], rows[BEFORE], rows[GRADIENT] = w, uphill * step, uphill * step + change * step
+        rows[ROW_START], rows[ROW_BEFORE], rows[ROW_GRADIENT] = w, uphill * step, uphill * step + change * step
         remember(w + step)
-        assert numbers[KEPT] == count and (rows[OWN_ROW:] == kept).all()
-    numbers[MADE] = 0
-    rows[START], rows[BEFORE], rows[GRADIENT] = w, slope, slope + 2 * step
+        assert numbers[HYPER_KEPT] == count and (rows[ROW_OWN:] == kept).all()
+    numbers[HYPER_MADE] = 0
+    rows[ROW_START], rows[ROW_BEFORE], rows[ROW_GRADIENT] = w, slope, slope + 2 * step
     remember(w + step)
-    assert numbers[KEPT] == 1, "after a restart the others are forgotten"
+    assert numbers[HYPER_KEPT] == 1, "after a restart the others are forgotten"
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -272,7 +273,7 @@ def test_quickprop(growth, dtype, rng):
     slopes[rng.uniform(size=slopes.shape) < 0.05] = 0
     cases = set()
     for before, slope in zip(slopes, slopes[1:], strict=False):
-        rows[GRADIENT] = before
+        rows[ROW_GRADIENT] = before
         method.step(lambda gradient: 0.0, mine, rows, numbers)  # noqa: B023
         expected = twin.step(expected, before.astype(float), 0.0)
         close(rows[2], twin.move, dtype, factor=100)
@@ -281,7 +282,7 @@ def test_quickprop(growth, dtype, rng):
     assert len(cases) == 6, "of eight: where there was no step there was no slope that could keep its sign"
     bad = slopes[-1].copy()
     bad[[0, 5]] = np.nan
-    rows[GRADIENT] = bad
+    rows[ROW_GRADIENT] = bad
     method.step(lambda gradient: 0.0, mine, rows, numbers)
     assert (np.isnan(mine) == np.isnan(bad)).all()
 
@@ -299,7 +300,7 @@ def test_a_direction_whose_square_is_0_or_infinite_gives_way_to_the_gradient(len
     net = network((2, 3, 1), dtype="float64").fit(X, Y, epochs=3, optimizer=ScaledConjugateGradient())
     before = net.history.cost[-1]
     rows = net._progress.state.reshape(-1, net.n_parameters)
-    rows[DIRECTION] = -np.sign(rows[GRADIENT]) * length
+    rows[ROW_DIRECTION] = -np.sign(rows[ROW_GRADIENT]) * length
     net.fit(X, Y, epochs=5, resume=True)
     assert net.history.cost[-1] < before
 
@@ -332,16 +333,16 @@ FUNCTIONS = {
 
 def along(cost, slope, first, curvature):
     """Search a line; give what becomes of it, where, and the points that were tried."""
-    cells, seen = np.zeros(searches.SEARCH_CELLS), []
-    cells[[searches.CURVATURE, searches.ALPHA]] = curvature, first
+    cells, seen = np.zeros(searches.SEARCH_COUNT), []
+    cells[[searches.SEARCH_CURVATURE, searches.SEARCH_ALPHA]] = curvature, first
     with np.errstate(all="ignore"):
-        cells[[searches.START_COST, searches.LOW_COST]] = cost(0.0)
-        cells[[searches.START_SLOPE, searches.LOW_SLOPE]] = slope(0.0)
-        verdict = searches.GOES_ON
-        while verdict == searches.GOES_ON:
-            seen.append(float(cells[searches.ALPHA]))
+        cells[[searches.SEARCH_START_COST, searches.SEARCH_LOW_COST]] = cost(0.0)
+        cells[[searches.SEARCH_START_SLOPE, searches.SEARCH_LOW_SLOPE]] = slope(0.0)
+        verdict = searches.LINE_GOES_ON
+        while verdict == searches.LINE_GOES_ON:
+            seen.append(float(cells[searches.SEARCH_ALPHA]))
             verdict = searches.judge(cells, float(cost(seen[-1])), float(slope(seen[-1])))
-    return verdict, cells[searches.ALPHA], seen
+    return verdict, cells[searches.SEARCH_ALPHA], seen
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -350,26 +351,26 @@ def along(cost, slope, first, curvature):
 def test_strong_wolfe(name, curvature, first):
     cost, slope = FUNCTIONS[name]
     verdict, alpha, seen = along(cost, slope, first, curvature)
-    assert verdict == searches.FOUND and alpha == seen[-1] > 0
+    assert verdict == searches.LINE_FOUND and alpha == seen[-1] > 0
     assert cost(alpha) <= cost(0.0) + searches.DECREASE * alpha * slope(0.0)
     assert abs(slope(alpha)) <= -curvature * slope(0.0)
     assert len(seen) <= 20
 
 
 def test_a_line_that_does_not_fall_gives_nothing():
-    assert along(lambda a: a, lambda a: 1.0 if a else -1.0, 1.0, 0.9)[0] == searches.NOTHING
+    assert along(lambda a: a, lambda a: 1.0 if a else -1.0, 1.0, 0.9)[0] == searches.LINE_NOTHING
 
 
 def test_a_line_without_end_gives_the_lowest_point():
     verdict, alpha, seen = along(lambda a: -a, lambda a: -1.0, 1.0, 0.9)
-    assert verdict == searches.FOUND and alpha == seen[-1] > 1e6
+    assert verdict == searches.LINE_FOUND and alpha == seen[-1] > 1e6
 
 
 def test_a_line_whose_minimum_has_a_kink_gives_the_lowest_point():
     """Where the last try is not the lowest one, it is gone back to."""
     verdict, alpha, seen = along(lambda a: abs(a - 0.3), lambda a: -1.0 if a < 0.3 else 1.0, 1.0, 0.1)
-    assert verdict in (searches.FOUND, searches.LOWEST)
-    assert alpha == min(seen, key=lambda a: abs(a - 0.3)) and (alpha == seen[-1]) == (verdict == searches.FOUND)
+    assert verdict in (searches.LINE_FOUND, searches.LINE_LOWEST)
+    assert alpha == min(seen, key=lambda a: abs(a - 0.3)) and (alpha == seen[-1]) == (verdict == searches.LINE_FOUND)
 
 
 def test_steps_over_kinks_end_where_they_are_lowest():

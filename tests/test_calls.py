@@ -10,19 +10,19 @@ from fastbp.kernels import backprop, codes, derivatives, embedded, epoch, regula
 LETTERS = {
     "cells": {cell: letters
               for cell, (_, letters) in (backprop.KERNELS | derivatives.KERNELS | tangents.KERNELS).items()}
-    | {codes.COST_KERNEL: codes.COST_ARGUMENTS, codes.JACOBIAN: codes.ACTIVATION_ARGUMENTS,
-       codes.COST_CURVATURE: codes.COST_CURVATURE_ARGUMENTS,
-       codes.PLAIN_NEURONS: backprop.KERNELS[codes.MY_NEURONS][1]},
+    | {codes.CELL_COST_KERNEL: codes.COST_ARGUMENTS, codes.CELL_JACOBIAN: codes.ACTIVATION_ARGUMENTS,
+       codes.CELL_COST_SECOND: codes.COST_CURVATURE_ARGUMENTS,
+       codes.CELL_PLAIN_NEURONS: backprop.KERNELS[codes.CELL_MY_NEURONS][1]},
     "calls": {cell: letters for cell, (_, letters) in embedded.KERNELS.items()}
-    | {codes.OUTPUT: codes.ACTIVATION_ARGUMENTS},
-    "layers": {codes.ACTIVATION: codes.ACTIVATION_ARGUMENTS, codes.CURVATURE: codes.CURVATURE_ARGUMENTS},
+    | {codes.ENTRY_OUTPUT: codes.ACTIVATION_ARGUMENTS},
+    "layers": {codes.LAYER_ACTIVATION: codes.ACTIVATION_ARGUMENTS, codes.LAYER_SECOND: codes.CURVATURE_ARGUMENTS},
 }
 """Table -> cell or column -> the letters of the kernel whose address lies there."""
 LETTERS["here"] = LETTERS["layers"]  # a row of it
 
 ALONE = dict.fromkeys(("update", "learner.update", "rule"), codes.RULE_ARGUMENTS) | {
-    "forward": embedded.KERNELS[codes.FORWARD_ONE][1], "total": codes.TOTAL_ARGUMENTS,
-    "penalize": codes.RULE_ARGUMENTS, "address": backprop.KERNELS[codes.END_EPOCH][1],
+    "forward": embedded.KERNELS[codes.ENTRY_FORWARD_ONE][1], "total": codes.TOTAL_ARGUMENTS,
+    "penalize": codes.RULE_ARGUMENTS, "address": backprop.KERNELS[codes.CELL_END_EPOCH][1],
     "direct": codes.SEARCH_ARGUMENTS, "remember": codes.SEARCH_ARGUMENTS}
 """Variable that holds an address -> the letters of its kernel."""
 
@@ -58,12 +58,15 @@ def test_arguments_are_as_many_as_the_kernel_takes():
 
 
 def test_letters_are_as_many_as_parameters():
-    own = [(regular.total, codes.TOTAL_ARGUMENTS), (epoch.my_neurons_clipped, backprop.KERNELS[codes.MY_NEURONS][1]),
-           *((rule, codes.RULE_ARGUMENTS) for rule in (regular.update, regular.measure, regular.update_clipped))]
-    own += [(searches.next_point, backprop.KERNELS[codes.END_EPOCH][1]),
+    own = [(regular.total, codes.TOTAL_ARGUMENTS), (epoch.my_neurons_clipped,
+                                                    backprop.KERNELS[codes.CELL_MY_NEURONS][1]),
+                                                    *((rule, codes.RULE_ARGUMENTS)
+                                                      for rule in (regular.update, regular.measure,
+                                                                   regular.update_clipped))]
+    own += [(searches.next_point, backprop.KERNELS[codes.CELL_END_EPOCH][1]),
             *((kernel, codes.SEARCH_ARGUMENTS) for kernel in (searches.lbfgs_direction, searches.lbfgs_pair,
                                                               searches.conjugate_direction, searches.conjugate_note))]
-    phases = [(phase, backprop.KERNELS[codes.MY_SAMPLES][1]) for phase in tangents.PHASES.values()]
+    phases = [(phase, backprop.KERNELS[codes.CELL_MY_SAMPLES][1]) for phase in tangents.PHASES.values()]
     for function, arguments in [*backprop.KERNELS.values(), *derivatives.KERNELS.values(), *embedded.KERNELS.values(),
                                 *tangents.KERNELS.values(), *phases, *own]:
         plain = getattr(function, "py_func", function)

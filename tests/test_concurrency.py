@@ -206,7 +206,7 @@ def test_a_failing_member_ends_the_team():
         def work(thread, barrier, culprit=culprit, left=left):
             if thread == culprit:
                 raise KeyError("mine")
-            while not barrier[codes.ABANDONED]:
+            while not barrier[codes.BARRIER_ABANDONED]:
                 pass
             left.append(thread)
 

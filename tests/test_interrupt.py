@@ -49,7 +49,7 @@ except KeyboardInterrupt:
 timer.join()
 training.layout.Learner = real
 progress = learners[0].progress
-updates, history = int(progress[codes.UPDATES]), len(net.history)
+updates, history = int(progress[codes.PROGRESS_UPDATES]), len(net.history)
 
 # the same number of updates, counted: whole epochs, then the first batches of the next in its own order
 again = Network(sizes, seed=1)
@@ -333,7 +333,7 @@ def test_interrupted_as_it_diverges(monkeypatch, sigint):
 
     def run(steps, end):
         real(steps, end)
-        if steps.learner.progress[codes.STATUS] == codes.DIVERGED:
+        if steps.learner.progress[codes.PROGRESS_STATUS] == codes.STATUS_DIVERGED:
             interrupt()
 
     monkeypatch.setattr(training.MiniBatches, "run", run)

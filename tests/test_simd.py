@@ -191,14 +191,16 @@ def test_panels_do_not_overlap(sizes, bias, dtype):
         for backward in (True, False):
             plan = layout.plan(sizes, dtype, bias, block, backward=backward)
             samples = -(-block // lane) * lane
-            places = [(plan.layers[0, codes.SOURCE], sizes[0] * samples), (plan.cells[codes.ONES], lane),
-                      (plan.cells[codes.TARGET], sizes[-1] * samples), (plan.cells[codes.WEIGHT], samples),
-                      (plan.cells[codes.COST], samples)]
+            places = [(plan.layers[0, codes.LAYER_SOURCE], sizes[0] * samples), (plan.cells[codes.CELL_ONES], lane),
+                      (plan.cells[codes.CELL_TARGET], sizes[-1] * samples), (plan.cells[codes.CELL_WEIGHT], samples),
+                      (plan.cells[codes.CELL_COST], samples)]
             for row in plan.layers:
-                places += [(row[codes.OUT], row[codes.N_OUT] * samples), (row[codes.DELTA], row[codes.N_OUT] * samples)]
-                assert row[codes.PACKS] == 0
-                if row[codes.ACROSS] >= 0:
-                    places.append((row[codes.ACROSS], -(-row[codes.N_IN] // lane) * lane * (samples + 1)))
+                places += [(row[codes.LAYER_OUT], row[codes.LAYER_N_OUT] * samples),
+                           (row[codes.LAYER_DELTA], row[codes.LAYER_N_OUT] * samples)]
+                assert row[codes.LAYER_PACKS] == 0
+                if row[codes.LAYER_TRANSPOSED] >= 0:
+                    places.append((row[codes.LAYER_TRANSPOSED], -(-row[codes.LAYER_N_IN] // lane) * lane
+                                   * (samples + 1)))
             used = np.zeros(plan.panels.size, int)
             for start, size in places:
                 assert start >= 0 and start % lane == 0

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from .checks import Check, between, count, finite, flag, not_negative, positive, whole
 from .kernels import codes, searches, vectors
 from .kernels._jit import address
-from .kernels.searches import BEFORE, DIRECTION, GRADIENT, OWN_ROW, REACHED, START
+from .kernels.searches import HYPER_REACHED, ROW_BEFORE, ROW_DIRECTION, ROW_GRADIENT, ROW_OWN, ROW_START
 from .method import Optimizer
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Evaluate(Protocol):
     def __call__(self, gradient: Array) -> float: ...  # noqa: D102
 
 
-COST, FIRST, SECOND, THIRD, FOURTH = range(REACHED, REACHED + 5)
+COST, FIRST, SECOND, THIRD, FOURTH = range(HYPER_REACHED, HYPER_REACHED + 5)
 """Numbers: the cost, and what the method remembers. The learning rate's cell holds the length of the last step.
 The last one is BATCH_WEIGHT's cell, which an `evaluation` has in numbers of its own."""
 
@@ -61,7 +61,7 @@ class BatchMethod(Optimizer):
 
     def begin(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
         """Compute cost and gradient where a fit begins or goes on."""
-        numbers[COST] = evaluate(rows[GRADIENT])
+        numbers[COST] = evaluate(rows[ROW_GRADIENT])
 
     def restart(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
         """Begin anew at parameters that no step has led to, without what is remembered of the way to others."""
@@ -78,7 +78,7 @@ class BatchMethod(Optimizer):
 
 def _downhill(rows: Array) -> None:
     """Overwrite the direction by −∂E/∂w."""
-    vectors.combine(rows[DIRECTION], -1.0, rows[GRADIENT], 0.0, rows[GRADIENT])
+    vectors.combine(rows[ROW_DIRECTION], -1.0, rows[ROW_GRADIENT], 0.0, rows[ROW_GRADIENT])
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class LineSearch(BatchMethod):
     """The kernels of the direction."""
     curvature: ClassVar[float] = 0.9
     """c₂ of the Wolfe conditions."""
-    varying = {"step_length": (not_negative, codes.RATE), "steps": (whole(0), searches.MADE)}
+    varying = {"step_length": (not_negative, codes.HYPER_RATE), "steps": (whole(0), searches.HYPER_MADE)}
 
     @property
     def cells(self) -> int:
@@ -99,9 +99,9 @@ class LineSearch(BatchMethod):
 
     def search(self, dtype: np.dtype[Any], penalize: int = 0) -> Numbers:
         """Give the numbers of a search that is about to begin; with a regularisation it is told what to call."""
-        found = np.zeros(searches.SEARCH_CELLS + self.cells)
-        found[[searches.CURVATURE, searches.EPSILON]] = self.curvature, np.finfo(dtype).eps
-        found.view(np.int64)[[searches.DIRECT, searches.REMEMBER, searches.PENALIZE]] = (
+        found = np.zeros(searches.SEARCH_COUNT + self.cells)
+        found[[searches.SEARCH_CURVATURE, searches.SEARCH_EPSILON]] = self.curvature, np.finfo(dtype).eps
+        found.view(np.int64)[[searches.SEARCH_DIRECT, searches.SEARCH_REMEMBER, searches.SEARCH_PENALIZE]] = (
             *(address(kernel, codes.SEARCH_ARGUMENTS, dtype) for kernel in (self.direct, self.remember)), penalize)
         return found
 
@@ -125,14 +125,14 @@ class LBFGS(LineSearch):
 
     memory: int = 10
     checks = {"memory": count}
-    varying = LineSearch.varying | {"pairs": (whole(0), searches.KEPT)}
+    varying = LineSearch.varying | {"pairs": (whole(0), searches.HYPER_KEPT)}
     direct = staticmethod(searches.lbfgs_direction)
     remember = staticmethod(searches.lbfgs_pair)
 
     @property
     def slots(self) -> int:  # type: ignore[override]
         """Buffers of state."""
-        return searches.OWN_ROW + 2 * self.memory
+        return searches.ROW_OWN + 2 * self.memory
 
     @property
     def cells(self) -> int:
@@ -142,7 +142,7 @@ class LBFGS(LineSearch):
     def hyper(self) -> Numbers:
         """Give the numbers that it begins with."""
         found = super().hyper()
-        found[searches.MEMORY] = self.memory
+        found[searches.HYPER_MEMORY] = self.memory
         return found
 
     def check(self, network: Network, samples: Samples, regularization: Regularization | None, memory: int) -> None:
@@ -161,9 +161,9 @@ class ConjugateGradient(LineSearch):
     It stops by itself when no lower cost is to be found.
     """
 
-    slots = searches.OWN_ROW + 2
+    slots = searches.ROW_OWN + 2
     curvature = 0.1
-    varying = LineSearch.varying | {"last_slope": (finite, searches.LAST_SLOPE)}
+    varying = LineSearch.varying | {"last_slope": (finite, searches.HYPER_LAST_SLOPE)}
     direct = staticmethod(searches.conjugate_direction)
     remember = staticmethod(searches.conjugate_note)
 
@@ -176,9 +176,9 @@ class ScaledConjugateGradient(BatchMethod):
     step that would not lower the cost is not made. It stops by itself when no lower cost is to be found.
     """
 
-    slots = OWN_ROW
+    slots = ROW_OWN
     varying = {
-        "step_length": (not_negative, codes.RATE),
+        "step_length": (not_negative, codes.HYPER_RATE),
         "scale": (between(0, math.inf), FIRST),
         "curvature": (finite, SECOND),
         "steps": (whole(0), THIRD),
@@ -198,7 +198,7 @@ class ScaledConjugateGradient(BatchMethod):
 
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Go along a direction as far as curvature and λ say; a new direction after a step that was made."""
-        gradient, direction, start, before = rows[GRADIENT], rows[DIRECTION], rows[START], rows[BEFORE]
+        gradient, direction, start, before = rows[ROW_GRADIENT], rows[ROW_DIRECTION], rows[ROW_START], rows[ROW_BEFORE]
         scale, made = numbers[FIRST], int(numbers[THIRD])  # NumPy's numbers: what is divided by may underflow to 0
         if made % parameters.size == 0:
             _downhill(rows)
@@ -228,7 +228,7 @@ class ScaledConjugateGradient(BatchMethod):
         if found < cost:
             beta = (vectors.dot(gradient, gradient) - vectors.dot(gradient, before)) / -slope
             vectors.combine(direction, -1.0, gradient, beta, direction)
-            numbers[COST], numbers[codes.RATE], numbers[THIRD], numbers[FOURTH] = found, alpha, made + 1, 0
+            numbers[COST], numbers[codes.HYPER_RATE], numbers[THIRD], numbers[FOURTH] = found, alpha, made + 1, 0
         else:
             parameters[:], gradient[:], numbers[FOURTH] = start, before, 1
         if gain >= 0.75:
@@ -346,7 +346,7 @@ class Quickprop(BatchMethod):
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Move every parameter as far as its own slopes say."""
         gradient, previous, moved = rows
-        numbers[codes.RATE] = self.learning_rate
+        numbers[codes.HYPER_RATE] = self.learning_rate
         vectors.quickprop(parameters, gradient, previous, moved, float(self.learning_rate), float(self.growth))
         numbers[COST] = evaluate(gradient)
         return True

@@ -45,7 +45,7 @@ from .batch_methods import BatchMethod
 from .callbacks import EarlyStopping, ProgressBar, asks_to_stop
 from .costs import ANY, CLASSES, COSTS, Cost
 from .history import Record
-from .kernels.codes import RATE
+from .kernels.codes import HYPER_RATE
 from .levenberg_marquardt import BayesianRegularization
 from .method import Optimizer
 from .network import Network
@@ -135,7 +135,7 @@ class _EndOfEpoch:
     @staticmethod
     def _set_rate(record: Record, rate: float) -> None:
         assert record.network._progress is not None
-        record.network._progress.hyper[RATE] = rate
+        record.network._progress.hyper[HYPER_RATE] = rate
 
 
 def _reorder(generator: np.random.RandomState, order: npt.NDArray[np.int64]) -> None:
@@ -393,7 +393,7 @@ class _MLP(BaseEstimator):
         if own is not None:
             own.go_on_with(optimizer)
             if self.solver == "sgd" and self.learning_rate != "adaptive":
-                own.hyper[RATE] = self._rate()
+                own.hyper[HYPER_RATE] = self._rate()
         self.n_iter_ = 0
         end_of_epoch = _EndOfEpoch(self, samples, score, self._offset(data.targets, data.weight),
                                    0 if kept is None else self._offset(kept.targets, None))

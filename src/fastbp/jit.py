@@ -37,32 +37,32 @@ from .kernels import backprop, codes, embedded, layout, updates
 from .kernels._jit import VECTOR_BYTES, address, allocating, inline, kernel
 from .kernels.activations import softmax_backward
 from .kernels.codes import (
-    BLOCK,
-    CALL_MODEL,
-    CALLS,
+    CELL_COST,
+    CELL_COUNT,
     CELL_MODEL,
-    CELLS,
-    COLUMNS,
-    COST,
-    DEPTH,
-    FORWARD_MANY,
-    FORWARD_ONE,
-    GRADIENT_ONE,
-    HYPER_CELLS,
-    INPUT_ONE,
-    MANY,
-    N_IN,
-    N_OUT,
-    ONES,
-    OUTPUT,
-    ROW_MODEL,
+    CELL_ONES,
+    ENTRY_BLOCK,
+    ENTRY_COUNT,
+    ENTRY_DEPTH,
+    ENTRY_FORWARD_MANY,
+    ENTRY_FORWARD_ONE,
+    ENTRY_GRADIENT_MANY,
+    ENTRY_GRADIENT_ONE,
+    ENTRY_INPUT_ONE,
+    ENTRY_MODEL,
+    ENTRY_OUTPUT,
+    ENTRY_SIZE,
+    ENTRY_TRAIN_ONE,
+    ENTRY_VJP_ONE,
+    ENTRY_WORK_SIZE,
+    HYPER_COUNT,
+    LAYER_COLUMNS,
+    LAYER_MODEL,
+    LAYER_N_IN,
+    LAYER_N_OUT,
     RULE_ADDRESS,
     RULE_BYTES,
     RULE_SLOTS,
-    SIZE,
-    TRAIN_ONE,
-    VJP_ONE,
-    WORK_SIZE,
 )
 from .kernels.embedded import Model, State
 from .kernels.simd import call, lent, made_of, pointer
@@ -94,15 +94,16 @@ def model(network: Network, batch: int) -> Model:
     """Build the model of a network, with workspaces for so many samples at a time: `Network.compiled`."""
     block = layout.block_samples(network.layers, network.dtype, batch)
     plan = network.new_plan(block, backward=True)
-    backprop.fill_address(plan, network.dtype, codes.SCATTER)
+    backprop.fill_address(plan, network.dtype, codes.CELL_SCATTER)
     output = network._rows[-1]
-    plan.layers[-1, codes.ACTIVATION] = network.address(output.kernel, codes.ACTIVATION_ARGUMENTS)
-    calls = np.zeros(codes.CALLS, np.int64)
-    calls[[WORK_SIZE, BLOCK, DEPTH, SIZE]] = plan.panels.size, block, len(plan.layers), network.n_parameters
+    plan.layers[-1, codes.LAYER_ACTIVATION] = network.address(output.kernel, codes.ACTIVATION_ARGUMENTS)
+    calls = np.zeros(codes.ENTRY_COUNT, np.int64)
+    calls[[ENTRY_WORK_SIZE, ENTRY_BLOCK, ENTRY_DEPTH,
+           ENTRY_SIZE]] = plan.panels.size, block, len(plan.layers), network.n_parameters
     if output.name == "softmax":
-        calls[OUTPUT] = network.address(softmax_backward, codes.ACTIVATION_ARGUMENTS)
+        calls[ENTRY_OUTPUT] = network.address(softmax_backward, codes.ACTIVATION_ARGUMENTS)
     embedded.fill_addresses(calls, network.dtype)
-    plan.layers[0, ROW_MODEL] = plan.cells[CELL_MODEL] = calls[CALL_MODEL] = next(_numbers)
+    plan.layers[0, LAYER_MODEL] = plan.cells[CELL_MODEL] = calls[ENTRY_MODEL] = next(_numbers)
     parameters = network._parameters if network.parameters.flags.writeable else readonly(network._parameters)
     return Model(parameters, plan.layers, plan.cells, plan.cost_parameter, calls,
                  readonly(np.empty(0, network.dtype)), np.empty(0, np.int64))
@@ -153,7 +154,7 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
 def _shaped(model: Model) -> Any:
     """Whether the arrays of a model have the sizes of one."""
     _check_model(model)
-    return ((model.calls.size == CALLS) & (model.cells.size == CELLS) & (model.layers.shape[1] == COLUMNS)
+    return ((model.calls.size == ENTRY_COUNT) & (model.cells.size == CELL_COUNT) & (model.layers.shape[1] == LAYER_COLUMNS)
             & (model.layers.shape[0] > 0) & (model.cost_parameter.size == 2) & (model.none.size == 0)
             & (model.order.size == 0))
 
@@ -161,9 +162,9 @@ def _shaped(model: Model) -> Any:
 @inline
 def _whole(model: Model) -> Any:
     """Whether arrays of these sizes belong together."""
-    return ((model.calls[SIZE] == model.parameters.size) & (model.calls[DEPTH] == model.layers.shape[0])
-            & (model.calls[CALL_MODEL] == model.cells[CELL_MODEL])
-            & (model.calls[CALL_MODEL] == model.layers[0, ROW_MODEL]))
+    return ((model.calls[ENTRY_SIZE] == model.parameters.size) & (model.calls[ENTRY_DEPTH] == model.layers.shape[0])
+            & (model.calls[ENTRY_MODEL] == model.cells[CELL_MODEL])
+            & (model.calls[ENTRY_MODEL] == model.layers[0, LAYER_MODEL]))
 
 
 @inline
@@ -172,7 +173,7 @@ def _of(model: Model, state: State) -> Any:
     parameters, rule = model.parameters, state.rule
     gradient, slots = _state(parameters, state.gradient), _state(parameters, state.slots)
     hyper = _hyper(model.cost_parameter, state.hyper)
-    return ((gradient.size == parameters.size) & (hyper.size == HYPER_CELLS)
+    return ((gradient.size == parameters.size) & (hyper.size == HYPER_COUNT)
             & (slots.size == (rule >> RULE_SLOTS) * parameters.size)
             & ((rule >> RULE_BYTES & 15) == parameters.itemsize))
 
@@ -192,9 +193,9 @@ def workspace(model: Model) -> Array:
         belong together.
     """
     whole = _shaped(model) and _whole(model)
-    work = np.zeros(model.calls[WORK_SIZE] if whole else 0, model.parameters.dtype)
+    work = np.zeros(model.calls[ENTRY_WORK_SIZE] if whole else 0, model.parameters.dtype)
     if whole:
-        ones = model.cells[ONES]
+        ones = model.cells[CELL_ONES]
         work[ones : ones + VECTOR_BYTES // work.itemsize] = 1
     return work
 
@@ -220,10 +221,10 @@ def forward(model: Model, x: Array, out: Array, work: Array) -> bool:
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != layers[0, N_IN] or out.size != layers[-1, N_OUT] \
-            or work.size < model.calls[WORK_SIZE]:
+            or x.size != layers[0, LAYER_N_IN] or out.size != layers[-1, LAYER_N_OUT] \
+            or work.size < model.calls[ENTRY_WORK_SIZE]:
         return False
-    call(model.calls[FORWARD_ONE], pointer(layers), pointer(model.calls), pointer(model.parameters),
+    call(model.calls[ENTRY_FORWARD_ONE], pointer(layers), pointer(model.calls), pointer(model.parameters),
          pointer(_work(model.parameters, work)), pointer(_x(model.parameters, x)),
          pointer(_out(model.parameters, out)))
     return True
@@ -251,11 +252,11 @@ def forward_batch(model: Model, X: Array, out: Array, work: Array) -> bool:
     layers = model.layers
     n = len(X)
     if not _shaped(model) or not _whole(model) \
-            or X.size != n * layers[0, N_IN] or out.size != n * layers[-1, N_OUT] \
-            or work.size < model.calls[WORK_SIZE]:
+            or X.size != n * layers[0, LAYER_N_IN] or out.size != n * layers[-1, LAYER_N_OUT] \
+            or work.size < model.calls[ENTRY_WORK_SIZE]:
         return False
-    call(model.calls[FORWARD_MANY], layers, model.cells, _work(model.parameters, work), model.parameters,
-         _X(model.parameters, X), model.order, n, model.calls[BLOCK], _out(model.parameters, out))
+    call(model.calls[ENTRY_FORWARD_MANY], layers, model.cells, _work(model.parameters, work), model.parameters,
+         _X(model.parameters, X), model.order, n, model.calls[ENTRY_BLOCK], _out(model.parameters, out))
     return True
 
 
@@ -282,12 +283,12 @@ def cost_and_gradient(model: Model, x: Array, y: Array, gradient: Array, work: A
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != layers[0, N_IN] or y.size != layers[-1, N_OUT] \
-            or work.size < model.calls[WORK_SIZE] or (gradient.size != model.parameters.size and gradient.size != 0):
+            or x.size != layers[0, LAYER_N_IN] or y.size != layers[-1, LAYER_N_OUT] \
+            or work.size < model.calls[ENTRY_WORK_SIZE] or (gradient.size != model.parameters.size and gradient.size != 0):
         return np.nan
     panels = _work(model.parameters, work)
-    cost = model.cells[COST]
-    call(model.calls[GRADIENT_ONE], pointer(layers), pointer(model.cells), pointer(model.calls),
+    cost = model.cells[CELL_COST]
+    call(model.calls[ENTRY_GRADIENT_ONE], pointer(layers), pointer(model.cells), pointer(model.calls),
          pointer(model.cost_parameter), pointer(model.parameters), pointer(panels), pointer(_x(model.parameters, x)),
          pointer(_y(model.parameters, y)), pointer(_gradient(model.parameters, gradient)), gradient.size)
     return float(panels[cost])
@@ -315,14 +316,14 @@ def cost_and_gradient_batch(model: Model, X: Array, Y: Array, gradient: Array, w
     layers = model.layers
     n = len(X)
     if not _shaped(model) or not _whole(model) \
-            or n == 0 or X.size != n * layers[0, N_IN] or Y.size != n * layers[-1, N_OUT] \
-            or work.size < model.calls[WORK_SIZE] or (gradient.size != model.parameters.size and gradient.size != 0):
+            or n == 0 or X.size != n * layers[0, LAYER_N_IN] or Y.size != n * layers[-1, LAYER_N_OUT] \
+            or work.size < model.calls[ENTRY_WORK_SIZE] or (gradient.size != model.parameters.size and gradient.size != 0):
         return np.nan
     panels, slope = _work(model.parameters, work), _gradient(model.parameters, gradient)
-    cost = model.cells[COST]
-    call(model.calls[MANY], layers, model.cells, model.cost_parameter, panels, model.parameters,
-         _X(model.parameters, X), _Y(model.parameters, Y), model.none, model.order, n, model.calls[BLOCK], slope, slope,
-         model.cost_parameter, 0)
+    cost = model.cells[CELL_COST]
+    call(model.calls[ENTRY_GRADIENT_MANY], layers, model.cells, model.cost_parameter, panels, model.parameters,
+         _X(model.parameters, X), _Y(model.parameters, Y), model.none, model.order, n, model.calls[ENTRY_BLOCK], slope,
+         slope, model.cost_parameter, 0)
     return float(panels[cost])
 
 
@@ -347,12 +348,12 @@ def input_gradient(model: Model, x: Array, y: Array, out: Array, work: Array) ->
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != layers[0, N_IN] or y.size != layers[-1, N_OUT] or out.size != x.size \
-            or work.size < model.calls[WORK_SIZE]:
+            or x.size != layers[0, LAYER_N_IN] or y.size != layers[-1, LAYER_N_OUT] or out.size != x.size \
+            or work.size < model.calls[ENTRY_WORK_SIZE]:
         return np.nan
     panels = _work(model.parameters, work)
-    cost = model.cells[COST]
-    call(model.calls[INPUT_ONE], pointer(layers), pointer(model.cells), pointer(model.calls),
+    cost = model.cells[CELL_COST]
+    call(model.calls[ENTRY_INPUT_ONE], pointer(layers), pointer(model.cells), pointer(model.calls),
          pointer(model.cost_parameter), pointer(model.parameters), pointer(panels), pointer(_x(model.parameters, x)),
          pointer(_y(model.parameters, y)), pointer(_out(model.parameters, out)))
     return float(panels[cost])
@@ -379,10 +380,10 @@ def vjp(model: Model, x: Array, u: Array, out: Array, work: Array) -> bool:
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != layers[0, N_IN] or u.size != layers[-1, N_OUT] or out.size != x.size \
-            or work.size < model.calls[WORK_SIZE]:
+            or x.size != layers[0, LAYER_N_IN] or u.size != layers[-1, LAYER_N_OUT] or out.size != x.size \
+            or work.size < model.calls[ENTRY_WORK_SIZE]:
         return False
-    call(model.calls[VJP_ONE], pointer(layers), pointer(model.calls), pointer(model.parameters),
+    call(model.calls[ENTRY_VJP_ONE], pointer(layers), pointer(model.calls), pointer(model.parameters),
          pointer(_work(model.parameters, work)), pointer(_x(model.parameters, x)), pointer(_u(model.parameters, u)),
          pointer(_out(model.parameters, out)))
     return True
@@ -409,12 +410,12 @@ def train_one(model: Model, state: State, x: Array, y: Array, work: Array) -> fl
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != layers[0, N_IN] or y.size != layers[-1, N_OUT] \
-            or work.size < model.calls[WORK_SIZE] or not _of(model, state):
+            or x.size != layers[0, LAYER_N_IN] or y.size != layers[-1, LAYER_N_OUT] \
+            or work.size < model.calls[ENTRY_WORK_SIZE] or not _of(model, state):
         return np.nan
     panels = _work(model.parameters, work)
-    cost = model.cells[COST]
-    call(model.calls[TRAIN_ONE], pointer(layers), pointer(model.cells), pointer(model.calls),
+    cost = model.cells[CELL_COST]
+    call(model.calls[ENTRY_TRAIN_ONE], pointer(layers), pointer(model.cells), pointer(model.calls),
          pointer(model.cost_parameter), pointer(_trained(model.parameters, model.parameters)), pointer(panels),
          pointer(_x(model.parameters, x)), pointer(_y(model.parameters, y)),
          pointer(_state(model.parameters, state.gradient)), pointer(_state(model.parameters, state.slots)),
@@ -445,14 +446,14 @@ def train_batch(model: Model, state: State, X: Array, Y: Array, work: Array) -> 
     layers = model.layers
     n = len(X)
     if not _shaped(model) or not _whole(model) \
-            or n == 0 or X.size != n * layers[0, N_IN] or Y.size != n * layers[-1, N_OUT] \
-            or work.size < model.calls[WORK_SIZE] or not _of(model, state):
+            or n == 0 or X.size != n * layers[0, LAYER_N_IN] or Y.size != n * layers[-1, LAYER_N_OUT] \
+            or work.size < model.calls[ENTRY_WORK_SIZE] or not _of(model, state):
         return np.nan
     panels = _work(model.parameters, work)
-    cost = model.cells[COST]
-    call(model.calls[MANY], layers, model.cells, model.cost_parameter, panels,
+    cost = model.cells[CELL_COST]
+    call(model.calls[ENTRY_GRADIENT_MANY], layers, model.cells, model.cost_parameter, panels,
          _trained(model.parameters, model.parameters), _X(model.parameters, X), _Y(model.parameters, Y), model.none,
-         model.order, n, model.calls[BLOCK], _state(model.parameters, state.gradient),
+         model.order, n, model.calls[ENTRY_BLOCK], _state(model.parameters, state.gradient),
          _state(model.parameters, state.slots), _hyper(model.cost_parameter, state.hyper), state.rule & RULE_ADDRESS)
     return float(panels[cost])
 
@@ -476,8 +477,8 @@ def update(model: Model, state: State) -> bool:
         return False
     gradient, slots = _state(model.parameters, state.gradient), _state(model.parameters, state.slots)
     hyper = _hyper(model.cost_parameter, state.hyper)
-    hyper[codes.POWER1] *= hyper[codes.BASE1]
-    hyper[codes.POWER2] *= hyper[codes.BASE2]
+    hyper[codes.HYPER_POWER1] *= hyper[codes.HYPER_BASE1]
+    hyper[codes.HYPER_POWER2] *= hyper[codes.HYPER_BASE2]
     call(state.rule & RULE_ADDRESS, _trained(model.parameters, model.parameters), gradient, slots, 0,
          model.parameters.size, 0, hyper)
     return True
@@ -515,15 +516,15 @@ def check(model: Model, *, state: State | None = None, **arrays: Array) -> None:
     size, kind = _checked_model(model)
     if state is not None:
         _check_state(model, state, size, kind)
-    n_in, n_out = int(model.layers[0, N_IN]), int(model.layers[-1, N_OUT])
+    n_in, n_out = int(model.layers[0, LAYER_N_IN]), int(model.layers[-1, LAYER_N_OUT])
     one = {"x": n_in, "y": n_out, "u": n_out}
     for name, array in arrays.items():
         if name not in ("x", "X", "y", "Y", "u", "out", "gradient", "work"):
             raise TypeError(f"check has no argument {name!r}: x, X, y, Y, u, out, gradient, work")
         _check_kind(name, array, kind, written=name in ("out", "gradient", "work"))
         if name == "work":
-            if array.size < model.calls[WORK_SIZE]:
-                raise ValueError(f"work has {array.size} numbers, expected {model.calls[WORK_SIZE]}: use "
+            if array.size < model.calls[ENTRY_WORK_SIZE]:
+                raise ValueError(f"work has {array.size} numbers, expected {model.calls[ENTRY_WORK_SIZE]}: use "
                                  "workspace(model)")
             continue
         rows = len(array) if array.ndim else 1
@@ -551,7 +552,8 @@ def _check_kind(name: str, array: Any, kind: np.dtype[Any], *, written: bool, wh
 
 def _checked_model(model: Model) -> tuple[int, np.dtype[Any]]:
     """Return the number of parameters and the dtype of a model whose arrays belong together."""
-    tables = {"layers": (-1, COLUMNS), "cells": (CELLS,), "cost_parameter": (2,), "calls": (CALLS,), "order": (0,)}
+    tables = {"layers": (-1, LAYER_COLUMNS), "cells": (CELL_COUNT,), "cost_parameter": (2,), "calls": (ENTRY_COUNT,),
+              "order": (0,)}
     if not isinstance(model, Model):
         raise TypeError(f"model is of type {type(model).__name__}, expected a Model from Network.compiled")
     for name, shape in tables.items():
@@ -560,10 +562,10 @@ def _checked_model(model: Model) -> tuple[int, np.dtype[Any]]:
         if array.ndim != len(shape) or array.shape[-1] != shape[-1]:
             raise ValueError(f"{name} of the model has shape {array.shape}: it is none of a model")
     calls = model.calls
-    marks = {int(calls[CALL_MODEL]), int(model.cells[CELL_MODEL]), *map(int, model.layers[:1, ROW_MODEL])}
-    if len(marks) > 1 or len(model.layers) != calls[DEPTH]:
+    marks = {int(calls[ENTRY_MODEL]), int(model.cells[CELL_MODEL]), *map(int, model.layers[:1, LAYER_MODEL])}
+    if len(marks) > 1 or len(model.layers) != calls[ENTRY_DEPTH]:
         raise ValueError("layers, cells and calls are of different models: take all of them from one")
-    kind, size = getattr(model.none, "dtype", np.dtype("d")), int(calls[SIZE])
+    kind, size = getattr(model.none, "dtype", np.dtype("d")), int(calls[ENTRY_SIZE])
     _check_kind("parameters of the model", model.parameters, kind, written=False)
     _check_kind("none of the model", model.none, kind, written=False)
     if model.none.size:
@@ -583,7 +585,7 @@ def _check_state(model: Model, state: State, size: int, kind: np.dtype[Any]) -> 
     if itemsize != kind.itemsize:
         raise ValueError(f"rule of the state is for numbers of {itemsize} bytes, those of the model have "
                          f"{kind.itemsize}: use fastbp.jit.state(model)")
-    for name, expected in (("gradient", size), ("slots", slots * size), ("hyper", HYPER_CELLS)):
+    for name, expected in (("gradient", size), ("slots", slots * size), ("hyper", HYPER_COUNT)):
         array = getattr(state, name)
         _check_kind(f"{name} of the state", array, np.dtype("d") if name == "hyper" else kind, written=True,
                     whose="hyper in every state" if name == "hyper" else "the network")

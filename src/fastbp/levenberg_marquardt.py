@@ -17,7 +17,7 @@ from . import curvature
 from .batch_methods import COST, FIRST, FOURTH, SECOND, THIRD, BatchMethod, Evaluate
 from .checks import flag, not_negative, positive
 from .kernels import codes
-from .kernels.searches import GRADIENT
+from .kernels.searches import ROW_GRADIENT
 
 if TYPE_CHECKING:
     from .network import Network
@@ -28,10 +28,10 @@ Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.float64]
 
-DAMPING, GROWTH = codes.RATE, FIRST
+DAMPING, GROWTH = codes.HYPER_RATE, FIRST
 """Numbers: λ, in the cell that a record shows, and by how much it grows if the next step fails; 0 at first."""
 
-ALPHA, BETA, EFFECTIVE, EVIDENCE = SECOND, THIRD, FOURTH, codes.BEST
+ALPHA, BETA, EFFECTIVE, EVIDENCE = SECOND, THIRD, FOURTH, codes.HYPER_BEST
 """Numbers of the Bayesian method; the last in a cell of the schedules, which full-batch methods do not have."""
 
 SHARE = 0.3
@@ -212,7 +212,7 @@ class LevenbergMarquardt(BatchMethod):
     def _descend(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers,
                  system: BySamples | ByParameters, ridge: float) -> bool:
         """Lower E + ½ridge‖w‖² by one step, with as much damping as that takes; False if nothing lowers it."""
-        gradient, start = rows[GRADIENT], parameters.astype(np.float64)
+        gradient, start = rows[ROW_GRADIENT], parameters.astype(np.float64)
         before, slope = gradient.copy(), gradient + ridge * start
         cost = float(numbers[COST]) + 0.5 * ridge * float(start @ start)
         damping, growth = float(numbers[DAMPING]), float(numbers[GROWTH])

@@ -24,7 +24,7 @@ class Optimizer:
 
     def hyper(self) -> npt.NDArray[np.float64]:
         """Give the numbers that it begins with, as laid out in `fastbp.kernels.codes`."""
-        return np.zeros(codes.HYPER_CELLS)
+        return np.zeros(codes.HYPER_COUNT)
 
     def varied(self, hyper: npt.NDArray[np.float64]) -> dict[str, float]:
         """Return by name what has changed in the numbers, for a file."""

@@ -34,9 +34,9 @@ class UpdateRule(Optimizer):
     def hyper(self) -> npt.NDArray[np.float64]:
         """Give the numbers that the rule reads, as laid out in `fastbp.kernels.codes`."""
         numbers = super().hyper()
-        numbers[codes.RATE] = schedules.first(self, self.learning_rate)
-        numbers[codes.WAITED] = -1
-        numbers[[codes.POWER1, codes.POWER2]] = 1.0
+        numbers[codes.HYPER_RATE] = schedules.first(self, self.learning_rate)
+        numbers[codes.HYPER_WAITED] = -1
+        numbers[[codes.HYPER_POWER1, codes.HYPER_POWER2]] = 1.0
         for name, (_, cell) in self.settings.items():
             numbers[cell] = getattr(self, name)
         return numbers
@@ -46,15 +46,15 @@ class UpdateRule(Optimizer):
         for name, (_, cell) in self.settings.items():
             hyper[cell] = getattr(self, name)
         if self.learning_rate != former.learning_rate:
-            hyper[codes.RATE] = schedules.first(self, self.learning_rate, epochs)
-            hyper[codes.WAITED] = -1
+            hyper[codes.HYPER_RATE] = schedules.first(self, self.learning_rate, epochs)
+            hyper[codes.HYPER_WAITED] = -1
 
     @property
     def varying(self) -> dict[str, tuple[Check, int]]:  # type: ignore[override]
         """The learning rate, the running powers of β₁ and β₂ where there are any, and what a schedule remembers."""
-        found: dict[str, tuple[Check, int]] = {"learning_rate": (not_negative, codes.RATE)}
+        found: dict[str, tuple[Check, int]] = {"learning_rate": (not_negative, codes.HYPER_RATE)}
         if "beta1" in self.settings:
-            found |= {"power1": (between(0, 1), codes.POWER1), "power2": (between(0, 1), codes.POWER2)}
+            found |= {"power1": (between(0, 1), codes.HYPER_POWER1), "power2": (between(0, 1), codes.HYPER_POWER2)}
         if isinstance(self.learning_rate, schedules.ReduceOnPlateau):
             found |= self.learning_rate.varying
         return found
@@ -91,7 +91,7 @@ class SGD(UpdateRule):
     learning_rate: schedules.LearningRate = 0.01
     momentum: float = 0.0
     nesterov: bool = False
-    settings = {"momentum": (fraction, codes.OWN)}
+    settings = {"momentum": (fraction, codes.HYPER_OWN)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -141,9 +141,9 @@ class Adam(UpdateRule):
     epsilon_hat: bool = field(default=False, kw_only=True)
     slots = 2
     settings = {
-        "beta1": (fraction, codes.BASE1),
-        "beta2": (fraction, codes.BASE2),
-        "epsilon": (positive, codes.OWN),
+        "beta1": (fraction, codes.HYPER_BASE1),
+        "beta2": (fraction, codes.HYPER_BASE2),
+        "epsilon": (positive, codes.HYPER_OWN),
         "epsilon_hat": (flag, updates.HAT),
     }
     rule = staticmethod(updates.adam)
@@ -167,7 +167,7 @@ class AdamW(Adam):
     """
 
     weight_decay: float = 0.01
-    settings = Adam.settings | {"weight_decay": (not_negative, codes.OWN + 1)}
+    settings = Adam.settings | {"weight_decay": (not_negative, codes.HYPER_OWN + 1)}
     rule = staticmethod(updates.adamw)
 
 
@@ -272,9 +272,9 @@ class Lion(UpdateRule):
     weight_decay: float = 0.0
     slots = 1
     settings = {
-        "beta1": (fraction, codes.BASE1),
-        "beta2": (fraction, codes.BASE2),
-        "weight_decay": (not_negative, codes.OWN),
+        "beta1": (fraction, codes.HYPER_BASE1),
+        "beta2": (fraction, codes.HYPER_BASE2),
+        "weight_decay": (not_negative, codes.HYPER_OWN),
     }
     rule = staticmethod(updates.lion)
 
@@ -301,7 +301,7 @@ class RMSprop(UpdateRule):
     decay: float = 0.9
     epsilon: float = 1e-8
     slots = 1
-    settings = {"decay": (fraction, codes.OWN), "epsilon": (positive, codes.OWN + 1)}
+    settings = {"decay": (fraction, codes.HYPER_OWN), "epsilon": (positive, codes.HYPER_OWN + 1)}
     rule = staticmethod(updates.rmsprop)
 
 
@@ -325,7 +325,7 @@ class Adagrad(UpdateRule):
     learning_rate: schedules.LearningRate = 0.01
     epsilon: float = 1e-10
     slots = 1
-    settings = {"epsilon": (positive, codes.OWN)}
+    settings = {"epsilon": (positive, codes.HYPER_OWN)}
     rule = staticmethod(updates.adagrad)
 
 
@@ -352,7 +352,7 @@ class Adadelta(UpdateRule):
     decay: float = 0.9
     epsilon: float = 1e-6
     slots = 2
-    settings = {"decay": (fraction, codes.OWN), "epsilon": (positive, codes.OWN + 1)}
+    settings = {"decay": (fraction, codes.HYPER_OWN), "epsilon": (positive, codes.HYPER_OWN + 1)}
     rule = staticmethod(updates.adadelta)
 
 

@@ -25,9 +25,9 @@ SHORT = 32
 
 def _continues(row: Numbers, before: Numbers) -> bool:
     """Tell whether one row of the table of `fastbp.kernels.regular` could end where the other does."""
-    alone = row[codes.LARGEST] or max(part.view(np.int64)[codes.PIECE] for part in (row, before)) > 1
-    follows = row.view(np.int64)[codes.BEGIN] == before.view(np.int64)[codes.END]
-    return bool(follows and not alone and (row[codes.L2 :] == before[codes.L2 :]).all())
+    alone = row[codes.SEGMENT_LARGEST] or max(part.view(np.int64)[codes.SEGMENT_PIECE] for part in (row, before)) > 1
+    follows = row.view(np.int64)[codes.SEGMENT_BEGIN] == before.view(np.int64)[codes.SEGMENT_END]
+    return bool(follows and not alone and (row[codes.SEGMENT_L2 :] == before[codes.SEGMENT_L2 :]).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,31 +232,32 @@ class Regularization:
             n_in, n_out = sizes[layer], sizes[layer + 1]
             for begin, length in ((w, n_in), (b, 1)) if bias else ((w, n_in),):
                 row = np.zeros(codes.SEGMENT_COLUMNS)
-                row[codes.TRAINED] = trained[layer]
+                row[codes.SEGMENT_TRAINED] = trained[layer]
                 if begin == w:
-                    row[[codes.LARGEST, codes.NON_NEGATIVE]] = largest[layer], non_negative[layer]
+                    row[[codes.SEGMENT_LARGEST, codes.SEGMENT_NON_NEGATIVE]] = largest[layer], non_negative[layer]
                 if begin == w or self.penalize_biases:
-                    row[codes.L2 : codes.DECAY + 1] = pulls[layer]
-                if not (row[codes.L2 : codes.TRAINED].any() or not row[codes.TRAINED] or self.clip_norm):
+                    row[codes.SEGMENT_L2 : codes.SEGMENT_DECAY + 1] = pulls[layer]
+                if not (row[codes.SEGMENT_L2 : codes.SEGMENT_TRAINED].any() or not row[codes.SEGMENT_TRAINED]
+                        or self.clip_norm):
                     continue
                 end, piece = begin + length * n_out, length if length > SHORT else 1
-                row.view(np.int64)[: codes.L2] = begin, end, length, piece, cells
-                if row[[codes.L2, codes.L1]].any() or self.clip_norm:
+                row.view(np.int64)[: codes.SEGMENT_L2] = begin, end, length, piece, cells
+                if row[[codes.SEGMENT_L2, codes.SEGMENT_L1]].any() or self.clip_norm:
                     cells += length * n_out // piece
                 if table and _continues(row, table[-1]):
-                    table[-1].view(np.int64)[codes.END] = end
+                    table[-1].view(np.int64)[codes.SEGMENT_END] = end
                 else:
                     table.append(row)
-        first = codes.TABLE + codes.SEGMENT_COLUMNS * len(table) + cells
+        first = codes.REGULAR_TABLE + codes.SEGMENT_COLUMNS * len(table) + cells
         found = np.zeros(first + cells)
-        found[: codes.HYPER_CELLS] = hyper
-        found[codes.BATCH_WEIGHT] = 1  # which `online` writes only where samples have weights
-        found[[codes.AVERAGED, codes.CLIP, codes.CLIP_NORM]] = (
+        found[: codes.HYPER_COUNT] = hyper
+        found[codes.HYPER_BATCH_WEIGHT] = 1  # which `online` writes only where samples have weights
+        found[[codes.REGULAR_AVERAGED, codes.REGULAR_CLIP, codes.REGULAR_CLIP_NORM]] = (
             self.averaged, self.clip_value or 0.0, self.clip_norm or 0.0)
-        found.view(np.int64)[[codes.RULE, codes.TOTAL, codes.FIXED, codes.SEGMENTS, codes.PENALTIES]] = (
-            rule, total, fixed if masked else -1, len(table), first)
-        for start, row in zip(range(codes.TABLE, first, codes.SEGMENT_COLUMNS), table, strict=False):
-            row.view(np.int64)[codes.CELL] += first
+        found.view(np.int64)[[codes.REGULAR_RULE, codes.REGULAR_TOTAL, codes.REGULAR_FIXED, codes.REGULAR_SEGMENTS,
+                              codes.REGULAR_PENALTIES]] = (rule, total, fixed if masked else -1, len(table), first)
+        for start, row in zip(range(codes.REGULAR_TABLE, first, codes.SEGMENT_COLUMNS), table, strict=False):
+            row.view(np.int64)[codes.SEGMENT_CELL] += first
             found[start : start + codes.SEGMENT_COLUMNS] = row
         return found
 
@@ -283,28 +284,29 @@ class Regularization:
         -------
         layout.Plan
         """
-        cells = np.zeros(codes.REGULAR_CELLS, np.int64)
-        cells[: codes.CELLS] = plan.cells
-        settings = np.zeros(codes.DROPOUT + len(plan.layers) - 1)
-        settings[: codes.INPUT_NOISE] = plan.cost_parameter[: codes.INPUT_NOISE]
+        cells = np.zeros(codes.CELL_COUNT_REGULAR, np.int64)
+        cells[: codes.CELL_COUNT] = plan.cells
+        settings = np.zeros(codes.COST_DROPOUT + len(plan.layers) - 1)
+        settings[: codes.COST_INPUT_NOISE] = plan.cost_parameter[: codes.COST_INPUT_NOISE]
         plan = plan._replace(cells=cells, cost_parameter=settings)
         if self.label_smoothing:
-            classes = plan.layers[-1, codes.N_OUT] if cost.targets == CLASSES else 2
-            settings[[codes.SMOOTH_SHARE, codes.SMOOTH_BASE]] = 1 - self.label_smoothing, self.label_smoothing / classes
+            classes = plan.layers[-1, codes.LAYER_N_OUT] if cost.targets == CLASSES else 2
+            settings[[codes.COST_SMOOTH_SHARE,
+                      codes.COST_SMOOTH_BASE]] = 1 - self.label_smoothing, self.label_smoothing / classes
         if key is not None:
-            cells[codes.KEY] = key
-            settings[codes.INPUT_NOISE] = self.input_noise
-            settings[codes.DROPOUT :] = self._layers("dropout", len(plan.layers) - 1)
-        if settings[codes.INPUT_NOISE :].any():
-            backprop.fill_address(plan, dtype, codes.NOISE)
-        if settings[codes.INPUT_NOISE] and plan.layers[0, codes.ACROSS] >= 0:
-            backprop.fill_address(plan, dtype, codes.TURN)
+            cells[codes.CELL_KEY] = key
+            settings[codes.COST_INPUT_NOISE] = self.input_noise
+            settings[codes.COST_DROPOUT :] = self._layers("dropout", len(plan.layers) - 1)
+        if settings[codes.COST_INPUT_NOISE :].any():
+            backprop.fill_address(plan, dtype, codes.CELL_NOISE)
+        if settings[codes.COST_INPUT_NOISE] and plan.layers[0, codes.LAYER_TRANSPOSED] >= 0:
+            backprop.fill_address(plan, dtype, codes.CELL_TRANSPOSE)
         if key is not None and self._is_set("clip_norm"):
-            cells[codes.PLAIN_NEURONS] = cells[codes.MY_NEURONS]
-            arguments = backprop.KERNELS[codes.MY_NEURONS][1]
-            cells[codes.MY_NEURONS] = address(epoch.my_neurons_clipped, arguments, dtype)
-            cells[codes.MEASURE] = address(regular.measure, codes.RULE_ARGUMENTS, dtype)
-            cells[codes.MIDWAY + codes.YIELD] = team.yield_address()
+            cells[codes.CELL_PLAIN_NEURONS] = cells[codes.CELL_MY_NEURONS]
+            arguments = backprop.KERNELS[codes.CELL_MY_NEURONS][1]
+            cells[codes.CELL_MY_NEURONS] = address(epoch.my_neurons_clipped, arguments, dtype)
+            cells[codes.CELL_MEASURE] = address(regular.measure, codes.RULE_ARGUMENTS, dtype)
+            cells[codes.CELL_MIDWAY + codes.BARRIER_YIELD] = team.yield_address()
         return plan
 
     def fixed(self, parameters: Array) -> Array:
@@ -342,9 +344,9 @@ class Regularization:
     def penalty(self, sizes: Sequence[int], bias: bool, parameters: Array,
                 weight: float) -> Callable[[Array], float]:
         """Give the function that computes a batch's penalty and adds its slopes to a gradient, if that has room."""
-        numbers, fixed = self.numbers(sizes, bias, np.zeros(codes.HYPER_CELLS), 0, 0, 0), self.fixed(parameters)
-        numbers[[codes.BATCH_WEIGHT, codes.CLIP]] = weight, 0.0
-        penalties = numbers[numbers.view(np.int64)[codes.PENALTIES] :]
+        numbers, fixed = self.numbers(sizes, bias, np.zeros(codes.HYPER_COUNT), 0, 0, 0), self.fixed(parameters)
+        numbers[[codes.HYPER_BATCH_WEIGHT, codes.REGULAR_CLIP]] = weight, 0.0
+        penalties = numbers[numbers.view(np.int64)[codes.REGULAR_PENALTIES] :]
 
         def penalize(gradient: Array) -> float:
             penalties[:] = 0

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import Check, between, count, fraction, is_number, not_negative, positive, share, whole
-from .kernels.codes import BEST, RATE, WAITED
+from .kernels.codes import HYPER_BEST, HYPER_RATE, HYPER_WAITED
 from .naming import lookup, names
 
 
@@ -301,19 +301,20 @@ class ReduceOnPlateau(Schedule):
     @property
     def varying(self) -> dict[str, tuple[Check, int]]:
         """What it remembers, with the optimizer's numbers: what each must be, and its cell."""
-        return {"best_cost": (between(-math.inf, math.inf), BEST), "waited": (whole(-1, self.patience - 1), WAITED)}
+        return {"best_cost": (between(-math.inf, math.inf), HYPER_BEST),
+                "waited": (whole(-1, self.patience - 1), HYPER_WAITED)}
 
     def watch(self, hyper: npt.NDArray[np.float64], cost: float) -> None:
         """Take note of an epoch's cost; what it remembers lies in ``hyper``, with the optimizer's numbers."""
-        if hyper[WAITED] < 0:
-            hyper[BEST], hyper[WAITED] = math.inf, 0
-        if -math.inf < cost < hyper[BEST] - self.min_delta:
-            hyper[BEST], hyper[WAITED] = cost, 0
+        if hyper[HYPER_WAITED] < 0:
+            hyper[HYPER_BEST], hyper[HYPER_WAITED] = math.inf, 0
+        if -math.inf < cost < hyper[HYPER_BEST] - self.min_delta:
+            hyper[HYPER_BEST], hyper[HYPER_WAITED] = cost, 0
             return
-        hyper[WAITED] += 1
-        if hyper[WAITED] == self.patience:
-            hyper[RATE] = min(max(hyper[RATE] * self.factor, self.lowest), hyper[RATE])
-            hyper[WAITED] = 0
+        hyper[HYPER_WAITED] += 1
+        if hyper[HYPER_WAITED] == self.patience:
+            hyper[HYPER_RATE] = min(max(hyper[HYPER_RATE] * self.factor, self.lowest), hyper[HYPER_RATE])
+            hyper[HYPER_WAITED] = 0
 
 
 SCHEDULES = {kind.__name__.lower(): kind
@@ -371,7 +372,7 @@ def follow(owner: object, rate: LearningRate, hyper: npt.NDArray[np.float64], ep
     if isinstance(rate, ReduceOnPlateau):
         rate.watch(hyper, cost)
     elif callable(rate):
-        hyper[RATE] = _called(owner, rate, epochs)
+        hyper[HYPER_RATE] = _called(owner, rate, epochs)
 
 
 def _called(owner: object, rate: Callable[[int], float], epochs: int) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .kernels._interrupts import Held
-from .kernels.codes import ABANDONED, BARRIER_CELLS, YIELD
+from .kernels.codes import BARRIER_ABANDONED, BARRIER_COUNT, BARRIER_YIELD
 
 CHUNK_SECONDS = 0.04
 """How long a call of a kernel may take, since Ctrl-C is answered only between calls."""
@@ -134,8 +134,8 @@ def run(threads: int, work: Callable[[int, npt.NDArray[np.int64]], None]) -> Non
     No thread outlives the call, so a process may fork afterwards. If anything is raised in one of them, the barrier
     tells the others to give up, and it is raised here.
     """
-    barrier = np.zeros(BARRIER_CELLS, np.int64)
-    barrier[YIELD] = yield_address()
+    barrier = np.zeros(BARRIER_COUNT, np.int64)
+    barrier[BARRIER_YIELD] = yield_address()
     if threads == 1:
         work(0, barrier)
         return
@@ -145,7 +145,7 @@ def run(threads: int, work: Callable[[int, npt.NDArray[np.int64]], None]) -> Non
         try:
             work(thread, barrier)
         except BaseException as failure:
-            barrier[ABANDONED] = 1
+            barrier[BARRIER_ABANDONED] = 1
             failures.append(failure)
 
     helpers = [threading.Thread(target=help_out, args=(i,), daemon=True) for i in range(1, threads)]
@@ -156,7 +156,7 @@ def run(threads: int, work: Callable[[int, npt.NDArray[np.int64]], None]) -> Non
             with hold.open():
                 work(0, barrier)
         except BaseException:
-            barrier[ABANDONED] = 1
+            barrier[BARRIER_ABANDONED] = 1
             raise
         finally:
             for helper in helpers:

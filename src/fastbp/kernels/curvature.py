@@ -10,25 +10,25 @@ import math
 from . import codes
 from ._jit import inline, kernel
 from .codes import (
-    BACKWARD,
-    BIASES,
-    BY_LANES,
-    DELTA,
-    DELTA_BELOW,
-    FORWARD,
-    JACOBIAN,
-    N_IN,
-    N_OUT,
-    ONES,
-    OUT,
-    OUTER,
-    SLOPES,
-    SOURCE,
-    TARGET,
-    TURN,
-    WEIGH,
-    WEIGHT,
-    WEIGHTS,
+    CELL_BACKWARD,
+    CELL_FORWARD,
+    CELL_FORWARD_SLOPES,
+    CELL_GATHER_WEIGHTS,
+    CELL_GRADIENT_BY_LANES,
+    CELL_JACOBIAN,
+    CELL_ONES,
+    CELL_OUTER,
+    CELL_TARGET,
+    CELL_TRANSPOSE,
+    CELL_WEIGHT,
+    LAYER_BIASES,
+    LAYER_DELTA,
+    LAYER_DELTA_BELOW,
+    LAYER_N_IN,
+    LAYER_N_OUT,
+    LAYER_OUT,
+    LAYER_SOURCE,
+    LAYER_WEIGHTS,
 )
 from .dense import column
 from .epoch import wait
@@ -53,11 +53,11 @@ def root(out, slope, share, delta, neurons, c, kind):
             p, row = view(o, j * lane, lane), view(d, j * lane, lane)
             here = one if j == c else zero
             for v in range(lane):
-                if kind == codes.SLOPE:
+                if kind == codes.ROOT_SLOPE:
                     u = here * mine[v]
-                elif kind == codes.ROOT:
+                elif kind == codes.ROOT_OF_SLOPE:
                     u = here * real(math.sqrt(mine[v]))
-                elif kind == codes.FISHER:
+                elif kind == codes.ROOT_FISHER:
                     u = here * real(math.sqrt(p[v])) - p[v] * real(math.sqrt(own[v]))
                 else:
                     u = own[v] * (here - p[v])
@@ -68,29 +68,29 @@ def root(out, slope, share, delta, neurons, c, kind):
 def pull_down(layers, cells, panels, parameters, strips):
     """Bring δ^L, in strips s..2s of the top delta panel, to those of all others (5)."""
     for layer in range(layers.shape[0] - 1, 0, -1):
-        n, target = layers[layer, N_IN], layers[layer, DELTA_BELOW]
+        n, target = layers[layer, LAYER_N_IN], layers[layer, LAYER_DELTA_BELOW]
         delta, slope = panel(panels, target, n, strips, 2 * strips), panel(panels, target, n, 0, strips)
         for i in range(delta.size):
             delta[i] = slope[i]
-        call(cells[BACKWARD], parameters, layers[layer, WEIGHTS], panels, layers[layer, DELTA], target, n,
-             layers[layer, N_OUT], strips, 2 * strips, -1)
+        call(cells[CELL_BACKWARD], parameters, layers[layer, LAYER_WEIGHTS], panels, layers[layer, LAYER_DELTA], target,
+             n, layers[layer, LAYER_N_OUT], strips, 2 * strips, -1)
 
 
 @kernel
 def forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips):
     """(1)(2) with φ' for samples begin..end, and each one's share ω of the mean, w/``total``."""
-    call(cells[SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
-    call(cells[WEIGH], weights, order, begin, end, total, panels, cells[WEIGHT], 0, strips)
+    call(cells[CELL_FORWARD_SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
+    call(cells[CELL_GATHER_WEIGHTS], weights, order, begin, end, total, panels, cells[CELL_WEIGHT], 0, strips)
 
 
 @kernel
 def backward_pass(layers, cells, panels, parameters, strips, c, kind):
     """δ of every layer for output c, from its `root` down."""
     top = layers.shape[0] - 1
-    n = layers[top, N_OUT]
-    root(panel(panels, layers[top, OUT], n, 0, strips), panel(panels, layers[top, DELTA], n, 0, strips),
-         panel(panels, cells[WEIGHT], 1, 0, strips), panel(panels, layers[top, DELTA], n, strips, 2 * strips), n, c,
-         kind)
+    n = layers[top, LAYER_N_OUT]
+    root(panel(panels, layers[top, LAYER_OUT], n, 0, strips), panel(panels, layers[top, LAYER_DELTA], n, 0, strips),
+         panel(panels, cells[CELL_WEIGHT], 1, 0, strips), panel(panels, layers[top, LAYER_DELTA], n, strips,
+                                                                2 * strips), n, c, kind)
     pull_down(layers, cells, panels, parameters, strips)
 
 
@@ -102,10 +102,10 @@ def products(layers, panels, strips, first, last, size, rows):
     """
     lane = lanes(panels)
     for layer in range(layers.shape[0]):
-        n_in, n_out, w, b = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, WEIGHTS], layers[layer, BIASES]
+        n_in, n_out, w, b = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT], layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
         for s in range(first, last):
-            out, target = layers[layer, SOURCE] + s * n_in * lane, (s - first) * size * lane
-            delta = layers[layer, DELTA] + (strips + s) * n_out * lane
+            out, target = layers[layer, LAYER_SOURCE] + s * n_in * lane, (s - first) * size * lane
+            delta = layers[layer, LAYER_DELTA] + (strips + s) * n_out * lane
             place = target + w * lane
             for j in range(n_out):
                 for k in range(n_in):
@@ -144,7 +144,7 @@ def normal_matrix(thread, threads, layers, cells, panels, parameters, inputs, we
     Every thread of a team calls it: the first one makes the rows of J, all of them multiply. ``rows`` has room for
     ``piece`` strips of rows, padded to ``size``, for their turned copy, and for a tile of sums for each thread.
     """
-    lane, n, n_out = lanes(panels), parameters.size, layers[layers.shape[0] - 1, N_OUT]
+    lane, n, n_out = lanes(panels), parameters.size, layers[layers.shape[0] - 1, LAYER_N_OUT]
     across = piece * size * lane
     tile = across + size // lane * column(piece, lane) + thread * WHOLE * 2 * lane
     for start in range(begin, end, block):
@@ -159,7 +159,7 @@ def normal_matrix(thread, threads, layers, cells, panels, parameters, inputs, we
                 some = min(piece, strips - first)
                 if thread == 0:
                     products(layers, panels, strips, first, first + some, size, rows)
-                    call(cells[TURN], rows, 0, across, size, some, 0, some)
+                    call(cells[CELL_TRANSPOSE], rows, 0, across, size, some, 0, some)
                 if not wait(barrier, threads):
                     return
                 add_squares(rows, size, across, tile, some, n, matrix, thread, threads)
@@ -170,7 +170,7 @@ def normal_matrix(thread, threads, layers, cells, panels, parameters, inputs, we
 @kernel
 def jacobian_rows(layers, cells, panels, parameters, inputs, weights, order, samples, total, kind, block, rows, out):
     """J itself; overwrites ``out``, flat (samples, n_L, parameters), and ``rows``, as `derivatives.outer_products`."""
-    lane, n_out = lanes(panels), layers[layers.shape[0] - 1, N_OUT]
+    lane, n_out = lanes(panels), layers[layers.shape[0] - 1, LAYER_N_OUT]
     size = n_out * parameters.size
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
@@ -178,7 +178,7 @@ def jacobian_rows(layers, cells, panels, parameters, inputs, weights, order, sam
         forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips)
         for c in range(n_out):
             backward_pass(layers, cells, panels, parameters, strips, c, kind)
-            call(cells[OUTER], layers, cells, panels, strips, end - begin, rows, out,
+            call(cells[CELL_OUTER], layers, cells, panels, strips, end - begin, rows, out,
                  begin * size + c * parameters.size, size)
 
 
@@ -190,22 +190,22 @@ def push_parameters(layers, cells, panels, parameters, direction, strips):
     """
     lane, top = lanes(panels), layers.shape[0] - 1
     for layer in range(top + 1):
-        n_in, n = layers[layer, N_IN], layers[layer, N_OUT]
-        call(cells[FORWARD], direction, layers[layer, WEIGHTS], layers[layer, BIASES], panels, layers[layer, SOURCE],
-             layers[layer, DELTA] + strips * n * lane, n_in, n, 0, strips)
-        tangent = panel(panels, layers[layer, OUT], n, strips, 2 * strips)
-        own = panel(panels, layers[layer, DELTA], n, strips, 2 * strips)
-        slope = panel(panels, layers[layer, DELTA], n, 0, strips)
+        n_in, n = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
+        call(cells[CELL_FORWARD], direction, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
+             layers[layer, LAYER_SOURCE], layers[layer, LAYER_DELTA] + strips * n * lane, n_in, n, 0, strips)
+        tangent = panel(panels, layers[layer, LAYER_OUT], n, strips, 2 * strips)
+        own = panel(panels, layers[layer, LAYER_DELTA], n, strips, 2 * strips)
+        slope = panel(panels, layers[layer, LAYER_DELTA], n, 0, strips)
         if layer > 0:
-            call(cells[FORWARD], parameters, layers[layer, WEIGHTS], -1, panels, layers[layer, SOURCE],
-                 layers[layer, OUT], n_in, n, strips, 2 * strips)
+            call(cells[CELL_FORWARD], parameters, layers[layer, LAYER_WEIGHTS], -1, panels, layers[layer, LAYER_SOURCE],
+                 layers[layer, LAYER_OUT], n_in, n, strips, 2 * strips)
         else:
             for i in range(tangent.size):
                 tangent[i] = 0
         for i in range(tangent.size):
             tangent[i] += own[i]
-        if layer == top and cells[JACOBIAN] != 0:
-            call(cells[JACOBIAN], panel(panels, layers[layer, OUT], n, 0, strips), tangent, n)
+        if layer == top and cells[CELL_JACOBIAN] != 0:
+            call(cells[CELL_JACOBIAN], panel(panels, layers[layer, LAYER_OUT], n, 0, strips), tangent, n)
         else:
             for i in range(tangent.size):
                 tangent[i] *= slope[i]
@@ -219,41 +219,42 @@ def bend(layers, cells, panels, parameters, ahead, direction, share, inputs, wei
     ö ≈ 2((o₊ − o)/h − ȯ)/h, from the outputs at the point ``ahead``, h = ``share`` of the way.
     """
     lane, top = lanes(panels), layers.shape[0] - 1
-    n_top, near, real = layers[top, N_OUT], 1.0 / share, type(panels[0])
+    n_top, near, real = layers[top, LAYER_N_OUT], 1.0 / share, type(panels[0])
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        out, later = panel(panels, layers[top, OUT], n_top, 0, strips), panel(panels, cells[TARGET], n_top, 0, strips)
-        call(cells[SLOPES], layers, cells, panels, ahead, inputs, order, begin, end, strips)
+        out, later = panel(panels, layers[top, LAYER_OUT], n_top, 0, strips), panel(panels, cells[CELL_TARGET], n_top,
+                                                                                    0, strips)
+        call(cells[CELL_FORWARD_SLOPES], layers, cells, panels, ahead, inputs, order, begin, end, strips)
         for i in range(out.size):
             later[i] = out[i]
         forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips)
         push_parameters(layers, cells, panels, parameters, direction, strips)
-        tangent = panel(panels, layers[top, OUT], n_top, strips, 2 * strips)
-        delta = panel(panels, layers[top, DELTA], n_top, strips, 2 * strips)
+        tangent = panel(panels, layers[top, LAYER_OUT], n_top, strips, 2 * strips)
+        delta = panel(panels, layers[top, LAYER_DELTA], n_top, strips, 2 * strips)
         for i in range(delta.size):
             delta[i] = real(2 * near) * (real(near) * (later[i] - out[i]) - tangent[i])
-        if cells[JACOBIAN] != 0:
-            call(cells[JACOBIAN], out, delta, n_top)
+        if cells[CELL_JACOBIAN] != 0:
+            call(cells[CELL_JACOBIAN], out, delta, n_top)
         else:
-            slope = panel(panels, layers[top, DELTA], n_top, 0, strips)
+            slope = panel(panels, layers[top, LAYER_DELTA], n_top, 0, strips)
             for i in range(delta.size):
                 delta[i] *= slope[i]
         for s in range(strips):
-            weight = view(panels, cells[WEIGHT] + s * lane, lane)
+            weight = view(panels, cells[CELL_WEIGHT] + s * lane, lane)
             for j in range(n_top):
                 d = view(delta, (s * n_top + j) * lane, lane)
                 for v in range(lane):
                     d[v] = weight[v] * d[v] if weight[v] > real(0) else real(0)
         pull_down(layers, cells, panels, parameters, strips)
         for layer in range(top + 1):
-            n_in, n_out = layers[layer, N_IN], layers[layer, N_OUT]
-            delta_at = layers[layer, DELTA] + strips * n_out * lane
-            call(cells[BY_LANES], panels, delta_at, layers[layer, SOURCE], n_in * lane, n_in, n_out, strips, 0, n_out,
-                 gradient, layers[layer, WEIGHTS], 1 if begin > 0 else 0)
-            if layers[layer, BIASES] >= 0:
-                call(cells[BY_LANES], panels, delta_at, cells[ONES], 0, 1, n_out, strips, 0, n_out, gradient,
-                     layers[layer, BIASES], 1 if begin > 0 else 0)
+            n_in, n_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
+            delta_at = layers[layer, LAYER_DELTA] + strips * n_out * lane
+            call(cells[CELL_GRADIENT_BY_LANES], panels, delta_at, layers[layer, LAYER_SOURCE], n_in * lane, n_in, n_out,
+                 strips, 0, n_out, gradient, layers[layer, LAYER_WEIGHTS], 1 if begin > 0 else 0)
+            if layers[layer, LAYER_BIASES] >= 0:
+                call(cells[CELL_GRADIENT_BY_LANES], panels, delta_at, cells[CELL_ONES], 0, 1, n_out, strips, 0, n_out,
+                     gradient, layers[layer, LAYER_BIASES], 1 if begin > 0 else 0)
 
 
 @kernel

@@ -9,7 +9,7 @@ read in place, 2048 floats apart, its numbers compete for a few sets of the cach
 """
 
 from ._jit import VECTOR_BYTES, by_address, inline
-from .codes import BATCH_WEIGHT
+from .codes import HYPER_BATCH_WEIGHT
 from .layout import SCRATCH_BYTES
 from .simd import (
     FEW,
@@ -281,7 +281,7 @@ def total_weight(weights, order, begin, end, hyper):
     total = 0.0
     for i in range(begin, end):
         total += float(weights[order[i] if order.size > 0 else i])
-    hyper[BATCH_WEIGHT] = total
+    hyper[HYPER_BATCH_WEIGHT] = total
 
 
 @by_address

@@ -10,27 +10,27 @@ import math
 from . import backprop
 from ._jit import address, kernel
 from .codes import (
-    ACTIVATION,
-    BACKWARD,
-    BIASES,
-    DELTA,
-    DELTA_BELOW,
-    FORWARD,
-    GATHER,
-    JACOBIAN,
-    MY_SAMPLES,
-    N_IN,
-    N_OUT,
-    OUT,
-    OUTER,
-    PACKS,
-    PULL,
-    PUSH,
-    ROWS,
-    SCRATCH,
-    SLOPES,
-    SOURCE,
-    WEIGHTS,
+    CELL_BACKWARD,
+    CELL_FORWARD,
+    CELL_FORWARD_SLOPES,
+    CELL_GATHER,
+    CELL_JACOBIAN,
+    CELL_MY_SAMPLES,
+    CELL_OUTER,
+    CELL_PULLBACK,
+    CELL_PUSHFORWARD,
+    CELL_ROWS,
+    CELL_SCRATCH,
+    LAYER_ACTIVATION,
+    LAYER_BIASES,
+    LAYER_DELTA,
+    LAYER_DELTA_BELOW,
+    LAYER_N_IN,
+    LAYER_N_OUT,
+    LAYER_OUT,
+    LAYER_PACKS,
+    LAYER_SOURCE,
+    LAYER_WEIGHTS,
 )
 from .simd import call, lanes, panel, rank_one, view
 
@@ -38,13 +38,14 @@ from .simd import call, lanes, panel, rank_one, view
 @kernel
 def slopes(layers, cells, panels, parameters, inputs, order, begin, end, strips):
     """(1)(2) for samples begin..end; overwrites the out panels and, with φ'(net), the delta panels."""
-    call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], -1, strips, 0, strips)
+    call(cells[CELL_GATHER], inputs, order, begin, end, layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], -1,
+         strips, 0, strips)
     for layer in range(layers.shape[0]):
-        n = layers[layer, N_OUT]
-        call(cells[FORWARD], parameters, layers[layer, WEIGHTS], layers[layer, BIASES], panels, layers[layer, SOURCE],
-             layers[layer, OUT], layers[layer, N_IN], n, 0, strips)
-        call(layers[layer, ACTIVATION], panel(panels, layers[layer, OUT], n, 0, strips),
-             panel(panels, layers[layer, DELTA], n, 0, strips), n)
+        n = layers[layer, LAYER_N_OUT]
+        call(cells[CELL_FORWARD], parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
+             layers[layer, LAYER_SOURCE], layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, 0, strips)
+        call(layers[layer, LAYER_ACTIVATION], panel(panels, layers[layer, LAYER_OUT], n, 0, strips),
+             panel(panels, layers[layer, LAYER_DELTA], n, 0, strips), n)
 
 
 @kernel
@@ -52,13 +53,13 @@ def push(layers, cells, panels, parameters, strips):
     """Tangents: ȯ_j = φ'(net_j) Σ_k w_jk ȯ_k, from strips s..2s of the input panel to those of every out panel."""
     top = layers.shape[0] - 1
     for layer in range(top + 1):
-        n = layers[layer, N_OUT]
-        call(cells[FORWARD], parameters, layers[layer, WEIGHTS], -1, panels, layers[layer, SOURCE], layers[layer, OUT],
-             layers[layer, N_IN], n, strips, 2 * strips)
-        tangent = panel(panels, layers[layer, OUT], n, strips, 2 * strips)
-        slope = panel(panels, layers[layer, DELTA], n, 0, strips)
-        if layer == top and cells[JACOBIAN] != 0:  # symmetric, so it serves both directions
-            call(cells[JACOBIAN], panel(panels, layers[layer, OUT], n, 0, strips), tangent, n)
+        n = layers[layer, LAYER_N_OUT]
+        call(cells[CELL_FORWARD], parameters, layers[layer, LAYER_WEIGHTS], -1, panels, layers[layer, LAYER_SOURCE],
+             layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, strips, 2 * strips)
+        tangent = panel(panels, layers[layer, LAYER_OUT], n, strips, 2 * strips)
+        slope = panel(panels, layers[layer, LAYER_DELTA], n, 0, strips)
+        if layer == top and cells[CELL_JACOBIAN] != 0:  # symmetric, so it serves both directions
+            call(cells[CELL_JACOBIAN], panel(panels, layers[layer, LAYER_OUT], n, 0, strips), tangent, n)
         else:
             for i in range(tangent.size):
                 tangent[i] *= slope[i]
@@ -71,17 +72,17 @@ def pull(layers, cells, panels, parameters, strips, bottom):
     With ``bottom`` = 1 also to ∂/∂x in strips s..2s of the input panel.
     """
     top = layers.shape[0] - 1
-    n = layers[top, N_OUT]
-    delta = panel(panels, layers[top, DELTA], n, strips, 2 * strips)
-    if cells[JACOBIAN] != 0:
-        call(cells[JACOBIAN], panel(panels, layers[top, OUT], n, 0, strips), delta, n)
+    n = layers[top, LAYER_N_OUT]
+    delta = panel(panels, layers[top, LAYER_DELTA], n, strips, 2 * strips)
+    if cells[CELL_JACOBIAN] != 0:
+        call(cells[CELL_JACOBIAN], panel(panels, layers[top, LAYER_OUT], n, 0, strips), delta, n)
     else:
-        slope = panel(panels, layers[top, DELTA], n, 0, strips)
+        slope = panel(panels, layers[top, LAYER_DELTA], n, 0, strips)
         for i in range(delta.size):
             delta[i] *= slope[i]
     for layer in range(top, -bottom, -1):
-        n = layers[layer, N_IN]
-        target = layers[layer, DELTA_BELOW] if layer > 0 else layers[0, SOURCE]
+        n = layers[layer, LAYER_N_IN]
+        target = layers[layer, LAYER_DELTA_BELOW] if layer > 0 else layers[0, LAYER_SOURCE]
         delta = panel(panels, target, n, strips, 2 * strips)
         if layer > 0:
             slope = panel(panels, target, n, 0, strips)
@@ -90,8 +91,8 @@ def pull(layers, cells, panels, parameters, strips, bottom):
         else:
             for i in range(delta.size):
                 delta[i] = 1
-        call(cells[BACKWARD], parameters, layers[layer, WEIGHTS], panels, layers[layer, DELTA], target, n,
-             layers[layer, N_OUT], strips, 2 * strips, -1)
+        call(cells[CELL_BACKWARD], parameters, layers[layer, LAYER_WEIGHTS], panels, layers[layer, LAYER_DELTA], target,
+             n, layers[layer, LAYER_N_OUT], strips, 2 * strips, -1)
 
 
 @kernel
@@ -109,30 +110,31 @@ def scatter(panels, source, n, samples, rows, start, across, down):
 def vjp(layers, cells, panels, parameters, inputs, order, cotangents, samples, block, out):
     """Σ_j u_j ∂o_j/∂x_k of each sample; overwrites ``out``, flat (samples, n_0)."""
     lane, top = lanes(panels), layers.shape[0] - 1
-    n_in, n_out = layers[0, N_IN], layers[top, N_OUT]
+    n_in, n_out = layers[0, LAYER_N_IN], layers[top, LAYER_N_OUT]
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
-        call(cells[GATHER], cotangents, order, begin - strips * lane, end, n_out, panels, layers[top, DELTA], -1,
-             strips, strips, 2 * strips)
-        call(cells[PULL], layers, cells, panels, parameters, strips, 1)
-        scatter(panels, layers[0, SOURCE] + strips * lane * n_in, n_in, end - begin, out, begin * n_in, n_in, 1)
+        call(cells[CELL_FORWARD_SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        call(cells[CELL_GATHER], cotangents, order, begin - strips * lane, end, n_out, panels, layers[top, LAYER_DELTA],
+             -1, strips, strips, 2 * strips)
+        call(cells[CELL_PULLBACK], layers, cells, panels, parameters, strips, 1)
+        scatter(panels, layers[0, LAYER_SOURCE] + strips * lane * n_in, n_in, end - begin, out, begin * n_in, n_in, 1)
 
 
 @kernel
 def jvp(layers, cells, panels, parameters, inputs, order, tangents, samples, block, out):
     """Σ_k ∂o_j/∂x_k v_k of each sample; overwrites ``out``, flat (samples, n_L)."""
     lane, top = lanes(panels), layers.shape[0] - 1
-    n_in, n_out = layers[0, N_IN], layers[top, N_OUT]
+    n_in, n_out = layers[0, LAYER_N_IN], layers[top, LAYER_N_OUT]
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
-        call(cells[GATHER], tangents, order, begin - strips * lane, end, n_in, panels, layers[0, SOURCE], -1, strips,
-             strips, 2 * strips)
-        call(cells[PUSH], layers, cells, panels, parameters, strips)
-        scatter(panels, layers[top, OUT] + strips * lane * n_out, n_out, end - begin, out, begin * n_out, n_out, 1)
+        call(cells[CELL_FORWARD_SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        call(cells[CELL_GATHER], tangents, order, begin - strips * lane, end, n_in, panels, layers[0, LAYER_SOURCE], -1,
+             strips, strips, 2 * strips)
+        call(cells[CELL_PUSHFORWARD], layers, cells, panels, parameters, strips)
+        scatter(panels, layers[top, LAYER_OUT] + strips * lane * n_out, n_out, end - begin, out, begin * n_out, n_out,
+                1)
 
 
 @kernel
@@ -151,23 +153,23 @@ def jacobian(layers, cells, panels, parameters, inputs, order, samples, block, b
     Row by row with cotangents if ``by_rows`` = 1, else column by column with tangents.
     """
     lane, top = lanes(panels), layers.shape[0] - 1
-    n_in, n_out = layers[0, N_IN], layers[top, N_OUT]
+    n_in, n_out = layers[0, LAYER_N_IN], layers[top, LAYER_N_OUT]
     size = n_in * n_out
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        call(cells[CELL_FORWARD_SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
         if by_rows != 0:
             for j in range(n_out):
-                unit(panels, layers[top, DELTA], n_out, strips, 2 * strips, j)
-                call(cells[PULL], layers, cells, panels, parameters, strips, 1)
-                scatter(panels, layers[0, SOURCE] + strips * lane * n_in, n_in, end - begin, out,
+                unit(panels, layers[top, LAYER_DELTA], n_out, strips, 2 * strips, j)
+                call(cells[CELL_PULLBACK], layers, cells, panels, parameters, strips, 1)
+                scatter(panels, layers[0, LAYER_SOURCE] + strips * lane * n_in, n_in, end - begin, out,
                         begin * size + j * n_in, size, 1)
         else:
             for k in range(n_in):
-                unit(panels, layers[0, SOURCE], n_in, strips, 2 * strips, k)
-                call(cells[PUSH], layers, cells, panels, parameters, strips)
-                scatter(panels, layers[top, OUT] + strips * lane * n_out, n_out, end - begin, out,
+                unit(panels, layers[0, LAYER_SOURCE], n_in, strips, 2 * strips, k)
+                call(cells[CELL_PUSHFORWARD], layers, cells, panels, parameters, strips)
+                scatter(panels, layers[top, LAYER_OUT] + strips * lane * n_out, n_out, end - begin, out,
                         begin * size + k, size, n_in)
 
 
@@ -175,19 +177,19 @@ def jacobian(layers, cells, panels, parameters, inputs, order, samples, block, b
 def input_gradient(layers, cells, cost_parameter, panels, parameters, inputs, targets, order, samples, block, labels,
                    none, out):
     """∂E/∂x_k = Σ_j w_jk δ_j of each sample's own cost E; overwrites ``out``, flat (samples, n_0)."""
-    lane, n_in = lanes(panels), layers[0, N_IN]
-    scratch = cells[SCRATCH] if layers[0, PACKS] != 0 else -1
+    lane, n_in = lanes(panels), layers[0, LAYER_N_IN]
+    scratch = cells[CELL_SCRATCH] if layers[0, LAYER_PACKS] != 0 else -1
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
-             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH], order, 0)  # the order is empty: no clock
-        slope = panel(panels, layers[0, SOURCE], n_in, 0, strips)
+        call(cells[CELL_MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
+             end, 1.0, labels, 1, strips, 0, strips, cells[CELL_SCRATCH], order, 0)  # the order is empty: no clock
+        slope = panel(panels, layers[0, LAYER_SOURCE], n_in, 0, strips)
         for i in range(slope.size):
             slope[i] = 1
-        call(cells[BACKWARD], parameters, layers[0, WEIGHTS], panels, layers[0, DELTA], layers[0, SOURCE], n_in,
-             layers[0, N_OUT], 0, strips, scratch)
-        scatter(panels, layers[0, SOURCE], n_in, end - begin, out, begin * n_in, n_in, 1)
+        call(cells[CELL_BACKWARD], parameters, layers[0, LAYER_WEIGHTS], panels, layers[0, LAYER_DELTA],
+             layers[0, LAYER_SOURCE], n_in, layers[0, LAYER_N_OUT], 0, strips, scratch)
+        scatter(panels, layers[0, LAYER_SOURCE], n_in, end - begin, out, begin * n_in, n_in, 1)
 
 
 @kernel
@@ -205,11 +207,11 @@ def outer_products(layers, cells, panels, first, samples, rows, out, start, acro
     """
     one = type(panels[0])(1)
     for layer in range(layers.shape[0]):
-        n_in, n_out = layers[layer, N_IN], layers[layer, N_OUT]
-        w, b = layers[layer, WEIGHTS], layers[layer, BIASES]
+        n_in, n_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
+        w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
         deltas = samples * n_in
-        call(cells[ROWS], panels, layers[layer, SOURCE], n_in, 0, samples, rows, 0)
-        call(cells[ROWS], panels, layers[layer, DELTA], n_out, first, samples, rows, deltas)
+        call(cells[CELL_ROWS], panels, layers[layer, LAYER_SOURCE], n_in, 0, samples, rows, 0)
+        call(cells[CELL_ROWS], panels, layers[layer, LAYER_DELTA], n_out, first, samples, rows, deltas)
         for i in range(samples):
             d, place = deltas + i * n_out, start + i * across
             rank_one(out, place + w, n_out, n_in, rows, d, i * n_in, one, 0)
@@ -227,25 +229,26 @@ def per_sample_gradient(layers, cells, cost_parameter, panels, parameters, input
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
-             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH], order, 0)
-        call(cells[OUTER], layers, cells, panels, 0, end - begin, rows, out, begin * parameters.size, parameters.size)
+        call(cells[CELL_MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order,
+             begin, end, 1.0, labels, 1, strips, 0, strips, cells[CELL_SCRATCH], order, 0)
+        call(cells[CELL_OUTER], layers, cells, panels, 0, end - begin, rows, out, begin * parameters.size,
+             parameters.size)
 
 
 @kernel
 def parameter_jacobian(layers, cells, panels, parameters, inputs, order, samples, block, rows, out):
     """∂o_j/∂parameters of each sample; overwrites ``out``, flat (samples, n_L, parameters), and ``rows``."""
     lane, top = lanes(panels), layers.shape[0] - 1
-    n_out = layers[top, N_OUT]
+    n_out = layers[top, LAYER_N_OUT]
     size = n_out * parameters.size
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        call(cells[CELL_FORWARD_SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
         for j in range(n_out):
-            unit(panels, layers[top, DELTA], n_out, strips, 2 * strips, j)
-            call(cells[PULL], layers, cells, panels, parameters, strips, 0)
-            call(cells[OUTER], layers, cells, panels, strips, end - begin, rows, out,
+            unit(panels, layers[top, LAYER_DELTA], n_out, strips, 2 * strips, j)
+            call(cells[CELL_PULLBACK], layers, cells, panels, parameters, strips, 0)
+            call(cells[CELL_OUTER], layers, cells, panels, strips, end - begin, rows, out,
                  begin * size + j * parameters.size, size)
 
 
@@ -276,23 +279,23 @@ def gradient_norms(layers, cells, cost_parameter, panels, parameters, inputs, ta
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
-             end, 1.0, labels, 1, strips, 0, strips, cells[SCRATCH], order, 0)
+        call(cells[CELL_MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order,
+             begin, end, 1.0, labels, 1, strips, 0, strips, cells[CELL_SCRATCH], order, 0)
         total, delta, out_below = view(work, 0, room), view(work, room, room), view(work, 2 * room, room)
         for i in range(room):
             total[i] = 0.0
         for layer in range(layers.shape[0]):
-            squares(panels, layers[layer, DELTA], layers[layer, N_OUT], 0, strips, delta)
-            squares(panels, layers[layer, SOURCE], layers[layer, N_IN], 0, strips, out_below)
-            bias = 1.0 if layers[layer, BIASES] >= 0 else 0.0
+            squares(panels, layers[layer, LAYER_DELTA], layers[layer, LAYER_N_OUT], 0, strips, delta)
+            squares(panels, layers[layer, LAYER_SOURCE], layers[layer, LAYER_N_IN], 0, strips, out_below)
+            bias = 1.0 if layers[layer, LAYER_BIASES] >= 0 else 0.0
             for i in range(room):
                 total[i] += delta[i] * (out_below[i] + bias)
         for i in range(end - begin):
             out[begin + i] = math.sqrt(total[i])
 
 
-KERNELS = {SLOPES: (slopes, "tnffrniii"), PUSH: (push, "tnffi"), PULL: (pull, "tnffii"),
-           ROWS: (rows_of, "fiiiifi"), OUTER: (outer_products, "tnfiiffii")}
+KERNELS = {CELL_FORWARD_SLOPES: (slopes, "tnffrniii"), CELL_PUSHFORWARD: (push, "tnffi"),
+           CELL_PULLBACK: (pull, "tnffii"), CELL_ROWS: (rows_of, "fiiiifi"), CELL_OUTER: (outer_products, "tnfiiffii")}
 """Kernels that are called by address, as in `backprop.KERNELS`."""
 
 

@@ -18,45 +18,45 @@ import numpy as np
 from . import predict
 from ._jit import address, c_function, inline, kernel
 from .codes import (
-    BASE1,
-    BASE2,
-    BELOW,
-    BIASES,
-    CALLS,
-    CELLS,
-    COLUMNS,
-    COST,
-    COST_KERNEL,
-    DELTA,
-    DELTA_BELOW,
-    DEPTH,
-    FORWARD_MANY,
-    FORWARD_ONE,
-    GRADIENT_ONE,
-    HYPER_CELLS,
-    INPUT_ONE,
-    JACOBIAN,
-    MANY,
-    MATCHED,
-    MY_NEURONS,
-    MY_SAMPLES,
-    N_IN,
-    N_OUT,
-    OUT,
-    OUTPUT,
-    POWER1,
-    POWER2,
-    RATE,
-    SCRATCH,
-    SIZE,
-    SLOPES_ONE,
-    SOURCE,
-    TARGET,
-    THROUGH,
-    TRAIN_ONE,
-    VJP_ONE,
-    WEIGHTS,
-    WORK_SIZE,
+    CELL_CANONICAL,
+    CELL_COST,
+    CELL_COST_KERNEL,
+    CELL_COUNT,
+    CELL_JACOBIAN,
+    CELL_MY_NEURONS,
+    CELL_MY_SAMPLES,
+    CELL_SCRATCH,
+    CELL_TARGET,
+    ENTRY_BACKWARD,
+    ENTRY_COUNT,
+    ENTRY_DEPTH,
+    ENTRY_FORWARD,
+    ENTRY_FORWARD_MANY,
+    ENTRY_FORWARD_ONE,
+    ENTRY_GRADIENT_MANY,
+    ENTRY_GRADIENT_ONE,
+    ENTRY_INPUT_ONE,
+    ENTRY_OUTPUT,
+    ENTRY_SIZE,
+    ENTRY_SLOPES_ONE,
+    ENTRY_TRAIN_ONE,
+    ENTRY_VJP_ONE,
+    ENTRY_WORK_SIZE,
+    HYPER_BASE1,
+    HYPER_BASE2,
+    HYPER_COUNT,
+    HYPER_POWER1,
+    HYPER_POWER2,
+    HYPER_RATE,
+    LAYER_BIASES,
+    LAYER_COLUMNS,
+    LAYER_DELTA,
+    LAYER_DELTA_BELOW,
+    LAYER_N_IN,
+    LAYER_N_OUT,
+    LAYER_OUT,
+    LAYER_SOURCE,
+    LAYER_WEIGHTS,
 )
 from .layout import Doubles, Floats, Integers
 from .online import activate, net_input
@@ -127,18 +127,18 @@ class State(NamedTuple):
 @inline
 def opened(layers, calls, parameters, panels):
     """Give the arrays behind four pointers: table of layers, calls, parameters, workspace."""
-    numbers = array_at(calls, CALLS)
-    return (array_at(layers, numbers[DEPTH], COLUMNS), numbers, array_at(parameters, numbers[SIZE]),
-            array_at(panels, numbers[WORK_SIZE]))
+    numbers = array_at(calls, ENTRY_COUNT)
+    return (array_at(layers, numbers[ENTRY_DEPTH], LAYER_COLUMNS), numbers, array_at(parameters, numbers[ENTRY_SIZE]),
+            array_at(panels, numbers[ENTRY_WORK_SIZE]))
 
 
 @kernel
 def through(network, table, weights, work, x, last):
     """(1)(2) for one sample, neurons in lanes; the top layer stays at its net inputs if ``last`` = 0."""
     layers, _, parameters, panels = opened(network, table, weights, work)
-    top, n, lane = layers.shape[0] - 1, layers[0, N_IN], lanes(panels)
+    top, n, lane = layers.shape[0] - 1, layers[0, LAYER_N_IN], lanes(panels)
     for k in range(0, n, lane):  # by vectors, so that the loads of a vector find what was stored
-        copy_vector(array_at(x, n), k, n - k, panels, layers[0, SOURCE] + k)
+        copy_vector(array_at(x, n), k, n - k, panels, layers[0, LAYER_SOURCE] + k)
     for layer in range(top + 1):
         net_input(layers, layer, panels, parameters)
         if layer < top or last != 0:
@@ -149,10 +149,10 @@ def through(network, table, weights, work, x, last):
 def below(network, table, weights, work, layer, target):
     """δ_k = φ'(net_k) Σ_j w_jk δ_j (5) of one layer: the panel at ``target`` holds φ' and is overwritten."""
     layers, _, parameters, panels = opened(network, table, weights, work)
-    n_in, wide = layers[layer, N_IN], COLUMN_VECTORS * lanes(panels)
+    n_in, wide = layers[layer, LAYER_N_IN], COLUMN_VECTORS * lanes(panels)
     for k in range(0, n_in, wide):
-        sum_columns(parameters, layers[layer, WEIGHTS] + k, n_in, layers[layer, N_OUT], panels, layers[layer, DELTA],
-                    target + k, n_in - k)
+        sum_columns(parameters, layers[layer, LAYER_WEIGHTS] + k, n_in, layers[layer, LAYER_N_OUT], panels,
+                    layers[layer, LAYER_DELTA], target + k, n_in - k)
 
 
 @kernel
@@ -162,15 +162,16 @@ def slopes(network, table, weights, work, target, rate, add):
     So ``target`` may be the parameters themselves: each δ^{l-1} is taken from W^l before W^l changes.
     """
     layers, calls, parameters, panels = opened(network, table, weights, work)
-    gradient = array_at(target, calls[SIZE])
+    gradient = array_at(target, calls[ENTRY_SIZE])
     scale = type(panels[0])(-rate if add != 0 else 1.0)
     for layer in range(layers.shape[0] - 1, -1, -1):
-        n_in, n_out, d = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, DELTA]
+        n_in, n_out, d = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT], layers[layer, LAYER_DELTA]
         if layer > 0:
-            call(calls[BELOW], network, table, weights, work, layer, layers[layer, DELTA_BELOW])
-        rank_one(gradient, layers[layer, WEIGHTS], n_out, n_in, panels, d, layers[layer, SOURCE], scale, add)
-        if layers[layer, BIASES] >= 0:
-            biases, delta = view(gradient, layers[layer, BIASES], n_out), view(panels, d, n_out)
+            call(calls[ENTRY_BACKWARD], network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
+        rank_one(gradient, layers[layer, LAYER_WEIGHTS], n_out, n_in, panels, d, layers[layer, LAYER_SOURCE], scale,
+                 add)
+        if layers[layer, LAYER_BIASES] >= 0:
+            biases, delta = view(gradient, layers[layer, LAYER_BIASES], n_out), view(panels, d, n_out)
             for j in range(n_out):
                 slope = scale * delta[j]
                 biases[j] = biases[j] + slope if add != 0 else slope
@@ -180,21 +181,21 @@ def slopes(network, table, weights, work, target, rate, add):
 def to_cost(network, stage, table, number, weights, work, x, y):
     """(1)-(4) for one sample: its cost goes to the panel of costs, δ^L to the top delta panel."""
     layers, calls, _, panels = opened(network, table, weights, work)
-    cells = array_at(stage, CELLS)
-    call(calls[THROUGH], network, table, weights, work, x, 1 - cells[MATCHED])
+    cells = array_at(stage, CELL_COUNT)
+    call(calls[ENTRY_FORWARD], network, table, weights, work, x, 1 - cells[CELL_CANONICAL])
     top = layers.shape[0] - 1
-    n = layers[top, N_OUT]
-    out, target = view(panels, layers[top, OUT], n), view(panels, cells[TARGET], n)
-    delta, given = view(panels, layers[top, DELTA], n), array_at(y, n)
+    n = layers[top, LAYER_N_OUT]
+    out, target = view(panels, layers[top, LAYER_OUT], n), view(panels, cells[CELL_TARGET], n)
+    delta, given = view(panels, layers[top, LAYER_DELTA], n), array_at(y, n)
     for j in range(n):
         target[j] = given[j]
-    call(cells[COST_KERNEL], out, target, delta, n, array_at(number, 1))
-    if cells[JACOBIAN] != 0:
-        call(cells[JACOBIAN], out, delta, n)
+    call(cells[CELL_COST_KERNEL], out, target, delta, n, array_at(number, 1))
+    if cells[CELL_JACOBIAN] != 0:
+        call(cells[CELL_JACOBIAN], out, delta, n)
     cost = 0.0
     for j in range(n):
         cost += target[j]
-    panels[cells[COST]] = cost
+    panels[cells[CELL_COST]] = cost
 
 
 @inline
@@ -202,12 +203,12 @@ def to_input(network, table, weights, work, out):
     """From δ^L down to (W^1)ᵀ δ^1, which overwrites ``out``."""
     layers, calls, _, panels = opened(network, table, weights, work)
     for layer in range(layers.shape[0] - 1, 0, -1):
-        call(calls[BELOW], network, table, weights, work, layer, layers[layer, DELTA_BELOW])
-    n = layers[0, N_IN]
-    slope, given = view(panels, layers[0, SOURCE], n), array_at(out, n)
+        call(calls[ENTRY_BACKWARD], network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
+    n = layers[0, LAYER_N_IN]
+    slope, given = view(panels, layers[0, LAYER_SOURCE], n), array_at(out, n)
     for k in range(n):
         slope[k] = 1
-    call(calls[BELOW], network, table, weights, work, 0, layers[0, SOURCE])
+    call(calls[ENTRY_BACKWARD], network, table, weights, work, 0, layers[0, LAYER_SOURCE])
     for k in range(n):
         given[k] = slope[k]
 
@@ -216,10 +217,10 @@ def to_input(network, table, weights, work, out):
 def forward_one(network, table, weights, work, x, out):
     """o^L for one sample (1)(2); overwrites ``out`` (n_L)."""
     layers, calls, _, panels = opened(network, table, weights, work)
-    call(calls[THROUGH], network, table, weights, work, x, 1)
+    call(calls[ENTRY_FORWARD], network, table, weights, work, x, 1)
     top = layers.shape[0] - 1
-    n = layers[top, N_OUT]
-    outputs, given = view(panels, layers[top, OUT], n), array_at(out, n)
+    n = layers[top, LAYER_N_OUT]
+    outputs, given = view(panels, layers[top, LAYER_OUT], n), array_at(out, n)
     for j in range(n):
         given[j] = outputs[j]
 
@@ -228,9 +229,9 @@ def forward_one(network, table, weights, work, x, out):
 def gradient_one(network, stage, table, number, weights, work, x, y, gradient, size):
     """The cost of one pair and its gradient (1)-(6); overwrites ``gradient``, or leaves it if its size is 0."""
     to_cost(network, stage, table, number, weights, work, x, y)
-    calls = array_at(table, CALLS)
+    calls = array_at(table, ENTRY_COUNT)
     if size > 0:
-        call(calls[SLOPES_ONE], network, table, weights, work, gradient, 0.0, 0)
+        call(calls[ENTRY_SLOPES_ONE], network, table, weights, work, gradient, 0.0, 0)
 
 
 @kernel
@@ -244,14 +245,14 @@ def input_one(network, stage, table, number, weights, work, x, y, out):
 def vjp_one(network, table, weights, work, x, u, out):
     """Σ_j u_j ∂o_j/∂x_k for one sample; overwrites ``out`` (n_0)."""
     layers, calls, _, panels = opened(network, table, weights, work)
-    call(calls[THROUGH], network, table, weights, work, x, 1)
+    call(calls[ENTRY_FORWARD], network, table, weights, work, x, 1)
     top = layers.shape[0] - 1
-    n = layers[top, N_OUT]
-    delta, given = view(panels, layers[top, DELTA], n), array_at(u, n)
+    n = layers[top, LAYER_N_OUT]
+    delta, given = view(panels, layers[top, LAYER_DELTA], n), array_at(u, n)
     for j in range(n):
         delta[j] *= given[j]
-    if calls[OUTPUT] != 0:
-        call(calls[OUTPUT], view(panels, layers[top, OUT], n), delta, n)
+    if calls[ENTRY_OUTPUT] != 0:
+        call(calls[ENTRY_OUTPUT], view(panels, layers[top, LAYER_OUT], n), delta, n)
     to_input(network, table, weights, work, out)
 
 
@@ -259,14 +260,14 @@ def vjp_one(network, table, weights, work, x, u, out):
 def train_one(network, stage, table, number, weights, work, x, y, gradient, slots, size, hyper, rule, plain):
     """One pair, one update (1)-(7): overwrites the parameters and the optimizer's state, ``size`` numbers of slots."""
     to_cost(network, stage, table, number, weights, work, x, y)
-    calls, numbers = array_at(table, CALLS), array_at(hyper, HYPER_CELLS)
+    calls, numbers = array_at(table, ENTRY_COUNT), array_at(hyper, HYPER_COUNT)
     if plain != 0:
-        call(calls[SLOPES_ONE], network, table, weights, work, weights, numbers[RATE], 1)
+        call(calls[ENTRY_SLOPES_ONE], network, table, weights, work, weights, numbers[HYPER_RATE], 1)
         return
-    call(calls[SLOPES_ONE], network, table, weights, work, gradient, 0.0, 0)
-    numbers[POWER1] *= numbers[BASE1]
-    numbers[POWER2] *= numbers[BASE2]
-    n = calls[SIZE]
+    call(calls[ENTRY_SLOPES_ONE], network, table, weights, work, gradient, 0.0, 0)
+    numbers[HYPER_POWER1] *= numbers[HYPER_BASE1]
+    numbers[HYPER_POWER2] *= numbers[HYPER_BASE2]
+    n = calls[ENTRY_SIZE]
     call(rule, array_at(weights, n), array_at(gradient, n), array_at(slots, size), 0, n, 0, numbers)
 
 
@@ -276,21 +277,21 @@ def many(layers, cells, cost_parameter, panels, parameters, inputs, targets, non
     """The mean cost of a batch and its gradient (1)-(6), and an update (7) unless ``rule`` = 0."""
     lane, total = lanes(panels), 0.0
     if rule != 0:
-        hyper[POWER1] *= hyper[BASE1]
-        hyper[POWER2] *= hyper[BASE2]
+        hyper[HYPER_POWER1] *= hyper[HYPER_BASE1]
+        hyper[HYPER_POWER2] *= hyper[HYPER_BASE2]
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
-             end, float(samples), 0, 1 if gradient.size > 0 else 0, strips, 0, strips, cells[SCRATCH],
+        call(cells[CELL_MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
+             end, float(samples), 0, 1 if gradient.size > 0 else 0, strips, 0, strips, cells[CELL_SCRATCH],
              order, 0)  # the order is empty: no clock
         for i in range(strips * lane):
-            total += panels[cells[COST] + i]
+            total += panels[cells[CELL_COST] + i]
         if gradient.size > 0:
-            call(cells[MY_NEURONS], layers, cells, panels, parameters, gradient, slots, hyper,
-                 rule if end == samples else 0, strips, 1 if begin > 0 else 0, 0, 1, cells[SCRATCH], inputs, order, end,
-                 end, order, 0)
-    panels[cells[COST]] = total
+            call(cells[CELL_MY_NEURONS], layers, cells, panels, parameters, gradient, slots, hyper,
+                 rule if end == samples else 0, strips, 1 if begin > 0 else 0, 0, 1, cells[CELL_SCRATCH], inputs, order,
+                 end, end, order, 0)
+    panels[cells[CELL_COST]] = total
 
 
 def c_forward(form, dtype, slot, room, width):
@@ -333,16 +334,16 @@ def c_forward(form, dtype, slot, room, width):
 
 
 KERNELS = {
-    THROUGH: (through, "NNFFFi"),
-    BELOW: (below, "NNFFii"),
-    SLOPES_ONE: (slopes, "NNFFFxi"),
-    FORWARD_ONE: (forward_one, "NNFFFF"),
-    FORWARD_MANY: (predict.predict, "tnffrniif"),
-    GRADIENT_ONE: (gradient_one, "NNNDFFFFFi"),
-    INPUT_ONE: (input_one, "NNNDFFFFF"),
-    VJP_ONE: (vjp_one, "NNFFFFF"),
-    TRAIN_ONE: (train_one, "NNNDFFFFFFiDii"),
-    MANY: (many, "tndffrrrniiffdi"),
+    ENTRY_FORWARD: (through, "NNFFFi"),
+    ENTRY_BACKWARD: (below, "NNFFii"),
+    ENTRY_SLOPES_ONE: (slopes, "NNFFFxi"),
+    ENTRY_FORWARD_ONE: (forward_one, "NNFFFF"),
+    ENTRY_FORWARD_MANY: (predict.predict, "tnffrniif"),
+    ENTRY_GRADIENT_ONE: (gradient_one, "NNNDFFFFFi"),
+    ENTRY_INPUT_ONE: (input_one, "NNNDFFFFF"),
+    ENTRY_VJP_ONE: (vjp_one, "NNFFFFF"),
+    ENTRY_TRAIN_ONE: (train_one, "NNNDFFFFFFiDii"),
+    ENTRY_GRADIENT_MANY: (many, "tndffrrrniiffdi"),
 }
 """Cell of `Model.calls` -> kernel and its arguments, as letters."""
 

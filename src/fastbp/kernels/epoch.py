@@ -9,39 +9,39 @@ are in cache. After a second barrier the next block begins. So no result depends
 
 from ._jit import kernel
 from .codes import (
-    ABANDONED,
-    ARRIVED,
-    BARRIER_CELLS,
-    BASE1,
-    BASE2,
-    BATCH_COST,
-    BATCH_WEIGHT,
-    BIASES,
-    BLOCKS,
-    COST,
-    END_EPOCH,
-    EPOCH,
-    MEASURE,
-    MIDWAY,
-    MY_NEURONS,
-    MY_SAMPLES,
-    N_IN,
-    N_OUT,
-    PHASES,
-    PLAIN_NEURONS,
-    POSITION,
-    POWER1,
-    POWER2,
-    RUNNING,
-    SCRATCH,
-    SCRATCH_SIZE,
-    SHUFFLE,
-    STATUS,
-    TOTAL_WEIGHT,
-    UPDATING,
-    WAITING,
-    WEIGHTS,
-    YIELD,
+    BARRIER_ABANDONED,
+    BARRIER_ARRIVED,
+    BARRIER_COUNT,
+    BARRIER_YIELD,
+    CELL_COST,
+    CELL_END_EPOCH,
+    CELL_MEASURE,
+    CELL_MIDWAY,
+    CELL_MY_NEURONS,
+    CELL_MY_SAMPLES,
+    CELL_PLAIN_NEURONS,
+    CELL_SCRATCH,
+    CELL_SCRATCH_SIZE,
+    CELL_SHUFFLE,
+    CELL_TOTAL_WEIGHT,
+    HYPER_BASE1,
+    HYPER_BASE2,
+    HYPER_BATCH_WEIGHT,
+    HYPER_POWER1,
+    HYPER_POWER2,
+    LAYER_BIASES,
+    LAYER_N_IN,
+    LAYER_N_OUT,
+    LAYER_WEIGHTS,
+    PHASE_COUNT,
+    PHASE_UPDATE,
+    PHASE_WAIT,
+    PROGRESS_BLOCKS,
+    PROGRESS_EPOCH,
+    PROGRESS_POSITION,
+    PROGRESS_STATUS,
+    STATUS_RUNNING,
+    SUM_BATCH_COST,
 )
 from .record import end_batch
 from .simd import atomic_add, atomic_load, call, give_way, lanes, lap, least, pointer, ticks, view
@@ -55,13 +55,13 @@ def wait(barrier, threads):
     """Stand at the barrier until the whole team has arrived; False if a thread of it has failed."""
     if threads == 1:
         return True
-    arrivals = (atomic_add(barrier, ARRIVED, 1) // threads + 1) * threads
+    arrivals = (atomic_add(barrier, BARRIER_ARRIVED, 1) // threads + 1) * threads
     spins = 0
-    while atomic_load(barrier, ARRIVED) < arrivals and atomic_load(barrier, ABANDONED) == 0:
+    while atomic_load(barrier, BARRIER_ARRIVED) < arrivals and atomic_load(barrier, BARRIER_ABANDONED) == 0:
         spins += 1
         if spins > SPINS:
-            give_way(barrier[YIELD])
-    return atomic_load(barrier, ABANDONED) == 0
+            give_way(barrier[BARRIER_YIELD])
+    return atomic_load(barrier, BARRIER_ABANDONED) == 0
 
 
 @kernel
@@ -71,24 +71,24 @@ def my_neurons_clipped(layers, cells, panels, parameters, gradient, state, hyper
 
     The rules are `regular.measure` and the one at address ``update``.
     """
-    call(cells[PLAIN_NEURONS], layers, cells, panels, parameters, gradient, state, hyper, 0, strips, accumulate, thread,
-         threads, scratch, inputs, order, ahead, ahead_end, clock, start)
+    call(cells[CELL_PLAIN_NEURONS], layers, cells, panels, parameters, gradient, state, hyper, 0, strips, accumulate,
+         thread, threads, scratch, inputs, order, ahead, ahead_end, clock, start)
     if update == 0:
         return
-    for rule in (cells[MEASURE], update):
+    for rule in (cells[CELL_MEASURE], update):
         if threads == 1:
             call(rule, parameters, gradient, state, 0, parameters.size, 0, hyper)
             continue
         for layer in range(layers.shape[0]):
-            n_in, n_out = layers[layer, N_IN], layers[layer, N_OUT]
-            w, b = layers[layer, WEIGHTS], layers[layer, BIASES]
+            n_in, n_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
+            w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
             first, end = n_out * thread // threads, n_out * (thread + 1) // threads
             call(rule, parameters, gradient, state, w + first * n_in, w + end * n_in, 0, hyper)
             if b >= 0:
                 call(rule, parameters, gradient, state, b + first, b + end, 0, hyper)
         if rule != update:
-            wait(view(cells, MIDWAY, BARRIER_CELLS), threads)
-    lap(clock, start, 0, UPDATING)
+            wait(view(cells, CELL_MIDWAY, BARRIER_COUNT), threads)
+    lap(clock, start, 0, PHASE_UPDATE)
 
 
 @kernel
@@ -97,25 +97,25 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
 
     Overwrites ``learner``: the gradient if it has room, and the parameters if it has a rule. Comes back when
     ``task.epochs`` are done, ``task.blocks`` taken, or learning left the finite; called again, it goes on.
-    ``progress[EPOCH]`` counts the epochs that ended well.
+    ``progress[PROGRESS_EPOCH]`` counts the epochs that ended well.
     """
     layers, cells, panels = plan.layers, pointer(plan.cells), plan.panels
     weights, order, clock = data.weights, data.order, learner.clock
     hyper, progress, sums = pointer(learner.hyper), pointer(learner.progress), pointer(learner.sums)
-    lane, start = lanes(panels), thread * (1 + layers.shape[0] * PHASES)
+    lane, start = lanes(panels), thread * (1 + layers.shape[0] * PHASE_COUNT)
     if clock.size > 0:
         clock[start] = ticks()
-    scratch = cells[SCRATCH] + thread * cells[SCRATCH_SIZE]
-    epoch, position = progress[EPOCH], progress[POSITION]
+    scratch = cells[CELL_SCRATCH] + thread * cells[CELL_SCRATCH_SIZE]
+    epoch, position = progress[PROGRESS_EPOCH], progress[PROGRESS_POSITION]
     backward = 1 if learner.gradient.size > 0 else 0
     blocks, total, known = 0, 0.0, -1
     while epoch < task.epochs and blocks < task.blocks:
         if position == 0:  # the end of the epoch before is waited for, too
             if thread == 0 and task.shuffle != 0:
-                call(cells[SHUFFLE], view(order, 0, task.samples), task.key, epoch)
+                call(cells[CELL_SHUFFLE], view(order, 0, task.samples), task.key, epoch)
             if not wait(barrier, threads):
                 break
-        if progress[STATUS] != RUNNING:
+        if progress[PROGRESS_STATUS] != STATUS_RUNNING:
             break
         batch = position // task.batch * task.batch
         batch_end = least(batch + task.batch, task.samples)
@@ -123,30 +123,30 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if batch != known or position == batch:
             total, known = float(batch_end - batch), batch
             if weights.size > 0:
-                call(cells[TOTAL_WEIGHT], weights, order, batch, batch_end, learner.hyper)
-                total = hyper[BATCH_WEIGHT]
+                call(cells[CELL_TOTAL_WEIGHT], weights, order, batch, batch_end, learner.hyper)
+                total = hyper[HYPER_BATCH_WEIGHT]
         strips = (end - position + lane - 1) // lane
         last_block = end == batch_end
         if thread == 0 and last_block:
-            hyper[POWER1] *= hyper[BASE1]
-            hyper[POWER2] *= hyper[BASE2]
-            hyper[BATCH_WEIGHT] = total
-        call(cells[MY_SAMPLES], layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs, data.targets,
-             weights, order, position, end, total, task.labels, backward, strips, strips * thread // threads,
-             strips * (thread + 1) // threads, scratch, clock, start)
+            hyper[HYPER_POWER1] *= hyper[HYPER_BASE1]
+            hyper[HYPER_POWER2] *= hyper[HYPER_BASE2]
+            hyper[HYPER_BATCH_WEIGHT] = total
+        call(cells[CELL_MY_SAMPLES], layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
+             data.targets, weights, order, position, end, total, task.labels, backward, strips,
+             strips * thread // threads, strips * (thread + 1) // threads, scratch, clock, start)
         if not wait(barrier, threads):
             break
         if threads > 1:
-            lap(clock, start, 0, WAITING)
+            lap(clock, start, 0, PHASE_WAIT)
         if backward != 0:
-            call(cells[MY_NEURONS], layers, plan.cells, panels, parameters, learner.gradient, learner.state,
+            call(cells[CELL_MY_NEURONS], layers, plan.cells, panels, parameters, learner.gradient, learner.state,
                  learner.hyper, learner.update if last_block else 0, strips, 1 if position != batch else 0, thread,
                  threads, scratch, data.inputs, order, end, least(end + task.block, task.samples), clock, start)
         if thread == 0:
             cost = 0.0
             for i in range(strips * lane):
-                cost += float(panels[cells[COST] + i])
-            sums[BATCH_COST] += cost
+                cost += float(panels[cells[CELL_COST] + i])
+            sums[SUM_BATCH_COST] += cost
             if last_block:
                 end_batch(progress, sums, learner.update, total)
         position = end
@@ -154,12 +154,12 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if not wait(barrier, threads):
             break
         if threads > 1:
-            lap(clock, start, 0, WAITING)
+            lap(clock, start, 0, PHASE_WAIT)
         if position == task.samples:
-            if thread == 0 and progress[STATUS] == RUNNING:
-                call(cells[END_EPOCH], parameters, learner.best, learner.hyper, learner.progress, learner.sums,
+            if thread == 0 and progress[PROGRESS_STATUS] == STATUS_RUNNING:
+                call(cells[CELL_END_EPOCH], parameters, learner.best, learner.hyper, learner.progress, learner.sums,
                      learner.costs, learner.update, epoch)
             position = 0
             epoch += 1
     if thread == 0:
-        progress[POSITION], progress[BLOCKS] = position, blocks
+        progress[PROGRESS_POSITION], progress[PROGRESS_BLOCKS] = position, blocks

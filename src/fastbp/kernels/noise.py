@@ -11,20 +11,20 @@ import numpy as np
 
 from ._jit import inline, kernel, scalar
 from .codes import (
-    ACROSS,
-    DELTA_BELOW,
-    DROPOUT,
-    EPOCH,
-    INPUT_NOISE,
-    KEY,
-    N_IN,
-    N_OUT,
-    PROGRESS,
-    SMOOTH_BASE,
-    SMOOTH_SHARE,
-    SOURCE,
-    TARGET,
-    TURN,
+    CELL_KEY,
+    CELL_PROGRESS,
+    CELL_TARGET,
+    CELL_TRANSPOSE,
+    COST_DROPOUT,
+    COST_INPUT_NOISE,
+    COST_SMOOTH_BASE,
+    COST_SMOOTH_SHARE,
+    LAYER_DELTA_BELOW,
+    LAYER_N_IN,
+    LAYER_N_OUT,
+    LAYER_SOURCE,
+    LAYER_TRANSPOSED,
+    PROGRESS_EPOCH,
 )
 from .random import GOLDEN, STEP, hashed, low, mix
 from .simd import call, from_bits, is_single, lanes, to_bits, view, wrapped
@@ -113,22 +113,22 @@ def before_layer(layers, cells, settings, panels, layer, begin, strips, first, l
     The first layer: inputs with noise, and smoothed targets, (1 − ε)y + ε/n. The others: outputs and slopes of the
     layer below, some of them dropped. ``settings`` are the cells behind a cost's parameter, see `codes`.
     """
-    lane, n = lanes(panels), layers[layer, N_IN]
-    source, epoch = layers[layer, SOURCE], cells[PROGRESS + EPOCH]
+    lane, n = lanes(panels), layers[layer, LAYER_N_IN]
+    source, epoch = layers[layer, LAYER_SOURCE], cells[CELL_PROGRESS + PROGRESS_EPOCH]
     start, size = first * n * lane, (last - first) * n * lane
     if layer > 0:
-        if settings[DROPOUT + layer - 1] > 0.0:
-            drop(view(panels, source + start, size), view(panels, layers[layer, DELTA_BELOW] + start, size),
-                 settings[DROPOUT + layer - 1], stream(cells[KEY], epoch, layer, begin), start)
+        if settings[COST_DROPOUT + layer - 1] > 0.0:
+            drop(view(panels, source + start, size), view(panels, layers[layer, LAYER_DELTA_BELOW] + start, size),
+                 settings[COST_DROPOUT + layer - 1], stream(cells[CELL_KEY], epoch, layer, begin), start)
         return
-    if settings[INPUT_NOISE] > 0.0:
-        disturb(view(panels, source + start, size), settings[INPUT_NOISE], stream(cells[KEY], epoch, 0, begin),
-                start // 2)
-        if layers[0, ACROSS] >= 0:
-            call(cells[TURN], panels, source, layers[0, ACROSS], n, strips, first, last)
-    if settings[SMOOTH_BASE] > 0.0:
-        size = layers[layers.shape[0] - 1, N_OUT] * lane
-        target = view(panels, cells[TARGET] + first * size, (last - first) * size)
-        share, base = type(target[0])(settings[SMOOTH_SHARE]), type(target[0])(settings[SMOOTH_BASE])
+    if settings[COST_INPUT_NOISE] > 0.0:
+        disturb(view(panels, source + start, size), settings[COST_INPUT_NOISE],
+                stream(cells[CELL_KEY], epoch, 0, begin), start // 2)
+        if layers[0, LAYER_TRANSPOSED] >= 0:
+            call(cells[CELL_TRANSPOSE], panels, source, layers[0, LAYER_TRANSPOSED], n, strips, first, last)
+    if settings[COST_SMOOTH_BASE] > 0.0:
+        size = layers[layers.shape[0] - 1, LAYER_N_OUT] * lane
+        target = view(panels, cells[CELL_TARGET] + first * size, (last - first) * size)
+        share, base = type(target[0])(settings[COST_SMOOTH_SHARE]), type(target[0])(settings[COST_SMOOTH_BASE])
         for i in range(target.size):
             target[i] = share * target[i] + base

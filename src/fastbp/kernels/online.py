@@ -6,36 +6,36 @@ layer below in (5), and with plain gradient descent (6) and (7) are one sweep ov
 
 from ._jit import inline, kernel
 from .codes import (
-    ACTIVATION,
-    BASE1,
-    BASE2,
-    BATCH_WEIGHT,
-    BIASES,
-    BLOCKS,
-    COST_KERNEL,
-    DELTA,
-    DELTA_BELOW,
-    DIVERGED,
-    END_EPOCH,
-    EPOCH,
-    EPOCH_COST,
-    EPOCH_WEIGHT,
-    JACOBIAN,
-    MATCHED,
-    N_IN,
-    N_OUT,
-    OUT,
-    POSITION,
-    POWER1,
-    POWER2,
-    RATE,
-    RUNNING,
-    SHUFFLE,
-    SOURCE,
-    STATUS,
-    TARGET,
-    UPDATES,
-    WEIGHTS,
+    CELL_CANONICAL,
+    CELL_COST_KERNEL,
+    CELL_END_EPOCH,
+    CELL_JACOBIAN,
+    CELL_SHUFFLE,
+    CELL_TARGET,
+    HYPER_BASE1,
+    HYPER_BASE2,
+    HYPER_BATCH_WEIGHT,
+    HYPER_POWER1,
+    HYPER_POWER2,
+    HYPER_RATE,
+    LAYER_ACTIVATION,
+    LAYER_BIASES,
+    LAYER_DELTA,
+    LAYER_DELTA_BELOW,
+    LAYER_N_IN,
+    LAYER_N_OUT,
+    LAYER_OUT,
+    LAYER_SOURCE,
+    LAYER_WEIGHTS,
+    PROGRESS_BLOCKS,
+    PROGRESS_EPOCH,
+    PROGRESS_POSITION,
+    PROGRESS_STATUS,
+    PROGRESS_UPDATES,
+    STATUS_DIVERGED,
+    STATUS_RUNNING,
+    SUM_EPOCH_COST,
+    SUM_EPOCH_WEIGHT,
 )
 from .simd import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, rank_one, sum_columns, view
 
@@ -46,10 +46,10 @@ UPDATE_BYTES = 16 * 1024
 @inline
 def net_input(layers, layer, panels, parameters):
     """net_j = Σ_k w_jk o_k + b_j (1); overwrites the layer's out panel, and up to 15 numbers behind it."""
-    n_in, n_out, bias = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, BIASES]
+    n_in, n_out, bias = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT], layers[layer, LAYER_BIASES]
     for j in range(0, n_out, DOT_ROWS):
-        dot_rows(parameters, layers[layer, WEIGHTS] + j * n_in, n_in, n_out - j, parameters,
-                 bias + j if bias >= 0 else -1, panels, layers[layer, SOURCE], n_in, layers[layer, OUT] + j)
+        dot_rows(parameters, layers[layer, LAYER_WEIGHTS] + j * n_in, n_in, n_out - j, parameters,
+                 bias + j if bias >= 0 else -1, panels, layers[layer, LAYER_SOURCE], n_in, layers[layer, LAYER_OUT] + j)
 
 
 @inline
@@ -58,21 +58,22 @@ def activate(layers, layer, panels):
 
     Hidden layers go in whole vectors, since the rest of a loop would be done one by one; what lies behind is not used.
     """
-    n, lane = layers[layer, N_OUT], lanes(panels)
+    n, lane = layers[layer, LAYER_N_OUT], lanes(panels)
     size = n if layer == layers.shape[0] - 1 else (n + lane - 1) // lane * lane
-    call(layers[layer, ACTIVATION], view(panels, layers[layer, OUT], size), view(panels, layers[layer, DELTA], size), n)
+    call(layers[layer, LAYER_ACTIVATION], view(panels, layers[layer, LAYER_OUT], size),
+         view(panels, layers[layer, LAYER_DELTA], size), n)
 
 
 @kernel
 def predict(layers, panels, parameters, x, output):
     """o^L for one sample x (1)(2); overwrites ``output`` (n_L)."""
-    source = layers[0, SOURCE]
+    source = layers[0, LAYER_SOURCE]
     for k in range(x.size):
         panels[source + k] = x[k]
     for layer in range(layers.shape[0]):
         net_input(layers, layer, panels, parameters)
         activate(layers, layer, panels)
-    out = view(panels, layers[layers.shape[0] - 1, OUT], output.size)
+    out = view(panels, layers[layers.shape[0] - 1, LAYER_OUT], output.size)
     for j in range(output.size):
         output[j] = out[j]
 
@@ -83,17 +84,17 @@ def run(plan, parameters, data, task, learner):
     layers, cells, panels = plan.layers, plan.cells, plan.panels
     gradient, hyper, progress = learner.gradient, learner.hyper, learner.progress
     top = layers.shape[0] - 1
-    n_in, classes = layers[0, N_IN], layers[top, N_OUT]
-    x, y = view(panels, layers[0, SOURCE], n_in), view(panels, cells[TARGET], classes)
-    out, delta = view(panels, layers[top, OUT], classes), view(panels, layers[top, DELTA], classes)
+    n_in, classes = layers[0, LAYER_N_IN], layers[top, LAYER_N_OUT]
+    x, y = view(panels, layers[0, LAYER_SOURCE], n_in), view(panels, cells[CELL_TARGET], classes)
+    out, delta = view(panels, layers[top, LAYER_OUT], classes), view(panels, layers[top, LAYER_DELTA], classes)
     real = type(parameters[0])
     wide = COLUMN_VECTORS * lanes(panels)
     at_once = parameters.size * parameters.itemsize <= UPDATE_BYTES
-    epoch, position, steps = progress[EPOCH], progress[POSITION], 0
-    costs, weights = learner.sums[EPOCH_COST], learner.sums[EPOCH_WEIGHT]
-    while epoch < task.epochs and steps < task.blocks and progress[STATUS] == RUNNING:
+    epoch, position, steps = progress[PROGRESS_EPOCH], progress[PROGRESS_POSITION], 0
+    costs, weights = learner.sums[SUM_EPOCH_COST], learner.sums[SUM_EPOCH_WEIGHT]
+    while epoch < task.epochs and steps < task.blocks and progress[PROGRESS_STATUS] == STATUS_RUNNING:
         if position == 0 and task.shuffle != 0:
-            call(cells[SHUFFLE], data.order, task.key, epoch)
+            call(cells[CELL_SHUFFLE], data.order, task.key, epoch)
         while position < task.samples and steps < task.blocks:
             sample = data.order[position] if data.order.size > 0 else position
             for k in range(n_in):
@@ -107,32 +108,32 @@ def run(plan, parameters, data, task, learner):
                     y[j] = data.targets[sample * classes + j]
             for layer in range(top + 1):
                 net_input(layers, layer, panels, parameters)
-                if layer < top or cells[MATCHED] == 0:
+                if layer < top or cells[CELL_CANONICAL] == 0:
                     activate(layers, layer, panels)
-            call(cells[COST_KERNEL], out, y, delta, classes, plan.cost_parameter)
-            if cells[JACOBIAN] != 0:
-                call(cells[JACOBIAN], out, delta, classes)
+            call(cells[CELL_COST_KERNEL], out, y, delta, classes, plan.cost_parameter)
+            if cells[CELL_JACOBIAN] != 0:
+                call(cells[CELL_JACOBIAN], out, delta, classes)
             cost, weight = 0.0, 1.0
             for j in range(classes):
                 cost += float(y[j])
             if data.weights.size > 0:
                 weight = float(data.weights[sample])
-                hyper[BATCH_WEIGHT] = weight
+                hyper[HYPER_BATCH_WEIGHT] = weight
                 if weight == 0.0:
                     cost = 0.0
                     for j in range(classes):
                         delta[j] = real(0)
-            hyper[POWER1] *= hyper[BASE1]
-            hyper[POWER2] *= hyper[BASE2]
-            rate = real(-hyper[RATE])
+            hyper[HYPER_POWER1] *= hyper[HYPER_BASE1]
+            hyper[HYPER_POWER2] *= hyper[HYPER_BASE2]
+            rate = real(-hyper[HYPER_RATE])
             for layer in range(top, -1, -1):
-                fan_in, fan_out = layers[layer, N_IN], layers[layer, N_OUT]
-                w, b = layers[layer, WEIGHTS], layers[layer, BIASES]
-                d, source = layers[layer, DELTA], layers[layer, SOURCE]
+                fan_in, fan_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
+                w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
+                d, source = layers[layer, LAYER_DELTA], layers[layer, LAYER_SOURCE]
                 if layer > 0:
                     for k in range(0, fan_in, wide):
                         sum_columns(parameters, w + k, fan_in, fan_out, panels, d,
-                                    layers[layer, DELTA_BELOW] + k, fan_in - k)
+                                    layers[layer, LAYER_DELTA_BELOW] + k, fan_in - k)
                 if task.plain != 0:
                     rank_one(parameters, w, fan_out, fan_in, panels, d, source, rate, 1)
                     if b >= 0:
@@ -160,14 +161,14 @@ def run(plan, parameters, data, task, learner):
             position += 1
             steps += 1
             if cost * 0.0 != 0.0:
-                progress[STATUS] = DIVERGED
+                progress[PROGRESS_STATUS] = STATUS_DIVERGED
                 break
-        learner.sums[EPOCH_COST], learner.sums[EPOCH_WEIGHT] = costs, weights
-        if position == task.samples and progress[STATUS] == RUNNING:
-            call(cells[END_EPOCH], parameters, learner.best, hyper, progress, learner.sums, learner.costs,
+        learner.sums[SUM_EPOCH_COST], learner.sums[SUM_EPOCH_WEIGHT] = costs, weights
+        if position == task.samples and progress[PROGRESS_STATUS] == STATUS_RUNNING:
+            call(cells[CELL_END_EPOCH], parameters, learner.best, hyper, progress, learner.sums, learner.costs,
                  learner.update, epoch)
             costs, weights = 0.0, 0.0
             position = 0
             epoch += 1
-    progress[POSITION], progress[BLOCKS] = position, steps
-    progress[UPDATES] += steps
+    progress[PROGRESS_POSITION], progress[PROGRESS_BLOCKS] = position, steps
+    progress[PROGRESS_UPDATES] += steps

@@ -1,7 +1,20 @@
 """The forward pass alone, over many samples, and the check that numbers are finite."""
 
 from ._jit import kernel
-from .codes import ACROSS, ACTIVATION, BIASES, DELTA, FORWARD, INPUTS, N_IN, N_OUT, OUT, SCATTER, SOURCE, WEIGHTS
+from .codes import (
+    CELL_FORWARD,
+    CELL_GATHER_INPUTS,
+    CELL_SCATTER,
+    LAYER_ACTIVATION,
+    LAYER_BIASES,
+    LAYER_DELTA,
+    LAYER_N_IN,
+    LAYER_N_OUT,
+    LAYER_OUT,
+    LAYER_SOURCE,
+    LAYER_TRANSPOSED,
+    LAYER_WEIGHTS,
+)
 from .simd import call, lanes, least, panel
 
 
@@ -13,16 +26,16 @@ def predict(layers, cells, panels, parameters, inputs, order, samples, block, ou
     for begin in range(0, samples, block):
         end = least(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[INPUTS], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE],
-             layers[0, ACROSS], strips, 0, strips)
+        call(cells[CELL_GATHER_INPUTS], inputs, order, begin, end, layers[0, LAYER_N_IN], panels,
+             layers[0, LAYER_SOURCE], layers[0, LAYER_TRANSPOSED], strips, 0, strips)
         for layer in range(top + 1):
-            n = layers[layer, N_OUT]
-            call(cells[FORWARD], parameters, layers[layer, WEIGHTS], layers[layer, BIASES], panels,
-                 layers[layer, SOURCE], layers[layer, OUT], layers[layer, N_IN], n, 0, strips)
-            out = panel(panels, layers[layer, OUT], n, 0, strips)
-            slope = panel(panels, layers[layer, DELTA], n, 0, strips)
-            call(layers[layer, ACTIVATION], out, slope, n)
-        call(cells[SCATTER], panels, layers[top, OUT], layers[top, N_OUT], begin, end, outputs)
+            n = layers[layer, LAYER_N_OUT]
+            call(cells[CELL_FORWARD], parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
+                 layers[layer, LAYER_SOURCE], layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, 0, strips)
+            out = panel(panels, layers[layer, LAYER_OUT], n, 0, strips)
+            slope = panel(panels, layers[layer, LAYER_DELTA], n, 0, strips)
+            call(layers[layer, LAYER_ACTIVATION], out, slope, n)
+        call(cells[CELL_SCATTER], panels, layers[top, LAYER_OUT], layers[top, LAYER_N_OUT], begin, end, outputs)
 
 
 @kernel

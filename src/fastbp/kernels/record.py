@@ -2,17 +2,17 @@
 
 from ._jit import by_address, inline
 from .codes import (
-    BATCH_COST,
-    DIVERGED,
-    EPOCH,
-    EPOCH_COST,
-    EPOCH_WEIGHT,
-    FIRST_EPOCH,
-    HYPER_CELLS,
-    RUNNING,
-    STATUS,
-    TOTAL,
-    UPDATES,
+    HYPER_COUNT,
+    PROGRESS_EPOCH,
+    PROGRESS_FIRST_EPOCH,
+    PROGRESS_STATUS,
+    PROGRESS_UPDATES,
+    REGULAR_TOTAL,
+    STATUS_DIVERGED,
+    STATUS_RUNNING,
+    SUM_BATCH_COST,
+    SUM_EPOCH_COST,
+    SUM_EPOCH_WEIGHT,
 )
 from .simd import call, pointer, to_bits
 
@@ -20,14 +20,14 @@ from .simd import call, pointer, to_bits
 @inline
 def end_batch(progress, sums, update, weight):
     """Add a batch's mean cost, of samples with a total weight, to the epoch's; notice divergence."""
-    cost = sums[BATCH_COST]
-    sums[EPOCH_COST] += cost * weight
-    sums[EPOCH_WEIGHT] += weight
-    sums[BATCH_COST] = 0.0
-    progress[UPDATES] += 1
+    cost = sums[SUM_BATCH_COST]
+    sums[SUM_EPOCH_COST] += cost * weight
+    sums[SUM_EPOCH_WEIGHT] += weight
+    sums[SUM_BATCH_COST] = 0.0
+    progress[PROGRESS_UPDATES] += 1
     # Not isfinite: Numba asks whether x − x is a number, which fast-math folds to 0, also for infinity.
     if update != 0 and cost * 0.0 != 0.0:
-        progress[STATUS] = DIVERGED
+        progress[PROGRESS_STATUS] = STATUS_DIVERGED
 
 
 @by_address
@@ -35,20 +35,20 @@ def end_epoch(parameters, best, hyper, progress, sums, costs, update, epoch):
     """Record the epoch's mean cost and keep its parameters in ``best``, unless one of them is no longer finite."""
     progress, running = pointer(progress), pointer(sums)
     if update != 0:
-        if hyper.size > HYPER_CELLS:
-            total = to_bits(hyper[TOTAL])
+        if hyper.size > HYPER_COUNT:
+            total = to_bits(hyper[REGULAR_TOTAL])
             call(total, hyper, sums)
-        nothing = running[EPOCH_COST] * 0.0  # inf·0 and NaN·0 are NaN
+        nothing = running[SUM_EPOCH_COST] * 0.0  # inf·0 and NaN·0 are NaN
         for i in range(parameters.size):
             nothing += parameters[i] * 0.0
         if nothing == 0.0:
             for i in range(parameters.size):
                 best[i] = parameters[i]
         else:
-            progress[STATUS] = DIVERGED
-    if progress[STATUS] == RUNNING:
-        mean = running[EPOCH_COST] / running[EPOCH_WEIGHT] if running[EPOCH_WEIGHT] > 0.0 else 0.0
-        costs[epoch - progress[FIRST_EPOCH]] = mean
-        running[EPOCH_COST] = 0.0
-        running[EPOCH_WEIGHT] = 0.0
-        progress[EPOCH] = epoch + 1
+            progress[PROGRESS_STATUS] = STATUS_DIVERGED
+    if progress[PROGRESS_STATUS] == STATUS_RUNNING:
+        mean = running[SUM_EPOCH_COST] / running[SUM_EPOCH_WEIGHT] if running[SUM_EPOCH_WEIGHT] > 0.0 else 0.0
+        costs[epoch - progress[PROGRESS_FIRST_EPOCH]] = mean
+        running[SUM_EPOCH_COST] = 0.0
+        running[SUM_EPOCH_WEIGHT] = 0.0
+        progress[PROGRESS_EPOCH] = epoch + 1

@@ -13,31 +13,31 @@ import math
 
 from ._jit import inline, kernel, scalar
 from .codes import (
-    AVERAGED,
-    BATCH_WEIGHT,
-    BEGIN,
-    CELL,
-    CLIP,
-    CLIP_NORM,
-    DECAY,
-    END,
-    EPOCH_COST,
-    EPOCH_PENALTY,
-    EPOCH_WEIGHT,
-    FIXED,
-    L1,
-    L2,
-    LARGEST,
-    NON_NEGATIVE,
-    PENALTIES,
-    PIECE,
-    RATE,
-    ROW,
-    RULE,
+    HYPER_BATCH_WEIGHT,
+    HYPER_RATE,
+    REGULAR_AVERAGED,
+    REGULAR_CLIP,
+    REGULAR_CLIP_NORM,
+    REGULAR_FIXED,
+    REGULAR_PENALTIES,
+    REGULAR_RULE,
+    REGULAR_SEGMENTS,
+    REGULAR_TABLE,
+    SEGMENT_BEGIN,
+    SEGMENT_CELL,
     SEGMENT_COLUMNS,
-    SEGMENTS,
-    TABLE,
-    TRAINED,
+    SEGMENT_DECAY,
+    SEGMENT_END,
+    SEGMENT_L1,
+    SEGMENT_L2,
+    SEGMENT_LARGEST,
+    SEGMENT_NON_NEGATIVE,
+    SEGMENT_PIECE,
+    SEGMENT_ROW,
+    SEGMENT_TRAINED,
+    SUM_EPOCH_COST,
+    SUM_EPOCH_PENALTY,
+    SUM_EPOCH_WEIGHT,
 )
 from .elementwise import wide
 from .simd import call, to_bits, view
@@ -46,7 +46,7 @@ from .simd import call, to_bits, view
 @inline
 def first_cell(first, hyper, row):
     """Give the cell of the piece that begins at a place of the flat buffer."""
-    return to_bits(hyper[row + CELL]) + (first - to_bits(hyper[row + BEGIN])) // to_bits(hyper[row + PIECE])
+    return to_bits(hyper[row + SEGMENT_CELL]) + (first - to_bits(hyper[row + SEGMENT_BEGIN])) // to_bits(hyper[row + SEGMENT_PIECE])
 
 
 @scalar
@@ -64,15 +64,15 @@ def charged(cell, w, half, whole):
 @inline
 def penalize(parameters, gradient, first, end, shift, hyper, row):
     """∂E/∂w += λ₂w + λ₁sign(w); adds λ₂w²/2 + λ₁|w|, times the weight of the batch, to the pieces' cells."""
-    l2, l1 = hyper[row + L2], hyper[row + L1]
+    l2, l1 = hyper[row + SEGMENT_L2], hyper[row + SEGMENT_L1]
     if l2 == 0.0 and l1 == 0.0:
         return
     real = type(parameters[0])
-    weight, share = hyper[BATCH_WEIGHT], 1.0
-    if hyper[AVERAGED] != 0.0:
+    weight, share = hyper[HYPER_BATCH_WEIGHT], 1.0
+    if hyper[REGULAR_AVERAGED] != 0.0:
         share = 1.0 / weight if weight > 0.0 else 0.0
         weight = 1.0 if weight > 0.0 else 0.0
-    pull, push, length = real(l2 * share), real(l1 * share), to_bits(hyper[row + PIECE])
+    pull, push, length = real(l2 * share), real(l1 * share), to_bits(hyper[row + SEGMENT_PIECE])
     cell, half, whole = first_cell(first, hyper, row), 0.5 * l2 * weight, l1 * weight
     if length == 1:
         n = end - first
@@ -105,11 +105,11 @@ def constrain(parameters, first, end, hyper, row):
     n = end - first
     real = type(parameters[0])
     p = view(parameters, first, n)
-    if hyper[row + NON_NEGATIVE] != 0.0:
+    if hyper[row + SEGMENT_NON_NEGATIVE] != 0.0:
         for i in range(n):
             p[i] = real(0) if p[i] < real(0) else p[i]
-    if hyper[row + LARGEST] > 0.0:
-        length, largest = to_bits(hyper[row + ROW]), hyper[row + LARGEST]
+    if hyper[row + SEGMENT_LARGEST] > 0.0:
+        length, largest = to_bits(hyper[row + SEGMENT_ROW]), hyper[row + SEGMENT_LARGEST]
         for i in range(0, n, length):
             w = view(p, i, length)
             squares = real(0)
@@ -124,29 +124,29 @@ def constrain(parameters, first, end, hyper, row):
 @inline
 def overlap(start, stop, hyper, segment):
     """Give the segment's row of the table, and its part of a slice."""
-    row = TABLE + segment * SEGMENT_COLUMNS
-    return row, max(start, to_bits(hyper[row + BEGIN])), min(stop, to_bits(hyper[row + END]))
+    row = REGULAR_TABLE + segment * SEGMENT_COLUMNS
+    return row, max(start, to_bits(hyper[row + SEGMENT_BEGIN])), min(stop, to_bits(hyper[row + SEGMENT_END]))
 
 
 @inline
 def before(parameters, gradient, state, start, stop, shift, hyper):
     """Make ∂E/∂w what the rule is to see: with its penalty, clipped, 0 where a parameter is fixed."""
     real, slopes = type(parameters[0]), view(gradient, start - shift, stop - start)
-    for segment in range(to_bits(hyper[SEGMENTS])):
+    for segment in range(to_bits(hyper[REGULAR_SEGMENTS])):
         row, first, end = overlap(start, stop, hyper, segment)
         if first < end:
             penalize(parameters, gradient, first, end, shift, hyper, row)
-            if hyper[row + TRAINED] == 0.0:
+            if hyper[row + SEGMENT_TRAINED] == 0.0:
                 g = view(gradient, first - shift, end - first)
                 for i in range(g.size):
                     g[i] = real(0)
-    if hyper[CLIP] > 0.0:
-        limit = real(hyper[CLIP])
+    if hyper[REGULAR_CLIP] > 0.0:
+        limit = real(hyper[REGULAR_CLIP])
         for i in range(slopes.size):
             slope = slopes[i]
             slopes[i] = limit if slope > limit else -limit if slope < -limit else slope
-    if to_bits(hyper[FIXED]) >= 0:
-        fixed = view(state, to_bits(hyper[FIXED]) + start, stop - start)
+    if to_bits(hyper[REGULAR_FIXED]) >= 0:
+        fixed = view(state, to_bits(hyper[REGULAR_FIXED]) + start, stop - start)
         for i in range(slopes.size):
             slopes[i] = real(0) if fixed[i] == fixed[i] else slopes[i]
 
@@ -157,38 +157,39 @@ def finish(parameters, gradient, state, start, stop, shift, hyper):
 
     The rule takes neighbouring segments at once: in a small network its own beginning costs more than its loop.
     """
-    rule, begin = to_bits(hyper[RULE]), start
-    for segment in range(to_bits(hyper[SEGMENTS])):
+    rule, begin = to_bits(hyper[REGULAR_RULE]), start
+    for segment in range(to_bits(hyper[REGULAR_SEGMENTS])):
         row, first, end = overlap(start, stop, hyper, segment)
-        if first < end and hyper[row + TRAINED] == 0.0:
+        if first < end and hyper[row + SEGMENT_TRAINED] == 0.0:
             if begin < first:
                 call(rule, parameters, gradient, state, begin, first, shift, hyper)
             begin = end
-        elif first < end and hyper[row + DECAY] > 0.0:
-            rest = type(parameters[0])(1.0 - hyper[RATE] * hyper[row + DECAY])
+        elif first < end and hyper[row + SEGMENT_DECAY] > 0.0:
+            rest = type(parameters[0])(1.0 - hyper[HYPER_RATE] * hyper[row + SEGMENT_DECAY])
             p = view(parameters, first, end - first)
             for i in range(p.size):
                 p[i] *= rest
     if begin < stop:
         call(rule, parameters, gradient, state, begin, stop, shift, hyper)
-    for segment in range(to_bits(hyper[SEGMENTS])):
+    for segment in range(to_bits(hyper[REGULAR_SEGMENTS])):
         row, first, end = overlap(start, stop, hyper, segment)
-        if first < end and hyper[row + TRAINED] != 0.0:
+        if first < end and hyper[row + SEGMENT_TRAINED] != 0.0:
             constrain(parameters, first, end, hyper, row)
-    if to_bits(hyper[FIXED]) >= 0:
-        p, fixed = view(parameters, start, stop - start), view(state, to_bits(hyper[FIXED]) + start, stop - start)
+    if to_bits(hyper[REGULAR_FIXED]) >= 0:
+        p, fixed = view(parameters, start, stop - start), view(state, to_bits(hyper[REGULAR_FIXED]) + start,
+                                                               stop - start)
         for i in range(p.size):
             p[i] = fixed[i] if fixed[i] == fixed[i] else p[i]
 
 
 @kernel
 def update(parameters, gradient, state, start, stop, shift, hyper):
-    """The rule at address ``hyper[RULE]`` with penalties before it and constraints behind it.
+    """The rule at address ``hyper[REGULAR_RULE]`` with penalties before it and constraints behind it.
 
     Without a rule it adds the slopes of the penalties to ``gradient``, which is 0 where a parameter is fixed.
     """
     before(parameters, gradient, state, start, stop, shift, hyper)
-    if to_bits(hyper[RULE]) != 0:
+    if to_bits(hyper[REGULAR_RULE]) != 0:
         finish(parameters, gradient, state, start, stop, shift, hyper)
 
 
@@ -196,10 +197,10 @@ def update(parameters, gradient, state, start, stop, shift, hyper):
 def measure(parameters, gradient, state, start, stop, shift, hyper):
     """What `update` does before its rule; overwrites the cells of the pieces' Σ_k (∂E/∂w_jk)²."""
     before(parameters, gradient, state, start, stop, shift, hyper)
-    count = hyper.size - to_bits(hyper[PENALTIES])
-    for segment in range(to_bits(hyper[SEGMENTS])):
+    count = hyper.size - to_bits(hyper[REGULAR_PENALTIES])
+    for segment in range(to_bits(hyper[REGULAR_SEGMENTS])):
         row, first, end = overlap(start, stop, hyper, segment)
-        length, cell = to_bits(hyper[row + PIECE]), first_cell(first, hyper, row) - count
+        length, cell = to_bits(hyper[row + SEGMENT_PIECE]), first_cell(first, hyper, row) - count
         if length == 1 and first < end:
             slopes, cells = view(gradient, first - shift, end - first), view(hyper, cell, end - first)
             for k in range(slopes.size):
@@ -216,12 +217,12 @@ def measure(parameters, gradient, state, start, stop, shift, hyper):
 @kernel
 def update_clipped(parameters, gradient, state, start, stop, shift, hyper):
     """What `update` does from its rule on, after ∂E/∂w has been measured: scaled so that its norm is at most c."""
-    count, squares = hyper.size - to_bits(hyper[PENALTIES]), 0.0
-    cells = view(hyper, to_bits(hyper[PENALTIES]) - count, count)
+    count, squares = hyper.size - to_bits(hyper[REGULAR_PENALTIES]), 0.0
+    cells = view(hyper, to_bits(hyper[REGULAR_PENALTIES]) - count, count)
     for i in range(count):
         squares += cells[i]
-    if squares > hyper[CLIP_NORM] * hyper[CLIP_NORM]:
-        scale = type(parameters[0])(hyper[CLIP_NORM] / math.sqrt(squares))
+    if squares > hyper[REGULAR_CLIP_NORM] * hyper[REGULAR_CLIP_NORM]:
+        scale = type(parameters[0])(hyper[REGULAR_CLIP_NORM] / math.sqrt(squares))
         slopes = view(gradient, start - shift, stop - start)
         for i in range(slopes.size):
             slopes[i] *= scale
@@ -231,10 +232,10 @@ def update_clipped(parameters, gradient, state, start, stop, shift, hyper):
 @kernel
 def total(hyper, sums):
     """Add the penalties of an epoch's batches to its cost, leave their mean beside it, and begin anew."""
-    penalty, first = 0.0, to_bits(hyper[PENALTIES])
+    penalty, first = 0.0, to_bits(hyper[REGULAR_PENALTIES])
     cells = view(hyper, first, hyper.size - first)
     for i in range(cells.size):
         penalty += cells[i]
         cells[i] = 0.0
-    sums[EPOCH_COST] += penalty
-    sums[EPOCH_PENALTY] = penalty / sums[EPOCH_WEIGHT] if sums[EPOCH_WEIGHT] > 0.0 else 0.0
+    sums[SUM_EPOCH_COST] += penalty
+    sums[SUM_EPOCH_PENALTY] = penalty / sums[SUM_EPOCH_WEIGHT] if sums[SUM_EPOCH_WEIGHT] > 0.0 else 0.0

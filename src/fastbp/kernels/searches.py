@@ -7,62 +7,62 @@ threads takes many steps in one call, and may come back after any block, since a
 not.
 
 A method is this search and a direction, two kernels called by address, (parameters, state, numbers, search):
-one overwrites the direction and ``search[ALPHA]``, the first length to try, and nothing else that is kept, so that an
+one overwrites the direction and ``search[SEARCH_ALPHA]``, the first length to try, and nothing else that is kept, so that an
 interrupted step can be done again with the same bits; the other takes note of a step that was made.
-``numbers[MADE]`` is 0 at a (re)start.
+``numbers[HYPER_MADE]`` is 0 at a (re)start.
 """
 
 import math
 
 from ._jit import by_address, inline
 from .codes import (
-    DIVERGED,
-    DONE,
-    EPOCH,
-    EPOCH_COST,
-    EPOCH_PENALTY,
-    EPOCH_WEIGHT,
-    FIRST_EPOCH,
-    HYPER_CELLS,
-    OWN,
-    PAUSED,
-    RATE,
-    RUNNING,
-    STATUS,
-    SUM_CELLS,
-    TOTAL,
-    UPDATES,
+    HYPER_COUNT,
+    HYPER_OWN,
+    HYPER_RATE,
+    PROGRESS_EPOCH,
+    PROGRESS_FIRST_EPOCH,
+    PROGRESS_STATUS,
+    PROGRESS_UPDATES,
+    REGULAR_TOTAL,
+    STATUS_DIVERGED,
+    STATUS_DONE,
+    STATUS_PAUSED,
+    STATUS_RUNNING,
+    SUM_COUNT,
+    SUM_EPOCH_COST,
+    SUM_EPOCH_PENALTY,
+    SUM_EPOCH_WEIGHT,
 )
 from .elementwise import wide
 from .simd import call, to_bits, view
 from .vectors import combine, dot, mix, products
 
-GRADIENT, DIRECTION, START, BEFORE, OWN_ROW = range(5)
+ROW_GRADIENT, ROW_DIRECTION, ROW_START, ROW_BEFORE, ROW_OWN = range(5)
 """Rows of state: ∂E/∂w, the direction, parameters and gradient before the step, the method's own."""
 
-REACHED, MADE, KEPT, MEMORY = range(OWN, OWN + 4)
+HYPER_REACHED, HYPER_MADE, HYPER_KEPT, HYPER_MEMORY = range(HYPER_OWN, HYPER_OWN + 4)
 """Numbers: the cost where the last step ended, steps since a (re)start, and of L-BFGS pairs since then and how many
 it remembers. The learning rate's cell holds the length of the last step."""
-LAST_SLOPE = KEPT
+HYPER_LAST_SLOPE = HYPER_KEPT
 """Of conjugate gradients: the slope along the last direction, where it began."""
 
-DOING, LEFT, STEPS, PENALTY, DIRECT, REMEMBER, PENALIZE = range(SUM_CELLS, SUM_CELLS + 7)
+SEARCH_DOING, SEARCH_LEFT, SEARCH_STEPS, SEARCH_PENALTY, SEARCH_DIRECT, SEARCH_REMEMBER, SEARCH_PENALIZE = range(SUM_COUNT, SUM_COUNT + 7)
 """Cells of ``search``, the first of which are those of `layout.Learner.sums`: what the pass is for, steps until the
-next pause, steps of this fit, the penalty in ``numbers[REACHED]``; addresses, as bits, of the direction's two kernels
+next pause, steps of this fit, the penalty in ``numbers[HYPER_REACHED]``; addresses, as bits, of the direction's two kernels
 and of `regular.update`."""
-CURVATURE, EPSILON, ALPHA, TRIES, BRACKETED, START_COST, START_SLOPE = range(PENALIZE + 1, PENALIZE + 8)
+SEARCH_CURVATURE, SEARCH_EPSILON, SEARCH_ALPHA, SEARCH_TRIES, SEARCH_BRACKETED, SEARCH_START_COST, SEARCH_START_SLOPE = range(SEARCH_PENALIZE + 1, SEARCH_PENALIZE + 8)
 """c₂ of the Wolfe conditions; the resolution of the dtype; how far along the line the pass goes, how many have gone,
 1.0 if a minimum lies between LOW and HIGH, cost and slope where the line begins."""
-LOW_ALPHA, LOW_COST, LOW_SLOPE, HIGH_ALPHA, HIGH_COST, HIGH_SLOPE = range(START_SLOPE + 1, START_SLOPE + 7)
+SEARCH_LOW_ALPHA, SEARCH_LOW_COST, SEARCH_LOW_SLOPE, SEARCH_HIGH_ALPHA, SEARCH_HIGH_COST, SEARCH_HIGH_SLOPE = range(SEARCH_START_SLOPE + 1, SEARCH_START_SLOPE + 7)
 """The lowest point, which is where the line begins at first, and the other end of the interval."""
-KNOWN = HIGH_SLOPE + 1
+SEARCH_KNOWN = SEARCH_HIGH_SLOPE + 1
 """How many pairs of L-BFGS have their products in the tables behind it, see `lbfgs_direction`."""
-SEARCH_CELLS = KNOWN + 1
+SEARCH_COUNT = SEARCH_KNOWN + 1
 
-FRESH, RESTING, SEARCHING, RETURNING = range(4)
+DOING_FRESH, DOING_RESTING, DOING_SEARCHING, DOING_RETURNING = range(4)
 """What a pass is for: where a fit begins; none, a step has ended; along the line; back to its lowest point."""
 
-GOES_ON, FOUND, LOWEST, NOTHING = range(4)
+LINE_GOES_ON, LINE_FOUND, LINE_LOWEST, LINE_NOTHING = range(4)
 """What becomes of a line."""
 
 DECREASE = 1e-4
@@ -98,40 +98,40 @@ def extrapolate(a, slope_a, b, slope_b):
 
 @inline
 def judge(search, cost, slope):
-    """Take note of a point of the line, overwrite ALPHA by the next to try, and say what becomes of the line.
+    """Take note of a point of the line, overwrite SEARCH_ALPHA by the next to try, and say what becomes of the line.
 
-    FOUND has E ≤ E₀ + c₁αE₀' and |E'| ≤ c₂|E₀'|, the strong Wolfe conditions (Nocedal & Wright 2006, algorithms 3.5 and
-    3.6). Where tries end, or the slope promises less across the interval than the cost's last digit, the LOWEST point
-    is taken if it fulfils the first of them, at once (FOUND) if it is this one.
+    LINE_FOUND has E ≤ E₀ + c₁αE₀' and |E'| ≤ c₂|E₀'|, the strong Wolfe conditions (Nocedal & Wright 2006, algorithms 3.5 and
+    3.6). Where tries end, or the slope promises less across the interval than the cost's last digit, the LINE_LOWEST point
+    is taken if it fulfils the first of them, at once (LINE_FOUND) if it is this one.
     """
-    alpha = search[ALPHA]
-    search[TRIES] += 1.0
-    low_enough = cost <= search[START_COST] + DECREASE * alpha * search[START_SLOPE] and slope * 0.0 == 0.0
-    if not low_enough or (search[LOW_ALPHA] > 0.0 and cost > search[LOW_COST]):
-        search[HIGH_ALPHA], search[HIGH_COST], search[HIGH_SLOPE], search[BRACKETED] = alpha, cost, slope, 1.0
+    alpha = search[SEARCH_ALPHA]
+    search[SEARCH_TRIES] += 1.0
+    low_enough = cost <= search[SEARCH_START_COST] + DECREASE * alpha * search[SEARCH_START_SLOPE] and slope * 0.0 == 0.0
+    if not low_enough or (search[SEARCH_LOW_ALPHA] > 0.0 and cost > search[SEARCH_LOW_COST]):
+        search[SEARCH_HIGH_ALPHA], search[SEARCH_HIGH_COST], search[SEARCH_HIGH_SLOPE], search[SEARCH_BRACKETED] = alpha, cost, slope, 1.0
     else:
-        if abs(slope) <= -search[CURVATURE] * search[START_SLOPE]:
-            return FOUND
-        if search[BRACKETED] == 0.0 and slope < 0.0:
-            search[ALPHA] = extrapolate(search[LOW_ALPHA], search[LOW_SLOPE], alpha, slope)
-        elif search[BRACKETED] == 0.0 or slope * (search[HIGH_ALPHA] - alpha) >= 0.0:
-            search[HIGH_ALPHA], search[HIGH_COST] = search[LOW_ALPHA], search[LOW_COST]
-            search[HIGH_SLOPE], search[BRACKETED] = search[LOW_SLOPE], 1.0
-        search[LOW_ALPHA], search[LOW_COST], search[LOW_SLOPE] = alpha, cost, slope
-    ends = search[TRIES] >= MOST_TRIES
-    if search[BRACKETED] != 0.0:
-        low, high = search[LOW_ALPHA], search[HIGH_ALPHA]
+        if abs(slope) <= -search[SEARCH_CURVATURE] * search[SEARCH_START_SLOPE]:
+            return LINE_FOUND
+        if search[SEARCH_BRACKETED] == 0.0 and slope < 0.0:
+            search[SEARCH_ALPHA] = extrapolate(search[SEARCH_LOW_ALPHA], search[SEARCH_LOW_SLOPE], alpha, slope)
+        elif search[SEARCH_BRACKETED] == 0.0 or slope * (search[SEARCH_HIGH_ALPHA] - alpha) >= 0.0:
+            search[SEARCH_HIGH_ALPHA], search[SEARCH_HIGH_COST] = search[SEARCH_LOW_ALPHA], search[SEARCH_LOW_COST]
+            search[SEARCH_HIGH_SLOPE], search[SEARCH_BRACKETED] = search[SEARCH_LOW_SLOPE], 1.0
+        search[SEARCH_LOW_ALPHA], search[SEARCH_LOW_COST], search[SEARCH_LOW_SLOPE] = alpha, cost, slope
+    ends = search[SEARCH_TRIES] >= MOST_TRIES
+    if search[SEARCH_BRACKETED] != 0.0:
+        low, high = search[SEARCH_LOW_ALPHA], search[SEARCH_HIGH_ALPHA]
         width = abs(high - low)
-        search[ALPHA] = interpolate(low, search[LOW_COST], search[LOW_SLOPE], high, search[HIGH_COST],
-                                    search[HIGH_SLOPE])
-        ends |= width * abs(search[START_SLOPE]) <= search[EPSILON] * abs(search[START_COST])
+        search[SEARCH_ALPHA] = interpolate(low, search[SEARCH_LOW_COST], search[SEARCH_LOW_SLOPE], high,
+                                           search[SEARCH_HIGH_COST], search[SEARCH_HIGH_SLOPE])
+        ends |= width * abs(search[SEARCH_START_SLOPE]) <= search[SEARCH_EPSILON] * abs(search[SEARCH_START_COST])
         ends |= width <= 1e-12 * max(high, low)
     if not ends:
-        return GOES_ON
-    if search[LOW_ALPHA] == 0.0:
-        return NOTHING
-    search[ALPHA] = search[LOW_ALPHA]
-    return FOUND if search[LOW_ALPHA] == alpha else LOWEST
+        return LINE_GOES_ON
+    if search[SEARCH_LOW_ALPHA] == 0.0:
+        return LINE_NOTHING
+    search[SEARCH_ALPHA] = search[SEARCH_LOW_ALPHA]
+    return LINE_FOUND if search[SEARCH_LOW_ALPHA] == alpha else LINE_LOWEST
 
 
 @inline
@@ -143,20 +143,20 @@ def row(state, index, n):
 @inline
 def end_step(parameters, numbers, progress, search, costs, status):
     """Record a step, and tell `epoch.run` to come back: with a ``status``, or for a pause; or diverged."""
-    nothing = numbers[REACHED] * 0.0
+    nothing = numbers[HYPER_REACHED] * 0.0
     for i in range(parameters.size):
         nothing += parameters[i] * 0.0
     if nothing != 0.0:
-        progress[STATUS] = DIVERGED
+        progress[PROGRESS_STATUS] = STATUS_DIVERGED
         return
-    costs[progress[EPOCH] - progress[FIRST_EPOCH]] = numbers[REACHED]
-    search[STEPS] += 1.0
-    search[LEFT] -= 1.0
-    search[EPOCH_PENALTY] = search[PENALTY]
-    search[DOING] = RESTING
-    progress[EPOCH] += 1
-    progress[UPDATES] = int(search[STEPS])  # where `epoch.run` counts passes
-    progress[STATUS] = PAUSED if status == RUNNING and search[LEFT] <= 0.0 else status
+    costs[progress[PROGRESS_EPOCH] - progress[PROGRESS_FIRST_EPOCH]] = numbers[HYPER_REACHED]
+    search[SEARCH_STEPS] += 1.0
+    search[SEARCH_LEFT] -= 1.0
+    search[SUM_EPOCH_PENALTY] = search[SEARCH_PENALTY]
+    search[SEARCH_DOING] = DOING_RESTING
+    progress[PROGRESS_EPOCH] += 1
+    progress[PROGRESS_UPDATES] = int(search[SEARCH_STEPS])  # where `epoch.run` counts passes
+    progress[PROGRESS_STATUS] = STATUS_PAUSED if status == STATUS_RUNNING and search[SEARCH_LEFT] <= 0.0 else status
 
 
 @by_address
@@ -167,55 +167,55 @@ def next_point(parameters, state, numbers, progress, search, costs, update, epoc
     the parameters stay.
     """
     n = parameters.size
-    gradient, direction = row(state, GRADIENT, n), row(state, DIRECTION, n)
-    start, before = row(state, START, n), row(state, BEFORE, n)
-    doing, cost = search[DOING], 0.0
-    if doing != RESTING:
-        if numbers.size > HYPER_CELLS:
-            penalize, total = to_bits(search[PENALIZE]), to_bits(numbers[TOTAL])
+    gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
+    start, before = row(state, ROW_START, n), row(state, ROW_BEFORE, n)
+    doing, cost = search[SEARCH_DOING], 0.0
+    if doing != DOING_RESTING:
+        if numbers.size > HYPER_COUNT:
+            penalize, total = to_bits(search[SEARCH_PENALIZE]), to_bits(numbers[REGULAR_TOTAL])
             call(penalize, parameters, gradient, state, 0, n, 0, numbers)
             call(total, numbers, search)
-        cost = search[EPOCH_COST] / search[EPOCH_WEIGHT] if search[EPOCH_WEIGHT] > 0.0 else 0.0
-        search[EPOCH_COST] = 0.0
-        search[EPOCH_WEIGHT] = 0.0
-    if doing == FRESH:
-        numbers[REACHED], search[PENALTY], search[DOING] = cost, search[EPOCH_PENALTY], RESTING
-    elif doing != RESTING:
-        verdict = judge(search, cost, dot(gradient, direction)) if doing == SEARCHING else FOUND
-        if verdict == GOES_ON or verdict == LOWEST:
-            search[DOING] = SEARCHING if verdict == GOES_ON else RETURNING
-            combine(parameters, 1.0, start, search[ALPHA], direction)
+        cost = search[SUM_EPOCH_COST] / search[SUM_EPOCH_WEIGHT] if search[SUM_EPOCH_WEIGHT] > 0.0 else 0.0
+        search[SUM_EPOCH_COST] = 0.0
+        search[SUM_EPOCH_WEIGHT] = 0.0
+    if doing == DOING_FRESH:
+        numbers[HYPER_REACHED], search[SEARCH_PENALTY], search[SEARCH_DOING] = cost, search[SUM_EPOCH_PENALTY], DOING_RESTING
+    elif doing != DOING_RESTING:
+        verdict = judge(search, cost, dot(gradient, direction)) if doing == DOING_SEARCHING else LINE_FOUND
+        if verdict == LINE_GOES_ON or verdict == LINE_LOWEST:
+            search[SEARCH_DOING] = DOING_SEARCHING if verdict == LINE_GOES_ON else DOING_RETURNING
+            combine(parameters, 1.0, start, search[SEARCH_ALPHA], direction)
             return
-        if verdict == FOUND and cost < numbers[REACHED]:  # in its last digit the first condition lets equal costs pass
-            numbers[REACHED], numbers[RATE], search[PENALTY] = cost, search[ALPHA], search[EPOCH_PENALTY]
-            remember = to_bits(search[REMEMBER])
+        if verdict == LINE_FOUND and cost < numbers[HYPER_REACHED]:  # in its last digit the first condition lets equal costs pass
+            numbers[HYPER_REACHED], numbers[HYPER_RATE], search[SEARCH_PENALTY] = cost, search[SEARCH_ALPHA], search[SUM_EPOCH_PENALTY]
+            remember = to_bits(search[SEARCH_REMEMBER])
             call(remember, parameters, state, numbers, search)
-            numbers[MADE] += 1.0
-            end_step(parameters, numbers, progress, search, costs, RUNNING)
+            numbers[HYPER_MADE] += 1.0
+            end_step(parameters, numbers, progress, search, costs, STATUS_RUNNING)
         else:
             for i in range(n):
                 parameters[i], gradient[i] = start[i], before[i]
-            if numbers[MADE] == 0.0:
-                end_step(parameters, numbers, progress, search, costs, DONE)
-            numbers[MADE], search[DOING] = 0.0, RESTING  # along the gradient, where the direction leads nowhere
-    if progress[STATUS] != RUNNING:
+            if numbers[HYPER_MADE] == 0.0:
+                end_step(parameters, numbers, progress, search, costs, STATUS_DONE)
+            numbers[HYPER_MADE], search[SEARCH_DOING] = 0.0, DOING_RESTING  # along the gradient, where the direction leads nowhere
+    if progress[PROGRESS_STATUS] != STATUS_RUNNING:
         return
     for i in range(n):
         start[i], before[i] = parameters[i], gradient[i]
-    direct, slope = to_bits(search[DIRECT]), 0.0
+    direct, slope = to_bits(search[SEARCH_DIRECT]), 0.0
     for _ in range(2):
         call(direct, parameters, state, numbers, search)
         slope = dot(gradient, direction)
-        if slope < 0.0 or numbers[MADE] == 0.0:
+        if slope < 0.0 or numbers[HYPER_MADE] == 0.0:
             break
-        numbers[MADE] = 0.0
+        numbers[HYPER_MADE] = 0.0
     if not slope < 0.0:
-        end_step(parameters, numbers, progress, search, costs, DONE)
+        end_step(parameters, numbers, progress, search, costs, STATUS_DONE)
         return
-    search[DOING], search[TRIES], search[BRACKETED] = SEARCHING, 0.0, 0.0
-    search[START_COST], search[START_SLOPE] = numbers[REACHED], slope
-    search[LOW_ALPHA], search[LOW_COST], search[LOW_SLOPE] = 0.0, numbers[REACHED], slope
-    combine(parameters, 1.0, start, search[ALPHA], direction)
+    search[SEARCH_DOING], search[SEARCH_TRIES], search[SEARCH_BRACKETED] = DOING_SEARCHING, 0.0, 0.0
+    search[SEARCH_START_COST], search[SEARCH_START_SLOPE] = numbers[HYPER_REACHED], slope
+    search[SEARCH_LOW_ALPHA], search[SEARCH_LOW_COST], search[SEARCH_LOW_SLOPE] = 0.0, numbers[HYPER_REACHED], slope
+    combine(parameters, 1.0, start, search[SEARCH_ALPHA], direction)
 
 
 @by_address
@@ -239,27 +239,27 @@ def lbfgs_direction(parameters, state, numbers, search):
     products of these (Chen, Wang & Zhou 2014) it runs over numbers, and every vector is read twice. s_k·y_i and y_k·y_i
     stay in tables from step to step.
     """
-    n, memory = parameters.size, int(numbers[MEMORY])
-    gradient, direction = row(state, GRADIENT, n), row(state, DIRECTION, n)
-    if numbers[MADE] == 0.0 or numbers[KEPT] == 0.0:  # a step whose pair was refused tells no curvature
-        search[KNOWN], search[ALPHA] = 0.0, downhill(direction, gradient)
+    n, memory = parameters.size, int(numbers[HYPER_MEMORY])
+    gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
+    if numbers[HYPER_MADE] == 0.0 or numbers[HYPER_KEPT] == 0.0:  # a step whose pair was refused tells no curvature
+        search[SEARCH_KNOWN], search[SEARCH_ALPHA] = 0.0, downhill(direction, gradient)
         return
-    search[ALPHA] = 1.0
-    kept = int(numbers[KEPT])
+    search[SEARCH_ALPHA] = 1.0
+    kept = int(numbers[HYPER_KEPT])
     count = min(kept, memory)
     square = memory * memory
-    tables = view(search, SEARCH_CELLS, search.size - SEARCH_CELLS)  # of older pairs by younger ones
+    tables = view(search, SEARCH_COUNT, search.size - SEARCH_COUNT)  # of older pairs by younger ones
     step_change, change_change = view(tables, 0, square), view(tables, square, square)
     slopes, column = view(tables, 2 * square, 2 * memory), view(tables, 2 * square + 2 * memory, memory)
     weights = view(tables, 2 * square + 3 * memory, 2 * memory)  # slopes and weights: first of steps, then of changes
-    for pair in range(max(min(int(search[KNOWN]), kept - 1), kept - count), kept):
+    for pair in range(max(min(int(search[SEARCH_KNOWN]), kept - 1), kept - count), kept):
         place = pair % memory
         for half in range(2):
-            products(view(state, (OWN_ROW + half * memory) * n, memory * n), count, gradient,
-                     row(state, OWN_ROW + memory + place, n), view(slopes, half * memory, memory), column)
+            products(view(state, (ROW_OWN + half * memory) * n, memory * n), count, gradient,
+                     row(state, ROW_OWN + memory + place, n), view(slopes, half * memory, memory), column)
             for k in range(count):
                 tables[half * square + k * memory + place] = column[k]
-    search[KNOWN] = float(kept)
+    search[SEARCH_KNOWN] = float(kept)
     newest = (kept - 1) % memory
     scale = 1.0 / change_change[newest * memory + newest]
     for i in range(2 * memory):
@@ -283,52 +283,52 @@ def lbfgs_direction(parameters, state, numbers, search):
             else:
                 beta += weights[memory + i] * change_change[i * memory + k] + weights[i] * step_change[i * memory + k]
         weights[k] -= beta
-    mix(direction, -scale, gradient, view(state, OWN_ROW * n, 2 * memory * n), weights)
+    mix(direction, -scale, gradient, view(state, ROW_OWN * n, 2 * memory * n), weights)
 
 
 @by_address
 def lbfgs_pair(parameters, state, numbers, search):
     """Keep s and y, scaled to s·y = 1, which leaves H as it is; not where their product is too small to divide by."""
-    n, memory = parameters.size, int(numbers[MEMORY])
-    gradient, start, before = row(state, GRADIENT, n), row(state, START, n), row(state, BEFORE, n)
-    if numbers[MADE] == 0.0:
-        numbers[KEPT] = 0.0
+    n, memory = parameters.size, int(numbers[HYPER_MEMORY])
+    gradient, start, before = row(state, ROW_GRADIENT, n), row(state, ROW_START, n), row(state, ROW_BEFORE, n)
+    if numbers[HYPER_MADE] == 0.0:
+        numbers[HYPER_KEPT] = 0.0
     product, fall = 0.0, 0.0
     for i in range(n):
         s = wide(parameters[i] - start[i])
         product += s * float(gradient[i] - before[i])
         fall -= s * float(before[i])
-    if product > search[EPSILON] * max(fall, 0.0):
-        pair, scale = int(numbers[KEPT]) % memory, type(parameters[0])(1.0 / math.sqrt(product))
-        step, change = row(state, OWN_ROW + pair, n), row(state, OWN_ROW + memory + pair, n)
+    if product > search[SEARCH_EPSILON] * max(fall, 0.0):
+        pair, scale = int(numbers[HYPER_KEPT]) % memory, type(parameters[0])(1.0 / math.sqrt(product))
+        step, change = row(state, ROW_OWN + pair, n), row(state, ROW_OWN + memory + pair, n)
         for i in range(n):
             step[i], change[i] = scale * (parameters[i] - start[i]), scale * (gradient[i] - before[i])
-        numbers[KEPT] += 1.0
+        numbers[HYPER_KEPT] += 1.0
 
 
 @by_address
 def conjugate_direction(parameters, state, numbers, search):
     """−g + βd with β after Polak and Ribière, at least 0 (Nocedal & Wright 2006, eq. 5.45); −g where (5.52) says so."""
     n = parameters.size
-    gradient, direction = row(state, GRADIENT, n), row(state, DIRECTION, n)
-    last_gradient, last = row(state, OWN_ROW, n), row(state, OWN_ROW + 1, n)
+    gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
+    last_gradient, last = row(state, ROW_OWN, n), row(state, ROW_OWN + 1, n)
     square, overlap = dot(gradient, gradient), dot(gradient, last_gradient)
-    if numbers[MADE] == 0.0 or abs(overlap) >= 0.2 * square:
-        search[ALPHA] = downhill(direction, gradient)
+    if numbers[HYPER_MADE] == 0.0 or abs(overlap) >= 0.2 * square:
+        search[SEARCH_ALPHA] = downhill(direction, gradient)
     else:
         beta = max((square - overlap) / dot(last_gradient, last_gradient), 0.0)
         combine(direction, -1.0, gradient, beta, last)
     slope = dot(gradient, direction)
-    if numbers[MADE] != 0.0 and slope < 0.0:  # as much to first order as the last step brought (the same, p. 59)
-        search[ALPHA] = numbers[RATE] * numbers[LAST_SLOPE] / slope
+    if numbers[HYPER_MADE] != 0.0 and slope < 0.0:  # as much to first order as the last step brought (the same, p. 59)
+        search[SEARCH_ALPHA] = numbers[HYPER_RATE] * numbers[HYPER_LAST_SLOPE] / slope
 
 
 @by_address
 def conjugate_note(parameters, state, numbers, search):
     """Keep the direction, and gradient and slope from before the step."""
     n = parameters.size
-    direction, before = row(state, DIRECTION, n), row(state, BEFORE, n)
-    last_gradient, last = row(state, OWN_ROW, n), row(state, OWN_ROW + 1, n)
+    direction, before = row(state, ROW_DIRECTION, n), row(state, ROW_BEFORE, n)
+    last_gradient, last = row(state, ROW_OWN, n), row(state, ROW_OWN + 1, n)
     for i in range(n):
         last_gradient[i], last[i] = before[i], direction[i]
-    numbers[LAST_SLOPE] = search[START_SLOPE]
+    numbers[HYPER_LAST_SLOPE] = search[SEARCH_START_SLOPE]

@@ -27,7 +27,7 @@ from numba.extending import intrinsic
 
 from . import _jit
 from ._jit import JIT, VECTOR_BYTES, VECTOR_REGISTERS
-from .codes import PHASES
+from .codes import PHASE_COUNT
 
 Builder = Any
 INDEX = ir.IntType(64)
@@ -357,7 +357,8 @@ def _lap(typing: Any, clock: Any, start: Any, layer: Any, phase: Any) -> Any:
         with builder.if_then(builder.icmp_signed(">", clock.nitems, ir.Constant(INDEX, 0)), likely=False):
             now = _ticks(typing)[1](context, builder, None, ())
             last = builder.gep(clock.data, [start])
-            row = builder.add(builder.mul(layer, ir.Constant(INDEX, PHASES)), builder.add(start, ir.Constant(INDEX, 1)))
+            row = builder.add(builder.mul(layer, ir.Constant(INDEX, PHASE_COUNT)),
+                              builder.add(start, ir.Constant(INDEX, 1)))
             cell = builder.gep(clock.data, [builder.add(row, phase)])
             builder.store(builder.add(builder.load(cell), builder.sub(now, builder.load(last))), cell)
             builder.store(now, last)
@@ -1154,7 +1155,7 @@ else:
         """
         if clock.size > 0:
             now = ticks()
-            clock[start + 1 + layer * PHASES + phase] += now - clock[start]
+            clock[start + 1 + layer * PHASE_COUNT + phase] += now - clock[start]
             clock[start] = now
 
     def prefetch(array: Any, index: int) -> None:

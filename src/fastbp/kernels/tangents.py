@@ -6,7 +6,7 @@ respect to net, and strips i·s.. that with respect to the i-th tangent of net. 
 δ_j o_k + Σ_i δ̇_ij ȯ_ik as it is; only for the biases, on which tangents do not depend, it leaves the further strips
 out.
 
-Each layer has one panel more, NET: net and its tangents on the way forward; φ''(net), from there on, and what it brings
+Each layer has one panel more, LAYER_NET: net and its tangents on the way forward; φ''(net), from there on, and what it brings
 to δ on the way back.
 
 Where one thread has all strips, those of all directions adjoin, and a product takes them at once: two vectors a tile.
@@ -18,52 +18,52 @@ number of threads, mini-batches, every optimizer.
 from . import activations, backprop
 from ._jit import address, by_address, inline
 from .codes import (
-    ACROSS,
-    ACTIVATION,
-    BACKWARD,
-    BEND,
-    BIASES,
-    COLLECT,
-    COST,
-    COST_CURVATURE,
-    COST_KERNEL,
-    CURVATURE,
-    DELTA,
-    DELTA_BELOW,
-    DIAGONAL,
-    DIRECTION,
-    FORWARD,
-    GATHER,
-    GAUSS_NEWTON,
-    HESSIAN,
-    JACOBIAN,
-    KIND,
-    LABELS,
-    LIFT,
-    MATCHED,
-    MY_SAMPLES,
-    N_IN,
-    N_OUT,
-    NET,
-    OUT,
-    PACKS,
-    PULL_TANGENTS,
-    PUSH_TANGENTS,
-    SHARE,
-    SLOPE_TARGETS,
-    SLOPE_WEIGHT,
-    SLOPES_GIVEN,
-    SOBOLEV,
-    SOFTMAX_CURVATURE,
-    SOURCE,
-    SPARE,
-    TANGENTS,
-    TARGET,
-    TURN,
-    TURN_ALL,
-    WEIGH,
-    WEIGHT,
-    WEIGHTS,
+    CELL_BACKWARD,
+    CELL_CANONICAL,
+    CELL_COLLECT,
+    CELL_COST,
+    CELL_COST_KERNEL,
+    CELL_COST_SECOND,
+    CELL_DIRECTION,
+    CELL_FORWARD,
+    CELL_FORWARD_SECOND,
+    CELL_GATHER,
+    CELL_GATHER_LABELS,
+    CELL_GATHER_WEIGHTS,
+    CELL_GIVEN_SLOPES,
+    CELL_JACOBIAN,
+    CELL_KIND,
+    CELL_MY_SAMPLES,
+    CELL_PULLBACK_TANGENTS,
+    CELL_PUSHFORWARD_TANGENTS,
+    CELL_SECOND_ORDER,
+    CELL_SLOPE_TARGETS,
+    CELL_SOFTMAX_SECOND,
+    CELL_SPARE,
+    CELL_TARGET,
+    CELL_TRANSPOSE,
+    CELL_TRANSPOSE_ALL,
+    CELL_WEIGH,
+    CELL_WEIGHT,
+    COST_SLOPE_WEIGHT,
+    KIND_DIAGONAL,
+    KIND_GAUSS_NEWTON,
+    KIND_HESSIAN,
+    KIND_SOBOLEV,
+    LAYER_ACTIVATION,
+    LAYER_BIASES,
+    LAYER_DELTA,
+    LAYER_DELTA_BELOW,
+    LAYER_N_IN,
+    LAYER_N_OUT,
+    LAYER_NET,
+    LAYER_OUT,
+    LAYER_PACKS,
+    LAYER_SECOND,
+    LAYER_SOURCE,
+    LAYER_TANGENTS,
+    LAYER_TRANSPOSED,
+    LAYER_WEIGHTS,
 )
 from .simd import borrowed, call, lanes, panel, view
 
@@ -84,28 +84,31 @@ def lift(layers, cells, panels, parameters, inputs, targets, weights, order, beg
     weights.
     """
     top = layers.shape[0] - 1
-    classes = layers[top, N_OUT]
-    call(cells[GATHER], inputs, order, begin, end, layers[0, N_IN], panels, layers[0, SOURCE], -1, strips, first, last)
+    classes = layers[top, LAYER_N_OUT]
+    call(cells[CELL_GATHER], inputs, order, begin, end, layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], -1,
+         strips, first, last)
     if labels != 0:
-        call(cells[LABELS], targets, order, begin, end, classes, panels, cells[TARGET], first, last)
+        call(cells[CELL_GATHER_LABELS], targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
     else:
-        call(cells[GATHER], targets, order, begin, end, classes, panels, cells[TARGET], -1, strips, first, last)
-    call(cells[WEIGH], weights, order, begin, end, total, panels, cells[WEIGHT], first, last)
+        call(cells[CELL_GATHER], targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
+             last)
+    call(cells[CELL_GATHER_WEIGHTS], weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
     for layer in range(top + 1):
-        n = layers[layer, N_OUT]
-        call(cells[FORWARD], parameters, layers[layer, WEIGHTS], layers[layer, BIASES], panels, layers[layer, SOURCE],
-             layers[layer, NET], layers[layer, N_IN], n, first, last)
-        net, out = panel(panels, layers[layer, NET], n, first, last), panel(panels, layers[layer, OUT], n, first, last)
-        slope = panel(panels, layers[layer, DELTA], n, first, last)
+        n = layers[layer, LAYER_N_OUT]
+        call(cells[CELL_FORWARD], parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
+             layers[layer, LAYER_SOURCE], layers[layer, LAYER_NET], layers[layer, LAYER_N_IN], n, first, last)
+        net, out = panel(panels, layers[layer, LAYER_NET], n, first, last), panel(panels, layers[layer, LAYER_OUT], n,
+                                                                                  first, last)
+        slope = panel(panels, layers[layer, LAYER_DELTA], n, first, last)
         for i in range(net.size):
             out[i] = net[i]
         if layer == top:
-            spare = panel(panels, cells[SPARE], n, first, last)
+            spare = panel(panels, cells[CELL_SPARE], n, first, last)
             for i in range(net.size):
                 spare[i] = net[i]
-        call(layers[layer, ACTIVATION], out, slope, n)
-        if bend != 0 and layers[layer, CURVATURE] != 0:
-            call(layers[layer, CURVATURE], net, out, slope)
+        call(layers[layer, LAYER_ACTIVATION], out, slope, n)
+        if bend != 0 and layers[layer, LAYER_SECOND] != 0:
+            call(layers[layer, LAYER_SECOND], net, out, slope)
 
 
 @by_address
@@ -117,30 +120,30 @@ def push(layers, cells, panels, parameters, direction, moved, bottom, tangents, 
     lane, top = lanes(panels), layers.shape[0] - 1
     together = max(tangents, 1) if last - first == strips else 1
     for layer in range(bottom, top + 1):
-        n_in, n = layers[layer, N_IN], layers[layer, N_OUT]
-        w, b, source, net_at = layers[layer, WEIGHTS], layers[layer, BIASES], layers[layer, SOURCE], layers[layer, NET]
+        n_in, n = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
+        w, b, source, net_at = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], layers[layer, LAYER_SOURCE], layers[layer, LAYER_NET]
         if moved != 0 and layer == 0:  # the inputs stay where they are
-            call(cells[FORWARD], direction, w, b, panels, source, net_at + strips * n * lane, n_in, n, first, last)
+            call(cells[CELL_FORWARD], direction, w, b, panels, source, net_at + strips * n * lane, n_in, n, first, last)
         else:
             for i in range(1, tangents + 1, together):
-                call(cells[FORWARD], parameters, w, -1, panels, source, net_at, n_in, n, i * strips + first,
+                call(cells[CELL_FORWARD], parameters, w, -1, panels, source, net_at, n_in, n, i * strips + first,
                      (i + together - 1) * strips + last)
         if moved != 0 and layer > 0:
-            call(cells[FORWARD], direction, w, b, panels, source, layers[layer, DELTA] + strips * n * lane, n_in, n,
-                 first, last)
+            call(cells[CELL_FORWARD], direction, w, b, panels, source, layers[layer, LAYER_DELTA] + strips * n * lane,
+                 n_in, n, first, last)
             net = panel(panels, net_at, n, strips + first, strips + last)
-            more = panel(panels, layers[layer, DELTA], n, strips + first, strips + last)
+            more = panel(panels, layers[layer, LAYER_DELTA], n, strips + first, strips + last)
             for k in range(net.size):
                 net[k] += more[k]
-        out = panel(panels, layers[layer, OUT], n, first, last)
-        slope = panel(panels, layers[layer, DELTA], n, first, last)
+        out = panel(panels, layers[layer, LAYER_OUT], n, first, last)
+        slope = panel(panels, layers[layer, LAYER_DELTA], n, first, last)
         for i in range(1, tangents + 1):
             net = panel(panels, net_at, n, i * strips + first, i * strips + last)
-            tangent = panel(panels, layers[layer, OUT], n, i * strips + first, i * strips + last)
-            if layer == top and cells[JACOBIAN] != 0:
+            tangent = panel(panels, layers[layer, LAYER_OUT], n, i * strips + first, i * strips + last)
+            if layer == top and cells[CELL_JACOBIAN] != 0:
                 for k in range(net.size):
                     tangent[k] = net[k]
-                call(cells[JACOBIAN], out, tangent, n)
+                call(cells[CELL_JACOBIAN], out, tangent, n)
             else:
                 for k in range(net.size):
                     tangent[k] = slope[k] * net[k]
@@ -153,30 +156,31 @@ def bend(layers, cells, panels, layer, tangents, strips, first, last):
     a_i stands in strips i·s.. of the delta panel, where δ̇_i replaces it; the sum replaces φ'' in the net panel. For
     softmax the products with its first and second derivatives.
     """
-    n = layers[layer, N_OUT]
-    out = panel(panels, layers[layer, OUT], n, first, last)
-    slope, bent = panel(panels, layers[layer, DELTA], n, first, last), panel(panels, layers[layer, NET], n, first, last)
+    n = layers[layer, LAYER_N_OUT]
+    out = panel(panels, layers[layer, LAYER_OUT], n, first, last)
+    slope, bent = panel(panels, layers[layer, LAYER_DELTA], n, first, last), panel(panels, layers[layer, LAYER_NET], n,
+                                                                                   first, last)
     zero = type(out[0])(0)
-    if layer == layers.shape[0] - 1 and cells[JACOBIAN] != 0:
+    if layer == layers.shape[0] - 1 and cells[CELL_JACOBIAN] != 0:
         for k in range(bent.size):
             bent[k] = zero
         for i in range(1, tangents + 1):
-            a = panel(panels, layers[layer, DELTA], n, i * strips + first, i * strips + last)
-            tangent = panel(panels, layers[layer, OUT], n, i * strips + first, i * strips + last)
-            call(cells[SOFTMAX_CURVATURE], bent, out, tangent, a, n)
-            call(cells[JACOBIAN], out, a, n)
+            a = panel(panels, layers[layer, LAYER_DELTA], n, i * strips + first, i * strips + last)
+            tangent = panel(panels, layers[layer, LAYER_OUT], n, i * strips + first, i * strips + last)
+            call(cells[CELL_SOFTMAX_SECOND], bent, out, tangent, a, n)
+            call(cells[CELL_JACOBIAN], out, a, n)
         return
     for i in range(1, tangents + 1):
-        a = panel(panels, layers[layer, DELTA], n, i * strips + first, i * strips + last)
-        net = panel(panels, layers[layer, NET], n, i * strips + first, i * strips + last)
-        total = panel(panels, layers[layer, NET], n, strips + first, strips + last)
+        a = panel(panels, layers[layer, LAYER_DELTA], n, i * strips + first, i * strips + last)
+        net = panel(panels, layers[layer, LAYER_NET], n, i * strips + first, i * strips + last)
+        total = panel(panels, layers[layer, LAYER_NET], n, strips + first, strips + last)
         for k in range(a.size):
             net[k] *= a[k]
             a[k] *= slope[k]
         if i > 1:
             for k in range(a.size):
                 total[k] += net[k]
-    total = panel(panels, layers[layer, NET], n, strips + first, strips + last)
+    total = panel(panels, layers[layer, LAYER_NET], n, strips + first, strips + last)
     for k in range(bent.size):
         bent[k] *= total[k]
 
@@ -190,26 +194,28 @@ def pull(layers, cells, panels, parameters, direction, moved, tangents, strips, 
     one = type(panels[0])(1)
     together = max(tangents, 1) if last - first == strips else 1
     for layer in range(layers.shape[0] - 1, 0, -1):
-        n_in, n, w = layers[layer, N_IN], layers[layer, N_OUT], layers[layer, WEIGHTS]
-        above, below, net_below = layers[layer, DELTA], layers[layer, DELTA_BELOW], layers[layer - 1, NET]
-        pack = scratch if layers[layer, PACKS] != 0 else -1
+        n_in, n, w = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT], layers[layer, LAYER_WEIGHTS]
+        above, below, net_below = layers[layer, LAYER_DELTA], layers[layer, LAYER_DELTA_BELOW], layers[layer - 1,
+                                                                                                       LAYER_NET]
+        pack = scratch if layers[layer, LAYER_PACKS] != 0 else -1
         delta, bent = panel(panels, below, n_in, first, last), panel(panels, net_below, n_in, first, last)
         for i in range(1, tangents + 1, together):
             low, high = i * strips + first, (i + together - 1) * strips + last
             a = panel(panels, below, n_in, low, high)
             for k in range(a.size):
                 a[k] = one
-            call(cells[BACKWARD], parameters, w, panels, above, below, n_in, n, low, high, pack)
+            call(cells[CELL_BACKWARD], parameters, w, panels, above, below, n_in, n, low, high, pack)
         if tangents > 0:
-            call(cells[BEND], layers, cells, panels, layer - 1, tangents, strips, first, last)
+            call(cells[CELL_SECOND_ORDER], layers, cells, panels, layer - 1, tangents, strips, first, last)
         if moved != 0:
             more = panel(panels, net_below, n_in, strips + first, strips + last)
             for k in range(more.size):
                 more[k] = delta[k]
-            call(cells[BACKWARD], direction, w, panels, above, net_below, n_in, n, strips + first, strips + last, pack)
+            call(cells[CELL_BACKWARD], direction, w, panels, above, net_below, n_in, n, strips + first, strips + last,
+                 pack)
             for k in range(more.size):
                 bent[k] += more[k]
-        call(cells[BACKWARD], parameters, w, panels, above, below, n_in, n, first, last, pack)
+        call(cells[CELL_BACKWARD], parameters, w, panels, above, below, n_in, n, first, last, pack)
         if tangents > 0:
             for k in range(delta.size):
                 delta[k] += bent[k]
@@ -219,9 +225,10 @@ def pull(layers, cells, panels, parameters, direction, moved, tangents, strips, 
 def turn_all(layers, cells, panels, strips, first, last):
     """Copy all outputs that the gradient sums over, tangents too, to where neurons are in lanes."""
     for layer in range(layers.shape[0]):
-        for i in range(layers[layer, TANGENTS] + 1 if layers[layer, ACROSS] >= 0 else 0):
-            call(cells[TURN], panels, layers[layer, SOURCE], layers[layer, ACROSS], layers[layer, N_IN],
-                 strips * (layers[layer, TANGENTS] + 1), i * strips + first, i * strips + last)
+        for i in range(layers[layer, LAYER_TANGENTS] + 1 if layers[layer, LAYER_TRANSPOSED] >= 0 else 0):
+            call(cells[CELL_TRANSPOSE], panels, layers[layer, LAYER_SOURCE], layers[layer, LAYER_TRANSPOSED],
+                 layers[layer, LAYER_N_IN], strips * (layers[layer, LAYER_TANGENTS] + 1), i * strips + first,
+                 i * strips + last)
 
 
 @by_address
@@ -250,43 +257,46 @@ def product_samples(layers, cells, cost_parameter, panels, parameters, inputs, t
     if first == last:
         return
     top = layers.shape[0] - 1
-    n, exact = layers[top, N_OUT], 1 if cells[KIND] == HESSIAN else 0
-    direction = borrowed(panels, cells[DIRECTION], parameters.size)
-    call(cells[LIFT], layers, cells, panels, parameters, inputs, targets, weights, order, begin, end, total, labels,
-         strips, first, last, exact)
-    call(cells[PUSH_TANGENTS], layers, cells, panels, parameters, direction, 1, 0, 1, strips, first, last)
+    n, exact = layers[top, LAYER_N_OUT], 1 if cells[CELL_KIND] == KIND_HESSIAN else 0
+    direction = borrowed(panels, cells[CELL_DIRECTION], parameters.size)
+    call(cells[CELL_FORWARD_SECOND], layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
+         total, labels, strips, first, last, exact)
+    call(cells[CELL_PUSHFORWARD_TANGENTS], layers, cells, panels, parameters, direction, 1, 0, 1, strips, first, last)
     low, high = strips + first, strips + last
-    out, tangent = panel(panels, layers[top, OUT], n, first, last), panel(panels, layers[top, OUT], n, low, high)
-    target, change = panel(panels, cells[TARGET], n, first, last), panel(panels, cells[SPARE], n, first, last)
-    delta, a = panel(panels, layers[top, DELTA], n, first, last), panel(panels, layers[top, DELTA], n, low, high)
+    out, tangent = panel(panels, layers[top, LAYER_OUT], n, first, last), panel(panels, layers[top, LAYER_OUT], n, low,
+                                                                                high)
+    target, change = panel(panels, cells[CELL_TARGET], n, first, last), panel(panels, cells[CELL_SPARE], n, first, last)
+    delta, a = panel(panels, layers[top, LAYER_DELTA], n, first, last), panel(panels, layers[top, LAYER_DELTA], n, low,
+                                                                              high)
     for k in range(change.size):
         change[k] = tangent[k]
-    if cells[MATCHED] == 0:
-        call(cells[COST_CURVATURE], out, target, change, cost_parameter)
-    call(cells[SHARE], panels, cells[WEIGHT], cells[SPARE], n, first, first, last)
-    if cells[MATCHED] != 0:
+    if cells[CELL_CANONICAL] == 0:
+        call(cells[CELL_COST_SECOND], out, target, change, cost_parameter)
+    call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
+    if cells[CELL_CANONICAL] != 0:
         for k in range(delta.size):
             delta[k], a[k] = change[k], out[k] - target[k]
-        call(cells[SHARE], panels, cells[WEIGHT], layers[top, DELTA], n, low, first, last)
+        call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
     else:
-        if cells[JACOBIAN] != 0:
-            call(cells[JACOBIAN], out, change, n)
+        if cells[CELL_JACOBIAN] != 0:
+            call(cells[CELL_JACOBIAN], out, change, n)
         else:
             for k in range(change.size):
                 change[k] *= delta[k]
         if exact != 0:
             for k in range(a.size):
                 a[k] = type(a[0])(1)
-            call(cells[COST_KERNEL], out, target, a, n, cost_parameter)
-            call(cells[SHARE], panels, cells[WEIGHT], layers[top, DELTA], n, low, first, last)
-            call(cells[BEND], layers, cells, panels, top, 1, strips, first, last)
-            bent = panel(panels, layers[top, NET], n, first, last)
+            call(cells[CELL_COST_KERNEL], out, target, a, n, cost_parameter)
+            call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+            call(cells[CELL_SECOND_ORDER], layers, cells, panels, top, 1, strips, first, last)
+            bent = panel(panels, layers[top, LAYER_NET], n, first, last)
             for k in range(change.size):
                 change[k] += bent[k]
         for k in range(delta.size):
             delta[k] = change[k]
-    call(cells[PULL_TANGENTS], layers, cells, panels, parameters, direction, exact, exact, strips, first, last, scratch)
-    call(cells[TURN_ALL], layers, cells, panels, strips, first, last)
+    call(cells[CELL_PULLBACK_TANGENTS], layers, cells, panels, parameters, direction, exact, exact, strips, first, last,
+         scratch)
+    call(cells[CELL_TRANSPOSE_ALL], layers, cells, panels, strips, first, last)
 
 
 @by_address
@@ -300,101 +310,104 @@ def diagonal_samples(layers, cells, cost_parameter, panels, parameters, inputs, 
     if first == last:
         return
     top = layers.shape[0] - 1
-    n, low, high = layers[top, N_OUT], strips + first, strips + last
+    n, low, high = layers[top, LAYER_N_OUT], strips + first, strips + last
     one, zero = type(panels[0])(1), type(panels[0])(0)
-    call(cells[LIFT], layers, cells, panels, parameters, inputs, targets, weights, order, begin, end, total, labels,
-         strips, first, last, 1)
-    out, tangent = panel(panels, layers[top, OUT], n, first, last), panel(panels, layers[top, OUT], n, low, high)
-    bent, net = panel(panels, layers[top, NET], n, first, last), panel(panels, layers[top, NET], n, low, high)
-    slope, a = panel(panels, layers[top, DELTA], n, first, last), panel(panels, layers[top, DELTA], n, low, high)
-    target, change = panel(panels, cells[TARGET], n, first, last), panel(panels, cells[SPARE], n, first, last)
-    if cells[MATCHED] != 0:
+    call(cells[CELL_FORWARD_SECOND], layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
+         total, labels, strips, first, last, 1)
+    out, tangent = panel(panels, layers[top, LAYER_OUT], n, first, last), panel(panels, layers[top, LAYER_OUT], n, low,
+                                                                                high)
+    bent, net = panel(panels, layers[top, LAYER_NET], n, first, last), panel(panels, layers[top, LAYER_NET], n, low,
+                                                                             high)
+    slope, a = panel(panels, layers[top, LAYER_DELTA], n, first, last), panel(panels, layers[top, LAYER_DELTA], n, low,
+                                                                              high)
+    target, change = panel(panels, cells[CELL_TARGET], n, first, last), panel(panels, cells[CELL_SPARE], n, first, last)
+    if cells[CELL_CANONICAL] != 0:
         for k in range(a.size):
             a[k] = out[k] - target[k]
-        call(cells[SHARE], panels, cells[WEIGHT], layers[top, DELTA], n, low, first, last)
+        call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
     else:
         for k in range(a.size):
             a[k], change[k] = one, one
-        call(cells[COST_CURVATURE], out, target, change, cost_parameter)
-        call(cells[SHARE], panels, cells[WEIGHT], cells[SPARE], n, first, first, last)
-        call(cells[COST_KERNEL], out, target, a, n, cost_parameter)
-        call(cells[SHARE], panels, cells[WEIGHT], layers[top, DELTA], n, low, first, last)
-        if cells[JACOBIAN] != 0:
+        call(cells[CELL_COST_SECOND], out, target, change, cost_parameter)
+        call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
+        call(cells[CELL_COST_KERNEL], out, target, a, n, cost_parameter)
+        call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+        if cells[CELL_JACOBIAN] != 0:
             for k in range(a.size):
                 bent[k] = a[k]
-            call(cells[JACOBIAN], out, a, n)
+            call(cells[CELL_JACOBIAN], out, a, n)
         else:
             for k in range(a.size):
                 bent[k] *= a[k]
                 a[k] *= slope[k]
     # From here on the net panels hold φ'' ∂E/∂o in place of φ'': what a tangent of net adds to that of δ.
     for layer in range(top, 0, -1):
-        n_in, below = layers[layer, N_IN], layers[layer, DELTA_BELOW]
+        n_in, below = layers[layer, LAYER_N_IN], layers[layer, LAYER_DELTA_BELOW]
         slope_below, a_below = panel(panels, below, n_in, first, last), panel(panels, below, n_in, low, high)
-        bent_below = panel(panels, layers[layer - 1, NET], n_in, first, last)
+        bent_below = panel(panels, layers[layer - 1, LAYER_NET], n_in, first, last)
         for k in range(a_below.size):
             a_below[k] = one
-        call(cells[BACKWARD], parameters, layers[layer, WEIGHTS], panels, layers[layer, DELTA], below, n_in,
-             layers[layer, N_OUT], low, high, scratch if layers[layer, PACKS] != 0 else -1)
+        call(cells[CELL_BACKWARD], parameters, layers[layer, LAYER_WEIGHTS], panels, layers[layer, LAYER_DELTA], below,
+             n_in, layers[layer, LAYER_N_OUT], low, high, scratch if layers[layer, LAYER_PACKS] != 0 else -1)
         for k in range(a_below.size):
             bent_below[k] *= a_below[k]
             a_below[k] *= slope_below[k]
     for layer in range(top + 1):
-        size, delta = layers[layer, N_OUT], layers[layer, DELTA]
-        from_here = panel(panels, layers[layer, NET if layer == top else OUT], size, low, high)
+        size, delta = layers[layer, LAYER_N_OUT], layers[layer, LAYER_DELTA]
+        from_here = panel(panels, layers[layer, LAYER_NET if layer == top else LAYER_OUT], size, low, high)
         for j in range(size):
             for k in range(from_here.size):
                 from_here[k] = zero
             for s in range(first, last):
-                beginning = row(panels, layers[layer, NET if layer == top else OUT], size, strips + s, j)
+                beginning = row(panels, layers[layer, LAYER_NET if layer == top else LAYER_OUT], size, strips + s, j)
                 own = row(panels, delta, size, s, j)
                 for v in range(own.size):
                     beginning[v] = one if layer == top else own[v]
             if layer < top:
-                call(cells[PUSH_TANGENTS], layers, cells, panels, parameters, parameters, 0, layer + 1, 1, strips,
-                     first, last)
-            elif cells[JACOBIAN] != 0:
+                call(cells[CELL_PUSHFORWARD_TANGENTS], layers, cells, panels, parameters, parameters, 0, layer + 1, 1,
+                     strips, first, last)
+            elif cells[CELL_JACOBIAN] != 0:
                 for k in range(net.size):
                     tangent[k] = net[k]
-                call(cells[JACOBIAN], out, tangent, n)
+                call(cells[CELL_JACOBIAN], out, tangent, n)
             else:
                 for k in range(net.size):
                     tangent[k] = slope[k] * net[k]
-            if cells[MATCHED] != 0:
+            if cells[CELL_CANONICAL] != 0:
                 for k in range(a.size):
                     a[k] = tangent[k]
-                call(cells[SHARE], panels, cells[WEIGHT], layers[top, DELTA], n, low, first, last)
+                call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
             else:
                 for k in range(a.size):
                     a[k] = change[k] * tangent[k]
-                if cells[JACOBIAN] != 0:
-                    call(cells[JACOBIAN], out, a, n)
-                    call(cells[SOFTMAX_CURVATURE], a, out, tangent, bent, n)
+                if cells[CELL_JACOBIAN] != 0:
+                    call(cells[CELL_JACOBIAN], out, a, n)
+                    call(cells[CELL_SOFTMAX_SECOND], a, out, tangent, bent, n)
                 else:
                     for k in range(a.size):
                         a[k] = slope[k] * a[k] + bent[k] * net[k]
             for m in range(top, layer, -1):
-                n_in, below = layers[m, N_IN], layers[m, DELTA_BELOW]
+                n_in, below = layers[m, LAYER_N_IN], layers[m, LAYER_DELTA_BELOW]
                 slope_below, a_below = panel(panels, below, n_in, first, last), panel(panels, below, n_in, low, high)
                 for k in range(a_below.size):
                     a_below[k] = slope_below[k]
-                call(cells[BACKWARD], parameters, layers[m, WEIGHTS], panels, layers[m, DELTA], below, n_in,
-                     layers[m, N_OUT], low, high, scratch if layers[m, PACKS] != 0 else -1)
+                call(cells[CELL_BACKWARD], parameters, layers[m, LAYER_WEIGHTS], panels, layers[m, LAYER_DELTA], below,
+                     n_in, layers[m, LAYER_N_OUT], low, high, scratch if layers[m, LAYER_PACKS] != 0 else -1)
                 if m - 1 > layer:
-                    bent_below = panel(panels, layers[m - 1, NET], n_in, first, last)
-                    net_below = panel(panels, layers[m - 1, NET], n_in, low, high)
+                    bent_below = panel(panels, layers[m - 1, LAYER_NET], n_in, first, last)
+                    net_below = panel(panels, layers[m - 1, LAYER_NET], n_in, low, high)
                     for k in range(a_below.size):
                         a_below[k] += bent_below[k] * net_below[k]
             for s in range(first, last):  # φ' of this neuron is needed no more
                 own, found = row(panels, delta, size, s, j), row(panels, delta, size, strips + s, j)
-                extra = row(panels, layers[layer, NET], size, s, j)
+                extra = row(panels, layers[layer, LAYER_NET], size, s, j)
                 for v in range(own.size):
                     own[v] = found[v] if layer == top else found[v] + extra[v]
     for layer in range(top + 1):
-        below = panel(panels, layers[layer, SOURCE], layers[layer, N_IN], first, last)
+        below = panel(panels, layers[layer, LAYER_SOURCE], layers[layer, LAYER_N_IN], first, last)
         for k in range(below.size):
             below[k] *= below[k]
-    call(cells[TURN_ALL], layers, cells, panels, strips, first, last)
+    call(cells[CELL_TRANSPOSE_ALL], layers, cells, panels, strips, first, last)
 
 
 @by_address
@@ -402,87 +415,95 @@ def sobolev_samples(layers, cells, cost_parameter, panels, parameters, inputs, t
                     total, labels, backward, strips, first, last, scratch, clock, start):
     """Phase 1 of training on derivatives: C + λ/2 Σ_ji (∂o_j/∂x_i − J_ji)² (Czarnecki et al. 2017, equation 1).
 
-    The tangent along x_i is ∂o/∂x_i; λ stands in cost_parameter[SLOPE_WEIGHT].
+    The tangent along x_i is ∂o/∂x_i; λ stands in cost_parameter[COST_SLOPE_WEIGHT].
     """
     if first == last:
         return
     top = layers.shape[0] - 1
-    n, n_in = layers[top, N_OUT], layers[0, N_IN]
+    n, n_in = layers[top, LAYER_N_OUT], layers[0, LAYER_N_IN]
     real = type(panels[0])
-    half, factor, zero, one = real(0.5), real(cost_parameter[SLOPE_WEIGHT]), real(0), real(1)
-    call(cells[LIFT], layers, cells, panels, parameters, inputs, targets, weights, order, begin, end, total, labels,
-         strips, first, last, backward)
+    half, factor, zero, one = real(0.5), real(cost_parameter[COST_SLOPE_WEIGHT]), real(0), real(1)
+    call(cells[CELL_FORWARD_SECOND], layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
+         total, labels, strips, first, last, backward)
     for i in range(n_in):
         for s in range((i + 1) * strips + first, (i + 1) * strips + last):
             for k in range(n_in):
-                direction = row(panels, layers[0, SOURCE], n_in, s, k)
+                direction = row(panels, layers[0, LAYER_SOURCE], n_in, s, k)
                 for v in range(direction.size):
                     direction[v] = one if k == i else zero
-    call(cells[PUSH_TANGENTS], layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first, last)
-    given = borrowed(inputs, cells[SLOPES_GIVEN], inputs.size * n)
-    call(cells[GATHER], given, order, begin, end, n * n_in, panels, cells[SLOPE_TARGETS], -1, strips, first, last)
+    call(cells[CELL_PUSHFORWARD_TANGENTS], layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first,
+         last)
+    given = borrowed(inputs, cells[CELL_GIVEN_SLOPES], inputs.size * n)
+    call(cells[CELL_GATHER], given, order, begin, end, n * n_in, panels, cells[CELL_SLOPE_TARGETS], -1, strips, first,
+         last)
     for i in range(n_in):
         for s in range(first, last):
             for j in range(n):
-                tangent = row(panels, layers[top, OUT], n, (i + 1) * strips + s, j)
-                a = row(panels, layers[top, DELTA], n, (i + 1) * strips + s, j)
-                wanted = row(panels, cells[SLOPE_TARGETS], n * n_in, s, j * n_in + i)
+                tangent = row(panels, layers[top, LAYER_OUT], n, (i + 1) * strips + s, j)
+                a = row(panels, layers[top, LAYER_DELTA], n, (i + 1) * strips + s, j)
+                wanted = row(panels, cells[CELL_SLOPE_TARGETS], n * n_in, s, j * n_in + i)
                 for v in range(a.size):
                     error = tangent[v] - wanted[v]
                     a[v] = factor * error
                     wanted[v] = half * factor * error * error
-        call(cells[SHARE], panels, cells[WEIGHT], layers[top, DELTA], n, (i + 1) * strips + first, first, last)
-    out, delta = panel(panels, layers[top, OUT], n, first, last), panel(panels, layers[top, DELTA], n, first, last)
-    target, weight = panel(panels, cells[TARGET], n, first, last), panel(panels, cells[WEIGHT], 1, first, last)
+        call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, (i + 1) * strips + first,
+             first, last)
+    out, delta = panel(panels, layers[top, LAYER_OUT], n, first, last), panel(panels, layers[top, LAYER_DELTA], n,
+                                                                              first, last)
+    target, weight = panel(panels, cells[CELL_TARGET], n, first, last), panel(panels, cells[CELL_WEIGHT], 1, first,
+                                                                              last)
     if backward != 0:
-        call(cells[BEND], layers, cells, panels, top, n_in, strips, first, last)
-    if cells[MATCHED] != 0:
-        call(cells[COST_KERNEL], panel(panels, cells[SPARE], n, first, last), target, delta, n, cost_parameter)
+        call(cells[CELL_SECOND_ORDER], layers, cells, panels, top, n_in, strips, first, last)
+    if cells[CELL_CANONICAL] != 0:
+        call(cells[CELL_COST_KERNEL], panel(panels, cells[CELL_SPARE], n, first, last), target, delta, n,
+             cost_parameter)
     else:
-        call(cells[COST_KERNEL], out, target, delta, n, cost_parameter)
-        if cells[JACOBIAN] != 0:
-            call(cells[JACOBIAN], out, delta, n)
+        call(cells[CELL_COST_KERNEL], out, target, delta, n, cost_parameter)
+        if cells[CELL_JACOBIAN] != 0:
+            call(cells[CELL_JACOBIAN], out, delta, n)
     for s in range(first, last):
         for j in range(n):
-            cost = row(panels, cells[TARGET], n, s, j)
+            cost = row(panels, cells[CELL_TARGET], n, s, j)
             for i in range(n_in):
-                more = row(panels, cells[SLOPE_TARGETS], n * n_in, s, j * n_in + i)
+                more = row(panels, cells[CELL_SLOPE_TARGETS], n * n_in, s, j * n_in + i)
                 for v in range(cost.size):
                     cost[v] += more[v]
-    call(cells[COLLECT], target, weight, delta, panel(panels, cells[COST], 1, first, last), n)
+    call(cells[CELL_COLLECT], target, weight, delta, panel(panels, cells[CELL_COST], 1, first, last), n)
     if backward != 0:
-        bent = panel(panels, layers[top, NET], n, first, last)
+        bent = panel(panels, layers[top, LAYER_NET], n, first, last)
         for k in range(delta.size):
             delta[k] += bent[k]
-        call(cells[PULL_TANGENTS], layers, cells, panels, parameters, parameters, 0, n_in, strips, first, last, scratch)
-        call(cells[TURN_ALL], layers, cells, panels, strips, first, last)
+        call(cells[CELL_PULLBACK_TANGENTS], layers, cells, panels, parameters, parameters, 0, n_in, strips, first, last,
+             scratch)
+        call(cells[CELL_TRANSPOSE_ALL], layers, cells, panels, strips, first, last)
 
 
 KERNELS = {
-    LIFT: (lift, "tnffrrrniixiiiii"),
-    PUSH_TANGENTS: (push, "tnfffiiiiii"),
-    BEND: (bend, "tnfiiiii"),
-    PULL_TANGENTS: (pull, "tnfffiiiiii"),
-    TURN_ALL: (turn_all, "tnfiii"),
-    SHARE: (share, "fiiiiii"),
-    SOFTMAX_CURVATURE: (activations.softmax_curvature, "ffffi"),
+    CELL_FORWARD_SECOND: (lift, "tnffrrrniixiiiii"),
+    CELL_PUSHFORWARD_TANGENTS: (push, "tnfffiiiiii"),
+    CELL_SECOND_ORDER: (bend, "tnfiiiii"),
+    CELL_PULLBACK_TANGENTS: (pull, "tnfffiiiiii"),
+    CELL_TRANSPOSE_ALL: (turn_all, "tnfiii"),
+    CELL_WEIGH: (share, "fiiiiii"),
+    CELL_SOFTMAX_SECOND: (activations.softmax_curvature, "ffffi"),
 }
 """Kernels that are called by address, as in `backprop.KERNELS`."""
 
-PHASES = {SOBOLEV: sobolev_samples, HESSIAN: product_samples, GAUSS_NEWTON: product_samples, DIAGONAL: diagonal_samples}
+PHASES = {KIND_SOBOLEV: sobolev_samples, KIND_HESSIAN: product_samples, KIND_GAUSS_NEWTON: product_samples,
+          KIND_DIAGONAL: diagonal_samples}
 """What a pass computes -> its phase 1."""
 
 
 def fill_addresses(plan, dtype, kind):
     """Write the addresses that a pass with tangents needs into a plan's cells, compiling the kernels at first."""
-    softmax = plan.cells[JACOBIAN] != 0
+    softmax = plan.cells[CELL_JACOBIAN] != 0
     for cell, (function, letters) in KERNELS.items():
-        if cell != SOFTMAX_CURVATURE or softmax:
+        if cell != CELL_SOFTMAX_SECOND or softmax:
             plan.cells[cell] = address(function, letters, dtype)
-    if (plan.layers[:, ACROSS] >= 0).any():
-        backprop.fill_address(plan, dtype, TURN)
-    plan.cells[MY_SAMPLES] = address(PHASES[kind], backprop.KERNELS[MY_SAMPLES][1], dtype)
-    plan.cells[KIND] = kind
-    every, above = {SOBOLEV: (1, 1), HESSIAN: (0, 1)}.get(kind, (0, 0))
-    directions = plan.layers[0, N_IN] if kind == SOBOLEV else 1
-    plan.layers[0, TANGENTS], plan.layers[1:, TANGENTS] = every * directions, above * directions
+    if (plan.layers[:, LAYER_TRANSPOSED] >= 0).any():
+        backprop.fill_address(plan, dtype, CELL_TRANSPOSE)
+    plan.cells[CELL_MY_SAMPLES] = address(PHASES[kind], backprop.KERNELS[CELL_MY_SAMPLES][1], dtype)
+    plan.cells[CELL_KIND] = kind
+    every, above = {KIND_SOBOLEV: (1, 1), KIND_HESSIAN: (0, 1)}.get(kind, (0, 0))
+    directions = plan.layers[0, LAYER_N_IN] if kind == KIND_SOBOLEV else 1
+    plan.layers[0, LAYER_TANGENTS], plan.layers[1:, LAYER_TANGENTS] = every * directions, above * directions

@@ -14,17 +14,17 @@ Sums here are exact in order (`_jit.EXACT`), so an element has the same bits whe
 import math
 
 from ._jit import inline, rule
-from .codes import BASE1, BASE2, OWN, POWER1, POWER2, RATE
+from .codes import HYPER_BASE1, HYPER_BASE2, HYPER_OWN, HYPER_POWER1, HYPER_POWER2, HYPER_RATE
 from .simd import pointer, view
 
-HAT = OWN + 3
+HAT = HYPER_OWN + 3
 """Cell of `hyper` that is 1 where Adam and its kin add ε to √v instead of √v̂."""
 
 
 @inline
 def damping(hyper, correction):
     """ε√(1−β₂ᵗ) for a divisor √v, which makes √v̂ + ε; or ε̂ = ε as it is (Kingma & Ba 2015, end of section 2)."""
-    return hyper[OWN] if hyper[HAT] != 0.0 else hyper[OWN] * correction
+    return hyper[HYPER_OWN] if hyper[HAT] != 0.0 else hyper[HYPER_OWN] * correction
 
 
 @rule
@@ -32,7 +32,7 @@ def sgd(parameters, gradient, state, start, stop, shift, hyper):
     """Δw = −μ ∂E/∂w (7)."""
     n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
-    rate = type(p[0])(hyper[RATE])
+    rate = type(p[0])(hyper[HYPER_RATE])
     for i in range(n):
         p[i] -= rate * g[i]
 
@@ -43,7 +43,7 @@ def momentum(parameters, gradient, state, start, stop, shift, hyper):
     n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
-    rate, beta = real(hyper[RATE]), real(hyper[OWN])
+    rate, beta = real(hyper[HYPER_RATE]), real(hyper[HYPER_OWN])
     for i in range(n):
         velocity = beta * v[i] - rate * g[i]
         v[i] = velocity
@@ -56,7 +56,7 @@ def nesterov(parameters, gradient, state, start, stop, shift, hyper):
     n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
-    rate, beta = real(hyper[RATE]), real(hyper[OWN])
+    rate, beta = real(hyper[HYPER_RATE]), real(hyper[HYPER_OWN])
     for i in range(n):
         step = rate * g[i]
         velocity = beta * v[i] - step
@@ -74,10 +74,10 @@ def adam(parameters, gradient, state, start, stop, shift, hyper):
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
-    beta1, beta2 = real(hyper[BASE1]), real(hyper[BASE2])
-    rest1, rest2 = real(1.0 - hyper[BASE1]), real(1.0 - hyper[BASE2])
-    correction = math.sqrt(1.0 - hyper[POWER2])
-    rate = real(hyper[RATE] * correction / (1.0 - hyper[POWER1]))
+    beta1, beta2 = real(hyper[HYPER_BASE1]), real(hyper[HYPER_BASE2])
+    rest1, rest2 = real(1.0 - hyper[HYPER_BASE1]), real(1.0 - hyper[HYPER_BASE2])
+    correction = math.sqrt(1.0 - hyper[HYPER_POWER2])
+    rate = real(hyper[HYPER_RATE] * correction / (1.0 - hyper[HYPER_POWER1]))
     epsilon = real(damping(hyper, correction))
     for i in range(n):
         slope = g[i]
@@ -95,12 +95,12 @@ def adamw(parameters, gradient, state, start, stop, shift, hyper):
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
-    beta1, beta2 = real(hyper[BASE1]), real(hyper[BASE2])
-    rest1, rest2 = real(1.0 - hyper[BASE1]), real(1.0 - hyper[BASE2])
-    correction = math.sqrt(1.0 - hyper[POWER2])
-    rate = real(hyper[RATE] * correction / (1.0 - hyper[POWER1]))
+    beta1, beta2 = real(hyper[HYPER_BASE1]), real(hyper[HYPER_BASE2])
+    rest1, rest2 = real(1.0 - hyper[HYPER_BASE1]), real(1.0 - hyper[HYPER_BASE2])
+    correction = math.sqrt(1.0 - hyper[HYPER_POWER2])
+    rate = real(hyper[HYPER_RATE] * correction / (1.0 - hyper[HYPER_POWER1]))
     epsilon = real(damping(hyper, correction))
-    decay = real(hyper[RATE] * hyper[OWN + 1])
+    decay = real(hyper[HYPER_RATE] * hyper[HYPER_OWN + 1])
     for i in range(n):
         slope = g[i]
         mean = beta1 * m[i] + rest1 * slope
@@ -118,10 +118,10 @@ def amsgrad(parameters, gradient, state, start, stop, shift, hyper):
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     u = view(state, 2 * parameters.size + start, n)
     real = type(p[0])
-    beta1, beta2 = real(hyper[BASE1]), real(hyper[BASE2])
-    rest1, rest2 = real(1.0 - hyper[BASE1]), real(1.0 - hyper[BASE2])
-    correction = math.sqrt(1.0 - hyper[POWER2])
-    rate = real(hyper[RATE] * correction / (1.0 - hyper[POWER1]))
+    beta1, beta2 = real(hyper[HYPER_BASE1]), real(hyper[HYPER_BASE2])
+    rest1, rest2 = real(1.0 - hyper[HYPER_BASE1]), real(1.0 - hyper[HYPER_BASE2])
+    correction = math.sqrt(1.0 - hyper[HYPER_POWER2])
+    rate = real(hyper[HYPER_RATE] * correction / (1.0 - hyper[HYPER_POWER1]))
     epsilon = real(damping(hyper, correction))
     for i in range(n):
         slope = g[i]
@@ -141,12 +141,12 @@ def nadam(parameters, gradient, state, start, stop, shift, hyper):
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
-    beta1, beta2 = real(hyper[BASE1]), real(hyper[BASE2])
-    rest1, rest2 = real(1.0 - hyper[BASE1]), real(1.0 - hyper[BASE2])
-    correction = math.sqrt(1.0 - hyper[POWER2])
-    rate = hyper[RATE] * correction
-    ahead = real(rate * hyper[BASE1] / (1.0 - hyper[POWER1] * hyper[BASE1]))
-    now = real(rate * (1.0 - hyper[BASE1]) / (1.0 - hyper[POWER1]))
+    beta1, beta2 = real(hyper[HYPER_BASE1]), real(hyper[HYPER_BASE2])
+    rest1, rest2 = real(1.0 - hyper[HYPER_BASE1]), real(1.0 - hyper[HYPER_BASE2])
+    correction = math.sqrt(1.0 - hyper[HYPER_POWER2])
+    rate = hyper[HYPER_RATE] * correction
+    ahead = real(rate * hyper[HYPER_BASE1] / (1.0 - hyper[HYPER_POWER1] * hyper[HYPER_BASE1]))
+    now = real(rate * (1.0 - hyper[HYPER_BASE1]) / (1.0 - hyper[HYPER_POWER1]))
     epsilon = real(damping(hyper, correction))
     for i in range(n):
         slope = g[i]
@@ -168,13 +168,13 @@ def radam(parameters, gradient, state, start, stop, shift, hyper):
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
-    beta1, beta2 = real(hyper[BASE1]), real(hyper[BASE2])
-    rest1, rest2 = real(1.0 - hyper[BASE1]), real(1.0 - hyper[BASE2])
-    power, limit = hyper[POWER2], 2.0 / (1.0 - hyper[BASE2]) - 1.0
+    beta1, beta2 = real(hyper[HYPER_BASE1]), real(hyper[HYPER_BASE2])
+    rest1, rest2 = real(1.0 - hyper[HYPER_BASE1]), real(1.0 - hyper[HYPER_BASE2])
+    power, limit = hyper[HYPER_POWER2], 2.0 / (1.0 - hyper[HYPER_BASE2]) - 1.0
     length = limit
     if power > 0.0:
-        length -= 2.0 * math.log(power) / math.log(hyper[BASE2]) * power / (1.0 - power)
-    rate, correction = hyper[RATE] / (1.0 - hyper[POWER1]), math.sqrt(1.0 - power)
+        length -= 2.0 * math.log(power) / math.log(hyper[HYPER_BASE2]) * power / (1.0 - power)
+    rate, correction = hyper[HYPER_RATE] / (1.0 - hyper[HYPER_POWER1]), math.sqrt(1.0 - power)
     certain = length > 5.0
     if certain:
         r = math.sqrt((length - 4.0) * (length - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * length))
@@ -196,11 +196,11 @@ def adabelief(parameters, gradient, state, start, stop, shift, hyper):
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, s = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
-    beta1, beta2 = real(hyper[BASE1]), real(hyper[BASE2])
-    rest1, rest2 = real(1.0 - hyper[BASE1]), real(1.0 - hyper[BASE2])
-    correction = math.sqrt(1.0 - hyper[POWER2])
-    rate = real(hyper[RATE] * correction / (1.0 - hyper[POWER1]))
-    small, epsilon = real(hyper[OWN]), real(damping(hyper, correction))
+    beta1, beta2 = real(hyper[HYPER_BASE1]), real(hyper[HYPER_BASE2])
+    rest1, rest2 = real(1.0 - hyper[HYPER_BASE1]), real(1.0 - hyper[HYPER_BASE2])
+    correction = math.sqrt(1.0 - hyper[HYPER_POWER2])
+    rate = real(hyper[HYPER_RATE] * correction / (1.0 - hyper[HYPER_POWER1]))
+    small, epsilon = real(hyper[HYPER_OWN]), real(damping(hyper, correction))
     for i in range(n):
         mean = beta1 * m[i] + rest1 * g[i]
         surprise = g[i] - mean
@@ -216,9 +216,9 @@ def lion(parameters, gradient, state, start, stop, shift, hyper):
     n, hyper = stop - start, pointer(hyper)
     p, g, m = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
-    beta1, beta2 = real(hyper[BASE1]), real(hyper[BASE2])
-    rest1, rest2 = real(1.0 - hyper[BASE1]), real(1.0 - hyper[BASE2])
-    rate, decay = real(hyper[RATE]), real(hyper[RATE] * hyper[OWN])
+    beta1, beta2 = real(hyper[HYPER_BASE1]), real(hyper[HYPER_BASE2])
+    rest1, rest2 = real(1.0 - hyper[HYPER_BASE1]), real(1.0 - hyper[HYPER_BASE2])
+    rate, decay = real(hyper[HYPER_RATE]), real(hyper[HYPER_RATE] * hyper[HYPER_OWN])
     for i in range(n):
         slope = g[i]
         mixed = beta1 * m[i] + rest1 * slope
@@ -233,7 +233,7 @@ def rmsprop(parameters, gradient, state, start, stop, shift, hyper):
     n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
-    rate, decay, rest, epsilon = real(hyper[RATE]), real(hyper[OWN]), real(1.0 - hyper[OWN]), real(hyper[OWN + 1])
+    rate, decay, rest, epsilon = real(hyper[HYPER_RATE]), real(hyper[HYPER_OWN]), real(1.0 - hyper[HYPER_OWN]), real(hyper[HYPER_OWN + 1])
     for i in range(n):
         slope = g[i]
         square = decay * v[i] + rest * (slope * slope)
@@ -247,7 +247,7 @@ def adagrad(parameters, gradient, state, start, stop, shift, hyper):
     n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
-    rate, epsilon = real(hyper[RATE]), real(hyper[OWN])
+    rate, epsilon = real(hyper[HYPER_RATE]), real(hyper[HYPER_OWN])
     for i in range(n):
         slope = g[i]
         total = v[i] + slope * slope
@@ -262,7 +262,7 @@ def adadelta(parameters, gradient, state, start, stop, shift, hyper):
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     v, u = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
-    rate, decay, rest, epsilon = real(hyper[RATE]), real(hyper[OWN]), real(1.0 - hyper[OWN]), real(hyper[OWN + 1])
+    rate, decay, rest, epsilon = real(hyper[HYPER_RATE]), real(hyper[HYPER_OWN]), real(1.0 - hyper[HYPER_OWN]), real(hyper[HYPER_OWN + 1])
     for i in range(n):
         slope = g[i]
         square = decay * v[i] + rest * (slope * slope)
