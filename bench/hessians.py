@@ -17,7 +17,7 @@ import numpy as np
 
 import fastbp
 from fastbp import training
-from fastbp.kernels import codes
+from fastbp.kernels import tables
 
 SIZES = (((2, 8, 1), 32), ((1, 32, 32, 1), 256), ((64, 100, 10), 200), ((784, 128, 10), 256), ((17, 256, 256, 6), 256),
          ((64, 64, 64, 64, 64, 4), 512))
@@ -101,8 +101,8 @@ def main() -> None:
         def side(kind: int, net: Any = net, samples: Any = samples, found: Any = found, v: Any = v) -> Any:
             return lambda: training.cost_and_gradient(net, samples, found, 1, kind=kind, direction=v)
 
-        sides = [side(kind) for kind in (codes.KIND_PLAIN, codes.KIND_HESSIAN, codes.KIND_GAUSS_NEWTON,
-                                         codes.KIND_DIAGONAL)]
+        sides = [side(kind) for kind in (tables.KIND_PLAIN, tables.KIND_HESSIAN, tables.KIND_GAUSS_NEWTON,
+                                         tables.KIND_DIAGONAL)]
         times = least(sides + (torch_sides(net, X, Y, v) if torch else []), options.seconds)
         gradient, hessian, gauss_newton, diagonal = times[:4]
         beside = f"{times[5] / hessian:.1f}" if torch else "n/a"

@@ -26,7 +26,7 @@ from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
 import fastbp
-from fastbp.kernels import codes, searches
+from fastbp.kernels import searches, tables
 
 from .peers import ROOT, between, processor, versions
 from .suite.plain import PlainNetwork
@@ -96,13 +96,13 @@ def passes(function: Callable[[Array], tuple[float, Array]], parameters: Array, 
     """Minimise a function that lists its costs as a fit by L-BFGS does, bit for bit (a test says so); count steps."""
     method, dtype = fastbp.LBFGS(), parameters.dtype
     state, numbers, cells = np.zeros(method.slots * parameters.size, dtype), method.hyper(), method.search(dtype)
-    progress, path = np.zeros(codes.PROGRESS_COUNT, np.int64), np.zeros(steps)
-    cells[searches.SEARCH_LEFT] = steps
-    while progress[codes.PROGRESS_STATUS] == codes.STATUS_RUNNING:
+    progress, path = np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(steps)
+    cells[tables.SEARCH_LEFT] = steps
+    while progress[tables.PROGRESS_STATUS] == tables.STATUS_RUNNING:
         cost, state[: parameters.size] = function(parameters)
-        cells[[codes.SUM_EPOCH_COST, codes.SUM_EPOCH_WEIGHT]] = cost, 1
+        cells[[tables.SUM_EPOCH_COST, tables.SUM_EPOCH_WEIGHT]] = cost, 1
         searches.next_point(parameters, state, numbers, progress, cells, path, 0, 0)
-    return int(progress[codes.PROGRESS_EPOCH])
+    return int(progress[tables.PROGRESS_EPOCH])
 
 
 def count(problem: Problem, seeds: int, iterations: int, dtype: str) -> str:

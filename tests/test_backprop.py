@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import DTYPES, close, few, naive_cost, naive_gradient, naive_layers, network, real_data
 
-from fastbp.kernels import codes, epoch, layout, online, updates
+from fastbp.kernels import epoch, layout, online, prototypes, tables, updates
 from fastbp.kernels.backprop import my_neurons, my_samples
 from fastbp.kernels.layout import NOT_SHUFFLED
 from fastbp.kernels.predict import all_finite, predict
@@ -24,7 +24,7 @@ def guarded(net, samples, fill, *, backward=True, outside=64):
     array = np.full(size + 2 * outside, CANARY, net.dtype)
     panels = array[outside : outside + size]
     panels[:] = fill
-    panels[plan.cells[codes.CELL_ONES] : plan.cells[codes.CELL_ONES] + lane] = 1
+    panels[plan.cells[tables.CELL_ONES] : plan.cells[tables.CELL_ONES] + lane] = 1
     around = (array[:outside], array[outside + size :])
     return plan._replace(panels=panels), around, panels[size - lane * lane :]
 
@@ -42,12 +42,12 @@ def both_phases(net, samples, fill, parts):
     for part in range(parts):
         my_samples(plan.layers, plan.cells, plan.cost_parameter, plan.panels, net.parameters, inputs, targets, weights,
                    order, 0, n, total, int(samples.labels), 1, strips, strips * part // parts,
-                   strips * (part + 1) // parts, plan.cells[codes.CELL_SCRATCH], no_clock, 0)
+                   strips * (part + 1) // parts, plan.cells[tables.CELL_SCRATCH], no_clock, 0)
     for part in range(parts):
         my_neurons(plan.layers, plan.cells, plan.panels, net.parameters, gradient, gradient,
-                   np.zeros(codes.HYPER_COUNT), 0, strips, 0, part, parts,
-                   plan.cells[codes.CELL_SCRATCH], inputs, order, 0, 0, no_clock, 0)
-    costs = plan.panels[plan.cells[codes.CELL_COST] : plan.cells[codes.CELL_COST] + strips * lane]
+                   np.zeros(tables.HYPER_COUNT), 0, strips, 0, part, parts,
+                   plan.cells[tables.CELL_SCRATCH], inputs, order, 0, 0, no_clock, 0)
+    costs = plan.panels[plan.cells[tables.CELL_COST] : plan.cells[tables.CELL_COST] + strips * lane]
     assert (net.parameters == before).all()
     assert all((canaries == CANARY).all() for canaries in around), "written outside the workspace"
     assert (gradient[net.n_parameters :] == CANARY).all(), "written outside the gradient"
@@ -145,16 +145,17 @@ def test_run_adds_up_the_blocks_of_a_batch(by_lanes, dtype, rng, monkeypatch):
     weights = rng.uniform(0.1, 2, n).astype(dtype)
     for block in (lane, 2 * lane, 6 * lane):
         plan, around, _ = guarded(net, block, np.nan)
-        learner = layout.Learner(np.full(net.n_parameters, np.nan, dtype), none, np.zeros(codes.HYPER_COUNT), 0, none,
-                                 np.zeros(codes.PROGRESS_COUNT, np.int64), np.zeros(codes.SUM_COUNT), np.zeros(1))
+        learner = layout.Learner(np.full(net.n_parameters, np.nan, dtype), none, np.zeros(tables.HYPER_COUNT), 0, none,
+                                 np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(1))
         task = layout.Task(n, n, block, 0, 0, 0, 1, 0, 2**62)
         samples = Samples(X, Y, False, weights)
         samples.lend(plan)
         data = samples.data(NOT_SHUFFLED)
-        epoch.run(0, 1, plan, net.parameters, data, task, learner, np.zeros(codes.BARRIER_COUNT, np.int64))
+        epoch.run(0, 1, plan, net.parameters, data, task, learner, np.zeros(tables.BARRIER_COUNT, np.int64))
         close(learner.gradient, naive_gradient(net, X, Y, weights), dtype)
         close(learner.costs[0], naive_cost(net, X, Y, weights), dtype)
-        assert learner.progress[codes.PROGRESS_EPOCH] == 1 and learner.progress[codes.PROGRESS_BLOCKS] == -(-n // block)
+        assert learner.progress[tables.PROGRESS_EPOCH] == 1 and learner.progress[tables.PROGRESS_BLOCKS] == -(-n
+                                                                                                              // block)
         assert all((canaries == CANARY).all() for canaries in around)
 
 
@@ -165,16 +166,16 @@ def test_run_comes_back_after_so_many_blocks_and_goes_on(rng):
     for blocks in (2**62, 1, 3):
         plan, _, _ = guarded(net, 8, np.nan)
         parameters, calls = net.parameters.copy(), 0
-        learner = layout.Learner(np.zeros(net.n_parameters), np.zeros(0), np.zeros(codes.HYPER_COUNT),
-                                 net.address(updates.sgd, codes.RULE_ARGUMENTS), parameters.copy(),
-                                 np.zeros(codes.PROGRESS_COUNT, np.int64), np.zeros(codes.SUM_COUNT), np.zeros(4))
-        learner.hyper[codes.HYPER_RATE] = 0.1
+        learner = layout.Learner(np.zeros(net.n_parameters), np.zeros(0), np.zeros(tables.HYPER_COUNT),
+                                 net.address(updates.sgd, prototypes.update_rule), parameters.copy(),
+                                 np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(4))
+        learner.hyper[tables.HYPER_RATE] = 0.1
         data = Samples(X, Y, False, np.empty(0)).data(np.arange(50))
-        while learner.progress[codes.PROGRESS_EPOCH] < 4:
+        while learner.progress[tables.PROGRESS_EPOCH] < 4:
             epoch.run(0, 1, plan, parameters, data, layout.Task(50, 20, 8, 0, 1, 77, 4, 0, blocks), learner,
-                      np.zeros(codes.BARRIER_COUNT, np.int64))
+                      np.zeros(tables.BARRIER_COUNT, np.int64))
             calls += 1
-        assert learner.progress[codes.PROGRESS_UPDATES] == 4 * 3
+        assert learner.progress[tables.PROGRESS_UPDATES] == 4 * 3
         assert calls == {2**62: 1, 1: 4 * 8, 3: 11}[blocks]
         results.append((parameters.tobytes(), learner.costs.tobytes(), learner.best.tobytes()))
     assert results[0] == results[1] == results[2]
@@ -188,13 +189,15 @@ def test_run_stops_where_learning_left_the_finite(target):
     X, Y = np.full((8, 2), 1e15, "float32"), np.full((8, 1), target, "float32")
     batch = 4 if target == 1e30 else 8  # the cost overflows in the first batch; or the only update of the epoch does
     plan, parameters = net.new_plan(batch, backward=True), net.parameters.copy()
-    learner = layout.Learner(np.zeros(net.n_parameters, "float32"), np.zeros(0, "float32"), np.zeros(codes.HYPER_COUNT),
-                             net.address(updates.sgd, codes.RULE_ARGUMENTS), parameters.copy(),
-                             np.zeros(codes.PROGRESS_COUNT, np.int64), np.zeros(codes.SUM_COUNT), np.zeros(5))
-    learner.hyper[codes.HYPER_RATE] = 1e30
+    learner = layout.Learner(np.zeros(net.n_parameters, "float32"), np.zeros(0, "float32"),
+                             np.zeros(tables.HYPER_COUNT), net.address(updates.sgd, prototypes.update_rule),
+                             parameters.copy(), np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT),
+                             np.zeros(5))
+    learner.hyper[tables.HYPER_RATE] = 1e30
     data = Samples(X, Y, False, np.empty(0, "float32")).data(NOT_SHUFFLED)
     epoch.run(0, 1, plan, parameters, data, layout.Task(8, batch, batch, 0, 0, 0, 5, 0, 2**62), learner,
-              np.zeros(codes.BARRIER_COUNT, np.int64))
-    assert learner.progress[codes.PROGRESS_STATUS] == codes.STATUS_DIVERGED and learner.progress[codes.PROGRESS_EPOCH] == 0
-    assert learner.progress[codes.PROGRESS_UPDATES] == learner.progress[codes.PROGRESS_BLOCKS] == 1
+              np.zeros(tables.BARRIER_COUNT, np.int64))
+    assert learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DIVERGED
+    assert learner.progress[tables.PROGRESS_EPOCH] == 0
+    assert learner.progress[tables.PROGRESS_UPDATES] == learner.progress[tables.PROGRESS_BLOCKS] == 1
     assert (learner.best == net.parameters).all() and (learner.costs == 0).all()

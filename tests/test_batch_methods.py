@@ -25,9 +25,17 @@ from fastbp import (
     optimizers,
     training,
 )
-from fastbp.batch_methods import COST, LineSearch
-from fastbp.kernels import codes, searches, vectors
-from fastbp.kernels.searches import HYPER_KEPT, HYPER_MADE, ROW_BEFORE, ROW_DIRECTION, ROW_GRADIENT, ROW_OWN, ROW_START
+from fastbp.batch_methods import LineSearch
+from fastbp.kernels import searches, tables, vectors
+from fastbp.kernels.tables import (
+    HYPER_PAIRS,
+    HYPER_STEPS,
+    ROW_BEFORE,
+    ROW_DIRECTION,
+    ROW_GRADIENT,
+    ROW_OWN,
+    ROW_START,
+)
 
 SEARCHING = [LBFGS(), LBFGS(3), ConjugateGradient()]
 FALLING = [*SEARCHING, ScaledConjugateGradient()]
@@ -46,18 +54,19 @@ def search(method, function, w, steps):
     Gives the cost of every pass, and those where steps ended.
     """
     state, numbers, cells = np.zeros(method.slots * w.size, w.dtype), method.hyper(), method.search(w.dtype)
-    progress, path, seen = np.zeros(codes.PROGRESS_COUNT, np.int64), np.zeros(steps), []
-    cells[searches.SEARCH_LEFT] = steps
-    while progress[codes.PROGRESS_STATUS] == codes.STATUS_RUNNING:
+    progress, path, seen = np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(steps), []
+    cells[tables.SEARCH_LEFT] = steps
+    while progress[tables.PROGRESS_STATUS] == tables.STATUS_RUNNING:
         cost, state[: w.size] = function(w)
         seen.append(cost)
-        cells[[codes.SUM_EPOCH_COST, codes.SUM_EPOCH_WEIGHT]] = cost, 1
+        cells[[tables.SUM_EPOCH_COST, tables.SUM_EPOCH_WEIGHT]] = cost, 1
         searches.next_point(w, state, numbers, progress, cells, path, 0, 0)
-    assert progress[codes.PROGRESS_STATUS] == (codes.STATUS_PAUSED if progress[codes.PROGRESS_EPOCH] == steps
-                                               else codes.STATUS_DONE)
+    assert progress[tables.PROGRESS_STATUS] == (tables.STATUS_PAUSED if progress[tables.PROGRESS_EPOCH] == steps
+                                               else tables.STATUS_DONE)
     found, slope = function(w)
-    assert numbers[COST] == found and (state[: w.size] == slope).all(), "cost and gradient belong to the parameters"
-    return seen, path[: progress[codes.PROGRESS_EPOCH]]
+    assert numbers[tables.HYPER_COST] == found and (state[: w.size]
+                                                    == slope).all(), "cost and gradient belong to the parameters"
+    return seen, path[: progress[tables.PROGRESS_EPOCH]]
 
 
 def minimise(method, function, w, steps):
@@ -111,7 +120,7 @@ def pairs_of(rng, memory, n, condition=4.0):
 def direct(method, rows, kept, cells=None):
     """Let L-BFGS overwrite its direction from so many pairs in their places."""
     numbers = method.hyper()
-    numbers[[HYPER_MADE, HYPER_KEPT]] = kept, kept
+    numbers[[HYPER_STEPS, HYPER_PAIRS]] = kept, kept
     searches.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers,
                              method.search(rows.dtype) if cells is None else cells)
     return rows[ROW_DIRECTION]
@@ -172,12 +181,12 @@ def test_without_a_pair_the_direction_is_downhill(rng):
     """After a step whose pair was refused, whatever the tables held before the restart."""
     method = LBFGS(3)
     rows, cells = rng.normal(size=(method.slots, 5)), method.search(np.dtype(float))
-    cells[searches.SEARCH_COUNT :] = 7.0
+    cells[tables.SEARCH_COUNT :] = 7.0
     numbers = method.hyper()
-    numbers[[HYPER_MADE, HYPER_KEPT]] = 2, 0
+    numbers[[HYPER_STEPS, HYPER_PAIRS]] = 2, 0
     searches.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers, cells)
     np.testing.assert_array_equal(rows[ROW_DIRECTION], -rows[ROW_GRADIENT])
-    assert cells[searches.SEARCH_ALPHA] == pytest.approx(min(1, 1 / np.linalg.norm(rows[ROW_GRADIENT])))
+    assert cells[tables.SEARCH_ALPHA] == pytest.approx(min(1, 1 / np.linalg.norm(rows[ROW_GRADIENT])))
 
 
 @pytest.mark.parametrize("change", [-1.0, 0.0, 1e-18])
@@ -189,7 +198,7 @@ def test_a_pair_that_cannot_be_kept_leaves_the_others(change, rng):
 
     def remember(w):
         searches.lbfgs_pair(w, rows.reshape(-1), numbers, cells)
-        numbers[HYPER_MADE] += 1
+        numbers[HYPER_STEPS] += 1
 
     for _ in range(4):
         before, slope = w.copy(), rng.normal(size=n)
@@ -197,17 +206,17 @@ def test_a_pair_that_cannot_be_kept_leaves_the_others(change, rng):
         w = before + step
         rows[ROW_START], rows[ROW_BEFORE], rows[ROW_GRADIENT] = before, slope, slope + 2 * step
         remember(w)
-    kept, count = rows[ROW_OWN:].copy(), numbers[HYPER_KEPT]
+    kept, count = rows[ROW_OWN:].copy(), numbers[HYPER_PAIRS]
     assert count == 4 and (np.abs(kept).sum(axis=1) > 0).all()
     np.testing.assert_allclose((kept[:3] * kept[3:]).sum(axis=1), 1, rtol=1e-12)
     for uphill in (1, -1):
         rows[ROW_START], rows[ROW_BEFORE], rows[ROW_GRADIENT] = w, uphill * step, uphill * step + change * step
         remember(w + step)
-        assert numbers[HYPER_KEPT] == count and (rows[ROW_OWN:] == kept).all()
-    numbers[HYPER_MADE] = 0
+        assert numbers[HYPER_PAIRS] == count and (rows[ROW_OWN:] == kept).all()
+    numbers[HYPER_STEPS] = 0
     rows[ROW_START], rows[ROW_BEFORE], rows[ROW_GRADIENT] = w, slope, slope + 2 * step
     remember(w + step)
-    assert numbers[HYPER_KEPT] == 1, "after a restart the others are forgotten"
+    assert numbers[HYPER_PAIRS] == 1, "after a restart the others are forgotten"
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -256,7 +265,7 @@ def test_rprop(variant):
         w = twin.step(w, slope, cost)
         assert method.step(evaluate, mine, rows, numbers)
         close(mine, w, factor=100)
-        assert numbers[COST] == function(mine)[0]
+        assert numbers[tables.HYPER_COST] == function(mine)[0]
     assert retreats > 20
 
 
@@ -333,16 +342,16 @@ FUNCTIONS = {
 
 def along(cost, slope, first, curvature):
     """Search a line; give what becomes of it, where, and the points that were tried."""
-    cells, seen = np.zeros(searches.SEARCH_COUNT), []
-    cells[[searches.SEARCH_CURVATURE, searches.SEARCH_ALPHA]] = curvature, first
+    cells, seen = np.zeros(tables.SEARCH_COUNT), []
+    cells[[tables.SEARCH_CURVATURE, tables.SEARCH_ALPHA]] = curvature, first
     with np.errstate(all="ignore"):
-        cells[[searches.SEARCH_START_COST, searches.SEARCH_LOW_COST]] = cost(0.0)
-        cells[[searches.SEARCH_START_SLOPE, searches.SEARCH_LOW_SLOPE]] = slope(0.0)
-        verdict = searches.LINE_GOES_ON
-        while verdict == searches.LINE_GOES_ON:
-            seen.append(float(cells[searches.SEARCH_ALPHA]))
+        cells[[tables.SEARCH_START_COST, tables.SEARCH_LOW_COST]] = cost(0.0)
+        cells[[tables.SEARCH_START_SLOPE, tables.SEARCH_LOW_SLOPE]] = slope(0.0)
+        verdict = tables.LINE_GOES_ON
+        while verdict == tables.LINE_GOES_ON:
+            seen.append(float(cells[tables.SEARCH_ALPHA]))
             verdict = searches.judge(cells, float(cost(seen[-1])), float(slope(seen[-1])))
-    return verdict, cells[searches.SEARCH_ALPHA], seen
+    return verdict, cells[tables.SEARCH_ALPHA], seen
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -351,26 +360,26 @@ def along(cost, slope, first, curvature):
 def test_strong_wolfe(name, curvature, first):
     cost, slope = FUNCTIONS[name]
     verdict, alpha, seen = along(cost, slope, first, curvature)
-    assert verdict == searches.LINE_FOUND and alpha == seen[-1] > 0
+    assert verdict == tables.LINE_FOUND and alpha == seen[-1] > 0
     assert cost(alpha) <= cost(0.0) + searches.DECREASE * alpha * slope(0.0)
     assert abs(slope(alpha)) <= -curvature * slope(0.0)
     assert len(seen) <= 20
 
 
 def test_a_line_that_does_not_fall_gives_nothing():
-    assert along(lambda a: a, lambda a: 1.0 if a else -1.0, 1.0, 0.9)[0] == searches.LINE_NOTHING
+    assert along(lambda a: a, lambda a: 1.0 if a else -1.0, 1.0, 0.9)[0] == tables.LINE_NOTHING
 
 
 def test_a_line_without_end_gives_the_lowest_point():
     verdict, alpha, seen = along(lambda a: -a, lambda a: -1.0, 1.0, 0.9)
-    assert verdict == searches.LINE_FOUND and alpha == seen[-1] > 1e6
+    assert verdict == tables.LINE_FOUND and alpha == seen[-1] > 1e6
 
 
 def test_a_line_whose_minimum_has_a_kink_gives_the_lowest_point():
     """Where the last try is not the lowest one, it is gone back to."""
     verdict, alpha, seen = along(lambda a: abs(a - 0.3), lambda a: -1.0 if a < 0.3 else 1.0, 1.0, 0.1)
-    assert verdict in (searches.LINE_FOUND, searches.LINE_LOWEST)
-    assert alpha == min(seen, key=lambda a: abs(a - 0.3)) and (alpha == seen[-1]) == (verdict == searches.LINE_FOUND)
+    assert verdict in (tables.LINE_FOUND, tables.LINE_LOWEST)
+    assert alpha == min(seen, key=lambda a: abs(a - 0.3)) and (alpha == seen[-1]) == (verdict == tables.LINE_FOUND)
 
 
 def test_steps_over_kinks_end_where_they_are_lowest():

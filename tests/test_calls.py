@@ -1,73 +1,204 @@
-"""A call by address is not checked by any compiler: every one must hand over as many arguments as its kernel takes."""
+"""Calls by address: a kernel's signature stands once, as annotations, and every call is compared with it."""
 
 import ast
-import inspect
+import importlib
+import pkgutil
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 import fastbp
-from fastbp.kernels import backprop, codes, derivatives, embedded, epoch, regular, searches, tangents
+from fastbp import activations, costs, kernels, optimizers
+from fastbp.batch_methods import BATCH_METHODS, LineSearch
+from fastbp.kernels import (
+    backprop,
+    dense,
+    derivatives,
+    embedded,
+    epoch,
+    prototypes,
+    record,
+    regular,
+    searches,
+    tables,
+    tangents,
+)
+from fastbp.kernels._jit import JIT, Kernel, address, by_address, kernel
+from fastbp.kernels.arguments import arguments
+from fastbp.kernels.simd import call
 
-LETTERS = {
-    "cells": {cell: letters
-              for cell, (_, letters) in (backprop.KERNELS | derivatives.KERNELS | tangents.KERNELS).items()}
-    | {codes.CELL_COST_KERNEL: codes.COST_ARGUMENTS, codes.CELL_JACOBIAN: codes.ACTIVATION_ARGUMENTS,
-       codes.CELL_COST_SECOND: codes.COST_CURVATURE_ARGUMENTS,
-       codes.CELL_PLAIN_NEURONS: backprop.KERNELS[codes.CELL_MY_NEURONS][1]},
-    "calls": {cell: letters for cell, (_, letters) in embedded.KERNELS.items()}
-    | {codes.ENTRY_OUTPUT: codes.ACTIVATION_ARGUMENTS},
-    "layers": {codes.LAYER_ACTIVATION: codes.ACTIVATION_ARGUMENTS, codes.LAYER_SECOND: codes.CURVATURE_ARGUMENTS},
-}
-"""Table -> cell or column -> the letters of the kernel whose address lies there."""
-LETTERS["here"] = LETTERS["layers"]  # a row of it
-
-ALONE = dict.fromkeys(("update", "learner.update", "rule"), codes.RULE_ARGUMENTS) | {
-    "forward": embedded.KERNELS[codes.ENTRY_FORWARD_ONE][1], "total": codes.TOTAL_ARGUMENTS,
-    "penalize": codes.RULE_ARGUMENTS, "address": backprop.KERNELS[codes.CELL_END_EPOCH][1],
-    "direct": codes.SEARCH_ARGUMENTS, "remember": codes.SEARCH_ARGUMENTS}
-"""Variable that holds an address -> the letters of its kernel."""
-
-SOURCES = sorted((Path(fastbp.__file__).parent / "kernels").glob("*.py"))
-
-
-def calls(path):
-    """Give (line, table, name of the cell, number of arguments) of every call by address; a variable has no table."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "call":
-            target = node.args[0]
-            if isinstance(target, ast.Subscript):
-                index = target.slice.elts[-1] if isinstance(target.slice, ast.Tuple) else target.slice
-                table = target.value.attr if isinstance(target.value, ast.Attribute) else target.value.id
-                yield node.lineno, table, index.id, len(node.args) - 1
-            else:
-                yield node.lineno, None, ast.unparse(target), len(node.args) - 1
+MODULES = [importlib.import_module(f"fastbp.kernels.{found.name}") for found in pkgutil.iter_modules(kernels.__path__)]
+ALL = {id(value): value for module in MODULES for value in vars(module).values() if isinstance(value, Kernel)}
+BY_TABLE = {"CELL": backprop.KERNELS | derivatives.KERNELS | tangents.KERNELS, "ENTRY": embedded.KERNELS}
 
 
-def test_arguments_are_as_many_as_the_kernel_takes():
-    wrong, seen = [], set()
-    for path in SOURCES:
-        for line, table, name, count in calls(path):
-            if table is None:
-                assert name in ALONE, f"{path.name}:{line} calls {name}"
-            letters = ALONE[name] if table is None else LETTERS[table][getattr(codes, name)]
-            seen.add(name)
-            if count != len(letters):
-                wrong.append(f"{path.name}:{line}: {name} takes {len(letters)} arguments, is given {count}")
-    assert not wrong, "\n".join(wrong)
-    assert {"FORWARD", "GRADIENT", "MY_SAMPLES", "MY_NEURONS", "ACTIVATION", "COST_KERNEL", "THROUGH", "CURVATURE",
-            "BEND"} <= seen
+def signature(kernel):
+    return "".join(letter for _, letter in kernel.arguments)
 
 
-def test_letters_are_as_many_as_parameters():
-    own = [(regular.total, codes.TOTAL_ARGUMENTS), (epoch.my_neurons_clipped,
-                                                    backprop.KERNELS[codes.CELL_MY_NEURONS][1]),
-                                                    *((rule, codes.RULE_ARGUMENTS)
-                                                      for rule in (regular.update, regular.measure,
-                                                                   regular.update_clipped))]
-    own += [(searches.next_point, backprop.KERNELS[codes.CELL_END_EPOCH][1]),
-            *((kernel, codes.SEARCH_ARGUMENTS) for kernel in (searches.lbfgs_direction, searches.lbfgs_pair,
-                                                              searches.conjugate_direction, searches.conjugate_note))]
-    phases = [(phase, backprop.KERNELS[codes.CELL_MY_SAMPLES][1]) for phase in tangents.PHASES.values()]
-    for function, arguments in [*backprop.KERNELS.values(), *derivatives.KERNELS.values(), *embedded.KERNELS.values(),
-                                *tangents.KERNELS.values(), *phases, *own]:
-        plain = getattr(function, "py_func", function)
-        assert len(inspect.signature(plain).parameters) == len(arguments), plain.__name__
+@pytest.mark.parametrize("kernel", ALL.values(), ids=lambda kernel: f"{kernel.__module__}.{kernel.__name__}")
+def test_every_kernel_declares_its_arguments(kernel):
+    """And returns nothing: `arguments` refuses what is not annotated."""
+    assert len(kernel.arguments) == kernel.py_func.__code__.co_argcount > 0
+
+
+def test_what_is_not_declared_is_refused():
+    def no_annotation(panel):
+        pass
+
+    def returns(n: int) -> int:
+        return n
+
+    for function, wrong in ((no_annotation, "-> None"), (returns, "-> None")):
+        with pytest.raises(TypeError, match=wrong):
+            arguments(function)
+
+    def half(n: int, panel) -> None:
+        pass
+
+    with pytest.raises(TypeError, match="annotate panel as"):
+        arguments(half)
+
+
+def test_kernels_that_stand_in_for_others_take_the_same_arguments():
+    rows = [(row.kernel, prototypes.activation) for row in activations.ACTIVATIONS.values()]
+    rows += [(row.curvature, prototypes.second_derivative) for row in activations.ACTIVATIONS.values() if row.curvature]
+    rows += [(k, prototypes.cost) for row in costs.COSTS.values() for k in (row.kernel, *row.pairs.values())]
+    rows += [(row.curvature, prototypes.cost_second) for row in costs.COSTS.values()]
+    rows += [(kind().rule, prototypes.update_rule) for kind in optimizers.RULES.values()]
+    rows += [(k, prototypes.update_rule) for k in (regular.update, regular.update_clipped, regular.measure)]
+    rows += [(k, prototypes.direction) for kind in BATCH_METHODS.values() if issubclass(kind, LineSearch)
+             for k in (kind.direct, kind.remember)]
+    rows += [(phase, backprop.my_samples) for phase in tangents.PHASES.values()]
+    rows += [(regular.total, prototypes.total_penalty), (epoch.my_neurons_clipped, backprop.my_neurons),
+             (searches.next_point, record.end_epoch), (dense.gather_sparse, dense.gather)]
+    assert len(rows) > 70
+    for found, prototype in rows:
+        if isinstance(found, Kernel):  # others are loops around a user's function
+            assert signature(found) == signature(prototype), found.__name__
+
+
+def test_a_kernel_of_other_arguments_has_no_address():
+    with pytest.raises(TypeError, match="gather_labels takes rniiifiii, expected ffi as activation"):
+        address(dense.gather_labels, np.dtype("float32"), prototypes.activation)
+
+
+def test_every_address_lies_where_its_table_says():
+    """The table's text names the kernel, and the kernel its place."""
+    for name, found in BY_TABLE.items():
+        table = getattr(tables, name)
+        meanings = dict(zip(table, table.meanings.values(), strict=True))
+        for place, held in found.items():
+            assert f"`{held.__module__.removeprefix('fastbp.kernels.')}.{held.__name__}`" in meanings[place]
+            assert place == held.place or meanings[place].startswith("address of the kernel that gathers inputs")
+
+
+@pytest.mark.parametrize("name", [name for name, table in vars(tables).items() if isinstance(table, tables.Table)])
+def test_names_of_cells_are_those_of_the_table(name):
+    table = getattr(tables, name)
+    for cell, index in zip(table.meanings, table, strict=True):
+        assert getattr(tables, f"{name}_{cell.upper()}") == index
+    array = np.arange(2 * table.count).reshape(2, table.count).astype(table.dtype[0].base)
+    view = table.view(array)
+    for cell, index in zip(table.meanings, table, strict=True):
+        assert np.ravel(view[cell][1])[0] == array[1, index]
+    view[table.dtype.names[0]] = 7
+    assert array[0, 0] == array[1, 0] == 7
+
+
+def call_sites():
+    """Yield file, line, the kernel's name and the table of every call by way of a table."""
+    root = Path(fastbp.__file__).parent
+    for path in [*sorted((root / "kernels").rglob("*.py")), root / "jit.py"]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "call":
+                what, where = node.args[:2]
+                module = path.stem if isinstance(what, ast.Name) else what.value.id
+                name = what.id if isinstance(what, ast.Name) else what.attr
+                yield f"{path.name}:{node.lineno}", module, name, ast.unparse(where)
+
+
+def test_calls_look_into_the_table_that_holds_their_kernel():
+    expected = {"cells": "CELL", "plan.cells": "CELL", "calls": "ENTRY", "pointer(model.calls)": "ENTRY"}
+    prototype_tables = {"activation": "LAYER", "second_derivative": "LAYER", "cost": "CELL", "cost_second": "CELL",
+                        "jacobian_product": "CELL"}
+    seen = 0
+    for where, module, name, table in call_sites():
+        named = "LAYER" if table == "here" or table.startswith("row(") else expected.get(table)
+        if named is None:
+            continue  # an address
+        if module == "prototypes":
+            assert prototype_tables[name] == named, where
+        else:
+            found = getattr(importlib.import_module(f"fastbp.kernels.{module}"), name)
+            assert BY_TABLE[named][found.place] is found, where
+        seen += 1
+    assert seen > 100
+
+
+# ------------------------------------------------------------------------------------- wrong calls are errors
+
+
+@by_address()
+def _three(panel: prototypes.Floats, doubles: prototypes.Doubles, n: int) -> None:
+    """Something to call."""
+    panel[0] = n
+
+
+@kernel
+def _as_it_should_be(where, panel, doubles, n):
+    call(_three, where, panel, doubles, n)
+
+
+@kernel
+def _one_too_few(where, panel, doubles, n):
+    call(_three, where, panel, doubles)
+
+
+@kernel
+def _no_place(table, panel, doubles, n):
+    call(_three, table, panel, doubles, n)
+
+
+@kernel
+def _forward(cells, parameters, panels):
+    call(dense.forward, cells, parameters, 0, 0, panels, 0, 0, 1, 1, 0, 0)
+
+
+F32, F64, INTS = np.zeros(4, "float32"), np.zeros(4), np.zeros(4, np.int64)
+
+
+def test_a_call_that_fits_is_made():
+    where, panel = address(_three, np.dtype("float32")), F32.copy()
+    _as_it_should_be(where, panel, F64, np.int32(3))
+    assert panel[0] == 3
+
+
+@pytest.mark.parametrize(("caller", "given", "told"), [
+    (_as_it_should_be, (0, INTS, F64, 1), "call(_three): panel is"),
+    (_as_it_should_be, (0, F32, F32, 1), "call(_three): doubles is"),
+    (_as_it_should_be, (0, F32, F64, F32), "call(_three): n is"),
+    (_as_it_should_be, (0, F32, F64, 1.5), "call(_three): n is"),
+    (_as_it_should_be, (0, F32, 1, 1), "call(_three): doubles is"),
+    (_as_it_should_be, (0, np.zeros((2, 2), "float32"), F64, 1), "call(_three): panel is"),
+    (_one_too_few, (0, F32, F64, 1), "call(_three): 2 arguments are given, it takes 3: panel, doubles, n"),
+    (_no_place, (INTS, F32, F64, 1), "call(_three): it has no place of its own in a table"),
+    (_forward, (np.zeros(tables.CELL_COUNT, np.int64), F64, F32), "call(forward): panels is"),
+])
+def test_a_call_that_does_not_fit_is_an_error_that_names_kernel_and_argument(caller, given, told):
+    """When the caller is compiled, or with the JIT off when it calls: a float64 for a float32 array, say."""
+    import numba
+
+    with pytest.raises(numba.core.errors.TypingError if JIT else TypeError) as caught:
+        caller(*given)
+    assert told in str(caught.value)
+
+
+def test_a_read_only_array_is_refused_where_it_would_be_written():
+    import numba
+
+    frozen = F32.copy()
+    frozen.flags.writeable = False
+    with pytest.raises(numba.core.errors.TypingError if JIT else TypeError, match=r"call\(_three\): panel is"):
+        _as_it_should_be(0, frozen, F64, 1)

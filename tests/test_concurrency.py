@@ -9,7 +9,7 @@ import pytest
 from helpers import few, real_data
 
 from fastbp import Network, team
-from fastbp.kernels import codes
+from fastbp.kernels import tables
 from fastbp.kernels._jit import JIT
 
 
@@ -206,7 +206,7 @@ def test_a_failing_member_ends_the_team():
         def work(thread, barrier, culprit=culprit, left=left):
             if thread == culprit:
                 raise KeyError("mine")
-            while not barrier[codes.BARRIER_ABANDONED]:
+            while not barrier[tables.BARRIER_ABANDONED]:
                 pass
             left.append(thread)
 

@@ -7,7 +7,7 @@ from helpers import ACTIVATIONS, PAIRS, close, few, naive_layers, network, real_
 
 import fastbp
 from fastbp import Network, activations, costs, huber, quantile, validation
-from fastbp.kernels import codes, layout
+from fastbp.kernels import layout, tables
 
 STEP = 1e-30j
 SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 17, 6), (19, 33, 4)]
@@ -92,7 +92,7 @@ def test_every_product_kernel_on_several_blocks_and_threads(by_lanes, packed, rn
     v = rng.normal(size=net.n_parameters)
     close(net.hessian_vector_product(X, Y, v), moved_gradient(net, X, Y, v))
     samples = net._samples(X, Y, None)
-    for kind in (codes.KIND_HESSIAN, codes.KIND_GAUSS_NEWTON, codes.KIND_DIAGONAL):
+    for kind in (tables.KIND_HESSIAN, tables.KIND_GAUSS_NEWTON, tables.KIND_DIAGONAL):
         found = []
         for threads in (1, 2, 3, 7):
             result = np.zeros(net.n_parameters)
@@ -175,8 +175,8 @@ def test_samples_of_weight_0_count_nothing_though_their_cost_overflows(rng):
         Y[4], weights[4] = np.inf, 0
         samples = net._samples(X, np.where(np.isinf(Y), 0, Y), weights)
         samples.targets[4] = np.inf  # validation lets no infinity pass
-        for name, kind in (("hessian_vector_product", codes.KIND_HESSIAN), ("gauss_newton_vector_product",
-                                                                       codes.KIND_GAUSS_NEWTON)):
+        for name, kind in (("hessian_vector_product", tables.KIND_HESSIAN), ("gauss_newton_vector_product",
+                                                                       tables.KIND_GAUSS_NEWTON)):
             found = np.zeros(net.n_parameters)
             fastbp.training.cost_and_gradient(net, samples, found, 1, kind=kind, direction=v)
             close(found, getattr(net, name)(X[rest], Y[rest], v))

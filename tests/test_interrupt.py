@@ -10,7 +10,7 @@ from helpers import few
 
 import fastbp
 from fastbp import Network, team, training
-from fastbp.kernels import codes
+from fastbp.kernels import tables
 from fastbp.kernels._interrupts import Held
 from fastbp.kernels._jit import JIT
 
@@ -18,7 +18,7 @@ SCRIPT = """
 import json, os, signal, sys, threading, time
 import numpy as np
 from fastbp import Network, SGD
-from fastbp.kernels import codes
+from fastbp.kernels import tables
 import fastbp.training as training
 
 sizes, n, batch, threads, after = {sizes}, {n}, {batch}, {threads}, {after}
@@ -49,7 +49,7 @@ except KeyboardInterrupt:
 timer.join()
 training.layout.Learner = real
 progress = learners[0].progress
-updates, history = int(progress[codes.PROGRESS_UPDATES]), len(net.history)
+updates, history = int(progress[tables.PROGRESS_UPDATES]), len(net.history)
 
 # the same number of updates, counted: whole epochs, then the first batches of the next in its own order
 again = Network(sizes, seed=1)
@@ -333,7 +333,7 @@ def test_interrupted_as_it_diverges(monkeypatch, sigint):
 
     def run(steps, end):
         real(steps, end)
-        if steps.learner.progress[codes.PROGRESS_STATUS] == codes.STATUS_DIVERGED:
+        if steps.learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DIVERGED:
             interrupt()
 
     monkeypatch.setattr(training.MiniBatches, "run", run)

@@ -6,7 +6,7 @@ import pytest
 from helpers import DTYPES, ROUNDING, few, network, readonly, real_data
 
 from fastbp import SGD, Adam
-from fastbp.kernels import codes, layout, online
+from fastbp.kernels import layout, online, prototypes, tables
 from fastbp.training import Samples
 
 CANARY = 99.0
@@ -31,16 +31,16 @@ def run(net, X, Y, method, epochs, *, labels=False, weights=None, blocks=2**62, 
     gradient = np.full(net.n_parameters + 64, CANARY, dtype)
     own, slopes = parameters[: net.n_parameters], gradient[: net.n_parameters]
     learner = layout.Learner(slopes, np.zeros(method.slots * net.n_parameters, dtype), method.hyper(),
-                             net.address(method.rule, codes.RULE_ARGUMENTS), own.copy(),
-                             np.zeros(codes.PROGRESS_COUNT, np.int64), np.zeros(codes.SUM_COUNT), np.zeros(epochs))
+                             net.address(method.rule, prototypes.update_rule), own.copy(),
+                             np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(epochs))
     given = np.empty(0, dtype) if weights is None else weights.astype(dtype)
     data = Samples(X, Y, labels, given).data(np.arange(len(X)) if shuffle else np.empty(0, np.int64))
     plain = int(isinstance(method, SGD) and method.momentum == 0)
     task = layout.Task(len(X), 1, layout.lanes(dtype), int(labels), shuffle, 41, epochs, plain, blocks)
-    while learner.progress[codes.PROGRESS_EPOCH] < epochs:
+    while learner.progress[tables.PROGRESS_EPOCH] < epochs:
         online.run(plan._replace(panels=panels), own, data, task, learner)
-        assert learner.progress[codes.PROGRESS_STATUS] == codes.STATUS_RUNNING
-    assert learner.progress[codes.PROGRESS_UPDATES] == epochs * len(X)
+        assert learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_RUNNING
+    assert learner.progress[tables.PROGRESS_UPDATES] == epochs * len(X)
     assert (array[:64] == CANARY).all() and (array[-64:] == CANARY).all()
     assert (parameters[net.n_parameters :] == CANARY).all() and (gradient[net.n_parameters :] == CANARY).all()
     assert (learner.best == own).all()
@@ -131,9 +131,10 @@ def test_divergence_stops_at_once(rng):
     X, Y = np.full((5, 2), 1e20, "float32"), np.full((5, 1), 1e30, "float32")
     parameters = net.parameters.copy()
     learner = layout.Learner(np.zeros(net.n_parameters, "float32"), np.zeros(0, "float32"), SGD(1.0).hyper(),
-                             net.address(SGD(1.0).rule, codes.RULE_ARGUMENTS), parameters.copy(),
-                             np.zeros(codes.PROGRESS_COUNT, np.int64), np.zeros(codes.SUM_COUNT), np.zeros(1))
+                             net.address(SGD(1.0).rule, prototypes.update_rule), parameters.copy(),
+                             np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(1))
     data = Samples(X, Y, False, np.empty(0, "float32")).data(np.empty(0, np.int64))
     online.run(plan, parameters, data, layout.Task(5, 1, 16, 0, 0, 0, 1, 1, 100), learner)
-    assert learner.progress[codes.PROGRESS_STATUS] == codes.STATUS_DIVERGED and learner.progress[codes.PROGRESS_EPOCH] == 0
+    assert learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DIVERGED
+    assert learner.progress[tables.PROGRESS_EPOCH] == 0
     assert (learner.best == net.parameters).all()

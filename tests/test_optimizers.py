@@ -22,7 +22,7 @@ from fastbp import (
     RMSprop,
     optimizers,
 )
-from fastbp.kernels import codes
+from fastbp.kernels import tables
 
 METHODS = [
     SGD(0.1), SGD(0.1, 0.9), SGD(0.1, 0.9, nesterov=True),
@@ -55,8 +55,8 @@ def run(method, w, slopes):
     state, hyper, path = np.zeros(method.slots * w.size, w.dtype), method.hyper(), []
     w = w.copy()
     for g in slopes:
-        hyper[codes.HYPER_POWER1] *= hyper[codes.HYPER_BASE1]
-        hyper[codes.HYPER_POWER2] *= hyper[codes.HYPER_BASE2]
+        hyper[tables.HYPER_POWER1] *= hyper[tables.HYPER_BETA1]
+        hyper[tables.HYPER_POWER2] *= hyper[tables.HYPER_BETA2]
         method.rule(w, g, state, 0, w.size, 0, hyper)
         path.append(w.copy())
     return np.array(path)
@@ -96,7 +96,7 @@ def test_slices_and_shift_change_no_bit(method, dtype, rng):
     n, start, stop, shift = 61, 13, 50, 9
     w, g = rng.normal(size=n).astype(dtype), rng.normal(size=n).astype(dtype)
     state, hyper = rng.uniform(size=method.slots * n).astype(dtype), method.hyper()
-    hyper[[codes.HYPER_POWER1, codes.HYPER_POWER2]] = hyper[[codes.HYPER_BASE1, codes.HYPER_BASE2]] ** 3
+    hyper[[tables.HYPER_POWER1, tables.HYPER_POWER2]] = hyper[[tables.HYPER_BETA1, tables.HYPER_BETA2]] ** 3
     whole, whole_state = w.copy(), state.copy()
     method.rule(whole, g, whole_state, 0, n, 0, hyper)
     moved, part, part_state = np.zeros(n, dtype), w.copy(), state.copy()
@@ -138,10 +138,10 @@ def test_descends(method):
     scales, w = np.array([1.0, 10.0]), np.array([1.0, -1.0])
     state, costs = np.zeros(method.slots * 2), []
     hyper = method.hyper()
-    hyper[codes.HYPER_RATE] = {Adadelta: 1.0, Adagrad: 0.5}.get(type(method), 0.02)
+    hyper[tables.HYPER_RATE] = {Adadelta: 1.0, Adagrad: 0.5}.get(type(method), 0.02)
     for _ in range(2000):
-        hyper[codes.HYPER_POWER1] *= hyper[codes.HYPER_BASE1]
-        hyper[codes.HYPER_POWER2] *= hyper[codes.HYPER_BASE2]
+        hyper[tables.HYPER_POWER1] *= hyper[tables.HYPER_BETA1]
+        hyper[tables.HYPER_POWER2] *= hyper[tables.HYPER_BETA2]
         costs.append(0.5 * scales @ (w * w))
         method.rule(w, scales * w, state, 0, 2, 0, hyper)
     assert costs[-1] < 0.1 * costs[0]

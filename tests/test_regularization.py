@@ -21,7 +21,7 @@ from fastbp import (
     costs,
     quantile,
 )
-from fastbp.kernels import codes, layout, noise
+from fastbp.kernels import layout, noise, tables
 
 SIZES = few([(3, 9, 2), (17, 33, 21, 3), (5, 130, 140, 3)], [(3, 9, 2), (2, 3, 4, 1)])
 """Layers updated at once, and by slices; below and above a lane."""
@@ -319,10 +319,10 @@ def noise_of(settings, layer, samples, neurons, dtype, key=3, epoch=0):
     """What `before_layer` does to a panel of ones (outputs and slopes) or to inputs of 0: (samples, neurons) each."""
     plan = layout.plan((neurons, neurons, 1), dtype, True, samples)
     plan = Regularization(**settings).plan(plan, dtype, costs.get("squared_error"), key=key)
-    plan.cells[codes.CELL_PROGRESS + codes.PROGRESS_EPOCH] = epoch
+    plan.cells[tables.CELL_PROGRESS + tables.PROGRESS_EPOCH] = epoch
     row, width = plan.layers[layer], layout.lanes(dtype)
     strips, size = samples // width, samples * neurons
-    offsets = (row[codes.LAYER_SOURCE], row[codes.LAYER_DELTA_BELOW]) if layer > 0 else (row[codes.LAYER_SOURCE],)
+    offsets = (row[tables.LAYER_SOURCE], row[tables.LAYER_DELTA_BELOW]) if layer > 0 else (row[tables.LAYER_SOURCE],)
     first = [plan.panels[offset : offset + size] for offset in offsets]
     for panel in first:
         panel[:] = int(layer > 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import DTYPES, close, few
 
-from fastbp.kernels import codes, layout, simd
+from fastbp.kernels import layout, simd, tables
 from fastbp.kernels._jit import JIT, VECTOR_BYTES, address, kernel, vector_unit
 from fastbp.kernels.simd import view
 
@@ -191,15 +191,15 @@ def test_panels_do_not_overlap(sizes, bias, dtype):
         for backward in (True, False):
             plan = layout.plan(sizes, dtype, bias, block, backward=backward)
             samples = -(-block // lane) * lane
-            places = [(plan.layers[0, codes.LAYER_SOURCE], sizes[0] * samples), (plan.cells[codes.CELL_ONES], lane),
-                      (plan.cells[codes.CELL_TARGET], sizes[-1] * samples), (plan.cells[codes.CELL_WEIGHT], samples),
-                      (plan.cells[codes.CELL_COST], samples)]
+            places = [(plan.layers[0, tables.LAYER_SOURCE], sizes[0] * samples), (plan.cells[tables.CELL_ONES], lane),
+                      (plan.cells[tables.CELL_TARGET], sizes[-1] * samples), (plan.cells[tables.CELL_WEIGHT], samples),
+                      (plan.cells[tables.CELL_COST], samples)]
             for row in plan.layers:
-                places += [(row[codes.LAYER_OUT], row[codes.LAYER_N_OUT] * samples),
-                           (row[codes.LAYER_DELTA], row[codes.LAYER_N_OUT] * samples)]
-                assert row[codes.LAYER_PACKS] == 0
-                if row[codes.LAYER_TRANSPOSED] >= 0:
-                    places.append((row[codes.LAYER_TRANSPOSED], -(-row[codes.LAYER_N_IN] // lane) * lane
+                places += [(row[tables.LAYER_OUT], row[tables.LAYER_N_OUT] * samples),
+                           (row[tables.LAYER_DELTA], row[tables.LAYER_N_OUT] * samples)]
+                assert row[tables.LAYER_PACKS] == 0
+                if row[tables.LAYER_TRANSPOSED] >= 0:
+                    places.append((row[tables.LAYER_TRANSPOSED], -(-row[tables.LAYER_N_IN] // lane) * lane
                                    * (samples + 1)))
             used = np.zeros(plan.panels.size, int)
             for start, size in places:

@@ -7,7 +7,7 @@ from helpers import ACTIVATIONS, PAIRS, close, few, naive_layers, network, real_
 
 import fastbp
 from fastbp import Network, huber, training, validation
-from fastbp.kernels import codes, layout
+from fastbp.kernels import layout, tables
 from fastbp.kernels._jit import JIT
 from fastbp.schedules import Cosine
 
@@ -216,7 +216,7 @@ def test_bad_arguments_change_nothing(given, error, message):
 def test_the_workspace_does_not_grow_with_the_samples():
     for layers in ((3, 8, 1), (100, 8, 1)):
         net = Network(layers)
-        for kind in (codes.KIND_SOBOLEV, codes.KIND_HESSIAN):
+        for kind in (tables.KIND_SOBOLEV, tables.KIND_HESSIAN):
             blocks = []
             for n in (10_000, 10_000_000):
                 with net.plan(n, backward=True, kind=kind) as (plan, block):

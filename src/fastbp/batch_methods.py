@@ -16,9 +16,23 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import Check, between, count, finite, flag, not_negative, positive, whole
-from .kernels import codes, searches, vectors
+from .kernels import prototypes, searches, tables, vectors
 from .kernels._jit import address
-from .kernels.searches import HYPER_REACHED, ROW_BEFORE, ROW_DIRECTION, ROW_GRADIENT, ROW_OWN, ROW_START
+from .kernels.tables import (
+    HYPER_BEGUN,
+    HYPER_COST,
+    HYPER_CURVATURE,
+    HYPER_LAST_COST,
+    HYPER_REFUSED,
+    HYPER_SCALE,
+    HYPER_STEP_LENGTH,
+    HYPER_STEPS,
+    ROW_BEFORE,
+    ROW_DIRECTION,
+    ROW_GRADIENT,
+    ROW_OWN,
+    ROW_START,
+)
 from .method import Optimizer
 
 if TYPE_CHECKING:
@@ -41,10 +55,6 @@ class Evaluate(Protocol):
     def __call__(self, gradient: Array) -> float: ...  # noqa: D102
 
 
-COST, FIRST, SECOND, THIRD, FOURTH = range(HYPER_REACHED, HYPER_REACHED + 5)
-"""Numbers: the cost, and what the method remembers. The learning rate's cell holds the length of the last step.
-The last one is BATCH_WEIGHT's cell, which an `evaluation` has in numbers of its own."""
-
 @dataclass(frozen=True)
 class BatchMethod(Optimizer):
     """What full-batch methods share."""
@@ -61,7 +71,7 @@ class BatchMethod(Optimizer):
 
     def begin(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
         """Compute cost and gradient where a fit begins or goes on."""
-        numbers[COST] = evaluate(rows[ROW_GRADIENT])
+        numbers[HYPER_COST] = evaluate(rows[ROW_GRADIENT])
 
     def restart(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
         """Begin anew at parameters that no step has led to, without what is remembered of the way to others."""
@@ -69,7 +79,7 @@ class BatchMethod(Optimizer):
 
     def cost(self, numbers: Numbers) -> float:
         """Give the cost where the last step ended."""
-        return float(numbers[COST])
+        return float(numbers[HYPER_COST])
 
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Overwrite parameters, state and numbers; False if there is nothing left to gain."""
@@ -90,7 +100,8 @@ class LineSearch(BatchMethod):
     """The kernels of the direction."""
     curvature: ClassVar[float] = 0.9
     """c₂ of the Wolfe conditions."""
-    varying = {"step_length": (not_negative, codes.HYPER_RATE), "steps": (whole(0), searches.HYPER_MADE)}
+    recorded = HYPER_STEP_LENGTH
+    varying = {"step_length": (not_negative, HYPER_STEP_LENGTH), "steps": (whole(0), tables.HYPER_STEPS)}
 
     @property
     def cells(self) -> int:
@@ -99,10 +110,10 @@ class LineSearch(BatchMethod):
 
     def search(self, dtype: np.dtype[Any], penalize: int = 0) -> Numbers:
         """Give the numbers of a search that is about to begin; with a regularisation it is told what to call."""
-        found = np.zeros(searches.SEARCH_COUNT + self.cells)
-        found[[searches.SEARCH_CURVATURE, searches.SEARCH_EPSILON]] = self.curvature, np.finfo(dtype).eps
-        found.view(np.int64)[[searches.SEARCH_DIRECT, searches.SEARCH_REMEMBER, searches.SEARCH_PENALIZE]] = (
-            *(address(kernel, codes.SEARCH_ARGUMENTS, dtype) for kernel in (self.direct, self.remember)), penalize)
+        found = np.zeros(tables.SEARCH_COUNT + self.cells)
+        found[[tables.SEARCH_CURVATURE, tables.SEARCH_EPSILON]] = self.curvature, np.finfo(dtype).eps
+        found.view(np.int64)[[tables.SEARCH_DIRECT, tables.SEARCH_REMEMBER, tables.SEARCH_PENALIZE]] = (
+            *(address(kernel, dtype, prototypes.direction) for kernel in (self.direct, self.remember)), penalize)
         return found
 
 
@@ -125,14 +136,14 @@ class LBFGS(LineSearch):
 
     memory: int = 10
     checks = {"memory": count}
-    varying = LineSearch.varying | {"pairs": (whole(0), searches.HYPER_KEPT)}
+    varying = LineSearch.varying | {"pairs": (whole(0), tables.HYPER_PAIRS)}
     direct = staticmethod(searches.lbfgs_direction)
     remember = staticmethod(searches.lbfgs_pair)
 
     @property
     def slots(self) -> int:  # type: ignore[override]
         """Buffers of state."""
-        return searches.ROW_OWN + 2 * self.memory
+        return tables.ROW_OWN + 2 * self.memory
 
     @property
     def cells(self) -> int:
@@ -142,7 +153,7 @@ class LBFGS(LineSearch):
     def hyper(self) -> Numbers:
         """Give the numbers that it begins with."""
         found = super().hyper()
-        found[searches.HYPER_MEMORY] = self.memory
+        found[tables.HYPER_MEMORY] = self.memory
         return found
 
     def check(self, network: Network, samples: Samples, regularization: Regularization | None, memory: int) -> None:
@@ -161,9 +172,9 @@ class ConjugateGradient(LineSearch):
     It stops by itself when no lower cost is to be found.
     """
 
-    slots = searches.ROW_OWN + 2
+    slots = tables.ROW_OWN + 2
     curvature = 0.1
-    varying = LineSearch.varying | {"last_slope": (finite, searches.HYPER_LAST_SLOPE)}
+    varying = LineSearch.varying | {"last_slope": (finite, tables.HYPER_LAST_SLOPE)}
     direct = staticmethod(searches.conjugate_direction)
     remember = staticmethod(searches.conjugate_note)
 
@@ -177,64 +188,67 @@ class ScaledConjugateGradient(BatchMethod):
     """
 
     slots = ROW_OWN
+    recorded = HYPER_STEP_LENGTH
     varying = {
-        "step_length": (not_negative, codes.HYPER_RATE),
-        "scale": (between(0, math.inf), FIRST),
-        "curvature": (finite, SECOND),
-        "steps": (whole(0), THIRD),
-        "refused": (whole(0, 1), FOURTH),
+        "step_length": (not_negative, HYPER_STEP_LENGTH),
+        "scale": (between(0, math.inf), HYPER_SCALE),
+        "curvature": (finite, HYPER_CURVATURE),
+        "steps": (whole(0), HYPER_STEPS),
+        "refused": (whole(0, 1), HYPER_REFUSED),
     }
 
     def begin(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
         """Compute cost and gradient; the first λ is 1e-6."""
         super().begin(evaluate, rows, numbers)
-        if numbers[FIRST] == 0:
-            numbers[FIRST] = 1e-6
+        if numbers[HYPER_SCALE] == 0:
+            numbers[HYPER_SCALE] = 1e-6
 
     def restart(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
         """Begin anew along the gradient; λ stays."""
-        numbers[[THIRD, FOURTH]] = 0
+        numbers[[HYPER_STEPS, HYPER_REFUSED]] = 0
         super().restart(evaluate, rows, numbers)
 
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Go along a direction as far as curvature and λ say; a new direction after a step that was made."""
         gradient, direction, start, before = rows[ROW_GRADIENT], rows[ROW_DIRECTION], rows[ROW_START], rows[ROW_BEFORE]
-        scale, made = numbers[FIRST], int(numbers[THIRD])  # NumPy's numbers: what is divided by may underflow to 0
+        # NumPy's numbers: what is divided by may underflow to 0
+        scale, made = numbers[HYPER_SCALE], int(numbers[HYPER_STEPS])
         if made % parameters.size == 0:
             _downhill(rows)
-        start[:], before[:], cost = parameters, gradient, numbers[COST]
+        start[:], before[:], cost = parameters, gradient, numbers[HYPER_COST]
         square, slope = vectors.dot(direction, direction), vectors.dot(gradient, direction)
         if not (slope < 0 < square and math.isfinite(square + slope)):
             if made % parameters.size == 0:
                 return False
-            numbers[THIRD] = 0
+            numbers[HYPER_STEPS] = 0
             return True
-        if numbers[FOURTH] == 0:  # the last step was made, so that there is no curvature yet
+        if numbers[HYPER_REFUSED] == 0:  # the last step was made, so that there is no curvature yet
             sigma = math.sqrt(np.finfo(rows.dtype).eps) / math.sqrt(square)
             vectors.combine(parameters, 1.0, start, sigma, direction)
             evaluate(gradient)
             bent = (vectors.dot(gradient, direction) - slope) / sigma
-            numbers[SECOND] = bent if math.isfinite(bent) else 0.0  # the cost overflows there: λ alone tells how far
-        curvature = numbers[SECOND] + scale * square
+            # where the cost overflows λ alone tells how far
+            numbers[HYPER_CURVATURE] = bent if math.isfinite(bent) else 0.0
+        curvature = numbers[HYPER_CURVATURE] + scale * square
         if curvature <= 0:
             scale = 2 * (scale - curvature / square)
-            curvature = numbers[SECOND] + scale * square
+            curvature = numbers[HYPER_CURVATURE] + scale * square
         alpha = -slope / curvature
         vectors.combine(parameters, 1.0, start, alpha, direction)
         found = evaluate(gradient)
         gain = 2 * curvature * (cost - found) / np.float64(slope * slope)  # 1 where the cost is the parabola
         stuck = not found < cost and np.array_equal(parameters, start)
-        numbers[FIRST] = scale
+        numbers[HYPER_SCALE] = scale
         if found < cost:
             beta = (vectors.dot(gradient, gradient) - vectors.dot(gradient, before)) / -slope
             vectors.combine(direction, -1.0, gradient, beta, direction)
-            numbers[COST], numbers[codes.HYPER_RATE], numbers[THIRD], numbers[FOURTH] = found, alpha, made + 1, 0
+            numbers[[HYPER_COST, HYPER_STEP_LENGTH, HYPER_STEPS, HYPER_REFUSED]] = found, alpha, made + 1, 0
         else:
-            parameters[:], gradient[:], numbers[FOURTH] = start, before, 1
+            parameters[:], gradient[:], numbers[HYPER_REFUSED] = start, before, 1
         if gain >= 0.75:
-            numbers[FIRST] = max(scale / 4, 1e-15)
+            numbers[HYPER_SCALE] = max(scale / 4, 1e-15)
         elif not gain >= 0.25:
-            numbers[FIRST] = scale + curvature * (1 - gain) / square if math.isfinite(gain) else 10 * scale + 1
+            numbers[HYPER_SCALE] = scale + curvature * (1 - gain) / square if math.isfinite(gain) else 10 * scale + 1
         return not stuck
 
 
@@ -274,7 +288,7 @@ class Rprop(BatchMethod):
     slots = 4
     checks = (dict.fromkeys(("first_step", "increase", "decrease", "smallest", "largest"), positive)
               | dict.fromkeys(("retreat", "improved"), flag))
-    varying = {"last_cost": (finite, FIRST), "begun": (whole(0, 1), SECOND)}
+    varying = {"last_cost": (finite, HYPER_LAST_COST), "begun": (whole(0, 1), HYPER_BEGUN)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -288,24 +302,24 @@ class Rprop(BatchMethod):
     def write_changes(self, former: Self, hyper: Numbers, epochs: int) -> None:
         """Begin with another first step."""
         if self.first_step != former.first_step:
-            hyper[SECOND] = 0
+            hyper[HYPER_BEGUN] = 0
 
     def restart(self, evaluate: Evaluate, rows: Array, numbers: Numbers) -> None:
         """Begin anew without last slopes and steps; every Δ stays."""
         rows[2:] = 0
         super().restart(evaluate, rows, numbers)
-        numbers[FIRST] = numbers[COST]
+        numbers[HYPER_LAST_COST] = numbers[HYPER_COST]
 
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Move every parameter by its own Δ."""
         gradient, sizes, previous, moved = rows
-        if numbers[SECOND] == 0:
-            sizes[:], numbers[SECOND], numbers[FIRST] = self.first_step, 1, numbers[COST]
-        retreat = self.retreat and (not self.improved or numbers[COST] > numbers[FIRST])
+        if numbers[HYPER_BEGUN] == 0:
+            sizes[:], numbers[HYPER_BEGUN], numbers[HYPER_LAST_COST] = self.first_step, 1, numbers[HYPER_COST]
+        retreat = self.retreat and (not self.improved or numbers[HYPER_COST] > numbers[HYPER_LAST_COST])
         vectors.rprop(parameters, gradient, sizes, previous, moved, float(self.increase), float(self.decrease),
                       float(self.smallest), float(self.largest), not self.improved and not self.retreat, bool(retreat))
-        numbers[FIRST] = numbers[COST]
-        numbers[COST] = evaluate(gradient)
+        numbers[HYPER_LAST_COST] = numbers[HYPER_COST]
+        numbers[HYPER_COST] = evaluate(gradient)
         return True
 
 
@@ -346,9 +360,9 @@ class Quickprop(BatchMethod):
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Move every parameter as far as its own slopes say."""
         gradient, previous, moved = rows
-        numbers[codes.HYPER_RATE] = self.learning_rate
+        numbers[tables.HYPER_RATE] = self.learning_rate
         vectors.quickprop(parameters, gradient, previous, moved, float(self.learning_rate), float(self.growth))
-        numbers[COST] = evaluate(gradient)
+        numbers[HYPER_COST] = evaluate(gradient)
         return True
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .kernels import codes, embedded, layout
+from .kernels import embedded, layout, prototypes, tables
 from .kernels._jit import JIT, place
 from .naming import canonical, names
 
@@ -79,7 +79,7 @@ def _entry(network: Network, form: str) -> Any:
     """Return a C function of a network, as an object of ctypes, by code that no other one uses any more, or new."""
     network._check_functions()
     layers, calls = _tables(network)
-    room, most = int(calls[codes.ENTRY_WORK_SIZE]), STACK_BYTES // network.dtype.itemsize
+    room, most = int(calls[tables.ENTRY_WORK_SIZE]), STACK_BYTES // network.dtype.itemsize
     made_for = form, network.dtype, min(_rounded(room), most), 0 if form == "arrays" else _rounded(network.layers[0])
     unused = _unused.setdefault(made_for, [])
     try:
@@ -87,7 +87,7 @@ def _entry(network: Network, form: str) -> Any:
     except IndexError:
         slot = np.zeros(embedded.SLOT_CELLS, np.int64 if JIT else object)
         code = embedded.c_forward(form, network.dtype, place(slot), *made_for[2:])
-    slot[:] = [calls[codes.ENTRY_FORWARD_ONE], place(layers), place(calls), place(network._parameters),
+    slot[:] = [calls[tables.ENTRY_FORWARD_ONE], place(layers), place(calls), place(network._parameters),
                network.layers[0]]
     entry = type(code)(_address(code))
     entry.network, entry.tables, entry.code = network, (network._parameters, layers, calls), code  # kept alive
@@ -110,14 +110,15 @@ def _tables(network: Network) -> tuple[layout.Integers, layout.Integers]:
     if room * network.dtype.itemsize > STACK_BYTES:
         raise ValueError(f"a layer of {max(sizes)} neurons takes {room * network.dtype.itemsize} bytes of its caller's "
                          f"stack, at most {STACK_BYTES} are taken: use fastbp.jit.forward with a workspace")
-    layers = np.zeros((len(sizes) - 1, codes.LAYER_COLUMNS), np.int64)
+    layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
     for layer, row in enumerate(layers):
-        row[[codes.LAYER_N_IN, codes.LAYER_N_OUT, codes.LAYER_WEIGHTS, codes.LAYER_BIASES]] = (
+        row[[tables.LAYER_N_IN, tables.LAYER_N_OUT, tables.LAYER_WEIGHTS, tables.LAYER_BIASES]] = (
             sizes[layer], sizes[layer + 1], weights[layer], biases[layer])
-        row[[codes.LAYER_SOURCE, codes.LAYER_OUT, codes.LAYER_DELTA]] = panel * (layer % 2), panel * (1 - layer % 2), panel * 2
-        row[codes.LAYER_ACTIVATION] = network.address(network._rows[layer].kernel, codes.ACTIVATION_ARGUMENTS)
-    calls = np.zeros(codes.ENTRY_COUNT, np.int64)
-    calls[[codes.ENTRY_WORK_SIZE, codes.ENTRY_DEPTH, codes.ENTRY_SIZE]] = room, len(layers), n_parameters
-    for cell in (codes.ENTRY_FORWARD, codes.ENTRY_FORWARD_ONE):
-        calls[cell] = network.address(*embedded.KERNELS[cell])
+        row[[tables.LAYER_SOURCE, tables.LAYER_OUT, tables.LAYER_DELTA]] = (
+            panel * (layer % 2), panel * (1 - layer % 2), panel * 2)
+        row[tables.LAYER_ACTIVATION] = network.address(network._rows[layer].kernel, prototypes.activation)
+    calls = np.zeros(tables.ENTRY_COUNT, np.int64)
+    calls[[tables.ENTRY_WORK_SIZE, tables.ENTRY_DEPTH, tables.ENTRY_SIZE]] = room, len(layers), n_parameters
+    for cell in (tables.ENTRY_FORWARD, tables.ENTRY_FORWARD_ONE):
+        calls[cell] = network.address(embedded.KERNELS[cell])
     return layers, calls

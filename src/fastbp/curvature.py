@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import team
-from .kernels import activations, codes, curvature, derivatives, layout
+from .kernels import activations, curvature, derivatives, layout, tables
 from .kernels.layout import NOT_SHUFFLED
 from .kernels.simd import WHOLE
 
@@ -48,8 +48,8 @@ def supported(network: Network) -> bool:
 def _kind(network: Network) -> int:
     softmax = network.activations[-1] == "softmax"
     if network._matched:
-        return codes.ROOT_FISHER if softmax else codes.ROOT_OF_SLOPE
-    return codes.ROOT_PRODUCT if softmax else codes.ROOT_SLOPE
+        return tables.ROOT_FISHER if softmax else tables.ROOT_OF_SLOPE
+    return tables.ROOT_PRODUCT if softmax else tables.ROOT_SLOPE
 
 
 @contextmanager
@@ -57,10 +57,10 @@ def _workspace(network: Network, samples: int, *needed: int) -> Iterator[tuple[l
     """Lend a workspace for blocks of samples twice over, and the samples in a block."""
     width = layout.lanes(network.dtype)
     with network.plan(2 * max(samples, width), backward=False) as (plan, room):
-        derivatives.fill_addresses(plan, network.dtype, (codes.CELL_FORWARD_SLOPES, codes.CELL_GATHER_WEIGHTS,
-                                                         codes.CELL_BACKWARD, *needed))
-        if network.activations[-1] == "softmax" and plan.cells[codes.CELL_JACOBIAN] == 0:
-            plan.cells[codes.CELL_JACOBIAN] = network.address(activations.softmax_backward, codes.ACTIVATION_ARGUMENTS)
+        derivatives.fill_addresses(plan, network.dtype, (tables.CELL_FORWARD_SLOPES, tables.CELL_GATHER_WEIGHTS,
+                                                         tables.CELL_BACKWARD, *needed))
+        if network.activations[-1] == "softmax" and plan.cells[tables.CELL_JACOBIAN] == 0:
+            plan.cells[tables.CELL_JACOBIAN] = network.address(activations.softmax_backward)
         yield plan, room // (2 * width) * width
 
 
@@ -83,7 +83,7 @@ def normal_matrix(network: Network, samples: Samples, matrix: Doubles, threads: 
     matrix[...] = 0
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
     total, kind = samples.total_weight, _kind(network)
-    with _workspace(network, n, codes.CELL_TRANSPOSE) as (plan, block):
+    with _workspace(network, n, tables.CELL_TRANSPOSE) as (plan, block):
         some = max(CHUNK_WORK // (work * block), 1) * block
 
         def chunk(begin: int, thread: int, barrier: npt.NDArray[np.int64]) -> None:
@@ -103,7 +103,7 @@ def jacobian_rows(network: Network, samples: Samples, total: float) -> Array:
     n, n_in, n_out = len(samples), network.layers[0], network.layers[-1]
     out = np.empty((n * n_out, network.n_parameters), network.dtype)
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
-    with _workspace(network, n, codes.CELL_ROWS, codes.CELL_OUTER) as (plan, block):
+    with _workspace(network, n, tables.CELL_ROWS, tables.CELL_OUTER) as (plan, block):
         room = np.empty(block * max(map(sum, pairwise(network.layers))), network.dtype)
         for rows in team.chunks(n, block, network.work * (1 + n_out)):
             curvature.jacobian_rows(plan.layers, plan.cells, plan.panels, network._parameters,
@@ -119,7 +119,7 @@ def bend(network: Network, samples: Samples, step: Array, share: float) -> Array
     direction = step.astype(network.dtype)
     ahead = (network._parameters + share * step).astype(network.dtype)
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
-    with _workspace(network, len(samples), codes.CELL_GRADIENT_BY_LANES) as (plan, block):
+    with _workspace(network, len(samples), tables.CELL_GRADIENT_BY_LANES) as (plan, block):
         curvature.bend(plan.layers, plan.cells, plan.panels, network._parameters, ahead, direction, share, inputs,
                        weights, order, len(samples), samples.total_weight, block, out)
     return out

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import team, validation
-from .kernels import activations, codes, derivatives, layout
+from .kernels import activations, derivatives, layout, tables
 from .kernels.layout import NOT_SHUFFLED
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def _directions(network: Network, samples: int, *needed: int) -> Iterator[tuple[
     """Lend a workspace whose panels hold a block of samples and as many directions, with the kernels it calls."""
     width = layout.lanes(network.dtype)
     with network.plan(2 * max(samples, width), backward=False) as (plan, room):
-        derivatives.fill_addresses(plan, network.dtype, (codes.CELL_FORWARD_SLOPES, *needed))
-        if network.activations[-1] == "softmax" and plan.cells[codes.CELL_JACOBIAN] == 0:
-            plan.cells[codes.CELL_JACOBIAN] = network.address(activations.softmax_backward, codes.ACTIVATION_ARGUMENTS)
+        derivatives.fill_addresses(plan, network.dtype, (tables.CELL_FORWARD_SLOPES, *needed))
+        if network.activations[-1] == "softmax" and plan.cells[tables.CELL_JACOBIAN] == 0:
+            plan.cells[tables.CELL_JACOBIAN] = network.address(activations.softmax_backward)
         yield plan, room // (2 * width) * width
 
 
@@ -68,7 +68,7 @@ def input_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     n, none = len(samples), validation.readonly(samples.weights)
     out = np.empty((n, self.layers[0]), self.dtype)
     with self.plan(max(n, 1), backward=True) as (plan, block):
-        derivatives.fill_addresses(plan, self.dtype, (codes.CELL_BACKWARD,))
+        derivatives.fill_addresses(plan, self.dtype, (tables.CELL_BACKWARD,))
 
         def call(inputs: Array, targets: Array, some: int, rows: Array) -> None:
             derivatives.input_gradient(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self._parameters,
@@ -105,7 +105,7 @@ def vjp(self: Network, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     X = validation.inputs(X, self.layers[0], self.dtype, empty=True)
     U = validation.directions("U", U, len(X), self.layers[-1], self.dtype, "outputs")
     out = np.empty((len(X), self.layers[0]), self.dtype)
-    with _directions(self, len(X), codes.CELL_BACKWARD, codes.CELL_PULLBACK) as (plan, block):
+    with _directions(self, len(X), tables.CELL_BACKWARD, tables.CELL_PULLBACK) as (plan, block):
 
         def call(inputs: Array, cotangents: Array, some: int, rows: Array) -> None:
             derivatives.vjp(plan.layers, plan.cells, plan.panels, self._parameters, inputs, NOT_SHUFFLED, cotangents,
@@ -142,7 +142,7 @@ def jvp(self: Network, X: npt.ArrayLike, V: npt.ArrayLike) -> Array:
     X = validation.inputs(X, self.layers[0], self.dtype, empty=True)
     V = validation.directions("V", V, len(X), self.layers[0], self.dtype, "inputs")
     out = np.empty((len(X), self.layers[-1]), self.dtype)
-    with _directions(self, len(X), codes.CELL_PUSHFORWARD) as (plan, block):
+    with _directions(self, len(X), tables.CELL_PUSHFORWARD) as (plan, block):
 
         def call(inputs: Array, tangents: Array, some: int, rows: Array) -> None:
             derivatives.jvp(plan.layers, plan.cells, plan.panels, self._parameters, inputs, NOT_SHUFFLED, tangents,
@@ -178,7 +178,7 @@ def jacobian(self: Network, X: npt.ArrayLike) -> Array:
     X, n_in, n_out = validation.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[0], self.layers[-1]
     out = np.empty((len(X), n_out, n_in), self.dtype)
     by_rows = n_out <= n_in
-    needed = (codes.CELL_BACKWARD, codes.CELL_PULLBACK) if by_rows else (codes.CELL_PUSHFORWARD,)
+    needed = (tables.CELL_BACKWARD, tables.CELL_PULLBACK) if by_rows else (tables.CELL_PUSHFORWARD,)
     with _directions(self, len(X), *needed) as (plan, block):
 
         def call(inputs: Array, some: int, rows: Array) -> None:
@@ -221,7 +221,7 @@ def per_sample_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Ar
     n, none = len(samples), validation.readonly(samples.weights)
     out = np.empty((n, self.n_parameters), self.dtype)
     with self.plan(max(n, 1), backward=True) as (plan, block):
-        derivatives.fill_addresses(plan, self.dtype, (codes.CELL_ROWS, codes.CELL_OUTER))
+        derivatives.fill_addresses(plan, self.dtype, (tables.CELL_ROWS, tables.CELL_OUTER))
         room = _rows(self, block)
 
         def call(inputs: Array, targets: Array, some: int, rows: Array) -> None:
@@ -298,8 +298,8 @@ def parameter_jacobian(self: Network, X: npt.ArrayLike) -> Array:
     """
     X, n_out = validation.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[-1]
     out = np.empty((len(X), n_out, self.n_parameters), self.dtype)
-    with _directions(self, len(X), codes.CELL_BACKWARD, codes.CELL_PULLBACK, codes.CELL_ROWS,
-                     codes.CELL_OUTER) as (plan, block):
+    with _directions(self, len(X), tables.CELL_BACKWARD, tables.CELL_PULLBACK, tables.CELL_ROWS,
+                     tables.CELL_OUTER) as (plan, block):
         room = _rows(self, block)
 
         def call(inputs: Array, some: int, rows: Array) -> None:

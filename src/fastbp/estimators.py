@@ -45,7 +45,7 @@ from .batch_methods import BatchMethod
 from .callbacks import EarlyStopping, ProgressBar, asks_to_stop
 from .costs import ANY, CLASSES, COSTS, Cost
 from .history import Record
-from .kernels.codes import HYPER_RATE
+from .kernels.tables import HYPER_RATE
 from .levenberg_marquardt import BayesianRegularization
 from .method import Optimizer
 from .network import Network

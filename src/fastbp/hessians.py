@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import training, validation
-from .kernels import codes
+from .kernels import tables
 
 if TYPE_CHECKING:
     from .network import Network
@@ -54,7 +54,7 @@ def hessian_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, v:
     uses a workspace of at most 1024 samples and as many tangents, whatever the number of samples.
     """
     samples = self._samples(X, Y, sample_weight)
-    return _product(self, samples, codes.KIND_HESSIAN, validation.parameters("v", v, self.n_parameters, self.dtype))
+    return _product(self, samples, tables.KIND_HESSIAN, validation.parameters("v", v, self.n_parameters, self.dtype))
 
 
 def gauss_newton_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, v: npt.ArrayLike,
@@ -85,7 +85,7 @@ def gauss_newton_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLik
     It takes at most 5/3 times the multiply-adds of a gradient; the workspace is that of `hessian_vector_product`.
     """
     samples = self._samples(X, Y, sample_weight)
-    return _product(self, samples, codes.KIND_GAUSS_NEWTON, validation.parameters("v", v, self.n_parameters,
+    return _product(self, samples, tables.KIND_GAUSS_NEWTON, validation.parameters("v", v, self.n_parameters,
                                                                                   self.dtype))
 
 
@@ -117,7 +117,7 @@ def hessian(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: np
     validation.square_matrix(self.n_parameters, self.dtype)
     samples, P = self._samples(X, Y, sample_weight), self.n_parameters
     H, direction = np.empty((P, P), self.dtype), np.zeros(P, self.dtype)
-    with training.evaluation(self, samples, kind=codes.KIND_HESSIAN, direction=direction) as product:
+    with training.evaluation(self, samples, kind=tables.KIND_HESSIAN, direction=direction) as product:
         for i in range(P):
             direction[i] = 1
             product(H[i])
@@ -155,4 +155,4 @@ def hessian_diagonal(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike,
     It costs less than one gradient for each *neuron*, where `hessian` takes a product for each parameter. The workspace
     is that of `hessian_vector_product`.
     """
-    return _product(self, self._samples(X, Y, sample_weight), codes.KIND_DIAGONAL)
+    return _product(self, self._samples(X, Y, sample_weight), tables.KIND_DIAGONAL)

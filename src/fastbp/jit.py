@@ -33,10 +33,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import optimizers
-from .kernels import backprop, codes, embedded, layout, updates
+from .kernels import backprop, embedded, layout, predict, prototypes, tables, updates
 from .kernels._jit import VECTOR_BYTES, address, allocating, inline, kernel
 from .kernels.activations import softmax_backward
-from .kernels.codes import (
+from .kernels.embedded import Model, State
+from .kernels.simd import call, lent, made_of, pointer
+from .kernels.tables import (
     CELL_COST,
     CELL_COUNT,
     CELL_MODEL,
@@ -44,16 +46,9 @@ from .kernels.codes import (
     ENTRY_BLOCK,
     ENTRY_COUNT,
     ENTRY_DEPTH,
-    ENTRY_FORWARD_MANY,
-    ENTRY_FORWARD_ONE,
-    ENTRY_GRADIENT_MANY,
-    ENTRY_GRADIENT_ONE,
-    ENTRY_INPUT_ONE,
     ENTRY_MODEL,
     ENTRY_OUTPUT,
     ENTRY_SIZE,
-    ENTRY_TRAIN_ONE,
-    ENTRY_VJP_ONE,
     ENTRY_WORK_SIZE,
     HYPER_COUNT,
     LAYER_COLUMNS,
@@ -64,8 +59,6 @@ from .kernels.codes import (
     RULE_BYTES,
     RULE_SLOTS,
 )
-from .kernels.embedded import Model, State
-from .kernels.simd import call, lent, made_of, pointer
 from .method import Optimizer
 from .validation import readonly
 
@@ -94,14 +87,14 @@ def model(network: Network, batch: int) -> Model:
     """Build the model of a network, with workspaces for so many samples at a time: `Network.compiled`."""
     block = layout.block_samples(network.layers, network.dtype, batch)
     plan = network.new_plan(block, backward=True)
-    backprop.fill_address(plan, network.dtype, codes.CELL_SCATTER)
+    backprop.fill_address(plan, network.dtype, tables.CELL_SCATTER)
     output = network._rows[-1]
-    plan.layers[-1, codes.LAYER_ACTIVATION] = network.address(output.kernel, codes.ACTIVATION_ARGUMENTS)
-    calls = np.zeros(codes.ENTRY_COUNT, np.int64)
+    plan.layers[-1, tables.LAYER_ACTIVATION] = network.address(output.kernel, prototypes.activation)
+    calls = np.zeros(tables.ENTRY_COUNT, np.int64)
     calls[[ENTRY_WORK_SIZE, ENTRY_BLOCK, ENTRY_DEPTH,
            ENTRY_SIZE]] = plan.panels.size, block, len(plan.layers), network.n_parameters
     if output.name == "softmax":
-        calls[ENTRY_OUTPUT] = network.address(softmax_backward, codes.ACTIVATION_ARGUMENTS)
+        calls[ENTRY_OUTPUT] = network.address(softmax_backward)
     embedded.fill_addresses(calls, network.dtype)
     plan.layers[0, LAYER_MODEL] = plan.cells[CELL_MODEL] = calls[ENTRY_MODEL] = next(_numbers)
     parameters = network._parameters if network.parameters.flags.writeable else readonly(network._parameters)
@@ -144,7 +137,7 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
     size, dtype = model.parameters.size, model.parameters.dtype
     made_for = method.slots << RULE_SLOTS | dtype.itemsize << RULE_BYTES
     return State(np.zeros(size, dtype), np.zeros(method.slots * size, dtype), method.hyper(),
-                 address(method.rule, codes.RULE_ARGUMENTS, dtype) | made_for, int(method.rule is updates.sgd))
+                 address(method.rule, dtype, prototypes.update_rule) | made_for, int(method.rule is updates.sgd))
 
 
 # Without a branch within them: inlined with one, they have Numba count references to all arguments.
@@ -154,9 +147,9 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
 def _shaped(model: Model) -> Any:
     """Whether the arrays of a model have the sizes of one."""
     _check_model(model)
-    return ((model.calls.size == ENTRY_COUNT) & (model.cells.size == CELL_COUNT) & (model.layers.shape[1] == LAYER_COLUMNS)
-            & (model.layers.shape[0] > 0) & (model.cost_parameter.size == 2) & (model.none.size == 0)
-            & (model.order.size == 0))
+    return ((model.calls.size == ENTRY_COUNT) & (model.cells.size == CELL_COUNT)
+            & (model.layers.shape[1] == LAYER_COLUMNS) & (model.layers.shape[0] > 0)
+            & (model.cost_parameter.size == 2) & (model.none.size == 0) & (model.order.size == 0))
 
 
 @inline
@@ -224,7 +217,7 @@ def forward(model: Model, x: Array, out: Array, work: Array) -> bool:
             or x.size != layers[0, LAYER_N_IN] or out.size != layers[-1, LAYER_N_OUT] \
             or work.size < model.calls[ENTRY_WORK_SIZE]:
         return False
-    call(model.calls[ENTRY_FORWARD_ONE], pointer(layers), pointer(model.calls), pointer(model.parameters),
+    call(embedded.forward_one, pointer(model.calls), pointer(layers), pointer(model.calls), pointer(model.parameters),
          pointer(_work(model.parameters, work)), pointer(_x(model.parameters, x)),
          pointer(_out(model.parameters, out)))
     return True
@@ -255,7 +248,7 @@ def forward_batch(model: Model, X: Array, out: Array, work: Array) -> bool:
             or X.size != n * layers[0, LAYER_N_IN] or out.size != n * layers[-1, LAYER_N_OUT] \
             or work.size < model.calls[ENTRY_WORK_SIZE]:
         return False
-    call(model.calls[ENTRY_FORWARD_MANY], layers, model.cells, _work(model.parameters, work), model.parameters,
+    call(predict.predict, pointer(model.calls), layers, model.cells, _work(model.parameters, work), model.parameters,
          _X(model.parameters, X), model.order, n, model.calls[ENTRY_BLOCK], _out(model.parameters, out))
     return True
 
@@ -284,11 +277,12 @@ def cost_and_gradient(model: Model, x: Array, y: Array, gradient: Array, work: A
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
             or x.size != layers[0, LAYER_N_IN] or y.size != layers[-1, LAYER_N_OUT] \
-            or work.size < model.calls[ENTRY_WORK_SIZE] or (gradient.size != model.parameters.size and gradient.size != 0):
+            or work.size < model.calls[ENTRY_WORK_SIZE] \
+            or (gradient.size != model.parameters.size and gradient.size != 0):
         return np.nan
     panels = _work(model.parameters, work)
     cost = model.cells[CELL_COST]
-    call(model.calls[ENTRY_GRADIENT_ONE], pointer(layers), pointer(model.cells), pointer(model.calls),
+    call(embedded.gradient_one, pointer(model.calls), pointer(layers), pointer(model.cells), pointer(model.calls),
          pointer(model.cost_parameter), pointer(model.parameters), pointer(panels), pointer(_x(model.parameters, x)),
          pointer(_y(model.parameters, y)), pointer(_gradient(model.parameters, gradient)), gradient.size)
     return float(panels[cost])
@@ -317,11 +311,12 @@ def cost_and_gradient_batch(model: Model, X: Array, Y: Array, gradient: Array, w
     n = len(X)
     if not _shaped(model) or not _whole(model) \
             or n == 0 or X.size != n * layers[0, LAYER_N_IN] or Y.size != n * layers[-1, LAYER_N_OUT] \
-            or work.size < model.calls[ENTRY_WORK_SIZE] or (gradient.size != model.parameters.size and gradient.size != 0):
+            or work.size < model.calls[ENTRY_WORK_SIZE] \
+            or (gradient.size != model.parameters.size and gradient.size != 0):
         return np.nan
     panels, slope = _work(model.parameters, work), _gradient(model.parameters, gradient)
     cost = model.cells[CELL_COST]
-    call(model.calls[ENTRY_GRADIENT_MANY], layers, model.cells, model.cost_parameter, panels, model.parameters,
+    call(embedded.many, pointer(model.calls), layers, model.cells, model.cost_parameter, panels, model.parameters,
          _X(model.parameters, X), _Y(model.parameters, Y), model.none, model.order, n, model.calls[ENTRY_BLOCK], slope,
          slope, model.cost_parameter, 0)
     return float(panels[cost])
@@ -353,7 +348,7 @@ def input_gradient(model: Model, x: Array, y: Array, out: Array, work: Array) ->
         return np.nan
     panels = _work(model.parameters, work)
     cost = model.cells[CELL_COST]
-    call(model.calls[ENTRY_INPUT_ONE], pointer(layers), pointer(model.cells), pointer(model.calls),
+    call(embedded.input_one, pointer(model.calls), pointer(layers), pointer(model.cells), pointer(model.calls),
          pointer(model.cost_parameter), pointer(model.parameters), pointer(panels), pointer(_x(model.parameters, x)),
          pointer(_y(model.parameters, y)), pointer(_out(model.parameters, out)))
     return float(panels[cost])
@@ -383,7 +378,7 @@ def vjp(model: Model, x: Array, u: Array, out: Array, work: Array) -> bool:
             or x.size != layers[0, LAYER_N_IN] or u.size != layers[-1, LAYER_N_OUT] or out.size != x.size \
             or work.size < model.calls[ENTRY_WORK_SIZE]:
         return False
-    call(model.calls[ENTRY_VJP_ONE], pointer(layers), pointer(model.calls), pointer(model.parameters),
+    call(embedded.vjp_one, pointer(model.calls), pointer(layers), pointer(model.calls), pointer(model.parameters),
          pointer(_work(model.parameters, work)), pointer(_x(model.parameters, x)), pointer(_u(model.parameters, u)),
          pointer(_out(model.parameters, out)))
     return True
@@ -415,7 +410,7 @@ def train_one(model: Model, state: State, x: Array, y: Array, work: Array) -> fl
         return np.nan
     panels = _work(model.parameters, work)
     cost = model.cells[CELL_COST]
-    call(model.calls[ENTRY_TRAIN_ONE], pointer(layers), pointer(model.cells), pointer(model.calls),
+    call(embedded.train_one, pointer(model.calls), pointer(layers), pointer(model.cells), pointer(model.calls),
          pointer(model.cost_parameter), pointer(_trained(model.parameters, model.parameters)), pointer(panels),
          pointer(_x(model.parameters, x)), pointer(_y(model.parameters, y)),
          pointer(_state(model.parameters, state.gradient)), pointer(_state(model.parameters, state.slots)),
@@ -451,7 +446,7 @@ def train_batch(model: Model, state: State, X: Array, Y: Array, work: Array) -> 
         return np.nan
     panels = _work(model.parameters, work)
     cost = model.cells[CELL_COST]
-    call(model.calls[ENTRY_GRADIENT_MANY], layers, model.cells, model.cost_parameter, panels,
+    call(embedded.many, pointer(model.calls), layers, model.cells, model.cost_parameter, panels,
          _trained(model.parameters, model.parameters), _X(model.parameters, X), _Y(model.parameters, Y), model.none,
          model.order, n, model.calls[ENTRY_BLOCK], _state(model.parameters, state.gradient),
          _state(model.parameters, state.slots), _hyper(model.cost_parameter, state.hyper), state.rule & RULE_ADDRESS)
@@ -477,10 +472,10 @@ def update(model: Model, state: State) -> bool:
         return False
     gradient, slots = _state(model.parameters, state.gradient), _state(model.parameters, state.slots)
     hyper = _hyper(model.cost_parameter, state.hyper)
-    hyper[codes.HYPER_POWER1] *= hyper[codes.HYPER_BASE1]
-    hyper[codes.HYPER_POWER2] *= hyper[codes.HYPER_BASE2]
-    call(state.rule & RULE_ADDRESS, _trained(model.parameters, model.parameters), gradient, slots, 0,
-         model.parameters.size, 0, hyper)
+    hyper[tables.HYPER_POWER1] *= hyper[tables.HYPER_BETA1]
+    hyper[tables.HYPER_POWER2] *= hyper[tables.HYPER_BETA2]
+    call(prototypes.update_rule, state.rule & RULE_ADDRESS, _trained(model.parameters, model.parameters), gradient,
+         slots, 0, model.parameters.size, 0, hyper)
     return True
 
 

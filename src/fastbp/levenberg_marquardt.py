@@ -14,10 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from . import curvature
-from .batch_methods import COST, FIRST, FOURTH, SECOND, THIRD, BatchMethod, Evaluate
+from .batch_methods import BatchMethod, Evaluate
 from .checks import flag, not_negative, positive
-from .kernels import codes
-from .kernels.searches import ROW_GRADIENT
+from .kernels.tables import (
+    HYPER_ALPHA,
+    HYPER_BETA,
+    HYPER_COST,
+    HYPER_DAMPING,
+    HYPER_EFFECTIVE_PARAMETERS,
+    HYPER_EVIDENCE,
+    HYPER_GROWTH,
+    ROW_GRADIENT,
+)
 
 if TYPE_CHECKING:
     from .network import Network
@@ -27,12 +35,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.float64]
-
-DAMPING, GROWTH = codes.HYPER_RATE, FIRST
-"""Numbers: λ, in the cell that a record shows, and by how much it grows if the next step fails; 0 at first."""
-
-ALPHA, BETA, EFFECTIVE, EVIDENCE = SECOND, THIRD, FOURTH, codes.HYPER_BEST
-"""Numbers of the Bayesian method; the last in a cell of the schedules, which full-batch methods do not have."""
 
 SHARE = 0.3
 """Of a step, how far from its beginning outputs are looked at to see them bend: in float32 their differences lose
@@ -171,8 +173,9 @@ class LevenbergMarquardt(BatchMethod):
     damping: float = 1e-3
     acceleration: bool = True
     slots = 1
+    recorded = HYPER_DAMPING
     checks = {"damping": positive, "acceleration": flag}
-    varying = {"damping": (not_negative, DAMPING), "growth": (not_negative, GROWTH)}
+    varying = {"damping": (not_negative, HYPER_DAMPING), "growth": (not_negative, HYPER_GROWTH)}
 
     def check(self, network: Network, samples: Samples, regularization: Regularization | None, memory: int) -> None:
         """See that cost, samples and memory will do."""
@@ -200,7 +203,7 @@ class LevenbergMarquardt(BatchMethod):
     def write_changes(self, former: Self, hyper: Numbers, epochs: int) -> None:
         """Begin with another first λ."""
         if self.damping != former.damping:
-            hyper[GROWTH] = 0
+            hyper[HYPER_GROWTH] = 0
 
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Go to a lower cost."""
@@ -214,8 +217,8 @@ class LevenbergMarquardt(BatchMethod):
         """Lower E + ½ridge‖w‖² by one step, with as much damping as that takes; False if nothing lowers it."""
         gradient, start = rows[ROW_GRADIENT], parameters.astype(np.float64)
         before, slope = gradient.copy(), gradient + ridge * start
-        cost = float(numbers[COST]) + 0.5 * ridge * float(start @ start)
-        damping, growth = float(numbers[DAMPING]), float(numbers[GROWTH])
+        cost = float(numbers[HYPER_COST]) + 0.5 * ridge * float(start @ start)
+        damping, growth = float(numbers[HYPER_DAMPING]), float(numbers[HYPER_GROWTH])
         if growth == 0:
             damping, growth = self.damping * system.largest, 2.0
         bends = self.acceleration and evaluate.network.cost_function.name == "squared_error"
@@ -231,7 +234,7 @@ class LevenbergMarquardt(BatchMethod):
                 if total < cost:
                     foretold = 0.5 * (straight @ (damping * straight - slope))  # NumPy's number: it may underflow to 0
                     damping *= max(1 / 3, 1 - (2 * min((cost - total) / foretold, 1.0) - 1) ** 3)
-                    numbers[[COST, DAMPING, GROWTH]] = found, damping, 2.0
+                    numbers[[HYPER_COST, HYPER_DAMPING, HYPER_GROWTH]] = found, damping, 2.0
                     return True
                 parameters[:] = start
             damping, growth = damping * growth, growth * 2
@@ -287,7 +290,7 @@ class BayesianRegularization(LevenbergMarquardt):
     ratios: their mean stands for one sample.
     """
 
-    varying = LevenbergMarquardt.varying | {"alpha": (not_negative, ALPHA), "beta": (not_negative, BETA)}
+    varying = LevenbergMarquardt.varying | {"alpha": (not_negative, HYPER_ALPHA), "beta": (not_negative, HYPER_BETA)}
 
     def check(self, network: Network, samples: Samples, regularization: Regularization | None, memory: int) -> None:
         """See that there is no other penalty."""
@@ -298,20 +301,21 @@ class BayesianRegularization(LevenbergMarquardt):
 
     def figures(self, numbers: Numbers) -> dict[str, float]:
         """Give what the record of an epoch holds beside the cost."""
-        cells = {"effective_parameters": EFFECTIVE, "alpha": ALPHA, "beta": BETA, "evidence": EVIDENCE}
+        cells = {"effective_parameters": HYPER_EFFECTIVE_PARAMETERS, "alpha": HYPER_ALPHA, "beta": HYPER_BETA,
+                 "evidence": HYPER_EVIDENCE}
         return {name: float(numbers[cell]) for name, cell in cells.items()}
 
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Set α and β, then go to a lower βE_D + αE_W."""
         system = self._system(evaluate)
-        if not math.isfinite(system.largest * parameters.size + numbers[COST]):  # a bound of the eigenvalues
+        if not math.isfinite(system.largest * parameters.size + numbers[HYPER_COST]):  # a bound of the eigenvalues
             return False
-        before = numbers[[ALPHA, BETA]]
+        before = numbers[[HYPER_ALPHA, HYPER_BETA]]
         samples = evaluate.samples.counted
         self._weigh(evaluate, parameters, numbers, system.eigenvalues(), samples)
-        ridge = float(numbers[ALPHA] / (numbers[BETA] * samples))
+        ridge = float(numbers[HYPER_ALPHA] / (numbers[HYPER_BETA] * samples))
         moved = self._descend(evaluate, parameters, rows, numbers, system, ridge)
-        return moved or not np.allclose(numbers[[ALPHA, BETA]], before, rtol=SETTLED, atol=0)
+        return moved or not np.allclose(numbers[[HYPER_ALPHA, HYPER_BETA]], before, rtol=SETTLED, atol=0)
 
     def _weigh(self, evaluate: Evaluate, parameters: Array, numbers: Numbers, eigenvalues: Doubles,
                samples: int) -> None:
@@ -319,8 +323,8 @@ class BayesianRegularization(LevenbergMarquardt):
         size, noisy = parameters.size, evaluate.network.cost_function.name == "squared_error"
         rows = samples * evaluate.network.layers[-1]
         square = max(float(np.square(parameters, dtype=np.float64).sum()), LEAST)
-        summed = max(samples * float(numbers[COST]), LEAST)
-        alpha, beta = numbers[[ALPHA, BETA]]
+        summed = max(samples * float(numbers[HYPER_COST]), LEAST)
+        alpha, beta = numbers[[HYPER_ALPHA, HYPER_BETA]]
         ridge = alpha / (beta * samples) if beta > 0 else FIRST_RIDGE * float(eigenvalues.max())
         gamma = float((eigenvalues / (eigenvalues + max(ridge, LEAST))).sum())
         freedom = max(rows - gamma, rows * np.finfo(np.float64).eps)  # γ is N to rounding where all is determined
@@ -331,7 +335,7 @@ class BayesianRegularization(LevenbergMarquardt):
         evidence = 0.5 * (size * math.log(alpha) - logarithms - alpha * square) - beta * summed
         if noisy:
             evidence += 0.5 * rows * math.log(beta / (2 * math.pi))
-        numbers[[ALPHA, BETA, EFFECTIVE, EVIDENCE]] = alpha, beta, gamma, evidence
+        numbers[[HYPER_ALPHA, HYPER_BETA, HYPER_EFFECTIVE_PARAMETERS, HYPER_EVIDENCE]] = alpha, beta, gamma, evidence
 
 
 METHODS: dict[str, type[BatchMethod]] = {

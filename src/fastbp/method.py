@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import Check
-from .kernels import codes
+from .kernels import tables
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,12 @@ class Optimizer:
     varying: ClassVar[dict[str, tuple[Check, int]]] = {}
     """What changes in `hyper` while it trains and a later fit goes on from: what each number must be, and its cell."""
 
+    recorded: ClassVar[int] = tables.HYPER_RATE
+    """The cell of `hyper` that a record shows as learning rate."""
+
     def hyper(self) -> npt.NDArray[np.float64]:
-        """Give the numbers that it begins with, as laid out in `fastbp.kernels.codes`."""
-        return np.zeros(codes.HYPER_COUNT)
+        """Give the numbers that it begins with, as laid out in `fastbp.kernels.tables`."""
+        return np.zeros(tables.HYPER_COUNT)
 
     def varied(self, hyper: npt.NDArray[np.float64]) -> dict[str, float]:
         """Return by name what has changed in the numbers, for a file."""

@@ -30,7 +30,7 @@ from .batch_methods import BatchMethod
 from .callbacks import EarlyStopping
 from .cfunctions import CFunction
 from .history import History
-from .kernels import backprop, codes, layout, online, tangents
+from .kernels import backprop, layout, online, prototypes, tables, tangents
 from .kernels._interrupts import Held
 from .kernels._jit import address
 from .kernels.activations import softmax_backward
@@ -260,13 +260,13 @@ class Network:
 
     # ------------------------------------------------------------------------------------------------- compiled
 
-    def address(self, kernel: Any, arguments: str) -> int:
-        """Give the address of a kernel for this network's dtype."""
-        return address(kernel, arguments, self.dtype)
+    def address(self, kernel: Any, prototype: Any = None) -> int:
+        """Return the address of a kernel for this network's dtype."""
+        return address(kernel, self.dtype, prototype)
 
     @contextmanager
     def plan(self, samples: int, *, backward: bool, threads: int = 1,
-             kind: int = codes.KIND_PLAIN, sparse: bool = False) -> Iterator[tuple[layout.Plan, int]]:
+             kind: int = tables.KIND_PLAIN, sparse: bool = False) -> Iterator[tuple[layout.Plan, int]]:
         """Lend a workspace for passes over batches of so many samples, and the number of samples in a block.
 
         Workspaces are pooled: several threads may predict with one network, each in a workspace of its own. They are
@@ -280,8 +280,8 @@ class Network:
             Whether deltas and gradients will be computed.
         threads : int, default 1
             How many threads will share it.
-        kind : int, default codes.KIND_PLAIN
-            What a pass computes, one of the kinds in `codes`.
+        kind : int, default tables.KIND_PLAIN
+            What a pass computes, one of the kinds in `tables`.
         sparse : bool, default False
             Whether the inputs are the rows of a sparse matrix.
 
@@ -306,18 +306,18 @@ class Network:
 
     def tangents(self, kind: int) -> int:
         """Directions whose tangents go along with each sample in a pass of this kind."""
-        return {codes.KIND_PLAIN: 0, codes.KIND_SOBOLEV: self.layers[0]}.get(kind, 1)
+        return {tables.KIND_PLAIN: 0, tables.KIND_SOBOLEV: self.layers[0]}.get(kind, 1)
 
-    def strips(self, samples: int, kind: int = codes.KIND_PLAIN) -> int:
+    def strips(self, samples: int, kind: int = tables.KIND_PLAIN) -> int:
         """Vectors of samples in a block of a batch of so many samples."""
         return layout.strips(self._block(samples, True, kind), self.dtype)
 
     def _block(self, samples: int, backward: bool, kind: int) -> int:
-        if kind == codes.KIND_PLAIN:
+        if kind == tables.KIND_PLAIN:
             return layout.block_samples(self.layers, self.dtype, samples, backward=backward)
         return layout.block_with_tangents(self.layers, self.dtype, samples, self.tangents(kind))
 
-    def new_plan(self, block: int, *, backward: bool, threads: int = 1, kind: int = codes.KIND_PLAIN) -> layout.Plan:
+    def new_plan(self, block: int, *, backward: bool, threads: int = 1, kind: int = tables.KIND_PLAIN) -> layout.Plan:
         """Allocate a workspace for blocks of so many samples, with the addresses of all that this network calls."""
         self._check_functions()
         plan = layout.plan(self.layers, self.dtype, self.bias, block, backward=backward, threads=threads,
@@ -325,20 +325,20 @@ class Network:
         cost, output = self.cost_function, self.activations[-1]
         backprop.fill_addresses(plan, self.dtype, backward)
         if backward and cost.targets == costs.CLASSES:
-            backprop.fill_address(plan, self.dtype, codes.CELL_GATHER_LABELS)
+            backprop.fill_address(plan, self.dtype, tables.CELL_GATHER_LABELS)
         used = self._rows  # a pair has its own kernel
-        if backward and self._matched and kind == codes.KIND_PLAIN:
+        if backward and self._matched and kind == tables.KIND_PLAIN:
             used = used[:-1]
         for row, function in zip(plan.layers, used, strict=False):
-            row[codes.LAYER_ACTIVATION] = self.address(function.kernel, codes.ACTIVATION_ARGUMENTS)
+            row[tables.LAYER_ACTIVATION] = self.address(function.kernel, prototypes.activation)
         if not backward:
             return plan
-        plan.cells[codes.CELL_CANONICAL] = self._matched
-        plan.cells[codes.CELL_COST_KERNEL] = self.address(cost.pairs.get(output, cost.kernel), codes.COST_ARGUMENTS)
+        plan.cells[tables.CELL_CANONICAL] = self._matched
+        plan.cells[tables.CELL_COST_KERNEL] = self.address(cost.pairs.get(output, cost.kernel), prototypes.cost)
         if output == "softmax" and not self._matched:
-            plan.cells[codes.CELL_JACOBIAN] = self.address(softmax_backward, codes.ACTIVATION_ARGUMENTS)
+            plan.cells[tables.CELL_JACOBIAN] = self.address(softmax_backward)
         plan.cost_parameter[0] = cost.parameter or 0.0
-        if kind != codes.KIND_PLAIN:
+        if kind != tables.KIND_PLAIN:
             self._take_tangents(plan, kind)
         return plan
 
@@ -346,10 +346,10 @@ class Network:
         """Write the further addresses of a pass with tangents into its workspace."""
         for row, function in zip(plan.layers, self._rows, strict=True):
             if function.curvature is not None:
-                row[codes.LAYER_SECOND] = self.address(function.curvature, codes.CURVATURE_ARGUMENTS)
-        plan.cells[codes.CELL_COST_SECOND] = self.address(self.cost_function.curvature, codes.COST_CURVATURE_ARGUMENTS)
+                row[tables.LAYER_SECOND] = self.address(function.curvature, prototypes.second_derivative)
+        plan.cells[tables.CELL_COST_SECOND] = self.address(self.cost_function.curvature, prototypes.cost_second)
         if self.activations[-1] == "softmax":
-            plan.cells[codes.CELL_JACOBIAN] = self.address(softmax_backward, codes.ACTIVATION_ARGUMENTS)
+            plan.cells[tables.CELL_JACOBIAN] = self.address(softmax_backward)
         tangents.fill_addresses(plan, self.dtype, kind)
 
     @property
@@ -418,7 +418,7 @@ class Network:
 
     def _predict_one(self, x: Array, out: Array) -> None:
         row = validation.own_row(x, self.layers[0], self.dtype)
-        pool = self._plans.setdefault((1, False, 1, codes.KIND_PLAIN, False), [])
+        pool = self._plans.setdefault((1, False, 1, tables.KIND_PLAIN, False), [])
         plan = pool.pop() if pool else self.new_plan(1, backward=False)
         online.predict(plan.layers, plan.panels, self._parameters, row, out)
         pool.append(plan)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from . import levenberg_marquardt, schedules
 from .batch_methods import BATCH_METHODS
 from .checks import Check, between, flag, fraction, not_negative, positive
-from .kernels import codes, updates
+from .kernels import tables, updates
 from .method import Optimizer
 from .naming import lookup, names
 
@@ -32,11 +32,11 @@ class UpdateRule(Optimizer):
             check(self, name, getattr(self, name))
 
     def hyper(self) -> npt.NDArray[np.float64]:
-        """Give the numbers that the rule reads, as laid out in `fastbp.kernels.codes`."""
+        """Give the numbers that the rule reads, as laid out in `fastbp.kernels.tables`."""
         numbers = super().hyper()
-        numbers[codes.HYPER_RATE] = schedules.first(self, self.learning_rate)
-        numbers[codes.HYPER_WAITED] = -1
-        numbers[[codes.HYPER_POWER1, codes.HYPER_POWER2]] = 1.0
+        numbers[tables.HYPER_RATE] = schedules.first(self, self.learning_rate)
+        numbers[tables.HYPER_WAITED] = -1
+        numbers[[tables.HYPER_POWER1, tables.HYPER_POWER2]] = 1.0
         for name, (_, cell) in self.settings.items():
             numbers[cell] = getattr(self, name)
         return numbers
@@ -46,15 +46,15 @@ class UpdateRule(Optimizer):
         for name, (_, cell) in self.settings.items():
             hyper[cell] = getattr(self, name)
         if self.learning_rate != former.learning_rate:
-            hyper[codes.HYPER_RATE] = schedules.first(self, self.learning_rate, epochs)
-            hyper[codes.HYPER_WAITED] = -1
+            hyper[tables.HYPER_RATE] = schedules.first(self, self.learning_rate, epochs)
+            hyper[tables.HYPER_WAITED] = -1
 
     @property
     def varying(self) -> dict[str, tuple[Check, int]]:  # type: ignore[override]
         """The learning rate, the running powers of β₁ and β₂ where there are any, and what a schedule remembers."""
-        found: dict[str, tuple[Check, int]] = {"learning_rate": (not_negative, codes.HYPER_RATE)}
+        found: dict[str, tuple[Check, int]] = {"learning_rate": (not_negative, tables.HYPER_RATE)}
         if "beta1" in self.settings:
-            found |= {"power1": (between(0, 1), codes.HYPER_POWER1), "power2": (between(0, 1), codes.HYPER_POWER2)}
+            found |= {"power1": (between(0, 1), tables.HYPER_POWER1), "power2": (between(0, 1), tables.HYPER_POWER2)}
         if isinstance(self.learning_rate, schedules.ReduceOnPlateau):
             found |= self.learning_rate.varying
         return found
@@ -91,7 +91,7 @@ class SGD(UpdateRule):
     learning_rate: schedules.LearningRate = 0.01
     momentum: float = 0.0
     nesterov: bool = False
-    settings = {"momentum": (fraction, codes.HYPER_OWN)}
+    settings = {"momentum": (fraction, tables.HYPER_MOMENTUM)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -141,10 +141,10 @@ class Adam(UpdateRule):
     epsilon_hat: bool = field(default=False, kw_only=True)
     slots = 2
     settings = {
-        "beta1": (fraction, codes.HYPER_BASE1),
-        "beta2": (fraction, codes.HYPER_BASE2),
-        "epsilon": (positive, codes.HYPER_OWN),
-        "epsilon_hat": (flag, updates.HAT),
+        "beta1": (fraction, tables.HYPER_BETA1),
+        "beta2": (fraction, tables.HYPER_BETA2),
+        "epsilon": (positive, tables.HYPER_EPSILON),
+        "epsilon_hat": (flag, tables.HYPER_EPSILON_HAT),
     }
     rule = staticmethod(updates.adam)
 
@@ -167,7 +167,7 @@ class AdamW(Adam):
     """
 
     weight_decay: float = 0.01
-    settings = Adam.settings | {"weight_decay": (not_negative, codes.HYPER_OWN + 1)}
+    settings = Adam.settings | {"weight_decay": (not_negative, tables.HYPER_WEIGHT_DECAY)}
     rule = staticmethod(updates.adamw)
 
 
@@ -272,9 +272,9 @@ class Lion(UpdateRule):
     weight_decay: float = 0.0
     slots = 1
     settings = {
-        "beta1": (fraction, codes.HYPER_BASE1),
-        "beta2": (fraction, codes.HYPER_BASE2),
-        "weight_decay": (not_negative, codes.HYPER_OWN),
+        "beta1": (fraction, tables.HYPER_BETA1),
+        "beta2": (fraction, tables.HYPER_BETA2),
+        "weight_decay": (not_negative, tables.HYPER_WEIGHT_DECAY),
     }
     rule = staticmethod(updates.lion)
 
@@ -301,7 +301,7 @@ class RMSprop(UpdateRule):
     decay: float = 0.9
     epsilon: float = 1e-8
     slots = 1
-    settings = {"decay": (fraction, codes.HYPER_OWN), "epsilon": (positive, codes.HYPER_OWN + 1)}
+    settings = {"decay": (fraction, tables.HYPER_DECAY), "epsilon": (positive, tables.HYPER_EPSILON)}
     rule = staticmethod(updates.rmsprop)
 
 
@@ -325,7 +325,7 @@ class Adagrad(UpdateRule):
     learning_rate: schedules.LearningRate = 0.01
     epsilon: float = 1e-10
     slots = 1
-    settings = {"epsilon": (positive, codes.HYPER_OWN)}
+    settings = {"epsilon": (positive, tables.HYPER_EPSILON)}
     rule = staticmethod(updates.adagrad)
 
 
@@ -352,7 +352,7 @@ class Adadelta(UpdateRule):
     decay: float = 0.9
     epsilon: float = 1e-6
     slots = 2
-    settings = {"decay": (fraction, codes.HYPER_OWN), "epsilon": (positive, codes.HYPER_OWN + 1)}
+    settings = {"decay": (fraction, tables.HYPER_DECAY), "epsilon": (positive, tables.HYPER_EPSILON)}
     rule = staticmethod(updates.adadelta)
 
 

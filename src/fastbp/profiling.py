@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .kernels import codes, layout
+from .kernels import layout, tables
 from .kernels.peak import reading, tiles
 from .kernels.simd import WHOLE
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PHASES = ("gather", "forward", "activation", "cost", "backward", "gradient", "update", "waiting")
 """Names of the phases, in the order of their codes."""
 
-PRODUCTS = {codes.PHASE_FORWARD, codes.PHASE_BACKWARD, codes.PHASE_GRADIENT}
+PRODUCTS = {tables.PHASE_FORWARD, tables.PHASE_BACKWARD, tables.PHASE_GRADIENT}
 """Phases that multiply and add once for each weight and sample."""
 
 PEAK_INPUTS = 200
@@ -62,7 +62,7 @@ class Profile(NamedTuple):
 
 def clock(network: Network, threads: int) -> npt.NDArray[np.int64]:
     """Allocate the cells that the kernels write their ticks to."""
-    return np.zeros(threads * (1 + (len(network.layers) - 1) * codes.PHASE_COUNT), np.int64)
+    return np.zeros(threads * (1 + (len(network.layers) - 1) * tables.PHASE_COUNT), np.int64)
 
 
 def read(network: Network, cells: npt.NDArray[np.int64], threads: int, samples: int) -> Profile:
@@ -81,7 +81,7 @@ def read(network: Network, cells: npt.NDArray[np.int64], threads: int, samples: 
     """
     peak, second = multiply_add_peak(network.dtype), ticks_per_second()
     layers = len(network.layers) - 1
-    spent = cells.reshape(threads, -1)[:, 1:].reshape(threads, layers, codes.PHASE_COUNT).mean(axis=0) / second
+    spent = cells.reshape(threads, -1)[:, 1:].reshape(threads, layers, tables.PHASE_COUNT).mean(axis=0) / second
     rows = []
     for layer, phase in np.argwhere(spent > 0):
         work = 2 * network.layers[layer] * network.layers[layer + 1] * samples

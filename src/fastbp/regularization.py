@@ -12,7 +12,7 @@ import numpy.typing as npt
 from . import team
 from .checks import Check, flag, fraction, not_negative, optional, positive
 from .costs import CLASSES, UNIT, Cost
-from .kernels import backprop, codes, epoch, layout, regular
+from .kernels import backprop, epoch, layout, prototypes, regular, tables
 from .kernels._jit import address
 
 Array = npt.NDArray[Any]
@@ -25,9 +25,9 @@ SHORT = 32
 
 def _continues(row: Numbers, before: Numbers) -> bool:
     """Tell whether one row of the table of `fastbp.kernels.regular` could end where the other does."""
-    alone = row[codes.SEGMENT_LARGEST] or max(part.view(np.int64)[codes.SEGMENT_PIECE] for part in (row, before)) > 1
-    follows = row.view(np.int64)[codes.SEGMENT_BEGIN] == before.view(np.int64)[codes.SEGMENT_END]
-    return bool(follows and not alone and (row[codes.SEGMENT_L2 :] == before[codes.SEGMENT_L2 :]).all())
+    alone = row[tables.SEGMENT_LARGEST] or max(part.view(np.int64)[tables.SEGMENT_PIECE] for part in (row, before)) > 1
+    follows = row.view(np.int64)[tables.SEGMENT_BEGIN] == before.view(np.int64)[tables.SEGMENT_END]
+    return bool(follows and not alone and (row[tables.SEGMENT_L2 :] == before[tables.SEGMENT_L2 :]).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,34 +231,34 @@ class Regularization:
         for layer, (w, b) in enumerate(zip(*layout.offsets(sizes, bias)[:2], strict=True)):
             n_in, n_out = sizes[layer], sizes[layer + 1]
             for begin, length in ((w, n_in), (b, 1)) if bias else ((w, n_in),):
-                row = np.zeros(codes.SEGMENT_COLUMNS)
-                row[codes.SEGMENT_TRAINED] = trained[layer]
+                row = np.zeros(tables.SEGMENT_COLUMNS)
+                row[tables.SEGMENT_TRAINED] = trained[layer]
                 if begin == w:
-                    row[[codes.SEGMENT_LARGEST, codes.SEGMENT_NON_NEGATIVE]] = largest[layer], non_negative[layer]
+                    row[[tables.SEGMENT_LARGEST, tables.SEGMENT_NON_NEGATIVE]] = largest[layer], non_negative[layer]
                 if begin == w or self.penalize_biases:
-                    row[codes.SEGMENT_L2 : codes.SEGMENT_DECAY + 1] = pulls[layer]
-                if not (row[codes.SEGMENT_L2 : codes.SEGMENT_TRAINED].any() or not row[codes.SEGMENT_TRAINED]
+                    row[tables.SEGMENT_L2 : tables.SEGMENT_DECAY + 1] = pulls[layer]
+                if not (row[tables.SEGMENT_L2 : tables.SEGMENT_TRAINED].any() or not row[tables.SEGMENT_TRAINED]
                         or self.clip_norm):
                     continue
                 end, piece = begin + length * n_out, length if length > SHORT else 1
-                row.view(np.int64)[: codes.SEGMENT_L2] = begin, end, length, piece, cells
-                if row[[codes.SEGMENT_L2, codes.SEGMENT_L1]].any() or self.clip_norm:
+                row.view(np.int64)[: tables.SEGMENT_L2] = begin, end, length, piece, cells
+                if row[[tables.SEGMENT_L2, tables.SEGMENT_L1]].any() or self.clip_norm:
                     cells += length * n_out // piece
                 if table and _continues(row, table[-1]):
-                    table[-1].view(np.int64)[codes.SEGMENT_END] = end
+                    table[-1].view(np.int64)[tables.SEGMENT_END] = end
                 else:
                     table.append(row)
-        first = codes.REGULAR_TABLE + codes.SEGMENT_COLUMNS * len(table) + cells
+        first = tables.REGULAR_TABLE + tables.SEGMENT_COLUMNS * len(table) + cells
         found = np.zeros(first + cells)
-        found[: codes.HYPER_COUNT] = hyper
-        found[codes.HYPER_BATCH_WEIGHT] = 1  # which `online` writes only where samples have weights
-        found[[codes.REGULAR_AVERAGED, codes.REGULAR_CLIP, codes.REGULAR_CLIP_NORM]] = (
+        found[: tables.HYPER_COUNT] = hyper
+        found[tables.HYPER_BATCH_WEIGHT] = 1  # which `online` writes only where samples have weights
+        found[[tables.REGULAR_AVERAGED, tables.REGULAR_CLIP, tables.REGULAR_CLIP_NORM]] = (
             self.averaged, self.clip_value or 0.0, self.clip_norm or 0.0)
-        found.view(np.int64)[[codes.REGULAR_RULE, codes.REGULAR_TOTAL, codes.REGULAR_FIXED, codes.REGULAR_SEGMENTS,
-                              codes.REGULAR_PENALTIES]] = (rule, total, fixed if masked else -1, len(table), first)
-        for start, row in zip(range(codes.REGULAR_TABLE, first, codes.SEGMENT_COLUMNS), table, strict=False):
-            row.view(np.int64)[codes.SEGMENT_CELL] += first
-            found[start : start + codes.SEGMENT_COLUMNS] = row
+        found.view(np.int64)[[tables.REGULAR_RULE, tables.REGULAR_TOTAL, tables.REGULAR_FIXED, tables.REGULAR_SEGMENTS,
+                              tables.REGULAR_PENALTIES]] = (rule, total, fixed if masked else -1, len(table), first)
+        for start, row in zip(range(tables.REGULAR_TABLE, first, tables.SEGMENT_COLUMNS), table, strict=False):
+            row.view(np.int64)[tables.SEGMENT_CELL] += first
+            found[start : start + tables.SEGMENT_COLUMNS] = row
         return found
 
     @property
@@ -284,29 +284,27 @@ class Regularization:
         -------
         layout.Plan
         """
-        cells = np.zeros(codes.CELL_COUNT_REGULAR, np.int64)
-        cells[: codes.CELL_COUNT] = plan.cells
-        settings = np.zeros(codes.COST_DROPOUT + len(plan.layers) - 1)
-        settings[: codes.COST_INPUT_NOISE] = plan.cost_parameter[: codes.COST_INPUT_NOISE]
+        cells = plan.cells.copy()
+        settings = np.zeros(tables.COST_DROPOUT + len(plan.layers) - 1)
+        settings[: tables.COST_INPUT_NOISE] = plan.cost_parameter[: tables.COST_INPUT_NOISE]
         plan = plan._replace(cells=cells, cost_parameter=settings)
         if self.label_smoothing:
-            classes = plan.layers[-1, codes.LAYER_N_OUT] if cost.targets == CLASSES else 2
-            settings[[codes.COST_SMOOTH_SHARE,
-                      codes.COST_SMOOTH_BASE]] = 1 - self.label_smoothing, self.label_smoothing / classes
+            classes = plan.layers[-1, tables.LAYER_N_OUT] if cost.targets == CLASSES else 2
+            settings[[tables.COST_SMOOTH_SHARE,
+                      tables.COST_SMOOTH_BASE]] = 1 - self.label_smoothing, self.label_smoothing / classes
         if key is not None:
-            cells[codes.CELL_KEY] = key
-            settings[codes.COST_INPUT_NOISE] = self.input_noise
-            settings[codes.COST_DROPOUT :] = self._layers("dropout", len(plan.layers) - 1)
-        if settings[codes.COST_INPUT_NOISE :].any():
-            backprop.fill_address(plan, dtype, codes.CELL_NOISE)
-        if settings[codes.COST_INPUT_NOISE] and plan.layers[0, codes.LAYER_TRANSPOSED] >= 0:
-            backprop.fill_address(plan, dtype, codes.CELL_TRANSPOSE)
+            cells[tables.CELL_KEY] = key
+            settings[tables.COST_INPUT_NOISE] = self.input_noise
+            settings[tables.COST_DROPOUT :] = self._layers("dropout", len(plan.layers) - 1)
+        if settings[tables.COST_INPUT_NOISE :].any():
+            backprop.fill_address(plan, dtype, tables.CELL_NOISE)
+        if settings[tables.COST_INPUT_NOISE] and plan.layers[0, tables.LAYER_TRANSPOSED] >= 0:
+            backprop.fill_address(plan, dtype, tables.CELL_TRANSPOSE)
         if key is not None and self._is_set("clip_norm"):
-            cells[codes.CELL_PLAIN_NEURONS] = cells[codes.CELL_MY_NEURONS]
-            arguments = backprop.KERNELS[codes.CELL_MY_NEURONS][1]
-            cells[codes.CELL_MY_NEURONS] = address(epoch.my_neurons_clipped, arguments, dtype)
-            cells[codes.CELL_MEASURE] = address(regular.measure, codes.RULE_ARGUMENTS, dtype)
-            cells[codes.CELL_MIDWAY + codes.BARRIER_YIELD] = team.yield_address()
+            cells[tables.CELL_PLAIN_NEURONS] = cells[tables.CELL_MY_NEURONS]
+            cells[tables.CELL_MY_NEURONS] = address(epoch.my_neurons_clipped, dtype, backprop.my_neurons)
+            cells[tables.CELL_MEASURE] = address(regular.measure, dtype, prototypes.update_rule)
+            cells[tables.CELL_MIDWAY + tables.BARRIER_YIELD] = team.yield_address()
         return plan
 
     def fixed(self, parameters: Array) -> Array:
@@ -344,9 +342,9 @@ class Regularization:
     def penalty(self, sizes: Sequence[int], bias: bool, parameters: Array,
                 weight: float) -> Callable[[Array], float]:
         """Give the function that computes a batch's penalty and adds its slopes to a gradient, if that has room."""
-        numbers, fixed = self.numbers(sizes, bias, np.zeros(codes.HYPER_COUNT), 0, 0, 0), self.fixed(parameters)
-        numbers[[codes.HYPER_BATCH_WEIGHT, codes.REGULAR_CLIP]] = weight, 0.0
-        penalties = numbers[numbers.view(np.int64)[codes.REGULAR_PENALTIES] :]
+        numbers, fixed = self.numbers(sizes, bias, np.zeros(tables.HYPER_COUNT), 0, 0, 0), self.fixed(parameters)
+        numbers[[tables.HYPER_BATCH_WEIGHT, tables.REGULAR_CLIP]] = weight, 0.0
+        penalties = numbers[numbers.view(np.int64)[tables.REGULAR_PENALTIES] :]
 
         def penalize(gradient: Array) -> float:
             penalties[:] = 0

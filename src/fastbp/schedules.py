@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import Check, between, count, fraction, is_number, not_negative, positive, share, whole
-from .kernels.codes import HYPER_BEST, HYPER_RATE, HYPER_WAITED
+from .kernels.tables import HYPER_BEST_COST, HYPER_RATE, HYPER_WAITED
 from .naming import lookup, names
 
 
@@ -301,15 +301,15 @@ class ReduceOnPlateau(Schedule):
     @property
     def varying(self) -> dict[str, tuple[Check, int]]:
         """What it remembers, with the optimizer's numbers: what each must be, and its cell."""
-        return {"best_cost": (between(-math.inf, math.inf), HYPER_BEST),
+        return {"best_cost": (between(-math.inf, math.inf), HYPER_BEST_COST),
                 "waited": (whole(-1, self.patience - 1), HYPER_WAITED)}
 
     def watch(self, hyper: npt.NDArray[np.float64], cost: float) -> None:
         """Take note of an epoch's cost; what it remembers lies in ``hyper``, with the optimizer's numbers."""
         if hyper[HYPER_WAITED] < 0:
-            hyper[HYPER_BEST], hyper[HYPER_WAITED] = math.inf, 0
-        if -math.inf < cost < hyper[HYPER_BEST] - self.min_delta:
-            hyper[HYPER_BEST], hyper[HYPER_WAITED] = cost, 0
+            hyper[HYPER_BEST_COST], hyper[HYPER_WAITED] = math.inf, 0
+        if -math.inf < cost < hyper[HYPER_BEST_COST] - self.min_delta:
+            hyper[HYPER_BEST_COST], hyper[HYPER_WAITED] = cost, 0
             return
         hyper[HYPER_WAITED] += 1
         if hyper[HYPER_WAITED] == self.patience:

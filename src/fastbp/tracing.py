@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import team, validation
-from .kernels import codes, dense, layout
+from .kernels import dense, layout, tables
 from .kernels.backprop import my_neurons, my_samples
 from .kernels.layout import NOT_SHUFFLED
 from .kernels.predict import predict
@@ -48,7 +48,7 @@ def _backward(network: Network, samples: Samples, plan: layout.Plan, begin: int,
     strips = layout.strips(end - begin, network.dtype)
     inputs, targets, weights, order = samples.data(NOT_SHUFFLED)
     my_samples(plan.layers, plan.cells, plan.cost_parameter, plan.panels, network._parameters, inputs, targets, weights,
-               order, begin, end, total, int(samples.labels), 1, strips, 0, strips, plan.cells[codes.CELL_SCRATCH],
+               order, begin, end, total, int(samples.labels), 1, strips, 0, strips, plan.cells[tables.CELL_SCRATCH],
                layout.NO_CLOCK, 0)
 
 
@@ -70,8 +70,8 @@ def trace(network: Network, samples: Samples, views: bool) -> Trace:
     layers, cells = plan.layers, plan.cells
     _backward(network, samples, plan, 0, n, float(n))
     slopes = np.empty(network.n_parameters, network.dtype)
-    my_neurons(layers, cells, panels, parameters, slopes, slopes, np.zeros(codes.HYPER_COUNT), 0, strips, 0, 0, 1,
-               cells[codes.CELL_SCRATCH], samples.data(NOT_SHUFFLED).inputs, NOT_SHUFFLED, 0, 0, layout.NO_CLOCK, 0)
+    my_neurons(layers, cells, panels, parameters, slopes, slopes, np.zeros(tables.HYPER_COUNT), 0, strips, 0, 0, 1,
+               cells[tables.CELL_SCRATCH], samples.data(NOT_SHUFFLED).inputs, NOT_SHUFFLED, 0, 0, layout.NO_CLOCK, 0)
 
     def rows(start: int, width: int) -> Array:
         view = _strips(panels, start, strips, width)
@@ -79,12 +79,12 @@ def trace(network: Network, samples: Samples, views: bool) -> Trace:
 
     found = Trace([], [], [], [])
     for row in layers:
-        n_in, n_out, w, b = row[[codes.LAYER_N_IN, codes.LAYER_N_OUT, codes.LAYER_WEIGHTS, codes.LAYER_BIASES]]
-        dense.forward(parameters, w, b, panels, row[codes.LAYER_SOURCE], net, n_in, n_out, 0, strips)
+        n_in, n_out, w, b = row[[tables.LAYER_N_IN, tables.LAYER_N_OUT, tables.LAYER_WEIGHTS, tables.LAYER_BIASES]]
+        dense.forward(parameters, w, b, panels, row[tables.LAYER_SOURCE], net, n_in, n_out, 0, strips)
         found.net.append(rows(net, n_out))
         net += n_out * strips * layout.lanes(network.dtype)
-        found.out.append(rows(row[codes.LAYER_OUT], n_out))
-        found.delta.append(rows(row[codes.LAYER_DELTA], n_out))
+        found.out.append(rows(row[tables.LAYER_OUT], n_out))
+        found.delta.append(rows(row[tables.LAYER_DELTA], n_out))
         biases = slopes[b : b + n_out] if b >= 0 else slopes[:0]
         found.gradient.append(LayerGradient(slopes[w : w + n_in * n_out].reshape(n_out, n_in), biases))
     return found
@@ -115,6 +115,6 @@ def importance(network: Network, samples: Samples) -> list[Array]:
             _backward(network, samples, plan, begin, end, total)
             strips = layout.strips(end - begin, network.dtype)
             for mean, row in zip(found, plan.layers, strict=True):
-                delta = _strips(plan.panels, row[codes.LAYER_DELTA], strips, mean.size)
+                delta = _strips(plan.panels, row[tables.LAYER_DELTA], strips, mean.size)
                 mean += np.abs(delta).sum(axis=(0, 1), dtype=np.float64)
     return found

@@ -17,11 +17,11 @@ from . import profiling, team, validation
 from .batch_methods import BatchMethod, LineSearch
 from .callbacks import Best, Checkpoint, EarlyStopping, ProgressBar, asks_to_stop
 from .history import Record
-from .kernels import backprop, codes, epoch, layout, online, regular, searches, updates
+from .kernels import backprop, epoch, layout, online, prototypes, record, regular, searches, tables, updates
 from .kernels._interrupts import Held
 from .kernels.layout import NOT_SHUFFLED
 from .kernels.predict import all_finite
-from .kernels.searches import ROW_BEFORE, ROW_GRADIENT, ROW_START
+from .kernels.tables import ROW_BEFORE, ROW_GRADIENT, ROW_START
 from .method import Optimizer
 from .optimizers import UpdateRule
 from .regularization import Regularization
@@ -94,16 +94,16 @@ class Samples:
 
     @property
     def kind(self) -> int:
-        """What a pass over them computes, one of the kinds in `codes`."""
-        return codes.KIND_PLAIN if self.slopes is None else codes.KIND_SOBOLEV
+        """What a pass over them computes, one of the kinds in `tables`."""
+        return tables.KIND_PLAIN if self.slopes is None else tables.KIND_SOBOLEV
 
     def lend(self, plan: layout.Plan) -> None:
         """Write into a workspace what these samples need: a kernel for their weights, where targets of ∂o/∂x lie."""
         if self.weights.size:
-            backprop.fill_address(plan, self.weights.dtype, codes.CELL_TOTAL_WEIGHT)
+            backprop.fill_address(plan, self.weights.dtype, tables.CELL_TOTAL_WEIGHT)
         if self.slopes is not None:
-            plan.cells[codes.CELL_GIVEN_SLOPES] = self.slopes.ctypes.data
-            plan.cost_parameter[codes.COST_SLOPE_WEIGHT] = self.slope_weight
+            plan.cells[tables.CELL_GIVEN_SLOPES] = self.slopes.ctypes.data
+            plan.cost_parameter[tables.COST_SLOPE_WEIGHT] = self.slope_weight
 
     def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
         """Give what the kernels read."""
@@ -138,7 +138,7 @@ class Progress:
         """Have arrays of its own, that kernels can write to, of the sizes that they write."""
         self.state = validation.owned("the optimizer's state", self.state, (self.optimizer.slots * n_parameters,),
                                       dtype)
-        self.hyper = validation.owned("the optimizer's numbers", self.hyper, (codes.HYPER_COUNT,), np.dtype("d"))
+        self.hyper = validation.owned("the optimizer's numbers", self.hyper, (tables.HYPER_COUNT,), np.dtype("d"))
         for best in self.stopping:
             if best.parameters is not None:
                 best.parameters = validation.owned("the best parameters", best.parameters, (n_parameters,), dtype)
@@ -174,21 +174,21 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
     """Lend a function that gives the mean cost (3) of all samples, at the parameters that the network has then.
 
     It overwrites the gradient (4)-(6) that it is called with, unless that is empty. With a regularisation, the penalty
-    of the weights belongs to the cost. With a ``kind`` of `codes` and a direction, what that kind computes takes the
+    of the weights belongs to the cost. With a ``kind`` of `tables` and a direction, what that kind computes takes the
     place of the gradient. What calls have in common is made here once: of 28 µs for a small network, 10 are left in a
     call. Each comes back to Python as often as a fit does.
     """
     n, none = len(samples), np.empty(0, network.dtype)
     kind = samples.kind if kind is None else kind
-    learner = layout.Learner(none, none, np.zeros(codes.HYPER_COUNT), 0, none,
-                             np.zeros(codes.PROGRESS_COUNT, np.int64), np.zeros(codes.SUM_COUNT), np.zeros(1))
+    learner = layout.Learner(none, none, np.zeros(tables.HYPER_COUNT), 0, none,
+                             np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(1))
     data = samples.data(NOT_SHUFFLED)
     work = network.work * n * (1 + network.tangents(kind))
     members = team.size(threads, work, work, network.strips(n, kind))
     with network.plan(n, backward=True, threads=members, kind=kind, sparse=samples.sparse) as (plan, block):
         samples.lend(plan)
         if direction is not None:
-            plan.cells[codes.CELL_DIRECTION] = direction.ctypes.data
+            plan.cells[tables.CELL_DIRECTION] = direction.ctypes.data
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 0)
         blocks = max(1, CHUNK_WORK // (work // n * block))
         # each call adds up all weights: it takes so many blocks that this stays the lesser part of its time
@@ -201,11 +201,11 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
         def evaluate(gradient: Array) -> float:
             nonlocal blocks
             learner.progress[:] = learner.sums[:] = 0
-            while learner.progress[codes.PROGRESS_EPOCH] == 0:
+            while learner.progress[tables.PROGRESS_EPOCH] == 0:
                 start = time.perf_counter()
                 team.run(members, partial(_run, members, plan, network._parameters, data, task._replace(blocks=blocks),
                                           learner._replace(gradient=gradient)))
-                if learner.progress[codes.PROGRESS_EPOCH] == 0:
+                if learner.progress[tables.PROGRESS_EPOCH] == 0:
                     seconds = max(time.perf_counter() - start, 1e-9)
                     blocks = max(least, min(int(blocks * CHUNK_SECONDS / seconds), 8 * blocks))
             return float(learner.costs[0]) + (0.0 if penalize is None else penalize(gradient))
@@ -272,7 +272,7 @@ class Steps:
 
     def finished(self, progress: Progress) -> list[float]:
         """Give the costs of the epochs that are done and that ``progress`` does not count yet."""
-        first, done = self.learner.progress[[codes.PROGRESS_FIRST_EPOCH, codes.PROGRESS_EPOCH]]
+        first, done = self.learner.progress[[tables.PROGRESS_FIRST_EPOCH, tables.PROGRESS_EPOCH]]
         return [float(cost) for cost in self.learner.costs[progress.epochs - first : done - first]]
 
     def settle(self) -> None:
@@ -320,7 +320,7 @@ class CompiledSteps(Steps):
         else:
             team.run(running, partial(_run, running, *given))
         seconds = max(time.perf_counter() - start, 1e-9)
-        done = max(1, int(self.learner.progress[codes.PROGRESS_BLOCKS]))
+        done = max(1, int(self.learner.progress[tables.PROGRESS_BLOCKS]))
         self.blocks = max(1, int(done * CHUNK_SECONDS / seconds))
         self.pace.took(running, done, seconds)
 
@@ -337,14 +337,15 @@ class MiniBatches(CompiledSteps):
         shuffle = shuffle if callable(shuffle) else shuffle and batch < n  # a batch of all samples has no order
         super().__init__(stack, network, samples, batch, epochs, threads, np.arange(n) if shuffle else NOT_SHUFFLED)
         self.threads, self.regularization = threads, regularization
-        update = network.address(rule, codes.RULE_ARGUMENTS)
-        numbers, state, place = progress.hyper, progress.state, np.zeros(codes.PROGRESS_COUNT, np.int64)
+        update = network.address(rule, prototypes.update_rule)
+        numbers, state, place = progress.hyper, progress.state, np.zeros(tables.PROGRESS_COUNT, np.int64)
         if regularization is not None:  # a rule of ours takes its place, and calls it
             numbers, state = _regularized(network, regularization, progress, update)
             clipped = regularization.clip_norm is not None
-            update = network.address(regular.update_clipped if clipped else regular.update, codes.RULE_ARGUMENTS)
+            update = network.address(regular.update_clipped if clipped else regular.update, prototypes.update_rule)
             self.plan = regularization.plan(self.plan, network.dtype, network.cost_function, key=progress.key)
-            place = self.plan.cells[codes.CELL_PROGRESS : codes.CELL_PROGRESS + codes.PROGRESS_COUNT]  # `noise` reads the epoch
+            # `noise` reads the epoch
+            place = self.plan.cells[tables.CELL_PROGRESS : tables.CELL_PROGRESS + tables.PROGRESS_COUNT]
         self.learner = layout.Learner(
             gradient=np.zeros(network.n_parameters, network.dtype),
             state=state,
@@ -352,23 +353,23 @@ class MiniBatches(CompiledSteps):
             update=update,
             best=network._parameters.copy(),
             progress=place,
-            sums=np.zeros(codes.SUM_COUNT),
+            sums=np.zeros(tables.SUM_COUNT),
             costs=np.zeros(min(epochs, CHUNK_EPOCHS)),
             clock=profiling.clock(network, self.members) if profile else layout.NO_CLOCK,
         )
-        place[[codes.PROGRESS_EPOCH, codes.PROGRESS_FIRST_EPOCH]] = first
+        place[[tables.PROGRESS_EPOCH, tables.PROGRESS_FIRST_EPOCH]] = first
         if profile:
             stack.callback(lambda: setattr(network.history, "profile", profiling.read(
-                network, self.learner.clock, self.members, int((place[codes.PROGRESS_EPOCH] - first) * n
-                                                               + place[codes.PROGRESS_POSITION]))))
+                network, self.learner.clock, self.members, int((place[tables.PROGRESS_EPOCH] - first) * n
+                                                               + place[tables.PROGRESS_POSITION]))))
         self.task = self.task._replace(shuffle=int(shuffle is True), key=progress.key,
                                        plain=int(rule is updates.sgd and regularization is None))
-        self.online = (batch == 1 and samples.kind == codes.KIND_PLAIN and not samples.sparse
+        self.online = (batch == 1 and samples.kind == tables.KIND_PLAIN and not samples.sparse
                        and (regularization is None or regularization.online))
 
     def run(self, end: int) -> None:
         """Take some."""
-        if self.reorder and self.learner.progress[codes.PROGRESS_POSITION] == 0:
+        if self.reorder and self.learner.progress[tables.PROGRESS_POSITION] == 0:
             _reorder(self.reorder, self.data.order[: len(self.samples)])
         self.task = self.task._replace(epochs=end)
         self.call()
@@ -393,47 +394,47 @@ class LineSearches(CompiledSteps):
         numbers, state, penalize = progress.hyper, progress.state, 0
         if regularization is not None:
             numbers, state = _regularized(network, regularization, progress, 0)
-            penalize = network.address(regular.update, codes.RULE_ARGUMENTS)
+            penalize = network.address(regular.update, prototypes.update_rule)
             self.plan = regularization.plan(self.plan, network.dtype, network.cost_function)
         else:
             self.plan = self.plan._replace(cells=self.plan.cells.copy())
-        self.next = network.address(searches.next_point, backprop.KERNELS[codes.CELL_END_EPOCH][1])
-        self.plan.cells[codes.CELL_END_EPOCH] = self.next
+        self.next = network.address(searches.next_point, record.end_epoch)
+        self.plan.cells[tables.CELL_END_EPOCH] = self.next
         self.rows = progress.state.reshape(-1, network.n_parameters)
         self.learner = layout.Learner(self.rows[ROW_GRADIENT], np.empty(0, network.dtype), numbers, 0, state,
-                                      np.zeros(codes.PROGRESS_COUNT, np.int64),
+                                      np.zeros(tables.PROGRESS_COUNT, np.int64),
                                       progress.optimizer.search(network.dtype, penalize),
                                       np.zeros(min(epochs, CHUNK_EPOCHS)))
-        self.learner.progress[[codes.PROGRESS_EPOCH, codes.PROGRESS_FIRST_EPOCH]] = progress.epochs
+        self.learner.progress[[tables.PROGRESS_EPOCH, tables.PROGRESS_FIRST_EPOCH]] = progress.epochs
         self.blocks = max(1, min(self.blocks, int(2e6 / network.n_parameters)))  # some fifty vectors are read in a step
 
     def run(self, end: int) -> None:
         """Take some, or go on with one that takes longer than a call."""
         learner, search = self.learner, self.learner.sums
-        learner.progress[codes.PROGRESS_STATUS] = codes.STATUS_RUNNING
-        search[searches.SEARCH_LEFT] = end - learner.progress[codes.PROGRESS_EPOCH]
-        if search[searches.SEARCH_DOING] == searches.DOING_RESTING:
+        learner.progress[tables.PROGRESS_STATUS] = tables.STATUS_RUNNING
+        search[tables.SEARCH_LEFT] = end - learner.progress[tables.PROGRESS_EPOCH]
+        if search[tables.SEARCH_DOING] == tables.DOING_RESTING:
             searches.set_out(self.next, self.network._parameters, learner.best, learner.hyper, learner.progress, search,
                              learner.costs)
-        if learner.progress[codes.PROGRESS_STATUS] == codes.STATUS_RUNNING:
+        if learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_RUNNING:
             self.call()
-        self.ended = bool(learner.progress[codes.PROGRESS_STATUS] == codes.STATUS_DONE)
+        self.ended = bool(learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DONE)
 
     def settle(self) -> None:
         """Go back to where the line begins."""
-        if self.learner.sums[searches.SEARCH_DOING] in (searches.DOING_SEARCHING, searches.DOING_RETURNING):
+        if self.learner.sums[tables.SEARCH_DOING] in (tables.DOING_SEARCHING, tables.DOING_RETURNING):
             self.network._parameters[:], self.rows[ROW_GRADIENT] = self.rows[ROW_START], self.rows[ROW_BEFORE]
 
     def restore(self) -> None:
         """Go back to where the line begins, or to where the last ended if a callback has put it where nothing is."""
         self.settle()
-        self.learner.sums[searches.SEARCH_DOING] = searches.DOING_RESTING
+        self.learner.sums[tables.SEARCH_DOING] = tables.DOING_RESTING
         if self.left is not None and not all_finite(validation.readonly(self.network._parameters)):
             self.network._parameters[:] = self.left
 
     def restart(self) -> None:
         """Let the next pass be the one with which a fit begins, and go along the gradient then."""
-        self.learner.hyper[searches.HYPER_MADE], self.learner.sums[searches.SEARCH_DOING] = 0, searches.DOING_FRESH
+        self.learner.hyper[tables.HYPER_STEPS], self.learner.sums[tables.SEARCH_DOING] = 0, tables.DOING_FRESH
         self.ended = False
 
     def gradient_norm(self) -> float:
@@ -454,30 +455,31 @@ class FullBatch(Steps):
         self.method, self.nothing = progress.optimizer, np.empty(0, network.dtype)
         self.rows = progress.state.reshape(-1, network.n_parameters)
         self.learner = layout.Learner(self.rows[ROW_GRADIENT], progress.state, self.numbers, 0,
-                                      network._parameters.copy(), np.zeros(codes.PROGRESS_COUNT, np.int64),
-                                      np.zeros(codes.SUM_COUNT), np.zeros(1))
-        self.learner.progress[[codes.PROGRESS_EPOCH, codes.PROGRESS_FIRST_EPOCH]] = progress.epochs
+                                      network._parameters.copy(), np.zeros(tables.PROGRESS_COUNT, np.int64),
+                                      np.zeros(tables.SUM_COUNT), np.zeros(1))
+        self.learner.progress[[tables.PROGRESS_EPOCH, tables.PROGRESS_FIRST_EPOCH]] = progress.epochs
         with np.errstate(all="ignore"):  # where numbers leave the finite a method stops or diverges
             self.method.begin(self.evaluate, self.rows, self.numbers)
 
     def run(self, end: int) -> None:
         """Do one, whose cost is the one after it."""
-        learner, parameters, epoch = self.learner, self.network._parameters, int(self.learner.progress[codes.PROGRESS_EPOCH])
+        learner, parameters = self.learner, self.network._parameters
+        epoch = int(learner.progress[tables.PROGRESS_EPOCH])
         start, rows, numbers = parameters.copy(), self.rows.copy(), self.numbers.copy()
         try:
             with np.errstate(all="ignore"):
                 self.ended = not self.method.step(self.evaluate, parameters, self.rows, self.numbers)
             learner.costs[0] = cost = self.method.cost(self.numbers)
             if self.evaluate.penalize is not None:
-                learner.sums[codes.SUM_EPOCH_PENALTY] = self.evaluate.penalize(self.nothing)
+                learner.sums[tables.SUM_EPOCH_PENALTY] = self.evaluate.penalize(self.nothing)
             if math.isfinite(cost) and all_finite(validation.readonly(parameters)):
                 learner.best[:] = parameters
-                learner.progress[codes.PROGRESS_UPDATES] += 1
-                learner.progress[codes.PROGRESS_EPOCH] = epoch + 1
+                learner.progress[tables.PROGRESS_UPDATES] += 1
+                learner.progress[tables.PROGRESS_EPOCH] = epoch + 1
             else:
-                learner.progress[codes.PROGRESS_STATUS] = codes.STATUS_DIVERGED
+                learner.progress[tables.PROGRESS_STATUS] = tables.STATUS_DIVERGED
         except BaseException:
-            if learner.progress[codes.PROGRESS_EPOCH] == epoch:
+            if learner.progress[tables.PROGRESS_EPOCH] == epoch:
                 parameters[:], self.rows[:], self.numbers[:] = start, rows, numbers
             raise
 
@@ -502,10 +504,10 @@ class FullBatch(Steps):
 def _regularized(network: Network, regularization: Regularization, progress: Progress,
                  rule: int) -> tuple[npt.NDArray[np.float64], Array]:
     """Give numbers and state with what `regular` needs behind them; what is kept of the fit becomes part of them."""
-    total = network.address(regular.total, codes.TOTAL_ARGUMENTS)
+    total = network.address(regular.total, prototypes.total_penalty)
     numbers = regularization.numbers(network.layers, network.bias, progress.hyper, rule, total, progress.state.size)
     state = np.concatenate((progress.state, regularization.fixed(network._parameters)))
-    progress.hyper, progress.state = numbers[: codes.HYPER_COUNT], state[: progress.state.size]
+    progress.hyper, progress.state = numbers[: tables.HYPER_COUNT], state[: progress.state.size]
     return numbers, state
 
 
@@ -578,11 +580,11 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                     if kept is not None:
                         with hold.open():
                             other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
-                    rate = float(progress.hyper[codes.HYPER_RATE])
+                    rate = float(progress.hyper[method.recorded])
                     seconds = count(cost, other)
                     record = Record(progress.epochs, cost, other, seconds, network,
-                                    int(learner.progress[codes.PROGRESS_UPDATES]), rate, steps.gradient_norm,
-                                    float(learner.sums[codes.SUM_EPOCH_PENALTY]))
+                                    int(learner.progress[tables.PROGRESS_UPDATES]), rate, steps.gradient_norm,
+                                    float(learner.sums[tables.SUM_EPOCH_PENALTY]))
                     if keeps:
                         steps.keep()
                     with hold.open():
@@ -593,13 +595,13 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                         if any(stopper.stops for stopper in stoppers):
                             progress.stopping = []  # done: who goes on, begins to wait anew
                         return
-                learner.progress[codes.PROGRESS_FIRST_EPOCH] = progress.epochs
-                if learner.progress[codes.PROGRESS_STATUS] == codes.STATUS_DIVERGED:
-                    raise DivergenceError(progress.epochs + 1, float(progress.hyper[codes.HYPER_RATE]))
+                learner.progress[tables.PROGRESS_FIRST_EPOCH] = progress.epochs
+                if learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DIVERGED:
+                    raise DivergenceError(progress.epochs + 1, float(progress.hyper[method.recorded]))
                 if steps.ended:
                     return
         finally:  # Ctrl-C may come anywhere: what is trained belongs to the record, also where its validation was not
-            if learner.progress[codes.PROGRESS_STATUS] == codes.STATUS_DIVERGED:
+            if learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DIVERGED:
                 steps.restore()
             steps.settle()
             progress.epochs = max(progress.epochs, history.last)

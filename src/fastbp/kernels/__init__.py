@@ -126,7 +126,8 @@ dual
     activation, cost   the loops of the user's own functions, as those above, their slopes by dual numbers -> custom
 
 Beneath them: `elementwise` (exp, tanh, log of one element, inlined), `simd` (the vector tiles and all LLVM IR),
-`layout` (where everything lies), `codes` (names of integers), `_jit` (Numba's options, addresses), `_cache` (machine
+`layout` (where everything lies), `tables` (what the cells of shared arrays are called and mean), `arguments` and
+`prototypes` (what a kernel that is called by address takes), `_jit` (Numba's options, addresses), `_cache` (machine
 code on disk), `_interrupts` (Ctrl-C that waits). Imports point down only: ``pyproject.toml`` states the order, and
 ``make lint`` checks it.
 """

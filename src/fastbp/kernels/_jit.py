@@ -42,6 +42,7 @@ from numba.core.registry import cpu_target
 
 from ._cache import Entries
 from ._interrupts import Held
+from .arguments import Argument, arguments
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -104,35 +105,47 @@ class Kernel:
     """A kernel that is called by address. It costs nothing until its address is asked for, or Python calls it.
 
     To make one of Numba's dispatchers takes 0.6 ms, and fastbp has some hundred such kernels: 0.05 s of every start.
+
+    Attributes
+    ----------
+    place : int
+        Where its address lies in the table that its callers have; -1 if it has no place of its own.
     """
 
-    def __init__(self, function: Callable[..., Any], fastmath: set[str], together: int = 0) -> None:
+    __name__: str
+
+    def __init__(self, function: Callable[..., Any], place: int, fastmath: set[str], together: int = 0) -> None:
         functools.update_wrapper(self, function)
-        self.py_func, self.fastmath, self.together = function, fastmath, together
+        self.py_func, self.place, self.fastmath, self.together = function, place, fastmath, together
+
+    @functools.cached_property
+    def arguments(self) -> tuple[Argument, ...]:
+        """Its arguments, as its annotations declare them."""
+        return arguments(self.py_func)
 
     @functools.cached_property
     def compiled(self) -> Any:
-        """The dispatcher for calls from Python."""
-        return _compile(self.py_func, fastmath=self.fastmath, _nrt=COUNTED)
+        """What Python calls."""
+        return _compile(self.py_func, fastmath=self.fastmath, _nrt=COUNTED) if JIT else QUIET(self.py_func)
 
     def __call__(self, *arguments: Any) -> Any:
         """Call it from Python, as tests do."""
         return self.compiled(*arguments)
 
 
-def by_address(function: F) -> F:
+def by_address(place: int = -1) -> Callable[[Callable[..., Any]], Kernel]:
     """Compile loops over arrays that only `simd.call` calls."""
-    return Kernel(function, SUMS) if JIT else QUIET(function)  # type: ignore[return-value]
+    return lambda function: Kernel(function, place, SUMS)
 
 
-def by_element(function: F) -> F:
+def by_element(place: int = -1) -> Callable[[Callable[..., Any]], Kernel]:
     """Compile a loop over independent elements that only `simd.call` calls, some vectors side by side."""
-    return Kernel(function, SUMS, TOGETHER) if JIT else QUIET(function)  # type: ignore[return-value]
+    return lambda function: Kernel(function, place, SUMS, TOGETHER)
 
 
-def rule(function: F) -> F:
+def rule(function: Callable[..., Any]) -> Kernel:
     """Compile an update rule: a kernel, called by address, whose arithmetic keeps its order."""
-    return Kernel(function, EXACT) if JIT else QUIET(function)  # type: ignore[return-value]
+    return Kernel(function, -1, EXACT)
 
 
 def scalar(function: F) -> F:
@@ -184,27 +197,9 @@ BY_ADDRESS: dict[int, Any] = {}
 
 
 @functools.cache
-def address(function: Any, arguments: str, dtype: np.dtype[Any]) -> int:
-    """Compile a kernel and give the address of its machine code, which `simd.call` calls.
-
-    Kept, since to ask Numba for what it has compiled takes 40 µs, and the first step of a network asks for twenty.
-
-    Parameters
-    ----------
-    function
-        A kernel.
-    arguments
-        One letter for each: ``f`` an array of ``dtype``, ``r`` a read-only one, ``d`` an array of float64,
-        ``n`` an array of int64, ``t`` a table (two dimensions) of int64, ``i`` an integer, ``x`` a float64; ``F``,
-        ``D`` and ``N`` pointers to what ``f``, ``d`` and ``n`` are arrays of.
-    dtype
-        float32 or float64.
-    """
-    if not JIT:
-        BY_ADDRESS[id(function)] = function
-        return id(function)
-    real = numba.from_dtype(np.dtype(dtype))
-    kinds = {
+def numba_types(real: Any) -> dict[str, Any]:
+    """Return the type of each letter of `arguments`, ``real`` being that of the network's numbers."""
+    return {
         "f": types.Array(real, 1, "C"),
         "r": types.Array(real, 1, "C", readonly=True),
         "d": types.Array(types.float64, 1, "C"),
@@ -216,11 +211,43 @@ def address(function: Any, arguments: str, dtype: np.dtype[Any]) -> int:
         "D": types.CPointer(types.float64),
         "N": types.CPointer(types.int64),
     }
-    signature = tuple(kinds[letter] for letter in arguments)
+
+
+@functools.cache
+def address(kernel: Any, dtype: np.dtype[Any], prototype: Kernel | None = None) -> int:
+    """Compile a kernel and return the address of its machine code, which `simd.call` calls.
+
+    Kept, since to ask Numba for what it has compiled takes 40 µs, and the first step of a network asks for twenty.
+
+    Parameters
+    ----------
+    kernel
+        A `Kernel`, or a loop around a user's function.
+    dtype
+        float32 or float64.
+    prototype
+        The kernel that it stands in for, whose arguments it must take; needed for a user's loop, which has no
+        annotations.
+
+    Raises
+    ------
+    TypeError
+        If it takes other arguments than its prototype.
+    """
+    declared = (kernel if prototype is None else prototype).arguments
+    if prototype is not None and isinstance(kernel, Kernel):
+        own, wanted = ("".join(letter for _, letter in k.arguments) for k in (kernel, prototype))
+        if own != wanted:
+            raise TypeError(f"{kernel.__name__} takes {own}, expected {wanted} as {prototype.__name__}")
+    if not JIT:
+        BY_ADDRESS[id(kernel)] = kernel
+        return id(kernel)
+    kinds = numba_types(numba.from_dtype(np.dtype(dtype)))
+    signature = tuple(kinds[letter] for _, letter in declared)
     # One thread at a time: of two twins of a kernel one would be lost with its code, and collector and option are the
     # process's. Ctrl-C waits, so that both are put back.
     with Held(), global_compiler_lock:
-        bare, collects, vectors = _bare(function), gc.isenabled(), getattr(function, "together", 0)
+        bare, collects, vectors = _bare(kernel), gc.isenabled(), getattr(kernel, "together", 0)
         try:
             gc.disable()  # it would go again and again through all that a compilation holds: 12 % of it
             if vectors:
@@ -233,7 +260,7 @@ def address(function: Any, arguments: str, dtype: np.dtype[Any]) -> int:
                 gc.enable()
         compiled = bare.overloads[signature]
         where: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-        BY_ADDRESS[where] = function
+        BY_ADDRESS[where] = kernel
     return where
 
 

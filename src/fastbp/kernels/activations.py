@@ -16,6 +16,7 @@ from typing import Any
 
 from . import elementwise
 from ._jit import VECTOR_BYTES, by_address, by_element, scalar
+from .arguments import Floats
 from .elementwise import (
     decay,
     flushed,
@@ -29,28 +30,29 @@ from .elementwise import (
     tanh_slope,
 )
 from .simd import fused, is_single
+from .tables import CELL_JACOBIAN, CELL_SOFTMAX_SECOND, LAYER_ACTIVATION, LAYER_SECOND
 
 Panel = Any  # a 1-D array of float32 or float64
 
 
-@by_address
-def identity(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_address(LAYER_ACTIVATION)
+def identity(panel: Floats, slope: Floats, neurons: int) -> None:
     """Leave panel as it is; slope <- 1."""
     r = type(panel[0])
     for i in range(panel.size):
         slope[i] = r(1.0)
 
 
-@by_address
-def straight(net: Panel, out: Panel, slope: Panel) -> None:
+@by_address(LAYER_SECOND)
+def straight(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- 0: phi'' of the piecewise linear activations, at their kinks too."""
     r = type(net[0])
     for i in range(net.size):
         net[i] = r(0.0)
 
 
-@by_element
-def logistic(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_element(LAYER_ACTIVATION)
+def logistic(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- o = 1/(1 + exp(-net)), slope <- o (1 - o)."""
     for i in range(panel.size):
         panel[i], slope[i] = _logistic(panel[i])
@@ -65,31 +67,31 @@ def _logistic(x: Any) -> Any:
     return tail if x < r(0.0) else d, tail * d
 
 
-@by_address
-def logistic_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+@by_address(LAYER_SECOND)
+def logistic_curvature(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- o (1 - o) (1 - 2 o)."""
     r = type(net[0])
     for i in range(net.size):
         net[i] = slope[i] * (r(1.0) - r(2.0) * out[i])
 
 
-@by_element
-def tanh(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_element(LAYER_ACTIVATION)
+def tanh(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- o = tanh(net), slope <- 1 - o**2."""
     for i in range(panel.size):
         panel[i], slope[i] = tanh_slope(panel[i])
 
 
-@by_address
-def tanh_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+@by_address(LAYER_SECOND)
+def tanh_curvature(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- -2 o (1 - o**2)."""
     r = type(net[0])
     for i in range(net.size):
         net[i] = r(-2.0) * out[i] * slope[i]
 
 
-@by_address
-def relu(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_address(LAYER_ACTIVATION)
+def relu(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- max(net, 0), slope <- 1 where net > 0, else 0 (also at 0)."""
     r = type(panel[0])
     for i in range(panel.size):
@@ -98,8 +100,8 @@ def relu(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = r(1.0) if x > r(0.0) else r(0.0)
 
 
-@by_address
-def leaky_relu(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_address(LAYER_ACTIVATION)
+def leaky_relu(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- net where net > 0, else net/100; slope <- 1 or 1/100."""
     r = type(panel[0])
     for i in range(panel.size):
@@ -109,8 +111,8 @@ def leaky_relu(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = s
 
 
-@by_element
-def elu(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_element(LAYER_ACTIVATION)
+def elu(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- net where net > 0, else exp(net) - 1; slope <- 1 or exp(net)."""
     r = type(panel[0])
     for i in range(panel.size):
@@ -120,8 +122,8 @@ def elu(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = z
 
 
-@by_element
-def selu(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_element(LAYER_ACTIVATION)
+def selu(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- s net where net > 0, else s a (exp(net) - 1); slope <- s or s a exp(net)."""
     r = type(panel[0])
     s, sa = r(1.0507009873554805), r(1.7580993408473769)  # s, s a: mean 0 and variance 1 are a fixed point
@@ -132,16 +134,16 @@ def selu(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = s if x > r(0.0) else sa * z
 
 
-@by_address
-def exponential_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+@by_address(LAYER_SECOND)
+def exponential_curvature(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- 0 where net > 0, else phi'(net): elu and selu, at 0 too."""
     r = type(net[0])
     for i in range(net.size):
         net[i] = r(0.0) if net[i] > r(0.0) else slope[i]
 
 
-@by_element
-def softplus(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_element(LAYER_ACTIVATION)
+def softplus(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- log(1 + exp(net)), slope <- 1/(1 + exp(-net))."""
     for i in range(panel.size):
         panel[i], slope[i] = _softplus(panel[i])
@@ -155,16 +157,16 @@ def _softplus(x: Any) -> Any:
     return (r(0.0) if negative else x) + log1p_unit(z), (z if negative else r(1.0)) / (r(1.0) + z)
 
 
-@by_address
-def softplus_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+@by_address(LAYER_SECOND)
+def softplus_curvature(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- s (1 - s), where s = 1/(1 + exp(-net)) is the slope."""
     r = type(net[0])
     for i in range(net.size):
         net[i] = slope[i] * (r(1.0) - slope[i])
 
 
-@by_address
-def softsign(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_address(LAYER_ACTIVATION)
+def softsign(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- net/(1 + |net|), slope <- 1/(1 + |net|)**2."""
     r = type(panel[0])
     far = r(2.0**100) if is_single(panel[0]) else r(2.0**1000)  # infinity times zero is NaN; here both are exact
@@ -177,8 +179,8 @@ def softsign(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = d * d
 
 
-@by_address
-def softsign_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+@by_address(LAYER_SECOND)
+def softsign_curvature(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- -2 sign(net)/(1 + |net|)**3, 0 at 0."""
     r = type(net[0])
     for i in range(net.size):
@@ -187,8 +189,8 @@ def softsign_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = -y if x > r(0.0) else (y if x < r(0.0) else x)
 
 
-@by_element
-def silu(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_element(LAYER_ACTIVATION)
+def silu(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- net s, slope <- s (1 + net (1 - s)), where s = 1/(1 + exp(-net))."""
     for i in range(panel.size):
         panel[i], slope[i] = _silu(panel[i])
@@ -210,8 +212,8 @@ def _silu(x: Any) -> Any:
     return x if x > r(800.0) else out, (far if negative else near) + y * (near * far)
 
 
-@by_address
-def silu_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+@by_address(LAYER_SECOND)
+def silu_curvature(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- s (1 - s) (2 + net (1 - 2 s)), where s = 1/(1 + exp(-net)).
 
     With z = exp(-|net|) it is z/(1 + z)**2 (2 - |net| (1 - z)/(1 + z)).
@@ -225,8 +227,8 @@ def silu_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = z * d * d * (r(2.0) + t * less * d)
 
 
-@by_element
-def gelu(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_element(LAYER_ACTIVATION)
+def gelu(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- net Phi(net), slope <- Phi(net) + net Phi'(net), Phi the normal distribution function."""
     for i in range(panel.size):
         panel[i], slope[i] = _gelu(panel[i])
@@ -245,8 +247,8 @@ def _gelu(x: Any) -> Any:
     return (r(0.0) if negative else x) - grown(t * power, y, low, q), s if negative else r(1.0) - s
 
 
-@by_address
-def gelu_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+@by_address(LAYER_SECOND)
+def gelu_curvature(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- (2 - net**2) Phi'(net), Phi' the normal density."""
     r = type(net[0])
     for i in range(net.size):
@@ -255,8 +257,8 @@ def gelu_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = (r(2.0) - t * t) * (r(0.3989422804014327) * elementwise.gaussian(t * r(0.7071067811865476)))
 
 
-@by_element
-def mish(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_element(LAYER_ACTIVATION)
+def mish(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- net t, slope <- t + net (1 - t**2)/(1 + exp(-net)), where t = tanh(log(1 + exp(net)))."""
     for i in range(panel.size):
         panel[i], slope[i] = _mish(panel[i])
@@ -286,8 +288,8 @@ def _mish(x: Any) -> Any:
     return y * s, s + near * (r(4.0) * e * d) * ((r(1.0) + e) * d)
 
 
-@by_address
-def mish_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+@by_address(LAYER_SECOND)
+def mish_curvature(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- 2 t' + net t'', where t = tanh(log(1 + exp(net)))."""
     for i in range(net.size):
         net[i] = _mish_curvature(net[i])
@@ -309,8 +311,8 @@ def _mish_curvature(x: Any) -> Any:
     return r(4.0) * ed * (r(2.0) * more + y * ((r(1.0) + e + e) * d - r(4.0) * ed * (more * (r(1.0) + e))))
 
 
-@by_address
-def hard_tanh(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_address(LAYER_ACTIVATION)
+def hard_tanh(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- net limited to [-1, 1], slope <- 1 where -1 < net < 1, else 0."""
     r = type(panel[0])
     for i in range(panel.size):
@@ -320,8 +322,8 @@ def hard_tanh(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = r(1.0) if abs(x) < r(1.0) else r(0.0)
 
 
-@by_address
-def hard_sigmoid(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_address(LAYER_ACTIVATION)
+def hard_sigmoid(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- net/6 + 1/2 limited to [0, 1], slope <- 1/6 where -3 < net < 3, else 0."""
     for i in range(panel.size):
         panel[i], slope[i] = _hard_sigmoid(panel[i])
@@ -335,8 +337,8 @@ def _hard_sigmoid(x: Any) -> Any:
     return r(1.0) if y > r(1.0) else y, r(1.0 / 6.0) if abs(x) < r(3.0) else r(0.0)
 
 
-@by_element
-def gaussian(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_element(LAYER_ACTIVATION)
+def gaussian(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- o = exp(-net**2), slope <- -2 net o."""
     r = type(panel[0])
     for i in range(panel.size):
@@ -348,8 +350,8 @@ def gaussian(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = r(-2.0) * x * y
 
 
-@by_address
-def gaussian_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+@by_address(LAYER_SECOND)
+def gaussian_curvature(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- (4 net**2 - 2) o."""
     r = type(net[0])
     for i in range(net.size):
@@ -358,22 +360,22 @@ def gaussian_curvature(net: Panel, out: Panel, slope: Panel) -> None:
         net[i] = (r(4.0) * t * t - r(2.0)) * out[i]
 
 
-@by_element
-def sin(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_element(LAYER_ACTIVATION)
+def sin(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- sin(net), slope <- cos(net)."""
     for i in range(panel.size):
         panel[i], slope[i] = sine_cosine(panel[i])
 
 
-@by_address
-def sin_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+@by_address(LAYER_SECOND)
+def sin_curvature(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- -o."""
     for i in range(net.size):
         net[i] = -out[i]
 
 
-@by_element
-def exp(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_element(LAYER_ACTIVATION)
+def exp(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel and slope <- exp(net)."""
     for i in range(panel.size):
         y = elementwise.exp(panel[i])
@@ -381,15 +383,15 @@ def exp(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = y
 
 
-@by_address
-def exp_curvature(net: Panel, out: Panel, slope: Panel) -> None:
+@by_address(LAYER_SECOND)
+def exp_curvature(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- o."""
     for i in range(net.size):
         net[i] = out[i]
 
 
-@by_address
-def softmax(panel: Panel, slope: Panel, neurons: int) -> None:
+@by_address(LAYER_ACTIVATION)
+def softmax(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- exp(net_j - m)/sum_i exp(net_i - m), m the largest net, sample by sample; slope <- 1.
 
     Panel element (s, j, v), strip, neuron and lane, is at (s * neurons + j) * lanes + v; a panel of one number a neuron
@@ -428,8 +430,8 @@ def softmax(panel: Panel, slope: Panel, neurons: int) -> None:
         slope[i] = r(1.0)
 
 
-@by_address
-def softmax_backward(out: Panel, delta: Panel, neurons: int) -> None:
+@by_address(CELL_JACOBIAN)
+def softmax_backward(out: Floats, delta: Floats, neurons: int) -> None:
     """Overwrite delta_j <- o_j (delta_j - sum_i delta_i o_i), sample by sample; the layout is that of ``softmax``."""
     r = type(out[0])
     lanes = min(VECTOR_BYTES // out.itemsize, out.size // neurons)
@@ -447,8 +449,8 @@ def softmax_backward(out: Panel, delta: Panel, neurons: int) -> None:
                 deltas[i] = outs[i] * (deltas[i] - total)
 
 
-@by_address
-def softmax_curvature(bend: Panel, out: Panel, tangent: Panel, cotangent: Panel, neurons: int) -> None:
+@by_address(CELL_SOFTMAX_SECOND)
+def softmax_curvature(bend: Floats, out: Floats, tangent: Floats, cotangent: Floats, neurons: int) -> None:
     """Add p_j (a_j - sum_i a_i o_i) - o_j sum_i a_i p_i to bend_j, sample by sample: sum_i a_i o_i derived twice.
 
     Once with respect to net_j, and once along the direction in which the outputs change by p, the tangent; a is the

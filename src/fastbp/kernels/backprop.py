@@ -6,28 +6,29 @@ written here is the order of the equations; the loops are in `dense`, `activatio
 address (see `_jit`).
 """
 
-from . import codes, costs, dense, noise, random, record
-from ._jit import address, by_address
-from .codes import (
+from . import costs, dense, noise, prototypes, random, record, tables
+from ._jit import Kernel, address, by_address
+from .arguments import Doubles, Floats, Integers, ReadOnly, Table
+from .simd import WHOLE, call, lanes, lap, least, most, panel, pointer, row
+from .tables import (
     CELL_BACKWARD,
     CELL_CANONICAL,
     CELL_COLLECT,
     CELL_COST,
-    CELL_COST_KERNEL,
     CELL_FORWARD,
     CELL_GATHER,
     CELL_GATHER_INPUTS,
-    CELL_GATHER_LABELS,
     CELL_GATHER_WEIGHTS,
     CELL_GRADIENT,
     CELL_GRADIENT_BY_LANES,
     CELL_JACOBIAN,
+    CELL_MY_NEURONS,
+    CELL_MY_SAMPLES,
     CELL_NOISE,
     CELL_ONES,
     CELL_TARGET,
     CELL_TRANSPOSE,
     CELL_WEIGHT,
-    LAYER_ACTIVATION,
     LAYER_BIASES,
     LAYER_DELTA,
     LAYER_DELTA_BELOW,
@@ -47,15 +48,16 @@ from .codes import (
     PHASE_GRADIENT,
     PHASE_UPDATE,
 )
-from .simd import WHOLE, call, lanes, lap, least, most, panel, pointer, row
 
 UPDATE_BYTES = 64 * 1024
 """Gradient rows that are summed before they are applied, so that they are still in L2."""
 
 
-@by_address
-def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end, total,
-               labels, backward, strips, first, last, scratch, clock, start):
+@by_address(CELL_MY_SAMPLES)
+def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats, parameters: Floats,
+               inputs: ReadOnly, targets: ReadOnly, weights: ReadOnly, order: Integers, begin: int, end: int,
+               total: float, labels: int, backward: int, strips: int, first: int, last: int, scratch: int,
+               clock: Integers, start: int) -> None:
     """Phase 1: bring samples order[begin:end] into strips first..last, go forward (1)(2), to the cost (3)(4), back (5).
 
     ``total`` holds the weight of the batch: each sample's cost and deltas are multiplied by its share of it.
@@ -65,52 +67,53 @@ def my_samples(layers, cells, cost_parameter, panels, parameters, inputs, target
     top, cells = layers.shape[0] - 1, pointer(cells)
     bottom, output = row(layers, 0), row(layers, top)
     classes = output[LAYER_N_OUT]
-    call(cells[CELL_GATHER_INPUTS], inputs, order, begin, end, bottom[LAYER_N_IN], panels, bottom[LAYER_SOURCE],
-         bottom[LAYER_TRANSPOSED], strips, first, last)
+    call(dense.gather, cells[CELL_GATHER_INPUTS], inputs, order, begin, end, bottom[LAYER_N_IN], panels,
+         bottom[LAYER_SOURCE], bottom[LAYER_TRANSPOSED], strips, first, last)
     if labels != 0:
-        call(cells[CELL_GATHER_LABELS], targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
+        call(dense.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
     else:
-        call(cells[CELL_GATHER], targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
+        call(dense.gather, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
              last)
-    call(cells[CELL_GATHER_WEIGHTS], weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
+    call(dense.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
     lap(clock, start, 0, PHASE_GATHER)
     for layer in range(top + 1):
         here = row(layers, layer)
         n = here[LAYER_N_OUT]
         if cells[CELL_NOISE] != 0:
-            call(cells[CELL_NOISE], layers, cells, cost_parameter, panels, layer, begin, strips, first, last)
+            call(noise.before_layer, cells, layers, cells, cost_parameter, panels, layer, begin, strips, first, last)
         if layer > 0 and here[LAYER_TRANSPOSED] >= 0:
-            call(cells[CELL_TRANSPOSE], panels, here[LAYER_SOURCE], here[LAYER_TRANSPOSED], here[LAYER_N_IN], strips,
+            call(dense.turn, cells, panels, here[LAYER_SOURCE], here[LAYER_TRANSPOSED], here[LAYER_N_IN], strips,
                  first, last)
-        call(cells[CELL_FORWARD], parameters, here[LAYER_WEIGHTS], here[LAYER_BIASES], panels, here[LAYER_SOURCE],
+        call(dense.forward, cells, parameters, here[LAYER_WEIGHTS], here[LAYER_BIASES], panels, here[LAYER_SOURCE],
              here[LAYER_OUT], here[LAYER_N_IN], n, first, last)
         lap(clock, start, layer, PHASE_FORWARD)
         if layer < top or cells[CELL_CANONICAL] == 0:
             out, slope = panel(panels, here[LAYER_OUT], n, first, last), panel(panels, here[LAYER_DELTA], n, first,
                                                                                last)
-            call(here[LAYER_ACTIVATION], out, slope, n)
+            call(prototypes.activation, here, out, slope, n)
             lap(clock, start, layer, PHASE_ACTIVATION)
     out, delta = panel(panels, output[LAYER_OUT], classes, first, last), panel(panels, output[LAYER_DELTA], classes,
                                                                                first, last)
     target, weight = panel(panels, cells[CELL_TARGET], classes, first, last), panel(panels, cells[CELL_WEIGHT], 1,
                                                                                     first, last)
-    call(cells[CELL_COST_KERNEL], out, target, delta, classes, cost_parameter)
+    call(prototypes.cost, cells, out, target, delta, classes, cost_parameter)
     if cells[CELL_JACOBIAN] != 0:
-        call(cells[CELL_JACOBIAN], out, delta, classes)
-    call(cells[CELL_COLLECT], target, weight, delta, panel(panels, cells[CELL_COST], 1, first, last), classes)
+        call(prototypes.jacobian_product, cells, out, delta, classes)
+    call(costs.collect, cells, target, weight, delta, panel(panels, cells[CELL_COST], 1, first, last), classes)
     lap(clock, start, top, PHASE_COST)
     if backward != 0:
         for layer in range(top, 0, -1):
             here = row(layers, layer)
-            call(cells[CELL_BACKWARD], parameters, here[LAYER_WEIGHTS], panels, here[LAYER_DELTA],
+            call(dense.backward, cells, parameters, here[LAYER_WEIGHTS], panels, here[LAYER_DELTA],
                  here[LAYER_DELTA_BELOW], here[LAYER_N_IN], here[LAYER_N_OUT], first, last,
                  scratch if here[LAYER_PACKS] != 0 else -1)
             lap(clock, start, layer, PHASE_BACKWARD)
 
 
-@by_address
-def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update, strips, accumulate, thread, threads,
-               scratch, inputs, order, ahead, ahead_end, clock, start):
+@by_address(CELL_MY_NEURONS)
+def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Floats, gradient: Floats, state: Floats,
+               hyper: Doubles, update: int, strips: int, accumulate: int, thread: int, threads: int, scratch: int,
+               inputs: ReadOnly, order: Integers, ahead: int, ahead_end: int, clock: Integers, start: int) -> None:
     """Phase 2: ∂E/∂w_jk = δ_j o_k (6) summed over all samples for this thread's share of every layer, then (7).
 
     Overwrites ``gradient`` or adds to it; overwrites parameters and state by the rule at address ``update``, or leaves
@@ -130,46 +133,34 @@ def my_neurons(layers, cells, panels, parameters, gradient, state, hyper, update
             stop = least(j + some, end)
             shift = (j - first) * n_in if applied else 0
             if here[LAYER_TRANSPOSED] >= 0:
-                call(cells[CELL_GRADIENT], panels, delta, here[LAYER_TRANSPOSED], n_in, n_out, every, j, stop, gradient,
-                     w - shift, accumulate, scratch if here[LAYER_PACKS] != 0 else -1, inputs, order, ahead,
+                call(dense.gradient, cells, panels, delta, here[LAYER_TRANSPOSED], n_in, n_out, every, j, stop,
+                     gradient, w - shift, accumulate, scratch if here[LAYER_PACKS] != 0 else -1, inputs, order, ahead,
                      ahead_end if layer == 0 else ahead)
             else:
-                call(cells[CELL_GRADIENT_BY_LANES], panels, delta, here[LAYER_SOURCE], n_in * lane, n_in, n_out, every,
+                call(dense.gradient_by_lanes, cells, panels, delta, here[LAYER_SOURCE], n_in * lane, n_in, n_out, every,
                      j, stop, gradient, w - shift, accumulate)
             if b >= 0:
-                call(cells[CELL_GRADIENT_BY_LANES], panels, delta, cells[CELL_ONES], 0, 1, n_out, strips, j, stop,
+                call(dense.gradient_by_lanes, cells, panels, delta, cells[CELL_ONES], 0, 1, n_out, strips, j, stop,
                      gradient, b, accumulate)
             lap(clock, start, layer, PHASE_GRADIENT)
             if update != 0 and not at_once:
-                call(update, parameters, gradient, state, w + j * n_in, w + stop * n_in, shift, hyper)
+                call(prototypes.update_rule, update, parameters, gradient, state, w + j * n_in, w + stop * n_in, shift,
+                     hyper)
                 if b >= 0:
-                    call(update, parameters, gradient, state, b + j, b + stop, 0, hyper)
+                    call(prototypes.update_rule, update, parameters, gradient, state, b + j, b + stop, 0, hyper)
                 lap(clock, start, layer, PHASE_UPDATE)
     if at_once:
-        call(update, parameters, gradient, state, 0, parameters.size, 0, hyper)
+        call(prototypes.update_rule, update, parameters, gradient, state, 0, parameters.size, 0, hyper)
         lap(clock, start, 0, PHASE_UPDATE)
 
 
-KERNELS = {
-    codes.CELL_FORWARD: (dense.forward, "fiifiiiiii"),
-    codes.CELL_BACKWARD: (dense.backward, "fifiiiiiii"),
-    codes.CELL_TRANSPOSE: (dense.turn, "fiiiiii"),
-    codes.CELL_GRADIENT: (dense.gradient, "fiiiiiiifiiirnii"),
-    codes.CELL_GRADIENT_BY_LANES: (dense.gradient_by_lanes, "fiiiiiiiifii"),
-    codes.CELL_GATHER: (dense.gather, "rniiifiiiii"),
-    codes.CELL_GATHER_INPUTS: (dense.gather, "rniiifiiiii"),
-    codes.CELL_GATHER_LABELS: (dense.gather_labels, "rniiifiii"),
-    codes.CELL_GATHER_WEIGHTS: (dense.gather_weights, "rniixfiii"),
-    codes.CELL_TOTAL_WEIGHT: (dense.total_weight, "rniid"),
-    codes.CELL_COLLECT: (costs.collect, "ffffi"),
-    codes.CELL_SHUFFLE: (random.shuffle, "nii"),
-    codes.CELL_NOISE: (noise.before_layer, "tNdfiiiii"),
-    codes.CELL_SCATTER: (dense.scatter, "fiiiif"),
-    codes.CELL_END_EPOCH: (record.end_epoch, "ffdnddii"),
-    codes.CELL_MY_SAMPLES: (my_samples, "tndffrrrniixiiiiiini"),
-    codes.CELL_MY_NEURONS: (my_neurons, "tnffffdiiiiiirniini"),
-}
-"""Kernels that are called by address: cell of `layout.Plan.cells` -> kernel and its arguments, as letters."""
+KERNELS: dict[int, Kernel] = {
+    kernel.place: kernel
+    for kernel in (dense.forward, dense.backward, dense.turn, dense.gradient, dense.gradient_by_lanes, dense.gather,
+                   dense.gather_labels, dense.gather_weights, dense.total_weight, dense.scatter, costs.collect,
+                   random.shuffle, noise.before_layer, record.end_epoch, my_samples, my_neurons)
+} | {tables.CELL_GATHER_INPUTS: dense.gather}
+"""Cell of `layout.Plan.cells` -> the kernel whose address lies there."""
 
 
 def fill_addresses(plan, dtype, backward):
@@ -179,10 +170,10 @@ def fill_addresses(plan, dtype, backward):
     """
     across = plan.layers[:, LAYER_TRANSPOSED] >= 0
     deep = len(plan.layers) > 1
-    needed = {CELL_FORWARD: True, CELL_GATHER: True, CELL_GATHER_INPUTS: True, codes.CELL_SCATTER: not backward}
+    needed = {CELL_FORWARD: True, CELL_GATHER: True, CELL_GATHER_INPUTS: True, tables.CELL_SCATTER: not backward}
     if backward:
-        needed |= dict.fromkeys((CELL_GATHER_WEIGHTS, CELL_COLLECT, codes.CELL_SHUFFLE, codes.CELL_END_EPOCH,
-                                 codes.CELL_MY_SAMPLES, codes.CELL_MY_NEURONS), True)
+        needed |= dict.fromkeys((CELL_GATHER_WEIGHTS, CELL_COLLECT, tables.CELL_SHUFFLE, tables.CELL_END_EPOCH,
+                                 tables.CELL_MY_SAMPLES, tables.CELL_MY_NEURONS), True)
         needed |= {CELL_BACKWARD: deep, CELL_TRANSPOSE: across[1:].any(), CELL_GRADIENT: across.any()}
         needed |= {CELL_GRADIENT_BY_LANES: not across.all() or plan.layers[0, LAYER_BIASES] >= 0}
     for cell, wanted in needed.items():
@@ -192,9 +183,9 @@ def fill_addresses(plan, dtype, backward):
 
 def fill_address(plan, dtype, cell):
     """Write the address of one of the KERNELS into a plan's cells."""
-    plan.cells[cell] = address(*KERNELS[cell], dtype)
+    plan.cells[cell] = address(KERNELS[cell], dtype)
 
 
 def gather_sparse(plan, dtype):
     """Let a plan gather its inputs from the rows of a sparse matrix."""
-    plan.cells[CELL_GATHER_INPUTS] = address(dense.gather_sparse, KERNELS[CELL_GATHER_INPUTS][1], dtype)
+    plan.cells[CELL_GATHER_INPUTS] = address(dense.gather_sparse, dtype, dense.gather)

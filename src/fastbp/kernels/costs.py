@@ -12,7 +12,9 @@ none, as its δ = o − y changes with o alone.
 
 from . import elementwise
 from ._jit import by_address
+from .arguments import Doubles, Floats
 from .simd import is_single, lanes, least, view
+from .tables import CELL_COLLECT, CELL_COST_KERNEL, CELL_COST_SECOND
 
 TINY = 1e-30
 """Outputs are kept this far from 0 in a logarithm or a quotient (unmatched pairs only)."""
@@ -21,8 +23,8 @@ TINY_SQUARED = 1e-15
 """The same for a quotient by o² in single precision: below 1e-19 it overflows, and infinity times slope 0 is NaN."""
 
 
-@by_address
-def squared_error(out, target, delta, neurons, parameter):
+@by_address(CELL_COST_KERNEL)
+def squared_error(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """C = ½(o − y)²; ∂C/∂o = o − y."""
     half = type(out[0])(0.5)
     for i in range(out.size):
@@ -31,13 +33,13 @@ def squared_error(out, target, delta, neurons, parameter):
         delta[i] *= error
 
 
-@by_address
-def squared_error_curvature(out, target, delta, parameter):
+@by_address(CELL_COST_SECOND)
+def squared_error_curvature(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
     """∂²C/∂o² = 1: delta stays as it is."""
 
 
-@by_address
-def absolute_error(out, target, delta, neurons, parameter):
+@by_address(CELL_COST_KERNEL)
+def absolute_error(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """C = |o − y|; ∂C/∂o = sign(o − y), 0 at 0."""
     real = type(out[0])
     for i in range(out.size):
@@ -47,16 +49,16 @@ def absolute_error(out, target, delta, neurons, parameter):
         delta[i] *= sign
 
 
-@by_address
-def straight(out, target, delta, parameter):
+@by_address(CELL_COST_SECOND)
+def straight(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
     """∂²C/∂o² = 0: the absolute error and quantile, at their kinks too."""
     real = type(out[0])
     for i in range(out.size):
         delta[i] = real(0)
 
 
-@by_address
-def huber(out, target, delta, neurons, parameter):
+@by_address(CELL_COST_KERNEL)
+def huber(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """C = ½e² while |e| ≤ d, else d|e| − ½d², with e = o − y; ∂C/∂o = e clipped to ±d (Huber 1964, section 1)."""
     real = type(out[0])
     half, limit = real(0.5), real(parameter[0])
@@ -68,8 +70,8 @@ def huber(out, target, delta, neurons, parameter):
         delta[i] *= clipped
 
 
-@by_address
-def huber_curvature(out, target, delta, parameter):
+@by_address(CELL_COST_SECOND)
+def huber_curvature(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
     """∂²C/∂o² = 1 where |o − y| ≤ d, else 0."""
     real = type(out[0])
     limit = real(parameter[0])
@@ -77,8 +79,8 @@ def huber_curvature(out, target, delta, parameter):
         delta[i] = real(0) if abs(out[i] - target[i]) > limit else delta[i]
 
 
-@by_address
-def log_cosh(out, target, delta, neurons, parameter):
+@by_address(CELL_COST_KERNEL)
+def log_cosh(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """C = log cosh(o − y); ∂C/∂o = tanh(o − y).
 
     With u = exp(−|e|): |e| + log1p(u²) − log 2 for large e, log1p((1 − u)²/2u) for |e| < 1, where the first would
@@ -97,15 +99,15 @@ def log_cosh(out, target, delta, neurons, parameter):
         delta[i] *= elementwise.tanh(error)
 
 
-@by_address
-def log_cosh_curvature(out, target, delta, parameter):
+@by_address(CELL_COST_SECOND)
+def log_cosh_curvature(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
     """∂²C/∂o² = 1 − tanh²(o − y)."""
     for i in range(out.size):
         delta[i] *= elementwise.tanh_slope(out[i] - target[i])[1]
 
 
-@by_address
-def quantile(out, target, delta, neurons, parameter):
+@by_address(CELL_COST_KERNEL)
+def quantile(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """C = q(y − o) where o < y, (1 − q)(o − y) elsewhere; ∂C/∂o = −q, 1 − q, 0 at 0 (Koenker & Bassett 1978)."""
     real = type(out[0])
     q = real(parameter[0])
@@ -117,8 +119,8 @@ def quantile(out, target, delta, neurons, parameter):
         delta[i] *= slope
 
 
-@by_address
-def binary_cross_entropy(out, target, delta, neurons, parameter):
+@by_address(CELL_COST_KERNEL)
+def binary_cross_entropy(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """C = −y log o − (1 − y) log(1 − o); ∂C/∂o = (o − y)/(o(1 − o)), for outputs in [0, 1]."""
     real = type(out[0])
     tiny, one = real(TINY), real(1)
@@ -130,8 +132,8 @@ def binary_cross_entropy(out, target, delta, neurons, parameter):
         delta[i] *= (one - y) / no - y / yes
 
 
-@by_address
-def binary_cross_entropy_curvature(out, target, delta, parameter):
+@by_address(CELL_COST_SECOND)
+def binary_cross_entropy_curvature(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
     """∂²C/∂o² = y/o² + (1 − y)/(1 − o)²."""
     real = type(out[0])
     tiny, one = real(TINY_SQUARED if is_single(out[0]) else TINY), real(1)
@@ -142,8 +144,8 @@ def binary_cross_entropy_curvature(out, target, delta, parameter):
         delta[i] *= y / yes / yes + (one - y) / no / no
 
 
-@by_address
-def cross_entropy(out, target, delta, neurons, parameter):
+@by_address(CELL_COST_KERNEL)
+def cross_entropy(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """C = −y log o; ∂C/∂o = −y/o, for positive outputs."""
     tiny = type(out[0])(TINY)
     for i in range(out.size):
@@ -153,8 +155,8 @@ def cross_entropy(out, target, delta, neurons, parameter):
         delta[i] *= -y / yes
 
 
-@by_address
-def poisson(out, target, delta, neurons, parameter):
+@by_address(CELL_COST_KERNEL)
+def poisson(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """C = o − y log o, the negative log-likelihood of a Poisson count but for its constant; ∂C/∂o = 1 − y/o."""
     real = type(out[0])
     tiny, one = real(TINY), real(1)
@@ -165,8 +167,8 @@ def poisson(out, target, delta, neurons, parameter):
         delta[i] *= one - y / yes
 
 
-@by_address
-def logarithm_curvature(out, target, delta, parameter):
+@by_address(CELL_COST_SECOND)
+def logarithm_curvature(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
     """∂²C/∂o² = y/o²: cross_entropy and poisson."""
     tiny = type(out[0])(TINY_SQUARED if is_single(out[0]) else TINY)
     for i in range(out.size):
@@ -174,8 +176,8 @@ def logarithm_curvature(out, target, delta, parameter):
         delta[i] *= target[i] / yes / yes
 
 
-@by_address
-def logistic_binary_cross_entropy(out, target, delta, neurons, parameter):
+@by_address(CELL_COST_KERNEL)
+def logistic_binary_cross_entropy(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """Matched pair, from net: C = max(net, 0) − y·net + log1p(exp(−|net|)); δ = o − y."""
     real = type(out[0])
     zero, one = real(0), real(1)
@@ -189,8 +191,8 @@ def logistic_binary_cross_entropy(out, target, delta, neurons, parameter):
         delta[i] = o - y
 
 
-@by_address
-def exp_poisson(out, target, delta, neurons, parameter):
+@by_address(CELL_COST_KERNEL)
+def exp_poisson(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """Matched pair, from net: C = exp(net) − y·net; δ = o − y."""
     for i in range(out.size):
         net, y = out[i], target[i]
@@ -200,8 +202,8 @@ def exp_poisson(out, target, delta, neurons, parameter):
         delta[i] = o - y
 
 
-@by_address
-def softmax_cross_entropy(out, target, delta, neurons, parameter):
+@by_address(CELL_COST_KERNEL)
+def softmax_cross_entropy(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """Matched pair, from net: C = Σ_j y_j (log Σ_i exp(net_i − m) − (net_j − m)), m = max net; δ = o − y, as Σy = 1."""
     width = least(lanes(out), out.size // neurons)
     for s in range(out.size // (neurons * width)):
@@ -239,8 +241,8 @@ def softmax_cross_entropy(out, target, delta, neurons, parameter):
                 row[v] = o
 
 
-@by_address
-def collect(target, weight, delta, cost, neurons):
+@by_address(CELL_COLLECT)
+def collect(target: Floats, weight: Floats, delta: Floats, cost: Floats, neurons: int) -> None:
     """C_s = w_s Σ_j C_sj and δ_sj ← w_s δ_sj over whole strips; overwrites ``cost`` and ``delta``.
 
     Weight 0 gives 0, also where the cost overflows: padding repeats the last sample.

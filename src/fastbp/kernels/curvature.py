@@ -7,19 +7,15 @@ workspace of 2s strips serves s strips of samples: strips s..2s of the delta pan
 
 import math
 
-from . import codes
+from . import dense, derivatives, prototypes, tables
 from ._jit import inline, kernel
-from .codes import (
-    CELL_BACKWARD,
-    CELL_FORWARD,
-    CELL_FORWARD_SLOPES,
-    CELL_GATHER_WEIGHTS,
-    CELL_GRADIENT_BY_LANES,
+from .dense import column
+from .epoch import wait
+from .simd import WHOLE, call, copy_vector, gradient_tile, lanes, multiply_vector, panel, view
+from .tables import (
     CELL_JACOBIAN,
     CELL_ONES,
-    CELL_OUTER,
     CELL_TARGET,
-    CELL_TRANSPOSE,
     CELL_WEIGHT,
     LAYER_BIASES,
     LAYER_DELTA,
@@ -30,9 +26,6 @@ from .codes import (
     LAYER_SOURCE,
     LAYER_WEIGHTS,
 )
-from .dense import column
-from .epoch import wait
-from .simd import WHOLE, call, copy_vector, gradient_tile, lanes, multiply_vector, panel, view
 
 
 @kernel
@@ -53,11 +46,11 @@ def root(out, slope, share, delta, neurons, c, kind):
             p, row = view(o, j * lane, lane), view(d, j * lane, lane)
             here = one if j == c else zero
             for v in range(lane):
-                if kind == codes.ROOT_SLOPE:
+                if kind == tables.ROOT_SLOPE:
                     u = here * mine[v]
-                elif kind == codes.ROOT_OF_SLOPE:
+                elif kind == tables.ROOT_OF_SLOPE:
                     u = here * real(math.sqrt(mine[v]))
-                elif kind == codes.ROOT_FISHER:
+                elif kind == tables.ROOT_FISHER:
                     u = here * real(math.sqrt(p[v])) - p[v] * real(math.sqrt(own[v]))
                 else:
                     u = own[v] * (here - p[v])
@@ -72,15 +65,15 @@ def pull_down(layers, cells, panels, parameters, strips):
         delta, slope = panel(panels, target, n, strips, 2 * strips), panel(panels, target, n, 0, strips)
         for i in range(delta.size):
             delta[i] = slope[i]
-        call(cells[CELL_BACKWARD], parameters, layers[layer, LAYER_WEIGHTS], panels, layers[layer, LAYER_DELTA], target,
-             n, layers[layer, LAYER_N_OUT], strips, 2 * strips, -1)
+        call(dense.backward, cells, parameters, layers[layer, LAYER_WEIGHTS], panels, layers[layer, LAYER_DELTA],
+             target, n, layers[layer, LAYER_N_OUT], strips, 2 * strips, -1)
 
 
 @kernel
 def forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips):
     """(1)(2) with φ' for samples begin..end, and each one's share ω of the mean, w/``total``."""
-    call(cells[CELL_FORWARD_SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
-    call(cells[CELL_GATHER_WEIGHTS], weights, order, begin, end, total, panels, cells[CELL_WEIGHT], 0, strips)
+    call(derivatives.slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
+    call(dense.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], 0, strips)
 
 
 @kernel
@@ -102,7 +95,8 @@ def products(layers, panels, strips, first, last, size, rows):
     """
     lane = lanes(panels)
     for layer in range(layers.shape[0]):
-        n_in, n_out, w, b = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT], layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
+        n_in, n_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
+        w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
         for s in range(first, last):
             out, target = layers[layer, LAYER_SOURCE] + s * n_in * lane, (s - first) * size * lane
             delta = layers[layer, LAYER_DELTA] + (strips + s) * n_out * lane
@@ -159,7 +153,7 @@ def normal_matrix(thread, threads, layers, cells, panels, parameters, inputs, we
                 some = min(piece, strips - first)
                 if thread == 0:
                     products(layers, panels, strips, first, first + some, size, rows)
-                    call(cells[CELL_TRANSPOSE], rows, 0, across, size, some, 0, some)
+                    call(dense.turn, cells, rows, 0, across, size, some, 0, some)
                 if not wait(barrier, threads):
                     return
                 add_squares(rows, size, across, tile, some, n, matrix, thread, threads)
@@ -178,7 +172,7 @@ def jacobian_rows(layers, cells, panels, parameters, inputs, weights, order, sam
         forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips)
         for c in range(n_out):
             backward_pass(layers, cells, panels, parameters, strips, c, kind)
-            call(cells[CELL_OUTER], layers, cells, panels, strips, end - begin, rows, out,
+            call(derivatives.outer_products, cells, layers, cells, panels, strips, end - begin, rows, out,
                  begin * size + c * parameters.size, size)
 
 
@@ -191,21 +185,21 @@ def push_parameters(layers, cells, panels, parameters, direction, strips):
     lane, top = lanes(panels), layers.shape[0] - 1
     for layer in range(top + 1):
         n_in, n = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
-        call(cells[CELL_FORWARD], direction, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
+        call(dense.forward, cells, direction, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
              layers[layer, LAYER_SOURCE], layers[layer, LAYER_DELTA] + strips * n * lane, n_in, n, 0, strips)
         tangent = panel(panels, layers[layer, LAYER_OUT], n, strips, 2 * strips)
         own = panel(panels, layers[layer, LAYER_DELTA], n, strips, 2 * strips)
         slope = panel(panels, layers[layer, LAYER_DELTA], n, 0, strips)
         if layer > 0:
-            call(cells[CELL_FORWARD], parameters, layers[layer, LAYER_WEIGHTS], -1, panels, layers[layer, LAYER_SOURCE],
-                 layers[layer, LAYER_OUT], n_in, n, strips, 2 * strips)
+            call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], -1, panels,
+                 layers[layer, LAYER_SOURCE], layers[layer, LAYER_OUT], n_in, n, strips, 2 * strips)
         else:
             for i in range(tangent.size):
                 tangent[i] = 0
         for i in range(tangent.size):
             tangent[i] += own[i]
         if layer == top and cells[CELL_JACOBIAN] != 0:
-            call(cells[CELL_JACOBIAN], panel(panels, layers[layer, LAYER_OUT], n, 0, strips), tangent, n)
+            call(prototypes.jacobian_product, cells, panel(panels, layers[layer, LAYER_OUT], n, 0, strips), tangent, n)
         else:
             for i in range(tangent.size):
                 tangent[i] *= slope[i]
@@ -225,7 +219,7 @@ def bend(layers, cells, panels, parameters, ahead, direction, share, inputs, wei
         strips = (end - begin + lane - 1) // lane
         out, later = panel(panels, layers[top, LAYER_OUT], n_top, 0, strips), panel(panels, cells[CELL_TARGET], n_top,
                                                                                     0, strips)
-        call(cells[CELL_FORWARD_SLOPES], layers, cells, panels, ahead, inputs, order, begin, end, strips)
+        call(derivatives.slopes, cells, layers, cells, panels, ahead, inputs, order, begin, end, strips)
         for i in range(out.size):
             later[i] = out[i]
         forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips)
@@ -235,7 +229,7 @@ def bend(layers, cells, panels, parameters, ahead, direction, share, inputs, wei
         for i in range(delta.size):
             delta[i] = real(2 * near) * (real(near) * (later[i] - out[i]) - tangent[i])
         if cells[CELL_JACOBIAN] != 0:
-            call(cells[CELL_JACOBIAN], out, delta, n_top)
+            call(prototypes.jacobian_product, cells, out, delta, n_top)
         else:
             slope = panel(panels, layers[top, LAYER_DELTA], n_top, 0, strips)
             for i in range(delta.size):
@@ -250,10 +244,10 @@ def bend(layers, cells, panels, parameters, ahead, direction, share, inputs, wei
         for layer in range(top + 1):
             n_in, n_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
             delta_at = layers[layer, LAYER_DELTA] + strips * n_out * lane
-            call(cells[CELL_GRADIENT_BY_LANES], panels, delta_at, layers[layer, LAYER_SOURCE], n_in * lane, n_in, n_out,
-                 strips, 0, n_out, gradient, layers[layer, LAYER_WEIGHTS], 1 if begin > 0 else 0)
+            call(dense.gradient_by_lanes, cells, panels, delta_at, layers[layer, LAYER_SOURCE], n_in * lane, n_in,
+                 n_out, strips, 0, n_out, gradient, layers[layer, LAYER_WEIGHTS], 1 if begin > 0 else 0)
             if layers[layer, LAYER_BIASES] >= 0:
-                call(cells[CELL_GRADIENT_BY_LANES], panels, delta_at, cells[CELL_ONES], 0, 1, n_out, strips, 0, n_out,
+                call(dense.gradient_by_lanes, cells, panels, delta_at, cells[CELL_ONES], 0, 1, n_out, strips, 0, n_out,
                      gradient, layers[layer, LAYER_BIASES], 1 if begin > 0 else 0)
 
 

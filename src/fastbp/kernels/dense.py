@@ -9,7 +9,7 @@ read in place, 2048 floats apart, its numbers compete for a few sets of the cach
 """
 
 from ._jit import VECTOR_BYTES, by_address, inline
-from .codes import HYPER_BATCH_WEIGHT
+from .arguments import Doubles, Floats, Integers, ReadOnly
 from .layout import SCRATCH_BYTES
 from .simd import (
     FEW,
@@ -31,6 +31,20 @@ from .simd import (
     stack,
     transpose,
     view,
+)
+from .tables import (
+    CELL_BACKWARD,
+    CELL_FORWARD,
+    CELL_GATHER,
+    CELL_GATHER_INPUTS,
+    CELL_GATHER_LABELS,
+    CELL_GATHER_WEIGHTS,
+    CELL_GRADIENT,
+    CELL_GRADIENT_BY_LANES,
+    CELL_SCATTER,
+    CELL_TOTAL_WEIGHT,
+    CELL_TRANSPOSE,
+    HYPER_BATCH_WEIGHT,
 )
 
 PACKED = 4 * WHOLE
@@ -57,8 +71,9 @@ def column(strips, lane):
     return (strips * lane + 1) * lane
 
 
-@by_address
-def forward(parameters, weights, bias, panels, source, target, n_in, n_out, first, last):
+@by_address(CELL_FORWARD)
+def forward(parameters: Floats, weights: int, bias: int, panels: Floats, source: int, target: int, n_in: int,
+            n_out: int, first: int, last: int) -> None:
     """net_j = Σ_k w_jk o_k + b_j (1) for strips first..last; overwrites the panel at ``target`` (n_out rows)."""
     lane = lanes(panels)
     step, rows = n_in * lane, n_out * lane
@@ -78,8 +93,9 @@ def forward(parameters, weights, bias, panels, source, target, n_in, n_out, firs
         j0 = j1
 
 
-@by_address
-def backward(parameters, weights, panels, source, target, n_in, n_out, first, last, scratch):
+@by_address(CELL_BACKWARD)
+def backward(parameters: Floats, weights: int, panels: Floats, source: int, target: int, n_in: int, n_out: int,
+             first: int, last: int, scratch: int) -> None:
     """δ_k = φ'(net_k) Σ_j w_jk δ_j (5) for strips first..last.
 
     The panel at ``target`` (n_in rows a strip) holds φ'(net) and is overwritten with δ; the panel at ``source`` holds
@@ -115,8 +131,8 @@ def backward(parameters, weights, panels, source, target, n_in, n_out, first, la
         k0 = k1
 
 
-@by_address
-def turn(panels, source, target, n, strips, first, last):
+@by_address(CELL_TRANSPOSE)
+def turn(panels: Floats, source: int, target: int, n: int, strips: int, first: int, last: int) -> None:
     """Copy strips first..last of a panel of n rows to [vector of neurons][sample][lane], for `gradient`."""
     lane = lanes(panels)
     for s in range(first, last):
@@ -126,9 +142,10 @@ def turn(panels, source, target, n, strips, first, last):
             place += column(strips, lane)
 
 
-@by_address
-def gradient(panels, delta, across, n_in, n_out, strips, j0, j1, slopes, weights, accumulate, scratch, rows, order,
-             ahead, ahead_end):
+@by_address(CELL_GRADIENT)
+def gradient(panels: Floats, delta: int, across: int, n_in: int, n_out: int, strips: int, j0: int, j1: int,
+             slopes: Floats, weights: int, accumulate: int, scratch: int, rows: ReadOnly, order: Integers, ahead: int,
+             ahead_end: int) -> None:
     """∂E/∂w_jk = Σ_samples δ_j o_k (6) for neurons j0..j1, from outputs with neurons in lanes.
 
     Overwrites rows j0..j1 of W^l's part of ``slopes``, or adds to them. Overwrites the scratch, or packs nothing if
@@ -164,8 +181,9 @@ def gradient(panels, delta, across, n_in, n_out, strips, j0, j1, slopes, weights
         i0 = i1
 
 
-@by_address
-def gradient_by_lanes(panels, delta, out, out_strip, n_in, n_out, strips, j0, j1, slopes, weights, accumulate):
+@by_address(CELL_GRADIENT_BY_LANES)
+def gradient_by_lanes(panels: Floats, delta: int, out: int, out_strip: int, n_in: int, n_out: int, strips: int, j0: int,
+                      j1: int, slopes: Floats, weights: int, accumulate: int) -> None:
     """The same from outputs with samples in lanes, each sum over lanes taken last; ``out_strip`` apart.
 
     With a panel of ones, n_in = 1 and out_strip = 0 it gives ∂E/∂b_j = Σ_samples δ_j.
@@ -182,8 +200,9 @@ def gradient_by_lanes(panels, delta, out, out_strip, n_in, n_out, strips, j0, j1
                           accumulate, j1 - j, n_in - k)
 
 
-@by_address
-def gather(rows, order, begin, end, n, panels, target, across, strips, first, last):
+@by_address(CELL_GATHER)
+def gather(rows: ReadOnly, order: Integers, begin: int, end: int, n: int, panels: Floats, target: int, across: int,
+           strips: int, first: int, last: int) -> None:
     """Bring rows order[begin:end] into strips first..last of a panel, and of its copy with neurons in lanes.
 
     An empty order takes the rows as they come; ``across`` = -1 makes no copy. A lane past the end repeats the last
@@ -216,8 +235,9 @@ def gather(rows, order, begin, end, n, panels, target, across, strips, first, la
             place += column(strips, lane)
 
 
-@by_address
-def gather_sparse(values, order, begin, end, n, panels, target, across, strips, first, last):
+@by_address(CELL_GATHER_INPUTS)
+def gather_sparse(values: ReadOnly, order: Integers, begin: int, end: int, n: int, panels: Floats, target: int,
+                  across: int, strips: int, first: int, last: int) -> None:
     """Do what `gather` does with the rows of a sparse matrix (CSR), of which a block is made dense.
 
     ``order`` holds the sample indices, then where each row's values begin and the last one's end, then the column of
@@ -244,8 +264,9 @@ def gather_sparse(values, order, begin, end, n, panels, target, across, strips, 
                     panels[across + k // lane * column(strips, lane) + (s * lane + v) * lane + k % lane] += values[i]
 
 
-@by_address
-def gather_labels(labels, order, begin, end, classes, panels, target, first, last):
+@by_address(CELL_GATHER_LABELS)
+def gather_labels(labels: ReadOnly, order: Integers, begin: int, end: int, classes: int, panels: Floats, target: int,
+                  first: int, last: int) -> None:
     """One-hot targets from class indices, for strips first..last."""
     lane, whole = lanes(panels), type(begin)
     size = classes * lane
@@ -258,8 +279,9 @@ def gather_labels(labels, order, begin, end, classes, panels, target, first, las
         strips[v // lane * size + label * lane + v % lane] = 1
 
 
-@by_address
-def gather_weights(weights, order, begin, end, total, panels, target, first, last):
+@by_address(CELL_GATHER_WEIGHTS)
+def gather_weights(weights: ReadOnly, order: Integers, begin: int, end: int, total: float, panels: Floats, target: int,
+                   first: int, last: int) -> None:
     """Each sample's share of the mean, w/Σw, for strips first..last; 0 in padding lanes, and all 0 if Σw is."""
     lane = lanes(panels)
     row = view(panels, target + first * lane, (last - first) * lane)
@@ -275,8 +297,8 @@ def gather_weights(weights, order, begin, end, total, panels, target, first, las
             row[v] = real(float(weights[order[i] if order.size > 0 else i]) * share)
 
 
-@by_address
-def total_weight(weights, order, begin, end, hyper):
+@by_address(CELL_TOTAL_WEIGHT)
+def total_weight(weights: ReadOnly, order: Integers, begin: int, end: int, hyper: Doubles) -> None:
     """Overwrite the weight of the batch in ``hyper`` with that of samples order[begin:end]; every thread does."""
     total = 0.0
     for i in range(begin, end):
@@ -284,8 +306,8 @@ def total_weight(weights, order, begin, end, hyper):
     hyper[HYPER_BATCH_WEIGHT] = total
 
 
-@by_address
-def scatter(panels, source, n, begin, end, rows):
+@by_address(CELL_SCATTER)
+def scatter(panels: Floats, source: int, n: int, begin: int, end: int, rows: Floats) -> None:
     """Write a panel's samples begin..end as rows of the flat array ``rows``, (samples, n)."""
     lane = lanes(panels)
     for i in range(begin, end):

@@ -7,21 +7,18 @@ The slopes stay as they are, so one forward pass serves as many directions as a 
 
 import math
 
-from . import backprop
-from ._jit import address, kernel
-from .codes import (
-    CELL_BACKWARD,
-    CELL_FORWARD,
+from . import backprop, dense, prototypes
+from ._jit import Kernel, address, by_address, kernel
+from .arguments import Floats, Integers, ReadOnly, Table
+from .simd import call, lanes, panel, rank_one, row, view
+from .tables import (
     CELL_FORWARD_SLOPES,
-    CELL_GATHER,
     CELL_JACOBIAN,
-    CELL_MY_SAMPLES,
     CELL_OUTER,
     CELL_PULLBACK,
     CELL_PUSHFORWARD,
     CELL_ROWS,
     CELL_SCRATCH,
-    LAYER_ACTIVATION,
     LAYER_BIASES,
     LAYER_DELTA,
     LAYER_DELTA_BELOW,
@@ -32,41 +29,41 @@ from .codes import (
     LAYER_SOURCE,
     LAYER_WEIGHTS,
 )
-from .simd import call, lanes, panel, rank_one, view
 
 
-@kernel
-def slopes(layers, cells, panels, parameters, inputs, order, begin, end, strips):
+@by_address(CELL_FORWARD_SLOPES)
+def slopes(layers: Table, cells: Integers, panels: Floats, parameters: Floats, inputs: ReadOnly, order: Integers,
+           begin: int, end: int, strips: int) -> None:
     """(1)(2) for samples begin..end; overwrites the out panels and, with φ'(net), the delta panels."""
-    call(cells[CELL_GATHER], inputs, order, begin, end, layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], -1,
+    call(dense.gather, cells, inputs, order, begin, end, layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], -1,
          strips, 0, strips)
     for layer in range(layers.shape[0]):
         n = layers[layer, LAYER_N_OUT]
-        call(cells[CELL_FORWARD], parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
+        call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
              layers[layer, LAYER_SOURCE], layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, 0, strips)
-        call(layers[layer, LAYER_ACTIVATION], panel(panels, layers[layer, LAYER_OUT], n, 0, strips),
+        call(prototypes.activation, row(layers, layer), panel(panels, layers[layer, LAYER_OUT], n, 0, strips),
              panel(panels, layers[layer, LAYER_DELTA], n, 0, strips), n)
 
 
-@kernel
-def push(layers, cells, panels, parameters, strips):
+@by_address(CELL_PUSHFORWARD)
+def push(layers: Table, cells: Integers, panels: Floats, parameters: Floats, strips: int) -> None:
     """Tangents: ȯ_j = φ'(net_j) Σ_k w_jk ȯ_k, from strips s..2s of the input panel to those of every out panel."""
     top = layers.shape[0] - 1
     for layer in range(top + 1):
         n = layers[layer, LAYER_N_OUT]
-        call(cells[CELL_FORWARD], parameters, layers[layer, LAYER_WEIGHTS], -1, panels, layers[layer, LAYER_SOURCE],
+        call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], -1, panels, layers[layer, LAYER_SOURCE],
              layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, strips, 2 * strips)
         tangent = panel(panels, layers[layer, LAYER_OUT], n, strips, 2 * strips)
         slope = panel(panels, layers[layer, LAYER_DELTA], n, 0, strips)
         if layer == top and cells[CELL_JACOBIAN] != 0:  # symmetric, so it serves both directions
-            call(cells[CELL_JACOBIAN], panel(panels, layers[layer, LAYER_OUT], n, 0, strips), tangent, n)
+            call(prototypes.jacobian_product, cells, panel(panels, layers[layer, LAYER_OUT], n, 0, strips), tangent, n)
         else:
             for i in range(tangent.size):
                 tangent[i] *= slope[i]
 
 
-@kernel
-def pull(layers, cells, panels, parameters, strips, bottom):
+@by_address(CELL_PULLBACK)
+def pull(layers: Table, cells: Integers, panels: Floats, parameters: Floats, strips: int, bottom: int) -> None:
     """Cotangents (4)(5): from ∂/∂o^L in strips s..2s of the top delta panel to δ in those of all others.
 
     With ``bottom`` = 1 also to ∂/∂x in strips s..2s of the input panel.
@@ -75,7 +72,7 @@ def pull(layers, cells, panels, parameters, strips, bottom):
     n = layers[top, LAYER_N_OUT]
     delta = panel(panels, layers[top, LAYER_DELTA], n, strips, 2 * strips)
     if cells[CELL_JACOBIAN] != 0:
-        call(cells[CELL_JACOBIAN], panel(panels, layers[top, LAYER_OUT], n, 0, strips), delta, n)
+        call(prototypes.jacobian_product, cells, panel(panels, layers[top, LAYER_OUT], n, 0, strips), delta, n)
     else:
         slope = panel(panels, layers[top, LAYER_DELTA], n, 0, strips)
         for i in range(delta.size):
@@ -91,8 +88,8 @@ def pull(layers, cells, panels, parameters, strips, bottom):
         else:
             for i in range(delta.size):
                 delta[i] = 1
-        call(cells[CELL_BACKWARD], parameters, layers[layer, LAYER_WEIGHTS], panels, layers[layer, LAYER_DELTA], target,
-             n, layers[layer, LAYER_N_OUT], strips, 2 * strips, -1)
+        call(dense.backward, cells, parameters, layers[layer, LAYER_WEIGHTS], panels, layers[layer, LAYER_DELTA],
+             target, n, layers[layer, LAYER_N_OUT], strips, 2 * strips, -1)
 
 
 @kernel
@@ -114,10 +111,10 @@ def vjp(layers, cells, panels, parameters, inputs, order, cotangents, samples, b
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[CELL_FORWARD_SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
-        call(cells[CELL_GATHER], cotangents, order, begin - strips * lane, end, n_out, panels, layers[top, LAYER_DELTA],
-             -1, strips, strips, 2 * strips)
-        call(cells[CELL_PULLBACK], layers, cells, panels, parameters, strips, 1)
+        call(slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        call(dense.gather, cells, cotangents, order, begin - strips * lane, end, n_out, panels,
+             layers[top, LAYER_DELTA], -1, strips, strips, 2 * strips)
+        call(pull, cells, layers, cells, panels, parameters, strips, 1)
         scatter(panels, layers[0, LAYER_SOURCE] + strips * lane * n_in, n_in, end - begin, out, begin * n_in, n_in, 1)
 
 
@@ -129,10 +126,10 @@ def jvp(layers, cells, panels, parameters, inputs, order, tangents, samples, blo
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[CELL_FORWARD_SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
-        call(cells[CELL_GATHER], tangents, order, begin - strips * lane, end, n_in, panels, layers[0, LAYER_SOURCE], -1,
-             strips, strips, 2 * strips)
-        call(cells[CELL_PUSHFORWARD], layers, cells, panels, parameters, strips)
+        call(slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        call(dense.gather, cells, tangents, order, begin - strips * lane, end, n_in, panels, layers[0, LAYER_SOURCE],
+             -1, strips, strips, 2 * strips)
+        call(push, cells, layers, cells, panels, parameters, strips)
         scatter(panels, layers[top, LAYER_OUT] + strips * lane * n_out, n_out, end - begin, out, begin * n_out, n_out,
                 1)
 
@@ -158,17 +155,17 @@ def jacobian(layers, cells, panels, parameters, inputs, order, samples, block, b
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[CELL_FORWARD_SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        call(slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
         if by_rows != 0:
             for j in range(n_out):
                 unit(panels, layers[top, LAYER_DELTA], n_out, strips, 2 * strips, j)
-                call(cells[CELL_PULLBACK], layers, cells, panels, parameters, strips, 1)
+                call(pull, cells, layers, cells, panels, parameters, strips, 1)
                 scatter(panels, layers[0, LAYER_SOURCE] + strips * lane * n_in, n_in, end - begin, out,
                         begin * size + j * n_in, size, 1)
         else:
             for k in range(n_in):
                 unit(panels, layers[0, LAYER_SOURCE], n_in, strips, 2 * strips, k)
-                call(cells[CELL_PUSHFORWARD], layers, cells, panels, parameters, strips)
+                call(push, cells, layers, cells, panels, parameters, strips)
                 scatter(panels, layers[top, LAYER_OUT] + strips * lane * n_out, n_out, end - begin, out,
                         begin * size + k, size, n_in)
 
@@ -182,24 +179,26 @@ def input_gradient(layers, cells, cost_parameter, panels, parameters, inputs, ta
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[CELL_MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
-             end, 1.0, labels, 1, strips, 0, strips, cells[CELL_SCRATCH], order, 0)  # the order is empty: no clock
+        call(backprop.my_samples, cells, layers, cells, cost_parameter, panels, parameters, inputs, targets, none,
+             order, begin, end, 1.0, labels, 1, strips, 0, strips, cells[CELL_SCRATCH],
+             order, 0)  # the order is empty: no clock
         slope = panel(panels, layers[0, LAYER_SOURCE], n_in, 0, strips)
         for i in range(slope.size):
             slope[i] = 1
-        call(cells[CELL_BACKWARD], parameters, layers[0, LAYER_WEIGHTS], panels, layers[0, LAYER_DELTA],
+        call(dense.backward, cells, parameters, layers[0, LAYER_WEIGHTS], panels, layers[0, LAYER_DELTA],
              layers[0, LAYER_SOURCE], n_in, layers[0, LAYER_N_OUT], 0, strips, scratch)
         scatter(panels, layers[0, LAYER_SOURCE], n_in, end - begin, out, begin * n_in, n_in, 1)
 
 
-@kernel
-def rows_of(panels, source, n, first, samples, rows, start):
+@by_address(CELL_ROWS)
+def rows_of(panels: Floats, source: int, n: int, first: int, samples: int, rows: Floats, start: int) -> None:
     """Copy a panel of n rows, from strip ``first`` on, to rows[start:], (samples, n)."""
     scatter(panels, source + first * n * lanes(panels), n, samples, rows, start, n, 1)
 
 
-@kernel
-def outer_products(layers, cells, panels, first, samples, rows, out, start, across):
+@by_address(CELL_OUTER)
+def outer_products(layers: Table, cells: Integers, panels: Floats, first: int, samples: int, rows: Floats, out: Floats,
+                   start: int, across: int) -> None:
     """∂/∂w_jk = δ_j o_k, ∂/∂b_j = δ_j (6) sample by sample, with the δ of strips ``first`` on.
 
     Overwrites out[start + i·across:] for sample i, laid out like the parameters, and ``rows``, which has room for the
@@ -210,8 +209,8 @@ def outer_products(layers, cells, panels, first, samples, rows, out, start, acro
         n_in, n_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
         w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
         deltas = samples * n_in
-        call(cells[CELL_ROWS], panels, layers[layer, LAYER_SOURCE], n_in, 0, samples, rows, 0)
-        call(cells[CELL_ROWS], panels, layers[layer, LAYER_DELTA], n_out, first, samples, rows, deltas)
+        call(rows_of, cells, panels, layers[layer, LAYER_SOURCE], n_in, 0, samples, rows, 0)
+        call(rows_of, cells, panels, layers[layer, LAYER_DELTA], n_out, first, samples, rows, deltas)
         for i in range(samples):
             d, place = deltas + i * n_out, start + i * across
             rank_one(out, place + w, n_out, n_in, rows, d, i * n_in, one, 0)
@@ -229,9 +228,9 @@ def per_sample_gradient(layers, cells, cost_parameter, panels, parameters, input
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[CELL_MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order,
-             begin, end, 1.0, labels, 1, strips, 0, strips, cells[CELL_SCRATCH], order, 0)
-        call(cells[CELL_OUTER], layers, cells, panels, 0, end - begin, rows, out, begin * parameters.size,
+        call(backprop.my_samples, cells, layers, cells, cost_parameter, panels, parameters, inputs, targets, none,
+             order, begin, end, 1.0, labels, 1, strips, 0, strips, cells[CELL_SCRATCH], order, 0)
+        call(outer_products, cells, layers, cells, panels, 0, end - begin, rows, out, begin * parameters.size,
              parameters.size)
 
 
@@ -244,11 +243,11 @@ def parameter_jacobian(layers, cells, panels, parameters, inputs, order, samples
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[CELL_FORWARD_SLOPES], layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        call(slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
         for j in range(n_out):
             unit(panels, layers[top, LAYER_DELTA], n_out, strips, 2 * strips, j)
-            call(cells[CELL_PULLBACK], layers, cells, panels, parameters, strips, 0)
-            call(cells[CELL_OUTER], layers, cells, panels, strips, end - begin, rows, out,
+            call(pull, cells, layers, cells, panels, parameters, strips, 0)
+            call(outer_products, cells, layers, cells, panels, strips, end - begin, rows, out,
                  begin * size + j * parameters.size, size)
 
 
@@ -279,8 +278,8 @@ def gradient_norms(layers, cells, cost_parameter, panels, parameters, inputs, ta
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[CELL_MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order,
-             begin, end, 1.0, labels, 1, strips, 0, strips, cells[CELL_SCRATCH], order, 0)
+        call(backprop.my_samples, cells, layers, cells, cost_parameter, panels, parameters, inputs, targets, none,
+             order, begin, end, 1.0, labels, 1, strips, 0, strips, cells[CELL_SCRATCH], order, 0)
         total, delta, out_below = view(work, 0, room), view(work, room, room), view(work, 2 * room, room)
         for i in range(room):
             total[i] = 0.0
@@ -294,8 +293,7 @@ def gradient_norms(layers, cells, cost_parameter, panels, parameters, inputs, ta
             out[begin + i] = math.sqrt(total[i])
 
 
-KERNELS = {CELL_FORWARD_SLOPES: (slopes, "tnffrniii"), CELL_PUSHFORWARD: (push, "tnffi"),
-           CELL_PULLBACK: (pull, "tnffii"), CELL_ROWS: (rows_of, "fiiiifi"), CELL_OUTER: (outer_products, "tnfiiffii")}
+KERNELS: dict[int, Kernel] = {kernel.place: kernel for kernel in (slopes, push, pull, rows_of, outer_products)}
 """Kernels that are called by address, as in `backprop.KERNELS`."""
 
 
@@ -303,4 +301,4 @@ def fill_addresses(plan, dtype, cells):
     """Write the addresses of some of the KERNELS, or of backprop's, into a plan's cells where they are not yet."""
     for cell in cells:
         if plan.cells[cell] == 0:
-            plan.cells[cell] = address(*(KERNELS.get(cell) or backprop.KERNELS[cell]), dtype)
+            plan.cells[cell] = address(KERNELS.get(cell) or backprop.KERNELS[cell], dtype)

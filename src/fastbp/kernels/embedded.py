@@ -15,23 +15,22 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from . import predict
-from ._jit import address, c_function, inline, kernel
-from .codes import (
+from . import backprop, predict, prototypes
+from ._jit import Kernel, address, by_address, c_function, inline
+from .arguments import DoublePointer, Doubles, FloatPointer, Floats, IntegerPointer, Integers, ReadOnly, Table
+from .online import activate, net_input
+from .simd import COLUMN_VECTORS, array_at, call, copy_vector, lanes, pointer_at, rank_one, stack, sum_columns, view
+from .tables import (
     CELL_CANONICAL,
     CELL_COST,
-    CELL_COST_KERNEL,
     CELL_COUNT,
     CELL_JACOBIAN,
-    CELL_MY_NEURONS,
-    CELL_MY_SAMPLES,
     CELL_SCRATCH,
     CELL_TARGET,
     ENTRY_BACKWARD,
     ENTRY_COUNT,
     ENTRY_DEPTH,
     ENTRY_FORWARD,
-    ENTRY_FORWARD_MANY,
     ENTRY_FORWARD_ONE,
     ENTRY_GRADIENT_MANY,
     ENTRY_GRADIENT_ONE,
@@ -42,8 +41,8 @@ from .codes import (
     ENTRY_TRAIN_ONE,
     ENTRY_VJP_ONE,
     ENTRY_WORK_SIZE,
-    HYPER_BASE1,
-    HYPER_BASE2,
+    HYPER_BETA1,
+    HYPER_BETA2,
     HYPER_COUNT,
     HYPER_POWER1,
     HYPER_POWER2,
@@ -58,9 +57,6 @@ from .codes import (
     LAYER_SOURCE,
     LAYER_WEIGHTS,
 )
-from .layout import Doubles, Floats, Integers
-from .online import activate, net_input
-from .simd import COLUMN_VECTORS, array_at, call, copy_vector, integers_at, lanes, rank_one, stack, sum_columns, view
 
 SLOT_CELLS = 5
 """Numbers in the slot of `c_forward`."""
@@ -78,9 +74,9 @@ class Model(NamedTuple):
     parameters: Floats
     """The flat buffer."""
     layers: Integers
-    """A row a layer, see `codes`."""
+    """A row a layer, see `tables`."""
     cells: Integers
-    """Single offsets and addresses, see `codes`."""
+    """Single offsets and addresses, see `tables`."""
     cost_parameter: Doubles
     """The one number of a cost that has one."""
     calls: Integers
@@ -110,7 +106,7 @@ class State(NamedTuple):
     hyper: Doubles
     """The rule's numbers, see `updates`; the first is the learning rate."""
     rule: int
-    """Address of the rule, and above it what it is made for, see `codes.RULE_ADDRESS`."""
+    """Address of the rule, and above it what it is made for, see `tables.RULE_ADDRESS`."""
     plain: int
     """1 if it is plain gradient descent, which needs no gradient for one sample."""
 
@@ -132,8 +128,9 @@ def opened(layers, calls, parameters, panels):
             array_at(panels, numbers[ENTRY_WORK_SIZE]))
 
 
-@kernel
-def through(network, table, weights, work, x, last):
+@by_address(ENTRY_FORWARD)
+def through(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer, x: FloatPointer,
+            last: int) -> None:
     """(1)(2) for one sample, neurons in lanes; the top layer stays at its net inputs if ``last`` = 0."""
     layers, _, parameters, panels = opened(network, table, weights, work)
     top, n, lane = layers.shape[0] - 1, layers[0, LAYER_N_IN], lanes(panels)
@@ -145,8 +142,9 @@ def through(network, table, weights, work, x, last):
             activate(layers, layer, panels)
 
 
-@kernel
-def below(network, table, weights, work, layer, target):
+@by_address(ENTRY_BACKWARD)
+def below(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer, layer: int,
+          target: int) -> None:
     """δ_k = φ'(net_k) Σ_j w_jk δ_j (5) of one layer: the panel at ``target`` holds φ' and is overwritten."""
     layers, _, parameters, panels = opened(network, table, weights, work)
     n_in, wide = layers[layer, LAYER_N_IN], COLUMN_VECTORS * lanes(panels)
@@ -155,8 +153,9 @@ def below(network, table, weights, work, layer, target):
                     layers[layer, LAYER_DELTA], target + k, n_in - k)
 
 
-@kernel
-def slopes(network, table, weights, work, target, rate, add):
+@by_address(ENTRY_SLOPES_ONE)
+def slopes(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer,
+           target: FloatPointer, rate: float, add: int) -> None:
     """(5)(6) for one sample: overwrites the gradient at ``target``, or if ``add`` = 1 adds −μ times the slopes, (7).
 
     So ``target`` may be the parameters themselves: each δ^{l-1} is taken from W^l before W^l changes.
@@ -167,7 +166,7 @@ def slopes(network, table, weights, work, target, rate, add):
     for layer in range(layers.shape[0] - 1, -1, -1):
         n_in, n_out, d = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT], layers[layer, LAYER_DELTA]
         if layer > 0:
-            call(calls[ENTRY_BACKWARD], network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
+            call(below, calls, network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
         rank_one(gradient, layers[layer, LAYER_WEIGHTS], n_out, n_in, panels, d, layers[layer, LAYER_SOURCE], scale,
                  add)
         if layers[layer, LAYER_BIASES] >= 0:
@@ -182,16 +181,16 @@ def to_cost(network, stage, table, number, weights, work, x, y):
     """(1)-(4) for one sample: its cost goes to the panel of costs, δ^L to the top delta panel."""
     layers, calls, _, panels = opened(network, table, weights, work)
     cells = array_at(stage, CELL_COUNT)
-    call(calls[ENTRY_FORWARD], network, table, weights, work, x, 1 - cells[CELL_CANONICAL])
+    call(through, calls, network, table, weights, work, x, 1 - cells[CELL_CANONICAL])
     top = layers.shape[0] - 1
     n = layers[top, LAYER_N_OUT]
     out, target = view(panels, layers[top, LAYER_OUT], n), view(panels, cells[CELL_TARGET], n)
     delta, given = view(panels, layers[top, LAYER_DELTA], n), array_at(y, n)
     for j in range(n):
         target[j] = given[j]
-    call(cells[CELL_COST_KERNEL], out, target, delta, n, array_at(number, 1))
+    call(prototypes.cost, cells, out, target, delta, n, array_at(number, 1))
     if cells[CELL_JACOBIAN] != 0:
-        call(cells[CELL_JACOBIAN], out, delta, n)
+        call(prototypes.jacobian_product, cells, out, delta, n)
     cost = 0.0
     for j in range(n):
         cost += target[j]
@@ -203,21 +202,22 @@ def to_input(network, table, weights, work, out):
     """From δ^L down to (W^1)ᵀ δ^1, which overwrites ``out``."""
     layers, calls, _, panels = opened(network, table, weights, work)
     for layer in range(layers.shape[0] - 1, 0, -1):
-        call(calls[ENTRY_BACKWARD], network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
+        call(below, calls, network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
     n = layers[0, LAYER_N_IN]
     slope, given = view(panels, layers[0, LAYER_SOURCE], n), array_at(out, n)
     for k in range(n):
         slope[k] = 1
-    call(calls[ENTRY_BACKWARD], network, table, weights, work, 0, layers[0, LAYER_SOURCE])
+    call(below, calls, network, table, weights, work, 0, layers[0, LAYER_SOURCE])
     for k in range(n):
         given[k] = slope[k]
 
 
-@kernel
-def forward_one(network, table, weights, work, x, out):
+@by_address(ENTRY_FORWARD_ONE)
+def forward_one(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer,
+                x: FloatPointer, out: FloatPointer) -> None:
     """o^L for one sample (1)(2); overwrites ``out`` (n_L)."""
     layers, calls, _, panels = opened(network, table, weights, work)
-    call(calls[ENTRY_FORWARD], network, table, weights, work, x, 1)
+    call(through, calls, network, table, weights, work, x, 1)
     top = layers.shape[0] - 1
     n = layers[top, LAYER_N_OUT]
     outputs, given = view(panels, layers[top, LAYER_OUT], n), array_at(out, n)
@@ -225,70 +225,78 @@ def forward_one(network, table, weights, work, x, out):
         given[j] = outputs[j]
 
 
-@kernel
-def gradient_one(network, stage, table, number, weights, work, x, y, gradient, size):
+@by_address(ENTRY_GRADIENT_ONE)
+def gradient_one(network: IntegerPointer, stage: IntegerPointer, table: IntegerPointer, number: DoublePointer,
+                 weights: FloatPointer, work: FloatPointer, x: FloatPointer, y: FloatPointer, gradient: FloatPointer,
+                 size: int) -> None:
     """The cost of one pair and its gradient (1)-(6); overwrites ``gradient``, or leaves it if its size is 0."""
     to_cost(network, stage, table, number, weights, work, x, y)
     calls = array_at(table, ENTRY_COUNT)
     if size > 0:
-        call(calls[ENTRY_SLOPES_ONE], network, table, weights, work, gradient, 0.0, 0)
+        call(slopes, calls, network, table, weights, work, gradient, 0.0, 0)
 
 
-@kernel
-def input_one(network, stage, table, number, weights, work, x, y, out):
+@by_address(ENTRY_INPUT_ONE)
+def input_one(network: IntegerPointer, stage: IntegerPointer, table: IntegerPointer, number: DoublePointer,
+              weights: FloatPointer, work: FloatPointer, x: FloatPointer, y: FloatPointer, out: FloatPointer) -> None:
     """The cost of one pair and ∂E/∂x, which overwrites ``out`` (n_0)."""
     to_cost(network, stage, table, number, weights, work, x, y)
     to_input(network, table, weights, work, out)
 
 
-@kernel
-def vjp_one(network, table, weights, work, x, u, out):
+@by_address(ENTRY_VJP_ONE)
+def vjp_one(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer, x: FloatPointer,
+            u: FloatPointer, out: FloatPointer) -> None:
     """Σ_j u_j ∂o_j/∂x_k for one sample; overwrites ``out`` (n_0)."""
     layers, calls, _, panels = opened(network, table, weights, work)
-    call(calls[ENTRY_FORWARD], network, table, weights, work, x, 1)
+    call(through, calls, network, table, weights, work, x, 1)
     top = layers.shape[0] - 1
     n = layers[top, LAYER_N_OUT]
     delta, given = view(panels, layers[top, LAYER_DELTA], n), array_at(u, n)
     for j in range(n):
         delta[j] *= given[j]
     if calls[ENTRY_OUTPUT] != 0:
-        call(calls[ENTRY_OUTPUT], view(panels, layers[top, LAYER_OUT], n), delta, n)
+        call(prototypes.jacobian_product, calls[ENTRY_OUTPUT], view(panels, layers[top, LAYER_OUT], n), delta, n)
     to_input(network, table, weights, work, out)
 
 
-@kernel
-def train_one(network, stage, table, number, weights, work, x, y, gradient, slots, size, hyper, rule, plain):
+@by_address(ENTRY_TRAIN_ONE)
+def train_one(network: IntegerPointer, stage: IntegerPointer, table: IntegerPointer, number: DoublePointer,
+              weights: FloatPointer, work: FloatPointer, x: FloatPointer, y: FloatPointer, gradient: FloatPointer,
+              slots: FloatPointer, size: int, hyper: DoublePointer, rule: int, plain: int) -> None:
     """One pair, one update (1)-(7): overwrites the parameters and the optimizer's state, ``size`` numbers of slots."""
     to_cost(network, stage, table, number, weights, work, x, y)
     calls, numbers = array_at(table, ENTRY_COUNT), array_at(hyper, HYPER_COUNT)
     if plain != 0:
-        call(calls[ENTRY_SLOPES_ONE], network, table, weights, work, weights, numbers[HYPER_RATE], 1)
+        call(slopes, calls, network, table, weights, work, weights, numbers[HYPER_RATE], 1)
         return
-    call(calls[ENTRY_SLOPES_ONE], network, table, weights, work, gradient, 0.0, 0)
-    numbers[HYPER_POWER1] *= numbers[HYPER_BASE1]
-    numbers[HYPER_POWER2] *= numbers[HYPER_BASE2]
+    call(slopes, calls, network, table, weights, work, gradient, 0.0, 0)
+    numbers[HYPER_POWER1] *= numbers[HYPER_BETA1]
+    numbers[HYPER_POWER2] *= numbers[HYPER_BETA2]
     n = calls[ENTRY_SIZE]
-    call(rule, array_at(weights, n), array_at(gradient, n), array_at(slots, size), 0, n, 0, numbers)
+    call(prototypes.update_rule, rule, array_at(weights, n), array_at(gradient, n), array_at(slots, size), 0, n, 0,
+         numbers)
 
 
-@kernel
-def many(layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, samples, block, gradient,
-         slots, hyper, rule):
+@by_address(ENTRY_GRADIENT_MANY)
+def many(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats, parameters: Floats, inputs: ReadOnly,
+         targets: ReadOnly, none: ReadOnly, order: Integers, samples: int, block: int, gradient: Floats, slots: Floats,
+         hyper: Doubles, rule: int) -> None:
     """The mean cost of a batch and its gradient (1)-(6), and an update (7) unless ``rule`` = 0."""
     lane, total = lanes(panels), 0.0
     if rule != 0:
-        hyper[HYPER_POWER1] *= hyper[HYPER_BASE1]
-        hyper[HYPER_POWER2] *= hyper[HYPER_BASE2]
+        hyper[HYPER_POWER1] *= hyper[HYPER_BETA1]
+        hyper[HYPER_POWER2] *= hyper[HYPER_BETA2]
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[CELL_MY_SAMPLES], layers, cells, cost_parameter, panels, parameters, inputs, targets, none, order, begin,
-             end, float(samples), 0, 1 if gradient.size > 0 else 0, strips, 0, strips, cells[CELL_SCRATCH],
-             order, 0)  # the order is empty: no clock
+        call(backprop.my_samples, cells, layers, cells, cost_parameter, panels, parameters, inputs, targets, none,
+             order, begin, end, float(samples), 0, 1 if gradient.size > 0 else 0, strips, 0, strips,
+             cells[CELL_SCRATCH], order, 0)  # the order is empty: no clock
         for i in range(strips * lane):
             total += panels[cells[CELL_COST] + i]
         if gradient.size > 0:
-            call(cells[CELL_MY_NEURONS], layers, cells, panels, parameters, gradient, slots, hyper,
+            call(backprop.my_neurons, cells, layers, cells, panels, parameters, gradient, slots, hyper,
                  rule if end == samples else 0, strips, 1 if begin > 0 else 0, 0, 1, cells[CELL_SCRATCH], inputs, order,
                  end, end, order, 0)
     panels[cells[CELL_COST]] = total
@@ -304,20 +312,20 @@ def c_forward(form, dtype, slot, room, width):
     zero = np.dtype(dtype).type(0)
 
     def arrays(x, out):
-        cells = array_at(integers_at(slot), SLOT_CELLS)
-        forward, network, table, weights = cells[0], cells[1], cells[2], cells[3]
-        call(forward, network, table, weights, stack(zero, room), x, out)
+        cells = array_at(pointer_at(0, slot), SLOT_CELLS)
+        call(forward_one, cells[0], pointer_at(0, cells[1]), pointer_at(0, cells[2]), pointer_at(zero, cells[3]),
+             stack(zero, room), x, out)
 
     @inline
     def first(n: Any, x: Any) -> Any:
-        cells, found = array_at(integers_at(slot), SLOT_CELLS), np.nan
+        cells, found = array_at(pointer_at(0, slot), SLOT_CELLS), np.nan
         if n == cells[4]:
-            forward, network, table, weights = cells[0], cells[1], cells[2], cells[3]
             work, row, out = stack(zero, room), stack(zero, width), stack(zero, 1)
             given, inputs = array_at(x, n), array_at(row, n)
             for k in range(n):
                 inputs[k] = given[k]
-            call(forward, network, table, weights, work, row, out)
+            call(forward_one, cells[0], pointer_at(0, cells[1]), pointer_at(0, cells[2]), pointer_at(zero, cells[3]),
+                 work, row, out)
             found = float(array_at(out, 1)[0])
         return found
 
@@ -333,22 +341,15 @@ def c_forward(form, dtype, slot, room, width):
     return c_function(function, result, arguments, dtype)
 
 
-KERNELS = {
-    ENTRY_FORWARD: (through, "NNFFFi"),
-    ENTRY_BACKWARD: (below, "NNFFii"),
-    ENTRY_SLOPES_ONE: (slopes, "NNFFFxi"),
-    ENTRY_FORWARD_ONE: (forward_one, "NNFFFF"),
-    ENTRY_FORWARD_MANY: (predict.predict, "tnffrniif"),
-    ENTRY_GRADIENT_ONE: (gradient_one, "NNNDFFFFFi"),
-    ENTRY_INPUT_ONE: (input_one, "NNNDFFFFF"),
-    ENTRY_VJP_ONE: (vjp_one, "NNFFFFF"),
-    ENTRY_TRAIN_ONE: (train_one, "NNNDFFFFFFiDii"),
-    ENTRY_GRADIENT_MANY: (many, "tndffrrrniiffdi"),
+KERNELS: dict[int, Kernel] = {
+    kernel.place: kernel
+    for kernel in (through, below, slopes, forward_one, predict.predict, gradient_one, input_one, vjp_one, train_one,
+                   many)
 }
-"""Cell of `Model.calls` -> kernel and its arguments, as letters."""
+"""Cell of `Model.calls` -> the kernel whose address lies there."""
 
 
 def fill_addresses(calls, dtype):
     """Write the addresses of the KERNELS into a model's calls."""
-    for cell, (function, arguments) in KERNELS.items():
-        calls[cell] = address(function, arguments, dtype)
+    for cell, kernel in KERNELS.items():
+        calls[cell] = address(kernel, dtype)

@@ -7,26 +7,26 @@ are in cache. After a second barrier the next block begins. So no result depends
 `searches.next_point` that of the end of an epoch, to which full-batch methods come with the whole gradient.
 """
 
-from ._jit import kernel
-from .codes import (
+from . import backprop, dense, prototypes, random, record
+from ._jit import by_address, kernel
+from .arguments import Doubles, Floats, Integers, ReadOnly, Table
+from .record import end_batch
+from .simd import atomic_add, atomic_load, call, give_way, lanes, lap, least, pointer, ticks, view
+from .tables import (
     BARRIER_ABANDONED,
     BARRIER_ARRIVED,
     BARRIER_COUNT,
     BARRIER_YIELD,
     CELL_COST,
-    CELL_END_EPOCH,
     CELL_MEASURE,
     CELL_MIDWAY,
     CELL_MY_NEURONS,
-    CELL_MY_SAMPLES,
     CELL_PLAIN_NEURONS,
     CELL_SCRATCH,
     CELL_SCRATCH_SIZE,
-    CELL_SHUFFLE,
-    CELL_TOTAL_WEIGHT,
-    HYPER_BASE1,
-    HYPER_BASE2,
     HYPER_BATCH_WEIGHT,
+    HYPER_BETA1,
+    HYPER_BETA2,
     HYPER_POWER1,
     HYPER_POWER2,
     LAYER_BIASES,
@@ -43,8 +43,6 @@ from .codes import (
     STATUS_RUNNING,
     SUM_BATCH_COST,
 )
-from .record import end_batch
-from .simd import atomic_add, atomic_load, call, give_way, lanes, lap, least, pointer, ticks, view
 
 SPINS = 2000
 """Rounds before a waiting thread gives way: far more than a barrier takes when all are running."""
@@ -64,28 +62,30 @@ def wait(barrier, threads):
     return atomic_load(barrier, BARRIER_ABANDONED) == 0
 
 
-@kernel
-def my_neurons_clipped(layers, cells, panels, parameters, gradient, state, hyper, update, strips, accumulate, thread,
-                       threads, scratch, inputs, order, ahead, ahead_end, clock, start):
+@by_address(CELL_MY_NEURONS)
+def my_neurons_clipped(layers: Table, cells: Integers, panels: Floats, parameters: Floats, gradient: Floats,
+                       state: Floats, hyper: Doubles, update: int, strips: int, accumulate: int, thread: int,
+                       threads: int, scratch: int, inputs: ReadOnly, order: Integers, ahead: int, ahead_end: int,
+                       clock: Integers, start: int) -> None:
     """Phase 2 in two halves, between them a barrier of its own: the same neurons, first measured, then updated.
 
     The rules are `regular.measure` and the one at address ``update``.
     """
-    call(cells[CELL_PLAIN_NEURONS], layers, cells, panels, parameters, gradient, state, hyper, 0, strips, accumulate,
-         thread, threads, scratch, inputs, order, ahead, ahead_end, clock, start)
+    call(backprop.my_neurons, cells[CELL_PLAIN_NEURONS], layers, cells, panels, parameters, gradient, state, hyper, 0,
+         strips, accumulate, thread, threads, scratch, inputs, order, ahead, ahead_end, clock, start)
     if update == 0:
         return
     for rule in (cells[CELL_MEASURE], update):
         if threads == 1:
-            call(rule, parameters, gradient, state, 0, parameters.size, 0, hyper)
+            call(prototypes.update_rule, rule, parameters, gradient, state, 0, parameters.size, 0, hyper)
             continue
         for layer in range(layers.shape[0]):
             n_in, n_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
             w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
             first, end = n_out * thread // threads, n_out * (thread + 1) // threads
-            call(rule, parameters, gradient, state, w + first * n_in, w + end * n_in, 0, hyper)
+            call(prototypes.update_rule, rule, parameters, gradient, state, w + first * n_in, w + end * n_in, 0, hyper)
             if b >= 0:
-                call(rule, parameters, gradient, state, b + first, b + end, 0, hyper)
+                call(prototypes.update_rule, rule, parameters, gradient, state, b + first, b + end, 0, hyper)
         if rule != update:
             wait(view(cells, CELL_MIDWAY, BARRIER_COUNT), threads)
     lap(clock, start, 0, PHASE_UPDATE)
@@ -112,7 +112,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     while epoch < task.epochs and blocks < task.blocks:
         if position == 0:  # the end of the epoch before is waited for, too
             if thread == 0 and task.shuffle != 0:
-                call(cells[CELL_SHUFFLE], view(order, 0, task.samples), task.key, epoch)
+                call(random.shuffle, cells, view(order, 0, task.samples), task.key, epoch)
             if not wait(barrier, threads):
                 break
         if progress[PROGRESS_STATUS] != STATUS_RUNNING:
@@ -123,15 +123,15 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if batch != known or position == batch:
             total, known = float(batch_end - batch), batch
             if weights.size > 0:
-                call(cells[CELL_TOTAL_WEIGHT], weights, order, batch, batch_end, learner.hyper)
+                call(dense.total_weight, cells, weights, order, batch, batch_end, learner.hyper)
                 total = hyper[HYPER_BATCH_WEIGHT]
         strips = (end - position + lane - 1) // lane
         last_block = end == batch_end
         if thread == 0 and last_block:
-            hyper[HYPER_POWER1] *= hyper[HYPER_BASE1]
-            hyper[HYPER_POWER2] *= hyper[HYPER_BASE2]
+            hyper[HYPER_POWER1] *= hyper[HYPER_BETA1]
+            hyper[HYPER_POWER2] *= hyper[HYPER_BETA2]
             hyper[HYPER_BATCH_WEIGHT] = total
-        call(cells[CELL_MY_SAMPLES], layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
+        call(backprop.my_samples, cells, layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
              data.targets, weights, order, position, end, total, task.labels, backward, strips,
              strips * thread // threads, strips * (thread + 1) // threads, scratch, clock, start)
         if not wait(barrier, threads):
@@ -139,7 +139,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if threads > 1:
             lap(clock, start, 0, PHASE_WAIT)
         if backward != 0:
-            call(cells[CELL_MY_NEURONS], layers, plan.cells, panels, parameters, learner.gradient, learner.state,
+            call(backprop.my_neurons, cells, layers, plan.cells, panels, parameters, learner.gradient, learner.state,
                  learner.hyper, learner.update if last_block else 0, strips, 1 if position != batch else 0, thread,
                  threads, scratch, data.inputs, order, end, least(end + task.block, task.samples), clock, start)
         if thread == 0:
@@ -157,7 +157,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
             lap(clock, start, 0, PHASE_WAIT)
         if position == task.samples:
             if thread == 0 and progress[PROGRESS_STATUS] == STATUS_RUNNING:
-                call(cells[CELL_END_EPOCH], parameters, learner.best, learner.hyper, learner.progress, learner.sums,
+                call(record.end_epoch, cells, parameters, learner.best, learner.hyper, learner.progress, learner.sums,
                      learner.costs, learner.update, epoch)
             position = 0
             epoch += 1

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import codes
+from . import tables
 from ._jit import VECTOR_BYTES
 
 Integers = npt.NDArray[np.int64]
@@ -49,9 +49,9 @@ class Plan(NamedTuple):
     """A network and the room for one block of samples."""
 
     layers: Integers
-    """A row a layer, see `codes`."""
+    """A row a layer, see `tables`."""
     cells: Integers
-    """Single offsets and addresses, see `codes`."""
+    """Single offsets and addresses, see `tables`."""
     cost_parameter: Doubles
     """The one number of a cost that has one (huber, quantile), and the weight of the costs of ∂o/∂x (`tangents`).
 
@@ -113,7 +113,7 @@ class Learner(NamedTuple):
     costs: Doubles
     """Mean cost of each epoch."""
     clock: Integers = NO_CLOCK
-    """Ticks for each thread: the last reading, then a row of `codes.PHASE_COUNT` a layer; empty when nobody asks."""
+    """Ticks for each thread: the last reading, then a row of `tables.PHASE_COUNT` a layer; empty when nobody asks."""
 
 
 def offsets(sizes: Sequence[int], bias: bool) -> tuple[list[int], list[int], int]:
@@ -222,7 +222,7 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
 
     out = [take(n * samples + 16) for n in sizes]  # `online.net_input` writes up to 15 numbers more
     delta = [-1] + [take(n * samples) for n in sizes[1:]]
-    layers = np.zeros((len(sizes) - 1, codes.LAYER_COLUMNS), np.int64)
+    layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
     for layer, row in enumerate(layers):
         n_in, n_out = sizes[layer], sizes[layer + 1]
         across = -1
@@ -231,18 +231,18 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
         row[:] = n_in, n_out, weights[layer], biases[layer], 0, out[layer], out[layer + 1], delta[layer], \
             delta[layer + 1], across, backward and packs(n_in, n_out, dtype), \
             take(n_out * samples) if tangents else -1, 0, 0, 0
-    cells = np.zeros(codes.CELL_COUNT, np.int64)
-    cells[[codes.CELL_TARGET, codes.CELL_WEIGHT, codes.CELL_COST, codes.CELL_ONES]] = (
+    cells = np.zeros(tables.CELL_COUNT, np.int64)
+    cells[[tables.CELL_TARGET, tables.CELL_WEIGHT, tables.CELL_COST, tables.CELL_ONES]] = (
         take(sizes[-1] * alone), take(alone), take(alone), take(width))
     if tangents:
-        cells[[codes.CELL_SPARE, codes.CELL_SLOPE_TARGETS]] = take(sizes[-1] * alone), take(sizes[-1] * tangents
+        cells[[tables.CELL_SPARE, tables.CELL_SLOPE_TARGETS]] = take(sizes[-1] * alone), take(sizes[-1] * tangents
                                                                                             * alone)
-    if layers[:, codes.LAYER_PACKS].any():
+    if layers[:, tables.LAYER_PACKS].any():
         widest = max(max(sizes), samples)  # a scratch holds at least eight neurons of the widest layer
-        cells[codes.CELL_SCRATCH_SIZE] = max(SCRATCH_BYTES // np.dtype(dtype).itemsize, 8 * widest)
-        cells[codes.CELL_SCRATCH] = take(threads * int(cells[codes.CELL_SCRATCH_SIZE]))
+        cells[tables.CELL_SCRATCH_SIZE] = max(SCRATCH_BYTES // np.dtype(dtype).itemsize, 8 * widest)
+        cells[tables.CELL_SCRATCH] = take(threads * int(cells[tables.CELL_SCRATCH_SIZE]))
     # transposes read whole blocks of lanes x lanes, so what lies behind the last panel must be readable
     panels = aligned(total + width * width, dtype)
     panels[:] = 0
-    panels[cells[codes.CELL_ONES] : cells[codes.CELL_ONES] + width] = 1
+    panels[cells[tables.CELL_ONES] : cells[tables.CELL_ONES] + width] = 1
     return Plan(layers, cells, np.zeros(2), panels)

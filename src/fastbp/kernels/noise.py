@@ -9,12 +9,16 @@ import math
 
 import numpy as np
 
-from ._jit import inline, kernel, scalar
-from .codes import (
+from . import dense
+from ._jit import by_address, inline, kernel, scalar
+from .arguments import Doubles, Floats, IntegerPointer, Table
+from .random import GOLDEN, STEP, hashed, low, mix
+from .simd import call, from_bits, is_single, lanes, to_bits, view, wrapped
+from .tables import (
     CELL_KEY,
+    CELL_NOISE,
     CELL_PROGRESS,
     CELL_TARGET,
-    CELL_TRANSPOSE,
     COST_DROPOUT,
     COST_INPUT_NOISE,
     COST_SMOOTH_BASE,
@@ -26,8 +30,6 @@ from .codes import (
     LAYER_TRANSPOSED,
     PROGRESS_EPOCH,
 )
-from .random import GOLDEN, STEP, hashed, low, mix
-from .simd import call, from_bits, is_single, lanes, to_bits, view, wrapped
 
 
 @inline
@@ -106,12 +108,13 @@ def disturb(inputs, deviation, keys, start):
         counter, other = low(counter + STEP), low(other + STEP)
 
 
-@kernel
-def before_layer(layers, cells, settings, panels, layer, begin, strips, first, last):
+@by_address(CELL_NOISE)
+def before_layer(layers: Table, cells: IntegerPointer, settings: Doubles, panels: Floats, layer: int, begin: int,
+                 strips: int, first: int, last: int) -> None:
     """Overwrite what the layer is to see of strips first..last of a block beginning with the epoch's sample ``begin``.
 
     The first layer: inputs with noise, and smoothed targets, (1 − ε)y + ε/n. The others: outputs and slopes of the
-    layer below, some of them dropped. ``settings`` are the cells behind a cost's parameter, see `codes`.
+    layer below, some of them dropped. ``settings`` are the cells behind a cost's parameter, see `tables`.
     """
     lane, n = lanes(panels), layers[layer, LAYER_N_IN]
     source, epoch = layers[layer, LAYER_SOURCE], cells[CELL_PROGRESS + PROGRESS_EPOCH]
@@ -125,7 +128,7 @@ def before_layer(layers, cells, settings, panels, layer, begin, strips, first, l
         disturb(view(panels, source + start, size), settings[COST_INPUT_NOISE],
                 stream(cells[CELL_KEY], epoch, 0, begin), start // 2)
         if layers[0, LAYER_TRANSPOSED] >= 0:
-            call(cells[CELL_TRANSPOSE], panels, source, layers[0, LAYER_TRANSPOSED], n, strips, first, last)
+            call(dense.turn, cells, panels, source, layers[0, LAYER_TRANSPOSED], n, strips, first, last)
     if settings[COST_SMOOTH_BASE] > 0.0:
         size = layers[layers.shape[0] - 1, LAYER_N_OUT] * lane
         target = view(panels, cells[CELL_TARGET] + first * size, (last - first) * size)

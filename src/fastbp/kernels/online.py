@@ -4,21 +4,19 @@ A batch of one cannot fill lanes with samples. Here the lanes hold a neuron's in
 layer below in (5), and with plain gradient descent (6) and (7) are one sweep over W^l that writes no gradient.
 """
 
+from . import prototypes, random, record
 from ._jit import inline, kernel
-from .codes import (
+from .simd import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, rank_one, row, sum_columns, view
+from .tables import (
     CELL_CANONICAL,
-    CELL_COST_KERNEL,
-    CELL_END_EPOCH,
     CELL_JACOBIAN,
-    CELL_SHUFFLE,
     CELL_TARGET,
-    HYPER_BASE1,
-    HYPER_BASE2,
     HYPER_BATCH_WEIGHT,
+    HYPER_BETA1,
+    HYPER_BETA2,
     HYPER_POWER1,
     HYPER_POWER2,
     HYPER_RATE,
-    LAYER_ACTIVATION,
     LAYER_BIASES,
     LAYER_DELTA,
     LAYER_DELTA_BELOW,
@@ -37,7 +35,6 @@ from .codes import (
     SUM_EPOCH_COST,
     SUM_EPOCH_WEIGHT,
 )
-from .simd import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, rank_one, sum_columns, view
 
 UPDATE_BYTES = 16 * 1024
 """Gradients that are collected before they are applied, so that they are still in L1."""
@@ -60,7 +57,7 @@ def activate(layers, layer, panels):
     """
     n, lane = layers[layer, LAYER_N_OUT], lanes(panels)
     size = n if layer == layers.shape[0] - 1 else (n + lane - 1) // lane * lane
-    call(layers[layer, LAYER_ACTIVATION], view(panels, layers[layer, LAYER_OUT], size),
+    call(prototypes.activation, row(layers, layer), view(panels, layers[layer, LAYER_OUT], size),
          view(panels, layers[layer, LAYER_DELTA], size), n)
 
 
@@ -94,7 +91,7 @@ def run(plan, parameters, data, task, learner):
     costs, weights = learner.sums[SUM_EPOCH_COST], learner.sums[SUM_EPOCH_WEIGHT]
     while epoch < task.epochs and steps < task.blocks and progress[PROGRESS_STATUS] == STATUS_RUNNING:
         if position == 0 and task.shuffle != 0:
-            call(cells[CELL_SHUFFLE], data.order, task.key, epoch)
+            call(random.shuffle, cells, data.order, task.key, epoch)
         while position < task.samples and steps < task.blocks:
             sample = data.order[position] if data.order.size > 0 else position
             for k in range(n_in):
@@ -110,9 +107,9 @@ def run(plan, parameters, data, task, learner):
                 net_input(layers, layer, panels, parameters)
                 if layer < top or cells[CELL_CANONICAL] == 0:
                     activate(layers, layer, panels)
-            call(cells[CELL_COST_KERNEL], out, y, delta, classes, plan.cost_parameter)
+            call(prototypes.cost, cells, out, y, delta, classes, plan.cost_parameter)
             if cells[CELL_JACOBIAN] != 0:
-                call(cells[CELL_JACOBIAN], out, delta, classes)
+                call(prototypes.jacobian_product, cells, out, delta, classes)
             cost, weight = 0.0, 1.0
             for j in range(classes):
                 cost += float(y[j])
@@ -123,8 +120,8 @@ def run(plan, parameters, data, task, learner):
                     cost = 0.0
                     for j in range(classes):
                         delta[j] = real(0)
-            hyper[HYPER_POWER1] *= hyper[HYPER_BASE1]
-            hyper[HYPER_POWER2] *= hyper[HYPER_BASE2]
+            hyper[HYPER_POWER1] *= hyper[HYPER_BETA1]
+            hyper[HYPER_POWER2] *= hyper[HYPER_BETA2]
             rate = real(-hyper[HYPER_RATE])
             for layer in range(top, -1, -1):
                 fan_in, fan_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
@@ -146,16 +143,18 @@ def run(plan, parameters, data, task, learner):
                     count = min(rows, fan_out - j)
                     rank_one(gradient, w + j * fan_in, count, fan_in, panels, d + j, source, real(1), 0)
                     if not at_once:
-                        call(learner.update, parameters, gradient, learner.state, w + j * fan_in,
-                             w + (j + count) * fan_in, 0, hyper)
+                        call(prototypes.update_rule, learner.update, parameters, gradient, learner.state,
+                             w + j * fan_in, w + (j + count) * fan_in, 0, hyper)
                 if b >= 0:
                     slopes, deltas = view(gradient, b, fan_out), view(panels, d, fan_out)
                     for j in range(fan_out):
                         slopes[j] = deltas[j]
                     if not at_once:
-                        call(learner.update, parameters, gradient, learner.state, b, b + fan_out, 0, hyper)
+                        call(prototypes.update_rule, learner.update, parameters, gradient, learner.state, b,
+                             b + fan_out, 0, hyper)
             if task.plain == 0 and at_once:
-                call(learner.update, parameters, gradient, learner.state, 0, parameters.size, 0, hyper)
+                call(prototypes.update_rule, learner.update, parameters, gradient, learner.state, 0, parameters.size, 0,
+                     hyper)
             costs += cost * weight
             weights += weight
             position += 1
@@ -165,7 +164,7 @@ def run(plan, parameters, data, task, learner):
                 break
         learner.sums[SUM_EPOCH_COST], learner.sums[SUM_EPOCH_WEIGHT] = costs, weights
         if position == task.samples and progress[PROGRESS_STATUS] == STATUS_RUNNING:
-            call(cells[CELL_END_EPOCH], parameters, learner.best, hyper, progress, learner.sums, learner.costs,
+            call(record.end_epoch, cells, parameters, learner.best, hyper, progress, learner.sums, learner.costs,
                  learner.update, epoch)
             costs, weights = 0.0, 0.0
             position = 0

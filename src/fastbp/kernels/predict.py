@@ -1,11 +1,12 @@
 """The forward pass alone, over many samples, and the check that numbers are finite."""
 
-from ._jit import kernel
-from .codes import (
-    CELL_FORWARD,
+from . import dense, prototypes
+from ._jit import by_address, kernel
+from .arguments import Floats, Integers, ReadOnly, Table
+from .simd import call, lanes, least, panel, row
+from .tables import (
     CELL_GATHER_INPUTS,
-    CELL_SCATTER,
-    LAYER_ACTIVATION,
+    ENTRY_FORWARD_MANY,
     LAYER_BIASES,
     LAYER_DELTA,
     LAYER_N_IN,
@@ -15,27 +16,27 @@ from .codes import (
     LAYER_TRANSPOSED,
     LAYER_WEIGHTS,
 )
-from .simd import call, lanes, least, panel
 
 
-@kernel
-def predict(layers, cells, panels, parameters, inputs, order, samples, block, outputs):
+@by_address(ENTRY_FORWARD_MANY)
+def predict(layers: Table, cells: Integers, panels: Floats, parameters: Floats, inputs: ReadOnly, order: Integers,
+            samples: int, block: int, outputs: Floats) -> None:
     """o^L = f^L(W^L … f^1(W^1 x + b^1) … + b^L) (1)(2), block by block; overwrites ``outputs``, flat (samples, n_L)."""
     lane = lanes(panels)
     top = layers.shape[0] - 1
     for begin in range(0, samples, block):
         end = least(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(cells[CELL_GATHER_INPUTS], inputs, order, begin, end, layers[0, LAYER_N_IN], panels,
+        call(dense.gather, cells[CELL_GATHER_INPUTS], inputs, order, begin, end, layers[0, LAYER_N_IN], panels,
              layers[0, LAYER_SOURCE], layers[0, LAYER_TRANSPOSED], strips, 0, strips)
         for layer in range(top + 1):
             n = layers[layer, LAYER_N_OUT]
-            call(cells[CELL_FORWARD], parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
+            call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
                  layers[layer, LAYER_SOURCE], layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, 0, strips)
             out = panel(panels, layers[layer, LAYER_OUT], n, 0, strips)
             slope = panel(panels, layers[layer, LAYER_DELTA], n, 0, strips)
-            call(layers[layer, LAYER_ACTIVATION], out, slope, n)
-        call(cells[CELL_SCATTER], panels, layers[top, LAYER_OUT], layers[top, LAYER_N_OUT], begin, end, outputs)
+            call(prototypes.activation, row(layers, layer), out, slope, n)
+        call(dense.scatter, cells, panels, layers[top, LAYER_OUT], layers[top, LAYER_N_OUT], begin, end, outputs)
 
 
 @kernel

@@ -3,7 +3,9 @@
 import numpy as np
 
 from ._jit import by_address, scalar
+from .arguments import Integers
 from .simd import wrapped
+from .tables import CELL_SHUFFLE
 
 GOLDEN = -7046029254386353131
 """2⁶⁴ divided by the golden ratio, odd: successive multiples spread evenly (Steele, Lea & Flood 2014, section 3)."""
@@ -39,8 +41,8 @@ def hashed(x, key):
     return low(x ^ (x >> 16))
 
 
-@by_address
-def shuffle(order, key, epoch):
+@by_address(CELL_SHUFFLE)
+def shuffle(order: Integers, key: int, epoch: int) -> None:
     """Overwrite ``order`` with a permutation of 0..n−1 that depends on key and epoch only (Fisher & Yates)."""
     n = order.size
     for i in range(n):

@@ -1,7 +1,11 @@
 """What a pass writes down: costs of batches and epochs, divergence, the last finite parameters."""
 
+from . import prototypes
 from ._jit import by_address, inline
-from .codes import (
+from .arguments import Doubles, Floats, Integers
+from .simd import call, pointer, to_bits
+from .tables import (
+    CELL_END_EPOCH,
     HYPER_COUNT,
     PROGRESS_EPOCH,
     PROGRESS_FIRST_EPOCH,
@@ -14,7 +18,6 @@ from .codes import (
     SUM_EPOCH_COST,
     SUM_EPOCH_WEIGHT,
 )
-from .simd import call, pointer, to_bits
 
 
 @inline
@@ -30,14 +33,15 @@ def end_batch(progress, sums, update, weight):
         progress[PROGRESS_STATUS] = STATUS_DIVERGED
 
 
-@by_address
-def end_epoch(parameters, best, hyper, progress, sums, costs, update, epoch):
+@by_address(CELL_END_EPOCH)
+def end_epoch(parameters: Floats, best: Floats, hyper: Doubles, progress: Integers, sums: Doubles, costs: Doubles,
+              update: int, epoch: int) -> None:
     """Record the epoch's mean cost and keep its parameters in ``best``, unless one of them is no longer finite."""
     progress, running = pointer(progress), pointer(sums)
     if update != 0:
         if hyper.size > HYPER_COUNT:
             total = to_bits(hyper[REGULAR_TOTAL])
-            call(total, hyper, sums)
+            call(prototypes.total_penalty, total, hyper, sums)
         nothing = running[SUM_EPOCH_COST] * 0.0  # inf·0 and NaN·0 are NaN
         for i in range(parameters.size):
             nothing += parameters[i] * 0.0

@@ -1,7 +1,7 @@
 """What a regularised fit does around its update rule (7), on a slice of the flat buffers.
 
 `update` has the signature of a rule and stands in its place, so that a plain fit knows nothing of it. What it needs
-lies behind the rule's numbers in ``hyper``, see `codes`: a table with a row for each stretch of the flat buffer that
+lies behind the rule's numbers in ``hyper``, see `tables`: a table with a row for each stretch of the flat buffer that
 something is done to, W^l or b^l or some of them together, and cells for penalties: one for each neuron, or for each
 weight where a neuron has few. A cell is added to by one thread, so that sums have one order.
 
@@ -11,8 +11,12 @@ halves, with a barrier between them (`epoch.my_neurons_clipped`).
 
 import math
 
-from ._jit import inline, kernel, scalar
-from .codes import (
+from . import prototypes
+from ._jit import by_address, inline, scalar
+from .arguments import Doubles, Floats
+from .elementwise import wide
+from .simd import call, to_bits, view
+from .tables import (
     HYPER_BATCH_WEIGHT,
     HYPER_RATE,
     REGULAR_AVERAGED,
@@ -39,14 +43,13 @@ from .codes import (
     SUM_EPOCH_PENALTY,
     SUM_EPOCH_WEIGHT,
 )
-from .elementwise import wide
-from .simd import call, to_bits, view
 
 
 @inline
 def first_cell(first, hyper, row):
     """Give the cell of the piece that begins at a place of the flat buffer."""
-    return to_bits(hyper[row + SEGMENT_CELL]) + (first - to_bits(hyper[row + SEGMENT_BEGIN])) // to_bits(hyper[row + SEGMENT_PIECE])
+    pieces = (first - to_bits(hyper[row + SEGMENT_BEGIN])) // to_bits(hyper[row + SEGMENT_PIECE])
+    return to_bits(hyper[row + SEGMENT_CELL]) + pieces
 
 
 @scalar
@@ -162,7 +165,7 @@ def finish(parameters, gradient, state, start, stop, shift, hyper):
         row, first, end = overlap(start, stop, hyper, segment)
         if first < end and hyper[row + SEGMENT_TRAINED] == 0.0:
             if begin < first:
-                call(rule, parameters, gradient, state, begin, first, shift, hyper)
+                call(prototypes.update_rule, rule, parameters, gradient, state, begin, first, shift, hyper)
             begin = end
         elif first < end and hyper[row + SEGMENT_DECAY] > 0.0:
             rest = type(parameters[0])(1.0 - hyper[HYPER_RATE] * hyper[row + SEGMENT_DECAY])
@@ -170,7 +173,7 @@ def finish(parameters, gradient, state, start, stop, shift, hyper):
             for i in range(p.size):
                 p[i] *= rest
     if begin < stop:
-        call(rule, parameters, gradient, state, begin, stop, shift, hyper)
+        call(prototypes.update_rule, rule, parameters, gradient, state, begin, stop, shift, hyper)
     for segment in range(to_bits(hyper[REGULAR_SEGMENTS])):
         row, first, end = overlap(start, stop, hyper, segment)
         if first < end and hyper[row + SEGMENT_TRAINED] != 0.0:
@@ -182,8 +185,9 @@ def finish(parameters, gradient, state, start, stop, shift, hyper):
             p[i] = fixed[i] if fixed[i] == fixed[i] else p[i]
 
 
-@kernel
-def update(parameters, gradient, state, start, stop, shift, hyper):
+@by_address()
+def update(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+           hyper: Doubles) -> None:
     """The rule at address ``hyper[REGULAR_RULE]`` with penalties before it and constraints behind it.
 
     Without a rule it adds the slopes of the penalties to ``gradient``, which is 0 where a parameter is fixed.
@@ -193,8 +197,9 @@ def update(parameters, gradient, state, start, stop, shift, hyper):
         finish(parameters, gradient, state, start, stop, shift, hyper)
 
 
-@kernel
-def measure(parameters, gradient, state, start, stop, shift, hyper):
+@by_address()
+def measure(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+            hyper: Doubles) -> None:
     """What `update` does before its rule; overwrites the cells of the pieces' Σ_k (∂E/∂w_jk)²."""
     before(parameters, gradient, state, start, stop, shift, hyper)
     count = hyper.size - to_bits(hyper[REGULAR_PENALTIES])
@@ -214,8 +219,9 @@ def measure(parameters, gradient, state, start, stop, shift, hyper):
             cell += 1
 
 
-@kernel
-def update_clipped(parameters, gradient, state, start, stop, shift, hyper):
+@by_address()
+def update_clipped(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+                   hyper: Doubles) -> None:
     """What `update` does from its rule on, after ∂E/∂w has been measured: scaled so that its norm is at most c."""
     count, squares = hyper.size - to_bits(hyper[REGULAR_PENALTIES]), 0.0
     cells = view(hyper, to_bits(hyper[REGULAR_PENALTIES]) - count, count)
@@ -229,8 +235,8 @@ def update_clipped(parameters, gradient, state, start, stop, shift, hyper):
     finish(parameters, gradient, state, start, stop, shift, hyper)
 
 
-@kernel
-def total(hyper, sums):
+@by_address()
+def total(hyper: Doubles, sums: Doubles) -> None:
     """Add the penalties of an epoch's batches to its cost, leave their mean beside it, and begin anew."""
     penalty, first = 0.0, to_bits(hyper[REGULAR_PENALTIES])
     cells = view(hyper, first, hyper.size - first)

@@ -7,63 +7,76 @@ threads takes many steps in one call, and may come back after any block, since a
 not.
 
 A method is this search and a direction, two kernels called by address, (parameters, state, numbers, search):
-one overwrites the direction and ``search[SEARCH_ALPHA]``, the first length to try, and nothing else that is kept, so that an
-interrupted step can be done again with the same bits; the other takes note of a step that was made.
-``numbers[HYPER_MADE]`` is 0 at a (re)start.
+one overwrites the direction and ``search[SEARCH_ALPHA]``, the first length to try, and nothing else that is kept, so
+that an interrupted step can be done again with the same bits; the other takes note of a step that was made.
+``numbers[HYPER_STEPS]`` is 0 at a (re)start.
 """
 
 import math
 
-from ._jit import by_address, inline
-from .codes import (
+from . import prototypes, record
+from ._jit import by_address, inline, kernel
+from .arguments import Doubles, Floats, Integers
+from .elementwise import wide
+from .simd import call, to_bits, view
+from .tables import (
+    CELL_END_EPOCH,
+    DOING_FRESH,
+    DOING_RESTING,
+    DOING_RETURNING,
+    DOING_SEARCHING,
+    HYPER_COST,
     HYPER_COUNT,
-    HYPER_OWN,
-    HYPER_RATE,
+    HYPER_LAST_SLOPE,
+    HYPER_MEMORY,
+    HYPER_PAIRS,
+    HYPER_STEP_LENGTH,
+    HYPER_STEPS,
+    LINE_FOUND,
+    LINE_GOES_ON,
+    LINE_LOWEST,
+    LINE_NOTHING,
     PROGRESS_EPOCH,
     PROGRESS_FIRST_EPOCH,
     PROGRESS_STATUS,
     PROGRESS_UPDATES,
     REGULAR_TOTAL,
+    ROW_BEFORE,
+    ROW_DIRECTION,
+    ROW_GRADIENT,
+    ROW_OWN,
+    ROW_START,
+    SEARCH_ALPHA,
+    SEARCH_BRACKETED,
+    SEARCH_COUNT,
+    SEARCH_CURVATURE,
+    SEARCH_DIRECT,
+    SEARCH_DOING,
+    SEARCH_EPSILON,
+    SEARCH_HIGH_ALPHA,
+    SEARCH_HIGH_COST,
+    SEARCH_HIGH_SLOPE,
+    SEARCH_KNOWN,
+    SEARCH_LEFT,
+    SEARCH_LOW_ALPHA,
+    SEARCH_LOW_COST,
+    SEARCH_LOW_SLOPE,
+    SEARCH_PENALIZE,
+    SEARCH_PENALTY,
+    SEARCH_REMEMBER,
+    SEARCH_START_COST,
+    SEARCH_START_SLOPE,
+    SEARCH_STEPS,
+    SEARCH_TRIES,
     STATUS_DIVERGED,
     STATUS_DONE,
     STATUS_PAUSED,
     STATUS_RUNNING,
-    SUM_COUNT,
     SUM_EPOCH_COST,
     SUM_EPOCH_PENALTY,
     SUM_EPOCH_WEIGHT,
 )
-from .elementwise import wide
-from .simd import call, to_bits, view
 from .vectors import combine, dot, mix, products
-
-ROW_GRADIENT, ROW_DIRECTION, ROW_START, ROW_BEFORE, ROW_OWN = range(5)
-"""Rows of state: ∂E/∂w, the direction, parameters and gradient before the step, the method's own."""
-
-HYPER_REACHED, HYPER_MADE, HYPER_KEPT, HYPER_MEMORY = range(HYPER_OWN, HYPER_OWN + 4)
-"""Numbers: the cost where the last step ended, steps since a (re)start, and of L-BFGS pairs since then and how many
-it remembers. The learning rate's cell holds the length of the last step."""
-HYPER_LAST_SLOPE = HYPER_KEPT
-"""Of conjugate gradients: the slope along the last direction, where it began."""
-
-SEARCH_DOING, SEARCH_LEFT, SEARCH_STEPS, SEARCH_PENALTY, SEARCH_DIRECT, SEARCH_REMEMBER, SEARCH_PENALIZE = range(SUM_COUNT, SUM_COUNT + 7)
-"""Cells of ``search``, the first of which are those of `layout.Learner.sums`: what the pass is for, steps until the
-next pause, steps of this fit, the penalty in ``numbers[HYPER_REACHED]``; addresses, as bits, of the direction's two kernels
-and of `regular.update`."""
-SEARCH_CURVATURE, SEARCH_EPSILON, SEARCH_ALPHA, SEARCH_TRIES, SEARCH_BRACKETED, SEARCH_START_COST, SEARCH_START_SLOPE = range(SEARCH_PENALIZE + 1, SEARCH_PENALIZE + 8)
-"""c₂ of the Wolfe conditions; the resolution of the dtype; how far along the line the pass goes, how many have gone,
-1.0 if a minimum lies between LOW and HIGH, cost and slope where the line begins."""
-SEARCH_LOW_ALPHA, SEARCH_LOW_COST, SEARCH_LOW_SLOPE, SEARCH_HIGH_ALPHA, SEARCH_HIGH_COST, SEARCH_HIGH_SLOPE = range(SEARCH_START_SLOPE + 1, SEARCH_START_SLOPE + 7)
-"""The lowest point, which is where the line begins at first, and the other end of the interval."""
-SEARCH_KNOWN = SEARCH_HIGH_SLOPE + 1
-"""How many pairs of L-BFGS have their products in the tables behind it, see `lbfgs_direction`."""
-SEARCH_COUNT = SEARCH_KNOWN + 1
-
-DOING_FRESH, DOING_RESTING, DOING_SEARCHING, DOING_RETURNING = range(4)
-"""What a pass is for: where a fit begins; none, a step has ended; along the line; back to its lowest point."""
-
-LINE_GOES_ON, LINE_FOUND, LINE_LOWEST, LINE_NOTHING = range(4)
-"""What becomes of a line."""
 
 DECREASE = 1e-4
 """c₁ of the Wolfe conditions."""
@@ -100,15 +113,17 @@ def extrapolate(a, slope_a, b, slope_b):
 def judge(search, cost, slope):
     """Take note of a point of the line, overwrite SEARCH_ALPHA by the next to try, and say what becomes of the line.
 
-    LINE_FOUND has E ≤ E₀ + c₁αE₀' and |E'| ≤ c₂|E₀'|, the strong Wolfe conditions (Nocedal & Wright 2006, algorithms 3.5 and
-    3.6). Where tries end, or the slope promises less across the interval than the cost's last digit, the LINE_LOWEST point
-    is taken if it fulfils the first of them, at once (LINE_FOUND) if it is this one.
+    LINE_FOUND has E ≤ E₀ + c₁αE₀' and |E'| ≤ c₂|E₀'|, the strong Wolfe conditions (Nocedal & Wright 2006, algorithms
+    3.5 and 3.6). Where tries end, or the slope promises less across the interval than the cost's last digit, the
+    LINE_LOWEST point is taken if it fulfils the first of them, at once (LINE_FOUND) if it is this one.
     """
     alpha = search[SEARCH_ALPHA]
     search[SEARCH_TRIES] += 1.0
-    low_enough = cost <= search[SEARCH_START_COST] + DECREASE * alpha * search[SEARCH_START_SLOPE] and slope * 0.0 == 0.0
+    most = search[SEARCH_START_COST] + DECREASE * alpha * search[SEARCH_START_SLOPE]
+    low_enough = cost <= most and slope * 0.0 == 0.0
     if not low_enough or (search[SEARCH_LOW_ALPHA] > 0.0 and cost > search[SEARCH_LOW_COST]):
-        search[SEARCH_HIGH_ALPHA], search[SEARCH_HIGH_COST], search[SEARCH_HIGH_SLOPE], search[SEARCH_BRACKETED] = alpha, cost, slope, 1.0
+        search[SEARCH_HIGH_ALPHA], search[SEARCH_HIGH_COST], search[SEARCH_HIGH_SLOPE] = alpha, cost, slope
+        search[SEARCH_BRACKETED] = 1.0
     else:
         if abs(slope) <= -search[SEARCH_CURVATURE] * search[SEARCH_START_SLOPE]:
             return LINE_FOUND
@@ -143,13 +158,13 @@ def row(state, index, n):
 @inline
 def end_step(parameters, numbers, progress, search, costs, status):
     """Record a step, and tell `epoch.run` to come back: with a ``status``, or for a pause; or diverged."""
-    nothing = numbers[HYPER_REACHED] * 0.0
+    nothing = numbers[HYPER_COST] * 0.0
     for i in range(parameters.size):
         nothing += parameters[i] * 0.0
     if nothing != 0.0:
         progress[PROGRESS_STATUS] = STATUS_DIVERGED
         return
-    costs[progress[PROGRESS_EPOCH] - progress[PROGRESS_FIRST_EPOCH]] = numbers[HYPER_REACHED]
+    costs[progress[PROGRESS_EPOCH] - progress[PROGRESS_FIRST_EPOCH]] = numbers[HYPER_COST]
     search[SEARCH_STEPS] += 1.0
     search[SEARCH_LEFT] -= 1.0
     search[SUM_EPOCH_PENALTY] = search[SEARCH_PENALTY]
@@ -159,8 +174,9 @@ def end_step(parameters, numbers, progress, search, costs, status):
     progress[PROGRESS_STATUS] = STATUS_PAUSED if status == STATUS_RUNNING and search[SEARCH_LEFT] <= 0.0 else status
 
 
-@by_address
-def next_point(parameters, state, numbers, progress, search, costs, update, epoch):
+@by_address(CELL_END_EPOCH)
+def next_point(parameters: Floats, state: Floats, numbers: Doubles, progress: Integers, search: Doubles, costs: Doubles,
+               update: int, epoch: int) -> None:
     """Take the cost and the gradient of a pass, and overwrite the parameters by the next point to look at.
 
     Overwrites state, numbers and search; where a step ends, also progress and ``costs``, and at the end of the last one
@@ -173,55 +189,59 @@ def next_point(parameters, state, numbers, progress, search, costs, update, epoc
     if doing != DOING_RESTING:
         if numbers.size > HYPER_COUNT:
             penalize, total = to_bits(search[SEARCH_PENALIZE]), to_bits(numbers[REGULAR_TOTAL])
-            call(penalize, parameters, gradient, state, 0, n, 0, numbers)
-            call(total, numbers, search)
+            call(prototypes.update_rule, penalize, parameters, gradient, state, 0, n, 0, numbers)
+            call(prototypes.total_penalty, total, numbers, search)
         cost = search[SUM_EPOCH_COST] / search[SUM_EPOCH_WEIGHT] if search[SUM_EPOCH_WEIGHT] > 0.0 else 0.0
         search[SUM_EPOCH_COST] = 0.0
         search[SUM_EPOCH_WEIGHT] = 0.0
     if doing == DOING_FRESH:
-        numbers[HYPER_REACHED], search[SEARCH_PENALTY], search[SEARCH_DOING] = cost, search[SUM_EPOCH_PENALTY], DOING_RESTING
+        numbers[HYPER_COST], search[SEARCH_PENALTY] = cost, search[SUM_EPOCH_PENALTY]
+        search[SEARCH_DOING] = DOING_RESTING
     elif doing != DOING_RESTING:
         verdict = judge(search, cost, dot(gradient, direction)) if doing == DOING_SEARCHING else LINE_FOUND
         if verdict == LINE_GOES_ON or verdict == LINE_LOWEST:
             search[SEARCH_DOING] = DOING_SEARCHING if verdict == LINE_GOES_ON else DOING_RETURNING
             combine(parameters, 1.0, start, search[SEARCH_ALPHA], direction)
             return
-        if verdict == LINE_FOUND and cost < numbers[HYPER_REACHED]:  # in its last digit the first condition lets equal costs pass
-            numbers[HYPER_REACHED], numbers[HYPER_RATE], search[SEARCH_PENALTY] = cost, search[SEARCH_ALPHA], search[SUM_EPOCH_PENALTY]
+        # in its last digit the first condition lets equal costs pass
+        if verdict == LINE_FOUND and cost < numbers[HYPER_COST]:
+            numbers[HYPER_COST], numbers[HYPER_STEP_LENGTH] = cost, search[SEARCH_ALPHA]
+            search[SEARCH_PENALTY] = search[SUM_EPOCH_PENALTY]
             remember = to_bits(search[SEARCH_REMEMBER])
-            call(remember, parameters, state, numbers, search)
-            numbers[HYPER_MADE] += 1.0
+            call(prototypes.direction, remember, parameters, state, numbers, search)
+            numbers[HYPER_STEPS] += 1.0
             end_step(parameters, numbers, progress, search, costs, STATUS_RUNNING)
         else:
             for i in range(n):
                 parameters[i], gradient[i] = start[i], before[i]
-            if numbers[HYPER_MADE] == 0.0:
+            if numbers[HYPER_STEPS] == 0.0:
                 end_step(parameters, numbers, progress, search, costs, STATUS_DONE)
-            numbers[HYPER_MADE], search[SEARCH_DOING] = 0.0, DOING_RESTING  # along the gradient, where the direction leads nowhere
+            # along the gradient, where the direction leads nowhere
+            numbers[HYPER_STEPS], search[SEARCH_DOING] = 0.0, DOING_RESTING
     if progress[PROGRESS_STATUS] != STATUS_RUNNING:
         return
     for i in range(n):
         start[i], before[i] = parameters[i], gradient[i]
     direct, slope = to_bits(search[SEARCH_DIRECT]), 0.0
     for _ in range(2):
-        call(direct, parameters, state, numbers, search)
+        call(prototypes.direction, direct, parameters, state, numbers, search)
         slope = dot(gradient, direction)
-        if slope < 0.0 or numbers[HYPER_MADE] == 0.0:
+        if slope < 0.0 or numbers[HYPER_STEPS] == 0.0:
             break
-        numbers[HYPER_MADE] = 0.0
+        numbers[HYPER_STEPS] = 0.0
     if not slope < 0.0:
         end_step(parameters, numbers, progress, search, costs, STATUS_DONE)
         return
     search[SEARCH_DOING], search[SEARCH_TRIES], search[SEARCH_BRACKETED] = DOING_SEARCHING, 0.0, 0.0
-    search[SEARCH_START_COST], search[SEARCH_START_SLOPE] = numbers[HYPER_REACHED], slope
-    search[SEARCH_LOW_ALPHA], search[SEARCH_LOW_COST], search[SEARCH_LOW_SLOPE] = 0.0, numbers[HYPER_REACHED], slope
+    search[SEARCH_START_COST], search[SEARCH_START_SLOPE] = numbers[HYPER_COST], slope
+    search[SEARCH_LOW_ALPHA], search[SEARCH_LOW_COST], search[SEARCH_LOW_SLOPE] = 0.0, numbers[HYPER_COST], slope
     combine(parameters, 1.0, start, search[SEARCH_ALPHA], direction)
 
 
-@by_address
+@kernel
 def set_out(address, parameters, state, numbers, progress, search, costs):
     """Call `next_point` where a step has ended and another follows: no pass is needed for its first point."""
-    call(address, parameters, state, numbers, progress, search, costs, 0, 0)
+    call(record.end_epoch, address, parameters, state, numbers, progress, search, costs, 0, 0)
 
 
 @inline
@@ -231,8 +251,8 @@ def downhill(direction, gradient):
     return 1.0 / max(math.sqrt(dot(gradient, gradient)), 1.0)
 
 
-@by_address
-def lbfgs_direction(parameters, state, numbers, search):
+@by_address()
+def lbfgs_direction(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
     """−H∂E/∂w from the last steps s and changes of gradient y with s·y = 1, H⁰ = 1/y·y of the newest (Nocedal 1980).
 
     Algorithm 7.4 of Nocedal & Wright (2006), whose vectors are all combinations of the gradient and the pairs: with the
@@ -241,11 +261,11 @@ def lbfgs_direction(parameters, state, numbers, search):
     """
     n, memory = parameters.size, int(numbers[HYPER_MEMORY])
     gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
-    if numbers[HYPER_MADE] == 0.0 or numbers[HYPER_KEPT] == 0.0:  # a step whose pair was refused tells no curvature
+    if numbers[HYPER_STEPS] == 0.0 or numbers[HYPER_PAIRS] == 0.0:  # a step whose pair was refused tells no curvature
         search[SEARCH_KNOWN], search[SEARCH_ALPHA] = 0.0, downhill(direction, gradient)
         return
     search[SEARCH_ALPHA] = 1.0
-    kept = int(numbers[HYPER_KEPT])
+    kept = int(numbers[HYPER_PAIRS])
     count = min(kept, memory)
     square = memory * memory
     tables = view(search, SEARCH_COUNT, search.size - SEARCH_COUNT)  # of older pairs by younger ones
@@ -286,45 +306,45 @@ def lbfgs_direction(parameters, state, numbers, search):
     mix(direction, -scale, gradient, view(state, ROW_OWN * n, 2 * memory * n), weights)
 
 
-@by_address
-def lbfgs_pair(parameters, state, numbers, search):
+@by_address()
+def lbfgs_pair(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
     """Keep s and y, scaled to s·y = 1, which leaves H as it is; not where their product is too small to divide by."""
     n, memory = parameters.size, int(numbers[HYPER_MEMORY])
     gradient, start, before = row(state, ROW_GRADIENT, n), row(state, ROW_START, n), row(state, ROW_BEFORE, n)
-    if numbers[HYPER_MADE] == 0.0:
-        numbers[HYPER_KEPT] = 0.0
+    if numbers[HYPER_STEPS] == 0.0:
+        numbers[HYPER_PAIRS] = 0.0
     product, fall = 0.0, 0.0
     for i in range(n):
         s = wide(parameters[i] - start[i])
         product += s * float(gradient[i] - before[i])
         fall -= s * float(before[i])
     if product > search[SEARCH_EPSILON] * max(fall, 0.0):
-        pair, scale = int(numbers[HYPER_KEPT]) % memory, type(parameters[0])(1.0 / math.sqrt(product))
+        pair, scale = int(numbers[HYPER_PAIRS]) % memory, type(parameters[0])(1.0 / math.sqrt(product))
         step, change = row(state, ROW_OWN + pair, n), row(state, ROW_OWN + memory + pair, n)
         for i in range(n):
             step[i], change[i] = scale * (parameters[i] - start[i]), scale * (gradient[i] - before[i])
-        numbers[HYPER_KEPT] += 1.0
+        numbers[HYPER_PAIRS] += 1.0
 
 
-@by_address
-def conjugate_direction(parameters, state, numbers, search):
+@by_address()
+def conjugate_direction(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
     """−g + βd with β after Polak and Ribière, at least 0 (Nocedal & Wright 2006, eq. 5.45); −g where (5.52) says so."""
     n = parameters.size
     gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
     last_gradient, last = row(state, ROW_OWN, n), row(state, ROW_OWN + 1, n)
     square, overlap = dot(gradient, gradient), dot(gradient, last_gradient)
-    if numbers[HYPER_MADE] == 0.0 or abs(overlap) >= 0.2 * square:
+    if numbers[HYPER_STEPS] == 0.0 or abs(overlap) >= 0.2 * square:
         search[SEARCH_ALPHA] = downhill(direction, gradient)
     else:
         beta = max((square - overlap) / dot(last_gradient, last_gradient), 0.0)
         combine(direction, -1.0, gradient, beta, last)
     slope = dot(gradient, direction)
-    if numbers[HYPER_MADE] != 0.0 and slope < 0.0:  # as much to first order as the last step brought (the same, p. 59)
-        search[SEARCH_ALPHA] = numbers[HYPER_RATE] * numbers[HYPER_LAST_SLOPE] / slope
+    if numbers[HYPER_STEPS] != 0.0 and slope < 0.0:  # as much to first order as the last step brought (the same, p. 59)
+        search[SEARCH_ALPHA] = numbers[HYPER_STEP_LENGTH] * numbers[HYPER_LAST_SLOPE] / slope
 
 
-@by_address
-def conjugate_note(parameters, state, numbers, search):
+@by_address()
+def conjugate_note(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
     """Keep the direction, and gradient and slope from before the step."""
     n = parameters.size
     direction, before = row(state, ROW_DIRECTION, n), row(state, ROW_BEFORE, n)

@@ -23,11 +23,13 @@ from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
 from numba.core.errors import TypingError
-from numba.extending import intrinsic
+from numba.core.imputils import lower_constant
+from numba.extending import intrinsic, models, register_model, typeof_impl
 
 from . import _jit
-from ._jit import JIT, VECTOR_BYTES, VECTOR_REGISTERS
-from .codes import PHASE_COUNT
+from ._jit import JIT, VECTOR_BYTES, VECTOR_REGISTERS, Kernel
+from .arguments import DESCRIPTIONS
+from .tables import PHASE_COUNT
 
 Builder = Any
 INDEX = ir.IntType(64)
@@ -263,11 +265,11 @@ KINDS = {"f": "one dimension and the network's dtype", "d": "one dimension and f
 """What `made_of` expects, by the letters of `_jit.address`."""
 
 
-def _integers_at(typing: Any, address: Any) -> Any:
+def _pointer_at(typing: Any, like: Any, address: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+        return builder.inttoptr(arguments[1], context.get_value_type(signature.return_type))
 
-    return types.CPointer(types.int64)(types.intp), generate
+    return types.CPointer(types.unliteral(like))(like, types.intp), generate
 
 
 def _made_of(what: str, letters: dict[str, str]) -> Callable[..., Any]:
@@ -301,19 +303,81 @@ def _stack(typing: Any, like: Any, count: Any) -> Any:
     return types.CPointer(like)(like, count), generate
 
 
-def _call(typing: Any, address: Any, *arguments: Any) -> Any:
-    kinds = [types.unliteral(ty) for ty in arguments]
+class _KernelType(types.Opaque):  # type: ignore[misc]
+    """The type of a kernel that compiled code names: `call` knows by it what it calls."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        super().__init__(f"kernel({kernel.__module__}.{kernel.__name__})")
+
+
+@typeof_impl.register(Kernel)
+def _typeof_kernel(kernel: Kernel, context: Any) -> _KernelType:
+    return _KernelType(kernel)
+
+
+register_model(_KernelType)(models.OpaqueModel)
+
+
+@lower_constant(_KernelType)
+def _kernel_constant(context: Any, builder: Builder, ty: Any, value: Any) -> Any:
+    return context.get_dummy_value()
+
+
+def _accepted(letter: str, given: Any, real: Any) -> Any:
+    """Return the type of an argument that is declared by a letter, if what is given will do for it, else None."""
+    if letter in "frF" and real is None and given.__class__ in (types.Array, types.CPointer):
+        real = given.dtype if given.dtype in (types.float32, types.float64) else None
+    kind = _jit.numba_types(real or types.float64)[letter]
+    if given == kind:
+        return kind
+    if letter == "i":
+        fits = isinstance(given, (types.Integer, types.Boolean))
+    elif letter == "x":
+        fits = isinstance(given, types.Number)
+    else:  # a writable array serves where a read-only one is expected
+        fits = letter == "r" and given == _jit.numba_types(real or types.float64)["f"]
+    return kind if fits else None
+
+
+def _accept(kernel: Kernel, arguments: tuple[Any, ...]) -> list[Any]:
+    """Return the types by which a kernel takes arguments of these types."""
+    expected = kernel.arguments
+    if len(arguments) != len(expected):
+        raise TypingError(f"call({kernel.__name__}): {len(arguments)} arguments are given, it takes {len(expected)}: "
+                          f"{', '.join(argument.name for argument in expected)}")
+    real, kinds = None, []
+    for argument, given in zip(expected, map(types.unliteral, arguments), strict=True):
+        kind = _accepted(argument.letter, given, real)
+        if kind is None:
+            of = f" of {real}" if real is not None and argument.letter in "frF" else ""
+            raise TypingError(f"call({kernel.__name__}): {argument.name} is {given}, expected "
+                              f"{DESCRIPTIONS[argument.letter]}{of}")
+        real = kind.dtype if argument.letter in "frF" else real
+        kinds.append(kind)
+    return kinds
+
+
+def _call(typing: Any, kernel: Any, where: Any, *arguments: Any) -> Any:
+    if not isinstance(kernel, _KernelType):
+        raise TypingError(f"call({kernel}): expected a kernel that is called by address")
+    kinds, table = _accept(kernel.kernel, arguments), isinstance(where, (types.CPointer, types.Array))
+    if table and kernel.kernel.place < 0:
+        raise TypingError(f"call({kernel.kernel.__name__}): it has no place of its own in a table: give its address")
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Any:
-        convention = context.call_conv
-        function = builder.inttoptr(values[0], convention.get_function_type(types.none, kinds).as_pointer())
-        given = cgutils.unpack_tuple(builder, values[1])
+        convention, address = context.call_conv, values[1]
+        if table:
+            begin = _data(context, builder, where, address) if isinstance(where, types.Array) else address
+            address = builder.load(builder.gep(begin, [_index(kernel.kernel.place)]))
+        function = builder.inttoptr(address, convention.get_function_type(types.none, kinds).as_pointer())
+        given = cgutils.unpack_tuple(builder, values[2])
         status, _ = convention.call_function(builder, function, types.none, kinds, given)
         with cgutils.if_unlikely(builder, status.is_error):  # only with NUMBA_BOUNDSCHECK=1
             convention.return_status_propagate(builder, status)
         return context.get_dummy_value()
 
-    return types.void(types.intp, types.BaseTuple.from_types(kinds)), generate
+    return types.void(kernel, where if table else types.intp, types.BaseTuple.from_types(kinds)), generate
 
 
 def _struct(context: Any, builder: Builder, ty: Any, value: Any) -> Any:
@@ -1058,6 +1122,30 @@ def _plain_rank_one(T: Any, t: int, rows: int, size: int, A: Any, d: int, x: int
         where[:] = (where if add else 0) + (A[d + j] * scale) * A[x : x + size]
 
 
+PLAIN_KINDS: dict[str, Any] = {"n": np.int64, "t": np.int64, "N": np.int64, "d": np.float64, "D": np.float64}
+"""Letter of an array -> its dtype, where it is not the network's."""
+
+
+def _check_plainly(kernel: Kernel, given: tuple[Any, ...]) -> None:
+    """Compare arguments with a kernel's signature, as `_accept` does where code is compiled."""
+    expected, real = kernel.arguments, None
+    if len(given) != len(expected):
+        raise TypeError(f"call({kernel.__name__}): {len(given)} arguments are given, it takes {len(expected)}: "
+                        f"{', '.join(argument.name for argument in expected)}")
+    for (name, letter), value in zip(expected, given, strict=True):
+        if letter in "ix":
+            fits = isinstance(value, (int, np.integer, np.bool_) if letter == "i" else (int, float, np.number))
+        else:
+            wanted = PLAIN_KINDS.get(letter, real)
+            fits = (isinstance(value, np.ndarray) and value.ndim == (2 if letter == "t" else 1)
+                    and (value.dtype == wanted if wanted else value.dtype in (np.float32, np.float64))
+                    and (value.flags.writeable or letter == "r"))
+            real = value.dtype if fits and letter in "frF" else real
+        if not fits:
+            shown = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"{value!r}"
+            raise TypeError(f"call({kernel.__name__}): {name} is {shown}, expected {DESCRIPTIONS[letter]}")
+
+
 # ------------------------------------------------------------------------------------------------------- names
 
 if JIT:
@@ -1068,7 +1156,7 @@ if JIT:
     pointer = intrinsic(_pointer)
     row = intrinsic(_row)
     array_at = intrinsic(_array_at)
-    integers_at = intrinsic(_integers_at)
+    pointer_at = intrinsic(_pointer_at)
     stack = intrinsic(_stack)
     forward_tile, backward_tile = intrinsic(_forward_tile), intrinsic(_backward_tile)
     gradient_tile = intrinsic(_gradient_tile)
@@ -1096,9 +1184,16 @@ else:
         """Give the array, of the type of ``like``, whose first element lies at an address."""
         return np.frombuffer((ctypes.c_char * (size * like.itemsize)).from_address(int(address)), like.dtype)
 
-    def call(address: int, *arguments: Any) -> None:
-        """Call the kernel whose `_jit.address` is given."""
-        _jit.BY_ADDRESS[address](*arguments)
+    def call(kernel: Kernel, where: Any, *arguments: Any) -> None:
+        """Call a kernel by its address, or by the table that holds it at the kernel's place.
+
+        Number and types of the arguments are compared with its signature; compiled code does so when it is compiled.
+        """
+        _check_plainly(kernel, arguments)
+        if isinstance(where, np.ndarray) and kernel.place < 0:
+            raise TypeError(f"call({kernel.__name__}): it has no place of its own in a table: give its address")
+        address = where[kernel.place] if isinstance(where, np.ndarray) else where
+        _jit.BY_ADDRESS[int(address)](*arguments)
 
     def pointer(array: Any) -> Any:
         """Give where an array begins.
@@ -1116,9 +1211,9 @@ else:
         """Give the array of this shape that begins at a pointer."""
         return pointer[: math.prod(shape)].reshape(shape)
 
-    def integers_at(address: Any) -> Any:
-        """Return a pointer to what lies at an address, given by `_jit.place`."""
-        return address
+    def pointer_at(like: Any, address: Any) -> Any:
+        """Return a pointer to numbers of the type of ``like`` that lie at an address, given by `_jit.place`."""
+        return address.reshape(-1)
 
     def stack(like: Any, count: int) -> Any:
         """Give where so many numbers of the type of ``like`` lie until the function returns."""

@@ -6,8 +6,8 @@ respect to net, and strips i·s.. that with respect to the i-th tangent of net. 
 δ_j o_k + Σ_i δ̇_ij ȯ_ik as it is; only for the biases, on which tangents do not depend, it leaves the further strips
 out.
 
-Each layer has one panel more, LAYER_NET: net and its tangents on the way forward; φ''(net), from there on, and what it brings
-to δ on the way back.
+Each layer has one panel more, LAYER_NET: net and its tangents on the way forward; φ''(net), from there on, and what it
+brings to δ on the way back.
 
 Where one thread has all strips, those of all directions adjoin, and a product takes them at once: two vectors a tile.
 
@@ -15,21 +15,15 @@ The phases have the arguments of `backprop.my_samples` and lie in its cell, so `
 number of threads, mini-batches, every optimizer.
 """
 
-from . import activations, backprop
-from ._jit import address, by_address, inline
-from .codes import (
-    CELL_BACKWARD,
+from . import activations, backprop, costs, dense, prototypes
+from ._jit import Kernel, address, by_address, inline
+from .arguments import Doubles, Floats, Integers, ReadOnly, Table
+from .simd import borrowed, call, lanes, panel, row, view
+from .tables import (
     CELL_CANONICAL,
-    CELL_COLLECT,
     CELL_COST,
-    CELL_COST_KERNEL,
-    CELL_COST_SECOND,
     CELL_DIRECTION,
-    CELL_FORWARD,
     CELL_FORWARD_SECOND,
-    CELL_GATHER,
-    CELL_GATHER_LABELS,
-    CELL_GATHER_WEIGHTS,
     CELL_GIVEN_SLOPES,
     CELL_JACOBIAN,
     CELL_KIND,
@@ -50,7 +44,6 @@ from .codes import (
     KIND_GAUSS_NEWTON,
     KIND_HESSIAN,
     KIND_SOBOLEV,
-    LAYER_ACTIVATION,
     LAYER_BIASES,
     LAYER_DELTA,
     LAYER_DELTA_BELOW,
@@ -65,19 +58,19 @@ from .codes import (
     LAYER_TRANSPOSED,
     LAYER_WEIGHTS,
 )
-from .simd import borrowed, call, lanes, panel, view
 
 
 @inline
-def row(panels, start, n, s, j):
+def panel_row(panels, start, n, s, j):
     """Give the row of neuron j in strip s of a panel of n rows."""
     lane = lanes(panels)
     return view(panels, start + (s * n + j) * lane, lane)
 
 
-@by_address
-def lift(layers, cells, panels, parameters, inputs, targets, weights, order, begin, end, total, labels, strips, first,
-         last, bend):
+@by_address(CELL_FORWARD_SECOND)
+def lift(layers: Table, cells: Integers, panels: Floats, parameters: Floats, inputs: ReadOnly, targets: ReadOnly,
+         weights: ReadOnly, order: Integers, begin: int, end: int, total: float, labels: int, strips: int, first: int,
+         last: int, bend: int) -> None:
     """(1)(2) for samples order[begin:end], in strips first..last; with ``bend`` = 1 also φ''(net).
 
     Overwrites the out panels, the delta panels with φ'(net), the net panels with net or φ''(net), and the targets and
@@ -85,17 +78,17 @@ def lift(layers, cells, panels, parameters, inputs, targets, weights, order, beg
     """
     top = layers.shape[0] - 1
     classes = layers[top, LAYER_N_OUT]
-    call(cells[CELL_GATHER], inputs, order, begin, end, layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], -1,
+    call(dense.gather, cells, inputs, order, begin, end, layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], -1,
          strips, first, last)
     if labels != 0:
-        call(cells[CELL_GATHER_LABELS], targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
+        call(dense.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
     else:
-        call(cells[CELL_GATHER], targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
+        call(dense.gather, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
              last)
-    call(cells[CELL_GATHER_WEIGHTS], weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
+    call(dense.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
     for layer in range(top + 1):
         n = layers[layer, LAYER_N_OUT]
-        call(cells[CELL_FORWARD], parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
+        call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
              layers[layer, LAYER_SOURCE], layers[layer, LAYER_NET], layers[layer, LAYER_N_IN], n, first, last)
         net, out = panel(panels, layers[layer, LAYER_NET], n, first, last), panel(panels, layers[layer, LAYER_OUT], n,
                                                                                   first, last)
@@ -106,13 +99,14 @@ def lift(layers, cells, panels, parameters, inputs, targets, weights, order, beg
             spare = panel(panels, cells[CELL_SPARE], n, first, last)
             for i in range(net.size):
                 spare[i] = net[i]
-        call(layers[layer, LAYER_ACTIVATION], out, slope, n)
+        call(prototypes.activation, row(layers, layer), out, slope, n)
         if bend != 0 and layers[layer, LAYER_SECOND] != 0:
-            call(layers[layer, LAYER_SECOND], net, out, slope)
+            call(prototypes.second_derivative, row(layers, layer), net, out, slope)
 
 
-@by_address
-def push(layers, cells, panels, parameters, direction, moved, bottom, tangents, strips, first, last):
+@by_address(CELL_PUSHFORWARD_TANGENTS)
+def push(layers: Table, cells: Integers, panels: Floats, parameters: Floats, direction: Floats, moved: int, bottom: int,
+         tangents: int, strips: int, first: int, last: int) -> None:
     """Tangents ṅet_j = Σ_k w_jk ȯ_k, and with ``moved`` = 1 + Σ_k v_jk o_k + v_j; ȯ_j = φ'(net_j) ṅet_j.
 
     From layer ``bottom`` up; overwrites the tangents in net and out panels, and where moved in the delta panels.
@@ -121,15 +115,17 @@ def push(layers, cells, panels, parameters, direction, moved, bottom, tangents, 
     together = max(tangents, 1) if last - first == strips else 1
     for layer in range(bottom, top + 1):
         n_in, n = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
-        w, b, source, net_at = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], layers[layer, LAYER_SOURCE], layers[layer, LAYER_NET]
+        w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
+        source, net_at = layers[layer, LAYER_SOURCE], layers[layer, LAYER_NET]
         if moved != 0 and layer == 0:  # the inputs stay where they are
-            call(cells[CELL_FORWARD], direction, w, b, panels, source, net_at + strips * n * lane, n_in, n, first, last)
+            call(dense.forward, cells, direction, w, b, panels, source, net_at + strips * n * lane, n_in, n, first,
+                 last)
         else:
             for i in range(1, tangents + 1, together):
-                call(cells[CELL_FORWARD], parameters, w, -1, panels, source, net_at, n_in, n, i * strips + first,
+                call(dense.forward, cells, parameters, w, -1, panels, source, net_at, n_in, n, i * strips + first,
                      (i + together - 1) * strips + last)
         if moved != 0 and layer > 0:
-            call(cells[CELL_FORWARD], direction, w, b, panels, source, layers[layer, LAYER_DELTA] + strips * n * lane,
+            call(dense.forward, cells, direction, w, b, panels, source, layers[layer, LAYER_DELTA] + strips * n * lane,
                  n_in, n, first, last)
             net = panel(panels, net_at, n, strips + first, strips + last)
             more = panel(panels, layers[layer, LAYER_DELTA], n, strips + first, strips + last)
@@ -143,14 +139,15 @@ def push(layers, cells, panels, parameters, direction, moved, bottom, tangents, 
             if layer == top and cells[CELL_JACOBIAN] != 0:
                 for k in range(net.size):
                     tangent[k] = net[k]
-                call(cells[CELL_JACOBIAN], out, tangent, n)
+                call(prototypes.jacobian_product, cells, out, tangent, n)
             else:
                 for k in range(net.size):
                     tangent[k] = slope[k] * net[k]
 
 
-@by_address
-def bend(layers, cells, panels, layer, tangents, strips, first, last):
+@by_address(CELL_SECOND_ORDER)
+def bend(layers: Table, cells: Integers, panels: Floats, layer: int, tangents: int, strips: int, first: int,
+         last: int) -> None:
     """From a_i, the derivatives with respect to ȯ_i: δ̇_i = φ' a_i, and Σ_i φ'' ṅet_i a_i, which adds to δ.
 
     a_i stands in strips i·s.. of the delta panel, where δ̇_i replaces it; the sum replaces φ'' in the net panel. For
@@ -167,8 +164,8 @@ def bend(layers, cells, panels, layer, tangents, strips, first, last):
         for i in range(1, tangents + 1):
             a = panel(panels, layers[layer, LAYER_DELTA], n, i * strips + first, i * strips + last)
             tangent = panel(panels, layers[layer, LAYER_OUT], n, i * strips + first, i * strips + last)
-            call(cells[CELL_SOFTMAX_SECOND], bent, out, tangent, a, n)
-            call(cells[CELL_JACOBIAN], out, a, n)
+            call(activations.softmax_curvature, cells, bent, out, tangent, a, n)
+            call(prototypes.jacobian_product, cells, out, a, n)
         return
     for i in range(1, tangents + 1):
         a = panel(panels, layers[layer, LAYER_DELTA], n, i * strips + first, i * strips + last)
@@ -185,8 +182,9 @@ def bend(layers, cells, panels, layer, tangents, strips, first, last):
         bent[k] *= total[k]
 
 
-@by_address
-def pull(layers, cells, panels, parameters, direction, moved, tangents, strips, first, last, scratch):
+@by_address(CELL_PULLBACK_TANGENTS)
+def pull(layers: Table, cells: Integers, panels: Floats, parameters: Floats, direction: Floats, moved: int,
+         tangents: int, strips: int, first: int, last: int, scratch: int) -> None:
     """δ and δ̇_i of all layers from those of the top: a_i = Wᵀδ̇_i, then `bend`; δ = φ' Wᵀδ + Σ_i φ'' ṅet_i a_i.
 
     With ``moved`` = 1 also + φ' Vᵀδ̇; without tangents φ' Wᵀδ alone. Overwrites the delta and net panels.
@@ -204,51 +202,53 @@ def pull(layers, cells, panels, parameters, direction, moved, tangents, strips, 
             a = panel(panels, below, n_in, low, high)
             for k in range(a.size):
                 a[k] = one
-            call(cells[CELL_BACKWARD], parameters, w, panels, above, below, n_in, n, low, high, pack)
+            call(dense.backward, cells, parameters, w, panels, above, below, n_in, n, low, high, pack)
         if tangents > 0:
-            call(cells[CELL_SECOND_ORDER], layers, cells, panels, layer - 1, tangents, strips, first, last)
+            call(bend, cells, layers, cells, panels, layer - 1, tangents, strips, first, last)
         if moved != 0:
             more = panel(panels, net_below, n_in, strips + first, strips + last)
             for k in range(more.size):
                 more[k] = delta[k]
-            call(cells[CELL_BACKWARD], direction, w, panels, above, net_below, n_in, n, strips + first, strips + last,
+            call(dense.backward, cells, direction, w, panels, above, net_below, n_in, n, strips + first, strips + last,
                  pack)
             for k in range(more.size):
                 bent[k] += more[k]
-        call(cells[CELL_BACKWARD], parameters, w, panels, above, below, n_in, n, first, last, pack)
+        call(dense.backward, cells, parameters, w, panels, above, below, n_in, n, first, last, pack)
         if tangents > 0:
             for k in range(delta.size):
                 delta[k] += bent[k]
 
 
-@by_address
-def turn_all(layers, cells, panels, strips, first, last):
+@by_address(CELL_TRANSPOSE_ALL)
+def turn_all(layers: Table, cells: Integers, panels: Floats, strips: int, first: int, last: int) -> None:
     """Copy all outputs that the gradient sums over, tangents too, to where neurons are in lanes."""
     for layer in range(layers.shape[0]):
         for i in range(layers[layer, LAYER_TANGENTS] + 1 if layers[layer, LAYER_TRANSPOSED] >= 0 else 0):
-            call(cells[CELL_TRANSPOSE], panels, layers[layer, LAYER_SOURCE], layers[layer, LAYER_TRANSPOSED],
+            call(dense.turn, cells, panels, layers[layer, LAYER_SOURCE], layers[layer, LAYER_TRANSPOSED],
                  layers[layer, LAYER_N_IN], strips * (layers[layer, LAYER_TANGENTS] + 1), i * strips + first,
                  i * strips + last)
 
 
-@by_address
-def share(panels, weight, start, n, low, first, last):
+@by_address(CELL_WEIGH)
+def share(panels: Floats, weight: int, start: int, n: int, low: int, first: int, last: int) -> None:
     """Multiply strips of a panel, from ``low`` on, by the shares in the mean of the samples in strips first..last.
 
     Weight 0 gives 0, also where a number is not finite.
     """
     zero = type(panels[0])(0)
     for s in range(first, last):
-        w = row(panels, weight, 1, s, 0)
+        w = panel_row(panels, weight, 1, s, 0)
         for j in range(n):
-            some = row(panels, start, n, low + s - first, j)
+            some = panel_row(panels, start, n, low + s - first, j)
             for v in range(some.size):
                 some[v] = w[v] * some[v] if w[v] > zero else zero
 
 
-@by_address
-def product_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end,
-                    total, labels, backward, strips, first, last, scratch, clock, start):
+@by_address(CELL_MY_SAMPLES)
+def product_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats, parameters: Floats,
+                    inputs: ReadOnly, targets: ReadOnly, weights: ReadOnly, order: Integers, begin: int, end: int,
+                    total: float, labels: int, backward: int, strips: int, first: int, last: int, scratch: int,
+                    clock: Integers, start: int) -> None:
     """Phase 1 of a Hessian's or Gauss–Newton matrix's product with a direction (Pearlmutter 1994, section 3).
 
     The Hessian's is the gradient of the cost's derivative along v, so strips 0..s end with δ̇ and strips s..2s with δ.
@@ -259,9 +259,9 @@ def product_samples(layers, cells, cost_parameter, panels, parameters, inputs, t
     top = layers.shape[0] - 1
     n, exact = layers[top, LAYER_N_OUT], 1 if cells[CELL_KIND] == KIND_HESSIAN else 0
     direction = borrowed(panels, cells[CELL_DIRECTION], parameters.size)
-    call(cells[CELL_FORWARD_SECOND], layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
+    call(lift, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
          total, labels, strips, first, last, exact)
-    call(cells[CELL_PUSHFORWARD_TANGENTS], layers, cells, panels, parameters, direction, 1, 0, 1, strips, first, last)
+    call(push, cells, layers, cells, panels, parameters, direction, 1, 0, 1, strips, first, last)
     low, high = strips + first, strips + last
     out, tangent = panel(panels, layers[top, LAYER_OUT], n, first, last), panel(panels, layers[top, LAYER_OUT], n, low,
                                                                                 high)
@@ -271,37 +271,39 @@ def product_samples(layers, cells, cost_parameter, panels, parameters, inputs, t
     for k in range(change.size):
         change[k] = tangent[k]
     if cells[CELL_CANONICAL] == 0:
-        call(cells[CELL_COST_SECOND], out, target, change, cost_parameter)
-    call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
+        call(prototypes.cost_second, cells, out, target, change, cost_parameter)
+    call(share, cells, panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
     if cells[CELL_CANONICAL] != 0:
         for k in range(delta.size):
             delta[k], a[k] = change[k], out[k] - target[k]
-        call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+        call(share, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
     else:
         if cells[CELL_JACOBIAN] != 0:
-            call(cells[CELL_JACOBIAN], out, change, n)
+            call(prototypes.jacobian_product, cells, out, change, n)
         else:
             for k in range(change.size):
                 change[k] *= delta[k]
         if exact != 0:
             for k in range(a.size):
                 a[k] = type(a[0])(1)
-            call(cells[CELL_COST_KERNEL], out, target, a, n, cost_parameter)
-            call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
-            call(cells[CELL_SECOND_ORDER], layers, cells, panels, top, 1, strips, first, last)
+            call(prototypes.cost, cells, out, target, a, n, cost_parameter)
+            call(share, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+            call(bend, cells, layers, cells, panels, top, 1, strips, first, last)
             bent = panel(panels, layers[top, LAYER_NET], n, first, last)
             for k in range(change.size):
                 change[k] += bent[k]
         for k in range(delta.size):
             delta[k] = change[k]
-    call(cells[CELL_PULLBACK_TANGENTS], layers, cells, panels, parameters, direction, exact, exact, strips, first, last,
+    call(pull, cells, layers, cells, panels, parameters, direction, exact, exact, strips, first, last,
          scratch)
-    call(cells[CELL_TRANSPOSE_ALL], layers, cells, panels, strips, first, last)
+    call(turn_all, cells, layers, cells, panels, strips, first, last)
 
 
-@by_address
-def diagonal_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end,
-                     total, labels, backward, strips, first, last, scratch, clock, start):
+@by_address(CELL_MY_SAMPLES)
+def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats, parameters: Floats,
+                     inputs: ReadOnly, targets: ReadOnly, weights: ReadOnly, order: Integers, begin: int, end: int,
+                     total: float, labels: int, backward: int, strips: int, first: int, last: int, scratch: int,
+                     clock: Integers, start: int) -> None:
     """Phase 1 of the Hessian's diagonal: ∂²E/∂w_jk² = Σ_samples h_j o_k², h_j = ∂²E/∂net_j²; for biases Σ h_j.
 
     net_j is linear in w_jk, and o_k does not depend on it. Each neuron's h_j takes a tangent that starts with
@@ -312,7 +314,7 @@ def diagonal_samples(layers, cells, cost_parameter, panels, parameters, inputs, 
     top = layers.shape[0] - 1
     n, low, high = layers[top, LAYER_N_OUT], strips + first, strips + last
     one, zero = type(panels[0])(1), type(panels[0])(0)
-    call(cells[CELL_FORWARD_SECOND], layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
+    call(lift, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
          total, labels, strips, first, last, 1)
     out, tangent = panel(panels, layers[top, LAYER_OUT], n, first, last), panel(panels, layers[top, LAYER_OUT], n, low,
                                                                                 high)
@@ -324,18 +326,18 @@ def diagonal_samples(layers, cells, cost_parameter, panels, parameters, inputs, 
     if cells[CELL_CANONICAL] != 0:
         for k in range(a.size):
             a[k] = out[k] - target[k]
-        call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+        call(share, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
     else:
         for k in range(a.size):
             a[k], change[k] = one, one
-        call(cells[CELL_COST_SECOND], out, target, change, cost_parameter)
-        call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
-        call(cells[CELL_COST_KERNEL], out, target, a, n, cost_parameter)
-        call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+        call(prototypes.cost_second, cells, out, target, change, cost_parameter)
+        call(share, cells, panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
+        call(prototypes.cost, cells, out, target, a, n, cost_parameter)
+        call(share, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
         if cells[CELL_JACOBIAN] != 0:
             for k in range(a.size):
                 bent[k] = a[k]
-            call(cells[CELL_JACOBIAN], out, a, n)
+            call(prototypes.jacobian_product, cells, out, a, n)
         else:
             for k in range(a.size):
                 bent[k] *= a[k]
@@ -347,7 +349,7 @@ def diagonal_samples(layers, cells, cost_parameter, panels, parameters, inputs, 
         bent_below = panel(panels, layers[layer - 1, LAYER_NET], n_in, first, last)
         for k in range(a_below.size):
             a_below[k] = one
-        call(cells[CELL_BACKWARD], parameters, layers[layer, LAYER_WEIGHTS], panels, layers[layer, LAYER_DELTA], below,
+        call(dense.backward, cells, parameters, layers[layer, LAYER_WEIGHTS], panels, layers[layer, LAYER_DELTA], below,
              n_in, layers[layer, LAYER_N_OUT], low, high, scratch if layers[layer, LAYER_PACKS] != 0 else -1)
         for k in range(a_below.size):
             bent_below[k] *= a_below[k]
@@ -359,30 +361,31 @@ def diagonal_samples(layers, cells, cost_parameter, panels, parameters, inputs, 
             for k in range(from_here.size):
                 from_here[k] = zero
             for s in range(first, last):
-                beginning = row(panels, layers[layer, LAYER_NET if layer == top else LAYER_OUT], size, strips + s, j)
-                own = row(panels, delta, size, s, j)
+                beginning = panel_row(panels, layers[layer, LAYER_NET if layer == top else LAYER_OUT], size, strips + s,
+                                      j)
+                own = panel_row(panels, delta, size, s, j)
                 for v in range(own.size):
                     beginning[v] = one if layer == top else own[v]
             if layer < top:
-                call(cells[CELL_PUSHFORWARD_TANGENTS], layers, cells, panels, parameters, parameters, 0, layer + 1, 1,
+                call(push, cells, layers, cells, panels, parameters, parameters, 0, layer + 1, 1,
                      strips, first, last)
             elif cells[CELL_JACOBIAN] != 0:
                 for k in range(net.size):
                     tangent[k] = net[k]
-                call(cells[CELL_JACOBIAN], out, tangent, n)
+                call(prototypes.jacobian_product, cells, out, tangent, n)
             else:
                 for k in range(net.size):
                     tangent[k] = slope[k] * net[k]
             if cells[CELL_CANONICAL] != 0:
                 for k in range(a.size):
                     a[k] = tangent[k]
-                call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+                call(share, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
             else:
                 for k in range(a.size):
                     a[k] = change[k] * tangent[k]
                 if cells[CELL_JACOBIAN] != 0:
-                    call(cells[CELL_JACOBIAN], out, a, n)
-                    call(cells[CELL_SOFTMAX_SECOND], a, out, tangent, bent, n)
+                    call(prototypes.jacobian_product, cells, out, a, n)
+                    call(activations.softmax_curvature, cells, a, out, tangent, bent, n)
                 else:
                     for k in range(a.size):
                         a[k] = slope[k] * a[k] + bent[k] * net[k]
@@ -391,7 +394,7 @@ def diagonal_samples(layers, cells, cost_parameter, panels, parameters, inputs, 
                 slope_below, a_below = panel(panels, below, n_in, first, last), panel(panels, below, n_in, low, high)
                 for k in range(a_below.size):
                     a_below[k] = slope_below[k]
-                call(cells[CELL_BACKWARD], parameters, layers[m, LAYER_WEIGHTS], panels, layers[m, LAYER_DELTA], below,
+                call(dense.backward, cells, parameters, layers[m, LAYER_WEIGHTS], panels, layers[m, LAYER_DELTA], below,
                      n_in, layers[m, LAYER_N_OUT], low, high, scratch if layers[m, LAYER_PACKS] != 0 else -1)
                 if m - 1 > layer:
                     bent_below = panel(panels, layers[m - 1, LAYER_NET], n_in, first, last)
@@ -399,20 +402,22 @@ def diagonal_samples(layers, cells, cost_parameter, panels, parameters, inputs, 
                     for k in range(a_below.size):
                         a_below[k] += bent_below[k] * net_below[k]
             for s in range(first, last):  # φ' of this neuron is needed no more
-                own, found = row(panels, delta, size, s, j), row(panels, delta, size, strips + s, j)
-                extra = row(panels, layers[layer, LAYER_NET], size, s, j)
+                own, found = panel_row(panels, delta, size, s, j), panel_row(panels, delta, size, strips + s, j)
+                extra = panel_row(panels, layers[layer, LAYER_NET], size, s, j)
                 for v in range(own.size):
                     own[v] = found[v] if layer == top else found[v] + extra[v]
     for layer in range(top + 1):
         below = panel(panels, layers[layer, LAYER_SOURCE], layers[layer, LAYER_N_IN], first, last)
         for k in range(below.size):
             below[k] *= below[k]
-    call(cells[CELL_TRANSPOSE_ALL], layers, cells, panels, strips, first, last)
+    call(turn_all, cells, layers, cells, panels, strips, first, last)
 
 
-@by_address
-def sobolev_samples(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, order, begin, end,
-                    total, labels, backward, strips, first, last, scratch, clock, start):
+@by_address(CELL_MY_SAMPLES)
+def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats, parameters: Floats,
+                    inputs: ReadOnly, targets: ReadOnly, weights: ReadOnly, order: Integers, begin: int, end: int,
+                    total: float, labels: int, backward: int, strips: int, first: int, last: int, scratch: int,
+                    clock: Integers, start: int) -> None:
     """Phase 1 of training on derivatives: C + λ/2 Σ_ji (∂o_j/∂x_i − J_ji)² (Czarnecki et al. 2017, equation 1).
 
     The tangent along x_i is ∂o/∂x_i; λ stands in cost_parameter[COST_SLOPE_WEIGHT].
@@ -423,70 +428,63 @@ def sobolev_samples(layers, cells, cost_parameter, panels, parameters, inputs, t
     n, n_in = layers[top, LAYER_N_OUT], layers[0, LAYER_N_IN]
     real = type(panels[0])
     half, factor, zero, one = real(0.5), real(cost_parameter[COST_SLOPE_WEIGHT]), real(0), real(1)
-    call(cells[CELL_FORWARD_SECOND], layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
+    call(lift, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
          total, labels, strips, first, last, backward)
     for i in range(n_in):
         for s in range((i + 1) * strips + first, (i + 1) * strips + last):
             for k in range(n_in):
-                direction = row(panels, layers[0, LAYER_SOURCE], n_in, s, k)
+                direction = panel_row(panels, layers[0, LAYER_SOURCE], n_in, s, k)
                 for v in range(direction.size):
                     direction[v] = one if k == i else zero
-    call(cells[CELL_PUSHFORWARD_TANGENTS], layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first,
+    call(push, cells, layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first,
          last)
     given = borrowed(inputs, cells[CELL_GIVEN_SLOPES], inputs.size * n)
-    call(cells[CELL_GATHER], given, order, begin, end, n * n_in, panels, cells[CELL_SLOPE_TARGETS], -1, strips, first,
+    call(dense.gather, cells, given, order, begin, end, n * n_in, panels, cells[CELL_SLOPE_TARGETS], -1, strips, first,
          last)
     for i in range(n_in):
         for s in range(first, last):
             for j in range(n):
-                tangent = row(panels, layers[top, LAYER_OUT], n, (i + 1) * strips + s, j)
-                a = row(panels, layers[top, LAYER_DELTA], n, (i + 1) * strips + s, j)
-                wanted = row(panels, cells[CELL_SLOPE_TARGETS], n * n_in, s, j * n_in + i)
+                tangent = panel_row(panels, layers[top, LAYER_OUT], n, (i + 1) * strips + s, j)
+                a = panel_row(panels, layers[top, LAYER_DELTA], n, (i + 1) * strips + s, j)
+                wanted = panel_row(panels, cells[CELL_SLOPE_TARGETS], n * n_in, s, j * n_in + i)
                 for v in range(a.size):
                     error = tangent[v] - wanted[v]
                     a[v] = factor * error
                     wanted[v] = half * factor * error * error
-        call(cells[CELL_WEIGH], panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, (i + 1) * strips + first,
+        call(share, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, (i + 1) * strips + first,
              first, last)
     out, delta = panel(panels, layers[top, LAYER_OUT], n, first, last), panel(panels, layers[top, LAYER_DELTA], n,
                                                                               first, last)
     target, weight = panel(panels, cells[CELL_TARGET], n, first, last), panel(panels, cells[CELL_WEIGHT], 1, first,
                                                                               last)
     if backward != 0:
-        call(cells[CELL_SECOND_ORDER], layers, cells, panels, top, n_in, strips, first, last)
+        call(bend, cells, layers, cells, panels, top, n_in, strips, first, last)
     if cells[CELL_CANONICAL] != 0:
-        call(cells[CELL_COST_KERNEL], panel(panels, cells[CELL_SPARE], n, first, last), target, delta, n,
+        call(prototypes.cost, cells, panel(panels, cells[CELL_SPARE], n, first, last), target, delta, n,
              cost_parameter)
     else:
-        call(cells[CELL_COST_KERNEL], out, target, delta, n, cost_parameter)
+        call(prototypes.cost, cells, out, target, delta, n, cost_parameter)
         if cells[CELL_JACOBIAN] != 0:
-            call(cells[CELL_JACOBIAN], out, delta, n)
+            call(prototypes.jacobian_product, cells, out, delta, n)
     for s in range(first, last):
         for j in range(n):
-            cost = row(panels, cells[CELL_TARGET], n, s, j)
+            cost = panel_row(panels, cells[CELL_TARGET], n, s, j)
             for i in range(n_in):
-                more = row(panels, cells[CELL_SLOPE_TARGETS], n * n_in, s, j * n_in + i)
+                more = panel_row(panels, cells[CELL_SLOPE_TARGETS], n * n_in, s, j * n_in + i)
                 for v in range(cost.size):
                     cost[v] += more[v]
-    call(cells[CELL_COLLECT], target, weight, delta, panel(panels, cells[CELL_COST], 1, first, last), n)
+    call(costs.collect, cells, target, weight, delta, panel(panels, cells[CELL_COST], 1, first, last), n)
     if backward != 0:
         bent = panel(panels, layers[top, LAYER_NET], n, first, last)
         for k in range(delta.size):
             delta[k] += bent[k]
-        call(cells[CELL_PULLBACK_TANGENTS], layers, cells, panels, parameters, parameters, 0, n_in, strips, first, last,
+        call(pull, cells, layers, cells, panels, parameters, parameters, 0, n_in, strips, first, last,
              scratch)
-        call(cells[CELL_TRANSPOSE_ALL], layers, cells, panels, strips, first, last)
+        call(turn_all, cells, layers, cells, panels, strips, first, last)
 
 
-KERNELS = {
-    CELL_FORWARD_SECOND: (lift, "tnffrrrniixiiiii"),
-    CELL_PUSHFORWARD_TANGENTS: (push, "tnfffiiiiii"),
-    CELL_SECOND_ORDER: (bend, "tnfiiiii"),
-    CELL_PULLBACK_TANGENTS: (pull, "tnfffiiiiii"),
-    CELL_TRANSPOSE_ALL: (turn_all, "tnfiii"),
-    CELL_WEIGH: (share, "fiiiiii"),
-    CELL_SOFTMAX_SECOND: (activations.softmax_curvature, "ffffi"),
-}
+KERNELS: dict[int, Kernel] = {
+    kernel.place: kernel for kernel in (lift, push, bend, pull, turn_all, share, activations.softmax_curvature)}
 """Kernels that are called by address, as in `backprop.KERNELS`."""
 
 PHASES = {KIND_SOBOLEV: sobolev_samples, KIND_HESSIAN: product_samples, KIND_GAUSS_NEWTON: product_samples,
@@ -497,12 +495,12 @@ PHASES = {KIND_SOBOLEV: sobolev_samples, KIND_HESSIAN: product_samples, KIND_GAU
 def fill_addresses(plan, dtype, kind):
     """Write the addresses that a pass with tangents needs into a plan's cells, compiling the kernels at first."""
     softmax = plan.cells[CELL_JACOBIAN] != 0
-    for cell, (function, letters) in KERNELS.items():
+    for cell, kernel in KERNELS.items():
         if cell != CELL_SOFTMAX_SECOND or softmax:
-            plan.cells[cell] = address(function, letters, dtype)
+            plan.cells[cell] = address(kernel, dtype)
     if (plan.layers[:, LAYER_TRANSPOSED] >= 0).any():
         backprop.fill_address(plan, dtype, CELL_TRANSPOSE)
-    plan.cells[CELL_MY_SAMPLES] = address(PHASES[kind], backprop.KERNELS[CELL_MY_SAMPLES][1], dtype)
+    plan.cells[CELL_MY_SAMPLES] = address(PHASES[kind], dtype, backprop.my_samples)
     plan.cells[CELL_KIND] = kind
     every, above = {KIND_SOBOLEV: (1, 1), KIND_HESSIAN: (0, 1)}.get(kind, (0, 0))
     directions = plan.layers[0, LAYER_N_IN] if kind == KIND_SOBOLEV else 1

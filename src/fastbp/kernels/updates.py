@@ -14,21 +14,30 @@ Sums here are exact in order (`_jit.EXACT`), so an element has the same bits whe
 import math
 
 from ._jit import inline, rule
-from .codes import HYPER_BASE1, HYPER_BASE2, HYPER_OWN, HYPER_POWER1, HYPER_POWER2, HYPER_RATE
+from .arguments import Doubles, Floats
 from .simd import pointer, view
-
-HAT = HYPER_OWN + 3
-"""Cell of `hyper` that is 1 where Adam and its kin add ε to √v instead of √v̂."""
+from .tables import (
+    HYPER_BETA1,
+    HYPER_BETA2,
+    HYPER_DECAY,
+    HYPER_EPSILON,
+    HYPER_EPSILON_HAT,
+    HYPER_MOMENTUM,
+    HYPER_POWER1,
+    HYPER_POWER2,
+    HYPER_RATE,
+    HYPER_WEIGHT_DECAY,
+)
 
 
 @inline
 def damping(hyper, correction):
     """ε√(1−β₂ᵗ) for a divisor √v, which makes √v̂ + ε; or ε̂ = ε as it is (Kingma & Ba 2015, end of section 2)."""
-    return hyper[HYPER_OWN] if hyper[HAT] != 0.0 else hyper[HYPER_OWN] * correction
+    return hyper[HYPER_EPSILON] if hyper[HYPER_EPSILON_HAT] != 0.0 else hyper[HYPER_EPSILON] * correction
 
 
 @rule
-def sgd(parameters, gradient, state, start, stop, shift, hyper):
+def sgd(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int, hyper: Doubles) -> None:
     """Δw = −μ ∂E/∂w (7)."""
     n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
@@ -38,12 +47,13 @@ def sgd(parameters, gradient, state, start, stop, shift, hyper):
 
 
 @rule
-def momentum(parameters, gradient, state, start, stop, shift, hyper):
+def momentum(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+             hyper: Doubles) -> None:
     """V ← βv − μ ∂E/∂w; Δw = v (Polyak 1964)."""
     n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
-    rate, beta = real(hyper[HYPER_RATE]), real(hyper[HYPER_OWN])
+    rate, beta = real(hyper[HYPER_RATE]), real(hyper[HYPER_MOMENTUM])
     for i in range(n):
         velocity = beta * v[i] - rate * g[i]
         v[i] = velocity
@@ -51,12 +61,13 @@ def momentum(parameters, gradient, state, start, stop, shift, hyper):
 
 
 @rule
-def nesterov(parameters, gradient, state, start, stop, shift, hyper):
+def nesterov(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+             hyper: Doubles) -> None:
     """V ← βv − μ ∂E/∂w; Δw = βv − μ ∂E/∂w (Nesterov 1983, as rewritten by Bengio et al. 2013, eq. 7)."""
     n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
-    rate, beta = real(hyper[HYPER_RATE]), real(hyper[HYPER_OWN])
+    rate, beta = real(hyper[HYPER_RATE]), real(hyper[HYPER_MOMENTUM])
     for i in range(n):
         step = rate * g[i]
         velocity = beta * v[i] - step
@@ -65,7 +76,8 @@ def nesterov(parameters, gradient, state, start, stop, shift, hyper):
 
 
 @rule
-def adam(parameters, gradient, state, start, stop, shift, hyper):
+def adam(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+         hyper: Doubles) -> None:
     """M ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; Δw = −μ m̂/(√v̂ + ε) (Kingma & Ba 2015, algorithm 1).
 
     The bias corrections m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ) are drawn out of the loop, as at the end of their section 2.
@@ -74,8 +86,8 @@ def adam(parameters, gradient, state, start, stop, shift, hyper):
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
-    beta1, beta2 = real(hyper[HYPER_BASE1]), real(hyper[HYPER_BASE2])
-    rest1, rest2 = real(1.0 - hyper[HYPER_BASE1]), real(1.0 - hyper[HYPER_BASE2])
+    beta1, beta2 = real(hyper[HYPER_BETA1]), real(hyper[HYPER_BETA2])
+    rest1, rest2 = real(1.0 - hyper[HYPER_BETA1]), real(1.0 - hyper[HYPER_BETA2])
     correction = math.sqrt(1.0 - hyper[HYPER_POWER2])
     rate = real(hyper[HYPER_RATE] * correction / (1.0 - hyper[HYPER_POWER1]))
     epsilon = real(damping(hyper, correction))
@@ -89,18 +101,19 @@ def adam(parameters, gradient, state, start, stop, shift, hyper):
 
 
 @rule
-def adamw(parameters, gradient, state, start, stop, shift, hyper):
+def adamw(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+          hyper: Doubles) -> None:
     """Δw = −μ (m̂/(√v̂ + ε) + λw), m and v as in Adam (Loshchilov & Hutter 2019, algorithm 2)."""
     n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
-    beta1, beta2 = real(hyper[HYPER_BASE1]), real(hyper[HYPER_BASE2])
-    rest1, rest2 = real(1.0 - hyper[HYPER_BASE1]), real(1.0 - hyper[HYPER_BASE2])
+    beta1, beta2 = real(hyper[HYPER_BETA1]), real(hyper[HYPER_BETA2])
+    rest1, rest2 = real(1.0 - hyper[HYPER_BETA1]), real(1.0 - hyper[HYPER_BETA2])
     correction = math.sqrt(1.0 - hyper[HYPER_POWER2])
     rate = real(hyper[HYPER_RATE] * correction / (1.0 - hyper[HYPER_POWER1]))
     epsilon = real(damping(hyper, correction))
-    decay = real(hyper[HYPER_RATE] * hyper[HYPER_OWN + 1])
+    decay = real(hyper[HYPER_RATE] * hyper[HYPER_WEIGHT_DECAY])
     for i in range(n):
         slope = g[i]
         mean = beta1 * m[i] + rest1 * slope
@@ -111,15 +124,16 @@ def adamw(parameters, gradient, state, start, stop, shift, hyper):
 
 
 @rule
-def amsgrad(parameters, gradient, state, start, stop, shift, hyper):
+def amsgrad(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+            hyper: Doubles) -> None:
     """M, v as in Adam; u ← max(u, v); Δw = −μ m̂/(√û + ε) (Reddi et al. 2018, bias corrections as in Adam)."""
     n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     u = view(state, 2 * parameters.size + start, n)
     real = type(p[0])
-    beta1, beta2 = real(hyper[HYPER_BASE1]), real(hyper[HYPER_BASE2])
-    rest1, rest2 = real(1.0 - hyper[HYPER_BASE1]), real(1.0 - hyper[HYPER_BASE2])
+    beta1, beta2 = real(hyper[HYPER_BETA1]), real(hyper[HYPER_BETA2])
+    rest1, rest2 = real(1.0 - hyper[HYPER_BETA1]), real(1.0 - hyper[HYPER_BETA2])
     correction = math.sqrt(1.0 - hyper[HYPER_POWER2])
     rate = real(hyper[HYPER_RATE] * correction / (1.0 - hyper[HYPER_POWER1]))
     epsilon = real(damping(hyper, correction))
@@ -135,18 +149,19 @@ def amsgrad(parameters, gradient, state, start, stop, shift, hyper):
 
 
 @rule
-def nadam(parameters, gradient, state, start, stop, shift, hyper):
+def nadam(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+          hyper: Doubles) -> None:
     """M, v as in Adam; Δw = −μ (β₁m/(1−β₁ᵗ⁺¹) + (1−β₁)g/(1−β₁ᵗ))/(√v̂ + ε) (Dozat 2016)."""
     n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
-    beta1, beta2 = real(hyper[HYPER_BASE1]), real(hyper[HYPER_BASE2])
-    rest1, rest2 = real(1.0 - hyper[HYPER_BASE1]), real(1.0 - hyper[HYPER_BASE2])
+    beta1, beta2 = real(hyper[HYPER_BETA1]), real(hyper[HYPER_BETA2])
+    rest1, rest2 = real(1.0 - hyper[HYPER_BETA1]), real(1.0 - hyper[HYPER_BETA2])
     correction = math.sqrt(1.0 - hyper[HYPER_POWER2])
     rate = hyper[HYPER_RATE] * correction
-    ahead = real(rate * hyper[HYPER_BASE1] / (1.0 - hyper[HYPER_POWER1] * hyper[HYPER_BASE1]))
-    now = real(rate * (1.0 - hyper[HYPER_BASE1]) / (1.0 - hyper[HYPER_POWER1]))
+    ahead = real(rate * hyper[HYPER_BETA1] / (1.0 - hyper[HYPER_POWER1] * hyper[HYPER_BETA1]))
+    now = real(rate * (1.0 - hyper[HYPER_BETA1]) / (1.0 - hyper[HYPER_POWER1]))
     epsilon = real(damping(hyper, correction))
     for i in range(n):
         slope = g[i]
@@ -158,7 +173,8 @@ def nadam(parameters, gradient, state, start, stop, shift, hyper):
 
 
 @rule
-def radam(parameters, gradient, state, start, stop, shift, hyper):
+def radam(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+          hyper: Doubles) -> None:
     """M, v as in Adam; Δw = −μ r m̂/(√v̂ + ε), or −μ m̂ while v̂ is too uncertain (Liu et al. 2020, algorithm 2).
 
     ρ∞ = 2/(1−β₂) − 1, ρ = ρ∞ − 2tβ₂ᵗ/(1−β₂ᵗ); where ρ > 5, r² = (ρ−4)(ρ−2)ρ∞/((ρ∞−4)(ρ∞−2)ρ). The step number t is
@@ -168,12 +184,12 @@ def radam(parameters, gradient, state, start, stop, shift, hyper):
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
-    beta1, beta2 = real(hyper[HYPER_BASE1]), real(hyper[HYPER_BASE2])
-    rest1, rest2 = real(1.0 - hyper[HYPER_BASE1]), real(1.0 - hyper[HYPER_BASE2])
-    power, limit = hyper[HYPER_POWER2], 2.0 / (1.0 - hyper[HYPER_BASE2]) - 1.0
+    beta1, beta2 = real(hyper[HYPER_BETA1]), real(hyper[HYPER_BETA2])
+    rest1, rest2 = real(1.0 - hyper[HYPER_BETA1]), real(1.0 - hyper[HYPER_BETA2])
+    power, limit = hyper[HYPER_POWER2], 2.0 / (1.0 - hyper[HYPER_BETA2]) - 1.0
     length = limit
     if power > 0.0:
-        length -= 2.0 * math.log(power) / math.log(hyper[HYPER_BASE2]) * power / (1.0 - power)
+        length -= 2.0 * math.log(power) / math.log(hyper[HYPER_BETA2]) * power / (1.0 - power)
     rate, correction = hyper[HYPER_RATE] / (1.0 - hyper[HYPER_POWER1]), math.sqrt(1.0 - power)
     certain = length > 5.0
     if certain:
@@ -190,17 +206,18 @@ def radam(parameters, gradient, state, start, stop, shift, hyper):
 
 
 @rule
-def adabelief(parameters, gradient, state, start, stop, shift, hyper):
+def adabelief(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+              hyper: Doubles) -> None:
     """M as in Adam; s ← β₂s + (1−β₂)(g−m)² + ε; Δw = −μ m̂/(√ŝ + ε) (Zhuang et al. 2020, algorithm 2)."""
     n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, s = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
-    beta1, beta2 = real(hyper[HYPER_BASE1]), real(hyper[HYPER_BASE2])
-    rest1, rest2 = real(1.0 - hyper[HYPER_BASE1]), real(1.0 - hyper[HYPER_BASE2])
+    beta1, beta2 = real(hyper[HYPER_BETA1]), real(hyper[HYPER_BETA2])
+    rest1, rest2 = real(1.0 - hyper[HYPER_BETA1]), real(1.0 - hyper[HYPER_BETA2])
     correction = math.sqrt(1.0 - hyper[HYPER_POWER2])
     rate = real(hyper[HYPER_RATE] * correction / (1.0 - hyper[HYPER_POWER1]))
-    small, epsilon = real(hyper[HYPER_OWN]), real(damping(hyper, correction))
+    small, epsilon = real(hyper[HYPER_EPSILON]), real(damping(hyper, correction))
     for i in range(n):
         mean = beta1 * m[i] + rest1 * g[i]
         surprise = g[i] - mean
@@ -211,14 +228,15 @@ def adabelief(parameters, gradient, state, start, stop, shift, hyper):
 
 
 @rule
-def lion(parameters, gradient, state, start, stop, shift, hyper):
+def lion(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+         hyper: Doubles) -> None:
     """Δw = −μ (sign(β₁m + (1−β₁)g) + λw); m ← β₂m + (1−β₂)g (Chen et al. 2023, algorithm 2); sign(0) = 0."""
     n, hyper = stop - start, pointer(hyper)
     p, g, m = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
-    beta1, beta2 = real(hyper[HYPER_BASE1]), real(hyper[HYPER_BASE2])
-    rest1, rest2 = real(1.0 - hyper[HYPER_BASE1]), real(1.0 - hyper[HYPER_BASE2])
-    rate, decay = real(hyper[HYPER_RATE]), real(hyper[HYPER_RATE] * hyper[HYPER_OWN])
+    beta1, beta2 = real(hyper[HYPER_BETA1]), real(hyper[HYPER_BETA2])
+    rest1, rest2 = real(1.0 - hyper[HYPER_BETA1]), real(1.0 - hyper[HYPER_BETA2])
+    rate, decay = real(hyper[HYPER_RATE]), real(hyper[HYPER_RATE] * hyper[HYPER_WEIGHT_DECAY])
     for i in range(n):
         slope = g[i]
         mixed = beta1 * m[i] + rest1 * slope
@@ -228,12 +246,14 @@ def lion(parameters, gradient, state, start, stop, shift, hyper):
 
 
 @rule
-def rmsprop(parameters, gradient, state, start, stop, shift, hyper):
+def rmsprop(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+            hyper: Doubles) -> None:
     """V ← ρv + (1−ρ)g²; Δw = −μ g/(√v + ε) (Tieleman & Hinton 2012)."""
     n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
-    rate, decay, rest, epsilon = real(hyper[HYPER_RATE]), real(hyper[HYPER_OWN]), real(1.0 - hyper[HYPER_OWN]), real(hyper[HYPER_OWN + 1])
+    rate, epsilon = real(hyper[HYPER_RATE]), real(hyper[HYPER_EPSILON])
+    decay, rest = real(hyper[HYPER_DECAY]), real(1.0 - hyper[HYPER_DECAY])
     for i in range(n):
         slope = g[i]
         square = decay * v[i] + rest * (slope * slope)
@@ -242,12 +262,13 @@ def rmsprop(parameters, gradient, state, start, stop, shift, hyper):
 
 
 @rule
-def adagrad(parameters, gradient, state, start, stop, shift, hyper):
+def adagrad(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+            hyper: Doubles) -> None:
     """V ← v + g²; Δw = −μ g/(√v + ε) (Duchi et al. 2011, diagonal)."""
     n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
-    rate, epsilon = real(hyper[HYPER_RATE]), real(hyper[HYPER_OWN])
+    rate, epsilon = real(hyper[HYPER_RATE]), real(hyper[HYPER_EPSILON])
     for i in range(n):
         slope = g[i]
         total = v[i] + slope * slope
@@ -256,13 +277,15 @@ def adagrad(parameters, gradient, state, start, stop, shift, hyper):
 
 
 @rule
-def adadelta(parameters, gradient, state, start, stop, shift, hyper):
+def adadelta(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+             hyper: Doubles) -> None:
     """V ← ρv + (1−ρ)g²; d = g√(u + ε)/√(v + ε); u ← ρu + (1−ρ)d²; Δw = −μd (Zeiler 2012, algorithm 1)."""
     n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     v, u = view(state, start, n), view(state, parameters.size + start, n)
     real = type(p[0])
-    rate, decay, rest, epsilon = real(hyper[HYPER_RATE]), real(hyper[HYPER_OWN]), real(1.0 - hyper[HYPER_OWN]), real(hyper[HYPER_OWN + 1])
+    rate, epsilon = real(hyper[HYPER_RATE]), real(hyper[HYPER_EPSILON])
+    decay, rest = real(hyper[HYPER_DECAY]), real(1.0 - hyper[HYPER_DECAY])
     for i in range(n):
         slope = g[i]
         square = decay * v[i] + rest * (slope * slope)

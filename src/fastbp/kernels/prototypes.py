@@ -1,0 +1,49 @@
+"""What several kernels have in common that one call chooses from by address: their arguments, and what they promise.
+
+None of them is ever compiled; `simd.call` checks calls against them, `_jit.address` the kernels that stand in for them.
+"""
+
+from ._jit import by_address
+from .arguments import Doubles, Floats
+from .tables import CELL_COST_KERNEL, CELL_COST_SECOND, CELL_JACOBIAN, LAYER_ACTIVATION, LAYER_SECOND
+
+
+@by_address(LAYER_ACTIVATION)
+def activation(panel: Floats, slope: Floats, neurons: int) -> None:
+    """Overwrites a panel of net inputs with φ(net), and ``slope`` with φ'(net)."""
+
+
+@by_address(LAYER_SECOND)
+def second_derivative(net: Floats, out: Floats, slope: Floats) -> None:
+    """Overwrites net inputs with φ''(net)."""
+
+
+@by_address(CELL_COST_KERNEL)
+def cost(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
+    """C(y, o) summed over a sample's neurons, into the first row of ``target``; ``delta`` is multiplied by ∂C/∂o."""
+
+
+@by_address(CELL_COST_SECOND)
+def cost_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+    """Multiplies ``delta`` by ∂²C/∂o²."""
+
+
+@by_address(CELL_JACOBIAN)
+def jacobian_product(out: Floats, delta: Floats, neurons: int) -> None:
+    """Multiplies ``delta`` by the Jacobian of an output that is not element-wise."""
+
+
+@by_address()
+def update_rule(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+                hyper: Doubles) -> None:
+    """(7) for parameters start..stop, whose gradient lies ``shift`` places before; overwrites parameters and state."""
+
+
+@by_address()
+def total_penalty(hyper: Doubles, sums: Doubles) -> None:
+    """The penalty of a regularised fit, into ``sums``."""
+
+
+@by_address()
+def direction(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
+    """A direction of `searches`, or what it remembers of a step."""

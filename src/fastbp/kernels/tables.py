@@ -1,0 +1,367 @@
+"""The tables of numbers that Python and the kernels share: what each cell is called, and what it means.
+
+A kernel reads ``cells[CELL_FORWARD]``: an integer that is part of its code. Python may read the same memory by name,
+``CELL.view(cells)["forward"]``. A table is declared once, and no cell has two meanings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+CACHE_LINE = 8
+"""Numbers of 64 bits in a line of the cache."""
+
+
+class Table:
+    """The cells of an array, in order: their names, meanings, and how many numbers each takes.
+
+    Iterating gives the index of each cell, to be unpacked into names in capitals beside the declaration.
+
+    Parameters
+    ----------
+    cells : mapping of str to str
+        Name of each cell and what it means.
+    numbers : dtype, default int64
+        What the array holds.
+    start : int, default 0
+        Where the first cell lies: another table may lie before it in the same array.
+    widths : mapping of str to int, optional
+        Numbers that a cell takes where it takes more than one.
+    others : mapping of str to dtype, optional
+        Cells whose 64 bits are of another kind than the array's: addresses in an array of float64.
+
+    Attributes
+    ----------
+    count : int
+        Numbers in a row.
+    dtype : dtype
+        A structure with a field for each cell.
+    """
+
+    def __init__(self, cells: Mapping[str, str], numbers: npt.DTypeLike = np.int64, *, start: int = 0,
+                 widths: Mapping[str, int] | None = None, others: Mapping[str, npt.DTypeLike] | None = None) -> None:
+        self.meanings, self.start, self._widths = dict(cells), start, dict(widths or {})
+        fields: list[Any] = []
+        for name in cells:
+            kind, width = np.dtype((others or {}).get(name, numbers)), self._widths.get(name, 1)
+            fields.append((name, kind) if width == 1 else (name, kind, (width,)))
+        self.dtype = np.dtype(fields)
+        self.count = self.dtype.itemsize // 8
+
+    def __iter__(self) -> Iterator[int]:
+        at = self.start
+        for name in self.meanings:
+            yield at
+            at += self._widths.get(name, 1)
+
+    def view(self, array: npt.NDArray[Any]) -> npt.NDArray[np.void]:
+        """Return the same memory with a field for each cell: one record, or one for each row of a table.
+
+        Parameters
+        ----------
+        array : ndarray of 64-bit numbers
+            That the table is in, or (n, count).
+        """
+        return array[..., self.start : self.start + self.count].view(self.dtype)[..., 0]
+
+
+LAYER = Table({
+    "n_in": "neurons below",
+    "n_out": "neurons of the layer",
+    "weights": "offset of W^l in the flat buffer",
+    "biases": "offset of b^l in the flat buffer, -1 without biases",
+    "activation": "address of φ",
+    "source": "offset in the panels of out^{l-1}",
+    "out": "offset in the panels of out^l",
+    "delta_below": "offset in the panels of δ^{l-1}",
+    "delta": "offset in the panels of δ^l",
+    "transposed": "offset in the panels of out^{l-1} with neurons in lanes, -1 where no gradient needs it",
+    "packs": "1 if its products pack their operand in a thread's scratch",
+    "net": "with tangents: offset in the panels of the net inputs, which become φ''(net); -1",
+    "second": "with tangents: address of φ'', or 0",
+    "tangents": "for how many directions the gradient sums over tangents, too; else 0",
+    "model": "in the first row: which `embedded.Model` it belongs to, the number in CELL_MODEL and ENTRY_MODEL",
+})
+"""A row for each layer of weights: `layout.Plan.layers`."""
+(LAYER_N_IN, LAYER_N_OUT, LAYER_WEIGHTS, LAYER_BIASES, LAYER_ACTIVATION, LAYER_SOURCE, LAYER_OUT, LAYER_DELTA_BELOW,
+ LAYER_DELTA, LAYER_TRANSPOSED, LAYER_PACKS, LAYER_NET, LAYER_SECOND, LAYER_TANGENTS, LAYER_MODEL) = LAYER
+LAYER_COLUMNS = LAYER.count
+
+PROGRESS = Table({
+    "epoch": "epochs that are done",
+    "position": "samples of the present epoch that are done",
+    "status": "one of STATUS_RUNNING …",
+    "first_epoch": "the one that ``costs[0]`` belongs to",
+    "updates": "updates of the parameters since the fit began",
+    "blocks": "blocks that the last call took",
+})
+"""Where a pass stands: `layout.Learner.progress`."""
+(PROGRESS_EPOCH, PROGRESS_POSITION, PROGRESS_STATUS, PROGRESS_FIRST_EPOCH, PROGRESS_UPDATES, PROGRESS_BLOCKS) = PROGRESS
+PROGRESS_COUNT = PROGRESS.count
+
+STATUS_RUNNING, STATUS_DIVERGED, STATUS_PAUSED, STATUS_DONE = range(4)
+"""The last two where `searches` takes steps: as many as it was asked for, and no lower cost is to be found."""
+
+BARRIER = Table({
+    "arrived": "threads that have arrived",
+    "abandoned": "1 if a thread has given up",
+    "yield": "address of the system's function that lets another thread run",
+}, widths=dict.fromkeys(("arrived", "abandoned", "yield"), CACHE_LINE))
+"""Where the threads of a team meet; each cell is on a line of the cache of its own."""
+BARRIER_ARRIVED, BARRIER_ABANDONED, BARRIER_YIELD = BARRIER
+BARRIER_COUNT = BARRIER.count
+
+CELL = Table({
+    "target": "offset in the panels of the targets",
+    "weight": "offset of the sample weights",
+    "cost": "offset of the samples' costs",
+    "ones": "offset of a row of ones",
+    "scratch": "offset of the first thread's scratch",
+    "scratch_size": "how far behind the next thread's is",
+    "cost_kernel": "address of the cost",
+    "canonical": "1 if the cost starts from net inputs: output and cost are a canonical link",
+    "jacobian": "address of the output's Jacobian product, or 0",
+    "forward": "address of `dense.forward`",
+    "backward": "address of `dense.backward`",
+    "transpose": "address of `dense.turn`",
+    "gradient": "address of `dense.gradient`",
+    "gradient_by_lanes": "address of `dense.gradient_by_lanes`",
+    "gather": "address of `dense.gather`",
+    "gather_labels": "address of `dense.gather_labels`",
+    "gather_weights": "address of `dense.gather_weights`",
+    "collect": "address of `costs.collect`",
+    "shuffle": "address of `random.shuffle`",
+    "scatter": "address of `dense.scatter`",
+    "my_samples": "address of phase 1: `backprop.my_samples`, or one of `tangents.PHASES`",
+    "my_neurons": "address of phase 2: `backprop.my_neurons`, or `epoch.my_neurons_clipped`",
+    "forward_slopes": "address of `derivatives.slopes`",
+    "pushforward": "address of `derivatives.push`",
+    "pullback": "address of `derivatives.pull`",
+    "rows": "address of `derivatives.rows_of`",
+    "outer": "address of `derivatives.outer_products`",
+    "forward_second": "address of `tangents.lift`",
+    "pushforward_tangents": "address of `tangents.push`",
+    "second_order": "address of `tangents.bend`",
+    "pullback_tangents": "address of `tangents.pull`",
+    "transpose_all": "address of `tangents.turn_all`",
+    "weigh": "address of `tangents.share`",
+    "softmax_second": "address of `activations.softmax_curvature`, or 0",
+    "cost_second": "address of ∂²C/∂o²",
+    "spare": "offset of a spare panel of the output layer",
+    "slope_targets": "offset of the targets of ∂o/∂x",
+    "direction": "address of the user's direction in the space of parameters",
+    "given_slopes": "address of the user's targets of ∂o/∂x",
+    "kind": "what a pass computes, one of KIND_PLAIN …",
+    "gather_inputs": "address of the kernel that gathers inputs: `dense.gather`, or `dense.gather_sparse`",
+    "noise": "address of `noise.before_layer`, or 0",
+    "end_epoch": "address of `record.end_epoch`, or of `searches.next_point`",
+    "total_weight": "address of `dense.total_weight` where samples have weights",
+    "plain_neurons": "clipping the norm: address of `backprop.my_neurons`, which ``my_neurons`` calls",
+    "measure": "clipping the norm: address of `regular.measure`",
+    "key": "key of the random numbers of noise",
+    "progress": "regularised: `layout.Learner.progress` lies here, since noise depends on the epoch",
+    "midway": "clipping the norm: a barrier between the halves of phase 2",
+    "model": "which `embedded.Model` it belongs to",
+}, widths={"progress": PROGRESS.count, "midway": BARRIER.count})
+"""Single panels, the output stage, addresses of kernels: `layout.Plan.cells`."""
+(CELL_TARGET, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE, CELL_COST_KERNEL, CELL_CANONICAL,
+ CELL_JACOBIAN, CELL_FORWARD, CELL_BACKWARD, CELL_TRANSPOSE, CELL_GRADIENT, CELL_GRADIENT_BY_LANES, CELL_GATHER,
+ CELL_GATHER_LABELS, CELL_GATHER_WEIGHTS, CELL_COLLECT, CELL_SHUFFLE, CELL_SCATTER, CELL_MY_SAMPLES, CELL_MY_NEURONS,
+ CELL_FORWARD_SLOPES, CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER, CELL_FORWARD_SECOND,
+ CELL_PUSHFORWARD_TANGENTS, CELL_SECOND_ORDER, CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL, CELL_WEIGH,
+ CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_SPARE, CELL_SLOPE_TARGETS, CELL_DIRECTION, CELL_GIVEN_SLOPES, CELL_KIND,
+ CELL_GATHER_INPUTS, CELL_NOISE, CELL_END_EPOCH, CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS, CELL_MEASURE, CELL_KEY,
+ CELL_PROGRESS, CELL_MIDWAY, CELL_MODEL) = CELL
+CELL_COUNT = CELL.count
+
+KIND_PLAIN, KIND_SOBOLEV, KIND_HESSIAN, KIND_GAUSS_NEWTON, KIND_DIAGONAL = range(5)
+"""What a pass computes."""
+
+ROOT_SLOPE, ROOT_OF_SLOPE, ROOT_FISHER, ROOT_PRODUCT = range(4)
+"""Kinds of `curvature.root`: element by element from φ' or its root; softmax with its partner, and with another cost.
+"""
+
+COST = Table({
+    "parameter": "the number of a cost that has one (huber, quantile)",
+    "slope_weight": "λ of training on derivatives",
+    "input_noise": "standard deviation of the noise of inputs",
+    "smooth_share": "1 − ε of label smoothing",
+    "smooth_base": "ε/n of label smoothing",
+    "dropout": "probability to drop an output of the first hidden layer; those of the others stand behind it",
+}, np.float64)
+"""Settings of the cost, and of what a regularised fit does to samples: `layout.Plan.cost_parameter`."""
+COST_PARAMETER, COST_SLOPE_WEIGHT, COST_INPUT_NOISE, COST_SMOOTH_SHARE, COST_SMOOTH_BASE, COST_DROPOUT = COST
+
+ENTRY = Table({
+    "work_size": "numbers in a workspace",
+    "block": "samples that a workspace takes at once",
+    "forward_one": "address of `embedded.forward_one`",
+    "forward_many": "address of `predict.predict`",
+    "gradient_one": "address of `embedded.gradient_one`",
+    "input_one": "address of `embedded.input_one`",
+    "vjp_one": "address of `embedded.vjp_one`",
+    "train_one": "address of `embedded.train_one`",
+    "gradient_many": "address of `embedded.many`",
+    "forward": "address of `embedded.through`",
+    "backward": "address of `embedded.below`",
+    "slopes_one": "address of `embedded.slopes`",
+    "output": "address of the output's Jacobian product or 0, also for canonical links, where CELL_JACOBIAN is 0",
+    "depth": "layers of weights",
+    "size": "parameters",
+    "model": "which `embedded.Model` it belongs to",
+})
+"""The network inside a user's compiled code: `embedded.Model.calls`."""
+(ENTRY_WORK_SIZE, ENTRY_BLOCK, ENTRY_FORWARD_ONE, ENTRY_FORWARD_MANY, ENTRY_GRADIENT_ONE, ENTRY_INPUT_ONE,
+ ENTRY_VJP_ONE, ENTRY_TRAIN_ONE, ENTRY_GRADIENT_MANY, ENTRY_FORWARD, ENTRY_BACKWARD, ENTRY_SLOPES_ONE, ENTRY_OUTPUT,
+ ENTRY_DEPTH, ENTRY_SIZE, ENTRY_MODEL) = ENTRY
+ENTRY_COUNT = ENTRY.count
+
+RULE_ADDRESS = 2**56 - 1
+"""The bits of `embedded.State.rule` that are an address; the four above them count the bytes of a number that the rule
+is compiled for, those above these its slots of state."""
+RULE_BYTES, RULE_SLOTS = 56, 60
+"""Where these begin."""
+
+SUM = Table({
+    "batch_cost": "summed cost of the present batch",
+    "epoch_cost": "of the present epoch",
+    "epoch_weight": "weight of the samples of the present epoch",
+    "epoch_penalty": "the part of an epoch's mean cost that penalties make up",
+}, np.float64)
+"""Running costs: `layout.Learner.sums`."""
+SUM_BATCH_COST, SUM_EPOCH_COST, SUM_EPOCH_WEIGHT, SUM_EPOCH_PENALTY = SUM
+SUM_COUNT = SUM.count
+
+PHASE = Table({
+    "gather": "gathering inputs, targets and weights",
+    "forward": "forward products",
+    "activation": "activations",
+    "cost": "the cost",
+    "backward": "backward products",
+    "gradient": "the gradient",
+    "update": "updates",
+    "wait": "waiting for other threads",
+})
+"""Phases of a step that a profile tells apart: a row a layer of `layout.Learner.clock`."""
+(PHASE_GATHER, PHASE_FORWARD, PHASE_ACTIVATION, PHASE_COST, PHASE_BACKWARD, PHASE_GRADIENT, PHASE_UPDATE,
+ PHASE_WAIT) = PHASE
+PHASE_COUNT = PHASE.count
+
+HYPER = Table({
+    "rate": "learning rate",
+    "power1": "β₁ᵗ, t counting updates",
+    "power2": "β₂ᵗ",
+    "beta1": "β₁",
+    "beta2": "β₂",
+    "momentum": "β of SGD",
+    "decay": "ρ of the running means of RMSprop and Adadelta",
+    "epsilon": "ε, added to what is divided by",
+    "epsilon_hat": "1 if ε is added before the bias correction",
+    "weight_decay": "λ of decoupled decay",
+    "batch_weight": "total weight of the batch that the update follows",
+    "best_cost": "what a schedule that watches the cost remembers: the best one",
+    "waited": "and epochs since then, -1 before the first",
+    "cost": "full-batch methods: the cost where the last step ended",
+    "step_length": "how far along its direction the last step went",
+    "steps": "steps along directions that go together, since a (re)start",
+    "memory": "L-BFGS: pairs of steps and changes of gradient that it remembers at most",
+    "pairs": "L-BFGS: such pairs since a (re)start",
+    "last_slope": "conjugate gradients: the slope along the last direction, where it began",
+    "scale": "scaled conjugate gradients: λ",
+    "curvature": "scaled conjugate gradients: dᵀHd along the direction d",
+    "refused": "scaled conjugate gradients: 1 if the last step would not have lowered the cost",
+    "last_cost": "Rprop: the cost before the last step",
+    "begun": "Rprop: 1 if every parameter has its Δ",
+    "damping": "Levenberg–Marquardt: λ",
+    "growth": "Levenberg–Marquardt: by how much λ grows if the next step fails; 0 at first",
+    "alpha": "Bayesian regularisation: α",
+    "beta": "Bayesian regularisation: β",
+    "effective_parameters": "Bayesian regularisation: γ",
+    "evidence": "Bayesian regularisation: log p(targets | α, β)",
+}, np.float64)
+"""An optimizer's numbers: `layout.Learner.hyper`."""
+(HYPER_RATE, HYPER_POWER1, HYPER_POWER2, HYPER_BETA1, HYPER_BETA2, HYPER_MOMENTUM, HYPER_DECAY, HYPER_EPSILON,
+ HYPER_EPSILON_HAT, HYPER_WEIGHT_DECAY, HYPER_BATCH_WEIGHT, HYPER_BEST_COST, HYPER_WAITED, HYPER_COST,
+ HYPER_STEP_LENGTH, HYPER_STEPS, HYPER_MEMORY, HYPER_PAIRS, HYPER_LAST_SLOPE, HYPER_SCALE, HYPER_CURVATURE,
+ HYPER_REFUSED, HYPER_LAST_COST, HYPER_BEGUN, HYPER_DAMPING, HYPER_GROWTH, HYPER_ALPHA, HYPER_BETA,
+ HYPER_EFFECTIVE_PARAMETERS, HYPER_EVIDENCE) = HYPER
+HYPER_COUNT = HYPER.count
+
+REGULAR = Table({
+    "rule": "address of the update rule",
+    "total": "address of `regular.total`",
+    "averaged": "1.0 if penalties are divided by the weight of the batch",
+    "clip": "the largest |∂E/∂w|, or 0",
+    "clip_norm": "the largest norm of the gradient, or 0",
+    "fixed": "where in the state the values of fixed parameters lie, NaN for the others, or -1",
+    "segments": "rows of the table",
+    "penalties": "cell of the first penalty of a neuron, as many cells behind the first square of the gradient",
+    "table": "here begins the table, a row of SEGMENT for each stretch of the flat buffer that something is done to",
+}, np.float64, start=HYPER.count, others=dict.fromkeys(("rule", "total", "fixed", "segments", "penalties"), np.int64))
+"""Behind an optimizer's numbers where a fit is regularised, see `regular`; behind them the table and the penalties.
+
+Whole numbers are kept as bits: to convert them costs 25 ms of compilation.
+"""
+(REGULAR_RULE, REGULAR_TOTAL, REGULAR_AVERAGED, REGULAR_CLIP, REGULAR_CLIP_NORM, REGULAR_FIXED, REGULAR_SEGMENTS,
+ REGULAR_PENALTIES, REGULAR_TABLE) = REGULAR
+
+SEGMENT = Table({
+    "begin": "where it begins in the flat buffer",
+    "end": "where it ends",
+    "row": "numbers of a neuron",
+    "piece": "numbers that share a cell of the penalties: of a neuron, or one",
+    "cell": "the first of these cells",
+    "l2": "factor of the penalty ½w²",
+    "l1": "factor of the penalty |w|",
+    "decay": "factor of decoupled decay",
+    "largest": "the largest norm of a neuron, or 0",
+    "non_negative": "1.0 if its numbers are kept from going below 0",
+    "trained": "1.0 if its numbers are trained",
+}, np.float64, others=dict.fromkeys(("begin", "end", "row", "piece", "cell"), np.int64))
+"""A stretch of the flat buffer, in the table behind REGULAR."""
+(SEGMENT_BEGIN, SEGMENT_END, SEGMENT_ROW, SEGMENT_PIECE, SEGMENT_CELL, SEGMENT_L2, SEGMENT_L1, SEGMENT_DECAY,
+ SEGMENT_LARGEST, SEGMENT_NON_NEGATIVE, SEGMENT_TRAINED) = SEGMENT
+SEGMENT_COLUMNS = SEGMENT.count
+
+SEARCH = Table({
+    "doing": "what the pass is for, one of DOING_FRESH …",
+    "left": "steps until the next pause",
+    "steps": "steps of this fit",
+    "penalty": "the penalty in the cost where the last step ended",
+    "direct": "address of the kernel that overwrites the direction",
+    "remember": "address of the kernel that takes note of a step",
+    "penalize": "address of `regular.update`, or 0",
+    "curvature": "c₂ of the Wolfe conditions",
+    "epsilon": "the resolution of the dtype",
+    "alpha": "how far along the line the pass goes",
+    "tries": "passes that have gone along this line",
+    "bracketed": "1.0 if a minimum lies between the lowest point and the other end",
+    "start_cost": "cost where the line begins",
+    "start_slope": "slope along the line, where it begins",
+    "low_alpha": "the lowest point, which is where the line begins at first",
+    "low_cost": "its cost",
+    "low_slope": "its slope",
+    "high_alpha": "the other end of the interval",
+    "high_cost": "its cost",
+    "high_slope": "its slope",
+    "known": "pairs of L-BFGS that have their products in the tables behind, see `searches.lbfgs_direction`",
+}, np.float64, start=SUM.count, others=dict.fromkeys(("direct", "remember", "penalize"), np.int64))
+"""A search along lines, behind SUM in one array."""
+(SEARCH_DOING, SEARCH_LEFT, SEARCH_STEPS, SEARCH_PENALTY, SEARCH_DIRECT, SEARCH_REMEMBER, SEARCH_PENALIZE,
+ SEARCH_CURVATURE, SEARCH_EPSILON, SEARCH_ALPHA, SEARCH_TRIES, SEARCH_BRACKETED, SEARCH_START_COST, SEARCH_START_SLOPE,
+ SEARCH_LOW_ALPHA, SEARCH_LOW_COST, SEARCH_LOW_SLOPE, SEARCH_HIGH_ALPHA, SEARCH_HIGH_COST, SEARCH_HIGH_SLOPE,
+ SEARCH_KNOWN) = SEARCH
+SEARCH_COUNT = SUM.count + SEARCH.count
+
+DOING_FRESH, DOING_RESTING, DOING_SEARCHING, DOING_RETURNING = range(4)
+"""What a pass is for: where a fit begins; none, a step has ended; along the line; back to its lowest point."""
+
+LINE_GOES_ON, LINE_FOUND, LINE_LOWEST, LINE_NOTHING = range(4)
+"""What becomes of a line."""
+
+ROW_GRADIENT, ROW_DIRECTION, ROW_START, ROW_BEFORE, ROW_OWN = range(5)
+"""Rows of a full-batch method's state: ∂E/∂w, the direction, parameters and gradient before the step, its own."""
