@@ -16,7 +16,7 @@ Function = Callable[[mp.mpf], mp.mpf]
 
 
 def grid(low: mp.mpf, high: mp.mpf, points: int) -> list[mp.mpf]:
-    """Give the extrema of a Chebyshev polynomial, mapped to the interval: dense at its ends."""
+    """Return the extrema of a Chebyshev polynomial, mapped to the interval: dense at its ends."""
     return [(low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * i / (points - 1)) for i in range(points)]
 
 
@@ -55,7 +55,7 @@ def remez(f: Function, weight: Function, low: mp.mpf, high: mp.mpf, degree: int)
 
 
 def series(f: Function, order: int, terms: int = 30) -> Function:
-    """Give (f(x) - its Taylor terms below ``order``) / x**order, free of cancellation near 0."""
+    """Return (f(x) - its Taylor terms below ``order``) / x**order, free of cancellation near 0."""
     taylor = mp.taylor(f, 0, order + terms)
 
     def rest(x: mp.mpf) -> mp.mpf:
@@ -96,7 +96,7 @@ def report(name: str, f: Function, weight: Function, low: object, high: object, 
 
 
 def log_rest(z: mp.mpf) -> mp.mpf:
-    """Give Q of log((1 + s)/(1 - s)) = 2 s + s z Q(z), z = s**2."""
+    """Return Q of log((1 + s)/(1 - s)) = 2 s + s z Q(z), z = s**2."""
     if z < mp.mpf("1e-4"):
         return mp.fsum(2 * z**k / (2 * k + 3) for k in range(12))
     s = mp.sqrt(z)
@@ -104,17 +104,17 @@ def log_rest(z: mp.mpf) -> mp.mpf:
 
 
 def sine_rest(z: mp.mpf) -> mp.mpf:
-    """Give S of sin r = r + r z S(z), z = r**2."""
+    """Return S of sin r = r + r z S(z), z = r**2."""
     return mp.fsum((-1) ** (k + 1) * z**k / mp.factorial(2 * k + 3) for k in range(16))
 
 
 def cosine_rest(z: mp.mpf) -> mp.mpf:
-    """Give C of cos r = 1 - z/2 + z**2 C(z), z = r**2."""
+    """Return C of cos r = 1 - z/2 + z**2 C(z), z = r**2."""
     return mp.fsum((-1) ** k * z**k / mp.factorial(2 * k + 4) for k in range(16))
 
 
 def tail(shift: float) -> Function:
-    """Give P of exp(t**2/2) Phi(-t) = P(u) / (t + shift), u = (t - shift)/(t + shift)."""
+    """Return P of exp(t**2/2) Phi(-t) = P(u) / (t + shift), u = (t - shift)/(t + shift)."""
 
     def p(u: mp.mpf) -> mp.mpf:
         t = shift * (1 + u) / (1 - u)

@@ -32,7 +32,7 @@ from .suite.common import Array, best_in_turns
 
 
 def torch_per_sample(layers: tuple[int, ...], X: Array, Y: Array) -> Side | None:
-    """Give the measurement of torch.func.vmap(grad) of the same network, or None without torch."""
+    """Return the measurement of torch.func.vmap(grad) of the same network, or None without torch."""
     try:
         import torch
         from torch.func import functional_call, grad, vmap

@@ -47,12 +47,12 @@ class Case:
 
 
 def classes(n: int, features: int, count: int) -> Callable[[], tuple[Any, Any]]:
-    """Give a function that makes so many samples with as many informative features as the classes need."""
+    """Return a function that makes so many samples with as many informative features as the classes need."""
     return lambda: make_classification(n, features, n_informative=features // 2, n_classes=count, random_state=0)
 
 
 def diabetes() -> tuple[Any, Any]:
-    """Give the samples with features and target standardised, without which neither learns much in 200 epochs."""
+    """Return the samples with features and target standardised, without which neither learns much in 200 epochs."""
     X, y = load_diabetes(return_X_y=True)
     return StandardScaler().fit_transform(X), (y - y.mean()) / y.std()
 

@@ -45,13 +45,13 @@ def least(sides: list[Callable[[], object]], seconds: float) -> list[float]:
 
 
 def multiply_adds(layers: tuple[int, ...]) -> float:
-    """Give those of a Hessian-vector product ÷ those of a gradient."""
+    """Return those of a Hessian-vector product ÷ those of a gradient."""
     first, *rest = (n * m for n, m in zip(layers[:-1], layers[1:], strict=True))
     return (3 * first + 8 * sum(rest)) / (2 * first + 3 * sum(rest))
 
 
 def torch_sides(net: fastbp.Network, X: Any, Y: Any, v: Any) -> list[Callable[[], object]]:
-    """Give PyTorch's gradient and Hessian-vector product of the same network, checked against fastbp's."""
+    """Return PyTorch's gradient and Hessian-vector product of the same network, checked against fastbp's."""
     import torch
     from torch.func import grad, jvp
 

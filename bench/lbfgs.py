@@ -82,7 +82,7 @@ def problems() -> Iterator[Problem]:
 
 
 def through_fastbp(net: fastbp.Network, X: Array, Y: Array, costs: list[float]) -> Callable[[Array], Any]:
-    """Give the function that SciPy minimises, on fastbp's kernels; it lists the costs."""
+    """Return the function that SciPy minimises, on fastbp's kernels; it lists the costs."""
     def function(parameters: Array) -> tuple[float, Array]:
         net.parameters[:] = parameters
         cost, gradient = net.cost_and_gradient(X, Y)
@@ -106,7 +106,7 @@ def passes(function: Callable[[Array], tuple[float, Array]], parameters: Array, 
 
 
 def count(problem: Problem, seeds: int, iterations: int, dtype: str) -> str:
-    """Give a row of the table of evaluations."""
+    """Return a row of the table of evaluations."""
     ratios, mine_a_step, theirs_a_step, lower = [], [], [], 0
     for seed in range(seeds):
         net, mine, theirs = problem.network(seed, dtype), list[float](), list[float]()
@@ -131,7 +131,7 @@ class Plain:
         self.plain, self.X, self.Y = PlainNetwork(workload, np.float64), X.astype(float), Y.astype(float)
 
     def __call__(self, parameters: Array) -> tuple[float, Array]:
-        """Give both."""
+        """Return both."""
         start = 0
         for array in self.plain.parameters:
             array[:] = parameters[start : start + array.size].reshape(array.shape)
@@ -141,14 +141,14 @@ class Plain:
 
 
 def clock(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Give the seconds, and what came out."""
+    """Return the seconds, and what came out."""
     start = time.perf_counter()
     found = work()
     return time.perf_counter() - start, found
 
 
 def race(layers: tuple[int, ...], samples: int, iterations: int, rounds: int) -> str:
-    """Give a row of the table of times."""
+    """Return a row of the table of times."""
     rng = np.random.default_rng(1)
     X = rng.normal(size=(samples, layers[0]))
     Y = np.sin(X @ rng.normal(size=(layers[0], layers[-1])) / math.sqrt(layers[0]))
@@ -192,7 +192,7 @@ def race(layers: tuple[int, ...], samples: int, iterations: int, rounds: int) ->
 
 
 def digits(iterations: int, rounds: int, threads: int) -> list[str]:
-    """Give the rows of the table beside scikit-learn: its network 64-100-10 with relu, from its own start.
+    """Return the rows of the table beside scikit-learn: its network 64-100-10 with relu, from its own start.
 
     As many iterations as scikit-learn makes of its own accord.
     """

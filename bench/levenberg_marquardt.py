@@ -37,7 +37,7 @@ def network(seed: int) -> fastbp.Network:
 
 
 def ours(seed: int, X: Array, Y: Array, iterations: int = ITERATIONS) -> tuple[Array, Array]:
-    """Give cost and seconds after each iteration."""
+    """Return cost and seconds after each iteration."""
     net = network(seed).fit(X, Y, epochs=iterations, optimizer="levenbergmarquardt", threads=1)
     return net.history.cost, net.history.seconds
 

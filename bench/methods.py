@@ -100,19 +100,19 @@ SYSTEMS = ("levenbergmarquardt", "bayesianregularization")
 
 
 def all_right(nets: list[fastbp.Network], folds: Folds) -> float:
-    """Give the share of samples on their own side of ½."""
+    """Return the share of samples on their own side of ½."""
     X, Y = folds[0][2:]
     return float(((nets[0].predict(X)[:, 0] > 0.5) == (Y > 0.5)).mean())
 
 
 def accuracy(nets: list[fastbp.Network], folds: Folds) -> float:
-    """Give the share of right classes."""
+    """Return the share of right classes."""
     X, Y = folds[0][2:]
     return float((nets[0].predict(X).argmax(axis=1) == Y).mean())
 
 
 def explained(nets: list[fastbp.Network], folds: Folds) -> float:
-    """Give the mean R² over the folds."""
+    """Return the mean R² over the folds."""
     return float(np.mean([1 - np.square(net.predict(X)[:, 0] - Y).mean() / Y.var()
                           for net, (_, _, X, Y) in zip(nets, folds, strict=True)]))
 
@@ -217,7 +217,7 @@ def run(problem: Problem, method: str, seed: int) -> tuple[float, int, float]:
 
 
 def cell(problem: Problem, method: str, seeds: int) -> str:
-    """Give the median epochs and seconds of the runs that solve it, how many do, and the mean score of a test."""
+    """Return the median epochs and seconds of the runs that solve it, how many do, and the mean score of a test."""
     try:
         run(problem, method, 0)  # compiles
     except ValueError as error:  # what the method does not take, a penalty for instance
@@ -267,7 +267,7 @@ LARGEST_SYSTEM = 5000
 
 
 def race(layers: tuple[int, ...], samples: int, seconds: float, method: str, seeds: int) -> str:
-    """Give the geometric mean over seeds of the cost, after so many seconds of fitting a smooth function."""
+    """Return the geometric mean over seeds of the cost, after so many seconds of fitting a smooth function."""
     size = sum((n + 1) * m for n, m in zip(layers[:-1], layers[1:], strict=True))
     if method in SYSTEMS and size > LARGEST_SYSTEM:
         return "n/a"

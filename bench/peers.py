@@ -191,7 +191,7 @@ def processor() -> str:
 
 
 def versions(libraries: Iterable[str] = (*filter(None, SIDES.values()), "numba", "numpy")) -> dict[str, str]:
-    """Give the versions of Python and of all libraries that take part; those that are not installed are left out."""
+    """Return the versions of Python and of all libraries that take part; those that are not installed are left out."""
     found = {"Python": platform.python_version()}
     for name in libraries:
         try:

@@ -34,7 +34,7 @@ Figures = dict[str, float]
 
 
 def measure(workloads: list[Workload], builds: dict[str, Side], rounds: int) -> tuple[Figures, list[Figures]]:
-    """Give the multiply-add peak of each build in GFLOP/s, and for each workload the seconds a step of each."""
+    """Return the multiply-add peak of each build in GFLOP/s, and for each workload the seconds a step of each."""
     peaks, rows = dict.fromkeys(builds, 0.0), []
     for workload in workloads:
         best = dict.fromkeys(builds, math.inf)

@@ -54,7 +54,7 @@ def refill(panel: Any, slope: Any, source: Any, rounds: int) -> None:
 
 
 def in_loop(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a compiled loop of refills and calls."""
+    """Return a compiled loop of refills and calls."""
 
     @njit(error_model="numpy")
     def timed(panel: Any, slope: Any, source: Any, rounds: int) -> None:
@@ -68,7 +68,7 @@ def in_loop(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def element_panel(name: str) -> Callable[..., None]:
-    """Give an element function the shape of an activation."""
+    """Return an element function the shape of an activation."""
     loop = ulp.over_array(name)
 
     @njit(error_model="numpy")
@@ -96,7 +96,7 @@ def nanoseconds(function: Callable[..., None], dtype: Any) -> float:
 
 
 def rows(points: int, dense: int) -> Iterator[str]:
-    """Give the lines of the table."""
+    """Return the lines of the table."""
     yield "| element function | float32 ulp | float64 ulp | float32 ns | float64 ns |"
     yield "|---|---|---|---|---|"
     for name in ulp.ELEMENTS:

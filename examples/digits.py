@@ -34,7 +34,7 @@ class Best:
 
 
 def split(seed):
-    """Give three pairs (inputs, labels): 60 % to train on, 20 % to decide when to stop, 20 % to judge by."""
+    """Return three pairs (inputs, labels): 60 % to train on, 20 % to decide when to stop, 20 % to judge by."""
     images, labels = load_digits(return_X_y=True)
     images = (images / 16).astype(np.float32)  # pixels are 0 to 16
     rest, test, rest_labels, test_labels = train_test_split(
@@ -45,7 +45,7 @@ def split(seed):
 
 
 def new_network(seed):
-    """Give an untrained classifier with one hidden layer."""
+    """Return an untrained classifier with one hidden layer."""
     return fastbp.Network(LAYERS, activation="relu", cost="cross_entropy", seed=seed)
 
 

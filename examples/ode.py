@@ -13,7 +13,7 @@ from fastbp import jit
 
 @numba.njit
 def slope(model, state, out, acceleration, work):
-    """Give d(angle, velocity)/dt; the acceleration is the network's."""
+    """Return d(angle, velocity)/dt; the acceleration is the network's."""
     jit.forward(model, state, acceleration, work)
     out[0], out[1] = state[1], acceleration[0]
 
@@ -35,7 +35,7 @@ def integrate(model, state, tick, steps):
 
 @numba.njit
 def right_hand_side(time, state, model, work):
-    """Give what `slope` does in the form that SciPy asks for."""
+    """Return what `slope` does in the form that SciPy asks for."""
     out, acceleration = np.empty(2), np.empty(1)
     slope(model, state, out, acceleration, work)
     return out

@@ -15,7 +15,7 @@ matplotlib.use("Agg")
 
 
 def spirals(n, generator):
-    """Give points of three spiral arms, and which arm each is of."""
+    """Return points of three spiral arms, and which arm each is of."""
     arm = np.arange(n) % 3
     along = generator.uniform(0.2, 1, n)
     angle = 4 * along + arm * 2 * np.pi / 3 + generator.normal(0, 0.45, n)

@@ -15,7 +15,7 @@ SETTINGS = {
 
 
 def samples(generator, n):
-    """Give points of a plane with eight inputs that do not matter, and a noisy class of each."""
+    """Return points of a plane with eight inputs that do not matter, and a noisy class of each."""
     x = generator.standard_normal((n, 10))
     return x, (x[:, 0] * x[:, 1] + 0.5 * generator.standard_normal(n) > 0).astype(int)
 

@@ -6,7 +6,7 @@ import fastbp
 
 
 def recalls(network, x, labels):
-    """Give the share of each class that is recognised."""
+    """Return the share of each class that is recognised."""
     predicted = network.predict(x).argmax(axis=1)
     return [float((predicted[labels == c] == c).mean()) for c in range(3)]
 

@@ -155,7 +155,7 @@ def strips(samples, dtype):
 
 
 def unstrip(panel, neurons):
-    """Give back (neurons, n)."""
+    """Return back (neurons, n)."""
     lanes = VECTOR_BYTES // panel.itemsize
     return panel.reshape(-1, neurons, lanes).transpose(1, 0, 2).reshape(neurons, -1)
 

@@ -436,7 +436,7 @@ def test_where_there_is_nothing_to_gain_nothing_changes(method):
 
 
 def trained(net, X, Y):
-    """Give the function of the parameters that a fit minimises."""
+    """Return the function of the parameters that a fit minimises."""
     def function(w):
         net.parameters[:] = w
         return net.cost_and_gradient(X, Y)

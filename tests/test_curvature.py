@@ -16,7 +16,7 @@ activated = {name: row for name, row in activations.ACTIVATIONS.items() if name 
 
 
 def curvature(name, net):
-    """Give phi'' by the kernels, from a net input as they leave it."""
+    """Return phi'' by the kernels, from a net input as they leave it."""
     out, slope, bend = net.copy(), np.empty_like(net), net.copy()
     with np.errstate(all="ignore"):
         activations.get(name).kernel(out, slope, 1)

@@ -68,7 +68,7 @@ FIT = dict(hidden_layer_sizes=(7, 5), max_iter=few(8, 2), random_state=3)
 
 
 def pair(name, **parameters):
-    """Give ours and scikit-learn's, alike, and their samples."""
+    """Return ours and scikit-learn's, alike, and their samples."""
     kind, data = DATA[name]
     settings = FIT | parameters | ({"loss": "poisson"} if name == "counts" else {})
     return kind(**settings), getattr(theirs, kind.__name__)(**settings), data()

@@ -347,7 +347,7 @@ def test_names():
 
 
 def ridge_evidence(A, y, alpha, beta):
-    """Give log P(y | α, β) of linear regression in closed form: y is normal with covariance 1/β + AAᵀ/α."""
+    """Return log P(y | α, β) of linear regression in closed form: y is normal with covariance 1/β + AAᵀ/α."""
     C = np.eye(len(y)) / beta + A @ A.T / alpha
     return -0.5 * (np.linalg.slogdet(2 * np.pi * C)[1] + y @ np.linalg.solve(C, y))
 

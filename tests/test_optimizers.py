@@ -51,7 +51,7 @@ def gradients(n, dtype, steps=STEPS):
 
 
 def run(method, w, slopes):
-    """Give the parameters after each step of the rule, as the training kernels call it."""
+    """Return the parameters after each step of the rule, as the training kernels call it."""
     state, hyper, path = np.zeros(method.slots * w.size, w.dtype), method.hyper(), []
     w = w.copy()
     for g in slopes:

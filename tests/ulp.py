@@ -23,22 +23,22 @@ HALF = mp.mpf(1) / 2
 
 
 def phi(x: mp.mpf) -> mp.mpf:
-    """Give the normal distribution function."""
+    """Return the normal distribution function."""
     return mp.erfc(-x / mp.sqrt(2)) / 2
 
 
 def density(x: mp.mpf) -> mp.mpf:
-    """Give the normal density."""
+    """Return the normal density."""
     return mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi)
 
 
 def logistic(x: mp.mpf) -> mp.mpf:
-    """Give 1/(1 + exp(-x))."""
+    """Return 1/(1 + exp(-x))."""
     return 1 / (1 + mp.exp(-x))
 
 
 def softplus(x: mp.mpf) -> mp.mpf:
-    """Give log(1 + exp(x))."""
+    """Return log(1 + exp(x))."""
     return mp.log1p(mp.exp(x)) if x < 0 else x + mp.log1p(mp.exp(-x))
 
 
@@ -139,7 +139,7 @@ ACTIVATIONS: dict[str, tuple[Case, Exact]] = {
 
 @cache
 def over_array(name: str) -> Callable[[Any, Any], None]:
-    """Give a loop that applies an element function to a whole array, as a kernel would."""
+    """Return a loop that applies an element function to a whole array, as a kernel would."""
     function = getattr(elementwise, name)
 
     def loop(x: Any, y: Any) -> None:
@@ -192,7 +192,7 @@ def arguments(case: Case, dtype: Any, count: int, seed: int = 0) -> Any:
 
 
 def errors(exact: list[Any], got: Any, tiny: float) -> Any:
-    """Give |got - exact| in ulp of exact; below ``tiny`` in units of tiny."""
+    """Return |got - exact| in ulp of exact; below ``tiny`` in units of tiny."""
     info = np.finfo(got.dtype)
     result = np.empty(got.size)
     for i, (e, g) in enumerate(zip(exact, got, strict=True)):
@@ -205,7 +205,7 @@ def errors(exact: list[Any], got: Any, tiny: float) -> Any:
 
 
 def element_errors(name: str, dtype: Any, count: int, seed: int = 0) -> tuple[Any, Any]:
-    """Give arguments and errors in ulp of an element function."""
+    """Return arguments and errors in ulp of an element function."""
     case = ELEMENTS[name]
     x = arguments(case, dtype, count, seed)
     exact = [case.exact(mp.mpf(float(v))) for v in x]
@@ -213,7 +213,7 @@ def element_errors(name: str, dtype: Any, count: int, seed: int = 0) -> tuple[An
 
 
 def activation_errors(name: str, dtype: Any, count: int, seed: int = 0) -> tuple[Any, Any, Any]:
-    """Give nets, errors of the outputs in ulp, and errors of the slopes in eps times max(1, |slope|)."""
+    """Return nets, errors of the outputs in ulp, and errors of the slopes in eps times max(1, |slope|)."""
     case, derivative = ACTIVATIONS[name]
     x = arguments(case, dtype, count, seed)
     points = [mp.mpf(float(v)) for v in x]
@@ -233,18 +233,18 @@ WIDE_ENOUGH = {dtype: np.finfo(wide).nmant >= np.finfo(dtype).nmant + 10 for dty
 
 
 def wide_constant(value: mp.mpf) -> Any:
-    """Give a constant as a long double; an array of float64 times it is one too."""
+    """Return a constant as a long double; an array of float64 times it is one too."""
     return np.longdouble(mp.nstr(value, 25))
 
 
 def wide_gaussian(x: Any) -> Any:
-    """Give exp(-x**2): in a wide square an error of one rounding would count x**2 times, so the square is split."""
+    """Return exp(-x**2): in a wide square an error of one rounding would count x**2 times, so the square is split."""
     head = x.astype(np.float32).astype(x.dtype)
     return np.exp(-head * head) * np.exp(-(x - head) * (x + head))
 
 
 def wide_gelu(x: Any) -> Any:
-    """Give x Phi(x), by mpmath for long doubles, which have no erfc."""
+    """Return x Phi(x), by mpmath for long doubles, which have no erfc."""
     if x.dtype == np.float64:
         return x * np.array([math.erfc(v) for v in -x / math.sqrt(2)]) / 2
     return x * np.array([np.longdouble(mp.nstr(phi(mp.mpf(float(v))), 25)) for v in x])
@@ -275,7 +275,7 @@ WIDE: dict[str, Callable[[Any], Any]] = {
 
 
 def dense_errors(name: str, dtype: Any, count: int, seed: int = 0) -> tuple[Any, Any]:
-    """Give nets and errors of the outputs in ulp, as ``activation_errors``, against the wider type.
+    """Return nets and errors of the outputs in ulp, as ``activation_errors``, against the wider type.
 
     For gelu in float64, which mpmath judges, a fortieth of ``count``.
     """

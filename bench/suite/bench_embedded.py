@@ -37,7 +37,7 @@ def run_train(model: jit.Model, state: jit.State, x: Array, y: Array, work: Arra
 
 
 def timed(function: Callable[[int], object], seconds: float = 0.02) -> Side:
-    """Give a measurement of one call, from as many in a row as take so long; called once before."""
+    """Return a measurement of one call, from as many in a row as take so long; called once before."""
     function(1)
     times = 1
     while True:
@@ -66,7 +66,7 @@ def calls(function: Callable[[], object]) -> Side:
 
 
 def one_sample(layers: tuple[int, ...]) -> tuple[Side, Side]:
-    """Give the measurements of `jit.forward` and `jit.train_one` with Adam, float32."""
+    """Return the measurements of `jit.forward` and `jit.train_one` with Adam, float32."""
     net = fastbp.Network(layers, seed=0)
     model = net.compiled(1)
     state, work = jit.state(model), jit.workspace(model)
@@ -78,13 +78,13 @@ def one_sample(layers: tuple[int, ...]) -> tuple[Side, Side]:
 
 
 def data(layers: tuple[int, ...], n: int) -> tuple[Array, Array]:
-    """Give normal inputs and targets."""
+    """Return normal inputs and targets."""
     rng = np.random.default_rng(0)
     return rng.standard_normal((n, layers[0]), np.float32), rng.standard_normal((n, layers[-1]), np.float32)
 
 
 def by_one_thread(net: fastbp.Network, X: Array, Y: Array, gradient: Array) -> Callable[[], object]:
-    """Give what `Network.cost_and_gradient` does, into given memory and never with two threads: so does predict.
+    """Return what `Network.cost_and_gradient` does, into given memory and never with two threads: so does predict.
 
     An empty gradient asks for the cost alone.
     """
@@ -95,27 +95,27 @@ def by_one_thread(net: fastbp.Network, X: Array, Y: Array, gradient: Array) -> C
 
 
 def forward_and_gradient(layers: tuple[int, ...] = WIDE, n: int = 256) -> tuple[Side, Side]:
-    """Give the measurements of a forward pass of a batch and of its gradient."""
+    """Return the measurements of a forward pass of a batch and of its gradient."""
     net, (X, Y) = fastbp.Network(layers, seed=0), data(layers, n)
     out = np.empty((n, layers[-1]), np.float32)
     return calls(lambda: net.predict(X, out)), calls(by_one_thread(net, X, Y, np.empty_like(net.parameters)))
 
 
 def gradient_and_norms(layers: tuple[int, ...] = WIDE, n: int = 256) -> tuple[Side, Side]:
-    """Give the measurements of a gradient and of the norms of its samples' gradients."""
+    """Return the measurements of a gradient and of the norms of its samples' gradients."""
     net, (X, Y) = fastbp.Network(layers, seed=0), data(layers, n)
     return calls(by_one_thread(net, X, Y, np.empty_like(net.parameters))), calls(lambda: net.gradient_norms(X, Y))
 
 
 def per_sample_and_writing(layers: tuple[int, ...] = LARGE, n: int = 256) -> tuple[Side, Side]:
-    """Give the measurements of each sample's gradient and of writing as many numbers to new memory, as that does."""
+    """Return the measurements of each sample's gradient and of writing as many numbers to new memory, as that does."""
     net, (X, Y) = fastbp.Network(layers, seed=0), data(layers, n)
     return (calls(lambda: net.per_sample_gradient(X, Y)),
             calls(lambda: np.empty((n, net.n_parameters), np.float32).fill(1)))
 
 
 def own_activation() -> tuple[Side, Side, float]:
-    """Give the measurements of a step with the built-in tanh and with one's own, and the seconds of its first use."""
+    """Return the measurements of a step with the built-in tanh and with one's own, and the seconds of its first use."""
     start = time.process_time()
     row = fastbp.activation(lambda x: np.tanh(x), name="own_tanh")
     row.kernel(np.zeros(64, np.float32), np.zeros(64, np.float32), 1)

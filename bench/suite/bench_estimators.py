@@ -18,7 +18,7 @@ SOLVERS = ["adam", "sgd", "lbfgs"]
 
 @functools.cache
 def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give 1,000 rows of 64 numbers, ten classes of them as strings, and a number for each."""
+    """Return 1,000 rows of 64 numbers, ten classes of them as strings, and a number for each."""
     generator = np.random.default_rng(0)
     X = generator.standard_normal((1000, 64))
     scores = X @ generator.standard_normal((64, 10))
@@ -27,7 +27,7 @@ def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @functools.cache
 def fitter(kind: str, solver: str) -> Callable[[], Any]:
-    """Give a function that fits for ten iterations, always the same ones; compiled."""
+    """Return a function that fits for ten iterations, always the same ones; compiled."""
     X, classes, numbers = data()
     estimator = getattr(fastbp, kind)(solver=solver, max_iter=10, random_state=0)
     y = classes if kind == "MLPClassifier" else numbers
@@ -74,7 +74,7 @@ class Classifier:
         self.classifier.predict(self.X[:1])
 
     def time_predict_proba(self) -> None:
-        """Give the probabilities of 1,000 rows."""
+        """Return the probabilities of 1,000 rows."""
         self.classifier.predict_proba(self.X)
 
     def time_partial_fit(self) -> None:

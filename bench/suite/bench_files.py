@@ -15,7 +15,7 @@ NETWORKS = {"2-8-1": (2, 8, 1), "784-512-512-10": (784, 512, 512, 10)}
 
 
 def trained(layers: tuple[int, ...], epochs: int = 1) -> fastbp.Network:
-    """Give a network with the state of a fit: Adam's means, the order, the history."""
+    """Return a network with the state of a fit: Adam's means, the order, the history."""
     X, Y = np.ones((4, layers[0]), np.float32), np.ones((4, layers[-1]), np.float32)
     return fastbp.Network(layers, seed=1).fit(X, Y, epochs=epochs, batch_size=4)
 

@@ -32,12 +32,12 @@ BATCH = 200
 
 
 def sparse(X: np.ndarray) -> np.ndarray:
-    """Give the rows with one number in twenty left."""
+    """Return the rows with one number in twenty left."""
     return np.where(np.random.default_rng(1).random(X.shape) < 0.05, X, 0).astype(X.dtype)
 
 
 def mapped(X: np.ndarray) -> np.ndarray:
-    """Give the rows as they lie in a file, which has no name any more."""
+    """Return the rows as they lie in a file, which has no name any more."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "X.npy")
         np.save(path, X)
@@ -46,7 +46,7 @@ def mapped(X: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def sides(kind: str) -> tuple[Callable[[int], object], Callable[[int], object]]:
-    """Give a plain fit of 64-100-10 and one of this kind, as functions of the number of epochs; compiled."""
+    """Return a plain fit of 64-100-10 and one of this kind, as functions of the number of epochs; compiled."""
     generator = np.random.default_rng(0)
     X = generator.standard_normal((20_000, 64), np.float32)
     labels = (X @ generator.standard_normal((64, 10))).argmax(axis=1)

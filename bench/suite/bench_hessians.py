@@ -16,7 +16,7 @@ NETWORKS = {"784-128-10": (784, 128, 10), "17-256-256-6": (17, 256, 256, 6)}
 
 @functools.cache
 def sides(name: str) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Give a gradient and a Hessian-vector product of 256 samples, both compiled."""
+    """Return a gradient and a Hessian-vector product of 256 samples, both compiled."""
     net, rng = fastbp.Network(NETWORKS[name], seed=0), np.random.default_rng(0)
     X, Y = (rng.standard_normal((256, n), np.float32) for n in (net.layers[0], net.layers[-1]))
     v = rng.standard_normal(net.n_parameters, np.float32)
@@ -43,7 +43,7 @@ class HessianVectorProduct:
         self.product()
 
     def track_versus_gradient(self, name: str) -> float:
-        """Give the time of a product as a multiple of a gradient's."""
+        """Return the time of a product as a multiple of a gradient's."""
         gradient, product = best_in_turns(*(
             lambda side=side: seconds_per_epoch(lambda passes: [side() for _ in range(passes)])
             for side in (self.gradient, self.product)))

@@ -58,7 +58,7 @@ class Learning:
     track_epochs_to_target.unit = "epochs"  # type: ignore[attr-defined]
 
     def track_final_cost(self, task: str) -> float:
-        """Give the mean cost of the last ten epochs."""
+        """Return the mean cost of the last ten epochs."""
         return float(self.cost[-10:].mean())
 
     track_final_cost.unit = "cost"  # type: ignore[attr-defined]

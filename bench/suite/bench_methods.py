@@ -58,7 +58,7 @@ class Rules:
 
 @functools.cache
 def fitter(name: str) -> Callable[[int], fastbp.Network]:
-    """Give a function that makes so many steps from the same weights; compiled."""
+    """Return a function that makes so many steps from the same weights; compiled."""
     generator = np.random.default_rng(0)
     X = generator.uniform(-2, 2, (1000, 4)).astype(np.float32)
     Y = np.stack([np.sin(X[:, 0] * X[:, 1]), np.cos(X[:, 2] + X[:, 3])], axis=1)
@@ -90,7 +90,7 @@ class FullBatch:
         self.fit(STEPS)
 
     def track_cost(self, name: str) -> float:
-        """Give the cost where 100 steps end."""
+        """Return the cost where 100 steps end."""
         return float(self.fit(100).history.cost[-1])
 
     track_cost.unit = "cost"  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ NETWORKS = {"64-100-10": "64-100-10 batch 200", "784-128-10": "784-128-10 batch 
 
 @functools.cache
 def compiled(name: str, rows: int) -> tuple[fastbp.Network, np.ndarray, np.ndarray]:
-    """Give a network that has predicted, its inputs and room for its outputs."""
+    """Return a network that has predicted, its inputs and room for its outputs."""
     workload = WORKLOADS[NETWORKS[name]]
     net = fastbp.Network(workload.layers, workload.activation, seed=1)
     X = np.random.default_rng(0).standard_normal((rows, workload.layers[0]), np.float32)

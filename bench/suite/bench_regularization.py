@@ -42,7 +42,7 @@ def settings(kind: str, workload: Workload) -> Any:
 
 
 def processor_time(train: Callable[[int], None], epochs: int) -> float:
-    """Give the seconds of one thread's processor that so many epochs take: what it waits for others does not count."""
+    """Return the processor seconds of one thread for so many epochs: waiting for others does not count."""
     start = time.process_time()
     train(epochs)
     return time.process_time() - start

@@ -88,7 +88,7 @@ class Steady:
             raise NotImplementedError("fastbp has no profiling.multiply_add_peak")
 
     def track_step_time(self, measured: dict[str, dict[str, float]], name: str) -> float:
-        """Give the time of a step."""
+        """Return the time of a step."""
         return 1e6 * measured[name]["step"]
 
     track_step_time.unit = "µs"  # type: ignore[attr-defined]

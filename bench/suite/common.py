@@ -20,7 +20,7 @@ from .workloads import Array, Workload
 
 
 def has(feature: str) -> bool:
-    """Tell whether this fastbp has a public name, ``"Network.save"``, or an argument, ``"Network.save(training)"``."""
+    """Return whether fastbp has a public name, ``"Network.save"``, or an argument, ``"Network.save(training)"``."""
     name, _, argument = feature.rstrip(")").partition("(")
     try:
         found = operator.attrgetter(name)(fastbp)
@@ -42,7 +42,7 @@ def needs(*features: str) -> None:
 
 @functools.cache
 def data(workload: Workload, dtype: str = "float32") -> tuple[Array, Array]:
-    """Give the workload's samples, read-only by convention."""
+    """Return the workload's samples, read-only by convention."""
     return workloads.data(workload, dtype)
 
 
@@ -55,13 +55,13 @@ def network(workload: Workload, dtype: str = "float32") -> fastbp.Network:
 
 
 def method(workload: Workload) -> Any:
-    """Give the workload's optimizer."""
+    """Return the workload's optimizer."""
     return {"adam": fastbp.Adam, "sgd": fastbp.SGD}[workload.optimizer](workloads.LEARNING_RATE)
 
 
 def trainer(workload: Workload, dtype: str = "float32", threads: int = 1, optimizer: Any = None,
             **settings: Any) -> Callable[[int], None]:
-    """Give a function that trains for so many epochs, with these settings of `fit`; compiled, and one batch old."""
+    """Return a function that trains for so many epochs, with these settings of `fit`; compiled, and one batch old."""
     net, (X, Y), optimizer = network(workload, dtype), data(workload, dtype), optimizer or method(workload)
     some = slice(0, workload.batch)
     net.fit(X[some], Y[some], epochs=1, batch_size=workload.batch, optimizer=optimizer, threads=threads,

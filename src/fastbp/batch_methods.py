@@ -78,7 +78,7 @@ class BatchMethod(Optimizer):
         self.begin(evaluate, rows, numbers)
 
     def cost(self, numbers: Numbers) -> float:
-        """Give the cost where the last step ended."""
+        """Return the cost where the last step ended."""
         return float(numbers[HYPER_COST])
 
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
@@ -109,7 +109,7 @@ class LineSearch(BatchMethod):
         return 0
 
     def search(self, dtype: np.dtype[Any], penalize: int = 0) -> Numbers:
-        """Give the numbers of a search that is about to begin; with a regularisation it is told what to call."""
+        """Return the numbers of a search that is about to begin; with a regularisation it is told what to call."""
         found = np.zeros(tables.SEARCH_COUNT + self.cells)
         found[[tables.SEARCH_CURVATURE, tables.SEARCH_EPSILON]] = self.curvature, np.finfo(dtype).eps
         found.view(np.int64)[[tables.SEARCH_DIRECT, tables.SEARCH_REMEMBER, tables.SEARCH_PENALIZE]] = (
@@ -151,7 +151,7 @@ class LBFGS(LineSearch):
         return 2 * self.memory**2 + 5 * self.memory
 
     def hyper(self) -> Numbers:
-        """Give the numbers that it begins with."""
+        """Return the numbers that it begins with."""
         found = super().hyper()
         found[tables.HYPER_MEMORY] = self.memory
         return found

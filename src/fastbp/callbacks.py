@@ -82,12 +82,12 @@ class _Shown:
 
 
 def asks_to_stop(answer: object) -> bool:
-    """Tell whether a callback has returned True, its own or NumPy's; other values that count as true stop nothing."""
+    """Return whether a callback has returned True, its own or NumPy's; other values that count as true stop nothing."""
     return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
 def watched(record: Record) -> float:
-    """Give the cost that tells how training goes: that of the validation set, or the training cost without one."""
+    """Return the cost that tells how training goes: that of the validation set, or the training cost without one."""
     return record.cost if record.validation_cost is None else record.validation_cost
 
 
@@ -203,7 +203,7 @@ class EarlyStopping(_Shown):
         return self
 
     def __call__(self, record: Record) -> bool:
-        """Tell whether to stop."""
+        """Return whether to stop."""
         cost, best = watched(record), self.best
         if -math.inf < cost < best.cost:
             best.epoch, best.cost = record.epoch, cost
@@ -250,7 +250,7 @@ class GradientNorm(_Shown):
         count(self, "every", every)
 
     def __call__(self, record: Record) -> bool:
-        """Tell whether to stop."""
+        """Return whether to stop."""
         return record.epoch % self.every == 0 and record.gradient_norm() <= self.norm
 
 
@@ -276,7 +276,7 @@ class TargetCost(_Shown):
             raise ValueError(f"TargetCost: cost is {cost!r}, expected a number")
 
     def __call__(self, record: Record) -> bool:
-        """Tell whether to stop."""
+        """Return whether to stop."""
         return watched(record) <= self.cost
 
 
@@ -301,7 +301,7 @@ class TimeLimit(_Shown):
         positive(self, "seconds", seconds)
 
     def __call__(self, record: Record) -> bool:
-        """Tell whether to stop."""
+        """Return whether to stop."""
         return record.seconds >= self.seconds
 
 
@@ -326,7 +326,7 @@ class MaxUpdates(_Shown):
         count(self, "updates", updates)
 
     def __call__(self, record: Record) -> bool:
-        """Tell whether to stop."""
+        """Return whether to stop."""
         return record.updates >= self.updates
 
 

@@ -102,7 +102,7 @@ def _rounded(size: int) -> int:
 
 
 def _tables(network: Network) -> tuple[layout.Integers, layout.Integers]:
-    """Give `embedded.Model.layers` and `calls` for one sample in the least room: layers take turns in two panels."""
+    """Return `embedded.Model.layers` and `calls` for one sample in the least room: layers take turns in two panels."""
     sizes, width = network.layers, layout.lanes(network.dtype)
     weights, biases, n_parameters = layout.offsets(sizes, network.bias)
     panel = layout.strips(max(sizes), network.dtype) * width + 16  # `online.net_input` writes up to 15 numbers more

@@ -16,7 +16,7 @@ LARGEST_WHOLE = 2**53
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a value is one finite real number."""
+    """Return whether a value is one finite real number."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         return False
     try:
@@ -46,31 +46,31 @@ def between(low: float, high: float) -> Check:
 
 
 def positive(owner: object, name: str, value: Any) -> None:
-    """Let numbers above 0 pass."""
+    """Accept numbers above 0."""
     if not (is_number(value) and value > 0):
         _fail(owner, name, value, "a positive number")
 
 
 def not_negative(owner: object, name: str, value: Any) -> None:
-    """Let numbers from 0 up pass."""
+    """Accept numbers from 0 up."""
     if not (is_number(value) and value >= 0):
         _fail(owner, name, value, "a number that is not negative")
 
 
 def fraction(owner: object, name: str, value: Any) -> None:
-    """Let numbers from 0 up to, not including, 1 pass."""
+    """Accept numbers from 0 up to, not including, 1."""
     if not (is_number(value) and 0 <= value < 1):
         _fail(owner, name, value, "a number from 0 up to, not including, 1")
 
 
 def share(owner: object, name: str, value: Any) -> None:
-    """Let numbers above 0 and up to 1 pass."""
+    """Accept numbers above 0 and up to 1."""
     if not (is_number(value) and 0 < value <= 1):
         _fail(owner, name, value, "a number above 0, up to 1")
 
 
 def count(owner: object, name: str, value: Any) -> None:
-    """Let whole numbers from 1 up pass."""
+    """Accept whole numbers from 1 up."""
     if not (isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1):
         _fail(owner, name, value, "a whole number, at least 1")
 
@@ -86,13 +86,13 @@ def whole(low: int, high: int = LARGEST_WHOLE) -> Check:
 
 
 def flag(owner: object, name: str, value: Any) -> None:
-    """Let True and False pass."""
+    """Accept True and False."""
     if not isinstance(value, (bool, np.bool_)):
         _fail(owner, name, value, "True or False")
 
 
 def optional(check: Check) -> Check:
-    """Let None pass, and what another check lets pass."""
+    """Accept None, and what another check accepts."""
 
     def pass_none(owner: object, name: str, value: Any) -> None:
         if value is not None:

@@ -41,7 +41,7 @@ SMALLEST_PIECE, LARGEST_PIECE = 64, 256
 
 
 def supported(network: Network) -> bool:
-    """Tell whether the cost has the curvature that is needed: the squared error and the matched pairs have."""
+    """Return whether the cost has the curvature that is needed: the squared error and the matched pairs have."""
     return network.cost_function.name == "squared_error" or network._matched
 
 
@@ -54,7 +54,7 @@ def _kind(network: Network) -> int:
 
 @contextmanager
 def _workspace(network: Network, samples: int, *needed: int) -> Iterator[tuple[layout.Plan, int]]:
-    """Lend a workspace for blocks of samples twice over, and the samples in a block."""
+    """Borrow a workspace for blocks of samples twice over, and the samples in a block."""
     width = layout.lanes(network.dtype)
     with network.plan(2 * max(samples, width), backward=False) as (plan, room):
         derivatives.fill_addresses(plan, network.dtype, (tables.CELL_FORWARD_SLOPES, tables.CELL_GATHER_WEIGHTS,
@@ -126,12 +126,12 @@ def bend(network: Network, samples: Samples, step: Array, share: float) -> Array
 
 
 def factorise(matrix: Doubles) -> Doubles:
-    """Give L with LLᵀ = matrix, of which the lower triangle is read; LinAlgError if it is not positive definite."""
+    """Return L with LLᵀ = matrix, of which the lower triangle is read; LinAlgError if it is not positive definite."""
     return np.asarray(np.linalg.cholesky(matrix), np.float64)
 
 
 def solve(factor: Doubles, right: Doubles) -> Doubles:
-    """Give (LLᵀ)⁻¹ times a vector, for the lower triangle L."""
+    """Return (LLᵀ)⁻¹ times a vector, for the lower triangle L."""
     out = right.copy()
     curvature.substitute(factor.reshape(-1), out)
     return out

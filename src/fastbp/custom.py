@@ -244,7 +244,7 @@ def _checked(name: str, make: Any, make_plain: Any, function: Any, derivative: A
 
 
 def _values(loop: Any, tables: list[Any]) -> list[tuple[Array, Array, Array]]:
-    """Give for each table the slopes on the grid, and the values STEP above and below; this compiles the loop."""
+    """Return for each table the slopes on the grid, and the values STEP above and below; this compiles the loop."""
     with np.errstate(all="ignore"):
         return [(table(loop, GRID)[1], table(loop, GRID + STEP)[0], table(loop, GRID - STEP)[0]) for table in tables]
 

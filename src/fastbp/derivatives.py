@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 @contextmanager
 def _directions(network: Network, samples: int, *needed: int) -> Iterator[tuple[layout.Plan, int]]:
-    """Lend a workspace whose panels hold a block of samples and as many directions, with the kernels it calls."""
+    """Borrow a workspace whose panels hold a block of samples and as many directions, with the kernels it calls."""
     width = layout.lanes(network.dtype)
     with network.plan(2 * max(samples, width), backward=False) as (plan, room):
         derivatives.fill_addresses(plan, network.dtype, (tables.CELL_FORWARD_SLOPES, *needed))
@@ -190,7 +190,7 @@ def jacobian(self: Network, X: npt.ArrayLike) -> Array:
 
 
 def _rows(network: Network, block: int) -> Array:
-    """Give room for the outputs and the deltas of a block, as rows, of the widest pair of layers."""
+    """Return room for the outputs and the deltas of a block, as rows, of the widest pair of layers."""
     return np.empty(block * max(map(sum, pairwise(network.layers))), network.dtype)
 
 

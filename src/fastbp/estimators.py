@@ -76,7 +76,7 @@ class _Samples:
     weight: Array | None
 
     def part(self, rows: npt.NDArray[np.int64]) -> _Samples:
-        """Give a copy of some rows."""
+        """Return a copy of some rows."""
         X = self.X.tocsr() if hasattr(self.X, "tocsr") else self.X
         return _Samples(X[rows], self.targets[rows], None if self.weight is None else self.weight[rows])
 
@@ -89,7 +89,7 @@ class _EndOfEpoch:
         self.offset, self.other_offset, self.stopped = offset, other_offset, False
 
     def __call__(self, record: Record) -> bool:
-        """Tell whether to stop."""
+        """Return whether to stop."""
         mlp, other = self.mlp, record.validation_cost
         mlp.n_iter_ += 1
         mlp.t_ += self.samples
@@ -146,7 +146,7 @@ def _reorder(generator: np.random.RandomState, order: npt.NDArray[np.int64]) -> 
 
 
 def _whole(X: Any) -> Any:
-    """Give a sparse X in its one form, before scikit-learn goes where its indices point; any other as it is."""
+    """Return a sparse X in its one form, before scikit-learn goes where its indices point; any other as it is."""
     return canonical(X) if hasattr(X, "tocsr") else X
 
 
@@ -441,7 +441,7 @@ class _MLP(BaseEstimator):
             print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
 
     def _make_optimizer(self) -> Optimizer:
-        """Give the optimizer that a name stands for; the numbers that scikit-learn has for it are parameters here."""
+        """Return the optimizer that a name stands for; the numbers that scikit-learn has for it are parameters here."""
         if isinstance(self.solver, Optimizer):
             return self.solver
         if self.solver == "sgd":
@@ -464,7 +464,7 @@ class _MLP(BaseEstimator):
         return data.part(train), data.part(kept)
 
     def _narrowed(self, X: Any) -> Any:
-        """Give X in the network's dtype, converted once for the scores of all epochs."""
+        """Return X in the network's dtype, converted once for the scores of all epochs."""
         with np.errstate(all="ignore"):
             return X.astype(self._network.dtype, copy=False)
 
@@ -541,12 +541,12 @@ class _MLP(BaseEstimator):
         return Regularization(l2=alpha, averaged=True, dropout=self.dropout)
 
     def _loss(self, cost: float, part: float, offset: float) -> float:
-        """Give what scikit-learn calls the loss: of squared errors the mean over outputs, of the penalty the whole."""
+        """Return scikit-learn's loss: of squared errors the mean over outputs, of the penalty the whole."""
         outputs = self.n_outputs_ if self._network.cost_function.name == "squared_error" else 1
         return (cost - part) / outputs + part + offset if outputs > 1 else cost + offset
 
     def _offset(self, targets: Array, weight: Array | None) -> float:
-        """Give what a loss has beside the cost."""
+        """Return what a loss has beside the cost."""
         return 0.0
 
     # ----------------------------------------------------------------------------------------------- standardising
@@ -566,7 +566,7 @@ class _MLP(BaseEstimator):
     # --------------------------------------------------------------------------------------------------- predicting
 
     def _outputs(self, X: Any) -> Array:
-        """Give the network's outputs, (n_samples, n_outputs_)."""
+        """Return the network's outputs, (n_samples, n_outputs_)."""
         network = self.network_
         X = validate_data(self, _whole(X), accept_sparse=["csr", "csc"], reset=False)
         return network.predict(_standardized(self.input_scaler_, X))
@@ -823,7 +823,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
                              f"{classes}.")
 
     def _targets(self, y: Array) -> Array:
-        """Give class indices, (n,), where outputs are a softmax of several classes, else 0 and 1, (n, n_outputs)."""
+        """Return class indices, (n,), where outputs are a softmax of several classes, else 0 and 1, (n, n_outputs)."""
         if self._label_binarizer.y_type_ == "multiclass" and self._cost().targets == CLASSES:
             return np.searchsorted(self.classes_, y)
         targets: Array = self._label_binarizer.transform(y)
@@ -860,7 +860,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         return by_class if weight is None else weight * by_class
 
     def _scorer(self, kept: _Samples) -> Score:
-        """Give the accuracy, from outputs: what accuracy_score makes of the classes that `predict` gives."""
+        """Return the accuracy, from outputs: what accuracy_score makes of the classes that `predict` gives."""
         X, targets, weight = self._narrowed(kept.X), kept.targets, kept.weight
         single = len(self.classes_) == 1 and self._label_binarizer.y_type_ == "binary"
 
@@ -927,7 +927,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         return self._fit(X, y, sample_weight, None, incremental=True, classes=classes)
 
     def predict(self, X: Any) -> Array:
-        """Give the class of each sample.
+        """Return the class of each sample.
 
         Parameters
         ----------
@@ -951,7 +951,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         return found
 
     def predict_proba(self, X: Any) -> Array:
-        """Give the probability of each class.
+        """Return the probability of each class.
 
         Parameters
         ----------
@@ -975,7 +975,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         return np.hstack([1 - out, out]) if self.n_outputs_ == 1 else out
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Give the logarithms of `predict_proba`.
+        """Return the logarithms of `predict_proba`.
 
         Parameters
         ----------
@@ -1198,13 +1198,13 @@ class MLPRegressor(RegressorMixin, _MLP):
         return cost, cost.output
 
     def _offset(self, targets: Array, weight: Array | None) -> float:
-        """Give Σ y log y − y, which scikit-learn's half Poisson deviance has beside the cost."""
+        """Return Σ y log y − y, which scikit-learn's half Poisson deviance has beside the cost."""
         if self._network.cost_function.name != "poisson":
             return 0.0
         return float(np.average(scipy.special.xlogy(targets, targets) - targets, axis=0, weights=weight).sum())
 
     def _scorer(self, kept: _Samples) -> Score:
-        """Give R², as r2_score does, of the network's outputs; NaN where one of them is not finite."""
+        """Return R², as r2_score does, of the network's outputs; NaN where one of them is not finite."""
         X, y = self._narrowed(kept.X), kept.targets
         if len(y) < 2:
             raise ValueError(f"validation_data has {len(y)} row, but early stopping of a regressor needs two or more: "
@@ -1275,7 +1275,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         return self._fit(X, y, sample_weight, None, incremental=True)
 
     def predict(self, X: Any) -> Array:
-        """Give the targets that the network expects.
+        """Return the targets that the network expects.
 
         Parameters
         ----------

@@ -166,7 +166,7 @@ def named(name: str) -> str:
 
 
 def draw(rule: Rule, generator: np.random.Generator, n_out: int, n_in: int) -> tuple[Array, Array | float]:
-    """Give first weights and biases of a layer."""
+    """Return first weights and biases of a layer."""
     if isinstance(rule, Given):
         return rule.weights, 0.0 if rule.biases is None else rule.biases
     if isinstance(rule, Constant):

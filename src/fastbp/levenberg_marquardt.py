@@ -83,14 +83,14 @@ class BySamples:
         return x - inner / self.damping
 
     def solve(self, right: Doubles) -> Doubles:
-        """Give x = D⁻¹(b − Jᵀ(1 + JD⁻¹Jᵀ)⁻¹JD⁻¹b), refined twice, since the difference cancels where D is small."""
+        """Return x = D⁻¹(b − Jᵀ(1 + JD⁻¹Jᵀ)⁻¹JD⁻¹b), refined twice, since the difference cancels where D is small."""
         x = self._woodbury(right)
         for _ in range(2):
             x += self._woodbury(right - self.damping * x - self.rows.T @ (self.rows @ x))
         return x
 
     def eigenvalues(self) -> Doubles:
-        """Give those of JᵀJ that need not be 0."""
+        """Return those of JᵀJ that need not be 0."""
         return np.linalg.eigvalsh(self.rows @ self.rows.T).clip(0)
 
 
@@ -112,17 +112,17 @@ class ByParameters:
         self.factor = curvature.factorise(self.matrix)
 
     def solve(self, right: Doubles) -> Doubles:
-        """Give x."""
+        """Return x."""
         return curvature.solve(self.factor, right)
 
     def eigenvalues(self) -> Doubles:
-        """Give those of JᵀJ."""
+        """Return those of JᵀJ."""
         np.fill_diagonal(self.matrix, self.diagonal)
         return np.linalg.eigvalsh(self.matrix).clip(0)
 
 
 def _regularized(evaluate: Evaluate) -> tuple[Doubles, npt.NDArray[np.bool_]]:
-    """Give the second derivatives of the penalty, and which parameters stay as they are."""
+    """Return the second derivatives of the penalty, and which parameters stay as they are."""
     network, regularization = evaluate.network, evaluate.regularization
     if regularization is None:
         return np.zeros(network.n_parameters), np.zeros(network.n_parameters, np.bool_)
@@ -243,7 +243,7 @@ class LevenbergMarquardt(BatchMethod):
 
     def _steps(self, evaluate: Evaluate, system: BySamples | ByParameters, slope: Doubles, damping: float,
                bends: bool) -> tuple[Doubles, Doubles] | None:
-        """Give the step v and the one to make, v + ½a; None where rounding leaves no positive definite matrix."""
+        """Return the step v and the one to make, v + ½a; None where rounding leaves no positive definite matrix."""
         try:
             system.factorise(damping)
         except np.linalg.LinAlgError:
@@ -300,7 +300,7 @@ class BayesianRegularization(LevenbergMarquardt):
                              "trainable out of the regularization, or use 'levenbergmarquardt' with them")
 
     def figures(self, numbers: Numbers) -> dict[str, float]:
-        """Give what the record of an epoch holds beside the cost."""
+        """Return what the record of an epoch holds beside the cost."""
         cells = {"effective_parameters": HYPER_EFFECTIVE_PARAMETERS, "alpha": HYPER_ALPHA, "beta": HYPER_BETA,
                  "evidence": HYPER_EVIDENCE}
         return {name: float(numbers[cell]) for name, cell in cells.items()}

@@ -26,7 +26,7 @@ class Optimizer:
     """The cell of `hyper` that a record shows as learning rate."""
 
     def hyper(self) -> npt.NDArray[np.float64]:
-        """Give the numbers that it begins with, as laid out in `fastbp.kernels.tables`."""
+        """Return the numbers that it begins with, as laid out in `fastbp.kernels.tables`."""
         return np.zeros(tables.HYPER_COUNT)
 
     def varied(self, hyper: npt.NDArray[np.float64]) -> dict[str, float]:
@@ -73,7 +73,7 @@ class Optimizer:
         """Write settings that differ from a former one's into the numbers that it has left after so many epochs."""
 
     def figures(self, numbers: npt.NDArray[np.float64]) -> dict[str, float]:
-        """Give what an epoch's record holds beside costs and time, by name."""
+        """Return what an epoch's record holds beside costs and time, by name."""
         return {}
 
     def follow(self, hyper: npt.NDArray[np.float64], epochs: int, cost: float) -> None:

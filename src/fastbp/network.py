@@ -267,7 +267,7 @@ class Network:
     @contextmanager
     def plan(self, samples: int, *, backward: bool, threads: int = 1,
              kind: int = tables.KIND_PLAIN, sparse: bool = False) -> Iterator[tuple[layout.Plan, int]]:
-        """Lend a workspace for passes over batches of so many samples, and the number of samples in a block.
+        """Borrow a workspace for passes over batches of so many samples, and the number of samples in a block.
 
         Workspaces are pooled: several threads may predict with one network, each in a workspace of its own. They are
         kept, so their sizes are powers of two up to the largest: all together take less than three times that one.
@@ -606,7 +606,7 @@ class Network:
         return self
 
     def _regularization(self, value: Any) -> Regularization | None:
-        """Give a regularisation that fits this network, or None where there is nothing to do."""
+        """Return a regularisation that fits this network, or None where there is nothing to do."""
         if value is None:
             return None
         if not isinstance(value, Regularization):
@@ -738,7 +738,7 @@ class Network:
 
     def importance(self, X: npt.ArrayLike, Y: npt.ArrayLike,
                    sample_weight: npt.ArrayLike | None = None) -> list[Array]:
-        """Tell how much the cost depends on each neuron: the mean of |δ_j| over the samples.
+        """Return how much the cost depends on each neuron: the mean of |δ_j| over the samples.
 
         Parameters
         ----------
@@ -803,7 +803,7 @@ class Network:
     predict_interval = uncertainty.predict_interval
 
     def compiled(self, batch: int = 256) -> jit.Model:
-        """Give the network for use inside your own compiled code, see `fastbp.jit`.
+        """Return the network for use inside your own compiled code, see `fastbp.jit`.
 
         Parameters
         ----------
@@ -824,7 +824,7 @@ class Network:
         return jit.model(self, validation.whole("batch", batch))
 
     def cfunc(self, form: str = "arrays") -> CFunction:
-        """Give the network as a C function: a pointer for ctypes, cffi, SciPy's LowLevelCallable and other libraries.
+        """Return the network as a C function: a pointer for ctypes, cffi, SciPy's LowLevelCallable and other libraries.
 
         Parameters
         ----------
@@ -947,7 +947,7 @@ class Network:
         return persistence.load(cls, path)
 
     def architecture(self) -> dict[str, Any]:
-        """Give what `Network` was built with, as plain values."""
+        """Return what `Network` was built with, as plain values."""
         return {
             "layers": list(self.layers),
             "activation": list(self.activations[:-1]),

@@ -32,7 +32,7 @@ class UpdateRule(Optimizer):
             check(self, name, getattr(self, name))
 
     def hyper(self) -> npt.NDArray[np.float64]:
-        """Give the numbers that the rule reads, as laid out in `fastbp.kernels.tables`."""
+        """Return the numbers that the rule reads, as laid out in `fastbp.kernels.tables`."""
         numbers = super().hyper()
         numbers[tables.HYPER_RATE] = schedules.first(self, self.learning_rate)
         numbers[tables.HYPER_WAITED] = -1

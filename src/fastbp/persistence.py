@@ -140,7 +140,7 @@ def _names(network: Network) -> dict[str, Any]:
 
 
 def described_init(init: Rule | tuple[Rule, ...]) -> Any:
-    """Give what layers begin with as plain values; given arrays are named only."""
+    """Return what layers begin with as plain values; given arrays are named only."""
     if isinstance(init, tuple):
         return [described_init(rule) for rule in init]
     if isinstance(init, Constant):

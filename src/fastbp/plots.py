@@ -51,7 +51,7 @@ def _network(estimator: Any) -> Network:
 
 
 def _edges(points: Array) -> tuple[float, float]:
-    """Give where the outer pixels of a grid end, whose middles are at its outer points."""
+    """Return where the outer pixels of a grid end, whose middles are at its outer points."""
     low, high = float(points.min()), float(points.max())
     half = (high - low) / (max(points.shape) - 1) / 2 if max(points.shape) > 1 else 0.5
     return low - half, high + half

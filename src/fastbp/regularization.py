@@ -24,7 +24,7 @@ SHORT = 32
 
 
 def _continues(row: Numbers, before: Numbers) -> bool:
-    """Tell whether one row of the table of `fastbp.kernels.regular` could end where the other does."""
+    """Return whether one row of the table of `fastbp.kernels.regular` could end where the other does."""
     alone = row[tables.SEGMENT_LARGEST] or max(part.view(np.int64)[tables.SEGMENT_PIECE] for part in (row, before)) > 1
     follows = row.view(np.int64)[tables.SEGMENT_BEGIN] == before.view(np.int64)[tables.SEGMENT_END]
     return bool(follows and not alone and (row[tables.SEGMENT_L2 :] == before[tables.SEGMENT_L2 :]).all())
@@ -152,7 +152,7 @@ class Regularization:
             object.__setattr__(self, "trainable", mask)
 
     def _layers(self, name: str, count: int) -> tuple[Any, ...]:
-        """Give a setting of each of so many layers."""
+        """Return a setting of each of so many layers."""
         value = getattr(self, name)
         return value if isinstance(value, tuple) else (value,) * count
 
@@ -205,7 +205,7 @@ class Regularization:
 
     def numbers(self, sizes: Sequence[int], bias: bool, hyper: Numbers, rule: int, total: int,
                 fixed: int) -> Numbers:
-        """Give what `fastbp.kernels.regular` reads: an optimizer's numbers, and behind them ours.
+        """Return what `fastbp.kernels.regular` reads: an optimizer's numbers, and behind them ours.
 
         Parameters
         ----------
@@ -267,7 +267,7 @@ class Regularization:
         return not any(map(self._is_set, ("clip_norm", "label_smoothing", *self.of_samples)))
 
     def plan(self, plan: layout.Plan, dtype: np.dtype[Any], cost: Cost, *, key: int | None = None) -> layout.Plan:
-        """Give a plan with what this regularisation calls; the one that is given stays as it is.
+        """Return a plan with what this regularisation calls; the one that is given stays as it is.
 
         Parameters
         ----------
@@ -308,7 +308,7 @@ class Regularization:
         return plan
 
     def fixed(self, parameters: Array) -> Array:
-        """Give the values of single parameters that are fixed, NaN for the others; empty where none is."""
+        """Return the values of single parameters that are fixed, NaN for the others; empty where none is."""
         if self.trainable is None or len(self.trainable) != parameters.size:
             return parameters[:0]
         return np.where(self.trainable, np.array(np.nan, parameters.dtype), parameters)
@@ -319,7 +319,7 @@ class Regularization:
         return self._is_set("l2") or self._is_set("l1")
 
     def second(self, sizes: Sequence[int], bias: bool, weight: float) -> Numbers:
-        """Give the second derivatives of the penalty of a batch of this total weight, laid out like the parameters."""
+        """Return the penalty's second derivatives for a batch of this total weight, laid out like the parameters."""
         count = len(sizes) - 1
         weights, biases, total = layout.offsets(sizes, bias)
         found = np.zeros(total)
@@ -331,7 +331,7 @@ class Regularization:
         return found / weight if self.averaged else found
 
     def untrained(self, sizes: Sequence[int], bias: bool) -> npt.NDArray[np.bool_]:
-        """Tell which parameters stay as they are."""
+        """Return which parameters stay as they are."""
         weights, _, total = layout.offsets(sizes, bias)
         if self.trainable is None:
             return np.zeros(total, np.bool_)
@@ -341,7 +341,7 @@ class Regularization:
 
     def penalty(self, sizes: Sequence[int], bias: bool, parameters: Array,
                 weight: float) -> Callable[[Array], float]:
-        """Give the function that computes a batch's penalty and adds its slopes to a gradient, if that has room."""
+        """Return the function that computes a batch's penalty and adds its slopes to a gradient, if that has room."""
         numbers, fixed = self.numbers(sizes, bias, np.zeros(tables.HYPER_COUNT), 0, 0, 0), self.fixed(parameters)
         numbers[[tables.HYPER_BATCH_WEIGHT, tables.REGULAR_CLIP]] = weight, 0.0
         penalties = numbers[numbers.view(np.int64)[tables.REGULAR_PENALTIES] :]

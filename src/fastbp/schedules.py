@@ -62,7 +62,7 @@ class Step(Schedule):
         share(self, "factor", self.factor)
 
     def __call__(self, epoch: int) -> float:
-        """Give the learning rate after so many epochs."""
+        """Return the learning rate after so many epochs."""
         return float(self.learning_rate * self.factor ** (epoch // self.every))
 
 
@@ -92,7 +92,7 @@ class Exponential(Schedule):
         share(self, "factor", self.factor)
 
     def __call__(self, epoch: int) -> float:
-        """Give the learning rate after so many epochs."""
+        """Return the learning rate after so many epochs."""
         return float(self.learning_rate * self.factor**epoch)
 
 
@@ -122,7 +122,7 @@ class InverseScaling(Schedule):
         positive(self, "power", self.power)
 
     def __call__(self, epoch: int) -> float:
-        """Give the learning rate after so many epochs."""
+        """Return the learning rate after so many epochs."""
         try:
             return float(self.learning_rate / (epoch + 1.0) ** self.power)
         except OverflowError:  # of Python's power
@@ -166,7 +166,7 @@ class Cosine(Schedule):
                              f"{self.learning_rate!r}")
 
     def __call__(self, epoch: int) -> float:
-        """Give the learning rate after so many epochs."""
+        """Return the learning rate after so many epochs."""
         length = self.epochs
         if self.lengthen == 1:
             epoch %= length
@@ -177,7 +177,7 @@ class Cosine(Schedule):
 
 
 def _between(first: float, last: float, part: float) -> float:
-    """Give the point of half a cosine from ``first`` (part 0) to ``last`` (part 1)."""
+    """Return the point of half a cosine from ``first`` (part 0) to ``last`` (part 1)."""
     return last + 0.5 * (first - last) * (1.0 + math.cos(math.pi * part))
 
 
@@ -208,7 +208,7 @@ class WarmUp(Schedule):
         count(self, "epochs", self.epochs)
 
     def __call__(self, epoch: int) -> float:
-        """Give the learning rate after so many epochs."""
+        """Return the learning rate after so many epochs."""
         later = self.learning_rate(max(epoch - self.epochs, 0)) if callable(self.learning_rate) else self.learning_rate
         return float(later * min((epoch + 1) / (self.epochs + 1), 1.0))
 
@@ -251,7 +251,7 @@ class OneCycle(Schedule):
                 raise ValueError(f"OneCycle: {name} is {value!r}, expected a number of at least 1")
 
     def __call__(self, epoch: int) -> float:
-        """Give the learning rate after so many epochs."""
+        """Return the learning rate after so many epochs."""
         highest, top, last = self.learning_rate, self.rise * self.epochs, self.epochs - 1
         if epoch < top:
             return float(_between(highest / self.start, highest, epoch / top))

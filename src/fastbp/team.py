@@ -30,7 +30,7 @@ PASS_WORK = 20_000_000
 
 
 def processors() -> int:
-    """Give the number of processors that this process may use.
+    """Return the number of processors that this process may use.
 
     Where NUMBA_NUM_THREADS or OMP_NUM_THREADS name a smaller number, it is that: joblib tells its worker processes so
     that they share the machine.
@@ -44,7 +44,7 @@ def processors() -> int:
 
 
 def size(threads: int | None, batch_work: int, pass_work: int, strips: int) -> int:
-    """Give the number of threads for a pass.
+    """Return the number of threads for a pass.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def size(threads: int | None, batch_work: int, pass_work: int, strips: int) -> i
 
 
 def chunks(samples: int, block: int, work: int, most: int = 2**62) -> Iterable[slice]:
-    """Give the rows for each call of a kernel that takes them block by block: whole blocks, for about CHUNK_SECONDS.
+    """Return the rows for each call of a kernel that takes them block by block: whole blocks, for about CHUNK_SECONDS.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class Pace:
         self.pace: dict[int, float] = {}
 
     def choose(self, blocks: int) -> int:
-        """Give the number of threads for the next call, of so many blocks."""
+        """Return the number of threads for the next call, of so many blocks."""
         self.calls += 1
         if not self.pace or self.members == 1:
             return self.members
@@ -122,7 +122,7 @@ class Pace:
 
 @functools.cache
 def yield_address() -> int:
-    """Give the address of the operating system's function that lets another thread run."""
+    """Return the address of the operating system's function that lets another thread run."""
     library = ctypes.windll.kernel32 if sys.platform == "win32" else ctypes.CDLL(None)  # type: ignore[attr-defined,unused-ignore]
     function = library.SwitchToThread if sys.platform == "win32" else library.sched_yield
     return ctypes.cast(function, ctypes.c_void_p).value or 0

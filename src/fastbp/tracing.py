@@ -53,7 +53,7 @@ def _backward(network: Network, samples: Samples, plan: layout.Plan, begin: int,
 
 
 def _strips(panels: Array, start: int, strips: int, n: int) -> Array:
-    """Give a panel of n neurons as (strips, lanes, n): a view, sample i at [i // lanes, i % lanes]."""
+    """Return a panel of n neurons as (strips, lanes, n): a view, sample i at [i // lanes, i % lanes]."""
     lanes = layout.lanes(panels.dtype)
     return panels[start : start + strips * n * lanes].reshape(strips, n, lanes).transpose(0, 2, 1)
 

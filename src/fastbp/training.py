@@ -87,7 +87,7 @@ class Samples:
         return int(np.count_nonzero(self.weights)) if self.weights.size else len(self)
 
     def part(self, rows: slice) -> Samples:
-        """Give some rows, as views."""
+        """Return some rows, as views."""
         slopes = None if self.slopes is None else self.slopes[rows]
         return Samples(self.inputs[rows], self.targets[rows], self.labels, self.weights[rows], slopes,
                        self.slope_weight)
@@ -106,7 +106,7 @@ class Samples:
             plan.cost_parameter[tables.COST_SLOPE_WEIGHT] = self.slope_weight
 
     def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
-        """Give what the kernels read."""
+        """Return what the kernels read."""
         inputs, order = validation.flattened(self.inputs, order, self.targets.dtype)
         return layout.Data(inputs, validation.readonly(self.targets), validation.readonly(self.weights), order)
 
@@ -171,7 +171,7 @@ class Evaluation:
 def evaluation(network: Network, samples: Samples, threads: int | None = None,
                regularization: Regularization | None = None, kind: int | None = None,
                direction: Array | None = None) -> Iterator[Evaluation]:
-    """Lend a function that gives the mean cost (3) of all samples, at the parameters that the network has then.
+    """Borrow a function that gives the mean cost (3) of all samples, at the parameters that the network has then.
 
     It overwrites the gradient (4)-(6) that it is called with, unless that is empty. With a regularisation, the penalty
     of the weights belongs to the cost. With a ``kind`` of `tables` and a direction, what that kind computes takes the
@@ -267,11 +267,11 @@ class Steps:
         raise NotImplementedError
 
     def gradient_norm(self) -> float:
-        """Give ‖∂E/∂w‖ of all samples where the last epoch ended."""
+        """Return ‖∂E/∂w‖ of all samples where the last epoch ended."""
         raise NotImplementedError
 
     def finished(self, progress: Progress) -> list[float]:
-        """Give the costs of the epochs that are done and that ``progress`` does not count yet."""
+        """Return the costs of the epochs that are done and that ``progress`` does not count yet."""
         first, done = self.learner.progress[[tables.PROGRESS_FIRST_EPOCH, tables.PROGRESS_EPOCH]]
         return [float(cost) for cost in self.learner.costs[progress.epochs - first : done - first]]
 
@@ -438,7 +438,7 @@ class LineSearches(CompiledSteps):
         self.ended = False
 
     def gradient_norm(self) -> float:
-        """Give ‖∂E/∂w‖, computed anew where a callback has changed the parameters."""
+        """Return ‖∂E/∂w‖, computed anew where a callback has changed the parameters."""
         if self.changed():
             return gradient_norm(self.network, self.samples, self.threads, self.regularization)
         return _norm(self.rows[ROW_GRADIENT])
@@ -494,7 +494,7 @@ class FullBatch(Steps):
         self.ended = False
 
     def gradient_norm(self) -> float:
-        """Give ‖∂E/∂w‖, computed anew where a callback has changed the parameters."""
+        """Return ‖∂E/∂w‖, computed anew where a callback has changed the parameters."""
         gradient = self.rows[ROW_GRADIENT]
         if self.changed():
             self.evaluate(gradient := np.empty_like(gradient))
@@ -503,7 +503,7 @@ class FullBatch(Steps):
 
 def _regularized(network: Network, regularization: Regularization, progress: Progress,
                  rule: int) -> tuple[npt.NDArray[np.float64], Array]:
-    """Give numbers and state with what `regular` needs behind them; what is kept of the fit becomes part of them."""
+    """Return numbers and state with what `regular` needs behind them; what is kept of the fit becomes part of them."""
     total = network.address(regular.total, prototypes.total_penalty)
     numbers = regularization.numbers(network.layers, network.bias, progress.hyper, rule, total, progress.state.size)
     state = np.concatenate((progress.state, regularization.fixed(network._parameters)))

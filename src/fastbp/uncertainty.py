@@ -65,7 +65,7 @@ class Spectrum(NamedTuple):
         return float((1 - self.penalty @ np.square(self.vectors) / self.values).sum())
 
     def inverse_root(self) -> Doubles:
-        """Give R with RRᵀ = (JᵀJ + D)⁻¹."""
+        """Return R with RRᵀ = (JᵀJ + D)⁻¹."""
         return self.vectors / np.sqrt(self.values)
 
 
@@ -192,7 +192,7 @@ def effective_parameters(self: Network, X: npt.ArrayLike, sample_weight: npt.Arr
 
 
 def _spread(network: Network, samples: training.Samples, total: float, root: Doubles) -> Doubles:
-    """Give ‖jR‖² for each row j of J, whose samples share in ``total``."""
+    """Return ‖jR‖² for each row j of J, whose samples share in ``total``."""
     some = max(CHUNK_BYTES // (8 * network.layers[-1] * network.n_parameters), 1)
     parts = [np.empty(0)]
     for begin in range(0, len(samples), some):
@@ -276,13 +276,13 @@ def predict_interval(self: Network, X: npt.ArrayLike, level: float = 0.95, *,
 
 @functools.cache
 def _quadrature() -> tuple[Doubles, Doubles]:
-    """Give points in (0, 1) and their weights."""
+    """Return points in (0, 1) and their weights."""
     nodes, weights = np.polynomial.legendre.leggauss(64)
     return 0.5 * (nodes + 1), 0.5 * weights
 
 
 def student(probability: float, freedom: float) -> float:
-    """Give the quantile of Student's t distribution, for a probability above ½ and at least 1 degree of freedom.
+    """Return the quantile of Student's t distribution, for a probability above ½ and at least 1 degree of freedom.
 
     With t = √ν tan θ the distribution function is ½ + Γ((ν+1)/2)/(√π Γ(ν/2)) ∫₀^θ cos^(ν−1), whose integrand is smooth;
     θ by bisection. To 7 digits up to a probability of 0.9999; the tail beyond loses some.

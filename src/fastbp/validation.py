@@ -43,13 +43,13 @@ class SparseRows:
         return SparseRows(self.values[values], self.columns[values], starts - starts[0])
 
     def table(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Give the order with what `dense.gather_sparse` reads behind it."""
+        """Return the order with what `dense.gather_sparse` reads behind it."""
         order = order if order.size else np.arange(len(self))
         return np.concatenate([order, self.starts, self.columns, [len(self)]], dtype=np.int64)
 
 
 def dtype(value: Any) -> np.dtype[Any]:
-    """Give the dtype of a network: float32 or float64."""
+    """Return the dtype of a network: float32 or float64."""
     try:
         kind: np.dtype[Any] = np.dtype(value).newbyteorder("=")
     except TypeError as error:
@@ -76,7 +76,7 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int
 
 
 def callbacks(value: Any) -> list[Any]:
-    """Give a list of callables."""
+    """Return a list of callables."""
     if callable(value) or not isinstance(value, Iterable) or isinstance(value, np.ndarray):
         raise TypeError(f"callbacks is {value!r}, expected a list of callables")
     found = list(value)
@@ -87,7 +87,7 @@ def callbacks(value: Any) -> list[Any]:
 
 
 def shuffle(value: Any) -> Any:
-    """Give True, False or a callable."""
+    """Return True, False or a callable."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if not callable(value):
@@ -97,7 +97,7 @@ def shuffle(value: Any) -> Any:
 
 
 def layers(value: Any, itemsize: int, bias: bool) -> tuple[int, ...]:
-    """Give (n_0, ..., n_L), each at least 1, small enough for this machine."""
+    """Return (n_0, ..., n_L), each at least 1, small enough for this machine."""
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         raise TypeError(f"layers is {value!r}, expected the numbers of neurons, for instance (2, 8, 1)")
     sizes = tuple(whole(f"layers[{i}]", n) for i, n in enumerate(value))
@@ -112,7 +112,7 @@ def layers(value: Any, itemsize: int, bias: bool) -> tuple[int, ...]:
 
 
 def init(value: Any, sizes: Sequence[int], bias: bool, kind: np.dtype[Any]) -> Rule | tuple[Rule, ...]:
-    """Give what the layers begin with: one rule for all, or one for each."""
+    """Return what the layers begin with: one rule for all, or one for each."""
     if isinstance(value, (str, Constant)):
         return _rule("init", value, sizes[0], sizes[1], bias, kind)
     if not isinstance(value, (list, tuple)):
@@ -142,7 +142,7 @@ def _rule(name: str, value: Any, n_in: int, n_out: int, bias: bool, kind: np.dty
 
 
 def all_parameters(value: Any, count: int, kind: np.dtype[Any]) -> Array:
-    """Give all parameters of a network, laid out like its buffer, of its dtype."""
+    """Return all parameters of a network, laid out like its buffer, of its dtype."""
     array = _numbers("parameters", value)
     if array.shape != (count,):
         raise ValueError(f"parameters has shape {array.shape}, expected ({count},): for each layer W row by row, then "
@@ -151,7 +151,7 @@ def all_parameters(value: Any, count: int, kind: np.dtype[Any]) -> Array:
 
 
 def _given(name: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
-    """Give a copy of a user's first weights or biases, which he may change later."""
+    """Return a copy of a user's first weights or biases, which he may change later."""
     array = _numbers(name, value)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
@@ -180,7 +180,7 @@ def owned(name: str, array: Any, shape: tuple[int, ...], kind: np.dtype[Any]) ->
 
 
 def physical_memory() -> int:
-    """Give the bytes of memory of this machine, or the largest array size where that is unknown."""
+    """Return the bytes of memory of this machine, or the largest array size where that is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -188,7 +188,7 @@ def physical_memory() -> int:
 
 
 def _numbers(name: str, value: Any) -> Array:
-    """Give an array of real numbers, or say why it cannot be."""
+    """Return an array of real numbers, or say why it cannot be."""
     if type(value) is not np.ndarray and _masked(value):
         raise ValueError(f"{name} has masked entries: leave out their rows, or fill them with numbers, for instance "
                          f"by {name}.filled(0)")
@@ -212,14 +212,14 @@ def _numbers(name: str, value: Any) -> Array:
 
 
 def _masked(value: Any) -> bool:
-    """Tell whether any entry of an array is masked, or of the arrays in a list."""
+    """Return whether any entry of an array is masked, or of the arrays in a list."""
     if isinstance(value, np.ma.MaskedArray):
         return value.dtype.names is None and bool(np.ma.is_masked(value))  # records are no numbers anyway
     return isinstance(value, (list, tuple)) and any(map(_masked, value))
 
 
 def _converted(array: Array, kind: np.dtype[Any]) -> Array:
-    """Give the array in C order, native and aligned; itself where it is that already."""
+    """Return the array in C order, native and aligned; itself where it is that already."""
     flags = array.flags
     if array.dtype == kind and flags.c_contiguous and flags.aligned:
         return array
@@ -237,7 +237,7 @@ def _check_finite(name: str, array: Array) -> None:
 
 
 def readonly(array: Array) -> Array:
-    """Give a flat read-only view: the one kind of array that kernels read a user's numbers from."""
+    """Return a flat read-only view: the one kind of array that kernels read a user's numbers from."""
     view = array.reshape(-1)
     if view is array:
         view = array.view()
@@ -246,7 +246,7 @@ def readonly(array: Array) -> Array:
 
 
 def own_row(x: Array, n_in: int, kind: np.dtype[Any]) -> Array:
-    """Give one row as a flat read-only copy, which no other thread can resize; a view takes as long."""
+    """Return one row as a flat read-only copy, which no other thread can resize; a view takes as long."""
     row = x.flatten() if x.dtype == kind else _converted(x, kind).reshape(-1)
     if row.size != n_in:
         raise ValueError(f"X has {row.size} numbers by now, expected {n_in}: another thread has resized it")
@@ -261,7 +261,7 @@ class _Held(np.ndarray[Any, Any]):
 
 
 def _held(array: Array) -> Array:
-    """Give a view that stays what it is, and so do views of it: nobody else can reshape it, resize or unmap its memory.
+    """Return a view that stays what it is, as do views of it: nobody else can reshape it, resize or unmap its memory.
 
     Two of a class of their own lie between, since NumPy passes over one to the array behind it.
     """
@@ -272,7 +272,7 @@ def _held(array: Array) -> Array:
 
 
 def hold(array: Array) -> object:
-    """Give what forbids, while it lives, that the memory which an array is in is resized or unmapped.
+    """Return what forbids, while it lives, that the memory which an array is in is resized or unmapped.
 
     Compiled code runs beside other threads and between callbacks; ``ndarray.resize(refcheck=False)`` takes no notice of
     references and views, but refuses an array that is weakly referenced.
@@ -288,7 +288,7 @@ def hold(array: Array) -> object:
 
 
 def directions(name: str, value: Any, n: int, size: int, kind: np.dtype[Any], of: str) -> Array:
-    """Give V or U as (n, size) of the network's dtype: one direction a sample."""
+    """Return V or U as (n, size) of the network's dtype: one direction a sample."""
     array = _numbers(name, value)
     if array.ndim == 1 and n == 1:
         array = array.reshape(1, -1)
@@ -301,7 +301,7 @@ def directions(name: str, value: Any, n: int, size: int, kind: np.dtype[Any], of
 
 
 def parameters(name: str, value: Any, size: int, kind: np.dtype[Any]) -> Array:
-    """Give a direction in the space of parameters, flat, of the network's dtype."""
+    """Return a direction in the space of parameters, flat, of the network's dtype."""
     array = _numbers(name, value)
     if array.shape != (size,):
         raise ValueError(f"{name} has shape {array.shape}, expected ({size},): one number for each parameter")
@@ -319,7 +319,7 @@ def square_matrix(size: int, kind: np.dtype[Any]) -> None:
 
 
 def inputs(X: Any, n_in: int, kind: np.dtype[Any], *, empty: bool = False) -> Array:
-    """Give X as (n, n_0) finite numbers of the network's dtype; one row of shape (n_0,) becomes (1, n_0).
+    """Return X as (n, n_0) finite numbers of the network's dtype; one row of shape (n_0,) becomes (1, n_0).
 
     No rows are an error, unless ``empty`` is set.
     """
@@ -331,7 +331,7 @@ def inputs(X: Any, n_in: int, kind: np.dtype[Any], *, empty: bool = False) -> Ar
 
 
 def dense(X: Any, n_in: int) -> Array:
-    """Give X as (n, n_0) numbers of any kind, for passes that convert a part at a time."""
+    """Return X as (n, n_0) numbers of any kind, for passes that convert a part at a time."""
     if hasattr(X, "tocsr"):
         raise TypeError("X is a sparse matrix, which fit, predict and the cost take, but not this: use X.toarray()")
     return _shaped(X, n_in)
@@ -352,25 +352,25 @@ def _check_rows(shape: tuple[int, ...], empty: bool) -> None:
 
 
 def rows(X: Any, n_in: int, kind: np.dtype[Any]) -> Array | SparseRows:
-    """Give X as `inputs` does, or by its rows if it is a matrix or an array of scipy.sparse."""
+    """Return X as `inputs` does, or by its rows if it is a matrix or an array of scipy.sparse."""
     return (_sparse if hasattr(X, "tocsr") else inputs)(X, n_in, kind)
 
 
 def dense_or_sparse(X: Any, n_in: int) -> Array | SparseRows:
-    """Give X as `dense` does, or by its rows if it is sparse."""
+    """Return X as `dense` does, or by its rows if it is sparse."""
     return _sparse(X, n_in) if hasattr(X, "tocsr") else _shaped(X, n_in)
 
 
 def flattened(rows: Array | SparseRows, order: npt.NDArray[np.int64],
               kind: np.dtype[Any]) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Give what the kernels read of X: the numbers, and the order with the table of a sparse matrix behind it."""
+    """Return what the kernels read of X: the numbers, and the order with the table of a sparse matrix behind it."""
     if isinstance(rows, SparseRows):
         return readonly(_converted(rows.values, kind)), rows.table(order)
     return readonly(_converted(rows, kind)), order
 
 
 def _sparse(X: Any, n_in: int, kind: np.dtype[Any] | None = None) -> SparseRows:
-    """Give the rows of a sparse matrix; with a dtype, at least one row, of finite numbers of it."""
+    """Return the rows of a sparse matrix; with a dtype, at least one row, of finite numbers of it."""
     if X.ndim != 2 or X.shape[1] != n_in:
         raise ValueError(f"X has shape {X.shape}, expected (n_samples, {n_in}): the network has {n_in} inputs")
     _check_rows(X.shape, kind is None)
@@ -387,7 +387,7 @@ def _sparse(X: Any, n_in: int, kind: np.dtype[Any] | None = None) -> SparseRows:
 
 
 def canonical(X: Any) -> Any:
-    """Give a sparse matrix as CSR in the one form that depends on its numbers alone, or say what is wrong with it.
+    """Return a sparse matrix as CSR in the one form that depends on its numbers alone, or say what is wrong with it.
 
     SciPy keeps matrices whose indices point anywhere, and neither its own conversions nor kernels look where they go.
     Here every index is within range, a row's columns ascend, none is there twice and no 0 is stored. What says where
@@ -425,7 +425,7 @@ def canonical(X: Any) -> Any:
 
 
 def _structure(X: Any, n: int, size: int, ndim: int = 1) -> tuple[Array, Array]:
-    """Give copies of where the n rows of a compressed matrix begin and of the places of its numbers, 0 to size − 1."""
+    """Return copies of where the n rows of a compressed matrix begin and of its numbers' places, 0 to size − 1."""
     if X.data.ndim != ndim:
         raise _malformed(f"data has shape {X.data.shape}, expected as many numbers as there are indices")
     starts = _places("indptr", X.indptr, n + 1)
@@ -443,7 +443,7 @@ def _structure(X: Any, n: int, size: int, ndim: int = 1) -> tuple[Array, Array]:
 
 
 def _places(name: str, value: Any, size: int) -> Array:
-    """Give a copy of so many indices."""
+    """Return a copy of so many indices."""
     array = np.array(value)
     if array.dtype.kind not in "iu" or array.shape != (size,):
         raise _malformed(f"{name} has dtype {array.dtype} and shape {array.shape}, expected {size} integers")
@@ -461,7 +461,7 @@ def _malformed(what: str) -> ValueError:
 
 
 def targets(Y: Any, n: int, n_out: int, kind: np.dtype[Any], cost: Cost, matched: bool) -> tuple[Array, bool]:
-    """Give Y as (n, n_L), or (n,) class indices, of the network's dtype, and whether they are class indices."""
+    """Return Y as (n, n_L), or (n,) class indices, of the network's dtype, and whether they are class indices."""
     array = _numbers("Y", Y)
     if array.size == 0 and n == 0 and array.shape in ((0,), (0, n_out)):
         return np.empty((0, n_out), kind), False
@@ -494,7 +494,7 @@ def output(out: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> object:
 
 
 def overlap(out: Array, rows: Array | SparseRows, parameters: Array) -> bool:
-    """Tell whether results may overwrite what a pass has yet to read."""
+    """Return whether results may overwrite what a pass has yet to read."""
     values = rows.values if isinstance(rows, SparseRows) else rows
     return np.may_share_memory(out, values) or np.may_share_memory(out, parameters)
 
@@ -528,7 +528,7 @@ def _check_range(array: Array, cost: Cost, matched: bool) -> None:
 
 
 def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
-    """Give one weight a sample, none negative and not all zero; an empty array where None is given."""
+    """Return one weight a sample, none negative and not all zero; an empty array where None is given."""
     if value is None:
         return np.empty(0, kind)
     array = _numbers("sample_weight", value)
@@ -544,7 +544,7 @@ def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
 
 
 def slopes(J: Any, n: int, layers: tuple[int, ...], kind: np.dtype[Any]) -> Array:
-    """Give targets of ∂o/∂x as (n, n_L, n_0) of the network's dtype; the workspace that they ask for must fit."""
+    """Return targets of ∂o/∂x as (n, n_L, n_0) of the network's dtype; the workspace that they ask for must fit."""
     n_in, n_out = layers[0], layers[-1]
     array = _numbers("input_jacobian", J)
     if array.shape == (n, n_in) and n_out == 1:
@@ -563,7 +563,7 @@ def slopes(J: Any, n: int, layers: tuple[int, ...], kind: np.dtype[Any]) -> Arra
 
 
 def jacobian_weight(value: Any) -> float:
-    """Give the weight of the costs of ∂o/∂x: a finite number, not negative."""
+    """Return the weight of the costs of ∂o/∂x: a finite number, not negative."""
     if isinstance(value, (bool, str, type)) or not isinstance(value, SupportsFloat):
         raise TypeError(f"jacobian_weight is {value!r}, expected a number")
     if not 0 <= float(value) < float("inf"):
@@ -572,7 +572,7 @@ def jacobian_weight(value: Any) -> float:
 
 
 def validation_split(value: Any, n: int) -> int:
-    """Give how many of n samples a validation fraction keeps back."""
+    """Return how many of n samples a validation fraction keeps back."""
     if not isinstance(value, (float, np.floating)) or not 0 < value < 1:
         raise ValueError(f"validation is {value!r}, expected a pair (X, Y), a triple (X, Y, J) or a fraction "
                          "between 0 and 1")

@@ -526,7 +526,7 @@ class Calls:
 
 
 def deliberate(error: BaseException) -> bool:
-    """Tell whether an error was raised on purpose: by a ``raise`` of fastbp's or scikit-learn's, or for a signature.
+    """Return whether an error was raised on purpose: by a ``raise`` of fastbp's or scikit-learn's, or for a signature.
 
     What arises where nobody thought of it ends in an expression, or inside NumPy: "'<' not supported between ...".
     """

@@ -207,7 +207,7 @@ def damaged(rng, content, others):
 # ---------------------------------------------------------------------------------------------------------- a case
 
 def deliberate(error):
-    """Tell whether fastbp raised a ValueError itself: Python's and NumPy's own say nothing that a user could act on."""
+    """Return whether fastbp raised a ValueError itself: those of Python and NumPy tell a user nothing to act on."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return (type(error) is ValueError and place.filename.startswith(str(Path(fastbp.__file__).parent))
             and (place.line or "").startswith("raise"))

@@ -109,7 +109,7 @@ def tidy(folder: Path) -> None:
 
 
 def _all_ours(entry: os.DirEntry[str]) -> bool:
-    """Tell whether this is a folder, not a link to one, in which all files have names that fastbp or Numba gives."""
+    """Return whether this is a folder, not a link to one, in which all files have names that fastbp or Numba gives."""
     if not entry.is_dir(follow_symlinks=False):
         return False
     return all(_all_ours(part) if part.is_dir(follow_symlinks=False) else bool(FILE_NAME.fullmatch(part.name))

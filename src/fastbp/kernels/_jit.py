@@ -158,7 +158,7 @@ def scalar(function: F) -> F:
 
 
 def reason(error: Exception) -> str:
-    """Give the line of a Numba error, or of any other, that tells what is wrong."""
+    """Return the line of a Numba error, or of any other, that tells what is wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Failed in", "During:", "File ", "[1]", "-"))]
     first, *more = telling or lines or [type(error).__name__]
@@ -166,7 +166,7 @@ def reason(error: Exception) -> str:
 
 
 def one_by_one(loop: Any) -> str | None:
-    """Tell why a compiled loop takes one number at a time; None if it runs in vectors, or nothing is compiled."""
+    """Return why a compiled loop takes one number at a time; None if it runs in vectors, or nothing is compiled."""
     if not JIT:
         return None
     code = loop.inspect_llvm(loop.signatures[-1])
@@ -182,7 +182,7 @@ TWINS: dict[Any, Any] = {}
 
 
 def _bare(function: Any) -> Any:
-    """Give the twin of a kernel, or a user's loop as it is, which no cache holds."""
+    """Return the twin of a kernel, or a user's loop as it is, which no cache holds."""
     lazy = isinstance(function, Kernel)
     if not lazy and function.targetoptions.get("_nrt", True):
         return function
@@ -265,7 +265,7 @@ def address(kernel: Any, dtype: np.dtype[Any], prototype: Kernel | None = None) 
 
 
 def place(array: npt.NDArray[Any]) -> Any:
-    """Give where an array lies, for use as a constant of compiled code; the caller keeps it alive."""
+    """Return where an array lies, for use as a constant of compiled code; the caller keeps it alive."""
     return array.ctypes.data if JIT else array
 
 

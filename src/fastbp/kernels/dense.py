@@ -57,13 +57,13 @@ MOST_LANES = VECTOR_BYTES // 4
 
 @inline
 def sweep(size, itemsize):
-    """Give how many neurons with ``size`` numbers each fit SCRATCH_BYTES: a multiple of WHOLE, at least that."""
+    """Return how many neurons with ``size`` numbers each fit SCRATCH_BYTES: a multiple of WHOLE, at least that."""
     return most(SCRATCH_BYTES // (size * itemsize) // WHOLE * WHOLE, WHOLE)
 
 
 @inline
 def column(strips, lane):
-    """Give the distance between vectors of neurons in a panel with neurons in lanes.
+    """Return the distance between vectors of neurons in a panel with neurons in lanes.
 
     One vector more than the samples take: at a power of two all the stores of a row would go to one set of the cache
     (20 µs to gather 64 rows of 784, against 8).

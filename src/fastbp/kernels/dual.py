@@ -39,7 +39,7 @@ from ._jit import EXACT, JIT, scalar
 
 @scalar
 def _times(slope: Any, dx: Any) -> Any:
-    """Give slope · dx, and 0 where dx is 0, though the slope be infinite; where dx is a constant 0 nothing is left."""
+    """Return slope · dx, and 0 where dx is 0, though the slope be infinite; where dx is a constant 0, nothing."""
     return type(dx)(0.0) if dx == type(dx)(0.0) else slope * dx
 
 
@@ -209,7 +209,7 @@ def _power(x: Any, y: Any, dx: Any, dy: Any) -> Any:
 
 @scalar
 def _whole_power(x: Any, n: int) -> Any:
-    """Give xⁿ and n xⁿ⁻¹ by products, for a number n that is known when the function is compiled."""
+    """Return xⁿ and n xⁿ⁻¹ by products, for a number n that is known when the function is compiled."""
     r = type(x)
     less = r(1.0)
     for _ in range(abs(n) - 1):
@@ -246,7 +246,7 @@ OTHER_NAMES: dict[str, tuple[Any, ...]] = {
 
 
 def _called(name: str) -> list[Any]:
-    """Give every function that a rule stands for."""
+    """Return every function that a rule stands for."""
     found = [getattr(np, name, None), getattr(math, name, None), *OTHER_NAMES.get(name, ())]
     return [function for function in found if function is not None]
 
@@ -313,7 +313,7 @@ if JIT:
     value_of, slope_of = _part("value"), _part("slope")
 
     def _mixed(*kinds: Any) -> Any:
-        """Tell which of the operands of an operation is dual, if all are numbers."""
+        """Return which of the operands of an operation is dual, if all are numbers."""
         numbers = all(isinstance(kind, (DualType, types.Number, types.Boolean)) for kind in kinds)
         places = [place for place, kind in enumerate(kinds) if isinstance(kind, DualType)]
         return places[0] if numbers and places else None
@@ -417,11 +417,11 @@ else:
             return NotImplemented
 
     def value_of(x: Any, like: Any) -> Any:
-        """Give the value of a dual or plain number, of the type of ``like``."""
+        """Return the value of a dual or plain number, of the type of ``like``."""
         return x.value if isinstance(x, dual) else type(like)(x)
 
     def slope_of(x: Any, like: Any) -> Any:
-        """Give the slope of a dual number; 0 for a plain one."""
+        """Return the slope of a dual number; 0 for a plain one."""
         return x.slope if isinstance(x, dual) else type(like)(0)
 
     def _apply(name: str, inputs: Any) -> Any:
@@ -460,7 +460,7 @@ else:
         if function.__module__ == "math"}
 
     def _with_duals(thing: Any) -> Any:
-        """Give the module `math`, or a function of it, as one that takes dual numbers too."""
+        """Return the module `math`, or a function of it, as one that takes dual numbers too."""
         if thing is math:
             return python.SimpleNamespace(**{name: _with_duals(member) for name, member in vars(math).items()})
         if id(thing) in _IN_MATH:
@@ -544,7 +544,7 @@ def _names(code: python.CodeType) -> frozenset[str]:
 
 
 def _prepared(function: Callable[..., Any]) -> Any:
-    """Give the user's function as one of dual numbers."""
+    """Return the user's function as one of dual numbers."""
     if JIT:
         return numba.njit(**OPTIONS)(function) if inspect.isfunction(function) else function
     if not inspect.isfunction(function):
@@ -671,7 +671,7 @@ def cost_curvature(function: Callable[..., Any], derivative: Callable[..., Any] 
 
 
 def _bend(carried: Any, own: Any, slope: Any, differentiated: bool) -> Any:
-    """Give a second derivative as a function of (y, x).
+    """Return a second derivative as a function of (y, x).
 
     It is ``own`` if there is one, the slope of the dual number ``carried`` if that is a derivative already, else
     differences of the plain derivative ``slope``, or of the slope of ``carried``.
@@ -710,7 +710,7 @@ def _bend(carried: Any, own: Any, slope: Any, differentiated: bool) -> Any:
 
 
 def _ignoring_target(function: Callable[..., Any]) -> Any:
-    """Give a function of x as one of (y, x), plain numbers."""
+    """Return a function of x as one of (y, x), plain numbers."""
     f = _compiled(function)
     return _inner(lambda y, x: f(x))
 

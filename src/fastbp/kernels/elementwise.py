@@ -21,7 +21,7 @@ from .simd import from_bits, fused, is_single, polynomial, to_bits
 
 @scalar
 def wide(x: Any) -> float:
-    """Give a number as a double: compiled, float() leaves a float32 as it is, while 1.0 times it is a double."""
+    """Return a number as a double: compiled, float() leaves a float32 as it is, while 1.0 times it is a double."""
     return 1.0 * float(x)
 
 
@@ -36,7 +36,7 @@ _expm1_rest = polynomial(
             0.0001984126990241674, 0.0013888888930005327, 0.008333333333314985, 0.04166666666658296,
             0.16666666666666685, 0.5000000000000004),
 )
-"""Give (expm1(x) - x) / x**2 for |x| <= ln(2)/2."""
+"""Return (expm1(x) - x) / x**2 for |x| <= ln(2)/2."""
 
 
 _log_rest = polynomial(
@@ -46,7 +46,7 @@ _log_rest = polynomial(
     double=(0.14735875724995937, 0.1532036693710664, 0.18183302789582803, 0.2222220395289878, 0.2857142868564307,
             0.39999999999695895, 0.6666666666666686),
 )
-"""Give Q of log((1 + s)/(1 - s)) = 2 s + s z Q(z), z = s**2, for 1/sqrt(2) <= (1 + s)/(1 - s) <= sqrt(2)."""
+"""Return Q of log((1 + s)/(1 - s)) = 2 s + s z Q(z), z = s**2, for 1/sqrt(2) <= (1 + s)/(1 - s) <= sqrt(2)."""
 
 
 _log_rest_wide = polynomial(
@@ -56,7 +56,7 @@ _log_rest_wide = polynomial(
     double=(0.16723931326285368, 0.08506670118803714, 0.12065995350546842, 0.13306325924329243, 0.15386127302240718,
             0.18181765598485253, 0.22222223308745187, 0.2857142855937699, 0.4000000000005737, 0.6666666666666661),
 )
-"""Give the same Q for 1 <= (1 + s)/(1 - s) <= 2."""
+"""Return the same Q for 1 <= (1 + s)/(1 - s) <= 2."""
 
 
 _sine_rest = polynomial(
@@ -66,7 +66,7 @@ _sine_rest = polynomial(
     double=(1.590368040559303e-10, -2.505088908159913e-08, 2.7557314628081018e-06, -0.00019841269832891027,
             0.008333333333326951, -0.16666666666666655),
 )
-"""Give S of sin(r) = r + r z S(z), z = r**2, for |r| <= pi/4."""
+"""Return S of sin(r) = r + r z S(z), z = r**2, for |r| <= pi/4."""
 
 
 _cosine_rest = polynomial(
@@ -76,12 +76,12 @@ _cosine_rest = polynomial(
     double=(-1.1373854299867524e-11, 2.0876003956105494e-09, -2.7557316455189577e-07, 2.48015872968329e-05,
             -0.001388888888888582, 0.041666666666666664),
 )
-"""Give C of cos(r) = 1 - z/2 + z**2 C(z), z = r**2, for |r| <= pi/4."""
+"""Return C of cos(r) = 1 - z/2 + z**2 C(z), z = r**2, for |r| <= pi/4."""
 
 
 @scalar
 def _tail_rest(u: Any) -> Any:
-    """Give P of exp(t**2/2) Phi(-t) = P(u) / (t + a), u = (t - a)/(t + a), a = 5.
+    """Return P of exp(t**2/2) Phi(-t) = P(u) / (t + a), u = (t - a)/(t + a), a = 5.
 
     A second result is what the last rounding took from the first.
     """
@@ -131,7 +131,7 @@ def _tail_rest(u: Any) -> Any:
 
 @scalar
 def _reduced(x: Any, rest: Any) -> Any:
-    """Give q and k of exp(x + rest) = 2**n (1 + q), |q| < 0.42; the low bits of k are n plus the exponent's bias.
+    """Return q and k of exp(x + rest) = 2**n (1 + q), |q| < 0.42; the low bits of k are n plus the exponent's bias.
 
     ``rest`` is within an ulp of x; -0.0 for none, which the compiler drops, as it may not drop +0.0.
 
@@ -151,7 +151,7 @@ def _reduced(x: Any, rest: Any) -> Any:
 
 @scalar
 def _power(k: Any, like: Any) -> Any:
-    """Give 2**n, where the low bits of k are n plus the bias of the exponent: 0 for k = 0."""
+    """Return 2**n, where the low bits of k are n plus the bias of the exponent: 0 for k = 0."""
     if is_single(like):
         return from_bits(k << 23, like)
     return from_bits(k << 52, like)
@@ -183,7 +183,7 @@ def exp(x: Any) -> Any:
 
 @scalar
 def growth(x: Any) -> Any:
-    """Give q and the power of two of exp(x) = power (1 + q), |q| < 0.42, neither rounded together yet.
+    """Return q and the power of two of exp(x) = power (1 + q), |q| < 0.42, neither rounded together yet.
 
     Holds for x <= 88 (float32), 709 (float64). Below about -87.7 (-708.7), where exp(x) is subnormal, power is 0.
     """
@@ -218,7 +218,7 @@ def expm1(x: Any) -> Any:
 
 @scalar
 def inverse_parts(a: Any, x: Any) -> Any:
-    """Give 1/(a + x) for x > -a/2 and a small integer a, as a quotient and what rounding took from sum and quotient."""
+    """Return 1/(a + x) for x > -a/2 and a small integer a, as a quotient and what rounding took from both."""
     r = type(x)
     total = a + x
     lost = x - (total - a)
@@ -235,7 +235,7 @@ def inverse_sum(a: Any, x: Any) -> Any:
 
 @scalar
 def tanh_slope(x: Any) -> Any:
-    """Give tanh(x) and 1 - tanh(x)**2: with e = expm1(-2 |x|), tanh(|x|) = -e/(2 + e).
+    """Return tanh(x) and 1 - tanh(x)**2: with e = expm1(-2 |x|), tanh(|x|) = -e/(2 + e).
 
     The sum starts from the parts of e: from e, whose rounding it would take over, the result is 2.5 ulp off, not 2.1.
     """
@@ -264,7 +264,7 @@ def logistic(x: Any) -> Any:
 
 @scalar
 def _log_split(x: Any) -> Any:
-    """Give k (as a float) and m of x = 2**k m, 1/sqrt(2) <= m < sqrt(2), and 2**-k; x positive, finite, not subnormal.
+    """Return k (as a float) and m of x = 2**k m, 1/sqrt(2) <= m < sqrt(2), and 2**-k; x positive, finite, normal.
 
     2**-k is right for |k| <= 125 (1021).
     """
@@ -348,7 +348,7 @@ def softplus(x: Any) -> Any:
 
 @scalar
 def _gaussian_parts(x: Any, factor: Any) -> Any:
-    """Give q and power of exp(-factor x**2) = power (1 + q).
+    """Return q and power of exp(-factor x**2) = power (1 + q).
 
     An error in x**2, which reaches 87 (708), would be an error of as many ulp in the result: the square is taken in
     two parts, and the small part joins after the reduction of the large one.
@@ -368,7 +368,7 @@ def gaussian(x: Any) -> Any:
 
 @scalar
 def normal_tail(t: Any) -> Any:
-    """Give q and power of exp(-t**2/2) = power (1 + q), and y and low of Phi(-t) = power (1 + q) (y + low).
+    """Return q and power of exp(-t**2/2) = power (1 + q), and y and low of Phi(-t) = power (1 + q) (y + low).
 
     Holds for 0 <= t <= 40; Phi is the normal distribution function. The quotient y = P/(a + t) and its argument u are
     corrected by residuals, as in ``inverse_parts``.
@@ -390,7 +390,7 @@ def normal_tail(t: Any) -> Any:
 
 @scalar
 def sine_cosine(x: Any) -> Any:
-    """Give sin(x) and cos(x).
+    """Return sin(x) and cos(x).
 
     Multiples of pi/2 are taken off in three parts, the first short enough for an exact difference. The error holds
     for |x| <= 1e4 (float32), 1e6 (float64); it grows beyond, and from about 1e7 (1e15) on the result is meaningless,

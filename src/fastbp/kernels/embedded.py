@@ -122,7 +122,7 @@ class State(NamedTuple):
 
 @inline
 def opened(layers, calls, parameters, panels):
-    """Give the arrays behind four pointers: table of layers, calls, parameters, workspace."""
+    """Return the arrays behind four pointers: table of layers, calls, parameters, workspace."""
     numbers = array_at(calls, ENTRY_COUNT)
     return (array_at(layers, numbers[ENTRY_DEPTH], LAYER_COLUMNS), numbers, array_at(parameters, numbers[ENTRY_SIZE]),
             array_at(panels, numbers[ENTRY_WORK_SIZE]))

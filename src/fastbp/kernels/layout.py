@@ -117,7 +117,7 @@ class Learner(NamedTuple):
 
 
 def offsets(sizes: Sequence[int], bias: bool) -> tuple[list[int], list[int], int]:
-    """Give the offsets of every W^l and b^l (-1 without biases) in the flat buffer, and the number of parameters."""
+    """Return the offsets of every W^l and b^l (-1 without biases) in the flat buffer, and the number of parameters."""
     weights, biases, total = [], [], 0
     for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
         weights.append(total)
@@ -128,17 +128,17 @@ def offsets(sizes: Sequence[int], bias: bool) -> tuple[list[int], list[int], int
 
 
 def lanes(dtype: npt.DTypeLike) -> int:
-    """Give the number of elements in a vector of this CPU."""
+    """Return the number of elements in a vector of this CPU."""
     return VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
 def strips(samples: int, dtype: npt.DTypeLike) -> int:
-    """Give the number of vectors that hold so many samples."""
+    """Return the number of vectors that hold so many samples."""
     return -(-samples * np.dtype(dtype).itemsize // VECTOR_BYTES)
 
 
 def block_samples(sizes: Sequence[int], dtype: npt.DTypeLike, batch: int, *, backward: bool = True) -> int:
-    """Give the number of samples that go through both phases together: of the network alone, never of threads."""
+    """Return the number of samples that go through both phases together: of the network alone, never of threads."""
     itemsize = np.dtype(dtype).itemsize
     width = VECTOR_BYTES // itemsize
     fitting = BLOCK_BYTES // (itemsize * (2 * sum(sizes) + sum(sizes[:-1])))
@@ -149,19 +149,19 @@ def block_samples(sizes: Sequence[int], dtype: npt.DTypeLike, batch: int, *, bac
 
 
 def block_with_tangents(sizes: Sequence[int], dtype: npt.DTypeLike, batch: int, tangents: int) -> int:
-    """Give the same where a sample's tangents fill the block like further samples; at least one vector of samples."""
+    """Return the same where a sample's tangents fill the block like further samples; at least one vector of samples."""
     width = lanes(dtype)
     every = block_samples(sizes, dtype, -(-batch // width) * width * (1 + tangents))
     return max(every // (1 + tangents) // width * width, width)
 
 
 def room(samples: int, dtype: npt.DTypeLike) -> int:
-    """Give the number of samples that a workspace is made for, so that few sizes serve all: 2ⁿ vectors of them."""
+    """Return the number of samples that a workspace is made for, so that few sizes serve all: 2ⁿ vectors of them."""
     return lanes(dtype) << (strips(samples, dtype) - 1).bit_length()
 
 
 def sums_lanes(n_in: int, n_out: int, samples: int, width: int) -> bool:
-    """Tell which gradient tile is cheaper for a layer: the one that sums over lanes, or the broadcast one.
+    """Return which gradient tile is cheaper for a layer: the one that sums over lanes, or the broadcast one.
 
     Counted in vector instructions per block. The broadcast tile pads rows to whole vectors and needs the outputs
     transposed (about 6 instructions a vector, measured); the other adds about 3 to sum up each weight's lanes.
@@ -173,7 +173,7 @@ def sums_lanes(n_in: int, n_out: int, samples: int, width: int) -> bool:
 
 
 def packs(n_in: int, n_out: int, dtype: npt.DTypeLike) -> bool:
-    """Tell whether a layer's products copy their broadcast operand: its weights then exceed a scratch, or nearly."""
+    """Return whether a layer's products copy their broadcast operand: its weights then exceed a scratch, or nearly."""
     return 2 * n_in * n_out * np.dtype(dtype).itemsize > 3 * SCRATCH_BYTES
 
 

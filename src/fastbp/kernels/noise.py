@@ -34,7 +34,7 @@ from .tables import (
 
 @inline
 def stream(key, epoch, layer, begin):
-    """Give the two keys, in one word, of the block that begins with the epoch's sample number ``begin``."""
+    """Return the two keys, in one word, of the block that begins with the epoch's sample number ``begin``."""
     return mix(wrapped(mix(wrapped(mix(wrapped(~key + wrapped(epoch * GOLDEN))) + layer)) + wrapped(begin * GOLDEN)))
 
 

@@ -41,7 +41,7 @@ def predict(layers: Table, cells: Integers, panels: Floats, parameters: Floats, 
 
 @kernel
 def all_finite(values):
-    """Tell whether there is no NaN and no infinity: x·0 is then 0 for each."""
+    """Return whether there is no NaN and no infinity: x·0 is then 0 for each."""
     nothing = 0.0
     for i in range(values.size):
         nothing += values[i] * 0.0

@@ -21,7 +21,7 @@ def mix(x):
 
 @scalar
 def low(x):
-    """Give the low 32 bits."""
+    """Return the low 32 bits."""
     return np.uint32(x & 0xFFFFFFFF)
 
 

@@ -47,7 +47,7 @@ from .tables import (
 
 @inline
 def first_cell(first, hyper, row):
-    """Give the cell of the piece that begins at a place of the flat buffer."""
+    """Return the cell of the piece that begins at a place of the flat buffer."""
     pieces = (first - to_bits(hyper[row + SEGMENT_BEGIN])) // to_bits(hyper[row + SEGMENT_PIECE])
     return to_bits(hyper[row + SEGMENT_CELL]) + pieces
 
@@ -126,7 +126,7 @@ def constrain(parameters, first, end, hyper, row):
 
 @inline
 def overlap(start, stop, hyper, segment):
-    """Give the segment's row of the table, and its part of a slice."""
+    """Return the segment's row of the table, and its part of a slice."""
     row = REGULAR_TABLE + segment * SEGMENT_COLUMNS
     return row, max(start, to_bits(hyper[row + SEGMENT_BEGIN])), min(stop, to_bits(hyper[row + SEGMENT_END]))
 

@@ -151,7 +151,7 @@ def judge(search, cost, slope):
 
 @inline
 def row(state, index, n):
-    """Give a row of state."""
+    """Return a row of state."""
     return view(state, index * n, n)
 
 

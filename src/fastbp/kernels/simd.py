@@ -41,7 +41,7 @@ def _bits(ty: Any) -> int:
 
 
 def _vector(ty: Any) -> ir.VectorType:
-    """Give the vector type of this CPU for a Numba float type."""
+    """Return the vector type of this CPU for a Numba float type."""
     element = ir.FloatType() if ty == types.float32 else ir.DoubleType()
     return ir.VectorType(element, VECTOR_BYTES * 8 // _bits(ty))
 
@@ -103,11 +103,11 @@ if JIT:
 else:
 
     def wrapped(x: Any) -> int:
-        """Give an integer modulo 2⁶⁴, signed, as compiled code does of itself."""
+        """Return an integer modulo 2⁶⁴, signed, as compiled code does of itself."""
         return (int(x) + 2**63) % 2**64 - 2**63
 
     def is_single(x: Any) -> bool:
-        """Tell whether x is a float32: a constant of the compiled function, so a branch on it costs nothing."""
+        """Return whether x is a float32: a constant of the compiled function, so a branch on it costs nothing."""
         return isinstance(x, np.float32)
 
     def fused(a: Any, b: Any, c: Any) -> Any:
@@ -128,7 +128,7 @@ else:
 
 
 def polynomial(*, single: tuple[float, ...], double: tuple[float, ...]) -> Any:
-    """Give a function ``p(x)``: the polynomial with these coefficients, the highest first, by x's type (Horner).
+    """Return a function ``p(x)``: the polynomial with these coefficients, the highest first, by x's type (Horner).
 
     In LLVM IR, since as a function of its own each took 40 ms of a first fit.
     """
@@ -516,7 +516,7 @@ class _Pointers:
         return ir.Constant(self.vector, None)
 
     def mask(self, valid: Any, count: int | None = None) -> Any:
-        """Give the mask of the first ``valid`` of ``count`` lanes, of a whole vector by default."""
+        """Return the mask of the first ``valid`` of ``count`` lanes, of a whole vector by default."""
         count = count or self.lanes
         wide = ir.VectorType(ir.IntType(32), count)
         nothing = ir.Constant(wide, ir.Undefined)
@@ -573,7 +573,7 @@ def _counted(builder: Builder, count: Any, carried: list[tuple[Any, Any]], body:
 
 
 def _row_numbers(p: _Pointers, some: Any, rows: int) -> list[Any]:
-    """Give the row of each row of a tile: WHOLE tiles have all, others ``some``, and repeat the last one."""
+    """Return the row of each row of a tile: WHOLE tiles have all, others ``some``, and repeat the last one."""
     if rows == WHOLE:
         return [_index(m) for m in range(rows)]
     last = p.b.sub(some, _index(1))
@@ -1177,11 +1177,11 @@ else:
     least, most = min, max  # of two integers: Numba's own take three times as long to compile, call by call
 
     def lanes(array: Any) -> int:
-        """Give the number of elements in a vector of this CPU, for the dtype of an array."""
+        """Return the number of elements in a vector of this CPU, for the dtype of an array."""
         return VECTOR_BYTES // int(array.itemsize)
 
     def borrowed(like: Any, address: int, size: int) -> Any:
-        """Give the array, of the type of ``like``, whose first element lies at an address."""
+        """Return the array, of the type of ``like``, whose first element lies at an address."""
         return np.frombuffer((ctypes.c_char * (size * like.itemsize)).from_address(int(address)), like.dtype)
 
     def call(kernel: Kernel, where: Any, *arguments: Any) -> None:
@@ -1196,7 +1196,7 @@ else:
         _jit.BY_ADDRESS[int(address)](*arguments)
 
     def pointer(array: Any) -> Any:
-        """Give where an array begins.
+        """Return where an array begins.
 
         An array takes seven words and more in a call by address, a pointer one, and to compile ``p[i]`` takes a seventh
         of the time of ``a[i]``.
@@ -1204,11 +1204,11 @@ else:
         return array.reshape(-1)
 
     def row(table: Any, number: int) -> Any:
-        """Give where a row of a table begins."""
+        """Return where a row of a table begins."""
         return table[number]
 
     def array_at(pointer: Any, *shape: int) -> Any:
-        """Give the array of this shape that begins at a pointer."""
+        """Return the array of this shape that begins at a pointer."""
         return pointer[: math.prod(shape)].reshape(shape)
 
     def pointer_at(like: Any, address: Any) -> Any:
@@ -1216,7 +1216,7 @@ else:
         return address.reshape(-1)
 
     def stack(like: Any, count: int) -> Any:
-        """Give where so many numbers of the type of ``like`` lie until the function returns."""
+        """Return where so many numbers of the type of ``like`` lie until the function returns."""
         return np.empty(count, type(like))
 
     forward_tile, backward_tile, gradient_tile = _plain_forward_tile, _plain_backward_tile, _plain_gradient_tile
@@ -1265,11 +1265,11 @@ if JIT and not config.BOUNDSCHECK:
 else:
 
     def _slice(array: Any, start: int, size: int) -> Any:
-        """Give array[start:start+size] without the cost of a slice: neither wrap-around nor reference count."""
+        """Return array[start:start+size] without the cost of a slice: neither wrap-around nor reference count."""
         return array[start : start + size]
 
     def _strips(panels: Any, start: int, n: int, first: int, last: int) -> Any:
-        """Give strips first..last of a panel of n rows as one array."""
+        """Return strips first..last of a panel of n rows as one array."""
         strip = n * lanes(panels)
         return panels[start + first * strip : start + last * strip]
 
@@ -1277,7 +1277,7 @@ else:
 
 
 def lent(name: str, *, readonly: bool) -> Any:
-    """Give a function ``(like, array)`` for use in compiled code: the array flat, borrowed, of the dtype of ``like``.
+    """Return a function ``(like, array)`` for use in compiled code: the array flat, borrowed, of the dtype of ``like``.
 
     An array of another dtype, strided, or read-only where it would be written, is an error when the caller is compiled.
     """

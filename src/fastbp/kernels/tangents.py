@@ -62,7 +62,7 @@ from .tables import (
 
 @inline
 def panel_row(panels, start, n, s, j):
-    """Give the row of neuron j in strip s of a panel of n rows."""
+    """Return the row of neuron j in strip s of a panel of n rows."""
     lane = lanes(panels)
     return view(panels, start + (s * n + j) * lane, lane)
 
