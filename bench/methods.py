@@ -38,9 +38,9 @@ BEGIN, END = "<!-- methods -->", "<!-- /methods -->"
 VARIANTS = {
     "sgd, momentum": ("sgd", {"momentum": 0.9}),
     "sgd, Nesterov": ("sgd", {"momentum": 0.9, "nesterov": True}),
-    "rprop, iRprop−": ("rprop", {"retreat": False}),
-    "rprop, Rprop+": ("rprop", {"improved": False}),
-    "rprop, Rprop−": ("rprop", {"retreat": False, "improved": False}),
+    "rprop, iRprop−": ("rprop", {"variant": "irprop-"}),
+    "rprop, Rprop+": ("rprop", {"variant": "rprop+"}),
+    "rprop, Rprop−": ("rprop", {"variant": "rprop-"}),
 }
 """Rows beside those of the catalogue, in which each name stands for its defaults (iRprop+ for rprop)."""
 

@@ -10,7 +10,7 @@ def error(points, *, slopes):
     X = np.linspace(-6, 6.5, points)[:, None]
     net = fastbp.Network((1, 32, 1), dtype="float64", seed=0)
     net.fit(X, np.sin(X), epochs=3000, batch_size=points, optimizer=fastbp.Adam(fastbp.schedules.Cosine(0.01, 3000)),
-            input_jacobian=np.cos(X) if slopes else None)
+            target_jacobian=np.cos(X) if slopes else None)
     between = np.linspace(-6, 6.5, 1000)[:, None]
     return np.sqrt(np.mean((net.predict(between) - np.sin(between)) ** 2))
 

@@ -612,7 +612,7 @@ class Quickprop:
 # -------------------------------------------------------------------------------------------- training on derivatives
 
 
-def input_jacobian(layers, X, activations):
+def target_jacobian(layers, X, activations):
     """do/dx, (n, n_L, n_0): tangents forward, one input after the other."""
     passed, columns = forward(layers, X, activations), []
     for i in range(X.shape[1]):
@@ -631,5 +631,5 @@ def input_jacobian(layers, X, activations):
 def sobolev_cost(layers, X, Y, J, weight, activations, cost, weights=None, parameter=None):
     """Mean of C + weight/2 sum_ji (do_j/dx_i - J_ji)^2."""
     values = mean_cost(layers, X, Y, activations, cost, weights, parameter)
-    errors = ((input_jacobian(layers, X, activations) - J) ** 2).sum(axis=(1, 2))
+    errors = ((target_jacobian(layers, X, activations) - J) ** 2).sum(axis=(1, 2))
     return values + weight / 2 * (shares(len(X), weights) * errors).sum()

@@ -261,7 +261,8 @@ def test_get():
     with pytest.raises(ValueError, match=r"unknown activation 'tahn': did you mean 'tanh'\? Known: .*elu, exp"):
         activations.get("tahn")
     assert activations.get("ReLU") is activations.ACTIVATIONS["relu"]
-    with pytest.raises(ValueError, match=r"unknown activation 'qqq': Known: .*elu, .*; your own by fastbp.activation"):
+    told = r"unknown activation 'qqq': Known: .*elu, .*; your own by fastbp.register_activation"
+    with pytest.raises(ValueError, match=told):
         activations.get("qqq")
     with pytest.raises(TypeError, match=r"activation is 3, expected one of the names .*elu, exp"):
         activations.get(3)

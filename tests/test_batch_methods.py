@@ -41,9 +41,9 @@ SEARCHING = [LBFGS(), LBFGS(3), ConjugateGradient()]
 FALLING = [*SEARCHING, ScaledConjugateGradient()]
 VARIANTS = {
     "irprop+": Rprop(),
-    "irprop-": Rprop(retreat=False),
-    "rprop+": Rprop(improved=False),
-    "rprop-": Rprop(improved=False, retreat=False),
+    "irprop-": Rprop(variant="irprop-"),
+    "rprop+": Rprop(variant="rprop+"),
+    "rprop-": Rprop(variant="rprop-"),
 }
 METHODS = [*FALLING, *VARIANTS.values(), Quickprop()]
 

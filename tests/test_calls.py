@@ -99,12 +99,12 @@ def test_names_of_cells_are_those_of_the_table(name):
     table = getattr(tables, name)
     for cell, index in zip(table.meanings, table, strict=True):
         assert getattr(tables, f"{name}_{cell.upper()}") == index
-    array = np.arange(2 * table.count).reshape(2, table.count).astype(table.dtype[0].base)
+    array = np.arange(2 * (table.start + table.count)).reshape(2, -1)
     view = table.view(array)
     for cell, index in zip(table.meanings, table, strict=True):
-        assert np.ravel(view[cell][1])[0] == array[1, index]
-    view[table.dtype.names[0]] = 7
-    assert array[0, 0] == array[1, 0] == 7
+        assert np.ravel(view[cell][1])[:1].view(np.int64) == array[1, index]
+    view[table.dtype.names[-1]] = 0
+    assert (array[:, index] == 0).all() and array[1, index - 1] == array[1, 0] + index - 1
 
 
 def call_sites():

@@ -153,7 +153,7 @@ def test_docstrings_have_their_sections(name):
     if inspect.isfunction(thing) or inspect.ismethod(thing):
         returns = inspect.signature(thing).return_annotation
         if returns not in (None, "None", inspect.Signature.empty) and "." in name and len(text.split("\n")) > 4:
-            assert {"Returns", "Yields"} & sections or text.startswith("Give")
+            assert {"Returns", "Yields"} & sections or text.startswith("Return")
     source = inspect.getsource(thing) if not inspect.isclass(thing) else ""
     if re.search(r"^\s+raise \w", source, re.M):
         assert "Raises" in sections

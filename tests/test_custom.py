@@ -37,7 +37,7 @@ def pair(rng, dtype, **own):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("derivative", [None, lambda x: 1 / np.cosh(x) ** 2], ids=["by duals", "given"])
 def test_an_activation_like_tanh(derivative, dtype, rng):
-    row = fastbp.activation(lambda x: np.tanh(x), derivative, name="my_tanh")
+    row = fastbp.register_activation(lambda x: np.tanh(x), derivative, name="my_tanh")
     assert activations.get("my_tanh") is row
     mine, X, Y = pair(rng, dtype, hidden="my_tanh", output="my_tanh")
     twin = network((3, 6, 5, 2), "tanh", "tanh", dtype=dtype)
@@ -56,7 +56,7 @@ def test_an_activation_like_tanh(derivative, dtype, rng):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("derivative", [None, lambda y, o: o - y], ids=["by duals", "given"])
 def test_a_cost_like_the_squared_error(derivative, dtype, rng):
-    fastbp.cost(lambda y, o: (o - y) ** 2 / 2, derivative, name="half_square")
+    fastbp.register_cost(lambda y, o: (o - y) ** 2 / 2, derivative, name="half_square")
     mine, X, Y = pair(rng, dtype, cost="half_square")
     twin = network((3, 6, 5, 2), dtype=dtype)
     weights = rng.uniform(0.1, 2, len(X))
@@ -76,7 +76,7 @@ def own_slopes(function, x, dtype="float64"):
     """φ and φ' of a function without derivative, at each of x."""
     panel, slope = np.array(x, dtype), np.empty(len(x), dtype)
     with np.errstate(all="ignore"):
-        fastbp.activation(function, name="own").kernel(panel, slope, 1)
+        fastbp.register_activation(function, name="own").kernel(panel, slope, 1)
     return panel, slope
 
 
@@ -132,7 +132,7 @@ def test_kinks(function, x, slopes):
 ], ids=["maximum", "maximum of the second", "minimum", "minimum of the second", "clip"])
 def test_what_is_no_number_stays_none(function, rng):
     """As NumPy has it: NaN in a row gives NaN in its outputs, not those of a limit."""
-    fastbp.activation(function, name="limited")
+    fastbp.register_activation(function, name="limited")
     net = fastbp.Network((2, 3, 1), "limited", dtype="float64", seed=0)
     X = rng.normal(size=(20, 2))
     X[7, 1] = np.nan
@@ -158,7 +158,7 @@ def test_loops_closures_and_functions_of_ones_own():
 
 def test_a_target_has_no_slope(rng):
     """At y = 0 the slope of log(y) is infinite, but nothing of it belongs to ∂C/∂o."""
-    row = fastbp.cost(lambda y, o: np.sqrt(y) * o + o, name="mixed")
+    row = fastbp.register_cost(lambda y, o: np.sqrt(y) * o + o, name="mixed")
     target, delta = np.array([0.0, 4.0]), np.ones(2)
     with np.errstate(all="ignore"):
         row.kernel(np.array([3.0, 5.0]), target, delta, 1, np.zeros(1))
@@ -180,12 +180,12 @@ def halved(x):
 ])
 def test_what_is_not_vectorised_says_so(function, why):
     with pytest.warns(UserWarning, match=f"slow is computed one number at a time.*{why}"):
-        fastbp.activation(function, name="slow")
+        fastbp.register_activation(function, name="slow")
 
 
 def test_what_duals_cannot_do_goes_with_its_derivative():
-    fastbp.activation(lambda x: np.floor(x) * 0 + x, lambda x: 1.0, name="straight")
-    fastbp.cost(lambda y, o: np.rint(y) * 0 + o, lambda y, o: 1.0, name="plain")
+    fastbp.register_activation(lambda x: np.floor(x) * 0 + x, lambda x: 1.0, name="straight")
+    fastbp.register_cost(lambda y, o: np.rint(y) * 0 + o, lambda y, o: 1.0, name="plain")
     net = fastbp.Network((1, 1), output="straight", cost="plain", dtype="float64")
     net.parameters[:] = 2, 0.5
     close(net.predict([[3.0]]).ravel(), [6.5])
@@ -193,7 +193,7 @@ def test_what_duals_cannot_do_goes_with_its_derivative():
 
 
 def test_a_kink_with_its_derivative(rng):
-    fastbp.activation(lambda x: x if x > 0 else 0.2 * x, lambda x: 1.0 if x > 0 else 0.2, name="steep")
+    fastbp.register_activation(lambda x: x if x > 0 else 0.2 * x, lambda x: 1.0 if x > 0 else 0.2, name="steep")
     net = fastbp.Network((1, 1), output="steep", dtype="float64")
     net.parameters[:] = 1, 0
     close(net.predict([[2.0], [-2.0]]).ravel(), [2, -0.4])
@@ -204,8 +204,8 @@ def test_names_are_saved_and_must_be_registered(tmp_path, rng):
     def bent(x):
         return (np.sqrt(x * x + 1) - 1) / 2 + x
 
-    fastbp.activation(bent)
-    fastbp.cost(lambda y, o: np.log(1 + (o - y) ** 2), name="cauchy", output="bent")
+    fastbp.register_activation(bent)
+    fastbp.register_cost(lambda y, o: np.log(1 + (o - y) ** 2), name="cauchy", output="bent")
     net = fastbp.Network((3, 4, 2), "bent", cost="cauchy", dtype="float64", seed=0)
     assert net.activations == ("bent", "bent")
     X = rng.normal(size=(5, 3))
@@ -213,21 +213,21 @@ def test_names_are_saved_and_must_be_registered(tmp_path, rng):
     np.testing.assert_array_equal(fastbp.Network.load(tmp_path / "net").predict(X), net.predict(X))
     np.testing.assert_array_equal(net.copy().predict(X), net.predict(X))
     del activations.ACTIVATIONS["bent"]
-    with pytest.raises(ValueError, match="unknown activation 'bent'.*fastbp.activation"):
+    with pytest.raises(ValueError, match="unknown activation 'bent'.*fastbp.register_activation"):
         fastbp.Network.load(tmp_path / "net")
-    fastbp.activation(bent)
+    fastbp.register_activation(bent)
     del costs.COSTS["cauchy"]
     with pytest.raises(ValueError, match="unknown cost 'cauchy'"):
         fastbp.Network.load(tmp_path / "net")
 
 
 def test_a_network_keeps_the_functions_that_it_was_made_with(tmp_path):
-    fastbp.activation(lambda x: 2 * x, lambda x: 2.0, curvature=lambda x: 0.0, name="mine")
+    fastbp.register_activation(lambda x: 2 * x, lambda x: 2.0, curvature=lambda x: 0.0, name="mine")
     net = fastbp.Network((1, 1, 1), "mine", output="mine", dtype="float64", bias=False)
     net.parameters[:] = 1
     X, Y = np.array([[1.0], [2.0]]), np.zeros((2, 1))
     close(net.predict(X), 4 * X)  # its workspace goes back to the pool
-    fastbp.activation(lambda x: x**3, lambda x: 3 * x**2, curvature=lambda x: 6 * x, name="mine")
+    fastbp.register_activation(lambda x: x**3, lambda x: 3 * x**2, curvature=lambda x: 6 * x, name="mine")
     for same in (net, net.copy()):
         close(same.predict(X), 4 * X)
         close(same.predict(X[0]), [4])
@@ -250,7 +250,7 @@ def test_a_network_keeps_the_functions_that_it_was_made_with(tmp_path):
     with pytest.raises(ValueError, match="saved by a network with another function: in this process the activation "
                                          "mine gives other values"):
         fastbp.Network.load(tmp_path / "net")
-    fastbp.activation(lambda x: x + x, name="mine")  # written otherwise, it is the same
+    fastbp.register_activation(lambda x: x + x, name="mine")  # written otherwise, it is the same
     close(fastbp.Network.load(tmp_path / "net").predict(X), 4 * X)
 
 
@@ -304,7 +304,7 @@ def test_what_a_function_refers_to_is_what_it_was(functions, dtype):
     """Numba reads it when it compiles, for float32 long after the registration."""
     nets, factors = [], []
     for function, factor in functions():
-        fastbp.activation(function, name="late")
+        fastbp.register_activation(function, name="late")
         nets.append(fastbp.Network((1, 1), output="late", bias=False, dtype=dtype, init="zeros"))
         factors.append(factor)
     for net, factor in zip(nets, factors, strict=True):
@@ -320,7 +320,7 @@ def test_what_a_function_refers_to_is_what_it_was(functions, dtype):
 def test_costs_and_derivatives_of_a_loop_are_of_their_own(dtype):
     costs_of, nets = [], []
     for k in (1.0, 2.0, 3.0):
-        costs_of.append(fastbp.cost(lambda y, o: k * (o - y) ** 2, lambda y, o: 2 * k * (o - y),  # noqa: B023
+        costs_of.append(fastbp.register_cost(lambda y, o: k * (o - y) ** 2, lambda y, o: 2 * k * (o - y),  # noqa: B023
                                     curvature=lambda y, o: 2 * k + 0 * o, name="weighted"))  # noqa: B023
         nets.append(fastbp.Network((1, 1), cost=costs_of[-1], bias=False, dtype=dtype, init="zeros"))
     for k, net in zip((1.0, 2.0, 3.0), nets, strict=True):
@@ -343,7 +343,7 @@ def test_functions_that_call_themselves_and_empty_closures():
             return x
         return power(x, 3)
 
-    row = fastbp.activation(cube, lambda x: 3 * x * x, name="cube")
+    row = fastbp.register_activation(cube, lambda x: 3 * x * x, name="cube")
     panel, slope = np.array([2.0]), np.empty(1)
     row.kernel(panel, slope, 1)
     close(panel, [8])
@@ -352,8 +352,9 @@ def test_functions_that_call_themselves_and_empty_closures():
 def test_the_same_function_is_compiled_once():
     """Numba never frees machine code."""
     def rows(k, scale):
-        return (fastbp.activation(by_closure(k), name="a"), fastbp.activation(by_closure(k), name="b"),
-                fastbp.cost(lambda y, o: scale[0] * k * (o - y) ** 2, name="c"))
+        return (fastbp.register_activation(by_closure(k), name="a"),
+                fastbp.register_activation(by_closure(k), name="b"),
+                fastbp.register_cost(lambda y, o: scale[0] * k * (o - y) ** 2, name="c"))
 
     first, again, other = rows(1.5, np.ones(2)), rows(1.5, np.ones(2)), rows(2.5, np.full(2, 3.0))
     assert first[0].kernel is first[1].kernel
@@ -368,12 +369,12 @@ def test_the_same_function_is_compiled_once():
 def test_a_slow_function_says_so_again():
     for _ in range(2):
         with pytest.warns(UserWarning, match="slow is computed one number at a time"):
-            fastbp.activation(halved, name="slow")
+            fastbp.register_activation(halved, name="slow")
 
 
 def own_network():
-    fastbp.activation(by_closure(2.0), name="twofold")
-    fastbp.cost(lambda y, o: np.log(1 + (o - y) ** 2), name="cauchy", output="twofold")
+    fastbp.register_activation(by_closure(2.0), name="twofold")
+    fastbp.register_cost(lambda y, o: np.log(1 + (o - y) ** 2), name="cauchy", output="twofold")
     net = fastbp.Network((2, 3, 1), "twofold", cost="cauchy", dtype="float64", seed=0)
     return net, np.array([[0.5, -1.0], [2.0, 1.0]])
 
@@ -383,7 +384,7 @@ USES = {
     "fit": lambda net, X: net.fit(X, X[:, :1], epochs=1), "cost": lambda net, X: net.cost(X, X[:, :1]),
     "gradient": lambda net, X: net.gradient(X, X[:, :1]), "jacobian": lambda net, X: net.jacobian(X),
     "hessian": lambda net, X: net.hessian(X, X[:, :1]), "trace": lambda net, X: net.trace(X, X[:, :1]),
-    "outputs": lambda net, X: net.outputs(X, 1), "compiled": lambda net, X: net.compiled(),
+    "outputs": lambda net, X: net.layer_outputs(X, 1), "compiled": lambda net, X: net.compiled(),
     "cfunc": lambda net, X: net.cfunc(), "reset": lambda net, X: net.reset(1),
     "copy": lambda net, X: net.copy().predict(X),
 }
@@ -391,11 +392,14 @@ USES = {
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize(("lost", "message"), [
-    (lambda: activations.ACTIVATIONS.pop("twofold"), "there is no activation 'twofold' in this process.*"
-                                                     r"call fastbp.activation\(..., name='twofold'\) here too"),
-    (lambda: costs.COSTS.pop("cauchy"), "there is no cost 'cauchy' in this process.*call fastbp.cost"),
-    (lambda: fastbp.activation(by_closure(2.0001), name="twofold"), "activation 'twofold' is another function in this"),
-    (lambda: fastbp.cost(lambda y, o: (o - y) ** 2, name="cauchy"), "cost 'cauchy' is another function in this"),
+    (lambda: activations.ACTIVATIONS.pop("twofold"),
+     "there is no activation 'twofold' in this process.*"
+     r"call fastbp.register_activation\(..., name='twofold'\) here too"),
+    (lambda: costs.COSTS.pop("cauchy"), "there is no cost 'cauchy' in this process.*call fastbp.register_cost"),
+    (lambda: fastbp.register_activation(by_closure(2.0001), name="twofold"),
+     "activation 'twofold' is another function in this"),
+    (lambda: fastbp.register_cost(lambda y, o: (o - y) ** 2, name="cauchy"),
+     "cost 'cauchy' is another function in this"),
 ], ids=["no activation", "no cost", "another activation", "another cost"])
 def test_a_pickle_says_what_is_missing_when_it_is_used(lost, message, use):
     """Not when it is unpickled: an error there ends the worker of a pool, which then waits for ever."""
@@ -418,7 +422,7 @@ def test_a_file_says_what_is_missing(tmp_path):
     net, X = own_network()
     data = pickle.dumps(net)
     net.save(tmp_path / "net")
-    fastbp.cost(lambda y, o: (o - y) ** 2, name="cauchy")
+    fastbp.register_cost(lambda y, o: (o - y) ** 2, name="cauchy")
     with pytest.raises(ValueError, match="the cost cauchy gives other values"):
         fastbp.Network.load(tmp_path / "net")
     with pytest.raises(ValueError, match="another function"):
@@ -459,7 +463,7 @@ def test_a_worker_that_does_not_know_a_function(pool, tmp_path, run_python):
     (tmp_path / "worker.py").write_text("""
 import numpy as np, fastbp
 def register():
-    fastbp.activation(lambda x: 2 * np.tanh(x), name="twofold")
+    fastbp.register_activation(lambda x: 2 * np.tanh(x), name="twofold")
 def use(net):
     return net.predict([[0.5, -1.0]])
 def register_and_use(net):
@@ -495,18 +499,19 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(("call", "message"), [
-    (lambda: fastbp.activation(np.tanh, lambda x: 1 - np.tanh(x), name="wrong"),
+    (lambda: fastbp.register_activation(np.tanh, lambda x: 1 - np.tanh(x), name="wrong"),
      r"wrong: at -?\d.* given is .*, but central differences give"),
-    (lambda: fastbp.activation(lambda x: np.floor(x) * x, name="wrong"),
+    (lambda: fastbp.register_activation(lambda x: np.floor(x) * x, name="wrong"),
      "cannot be differentiated: No implementation of .*floor.*; give derivative="),
-    (lambda: fastbp.activation(lambda x: x.nothing, lambda x: x, name="wrong"), "cannot be compiled: .*nothing"),
-    (lambda: fastbp.activation(lambda x: x), "needs a name"),
-    (lambda: fastbp.activation(lambda x: x, name="tanh"), "'tanh' is a built-in activation"),
-    (lambda: fastbp.activation(lambda x: x, name="wrong", initializer="none"), "unknown init 'none'"),
-    (lambda: fastbp.activation(lambda x: x * np.nan, lambda x: x, name="wrong"), "finite anywhere"),
-    (lambda: fastbp.cost(lambda y, o: o * y, lambda y, o: o, name="wrong"), "wrong: at .* given is"),
-    (lambda: fastbp.cost(lambda y, o: o, name="huber"), "'huber' is a built-in cost"),
-    (lambda: fastbp.cost(lambda y, o: o, name="wrong", output="none"), "unknown activation"),
+    (lambda: fastbp.register_activation(lambda x: x.nothing, lambda x: x, name="wrong"),
+     "cannot be compiled: .*nothing"),
+    (lambda: fastbp.register_activation(lambda x: x), "needs a name"),
+    (lambda: fastbp.register_activation(lambda x: x, name="tanh"), "'tanh' is a built-in activation"),
+    (lambda: fastbp.register_activation(lambda x: x, name="wrong", initializer="none"), "unknown init 'none'"),
+    (lambda: fastbp.register_activation(lambda x: x * np.nan, lambda x: x, name="wrong"), "finite anywhere"),
+    (lambda: fastbp.register_cost(lambda y, o: o * y, lambda y, o: o, name="wrong"), "wrong: at .* given is"),
+    (lambda: fastbp.register_cost(lambda y, o: o, name="huber"), "'huber' is a built-in cost"),
+    (lambda: fastbp.register_cost(lambda y, o: o, name="wrong", output="none"), "unknown activation"),
 ])
 def test_what_cannot_be_registered(call, message):
     with pytest.raises(ValueError, match=message):
@@ -517,7 +522,7 @@ def test_what_cannot_be_registered(call, message):
 @pytest.mark.parametrize("arguments", [(3,), (lambda x: x, 3)])
 def test_what_is_no_function(arguments):
     with pytest.raises(TypeError, match="3, expected a function"):
-        fastbp.activation(*arguments, name="wrong")
+        fastbp.register_activation(*arguments, name="wrong")
 
 
 def test_the_examples_of_its_documentation():

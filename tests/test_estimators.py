@@ -983,7 +983,7 @@ def test_standardizing_is_that_of_a_pipeline():
 def test_standardizing_leaves_targets_that_outputs_cannot_follow(monkeypatch):
     """Outputs of exp are positive, standardised targets are not."""
     monkeypatch.setattr(fastbp.costs, "COSTS", dict(fastbp.costs.COSTS))
-    relative = fastbp.cost(lambda y, o: 0.5 * (o - y) ** 2, name="exponential_error", output="exp")
+    relative = fastbp.register_cost(lambda y, o: 0.5 * (o - y) ** 2, name="exponential_error", output="exp")
     X, y = diabetes()
     mlp = MLPRegressor(relative, (4,), max_iter=2, standardize=True, random_state=0).fit(X, y)
     assert mlp.input_scaler_ is not None and mlp.target_scaler_ is None

@@ -186,13 +186,13 @@ def test_samples_of_weight_0_count_nothing_though_their_cost_overflows(rng):
 def test_functions_of_the_users_own(given, dtype, rng):
     try:
         if given:
-            fastbp.activation(lambda x: np.tanh(x), lambda x: 1 / np.cosh(x) ** 2,
+            fastbp.register_activation(lambda x: np.tanh(x), lambda x: 1 / np.cosh(x) ** 2,
                               curvature=lambda x: -2 * np.tanh(x) / np.cosh(x) ** 2, name="my_tanh")
-            fastbp.cost(lambda y, o: np.log(np.cosh(o - y)), curvature=lambda y, o: 1 / np.cosh(o - y) ** 2,
+            fastbp.register_cost(lambda y, o: np.log(np.cosh(o - y)), curvature=lambda y, o: 1 / np.cosh(o - y) ** 2,
                         name="my_cost")
         else:
-            fastbp.activation(lambda x: np.tanh(x), name="my_tanh")
-            fastbp.cost(lambda y, o: np.log(np.cosh(o - y)), lambda y, o: np.tanh(o - y), name="my_cost")
+            fastbp.register_activation(lambda x: np.tanh(x), name="my_tanh")
+            fastbp.register_cost(lambda y, o: np.log(np.cosh(o - y)), lambda y, o: np.tanh(o - y), name="my_cost")
         mine = network((2, 6, 5, 2), "my_tanh", cost="my_cost", dtype=dtype)
         twin = network((2, 6, 5, 2), "tanh", cost="log_cosh", dtype=dtype)
         twin.parameters[:] = mine.parameters
@@ -216,7 +216,7 @@ def forgotten():
 
 @pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")  # of plain Python, beyond the singularity
 def test_differences_near_a_singularity(rng, forgotten):
-    row = fastbp.cost(lambda y, o: o - y * np.log(o), name="counts", output="exp")
+    row = fastbp.register_cost(lambda y, o: o - y * np.log(o), name="counts", output="exp")
     o = np.geomspace(1e-5, 100, few(200, 40))
     target, delta = rng.integers(1, 9, o.size).astype(float), np.ones(o.size)
     row.curvature(o, target, delta, np.zeros(1))
@@ -231,7 +231,7 @@ def test_differences_near_a_singularity(rng, forgotten):
 @pytest.mark.parametrize("function", [lambda x: max(x, 0.0), lambda x: abs(x) * 1e-3 + x, lambda x: 1e6 * x],
                          ids=["max", "abs", "straight"])
 def test_differences_near_a_kink(function, forgotten):
-    row = fastbp.activation(function, name="kinked")
+    row = fastbp.register_activation(function, name="kinked")
     distances = np.array([0, 1e-9, 1e-7, 1e-5, 1e-3, 0.005, 0.01, 0.02, 0.03, 1])
     net = np.concatenate([-distances, distances])
     row.curvature(net, net, net)
@@ -240,7 +240,7 @@ def test_differences_near_a_kink(function, forgotten):
 
 def test_differences_of_a_steep_function_that_hardly_bends(forgotten):
     """Over small steps nothing but rounding is seen of it."""
-    row = fastbp.activation(lambda x: 1e9 * x + 0.01 * x**3, name="steep")
+    row = fastbp.register_activation(lambda x: 1e9 * x + 0.01 * x**3, name="steep")
     net = np.linspace(-2, 2, 9)
     expected = 0.06 * net
     row.curvature(net, net, net)
@@ -248,7 +248,7 @@ def test_differences_of_a_steep_function_that_hardly_bends(forgotten):
 
 
 def test_differences_of_nothing_are_nothing(forgotten):
-    row = fastbp.activation(lambda x: np.tanh(x), name="my_tanh")
+    row = fastbp.register_activation(lambda x: np.tanh(x), name="my_tanh")
     net = np.array([np.nan, 0.5])
     row.curvature(net, net, net)
     assert np.isnan(net[0]) and np.isfinite(net[1])
@@ -256,11 +256,12 @@ def test_differences_of_nothing_are_nothing(forgotten):
 
 def test_a_wrong_curvature_is_refused():
     with pytest.raises(ValueError, match=r"bent: at .* the curvature that was given is .* central differences"):
-        fastbp.activation(lambda x: x**3, lambda x: 3 * x**2, curvature=lambda x: 5 * x, name="bent")
+        fastbp.register_activation(lambda x: x**3, lambda x: 3 * x**2, curvature=lambda x: 5 * x, name="bent")
     with pytest.raises(ValueError, match=r"bent at y = 0.25: at .* the curvature that was given is"):
-        fastbp.cost(lambda y, o: (o - y) ** 2, lambda y, o: 2 * (o - y), curvature=lambda y, o: 1.0, name="bent")
+        fastbp.register_cost(lambda y, o: (o - y) ** 2, lambda y, o: 2 * (o - y), curvature=lambda y, o: 1.0,
+                             name="bent")
     with pytest.raises(TypeError, match="curvature is 3, expected a function"):
-        fastbp.activation(lambda x: x**3, lambda x: 3 * x**2, curvature=3, name="bent")
+        fastbp.register_activation(lambda x: x**3, lambda x: 3 * x**2, curvature=3, name="bent")
     assert "bent" not in activations.ACTIVATIONS and "bent" not in costs.COSTS
 
 

@@ -308,7 +308,7 @@ for method in ("adam", "lbfgs", "rprop", "levenbergmarquardt"):
             callbacks=[lambda record: shrink(X, Y, w, P, Q)])
     assert refused == 10, refused
 refused = 0
-net.fit(X, Y, epochs=2, input_jacobian=J, validation=(P, Q, K), callbacks=[lambda record: shrink(X, Y, J, P, Q, K)])
+net.fit(X, Y, epochs=2, target_jacobian=J, validation=(P, Q, K), callbacks=[lambda record: shrink(X, Y, J, P, Q, K)])
 assert refused == 12, refused
 S = sparse.csr_array(X)
 S.data = S.data.copy()
@@ -326,9 +326,9 @@ def run(*arguments):
 team.chunks, team.run = chunks, run
 out = np.empty((n, 2))
 for arrays, call in (
-    ((X,), lambda: net.predict(X)), ((X, out), lambda: net.predict(X, out)), ((X,), lambda: net.outputs(X, 1)),
+    ((X,), lambda: net.predict(X)), ((X, out), lambda: net.predict(X, out)), ((X,), lambda: net.layer_outputs(X, 1)),
     ((S.data,), lambda: net.predict(S)),
-    ((X, Y, w), lambda: net.cost(X, Y, w)), ((X, Y, J), lambda: net.gradient(X, Y, input_jacobian=J)),
+    ((X, Y, w), lambda: net.cost(X, Y, w)), ((X, Y, J), lambda: net.gradient(X, Y, target_jacobian=J)),
     ((X, V), lambda: net.jvp(X, V)), ((X, U), lambda: net.vjp(X, U)), ((X,), lambda: net.jacobian(X)),
     ((X,), lambda: net.parameter_jacobian(X)), ((X, Y), lambda: net.input_gradient(X, Y)),
     ((X, Y), lambda: net.per_sample_gradient(X, Y)), ((X, Y), lambda: net.gradient_norms(X, Y)),
@@ -473,12 +473,12 @@ def test_masked_entries_are_named(make, rng):
     v = rng.uniform(0.8, 1, net.n_parameters)
     calls = {
         "X": [lambda: net.fit(make(X), Y), lambda: net.predict(make(X)), lambda: net.cost(make(X), Y),
-              lambda: net.outputs(make(X), 1), lambda: net.fit(X, Y, validation=(make(X), Y)),
+              lambda: net.layer_outputs(make(X), 1), lambda: net.fit(X, Y, validation=(make(X), Y)),
               lambda: net.predict(np.ma.masked_less(X[0], 2)), lambda: net.jacobian(make(X))],
         "Y": [lambda: net.fit(X, make(Y)), lambda: net.fit(X, Y, validation=(X, make(Y))),
               lambda: net.cost_and_gradient(X, make(Y))],
         "sample_weight": [lambda: net.fit(X, Y, sample_weight=np.ma.masked_greater(w, 0.9))],
-        "input_jacobian": [lambda: net.fit(X, Y, input_jacobian=np.ma.masked_less(np.ones((40, 2, 3)), 2))],
+        "target_jacobian": [lambda: net.fit(X, Y, target_jacobian=np.ma.masked_less(np.ones((40, 2, 3)), 2))],
         "v": [lambda: net.hessian_vector_product(X, Y, np.ma.masked_greater(v, 0.9))],
         "V": [lambda: net.jvp(X, make(X))],
         "parameters": [lambda: setattr(net, "parameters", np.ma.masked_greater(v, 0.9))],
@@ -578,8 +578,8 @@ for scale in (1e-300, 1e-160, 1e-45):
             net = Network((3, 4, 2), dtype=dtype, seed=0)
             net.fit(X, Y, epochs=2, optimizer=method, validation=0.2, callbacks=[lambda r: r.gradient_norm() < 0])
         v = np.full(net.n_parameters, scale)
-        net.predict(X), net.predict(X[0]), net.outputs(X, 1), net.cost(X, Y), net.gradient(X, Y), net.trace(X, Y)
-        net.jacobian(X), net.vjp(X, Y), net.jvp(X, X), net.input_gradient(X, Y), net.importance(X, Y)
+        net.predict(X), net.predict(X[0]), net.layer_outputs(X, 1), net.cost(X, Y), net.gradient(X, Y), net.trace(X, Y)
+        net.jacobian(X), net.vjp(X, Y), net.jvp(X, X), net.input_gradient(X, Y), net.mean_abs_delta(X, Y)
         net.per_sample_gradient(X, Y), net.gradient_norms(X, Y), net.parameter_jacobian(X)
         net.hessian_vector_product(X, Y, v), net.hessian(X, Y), net.hessian_diagonal(X, Y)
         net.parameter_covariance(X, Y), net.predict_interval(X), net.leverage(X), net.effective_parameters(X)
@@ -608,7 +608,7 @@ def test_no_rows_give_no_results(dtype, output):
     X, Y, P = np.empty((0, 3)), np.empty((0, 2)), net.n_parameters
     found = {
         "predict": (net.predict(X), (0, 2)), "sparse": (net.predict(sparse.csr_array((0, 3))), (0, 2)),
-        "outputs": (net.outputs(X, 1), (0, 4)), "vjp": (net.vjp(X, Y), (0, 3)), "jvp": (net.jvp(X, X), (0, 2)),
+        "outputs": (net.layer_outputs(X, 1), (0, 4)), "vjp": (net.vjp(X, Y), (0, 3)), "jvp": (net.jvp(X, X), (0, 2)),
         "jacobian": (net.jacobian(X), (0, 2, 3)), "parameter_jacobian": (net.parameter_jacobian(X), (0, 2, P)),
         "input_gradient": (net.input_gradient(X, Y), (0, 3)), "gradient_norms": (net.gradient_norms(X, Y), (0,)),
         "per_sample_gradient": (net.per_sample_gradient(X, Y), (0, P)),
@@ -619,7 +619,7 @@ def test_no_rows_give_no_results(dtype, output):
     assert net.predict(X, out) is out
     classifier = Network((3, 2), cost="cross_entropy", dtype=dtype)
     assert classifier.input_gradient(X, np.empty(0, int)).shape == (0, 3)
-    for call in (net.cost, net.gradient, net.fit, net.trace, net.importance, net.hessian):
+    for call in (net.cost, net.gradient, net.fit, net.trace, net.mean_abs_delta, net.hessian):
         with pytest.raises(ValueError, match="no rows; expected at least one sample"):
             call(X, Y)
     for bad in (np.empty((0, 2)), np.empty(0), []):
@@ -664,10 +664,10 @@ def passes(net, X, Y, S, w):
     """Whatever goes over all rows."""
     J = np.zeros((len(X), net.layers[-1], net.layers[0]), net.dtype)
     v = np.ones(net.n_parameters, net.dtype)
-    yield from (net.predict(X), net.predict(X.astype("float64")), net.predict(S), net.outputs(X, 1), net.jacobian(X))
-    yield from (net.vjp(X, Y), net.jvp(X, X), net.input_gradient(X, Y), net.per_sample_gradient(X, Y))
+    yield from (net.predict(X), net.predict(X.astype("float64")), net.predict(S), net.layer_outputs(X, 1))
+    yield from (net.jacobian(X), net.vjp(X, Y), net.jvp(X, X), net.input_gradient(X, Y), net.per_sample_gradient(X, Y))
     yield from (net.gradient_norms(X, Y), net.parameter_jacobian(X), net.cost(X, Y), net.cost(S, Y, w))
-    yield from (*net.cost_and_gradient(X, Y, w), net.gradient(X, Y, input_jacobian=J), net.hessian_diagonal(X, Y))
+    yield from (*net.cost_and_gradient(X, Y, w), net.gradient(X, Y, target_jacobian=J), net.hessian_diagonal(X, Y))
     yield net.hessian_vector_product(X, Y, v)
 
 

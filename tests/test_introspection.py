@@ -39,17 +39,17 @@ def test_outputs_of_each_layer(n, dtype, rng):
     X, _ = real_data(rng, "cross_entropy", None, n, 3, 4, dtype)
     _, expected = naive.forward(naive_layers(net), X.astype(float), net.activations)
     for layer in (1, 2, 3):
-        found = net.outputs(X, layer)
+        found = net.layer_outputs(X, layer)
         close(found, expected[layer], dtype, 5)
-        np.testing.assert_array_equal(net.outputs(X, layer - 4), found)
-    np.testing.assert_array_equal(net.outputs(X, -1), net.predict(X))
-    np.testing.assert_array_equal(net.outputs(X[0], 2), net.outputs(X[:1], 2)[0])
+        np.testing.assert_array_equal(net.layer_outputs(X, layer - 4), found)
+    np.testing.assert_array_equal(net.layer_outputs(X, -1), net.predict(X))
+    np.testing.assert_array_equal(net.layer_outputs(X[0], 2), net.layer_outputs(X[:1], 2)[0])
 
 
 @pytest.mark.parametrize("layer", [0, 3, -3])
 def test_layers_that_are_none(layer):
     with pytest.raises(ValueError, match="layer is"):
-        Network((2, 3, 1)).outputs(np.zeros((4, 2)), layer)
+        Network((2, 3, 1)).layer_outputs(np.zeros((4, 2)), layer)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -61,7 +61,7 @@ def test_importance_is_the_mean_of_each_pairs_delta(cost, weighted, dtype, rng):
     weights = rng.uniform(0, 2, len(X)) if weighted else None
     gradients = np.abs(net.per_sample_gradient(X, Y).astype(float))
     means = np.average(gradients, axis=0, weights=weights)
-    for found, n, start in zip(net.importance(X, Y, weights), (6, 4), (18, 48), strict=True):
+    for found, n, start in zip(net.mean_abs_delta(X, Y, weights), (6, 4), (18, 48), strict=True):
         assert found.dtype == np.float64
         close(found, means[start : start + n], dtype, 5)
 
@@ -69,7 +69,7 @@ def test_importance_is_the_mean_of_each_pairs_delta(cost, weighted, dtype, rng):
 def test_importance_of_class_indices(rng):
     net = network((3, 6, 4), cost="cross_entropy", dtype="float64")
     X, labels = rng.normal(size=(20, 3)), rng.integers(0, 4, 20)
-    for found, expected in zip(net.importance(X, labels), net.importance(X, np.eye(4)[labels]), strict=True):
+    for found, expected in zip(net.mean_abs_delta(X, labels), net.mean_abs_delta(X, np.eye(4)[labels]), strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -77,7 +77,7 @@ def test_a_neuron_that_feeds_nothing_has_none(rng):
     net = network((3, 6, 4), dtype="float64")
     net.weights[1][:, 2] = 0
     X, Y = real_data(rng, "squared_error", None, 20, 3, 4)
-    found = net.importance(X, Y)[0]
+    found = net.mean_abs_delta(X, Y)[0]
     assert found[2] == 0 and (np.delete(found, 2) > 0).all()
 
 

@@ -460,8 +460,9 @@ def test_l2_is_ridge_regression(n, rng):
 
 
 @pytest.mark.parametrize("regularization", [
-    Regularization(l2=(0.3, 0.2)), Regularization(l2=0.3, penalize_biases=True), Regularization(l2=2.0, averaged=True),
-    Regularization(l2=2.0, averaged=True, penalize_biases=True),
+    Regularization(l2=(0.3, 0.2)), Regularization(l2=0.3, penalize_biases=True),
+    Regularization(l2=2.0, per_sample=True),
+    Regularization(l2=2.0, per_sample=True, penalize_biases=True),
 ], ids=range(4))  # fmt: skip
 @pytest.mark.parametrize("bias", [True, False])
 def test_second_derivatives_of_the_penalty(regularization, bias):
@@ -497,7 +498,7 @@ def test_what_is_not_trained_stays(method, n, by, rng):
     (BayesianRegularization(), {"regularization": Regularization(trainable=(True, False))}, "leave l2, l1 and trainab"),
     (PLAIN, {"regularization": Regularization(dropout=0.5)}, "dropout changes .* and LevenbergMarquardt compares them"),
     (PLAIN, {"regularization": Regularization(max_norm=1.0)}, "max_norm changes the steps"),
-    (PLAIN, {"input_jacobian": np.ones((64, 1, 1))}, "LevenbergMarquardt does not take input_jacobian: use 'lbfgs'"),
+    (PLAIN, {"target_jacobian": np.ones((64, 1, 1))}, "LevenbergMarquardt does not take target_jacobian: use 'lbfgs'"),
 ])  # fmt: skip
 def test_settings_that_do_not_go_together(method, options, says):
     X, Y = sinc(64)

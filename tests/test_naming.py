@@ -66,7 +66,7 @@ HINTED = [
     ("cost", "kl_div", "'cross_entropy'"), ("cost", "rmse", "'squared_error'"), ("cost", "mape", "'absolute_error'"),
     ("cost", "hinge", "'cross_entropy' or 'binary_cross_entropy'"), ("cost", "pinbal", "'quantile'"),
     ("optimizer", "momentum", "fastbp.SGD(momentum=0.9)"), ("optimizer", "newton", "'levenbergmarquardt' or 'lbfgs'"),
-    ("optimizer", "irprop-", "fastbp.Rprop(retreat=False)"), ("optimizer", "adma", "'adam'"),
+    ("optimizer", "irprop-", 'fastbp.Rprop(variant="irprop-")'), ("optimizer", "adma", "'adam'"),
     ("init", "xavier", "'glorot_uniform'"), ("init", "he", "'he_uniform'"), ("schedule", "constant", "a number"),
 ]
 
@@ -141,9 +141,9 @@ def test_softmax_by_another_spelling_is_for_the_output_layer_only():
 
 
 @pytest.mark.parametrize(("register", "name", "other"), [
-    (lambda name: fastbp.activation(lambda x: x, name=name), "swish", "silu"),
-    (lambda name: fastbp.activation(lambda x: x, name=name), "ReLU", "relu"),
-    (lambda name: fastbp.cost(lambda y, o: o, name=name), "mse", "squared_error"),
+    (lambda name: fastbp.register_activation(lambda x: x, name=name), "swish", "silu"),
+    (lambda name: fastbp.register_activation(lambda x: x, name=name), "ReLU", "relu"),
+    (lambda name: fastbp.register_cost(lambda y, o: o, name=name), "mse", "squared_error"),
 ])
 def test_a_function_of_ones_own_takes_no_name_of_a_built_in_one(register, name, other):
     """Else a file with that name, loaded where the function is not registered, would compute something else."""

@@ -21,7 +21,7 @@ from fastbp import (
 )
 from fastbp.kernels._jit import JIT
 
-METHODS = [LBFGS(), ConjugateGradient(), ScaledConjugateGradient(), Rprop(), Rprop(retreat=False), Quickprop(),
+METHODS = [LBFGS(), ConjugateGradient(), ScaledConjugateGradient(), Rprop(), Rprop(variant="irprop-"), Quickprop(),
            LevenbergMarquardt(), LevenbergMarquardt(acceleration=False), BayesianRegularization()]
 FALLING = (LBFGS, ConjugateGradient, ScaledConjugateGradient)
 SIZES = few([1, 3, 30], [1, 3])

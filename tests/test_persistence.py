@@ -443,7 +443,7 @@ def test_damaged_files():
 @pytest.mark.parametrize("make", [
     lambda: fastbp.Adam(10**400), lambda: fastbp.Adam(0.1, np.complex64(0.5)), lambda: fastbp.Rprop(10**400),
     lambda: fastbp.initializers.Constant(10**400), lambda: fastbp.huber(10**400), lambda: fastbp.huber("1"),
-    lambda: fastbp.quantile(None), lambda: fastbp.SGD(0.1, 0.9, nesterov=1), lambda: fastbp.Rprop(retreat="no"),
+    lambda: fastbp.quantile(None), lambda: fastbp.SGD(0.1, 0.9, nesterov=1), lambda: fastbp.Rprop(variant="no"),
     lambda: fastbp.LevenbergMarquardt(acceleration=0),
 ], ids=lambda make: None)  # fmt: skip
 def test_what_a_constructor_refuses_it_refuses_by_a_value_error(make):

@@ -32,7 +32,7 @@ PENALTIES = {
     "both": dict(l2=0.1, l1=0.03),
     "by layer": dict(l2="ramp", l1="ramp"),
     "biases": dict(l2=0.1, l1=0.03, penalize_biases=True),
-    "averaged": dict(l2=2.0, l1=0.5, averaged=True),
+    "per_sample": dict(l2=2.0, l1=0.5, per_sample=True),
 }
 
 
@@ -51,7 +51,7 @@ def twin(given, sizes, bias):
 
     def penalty(w, weight):
         value, slopes = naive.penalty(w, sizes, bias, *factors, given.get("penalize_biases", False))
-        if not given.get("averaged"):
+        if not given.get("per_sample"):
             return value, slopes
         return (value / weight, slopes / weight) if weight > 0 else (0.0, 0.0 * slopes)
 
@@ -142,7 +142,7 @@ def test_penalties(sizes, name):
         close(net.history.cost, curve)
 
 
-@pytest.mark.parametrize("name", ["both", "averaged"])
+@pytest.mark.parametrize("name", ["both", "per_sample"])
 @pytest.mark.parametrize(("optimizer", "rule"), [(SGD(0.01), naive.SGD), (Adam(0.01), naive.Adam)],
                          ids=["sgd", "adam"])
 def test_online(optimizer, rule, name):
@@ -427,7 +427,7 @@ def test_resumption(tmp_path):
     (dict(max_norm=[1.0, -1.0]), r"max_norm\[1\] is -1.0, expected a positive number"),
     (dict(non_negative=1), "non_negative is 1, expected True or False"),
     (dict(penalize_biases="yes"), "penalize_biases is 'yes', expected True or False"),
-    (dict(averaged=None), "averaged is None, expected True or False"),
+    (dict(per_sample=None), "per_sample is None, expected True or False"),
     (dict(clip_value=-1.0), "clip_value is -1.0, expected a positive number"),
     (dict(clip_norm=0), "clip_norm is 0, expected a positive number"),
     (dict(dropout=1.0), "dropout is 1.0, expected a number from 0 up to, not including, 1"),

@@ -9,7 +9,8 @@ import pytest
 from helpers import DTYPES, close, few
 
 from fastbp.kernels import layout, simd, tables
-from fastbp.kernels._jit import JIT, VECTOR_BYTES, address, kernel, vector_unit
+from fastbp.kernels._jit import JIT, VECTOR_BYTES, address, by_address, kernel, vector_unit
+from fastbp.kernels.arguments import Floats
 from fastbp.kernels.simd import view
 
 CANARY = 77.0
@@ -20,8 +21,9 @@ def transposed(source, target, rows):
     simd.transpose(source, 3, target, 5, rows)
 
 
-@kernel
-def doubled(values):
+@by_address()
+def doubled(values: Floats) -> None:
+    """Double four numbers."""
     part = view(values, 2, 4)
     for i in range(part.size):
         part[i] *= 2
@@ -29,7 +31,7 @@ def doubled(values):
 
 @kernel
 def called(where, values):
-    simd.call(where, values)
+    simd.call(doubled, where, values)
 
 
 @kernel
@@ -87,7 +89,7 @@ def test_transpose(dtype, rng):
 def test_view_and_call(dtype):
     values = np.arange(8).astype(dtype)
     doubled(values)
-    called(address(doubled, "f", dtype), values)
+    called(address(doubled, np.dtype(dtype)), values)
     assert (values == [0, 1, 8, 12, 16, 20, 6, 7]).all()
 
 

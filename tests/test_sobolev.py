@@ -34,18 +34,18 @@ def slopes(rng, net, n):
 
 def agrees(net, X, Y, rng, weights=None, weight=0.7):
     J = slopes(rng, net, len(X))
-    cost, gradient = net.cost_and_gradient(X, Y, weights, input_jacobian=J, jacobian_weight=weight)
+    cost, gradient = net.cost_and_gradient(X, Y, weights, target_jacobian=J, jacobian_weight=weight)
     close(gradient, stepped(net, X, Y, J, weight, weights))
     expected = objective(net, net.parameters, X, Y, J, weight, weights)
     assert cost == pytest.approx(expected, rel=1e-12)
-    assert net.cost(X, Y, weights, input_jacobian=J, jacobian_weight=weight) == pytest.approx(expected, rel=1e-12)
+    assert net.cost(X, Y, weights, target_jacobian=J, jacobian_weight=weight) == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_twin_takes_the_right_derivatives(rng):
     net = network((3, 5, 4), "gelu", "softmax", dtype="float64")
     X, layers = rng.normal(size=(7, 3)), naive_layers(net)
     moved = [naive.forward(layers, X + STEP * e, net.activations).out[-1].imag / STEP.imag for e in np.eye(3)]
-    close(naive.input_jacobian(layers, X, net.activations), np.stack(moved, axis=2))
+    close(naive.target_jacobian(layers, X, net.activations), np.stack(moved, axis=2))
 
 
 @pytest.mark.parametrize(("output", "cost"), PAIRS)
@@ -91,7 +91,7 @@ def test_class_indices_and_a_cost_with_a_parameter(rng):
     net = network((3, 6, 4), cost="cross_entropy", dtype="float64")
     X, labels = rng.normal(size=(11, 3)), rng.integers(0, 4, 11)
     J = slopes(rng, net, 11)
-    close(net.gradient(X, labels, input_jacobian=J), stepped(net, X, np.eye(4)[labels], J, 1.0))
+    close(net.gradient(X, labels, target_jacobian=J), stepped(net, X, np.eye(4)[labels], J, 1.0))
     net = network((2, 5, 2), cost=huber(0.3), dtype="float64")
     X, Y = real_data(rng, "huber", None, 20, 2, 2)
     agrees(net, X, Y, rng)
@@ -104,23 +104,23 @@ def test_single_precision(output, cost, rng):
     twin.parameters[:] = net.parameters
     X, Y = real_data(rng, cost, output, few(200, 9), 3, 4, "float32")
     J = slopes(rng, net, len(X)).astype("float32")
-    close(net.gradient(X, Y, input_jacobian=J), twin.gradient(X, Y, input_jacobian=J), "float32", 2)
+    close(net.gradient(X, Y, target_jacobian=J), twin.gradient(X, Y, target_jacobian=J), "float32", 2)
 
 
 def test_one_output_takes_rows_and_nothing_is_changed(rng):
     net = network((3, 4, 1), dtype="float64")
     X, Y, J = rng.normal(size=(9, 3)), rng.normal(size=9), rng.normal(size=(9, 3))
     before = X.copy(), Y.copy(), J.copy()
-    cost = net.cost(X, Y, input_jacobian=J)
-    assert cost == net.cost(X, Y, input_jacobian=J[:, None, :])
-    net.fit(X, Y, epochs=2, batch_size=4, input_jacobian=J)
+    cost = net.cost(X, Y, target_jacobian=J)
+    assert cost == net.cost(X, Y, target_jacobian=J[:, None, :])
+    net.fit(X, Y, epochs=2, batch_size=4, target_jacobian=J)
     assert all((a == b).all() for a, b in zip(before, (X, Y, J), strict=True))
 
 
 def test_weight_0_is_training_on_values(rng):
     X, Y, J = rng.normal(size=(50, 3)), rng.normal(size=(50, 2)), rng.normal(size=(50, 2, 3))
     net, twin = Network((3, 8, 2), dtype="float64", seed=0), Network((3, 8, 2), dtype="float64", seed=0)
-    net.fit(X, Y, epochs=3, batch_size=16, input_jacobian=J, jacobian_weight=0)
+    net.fit(X, Y, epochs=3, batch_size=16, target_jacobian=J, jacobian_weight=0)
     twin.fit(X, Y, epochs=3, batch_size=16)
     close(net.parameters, twin.parameters, factor=10)
     close(net.history.cost, twin.history.cost, factor=10)
@@ -142,7 +142,7 @@ def test_fits_follow_the_plain_curve(batch, method, rng):
             twin.parameters[:] = w
             w = rule.step(w, stepped(twin, X[rows], Y[rows], J[rows], 0.5, weights[rows]))
     net.fit(X, Y, epochs=2, batch_size=batch, optimizer=method, sample_weight=weights, shuffle=False,
-            input_jacobian=J, jacobian_weight=0.5)
+            target_jacobian=J, jacobian_weight=0.5)
     close(net.parameters, w, factor=100)
 
 
@@ -152,7 +152,7 @@ def test_bits_do_not_depend_on_threads_nor_on_a_pause(rng):
     def fitted(threads, *parts):
         net = Network((3, 16, 2), seed=1)
         for i, epochs in enumerate(parts):
-            net.fit(X, Y, epochs=epochs, batch_size=40, threads=threads, input_jacobian=J, resume=i > 0)
+            net.fit(X, Y, epochs=epochs, batch_size=40, threads=threads, target_jacobian=J, resume=i > 0)
         return net.parameters.tobytes()
 
     alone = fitted(1, 4)
@@ -163,8 +163,8 @@ def test_full_batch_methods_lower_the_same_cost(rng):
     net = Network((2, 8, 1), dtype="float64", seed=0)
     X = rng.uniform(-1, 1, (few(60, 8), 2))
     Y, J = np.sin(X).sum(axis=1), np.cos(X)
-    net.fit(X, Y, epochs=few(30, 3), optimizer="lbfgs", input_jacobian=J)
-    assert net.history.cost[-1] == pytest.approx(net.cost(X, Y, input_jacobian=J), rel=1e-12)
+    net.fit(X, Y, epochs=few(30, 3), optimizer="lbfgs", target_jacobian=J)
+    assert net.history.cost[-1] == pytest.approx(net.cost(X, Y, target_jacobian=J), rel=1e-12)
     assert net.history.cost[-1] < few(1e-3, 0.5)
 
 
@@ -172,9 +172,9 @@ def test_validation_costs_count_slopes_where_they_are_given(rng):
     net = Network((2, 4, 1), dtype="float64", seed=0)
     X, Y, J = rng.normal(size=(20, 2)), rng.normal(size=(20, 1)), rng.normal(size=(20, 1, 2))
     for kept, expected in (((X, Y), lambda: net.cost(X, Y)),
-                           ((X, Y, J), lambda: net.cost(X, Y, input_jacobian=J, jacobian_weight=2)),
-                           (0.25, lambda: net.cost(X[15:], Y[15:], input_jacobian=J[15:], jacobian_weight=2))):
-        net.fit(X, Y, epochs=1, input_jacobian=J, jacobian_weight=2, validation=kept)
+                           ((X, Y, J), lambda: net.cost(X, Y, target_jacobian=J, jacobian_weight=2)),
+                           (0.25, lambda: net.cost(X[15:], Y[15:], target_jacobian=J[15:], jacobian_weight=2))):
+        net.fit(X, Y, epochs=1, target_jacobian=J, jacobian_weight=2, validation=kept)
         assert net.history.validation_cost[-1] == pytest.approx(expected(), rel=1e-12)
 
 
@@ -190,20 +190,20 @@ def test_slopes_make_up_for_samples(seed):
     errors = []
     for J in (None, np.cos(X)):
         net = Network((1, 32, 1), dtype="float64", seed=seed)
-        net.fit(X, np.sin(X), epochs=3000, batch_size=9, optimizer=fastbp.Adam(Cosine(0.01, 3000)), input_jacobian=J)
+        net.fit(X, np.sin(X), epochs=3000, batch_size=9, optimizer=fastbp.Adam(Cosine(0.01, 3000)), target_jacobian=J)
         errors.append(np.sqrt(np.mean((net.predict(between) - np.sin(between)) ** 2)))
     assert errors[1] < 0.1 * errors[0]
     assert errors[1] < 0.01
 
 
 @pytest.mark.parametrize(("given", "error", "message"), [
-    ({"input_jacobian": np.zeros((4, 3))}, ValueError,
-     r"input_jacobian has shape \(4, 3\), expected \(4, 2, 3\): X has 4 rows, the network 2 outputs and 3 inputs"),
-    ({"input_jacobian": np.full((4, 2, 3), np.nan)}, ValueError, "input_jacobian holds nan in row 0"),
-    ({"input_jacobian": [["a"]]}, TypeError, "input_jacobian has dtype"),
-    ({"input_jacobian": np.zeros((4, 2, 3)), "jacobian_weight": -1}, ValueError, "jacobian_weight is -1, exp"),
-    ({"input_jacobian": np.zeros((4, 2, 3)), "jacobian_weight": "1"}, TypeError, "jacobian_weight is '1', exp"),
-    ({"input_jacobian": np.zeros((4, 2, 3)), "profile": True}, ValueError, "leave out input_jacobian"),
+    ({"target_jacobian": np.zeros((4, 3))}, ValueError,
+     r"target_jacobian has shape \(4, 3\), expected \(4, 2, 3\): X has 4 rows, the network 2 outputs and 3 inputs"),
+    ({"target_jacobian": np.full((4, 2, 3), np.nan)}, ValueError, "target_jacobian holds nan in row 0"),
+    ({"target_jacobian": [["a"]]}, TypeError, "target_jacobian has dtype"),
+    ({"target_jacobian": np.zeros((4, 2, 3)), "jacobian_weight": -1}, ValueError, "jacobian_weight is -1, exp"),
+    ({"target_jacobian": np.zeros((4, 2, 3)), "jacobian_weight": "1"}, TypeError, "jacobian_weight is '1', exp"),
+    ({"target_jacobian": np.zeros((4, 2, 3)), "profile": True}, ValueError, "leave out target_jacobian"),
 ])
 def test_bad_arguments_change_nothing(given, error, message):
     net = Network((3, 4, 2), seed=0)
@@ -229,9 +229,9 @@ def test_a_workspace_larger_than_the_machine_is_refused(monkeypatch):
     net = Network((3, 4, 1))
     monkeypatch.setattr(validation, "physical_memory", lambda: 1000)
     with pytest.raises(ValueError, match=r"along 3 inputs needs a workspace.*train on values alone"):
-        net.cost(np.zeros((4, 3)), np.zeros(4), input_jacobian=np.zeros((4, 3)))
+        net.cost(np.zeros((4, 3)), np.zeros(4), target_jacobian=np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"expected \(4, 1, 3\) or \(4, 3\)"):
-        net.cost(np.zeros((4, 3)), np.zeros(4), input_jacobian=np.zeros(4))
+        net.cost(np.zeros((4, 3)), np.zeros(4), target_jacobian=np.zeros(4))
 
 
 def test_regularised(rng):
@@ -239,11 +239,11 @@ def test_regularised(rng):
     net = Network((2, 5, 1), dtype="float64", seed=0)
     X, Y = rng.normal(size=(20, 2)), rng.normal(size=(20, 1))
     J, penalised = slopes(rng, net, 20), fastbp.Regularization(l2=0.3)
-    plain = net.cost_and_gradient(X, Y, input_jacobian=J)
-    cost, gradient = net.cost_and_gradient(X, Y, input_jacobian=J, regularization=penalised)
+    plain = net.cost_and_gradient(X, Y, target_jacobian=J)
+    cost, gradient = net.cost_and_gradient(X, Y, target_jacobian=J, regularization=penalised)
     assert cost == pytest.approx(plain[0] + 0.15 * sum((W**2).sum() for W in net.weights), rel=1e-12)
     start = net.parameters.copy()
-    net.fit(X, Y, epochs=1, batch_size=20, optimizer=fastbp.SGD(0.01), input_jacobian=J, regularization=penalised)
+    net.fit(X, Y, epochs=1, batch_size=20, optimizer=fastbp.SGD(0.01), target_jacobian=J, regularization=penalised)
     close(net.parameters, start - 0.01 * gradient)
 
 
@@ -254,4 +254,4 @@ def test_what_changes_samples_is_refused(setting, rng):
     J = slopes(rng, net, 9)
     for use in (net.fit, net.cost_and_gradient):
         with pytest.raises(ValueError, match=f"{next(iter(setting))} changes the samples"):
-            use(X, Y, input_jacobian=J, regularization=regularization)
+            use(X, Y, target_jacobian=J, regularization=regularization)

@@ -100,8 +100,8 @@ def test_other_numbers_and_other_methods():
     with pytest.raises(TypeError, match="use X.toarray"):
         net.jacobian(sparse.csr_array([[1.0, 1]]))
     for call in (net.fit, net.cost, net.cost_and_gradient):
-        with pytest.raises(TypeError, match="and input_jacobian is given: they do not go together"):
-            call(sparse.csr_array([[1.0, 1]]), [[1.0]], input_jacobian=np.ones((1, 2)))
+        with pytest.raises(TypeError, match="and target_jacobian is given: they do not go together"):
+            call(sparse.csr_array([[1.0, 1]]), [[1.0]], target_jacobian=np.ones((1, 2)))
 
 
 def test_a_matrix_that_would_fill_the_memory_is_not_made_dense(rng):

@@ -90,7 +90,7 @@ def ridge(l2):
 PENALTIES = {
     "weights": dict(l2=0.2),
     "biases too": dict(l2=0.2, penalize_biases=True),
-    "averaged": dict(l2=5.0, averaged=True),
+    "per_sample": dict(l2=5.0, per_sample=True),
     "frozen": dict(trainable=np.array([True, False, True, True])),
     "frozen, with a penalty": dict(l2=0.2, trainable=np.array([True, True, False, False])),
     "weights, and a column twice": dict(l2=0.2),
@@ -112,7 +112,7 @@ def test_ridge_regression_with_a_diagonal_penalty(name, weighted, dtype, rng):
     w = np.ones(n) if weights is None else weights
     total = w.sum()
     A, trained = np.column_stack([X, np.ones(n)]).astype(np.float64), np.ones(4, bool)
-    D = np.array([1.0, 1.0, 1.0, given.penalize_biases]) * given.l2 / (total if given.averaged else 1.0)
+    D = np.array([1.0, 1.0, 1.0, given.penalize_biases]) * given.l2 / (total if given.per_sample else 1.0)
     if given.trainable is not None:
         trained = given.trainable
     T, M = A[:, trained], A[:, trained].T @ (w[:, None] * A[:, trained]) / total

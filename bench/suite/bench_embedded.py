@@ -117,7 +117,7 @@ def per_sample_and_writing(layers: tuple[int, ...] = LARGE, n: int = 256) -> tup
 def own_activation() -> tuple[Side, Side, float]:
     """Return the measurements of a step with the built-in tanh and with one's own, and the seconds of its first use."""
     start = time.process_time()
-    row = fastbp.activation(lambda x: np.tanh(x), name="own_tanh")
+    row = fastbp.register_activation(lambda x: np.tanh(x), name="own_tanh")
     row.kernel(np.zeros(64, np.float32), np.zeros(64, np.float32), 1)
     seconds = time.process_time() - start
     sides = []

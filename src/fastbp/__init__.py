@@ -9,7 +9,7 @@ from .batch_methods import LBFGS, ConjugateGradient, Quickprop, Rprop, ScaledCon
 from .callbacks import Checkpoint, EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .cfunctions import CFunction
 from .costs import Cost, huber, quantile
-from .custom import activation, cost
+from .custom import register_activation, register_cost
 from .history import History, Record
 from .levenberg_marquardt import BayesianRegularization, LevenbergMarquardt
 from .method import Optimizer
@@ -77,13 +77,13 @@ __all__ = [
     "TimeLimit",
     "Trace",
     "__version__",
-    "activation",
-    "cost",
     "huber",
     "initializers",
     "jit",
     "plots",
     "quantile",
+    "register_activation",
+    "register_cost",
     "schedules",
 ]
 

@@ -193,4 +193,4 @@ def get(name: str) -> Activation:
     try:
         return lookup("activation", name, ACTIVATIONS, NAMES)
     except ValueError as error:
-        raise ValueError(f"{error}; your own by fastbp.activation.") from None
+        raise ValueError(f"{error}; your own by fastbp.register_activation.") from None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Check, between, count, finite, flag, not_negative, positive, whole
+from .checks import Check, between, choice, count, finite, not_negative, positive, whole
 from .kernels import prototypes, searches, tables, vectors
 from .kernels._jit import address
 from .kernels.tables import (
@@ -256,8 +256,7 @@ class ScaledConjugateGradient(BatchMethod):
 class Rprop(BatchMethod):
     """Resilient backpropagation: of the gradient it takes the signs only (Riedmiller & Braun 1993).
 
-    Each epoch is one step with all samples. The four variants of Igel & Hüsken (2003): iRprop+ as it stands, iRprop−
-    with ``retreat=False``, Rprop+ with ``improved=False``, Rprop− with both.
+    Each epoch is one step with all samples. The four variants are those that Igel & Hüsken (2003) compare.
 
     Parameters
     ----------
@@ -267,15 +266,14 @@ class Rprop(BatchMethod):
         η⁺ > 1 where the slope keeps its sign, η⁻ in (0, 1) where it changes.
     smallest, largest : float, default 1e-6 and 50
         Bounds of Δ.
-    retreat : bool, default True
-        Take the last step back where the slope's sign has changed; with ``improved`` only if the cost has risen.
-    improved : bool, default True
-        After a change of sign, leave the next one unseen and, where nothing is taken back, make no step.
+    variant : {"irprop+", "irprop-", "rprop+", "rprop-"}, default "irprop+"
+        Where a slope's sign has changed: with "+" the last step is taken back, by iRprop+ only if the cost has risen;
+        with "i" the next change of sign is left unseen, and where nothing is taken back no step is made.
 
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a number is out of range, or there is no such variant.
     """
 
     first_step: float = 0.1
@@ -283,11 +281,10 @@ class Rprop(BatchMethod):
     decrease: float = 0.5
     smallest: float = 1e-6
     largest: float = 50.0
-    retreat: bool = True
-    improved: bool = True
+    variant: str = "irprop+"
     slots = 4
     checks = (dict.fromkeys(("first_step", "increase", "decrease", "smallest", "largest"), positive)
-              | dict.fromkeys(("retreat", "improved"), flag))
+              | {"variant": choice("irprop+", "irprop-", "rprop+", "rprop-")})
     varying = {"last_cost": (finite, HYPER_LAST_COST), "begun": (whole(0, 1), HYPER_BEGUN)}
 
     def __post_init__(self) -> None:
@@ -315,9 +312,10 @@ class Rprop(BatchMethod):
         gradient, sizes, previous, moved = rows
         if numbers[HYPER_BEGUN] == 0:
             sizes[:], numbers[HYPER_BEGUN], numbers[HYPER_LAST_COST] = self.first_step, 1, numbers[HYPER_COST]
-        retreat = self.retreat and (not self.improved or numbers[HYPER_COST] > numbers[HYPER_LAST_COST])
+        retreat = (self.variant == "rprop+"
+                   or self.variant == "irprop+" and bool(numbers[HYPER_COST] > numbers[HYPER_LAST_COST]))
         vectors.rprop(parameters, gradient, sizes, previous, moved, float(self.increase), float(self.decrease),
-                      float(self.smallest), float(self.largest), not self.improved and not self.retreat, bool(retreat))
+                      float(self.smallest), float(self.largest), self.variant == "rprop-", retreat)
         numbers[HYPER_LAST_COST] = numbers[HYPER_COST]
         numbers[HYPER_COST] = evaluate(gradient)
         return True

@@ -85,6 +85,16 @@ def whole(low: int, high: int = LARGEST_WHOLE) -> Check:
     return check
 
 
+def choice(*known: str) -> Check:
+    """Return a check that accepts some names."""
+
+    def check(owner: object, name: str, value: Any) -> None:
+        if not isinstance(value, str) or value not in known:
+            _fail(owner, name, value, f"one of {', '.join(map(repr, known))}")
+
+    return check
+
+
 def flag(owner: object, name: str, value: Any) -> None:
     """Accept True and False."""
     if not isinstance(value, (bool, np.bool_)):

@@ -29,8 +29,8 @@ _compiled: dict[Any, tuple[Any, ...]] = {}
 for a function and a dtype: what is registered once more, as in a notebook, takes none."""
 
 
-def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] | None = None, *,
-               curvature: Callable[[Any], Any] | None = None, name: str | None = None,
+def register_activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] | None = None, *,
+                        curvature: Callable[[Any], Any] | None = None, name: str | None = None,
                initializer: str = "glorot_uniform") -> activations.Activation:
     """Register an activation of your own; networks then ask for it by name.
 
@@ -84,7 +84,7 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     Examples
     --------
     >>> import numpy as np, fastbp
-    >>> bent = fastbp.activation(lambda x: (np.sqrt(x * x + 1) - 1) / 2 + x, name="bent")
+    >>> bent = fastbp.register_activation(lambda x: (np.sqrt(x * x + 1) - 1) / 2 + x, name="bent")
     >>> net = fastbp.Network((2, 8, 1), activation="bent", seed=0)
     """
     name = _name(function, name, activations.ACTIVATIONS, activations.NAMES, "activation")
@@ -115,7 +115,7 @@ def activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] 
     return row
 
 
-def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], Any] | None = None, *,
+def register_cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], Any] | None = None, *,
          curvature: Callable[[Any, Any], Any] | None = None, name: str | None = None,
          output: str = "identity") -> costs.Cost:
     """Register a cost of your own; networks then ask for it by name.
@@ -146,7 +146,7 @@ def cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], A
     Examples
     --------
     >>> import numpy as np, fastbp
-    >>> cauchy = fastbp.cost(lambda y, o: np.log(1 + (o - y) ** 2), name="cauchy")
+    >>> cauchy = fastbp.register_cost(lambda y, o: np.log(1 + (o - y) ** 2), name="cauchy")
     >>> net = fastbp.Network((2, 8, 1), cost="cauchy", seed=0)
     """
     name = _name(function, name, costs.COSTS, costs.NAMES, "cost")

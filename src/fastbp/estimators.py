@@ -538,7 +538,7 @@ class _MLP(BaseEstimator):
         alpha = 0.0 if own else float(self.alpha)
         if alpha == 0 and not np.any(self.dropout):
             return None
-        return Regularization(l2=alpha, averaged=True, dropout=self.dropout)
+        return Regularization(l2=alpha, per_sample=True, dropout=self.dropout)
 
     def _loss(self, cost: float, part: float, offset: float) -> float:
         """Return scikit-learn's loss: of squared errors the mean over outputs, of the penalty the whole."""

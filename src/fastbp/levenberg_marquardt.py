@@ -181,7 +181,7 @@ class LevenbergMarquardt(BatchMethod):
         """See that cost, samples and memory will do."""
         name = type(self).__name__
         if samples.slopes is not None or samples.sparse:
-            given = "input_jacobian" if samples.slopes is not None else "a sparse X"
+            given = "target_jacobian" if samples.slopes is not None else "a sparse X"
             raise ValueError(f"{name} does not take {given}: use 'lbfgs' with it")
         if not curvature.supported(network):
             raise ValueError(

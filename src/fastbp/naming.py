@@ -20,9 +20,9 @@ class Missing:
 
     def __init__(self, kind: str, name: str, known: bool) -> None:
         here = f"{kind} {name!r} is another function" if known else f"there is no {kind} {name!r}"
-        self.why = (f"{here} in this process, unlike in the one that the network comes from: call fastbp.{kind}(..., "
-                    f"name={name!r}) here too, with the same function, for instance in the module that a worker "
-                    "imports, or in the initializer of its pool")
+        self.why = (f"{here} in this process, unlike in the one that the network comes from: call "
+                    f"fastbp.register_{kind}(..., name={name!r}) here too, with the same function, for instance in the "
+                    "module that a worker imports, or in the initializer of its pool")
 
     def __call__(self, *arguments: object) -> NoReturn:
         """Say what is missing."""

@@ -39,7 +39,7 @@ from .naming import Missing
 from .optional import require
 from .regularization import Regularization
 from .summary import Summary, summary
-from .tracing import Trace, forward, importance, trace
+from .tracing import Trace, forward, mean_abs_delta, trace
 
 Array = npt.NDArray[Any]
 
@@ -423,20 +423,20 @@ class Network:
         online.predict(plan.layers, plan.panels, self._parameters, row, out)
         pool.append(plan)
 
-    def _samples(self, X: Any, Y: Any, sample_weight: Any, input_jacobian: Any = None, jacobian_weight: float = 1.0, *,
+    def _samples(self, X: Any, Y: Any, sample_weight: Any, target_jacobian: Any = None, jacobian_weight: float = 1.0, *,
                  sparse: bool = False, empty: bool = False) -> training.Samples:
-        if input_jacobian is not None and hasattr(X, "tocsr"):
-            raise TypeError("X is a sparse matrix, and input_jacobian is given: they do not go together; use "
-                            "X.toarray() with it, or leave input_jacobian out")
+        if target_jacobian is not None and hasattr(X, "tocsr"):
+            raise TypeError("X is a sparse matrix, and target_jacobian is given: they do not go together; use "
+                            "X.toarray() with it, or leave target_jacobian out")
         n_in, dtype = self.layers[0], self.dtype
         inputs = validation.rows(X, n_in, dtype) if sparse else validation.inputs(X, n_in, dtype, empty=empty)
         n = len(inputs)
         targets, labels = validation.targets(Y, n, self.layers[-1], self.dtype, self.cost_function, self._matched)
         weights = validation.sample_weight(sample_weight, n, self.dtype)
-        if input_jacobian is None:
+        if target_jacobian is None:
             return training.Samples(inputs, targets, labels, weights)
         return training.Samples(inputs, targets, labels, weights,
-                                validation.slopes(input_jacobian, n, self.layers, self.dtype),
+                                validation.slopes(target_jacobian, n, self.layers, self.dtype),
                                 validation.jacobian_weight(jacobian_weight))
 
     def fit(self, X: npt.ArrayLike, Y: npt.ArrayLike, *, epochs: int = 100, batch_size: int | None = None,
@@ -445,7 +445,7 @@ class Network:
             callbacks: Iterable[training.Callback] = (), progress: bool = False,
             shuffle: bool | training.Reorder = True, threads: int | None = None, resume: bool = False,
             profile: bool = False, regularization: Regularization | None = None,
-            input_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> Network:
+            target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> Network:
         """Train by backpropagation, from the present parameters.
 
         Parameters
@@ -469,7 +469,7 @@ class Network:
         sample_weight : array_like, shape (n_samples,), optional
             Weights of the samples in the mean cost of their batch.
         validation : pair (X, Y), triple (X, Y, J) or float, optional
-            Samples whose cost is computed after each epoch, with J that of ``input_jacobian``; a fraction keeps back
+            Samples whose cost is computed after each epoch, with J that of ``target_jacobian``; a fraction keeps back
             the *last* rows (shuffle beforehand if they are sorted), and both parts need a positive sample weight.
         callbacks : iterable of callables
             Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network, updates,
@@ -501,7 +501,7 @@ class Network:
         regularization : Regularization, optional
             Penalties, constraints, clipping, dropout, noise; see `fastbp.Regularization`. Like the batch size, it is
             given anew to a fit that resumes.
-        input_jacobian : array_like, shape (n_samples, n_L, n_0), or (n_samples, n_0) if n_L is 1, optional
+        target_jacobian : array_like, shape (n_samples, n_L, n_0), or (n_samples, n_0) if n_L is 1, optional
             Targets J of ∂o/∂x, beside those of o. Then what is minimised, and recorded as cost, is the (weighted) mean
             of C(y, o) + λ/2 Σ_ji (∂o_j/∂x_i − J_ji)² (Sobolev training, Czarnecki et al. 2017, equation 1); see Notes.
             Not with a sparse X.
@@ -532,7 +532,7 @@ class Network:
         """
         return self._fit(X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
                          callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads, profile=profile,
-                         regularization=regularization, slopes=(input_jacobian, jacobian_weight))
+                         regularization=regularization, slopes=(target_jacobian, jacobian_weight))
 
     def _fit(self, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer | None, resume: bool, *,
              epochs: int, batch_size: int | None, callbacks: Iterable[training.Callback], bar: bool,
@@ -555,7 +555,7 @@ class Network:
         if samples.slopes is not None and regularization is not None:
             regularization.check_slopes()
         if samples.slopes is not None and profile:
-            raise ValueError("profile=True tells apart the phases of training on values: leave out input_jacobian")
+            raise ValueError("profile=True tells apart the phases of training on values: leave out target_jacobian")
         if isinstance(kept, (tuple, list)) and len(kept) == 2:
             other = self._samples(kept[0], kept[1], None, sparse=True)
         elif isinstance(kept, (tuple, list)) and len(kept) == 3:
@@ -616,12 +616,12 @@ class Network:
         return value if value.acts else None
 
     def cost(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
-             input_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> float:
+             target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> float:
         """Compute the mean cost E (3).
 
         Parameters
         ----------
-        X, Y, sample_weight, input_jacobian, jacobian_weight
+        X, Y, sample_weight, target_jacobian, jacobian_weight
             As in `fit`.
 
         Returns
@@ -633,18 +633,18 @@ class Network:
         ValueError, TypeError
             If the arrays do not fit.
         """
-        samples = self._samples(X, Y, sample_weight, input_jacobian, jacobian_weight, sparse=True)
+        samples = self._samples(X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=True)
         return training.cost_and_gradient(self, samples, np.empty(0, self.dtype))
 
     def cost_and_gradient(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
-                          input_jacobian: npt.ArrayLike | None = None,
+                          target_jacobian: npt.ArrayLike | None = None,
                           jacobian_weight: float = 1.0,
                           regularization: Regularization | None = None) -> tuple[float, Array]:
         """Compute the mean cost E (3) and its gradient (4)-(6).
 
         Parameters
         ----------
-        X, Y, sample_weight, input_jacobian, jacobian_weight
+        X, Y, sample_weight, target_jacobian, jacobian_weight
             As in `fit`.
         regularization : Regularization, optional
             Its penalty is added to E, targets are smoothed, and fixed parameters have a gradient of 0. What it does to
@@ -662,16 +662,16 @@ class Network:
             If the arrays do not fit.
         """
         regularization = self._regularization(regularization)
-        samples = self._samples(X, Y, sample_weight, input_jacobian, jacobian_weight, sparse=True)
+        samples = self._samples(X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=True)
         if samples.slopes is not None and regularization is not None:
             regularization.check_slopes()
         gradient = np.zeros(self.n_parameters, self.dtype)
         return training.cost_and_gradient(self, samples, gradient, None, regularization), gradient
 
     def gradient(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
-                 input_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> Array:
+                 target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> Array:
         """Compute the gradient of the mean cost: the second part of `cost_and_gradient`."""
-        return self.cost_and_gradient(X, Y, sample_weight, input_jacobian=input_jacobian,
+        return self.cost_and_gradient(X, Y, sample_weight, target_jacobian=target_jacobian,
                                       jacobian_weight=jacobian_weight)[1]
 
     def trace(self, X: npt.ArrayLike, Y: npt.ArrayLike, *, views: bool = False) -> Trace:
@@ -704,7 +704,7 @@ class Network:
         """
         return trace(self, self._samples(X, Y, None), views)
 
-    def outputs(self, X: npt.ArrayLike, layer: int) -> Array:
+    def layer_outputs(self, X: npt.ArrayLike, layer: int) -> Array:
         """Compute the outputs o^l of any layer (1)(2).
 
         Parameters
@@ -736,8 +736,8 @@ class Network:
         forward(self, inputs, number, found)
         return found[0] if np.ndim(X) == 1 else found
 
-    def importance(self, X: npt.ArrayLike, Y: npt.ArrayLike,
-                   sample_weight: npt.ArrayLike | None = None) -> list[Array]:
+    def mean_abs_delta(self, X: npt.ArrayLike, Y: npt.ArrayLike,
+                       sample_weight: npt.ArrayLike | None = None) -> list[Array]:
         """Return how much the cost depends on each neuron: the mean of |δ_j| over the samples.
 
         Parameters
@@ -756,7 +756,7 @@ class Network:
         ValueError, TypeError
             If the arrays do not fit.
         """
-        return importance(self, self._samples(X, Y, sample_weight))
+        return mean_abs_delta(self, self._samples(X, Y, sample_weight))
 
     def summary(self) -> Summary:
         """Count what the network consists of: parameters, multiply-adds and bytes, layer by layer.

@@ -386,9 +386,9 @@ NAMES = names(
         "'conjugategradient'": "traincgf traincgb fletcher_reeves",
         "'lbfgs'": "trainoss quasi_newton",
         "'levenbergmarquardt' or 'lbfgs'": "newton newton_cg trust_region trust_ncg gauss_newton dogbox trf",
-        "fastbp.Rprop(retreat=False)": "irprop- irprop_minus",
-        "fastbp.Rprop(improved=False)": "rprop+ rprop_plus",
-        "fastbp.Rprop(retreat=False, improved=False)": "rprop- rprop_minus",
+        'fastbp.Rprop(variant="irprop-")': "irprop- irprop_minus",
+        'fastbp.Rprop(variant="rprop+")': "rprop+ rprop_plus",
+        'fastbp.Rprop(variant="rprop-")': "rprop- rprop_minus",
     },
 )
 """What other libraries call them."""

@@ -234,7 +234,7 @@ def _described(settings: Any, depth: int = 0) -> dict[str, Any]:
     for name, value in vars(settings).items():
         if isinstance(value, np.generic):
             value = value.item()
-        found[name] = value if isinstance(value, (bool, int, float)) else _described(value, depth + 1)
+        found[name] = value if isinstance(value, (bool, int, float, str)) else _described(value, depth + 1)
     return found
 
 

@@ -51,7 +51,7 @@ class Regularization:
         that of `AdamW` and `Lion` it is added.
     penalize_biases : bool, default False
         Whether ``l2``, ``l1`` and ``weight_decay`` act on the biases b^l_j too.
-    averaged : bool, default False
+    per_sample : bool, default False
         Whether the penalty is averaged with the costs of the samples, that is divided by their number in the batch (by
         their summed weight with ``sample_weight``), as scikit-learn's ``alpha`` is; a smaller last batch then has the
         stronger penalty.
@@ -96,7 +96,7 @@ class Regularization:
     l1: float | Sequence[float] = 0.0
     weight_decay: float | Sequence[float] = 0.0
     penalize_biases: bool = False
-    averaged: bool = False
+    per_sample: bool = False
     max_norm: float | None | Sequence[float | None] = None
     non_negative: bool | Sequence[bool] = False
     trainable: Sequence[bool] | npt.NDArray[np.bool_] | None = None
@@ -117,7 +117,7 @@ class Regularization:
     """Settings that may be one value or one for each layer (dropout: each hidden layer), and what each must be."""
     for_all: ClassVar[dict[str, Check]] = {
         "penalize_biases": flag,
-        "averaged": flag,
+        "per_sample": flag,
         "clip_value": optional(positive),
         "clip_norm": optional(positive),
         "input_noise": not_negative,
@@ -188,7 +188,7 @@ class Regularization:
         for name in ("label_smoothing", *self.of_samples):
             if self._is_set(name):
                 raise ValueError(f"Regularization: {name} changes the samples, and the targets of their slopes do not "
-                                 f"follow: use l2, l1 or a constraint with input_jacobian, or {name} without it")
+                                 f"follow: use l2, l1 or a constraint with target_jacobian, or {name} without it")
 
     def check_full_batch(self, method: str) -> None:
         """Raise ValueError if a setting changes cost or steps in a way that a full-batch method cannot foresee."""
@@ -253,7 +253,7 @@ class Regularization:
         found[: tables.HYPER_COUNT] = hyper
         found[tables.HYPER_BATCH_WEIGHT] = 1  # which `online` writes only where samples have weights
         found[[tables.REGULAR_AVERAGED, tables.REGULAR_CLIP, tables.REGULAR_CLIP_NORM]] = (
-            self.averaged, self.clip_value or 0.0, self.clip_norm or 0.0)
+            self.per_sample, self.clip_value or 0.0, self.clip_norm or 0.0)
         found.view(np.int64)[[tables.REGULAR_RULE, tables.REGULAR_TOTAL, tables.REGULAR_FIXED, tables.REGULAR_SEGMENTS,
                               tables.REGULAR_PENALTIES]] = (rule, total, fixed if masked else -1, len(table), first)
         for start, row in zip(range(tables.REGULAR_TABLE, first, tables.SEGMENT_COLUMNS), table, strict=False):
@@ -328,7 +328,7 @@ class Regularization:
             found[weights[layer] : weights[layer] + size] = l2
             if bias and self.penalize_biases:
                 found[biases[layer] : biases[layer] + sizes[layer + 1]] = l2
-        return found / weight if self.averaged else found
+        return found / weight if self.per_sample else found
 
     def untrained(self, sizes: Sequence[int], bias: bool) -> npt.NDArray[np.bool_]:
         """Return which parameters stay as they are."""

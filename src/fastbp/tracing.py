@@ -104,7 +104,7 @@ def forward(network: Network, inputs: Array | validation.SparseRows, layer: int,
                     rows.stop - rows.start, block, flat[rows.start * width : rows.stop * width])
 
 
-def importance(network: Network, samples: Samples) -> list[Array]:
+def mean_abs_delta(network: Network, samples: Samples) -> list[Array]:
     """Sum |δ_j| over the samples, block by block; each δ carries its sample's share of the mean."""
     n = len(samples)
     total = samples.total_weight

@@ -546,11 +546,11 @@ def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
 def slopes(J: Any, n: int, layers: tuple[int, ...], kind: np.dtype[Any]) -> Array:
     """Return targets of ∂o/∂x as (n, n_L, n_0) of the network's dtype; the workspace that they ask for must fit."""
     n_in, n_out = layers[0], layers[-1]
-    array = _numbers("input_jacobian", J)
+    array = _numbers("target_jacobian", J)
     if array.shape == (n, n_in) and n_out == 1:
         array = array.reshape(n, 1, n_in)
     if array.shape != (n, n_out, n_in):
-        raise ValueError(f"input_jacobian has shape {array.shape}, expected ({n}, {n_out}, {n_in})"
+        raise ValueError(f"target_jacobian has shape {array.shape}, expected ({n}, {n_out}, {n_in})"
                          + (f" or ({n}, {n_in})" if n_out == 1 else "")
                          + f": X has {n} rows, the network {n_out} outputs and {n_in} inputs")
     needed = (1 + n_in) * VECTOR_BYTES * (4 * sum(layers) + n_in * n_out)
@@ -558,7 +558,7 @@ def slopes(J: Any, n: int, layers: tuple[int, ...], kind: np.dtype[Any]) -> Arra
         raise ValueError(f"training on the derivatives along {n_in} inputs needs a workspace of {needed:.3g} bytes, "
                          f"this machine has {memory:.3g}: use a smaller network, or train on values alone")
     array = _converted(array, kind)
-    _check_finite("input_jacobian", array)
+    _check_finite("target_jacobian", array)
     return array
 
 

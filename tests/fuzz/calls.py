@@ -331,7 +331,7 @@ class Calls:
             options[odd.pick(["threads", "batch_size", "regularization", "optimizer", "sample_weight", "profile",
                               "progress", "resume"])] = odd.number()
         if odd.chance(0.1):
-            options["input_jacobian"] = odd.array((5, net.layers[-1], net.layers[0]))
+            options["target_jacobian"] = odd.array((5, net.layers[-1], net.layers[0]))
             options["jacobian_weight"] = odd.number()
         if odd.chance(0.1):
             options["profile"] = True
