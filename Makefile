@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test lint check-bench coverage targets bench bench-history peers clean
+.PHONY: help demo quick test compiled all lint check-bench coverage targets bench bench-history peers clean
 
 help:
 	@echo "make demo      train a digit classifier; pictures go to demo-output/"
 	@echo "make quick     lint, and the tests of contracts, twins and kernels in float32: under a minute, once compiled"
 	@echo "make test      lint, a pass over the benchmarks, all tests with the JIT off and on, some as for AVX2"
+	@echo "make all       that, all tests as for other processors, and with other examples in each run"
 	@echo "make lint      ruff, mypy and the order of imports alone"
 	@echo "make targets   the tests of the kernels, compiled as for other processors"
 	@echo "make coverage  all tests with the JIT off, and the lines that they do not reach"
@@ -42,10 +43,17 @@ $(VENV)/%.stamp: pyproject.toml | $(BIN)/python
 demo: $(VENV)/demo.stamp
 	$(RUN) examples/digits.py --output demo-output
 
-# Last the compiled run, whose closing line is the verdict.
-test: lint check-bench coverage
+# The run with the JIT off and the compiled one share the two cores that any machine has.
+test: lint check-bench
+	@$(MAKE) --no-print-directory -j2 --output-sync=target coverage compiled
+
+compiled: $(VENV)/test.stamp
 	@$(MAKE) --no-print-directory targets TARGETS=haswell TARGET_TESTS="simd dense online determinism"
 	$(RUN) -m pytest
+
+# With other examples of Hypothesis in each run, and on all processors that Numba can compile for.
+all: test targets
+	HYPOTHESIS_PROFILE=exploring $(RUN) -m pytest
 
 QUICK_TESTS := contracts calls naive elementwise random activations costs dense simd gradient backprop online optimizers
 quick: lint

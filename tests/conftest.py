@@ -15,7 +15,8 @@ from fastbp import team
 from fastbp.kernels._jit import JIT
 
 settings.register_profile("fastbp", max_examples=25 if JIT else 8, deadline=None, derandomize=True)
-settings.load_profile("fastbp")
+settings.register_profile("exploring", max_examples=200 if JIT else 30, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fastbp"))
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 
