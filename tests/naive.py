@@ -236,8 +236,8 @@ def complex_step_gradient(parameters, sizes, bias, X, Y, activations, cost, weig
 def gauss_newton(parameters, sizes, bias, X, activations, matched, weights=None):
     """Sum over samples of share * J' H J by complex step.
 
-    Of a matched pair J is dnet/dw and H = df(net)/dnet, since the slope of its cost is f(net) - y; else J is do/dw and
-    H = 1, as for the squared error.
+    Of a canonical link J is dnet/dw and H = df(net)/dnet, since the slope of its cost is f(net) - y; else J is do/dw
+    and H = 1, as for the squared error.
     """
     columns = []
     for i in range(parameters.size):

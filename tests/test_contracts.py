@@ -68,11 +68,11 @@ def test_the_page_of_kernels_lists_them_all():
                 assert re.search(rf"\b{node.name}\b", sections.get(module, "")), f"{module}.{node.name}"
 
 
-def test_every_module_has_a_storey():
+def test_every_module_has_a_layer():
     """A module that no contract names would be free to import anything."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     named = {module.strip() for contract in settings["contracts"] if contract["type"] == "layers"
-             for storey in contract["layers"] for module in storey.split("|")}
+             for layer in contract["layers"] for module in layer.split("|")}
     present = {"fastbp." + name.removesuffix(".py").replace("/", ".") for name in TREES if "__init__" not in name}
     assert present | {"fastbp.kernels"} == named
 
@@ -110,7 +110,7 @@ def test_public_names():
     assert not any(alias.name == "*" for node in imports for alias in node.names)
 
 
-def test_the_two_storeys_import_nothing_optional():
+def test_the_two_layers_import_nothing_optional():
     """`import fastbp` loads neither tqdm, nor matplotlib, nor scikit-learn, nor pandas."""
     script = "import sys, fastbp; print([m for m in ('tqdm', 'matplotlib', 'sklearn', 'pandas') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -108,7 +108,7 @@ def test_gradient(n_in, n_out, path, dtype, rng):
                       scratch=-(-n_out // WHOLE) * WHOLE * samples)
         bench["delta"][:], bench["out"][:] = to_panel(delta), to_panel(O)
         if path != "by lanes":
-            dense.turn(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
+            dense.transpose_panel(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
         expected = np.stack([delta[:, j].astype(float) @ O for j in range(n_out)])
         for j0, j1, accumulate in ((0, n_out, 0), (0, n_out, 1), (n_out // 2, n_out, 0), (n_out // 3, n_out // 2, 1)):
             slopes = rng.normal(size=4 + n_out * n_in + 4).astype(dtype)
@@ -134,7 +134,7 @@ def test_shares_of_neurons_and_strips_have_the_bits_of_the_whole(dtype, rng):
                   whole=n_out * samples, parts=n_out * samples, scratch=24 * samples)
     bench["delta"][:] = rng.normal(size=n_out * samples)
     bench["out"][:] = rng.normal(size=n_in * samples)
-    dense.turn(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
+    dense.transpose_panel(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
     parameters = rng.normal(size=n_out * n_in).astype(dtype)
     dense.forward(parameters, 0, -1, bench.array, bench.at("out"), bench.at("whole"), n_in, n_out, 0, strips)
     for first, last in ((0, 1), (1, 2), (2, 5)):
@@ -171,7 +171,7 @@ def test_gather_and_turn(n, dtype, rng):
         chosen = rows[order[begin:end]] if ordered else rows[begin:end]
         padded = np.concatenate([chosen, np.repeat(chosen[-1:], strips * lane - samples, axis=0)])
         assert (from_panel(bench["panel"], strips * lane, n) == padded).all(), "padding repeats the last sample"
-        dense.turn(bench.array, bench.at("panel"), bench.at("turned"), n, strips, 0, strips)
+        dense.transpose_panel(bench.array, bench.at("panel"), bench.at("turned"), n, strips, 0, strips)
         bench.assert_canaries()
         for copy in (bench["across"], bench["turned"]):  # [vector of neurons][sample][lane]
             by_vector = copy.reshape(wide // lane, strips * lane + 1, lane)[:, : strips * lane]
@@ -240,7 +240,7 @@ def test_large_layers_are_swept_in_parts(packed, rng):
     scratch = bench.at("scratch") if packed else -1
     dense.forward(W.reshape(-1), 0, -1, bench.array, bench.at("out"), bench.at("net"), n_in, n_out, 0, strips)
     dense.backward(W.reshape(-1), 0, bench.array, bench.at("delta"), bench.at("below"), n_in, n_out, 0, strips, scratch)
-    dense.turn(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
+    dense.transpose_panel(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
     slopes = np.empty(n_in * n_out)
     dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, 0, n_out, slopes, 0, 0,
                    scratch, *NOTHING_AHEAD["float64"])
@@ -255,7 +255,7 @@ def test_rows_asked_for_ahead_change_nothing(rng):
     n_in, n_out, lane = 9, 17, layout.lanes("float64")
     bench = Bench("float64", delta=n_out * lane, out=n_in * lane, across=across_size(n_in, lane, lane))
     bench["delta"][:], bench["out"][:] = rng.normal(size=n_out * lane), rng.normal(size=n_in * lane)
-    dense.turn(bench.array, bench.at("out"), bench.at("across"), n_in, 1, 0, 1)
+    dense.transpose_panel(bench.array, bench.at("out"), bench.at("across"), n_in, 1, 0, 1)
     found = []
     for ahead in (NOTHING_AHEAD["float64"], (readonly(rng.normal(size=20 * n_in)), rng.permutation(20), 3, 20),
                   (readonly(rng.normal(size=20 * n_in)), np.empty(0, np.int64), 0, 20)):

@@ -70,7 +70,7 @@ def test_the_edges_of_blocks(n, rng):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("net_input", [1000.0, -1000.0, 80.0, -80.0, 0.0])
 def test_cross_entropies_far_out(net_input, dtype):
-    """Matched pairs start from net inputs: no log of 0. C = max(net, 0) - y net, and net_max - net_y, out there."""
+    """Canonical links start from net inputs: no log of 0. C = max(net, 0) - y net, and net_max - net_y, out there."""
     far = abs(net_input) >= 80
     net = Network((1, 1), cost="binary_cross_entropy", dtype=dtype)
     net.parameters[:] = net_input, 0
@@ -88,7 +88,7 @@ def test_cross_entropies_far_out(net_input, dtype):
 
 
 def test_unmatched_pairs_are_not_cancelled(rng):
-    """O - y as delta is right for matched pairs only: logistic with squared error is not one."""
+    """O - y as delta is right for canonical links only: logistic with squared error is not one."""
     net = network((2, 1), output="logistic", cost="squared_error", dtype="float64")
     X, Y = real_data(rng, "binary_cross_entropy", None, 20, 2, 1)
     o = net.predict(X)

@@ -250,21 +250,21 @@ def test_resumption_and_threads_change_no_bit(method, n, tmp_path, rng):
         assert len(net.history) == done
         net.fit(X, Y, epochs=7 - done, resume=True)
         assert (net.parameters == whole.parameters).all() and (net.history.cost == whole.history.cost).all()
-        assert net.history.figures.keys() == whole.history.figures.keys()
-        for name, values in whole.history.figures.items():
-            assert (net.history.figures[name] == values).all()
+        assert net.history.diagnostics.keys() == whole.history.diagnostics.keys()
+        for name, values in whole.history.diagnostics.items():
+            assert (net.history.diagnostics[name] == values).all()
 
 
-@pytest.mark.parametrize("figures", [5, None, [], ["alpha"]], ids=str)
-def test_a_file_whose_figures_are_corrupt(figures, tmp_path, rng):
+@pytest.mark.parametrize("diagnostics", [5, None, [], ["alpha"]], ids=str)
+def test_a_file_whose_diagnostics_are_corrupt(diagnostics, tmp_path, rng):
     X, Y = noisy(rng, 12)
     net = Network((1, 2, 1), dtype="float64", seed=1).fit(X, Y, epochs=2, optimizer=BayesianRegularization())
     net.save(tmp_path / "net", training=True)
     with safe_open(tmp_path / "net", framework="numpy") as content:
         header = json.loads(content.metadata()["fastbp"])
         tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
-    assert header["training"]["figures"] == ["effective_parameters", "alpha", "beta", "evidence"]
-    header["training"]["figures"] = figures
+    assert header["training"]["diagnostics"] == ["damping", "effective_parameters", "alpha", "beta", "evidence"]
+    header["training"]["diagnostics"] = diagnostics
     (tmp_path / "net").write_bytes(to_bytes(tensors, {"fastbp": json.dumps(header)}))
     with pytest.raises(ValueError, match="corrupt training"):
         Network.load(tmp_path / "net")
@@ -293,7 +293,8 @@ def test_records_show_the_damping():
     seen = []
     Network((1, 4, 1), dtype="float64", seed=0).fit(X, Y, epochs=5, optimizer=PLAIN, callbacks=[seen.append])
     assert [record.updates for record in seen] == [1, 2, 3, 4, 5]
-    assert all(a.learning_rate / b.learning_rate <= 3.0001 for a, b in zip(seen, seen[1:], strict=False))
+    assert all(a.diagnostics["damping"] / b.diagnostics["damping"] <= 3.0001 for a,
+               b in zip(seen, seen[1:], strict=False))
 
 
 @pytest.mark.parametrize(("make", "says"), [
@@ -368,7 +369,7 @@ def test_linear_regression_in_closed_form(n, rng):
         beta = (n - gamma) / np.square(A @ w - Y).sum()
         if abs(alpha - before) < 1e-13 * alpha:
             break
-    figures = {name: values[-1] for name, values in net.history.figures.items()}
+    figures = {name: values[-1] for name, values in net.history.diagnostics.items()}
     np.testing.assert_allclose(figures["alpha"], alpha, rtol=1e-4)
     np.testing.assert_allclose(figures["beta"], beta, rtol=1e-4)
     np.testing.assert_allclose(figures["effective_parameters"], gamma, rtol=1e-4)
@@ -381,7 +382,7 @@ def test_noise_is_found_and_not_learned(dtype, rng):
     X, Y = noisy(rng, few(150, 25), dtype)
     net = Network((1, few(20, 4), 1), dtype=dtype, seed=0)
     net.fit(X, Y, epochs=few(150, 12), optimizer=BayesianRegularization())
-    figures = net.history.figures
+    figures = net.history.diagnostics
     assert (figures["effective_parameters"] > 0).all()
     assert (figures["effective_parameters"] < net.n_parameters).all()
     assert figures["evidence"][-1] > figures["evidence"][0]
@@ -400,7 +401,7 @@ def test_other_costs_have_no_noise_to_estimate(rng):
     Y = (X[:, 0] * X[:, 1] + 0.3 * rng.normal(size=n) > 0).astype(float)
     net = Network((2, few(8, 4), 1), cost="binary_cross_entropy", dtype="float64", seed=0)
     net.fit(X, Y, epochs=few(100, 12), optimizer=BayesianRegularization())
-    figures = net.history.figures
+    figures = net.history.diagnostics
     assert (figures["beta"] == 1).all()
     assert 2 < figures["effective_parameters"][-1] < net.n_parameters
     assert ((net.predict(X)[:, 0] > 0.5) == Y).mean() > 0.8
@@ -415,7 +416,7 @@ def test_weights_count_by_their_ratios(rng):
         net = Network((1, 5, 1), dtype="float64", seed=0)
         net.fit(inputs, targets, epochs=10, optimizer=BayesianRegularization(),
                 sample_weight=np.append(scale * weights, [0.0] * extra))
-        runs.append(net.history.figures)
+        runs.append(net.history.diagnostics)
     for name in runs[0]:
         np.testing.assert_array_equal(runs[0][name], runs[1][name])
         np.testing.assert_allclose(runs[0][name], runs[2][name], rtol=1e-6)  # a sample of weight 0 is none
@@ -425,14 +426,21 @@ def test_a_perfect_fit_stays_finite():
     X = np.linspace(-1, 1, 20).reshape(-1, 1)
     net = Network((1, 1), dtype="float64", seed=0)
     net.fit(X, 2 * X, epochs=100, optimizer=BayesianRegularization())
-    assert all(np.isfinite(values).all() for values in net.history.figures.values())
+    assert all(np.isfinite(values).all() for values in net.history.diagnostics.values())
     np.testing.assert_allclose(net.weights[0], 2, rtol=1e-3)
 
 
-def test_figures_are_empty_for_other_methods():
+@pytest.mark.parametrize(("optimizer", "names"), [
+    ("adam", []), ("rprop", []), ("quickprop", []), ("lbfgs", ["step_length"]), ("conjugategradient", ["step_length"]),
+    ("scaledconjugategradient", ["step_length"]), ("levenbergmarquardt", ["damping"]),
+])
+def test_diagnostics_of_other_methods(optimizer, names):
     X, Y = sinc(20)
-    net = Network((1, 2, 1)).fit(X, Y, epochs=2, optimizer="lbfgs")
-    assert net.history.figures == {} and net.history.table().shape == (len(net.history), 4)
+    seen = []
+    net = Network((1, 2, 1), seed=0).fit(X, Y, epochs=2, optimizer=optimizer, callbacks=[seen.append])
+    assert list(net.history.diagnostics) == names and net.history.table().shape == (len(net.history), 4 + len(names))
+    for name in names:
+        assert [record.diagnostics[name] for record in seen] == net.history.diagnostics[name].tolist()
 
 
 def test_total_weight():

@@ -93,7 +93,7 @@ def test_a_step_is_finite_or_none(method, dtype):
                 outcomes.add(diverged)
                 assert np.isfinite(net.parameters).all(), where
                 assert np.isfinite(net.history.cost).all(), where
-                assert all(np.isfinite(values).all() for values in net.history.figures.values()), where
+                assert all(np.isfinite(values).all() for values in net.history.diagnostics.values()), where
                 if not diverged:
                     assert np.isfinite(after), where
                 if isinstance(method, FALLING) and np.isfinite(before):

@@ -69,7 +69,7 @@ def test_plateau_counts_epochs_without_progress():
     method = SGD(ReduceOnPlateau(0.8, 0.5, patience=2, min_delta=0.1, lowest=0.3))
     hyper, found = method.hyper(), []
     for cost in (5.0, 4.0, 3.95, 3.85, 3.8, 3.8, 3.75, 3.75, 1.0, 1.0):
-        method.follow(hyper, 0, cost)
+        method.on_epoch_end(hyper, 0, cost)
         found.append(hyper[0])
     assert found == [0.8, 0.8, 0.8, 0.8, 0.8, 0.4, 0.4, 0.3, 0.3, 0.3]
 
@@ -79,7 +79,7 @@ def test_a_plateau_sees_progress_after_a_cost_that_is_not_finite(first):
     method = SGD(ReduceOnPlateau(0.8, 0.5, patience=2))
     hyper, found = method.hyper(), []
     for cost in (first, 5.0, 4.0, first, 3.0, 3.0, first):
-        method.follow(hyper, 0, cost)
+        method.on_epoch_end(hyper, 0, cost)
         found.append(hyper[0])
     assert found == [0.8] * 6 + [0.4]
 

@@ -289,7 +289,7 @@ def test_many_epochs_in_chunks(rng):
 
 
 def test_the_order_is_the_users_where_he_gives_it(rng):
-    """Batches of 4 of his choice, once with repetition, the first one as it comes."""
+    """Batches of 4 of the user's choice, once with repetition, the first one as it comes."""
     X, Y = rng.normal(size=(10, 3)), rng.normal(size=(10, 2))
     orders = [np.arange(10), rng.permutation(10), rng.integers(0, 10, 10)]
     net, twin = (Network((3, 4, 2), dtype="float64", seed=1) for _ in range(2))

@@ -100,7 +100,7 @@ class LineSearch(BatchMethod):
     """The kernels of the direction."""
     curvature: ClassVar[float] = 0.9
     """c₂ of the Wolfe conditions."""
-    recorded = HYPER_STEP_LENGTH
+    reports = {"step_length": HYPER_STEP_LENGTH}
     varying = {"step_length": (not_negative, HYPER_STEP_LENGTH), "steps": (whole(0), tables.HYPER_STEPS)}
 
     @property
@@ -188,7 +188,7 @@ class ScaledConjugateGradient(BatchMethod):
     """
 
     slots = ROW_OWN
-    recorded = HYPER_STEP_LENGTH
+    reports = {"step_length": HYPER_STEP_LENGTH}
     varying = {
         "step_length": (not_negative, HYPER_STEP_LENGTH),
         "scale": (between(0, math.inf), HYPER_SCALE),

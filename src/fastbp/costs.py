@@ -1,4 +1,4 @@
-"""The catalogue of costs: names, formulas, matched pairs, and what their targets must be."""
+"""The catalogue of costs: names, formulas, canonical links, and what their targets must be."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Cost:
     targets : str
         What targets may be.
     pairs : mapping
-        Activation name -> kernel that starts from net inputs: the matched pairs, where δ = o − y.
+        Activation name -> kernel that starts from net inputs: the canonical links, where δ = o − y.
     parameter : float or None
         The number that it depends on, if any; ``parameter_name`` names it.
     curvature

@@ -1,8 +1,8 @@
 """JᵀJ, the Gauss–Newton matrix of the mean cost, and the rows of J: what the methods of second order work with.
 
 The matrix is that of Σ_s ω_s C(y_s, o_s): Σ_s ω_s J_sᵀ H_s J_s with ω_s the sample's share of the mean. For the squared
-error J_s is ∂o^L/∂parameters and H_s = 1; for a matched pair J_s is ∂net^L/∂parameters and H_s the second derivative of
-the cost with respect to net^L: diag(p) − ppᵀ for softmax with cross_entropy, o(1 − o) for logistic with
+error J_s is ∂o^L/∂parameters and H_s = 1; for a canonical link J_s is ∂net^L/∂parameters and H_s the second derivative
+of the cost with respect to net^L: diag(p) − ppᵀ for softmax with cross_entropy, o(1 − o) for logistic with
 binary_cross_entropy, o for exp with poisson (generalised Gauss–Newton: Schraudolph 2002; Martens 2020).
 """
 
@@ -41,7 +41,7 @@ SMALLEST_PIECE, LARGEST_PIECE = 64, 256
 
 
 def supported(network: Network) -> bool:
-    """Return whether the cost has the curvature that is needed: the squared error and the matched pairs have."""
+    """Return whether the cost has the curvature that is needed: the squared error and the canonical links have."""
     return network.cost_function.name == "squared_error" or network._matched
 
 

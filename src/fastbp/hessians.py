@@ -71,8 +71,8 @@ def gauss_newton_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLik
     Returns
     -------
     ndarray, shape (n_parameters,)
-        J = ∂o^L/∂parameters and B = ∂²C/∂o² of each sample. For the matched pairs (softmax with cross_entropy, logistic
-        with binary_cross_entropy, exp with poisson) J = ∂net^L/∂parameters and B = ∂²C/∂net². G is positive
+        J = ∂o^L/∂parameters and B = ∂²C/∂o² of each sample. For the canonical links (softmax with cross_entropy,
+        logistic with binary_cross_entropy, exp with poisson) J = ∂net^L/∂parameters and B = ∂²C/∂net². G is positive
         semi-definite for every built-in cost; for squared_error B is the identity, for absolute_error and quantile 0.
 
     Raises

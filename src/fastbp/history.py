@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 COLUMNS = 4
-"""Epoch, cost, validation cost, seconds; then the optimizer's figures."""
+"""Epoch, cost, validation cost, seconds; then the optimizer's diagnostics."""
 
 NONE: Mapping[str, float] = MappingProxyType({})
-"""No figures."""
+"""No diagnostics."""
 
 
 class Record(NamedTuple):
@@ -41,13 +41,16 @@ class Record(NamedTuple):
     updates: int
     """Updates of the parameters since the fit began."""
     learning_rate: float
-    """The learning rate of the epoch; with a line search, how far along its direction the last step went; with
-    Levenberg–Marquardt, the damping that it left."""
+    """The learning rate of the epoch; NaN with a full-batch method that has none."""
     gradient_norm: Callable[[], float]
     """Gives ‖∂E/∂parameters‖ of the mean cost of all training samples, at the present parameters: at hand with a
     full-batch method, else computed when it is called, in a pass over the samples."""
     penalty: float = 0.0
     """The part of the cost that penalties make up (`Regularization`)."""
+    diagnostics: Mapping[str, float] = NONE
+    """What a full-batch method tells of its step: ``step_length`` along the direction (`LBFGS`, `ConjugateGradient`,
+    `ScaledConjugateGradient`); ``damping`` (`LevenbergMarquardt`), and ``effective_parameters``, ``alpha``, ``beta``,
+    ``evidence`` (`BayesianRegularization`)."""
 
 
 class History:
@@ -65,7 +68,7 @@ class History:
         Time since the fit began, at the end of the epoch.
     last : int
         Number of the last epoch, 0 before the first.
-    figures : dict of str to ndarray of float64
+    diagnostics : dict of str to ndarray of float64
         What else the optimizer tells of each epoch, by name: `BayesianRegularization` does.
     profile : Profile or None
         Where the time of the last fit went, after ``fit(profile=True)``.
@@ -102,18 +105,18 @@ class History:
     def table(self) -> npt.NDArray[np.float64]:
         """Return all of it as one array, a column for each attribute and figure.
 
-        ``History(table, names)``, with the names of the figures, makes it again.
+        ``History(table, names)``, with the names of the diagnostics, makes it again.
         """
         cells = self._cells[:]  # NumPy may copy without the lock of Python, and what it reads cannot grow meanwhile
         return np.array(cells).reshape(-1, self._width)
 
     def append(self, epoch: int, cost: float, validation_cost: float | None, seconds: float,
-               figures: Mapping[str, float] = NONE) -> None:
-        """Add a row; the figures are of the same names in all of them."""
+               diagnostics: Mapping[str, float] = NONE) -> None:
+        """Add a row; the diagnostics are of the same names in all of them."""
         if not self._cells:
-            self._names = tuple(figures)
+            self._names = tuple(diagnostics)
         self._cells += array("d", (epoch, cost, np.nan if validation_cost is None else validation_cost, seconds,
-                                   *(figures[name] for name in self._names)))
+                                   *(diagnostics[name] for name in self._names)))
 
     @property
     def last(self) -> int:
@@ -121,7 +124,7 @@ class History:
         return int(self._cells[-self._width]) if self._cells else 0
 
     @property
-    def figures(self) -> dict[str, npt.NDArray[np.float64]]:
+    def diagnostics(self) -> dict[str, npt.NDArray[np.float64]]:
         """What the optimizer tells of each epoch."""
         return {name: self._column(COLUMNS + i) for i, name in enumerate(self._names)}
 

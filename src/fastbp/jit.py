@@ -131,7 +131,7 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
     if not isinstance(method, optimizers.UpdateRule):
         raise ValueError(f"{type(method).__name__} works on the full batch, through Network.fit: use an update rule "
                          "such as 'adam' in compiled code")
-    if method.scheduled:
+    if method.has_schedule:
         raise ValueError(f"learning_rate is {method.learning_rate!r}, and compiled code has no epochs for a schedule "
                          "to follow: give a number, and change hyper[0] of the state as you go")
     size, dtype = model.parameters.size, model.parameters.dtype

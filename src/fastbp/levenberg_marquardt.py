@@ -144,7 +144,7 @@ class LevenbergMarquardt(BatchMethod):
     small networks: time grows with n_parameters² times samples, memory with n_parameters². It stops by itself when no
     lower cost is to be found.
 
-    For squared_error, and for the matched pairs softmax and cross_entropy, logistic and binary_cross_entropy, exp and
+    For squared_error, and for the canonical links softmax and cross_entropy, logistic and binary_cross_entropy, exp and
     poisson, whose matrix is that of generalised Gauss–Newton (Schraudolph 2002). Of `Regularization` it takes l2, which
     goes into the matrix, l1, trainable and label_smoothing.
 
@@ -173,7 +173,7 @@ class LevenbergMarquardt(BatchMethod):
     damping: float = 1e-3
     acceleration: bool = True
     slots = 1
-    recorded = HYPER_DAMPING
+    reports = {"damping": HYPER_DAMPING}
     checks = {"damping": positive, "acceleration": flag}
     varying = {"damping": (not_negative, HYPER_DAMPING), "growth": (not_negative, HYPER_GROWTH)}
 
@@ -269,7 +269,7 @@ class BayesianRegularization(LevenbergMarquardt):
 
     The ratio α/β begins small and at most doubles in a step, so that the data are learned before the penalty bites.
 
-    ``history.figures`` tells for each epoch ``effective_parameters`` γ, ``alpha``, ``beta``, and ``evidence``, the
+    ``history.diagnostics`` tells for each epoch ``effective_parameters`` γ, ``alpha``, ``beta``, and ``evidence``, the
     logarithm of the probability of the targets given α and β (MacKay 1992), all where its step began;
     ``history.cost`` is the cost E alone, after the step. It may rise as α grows, while the sum falls: `EarlyStopping`,
     which would take that for an end and go back to weights with less of a penalty, needs ``validation`` here.
@@ -290,6 +290,9 @@ class BayesianRegularization(LevenbergMarquardt):
     ratios: their mean stands for one sample.
     """
 
+    reports = LevenbergMarquardt.reports | {
+        "effective_parameters": HYPER_EFFECTIVE_PARAMETERS, "alpha": HYPER_ALPHA, "beta": HYPER_BETA,
+        "evidence": HYPER_EVIDENCE}
     varying = LevenbergMarquardt.varying | {"alpha": (not_negative, HYPER_ALPHA), "beta": (not_negative, HYPER_BETA)}
 
     def check(self, network: Network, samples: Samples, regularization: Regularization | None, memory: int) -> None:
@@ -298,12 +301,6 @@ class BayesianRegularization(LevenbergMarquardt):
         if regularization is not None and (regularization.penalizes or regularization.trainable is not None):
             raise ValueError("BayesianRegularization finds the penalty of all parameters itself: leave l2, l1 and "
                              "trainable out of the regularization, or use 'levenbergmarquardt' with them")
-
-    def figures(self, numbers: Numbers) -> dict[str, float]:
-        """Return what the record of an epoch holds beside the cost."""
-        cells = {"effective_parameters": HYPER_EFFECTIVE_PARAMETERS, "alpha": HYPER_ALPHA, "beta": HYPER_BETA,
-                 "evidence": HYPER_EVIDENCE}
-        return {name: float(numbers[cell]) for name, cell in cells.items()}
 
     def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Set α and β, then go to a lower βE_D + αE_W."""

@@ -22,8 +22,8 @@ class Optimizer:
     varying: ClassVar[dict[str, tuple[Check, int]]] = {}
     """What changes in `hyper` while it trains and a later fit goes on from: what each number must be, and its cell."""
 
-    recorded: ClassVar[int] = tables.HYPER_RATE
-    """The cell of `hyper` that a record shows as learning rate."""
+    reports: ClassVar[dict[str, int]] = {}
+    """What a record holds of each epoch in its diagnostics, by name, and its cell in `hyper`."""
 
     def hyper(self) -> npt.NDArray[np.float64]:
         """Return the numbers that it begins with, as laid out in `fastbp.kernels.tables`."""
@@ -61,7 +61,7 @@ class Optimizer:
         return hyper
 
     @property
-    def scheduled(self) -> bool:
+    def has_schedule(self) -> bool:
         """Whether something has to be done between epochs."""
         return False
 
@@ -72,9 +72,9 @@ class Optimizer:
     def write_changes(self, former: Self, hyper: npt.NDArray[np.float64], epochs: int) -> None:
         """Write settings that differ from a former one's into the numbers that it has left after so many epochs."""
 
-    def figures(self, numbers: npt.NDArray[np.float64]) -> dict[str, float]:
-        """Return what an epoch's record holds beside costs and time, by name."""
-        return {}
+    def diagnostics(self, hyper: npt.NDArray[np.float64]) -> dict[str, float]:
+        """Return what an epoch's record holds beside costs, time and learning rate, by name."""
+        return {name: float(hyper[cell]) for name, cell in self.reports.items()}
 
-    def follow(self, hyper: npt.NDArray[np.float64], epochs: int, cost: float) -> None:
+    def on_epoch_end(self, hyper: npt.NDArray[np.float64], epochs: int, cost: float) -> None:
         """Change the numbers for the next epoch, after so many epochs, the last one with this cost."""

@@ -60,11 +60,11 @@ class UpdateRule(Optimizer):
         return found
 
     @property
-    def scheduled(self) -> bool:
+    def has_schedule(self) -> bool:
         """Whether the learning rate changes: it is a schedule, see `fastbp.schedules`."""
         return callable(self.learning_rate) or isinstance(self.learning_rate, schedules.ReduceOnPlateau)
 
-    def follow(self, hyper: npt.NDArray[np.float64], epochs: int, cost: float) -> None:
+    def on_epoch_end(self, hyper: npt.NDArray[np.float64], epochs: int, cost: float) -> None:
         """Write the learning rate of the next epoch, after so many epochs, the last one with this cost."""
         schedules.follow(self, self.learning_rate, hyper, epochs, cost)
 

@@ -49,7 +49,7 @@ STATE, ROWS, BEST = "training.state", "training.history", "training.best."
 STOPPING = {field.name for field in fields(Best)} - {"parameters"}
 """What a header says of each `EarlyStopping`."""
 
-TRAINING = {"optimizer", "numbers", "key", "epochs", "generator", "figures", "stopping"}
+TRAINING = {"optimizer", "numbers", "key", "epochs", "generator", "diagnostics", "stopping"}
 """What a header says of a training."""
 
 LARGEST_KEY = 2**63 - 2
@@ -195,7 +195,7 @@ def save(network: Network, path: str | os.PathLike[str], training: bool) -> None
             "key": progress.key,
             "epochs": progress.epochs,
             "generator": network.generator.bit_generator.state,
-            "figures": list(network.history.figures),
+            "diagnostics": list(network.history.diagnostics),
             "stopping": [{name: getattr(best, name) for name in sorted(STOPPING)} for best in progress.stopping],
         }
         tensors |= {STATE: progress.state, ROWS: network.history.table()}
@@ -366,10 +366,11 @@ def _resume(network: Network, training: dict[str, Any], content: Any, names: set
     epochs = _integer("epochs", training["epochs"], LARGEST_WHOLE)
     progress = Progress(optimizer, state, optimizer.resumed(training["numbers"]),
                         _integer("key", training["key"], LARGEST_KEY), epochs)
-    history = _made_history(content, training["figures"])
-    if len(history) and (history.last != epochs or set(history.figures) != set(optimizer.figures(progress.hyper))):
-        raise ValueError(f"its history ends in epoch {history.last} and has the figures {list(history.figures)}, its "
-                         f"optimizer is in epoch {epochs} and has {list(optimizer.figures(progress.hyper))}")
+    history = _made_history(content, training["diagnostics"])
+    told, expected = list(history.diagnostics), list(optimizer.diagnostics(progress.hyper))
+    if len(history) and (history.last != epochs or set(told) != set(expected)):
+        raise ValueError(f"its history ends in epoch {history.last} and has the diagnostics {told}, its optimizer is "
+                         f"in epoch {epochs} and has {expected}")
     if not np.isfinite(network.parameters).all():
         raise ValueError("its parameters are not finite")
     for i, description in enumerate(stopping):
@@ -386,14 +387,14 @@ def _integer(name: str, value: Any, largest: int) -> int:
     return value
 
 
-def _made_history(content: Any, figures: Any) -> History:
-    if not isinstance(figures, list) or not all(isinstance(name, str) for name in figures):
-        raise ValueError(f"figures is {figures!r}, expected a list of names")
+def _made_history(content: Any, diagnostics: Any) -> History:
+    if not isinstance(diagnostics, list) or not all(isinstance(name, str) for name in diagnostics):
+        raise ValueError(f"diagnostics is {diagnostics!r}, expected a list of names")
     length = content.get_slice(ROWS).get_shape()[0]
-    rows = _read(content, ROWS, np.float64, [length, COLUMNS + len(figures)])
+    rows = _read(content, ROWS, np.float64, [length, COLUMNS + len(diagnostics)])
     if not np.isfinite(rows[:, [0, 1, 3]]).all():
         raise ValueError("its history holds epochs, costs or seconds that are not finite")
-    return History(rows, figures)
+    return History(rows, diagnostics)
 
 
 def _made_best(description: dict[str, Any], parameters: Array | None, epochs: int) -> Best:

@@ -88,7 +88,7 @@ def _chunks(samples: int, block: int, work: int, most: int) -> Iterator[slice]:
         begin, blocks = end, max(1, min(int(blocks * CHUNK_SECONDS / seconds), 8 * blocks, most))
 
 
-class Pace:
+class Tuner:
     """Chooses between a team and one thread alone, by how long a block has taken each of them lately.
 
     Where another process keeps a processor busy, the rest of a team waits for the one that shares it: 64-100-10 took

@@ -47,13 +47,15 @@ class DivergenceError(ArithmeticError):
     epoch : int
         The epoch in which it happened, from 1.
     learning_rate : float
-        The learning rate in use.
+        The learning rate in use; NaN with a full-batch method that has none.
     """
 
     def __init__(self, epoch: int, learning_rate: float) -> None:
-        super().__init__(f"training diverged in epoch {epoch} with learning rate {learning_rate:g}: the parameters of "
-                         "the last finite epoch are restored; use a smaller learning rate, or scale inputs and "
-                         "targets")
+        rate = "" if math.isnan(learning_rate) else f" with learning rate {learning_rate:g}"
+        remedy = "scale inputs and targets" if math.isnan(learning_rate) else \
+            "use a smaller learning rate, or scale inputs and targets"
+        super().__init__(f"training diverged in epoch {epoch}{rate}: the parameters of the last finite epoch are "
+                         f"restored; {remedy}")
         self.epoch = epoch
         self.learning_rate = learning_rate
 
@@ -307,13 +309,13 @@ class CompiledSteps(Steps):
         samples.lend(self.plan)
         self.task = layout.Task(n, batch, block, int(samples.labels), 0, 0, 2**62, 0, 0)
         self.data = samples.data(order)
-        self.blocks, self.pace, self.online = max(1, int(1e8 / (work * block))), team.Pace(self.members), False
+        self.blocks, self.tuner, self.online = max(1, int(1e8 / (work * block))), team.Tuner(self.members), False
 
     def call(self) -> None:
         """Call the kernel once."""
-        running = self.members if self.learner.clock.size else self.pace.choose(self.blocks)
-        given = (self.plan, self.network._parameters, self.data,
-                 self.task._replace(blocks=max(1, self.blocks // 8) if self.pace.trying else self.blocks), self.learner)
+        running = self.members if self.learner.clock.size else self.tuner.choose(self.blocks)
+        blocks = max(1, self.blocks // 8) if self.tuner.trying else self.blocks
+        given = self.plan, self.network._parameters, self.data, self.task._replace(blocks=blocks), self.learner
         start = time.perf_counter()
         if self.online:
             online.run(*given)
@@ -322,7 +324,7 @@ class CompiledSteps(Steps):
         seconds = max(time.perf_counter() - start, 1e-9)
         done = max(1, int(self.learner.progress[tables.PROGRESS_BLOCKS]))
         self.blocks = max(1, int(done * CHUNK_SECONDS / seconds))
-        self.pace.took(running, done, seconds)
+        self.tuner.took(running, done, seconds)
 
 
 class MiniBatches(CompiledSteps):
@@ -524,6 +526,11 @@ def _reorder(reorder: Reorder, order: npt.NDArray[np.int64]) -> None:
                          f"{order.size - 1}")
 
 
+def learning_rate(progress: Progress) -> float:
+    """Return the learning rate in use, NaN with a method that has none."""
+    return float(progress.hyper[tables.HYPER_RATE]) if hasattr(progress.optimizer, "learning_rate") else math.nan
+
+
 def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
         callbacks: list[Callback], bar: bool, shuffle: bool | Reorder, threads: int | None,
         profile: bool, regularization: Regularization | None, hold: Held) -> None:
@@ -551,7 +558,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             return
         steps: Steps
         method = progress.optimizer
-        each = bool(listeners) or callable(shuffle) or kept is not None or method.scheduled
+        each = bool(listeners) or callable(shuffle) or kept is not None or method.has_schedule
         chunk = 1 if each else epochs
         if isinstance(method, UpdateRule):
             steps = MiniBatches(stack, network, samples, progress, batch=min(batch_size, len(samples)), epochs=chunk,
@@ -565,9 +572,9 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
 
         def count(cost: float, other: float | None) -> float:
             seconds = time.perf_counter() - began
-            history.append(progress.epochs + 1, cost, other, seconds, method.figures(progress.hyper))
+            history.append(progress.epochs + 1, cost, other, seconds, method.diagnostics(progress.hyper))
             progress.epochs = history.last
-            method.follow(progress.hyper, progress.epochs, cost if other is None else other)
+            method.on_epoch_end(progress.hyper, progress.epochs, cost if other is None else other)
             return seconds
 
         hold.closed = True
@@ -580,11 +587,11 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                     if kept is not None:
                         with hold.open():
                             other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
-                    rate = float(progress.hyper[method.recorded])
+                    rate, diagnostics = learning_rate(progress), method.diagnostics(progress.hyper)
                     seconds = count(cost, other)
                     record = Record(progress.epochs, cost, other, seconds, network,
                                     int(learner.progress[tables.PROGRESS_UPDATES]), rate, steps.gradient_norm,
-                                    float(learner.sums[tables.SUM_EPOCH_PENALTY]))
+                                    float(learner.sums[tables.SUM_EPOCH_PENALTY]), diagnostics)
                     if keeps:
                         steps.keep()
                     with hold.open():
@@ -597,7 +604,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                         return
                 learner.progress[tables.PROGRESS_FIRST_EPOCH] = progress.epochs
                 if learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DIVERGED:
-                    raise DivergenceError(progress.epochs + 1, float(progress.hyper[method.recorded]))
+                    raise DivergenceError(progress.epochs + 1, learning_rate(progress))
                 if steps.ended:
                     return
         finally:  # Ctrl-C may come anywhere: what is trained belongs to the record, also where its validation was not

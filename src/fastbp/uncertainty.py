@@ -124,7 +124,7 @@ def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, samp
         That of the fit. Its l2 is the penalty ½wᵀDw beside the mean cost, by layer, of weights alone or of biases too,
         averaged or not; with it this is the covariance of the posterior distribution (MacKay 1992). Parameters that are
         not ``trainable`` have none. After `BayesianRegularization` it is ``Regularization(l2=alpha / (beta * n),
-        penalize_biases=True)``, with the last alpha and beta of ``history.figures``.
+        penalize_biases=True)``, with the last alpha and beta of ``history.diagnostics``.
 
     Returns
     -------

@@ -151,7 +151,7 @@ def all_parameters(value: Any, count: int, kind: np.dtype[Any]) -> Array:
 
 
 def _given(name: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
-    """Return a copy of a user's first weights or biases, which he may change later."""
+    """Return a copy of a user's first weights or biases, which the user may change later."""
     array = _numbers(name, value)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
@@ -391,7 +391,7 @@ def canonical(X: Any) -> Any:
 
     SciPy keeps matrices whose indices point anywhere, and neither its own conversions nor kernels look where they go.
     Here every index is within range, a row's columns ascend, none is there twice and no 0 is stored. What says where
-    numbers belong is a copy, which the user cannot change; the numbers may be his own.
+    numbers belong is a copy, which the user cannot change; the numbers may be the user's own.
     """
     if X.ndim != 2:  # of which each caller says that it is no matrix
         return X

@@ -16,14 +16,15 @@ backprop
 noise
     before_layer       inputs with noise, smoothed targets; outputs and slopes of a hidden layer, some dropped: panels
                        -> my_samples
-    drop               some outputs of strips, and their slopes, become 0, the others grow -> before_layer
-    disturb            normal numbers added to strips of inputs -> before_layer
+    drop_out           some outputs of strips, and their slopes, become 0, the others grow -> before_layer
+    add_noise          normal numbers added to strips of inputs -> before_layer
 predict
     predict            (1)(2) for all rows: outputs (samples, n_L) -> Network.predict, tracing
     all_finite         tells whether there is neither NaN nor infinity -> validation
 derivatives
-    slopes             (1)(2) with φ' of every layer: out and delta panels -> the next, by address
-    push, pull         tangents forward to every out panel, cotangents back (4)(5) to every delta panel -> the next
+    forward_slopes     (1)(2) with φ' of every layer: out and delta panels -> the next, by address
+    pushforward, pullback
+                       tangents forward to every out panel, cotangents back (4)(5) to every delta panel -> the next
     vjp, jvp, jacobian products with ∂o^L/∂x, and itself: (samples, n_0), (samples, n_L), (samples, n_L, n_0)
                        -> Network's methods of the same names
     input_gradient     ∂E/∂x of each sample's own cost: (samples, n_0) -> Network.input_gradient
@@ -31,8 +32,8 @@ derivatives
                        (6) of each sample's own cost: (samples, parameters), and its norm: (samples,) -> Network's
     parameter_jacobian ∂o^L/∂parameters of each sample: (samples, n_L, parameters) -> Network.parameter_jacobian
     unit               one row of a panel becomes 1, the others 0 -> jacobian, parameter_jacobian
-    scatter            a panel: rows (samples, n), strided -> vjp, jvp, jacobian, input_gradient, rows_of
-    rows_of            a panel: its samples' rows, one after the other -> outer_products, by address
+    scatter            a panel: rows (samples, n), strided -> vjp, jvp, jacobian, input_gradient, panel_rows
+    panel_rows         a panel: its samples' rows, one after the other -> outer_products, by address
     outer_products     (6) sample by sample from the panels of a pass: (samples, parameters), strided
                        -> per_sample_gradient, parameter_jacobian
     squares            Σ_j v_j² of each sample over a panel, in double: (samples,) -> gradient_norms
@@ -40,9 +41,12 @@ tangents
     product_samples    phase 1 of a product with the Hessian or the Gauss–Newton matrix: all panels -> run, by address
     diagonal_samples   phase 1 of the Hessian's diagonal: δ panels hold ∂²E/∂net², outputs their squares -> run
     sobolev_samples    phase 1 of training on derivatives: all panels -> run
-    lift, push         (1)(2) with φ' and φ''; tangents forward to every net and out panel -> the three, by address
-    bend, pull         what φ'' brings to δ; δ and the tangents' δ back to every delta panel -> the three
-    share, turn_all    sample weights onto a panel; copies of outputs and their tangents, for gradient -> the three
+    forward_second, pushforward
+                       (1)(2) with φ' and φ''; tangents to every net and out panel -> the three
+    second_order, pullback
+                       what φ'' brings to δ; δ and the tangents' δ back to every delta panel -> the three
+    weigh, transpose_all
+                       sample weights onto a panel; copies of outputs and their tangents, for gradient -> the three
 curvature
     root, forward_pass, backward_pass
                        δ^L of the square root of the cost's second derivative, and δ of all layers -> the next
@@ -57,7 +61,7 @@ embedded
     forward_one, gradient_one, input_one, vjp_one, train_one
                        one sample, neurons in lanes: outputs, cost and gradient, ∂E/∂x, uᵀ∂o/∂x, an update -> jit
     many               a batch, block by block: mean cost, gradient, an update -> jit
-    through, below, slopes
+    forward, backward, slopes
                        (1)(2), (5) and (6)(7) of one sample -> the five above, by address
     c_forward          forward_one for callers in C: compiled anew for each network -> cfunctions
 online
@@ -80,7 +84,7 @@ searches
 dense
     forward            (1): panel of n_out from that of n_in, W (n_out, n_in) and b (n_out,) -> my_samples, predict
     backward           (5): panel of n_in, where φ' becomes δ, from that of n_out -> my_samples
-    turn               a copy of a panel with neurons in lanes, for gradient -> my_samples
+    transpose_panel    a copy of a panel with neurons in lanes, for gradient -> my_samples
     gradient           (6): rows of ∂E/∂W (n_out, n_in) from such a copy -> my_neurons
     gradient_by_lanes  (6): the same from the panel itself, for narrow layers and for biases -> my_neurons
     gather             rows (samples, n) by index: a panel, and its turned copy -> my_samples, predict
@@ -91,14 +95,14 @@ dense
     scatter            a panel: rows (samples, n) -> predict
 activations
     one for each name  (2): a panel, net becomes o, and another, which receives φ' -> my_samples, predict, online
-    name_curvature     φ'': a panel of net inputs, with out and φ' at hand -> lift
+    name_curvature     φ'': a panel of net inputs, with out and φ' at hand -> forward_second
     softmax_backward   (4): the Jacobian product for softmax with a cost that is not its partner -> my_samples, online
     softmax_curvature  the product of softmax's second derivative with a tangent and a cotangent: added to a panel
-                       -> bend, diagonal_samples
+                       -> second_order, diagonal_samples
 costs
     one for each name  (3)(4): the target panel receives each element's C, in the delta panel φ' becomes δ
                        -> my_samples
-    matched pairs      the same from net inputs: net becomes o, and δ = o − y -> my_samples, online
+    canonical links      the same from net inputs: net becomes o, and δ = o − y -> my_samples, online
     name_curvature     ∂²C/∂o²: multiplies a panel -> product_samples, diagonal_samples
     collect            C of each sample, summed over outputs and weighted; deltas weighted -> my_samples
 updates

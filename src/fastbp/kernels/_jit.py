@@ -16,7 +16,7 @@ Kinds of compiled function:
     The one kind of kernel that makes an array.
 
 Kernels that do the work (a layer's products, an activation, a cost, an update rule) are called by address: see
-`address`. Numba compiles a callee again inside every caller, so that five storeys of ordinary calls took 20 s before
+`address`. Numba compiles a callee again inside every caller, so that five levels of ordinary calls took 20 s before
 the first fit; by address each kernel is compiled once, and only the functions that a network uses are compiled at all.
 A call costs 3 ns or more. A function that a user defines takes the same way, so there is no second path for it.
 """

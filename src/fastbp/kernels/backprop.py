@@ -82,8 +82,8 @@ def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
         if cells[CELL_NOISE] != 0:
             call(noise.before_layer, cells, layers, cells, cost_parameter, panels, layer, begin, strips, first, last)
         if layer > 0 and here[LAYER_TRANSPOSED] >= 0:
-            call(dense.turn, cells, panels, here[LAYER_SOURCE], here[LAYER_TRANSPOSED], here[LAYER_N_IN], strips,
-                 first, last)
+            call(dense.transpose_panel, cells, panels, here[LAYER_SOURCE], here[LAYER_TRANSPOSED], here[LAYER_N_IN],
+                 strips, first, last)
         call(dense.forward, cells, parameters, here[LAYER_WEIGHTS], here[LAYER_BIASES], panels, here[LAYER_SOURCE],
              here[LAYER_OUT], here[LAYER_N_IN], n, first, last)
         lap(clock, start, layer, PHASE_FORWARD)
@@ -156,9 +156,9 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
 
 KERNELS: dict[int, Kernel] = {
     kernel.place: kernel
-    for kernel in (dense.forward, dense.backward, dense.turn, dense.gradient, dense.gradient_by_lanes, dense.gather,
-                   dense.gather_labels, dense.gather_weights, dense.total_weight, dense.scatter, costs.collect,
-                   random.shuffle, noise.before_layer, record.end_epoch, my_samples, my_neurons)
+    for kernel in (dense.forward, dense.backward, dense.transpose_panel, dense.gradient, dense.gradient_by_lanes,
+                   dense.gather, dense.gather_labels, dense.gather_weights, dense.total_weight, dense.scatter,
+                   costs.collect, random.shuffle, noise.before_layer, record.end_epoch, my_samples, my_neurons)
 } | {tables.CELL_GATHER_INPUTS: dense.gather}
 """Cell of `layout.Plan.cells` -> the kernel whose address lies there."""
 
@@ -168,14 +168,14 @@ def fill_addresses(plan, dtype, backward):
 
     Each costs 0.1 to 0.5 s once, so none is compiled in vain.
     """
-    across = plan.layers[:, LAYER_TRANSPOSED] >= 0
+    transposed = plan.layers[:, LAYER_TRANSPOSED] >= 0
     deep = len(plan.layers) > 1
     needed = {CELL_FORWARD: True, CELL_GATHER: True, CELL_GATHER_INPUTS: True, tables.CELL_SCATTER: not backward}
     if backward:
         needed |= dict.fromkeys((CELL_GATHER_WEIGHTS, CELL_COLLECT, tables.CELL_SHUFFLE, tables.CELL_END_EPOCH,
                                  tables.CELL_MY_SAMPLES, tables.CELL_MY_NEURONS), True)
-        needed |= {CELL_BACKWARD: deep, CELL_TRANSPOSE: across[1:].any(), CELL_GRADIENT: across.any()}
-        needed |= {CELL_GRADIENT_BY_LANES: not across.all() or plan.layers[0, LAYER_BIASES] >= 0}
+        needed |= {CELL_BACKWARD: deep, CELL_TRANSPOSE: transposed[1:].any(), CELL_GRADIENT: transposed.any()}
+        needed |= {CELL_GRADIENT_BY_LANES: not transposed.all() or plan.layers[0, LAYER_BIASES] >= 0}
     for cell, wanted in needed.items():
         if wanted:
             fill_address(plan, dtype, cell)

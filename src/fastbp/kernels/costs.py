@@ -1,12 +1,12 @@
-"""C(y, o) and ∂C/∂o element by element (3)(4), and the matched pairs, which start from net inputs.
+"""C(y, o) and ∂C/∂o element by element (3)(4), and the canonical links, which start from net inputs.
 
 A cost has the signature ``cost(out, target, delta, neurons, parameter)`` over whole panels: ``target`` is overwritten
 with each element's share of the cost; ``delta`` holds φ'(net) and is multiplied by ∂C/∂o, which makes it δ (4). In a
-matched pair ``out`` holds net inputs and is overwritten with outputs, and ``delta`` is overwritten with o − y: the
+canonical link ``out`` holds net inputs and is overwritten with outputs, and ``delta`` is overwritten with o − y: the
 Jacobian of the activation and the derivative of the cost cancel, and no logarithm of 0 can arise.
 `collect` then sums over neurons and multiplies by the weights of the samples.
 
-``cost_curvature(out, target, delta, parameter)`` multiplies ``delta`` by ∂²C/∂o², for Hessians; a matched pair needs
+``cost_curvature(out, target, delta, parameter)`` multiplies ``delta`` by ∂²C/∂o², for Hessians; a canonical link needs
 none, as its δ = o − y changes with o alone.
 """
 
@@ -17,7 +17,7 @@ from .simd import is_single, lanes, least, view
 from .tables import CELL_COLLECT, CELL_COST_KERNEL, CELL_COST_SECOND
 
 TINY = 1e-30
-"""Outputs are kept this far from 0 in a logarithm or a quotient (unmatched pairs only)."""
+"""Outputs are kept this far from 0 in a logarithm or a quotient (where output and cost are no canonical link)."""
 
 TINY_SQUARED = 1e-15
 """The same for a quotient by o² in single precision: below 1e-19 it overflows, and infinity times slope 0 is NaN."""
@@ -178,7 +178,7 @@ def logarithm_curvature(out: Floats, target: Floats, delta: Floats, parameter: D
 
 @by_address(CELL_COST_KERNEL)
 def logistic_binary_cross_entropy(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
-    """Matched pair, from net: C = max(net, 0) − y·net + log1p(exp(−|net|)); δ = o − y."""
+    """Canonical link, from net: C = max(net, 0) − y·net + log1p(exp(−|net|)); δ = o − y."""
     real = type(out[0])
     zero, one = real(0), real(1)
     for i in range(out.size):
@@ -193,7 +193,7 @@ def logistic_binary_cross_entropy(out: Floats, target: Floats, delta: Floats, ne
 
 @by_address(CELL_COST_KERNEL)
 def exp_poisson(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
-    """Matched pair, from net: C = exp(net) − y·net; δ = o − y."""
+    """Canonical link, from net: C = exp(net) − y·net; δ = o − y."""
     for i in range(out.size):
         net, y = out[i], target[i]
         o = elementwise.exp(net)
@@ -204,7 +204,7 @@ def exp_poisson(out: Floats, target: Floats, delta: Floats, neurons: int, parame
 
 @by_address(CELL_COST_KERNEL)
 def softmax_cross_entropy(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
-    """Matched pair, from net: C = Σ_j y_j (log Σ_i exp(net_i − m) − (net_j − m)), m = max net; δ = o − y, as Σy = 1."""
+    """From net: C = Σ_j y_j (log Σ_i exp(net_i − m) − (net_j − m)), m = max net; δ = o − y, as Σy = 1."""
     width = least(lanes(out), out.size // neurons)
     for s in range(out.size // (neurons * width)):
         net = view(out, s * neurons * width, neurons * width)

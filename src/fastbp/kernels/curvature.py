@@ -32,8 +32,8 @@ from .tables import (
 def root(out, slope, share, delta, neurons, c, kind):
     """δ_j = √ω u_j for output c; overwrites ``delta``, of as many strips as ``share`` has.
 
-    With s = φ'(net): u_c = s for the squared error, √s for a matched pair, where s is the cost's second derivative. For
-    softmax with outputs p, √p_j 1_jc − p_j √p_c with its partner, since these make up diag(p) − ppᵀ, and the row
+    With s = φ'(net): u_c = s for the squared error, √s for a canonical link, where s is the cost's second derivative.
+    For softmax with outputs p, √p_j 1_jc − p_j √p_c with its partner, since these make up diag(p) − ppᵀ, and the row
     p_c (1_jc − p_j) of its Jacobian with the squared error. Weight 0 gives 0, also where outputs overflow.
     """
     lane, real = lanes(out), type(out[0])
@@ -72,7 +72,7 @@ def pull_down(layers, cells, panels, parameters, strips):
 @kernel
 def forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips):
     """(1)(2) with φ' for samples begin..end, and each one's share ω of the mean, w/``total``."""
-    call(derivatives.slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
+    call(derivatives.forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
     call(dense.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], 0, strips)
 
 
@@ -111,19 +111,20 @@ def products(layers, panels, strips, first, last, size, rows):
 
 
 @kernel
-def add_squares(rows, size, across, tile, strips, n, matrix, thread, threads):
+def add_squares(rows, size, transposed, tile, strips, n, matrix, thread, threads):
     """matrix_ij += Σ_samples r_i r_j for j ≤ i: a panel of ``size`` rows, the first n of which count, times itself.
 
-    ``across`` is where its turned copy lies in ``rows``, ``tile`` where sums of WHOLE × 2 vectors are put. A thread has
-    every ``threads``-th column of tiles. The sums over a panel are in the panel's own precision, their total is double.
+    ``transposed`` is where its transposed copy lies in ``rows``, ``tile`` where sums of WHOLE × 2 vectors are put. A
+    thread has every ``threads``-th column of tiles. The sums over a panel are in the panel's own precision, their total
+    is double.
     """
     lane = lanes(rows)
     wide, vector = 2 * lane, column(strips, lane)
     for k in range(thread * wide, n, threads * wide):
         columns = min(wide, n - k)
         for j in range(k // WHOLE * WHOLE, n, WHOLE):
-            gradient_tile(rows, j * lane, lane, size * lane, rows, across + k // lane * vector, vector, strips, rows,
-                          tile, wide, wide, 0, WHOLE)
+            gradient_tile(rows, j * lane, lane, size * lane, rows, transposed + k // lane * vector, vector, strips,
+                          rows, tile, wide, wide, 0, WHOLE)
             for m in range(min(WHOLE, n - j)):
                 total, part = view(matrix, (j + m) * n + k, columns), view(rows, tile + m * wide, columns)
                 for v in range(columns):
@@ -139,8 +140,8 @@ def normal_matrix(thread, threads, layers, cells, panels, parameters, inputs, we
     ``piece`` strips of rows, padded to ``size``, for their turned copy, and for a tile of sums for each thread.
     """
     lane, n, n_out = lanes(panels), parameters.size, layers[layers.shape[0] - 1, LAYER_N_OUT]
-    across = piece * size * lane
-    tile = across + size // lane * column(piece, lane) + thread * WHOLE * 2 * lane
+    transposed = piece * size * lane
+    tile = transposed + size // lane * column(piece, lane) + thread * WHOLE * 2 * lane
     for start in range(begin, end, block):
         stop = min(start + block, end)
         strips = (stop - start + lane - 1) // lane
@@ -153,10 +154,10 @@ def normal_matrix(thread, threads, layers, cells, panels, parameters, inputs, we
                 some = min(piece, strips - first)
                 if thread == 0:
                     products(layers, panels, strips, first, first + some, size, rows)
-                    call(dense.turn, cells, rows, 0, across, size, some, 0, some)
+                    call(dense.transpose_panel, cells, rows, 0, transposed, size, some, 0, some)
                 if not wait(barrier, threads):
                     return
-                add_squares(rows, size, across, tile, some, n, matrix, thread, threads)
+                add_squares(rows, size, transposed, tile, some, n, matrix, thread, threads)
                 if not wait(barrier, threads):
                     return
 
@@ -219,7 +220,7 @@ def bend(layers, cells, panels, parameters, ahead, direction, share, inputs, wei
         strips = (end - begin + lane - 1) // lane
         out, later = panel(panels, layers[top, LAYER_OUT], n_top, 0, strips), panel(panels, cells[CELL_TARGET], n_top,
                                                                                     0, strips)
-        call(derivatives.slopes, cells, layers, cells, panels, ahead, inputs, order, begin, end, strips)
+        call(derivatives.forward_slopes, cells, layers, cells, panels, ahead, inputs, order, begin, end, strips)
         for i in range(out.size):
             later[i] = out[i]
         forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips)

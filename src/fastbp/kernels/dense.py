@@ -132,7 +132,7 @@ def backward(parameters: Floats, weights: int, panels: Floats, source: int, targ
 
 
 @by_address(CELL_TRANSPOSE)
-def turn(panels: Floats, source: int, target: int, n: int, strips: int, first: int, last: int) -> None:
+def transpose_panel(panels: Floats, source: int, target: int, n: int, strips: int, first: int, last: int) -> None:
     """Copy strips first..last of a panel of n rows to [vector of neurons][sample][lane], for `gradient`."""
     lane = lanes(panels)
     for s in range(first, last):
@@ -143,7 +143,7 @@ def turn(panels: Floats, source: int, target: int, n: int, strips: int, first: i
 
 
 @by_address(CELL_GRADIENT)
-def gradient(panels: Floats, delta: int, across: int, n_in: int, n_out: int, strips: int, j0: int, j1: int,
+def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int, strips: int, j0: int, j1: int,
              slopes: Floats, weights: int, accumulate: int, scratch: int, rows: ReadOnly, order: Integers, ahead: int,
              ahead_end: int) -> None:
     """∂E/∂w_jk = Σ_samples δ_j o_k (6) for neurons j0..j1, from outputs with neurons in lanes.
@@ -176,8 +176,8 @@ def gradient(panels: Floats, delta: int, across: int, n_in: int, n_out: int, str
                         prefetch(rows, row)
                         prefetch(rows, row + lane)
                 d = start + (j - i0) // WHOLE * tile + (j - i0) % WHOLE * lane
-                j += gradient_tile(panels, d, lane, strip, panels, across + k // lane * vector, vector, strips, slopes,
-                                   weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)
+                j += gradient_tile(panels, d, lane, strip, panels, transposed + k // lane * vector, vector, strips,
+                                   slopes, weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)
         i0 = i1
 
 
@@ -201,18 +201,18 @@ def gradient_by_lanes(panels: Floats, delta: int, out: int, out_strip: int, n_in
 
 
 @by_address(CELL_GATHER)
-def gather(rows: ReadOnly, order: Integers, begin: int, end: int, n: int, panels: Floats, target: int, across: int,
+def gather(rows: ReadOnly, order: Integers, begin: int, end: int, n: int, panels: Floats, target: int, transposed: int,
            strips: int, first: int, last: int) -> None:
     """Bring rows order[begin:end] into strips first..last of a panel, and of its copy with neurons in lanes.
 
-    An empty order takes the rows as they come; ``across`` = -1 makes no copy. A lane past the end repeats the last
+    An empty order takes the rows as they come; ``transposed`` = -1 makes no copy. A lane past the end repeats the last
     sample, so that padding is finite wherever the samples are. With a copy, rows are read one after the other, which
     the processor foresees; sixteen at a time it does not.
     """
     lane = lanes(panels)
     starts = stack(begin, MOST_LANES)
     for s in range(first, last):
-        if across < 0:
+        if transposed < 0:
             for v in range(lane):
                 i = least(begin + s * lane + v, end - 1)
                 starts[v] = (order[i] if order.size > 0 else i) * n
@@ -225,11 +225,11 @@ def gather(rows: ReadOnly, order: Integers, begin: int, end: int, n: int, panels
         for v in range(lane):
             i = least(begin + s * lane + v, end - 1)
             row = (order[i] if order.size > 0 else i) * n
-            place = across + (s * lane + v) * lane
+            place = transposed + (s * lane + v) * lane
             for k in range(0, n, lane):
                 copy_vector(rows, row + k, n - k, panels, place)
                 place += column(strips, lane)
-        place = across + s * lane * lane
+        place = transposed + s * lane * lane
         for k in range(0, n, lane):
             transpose(panels, place, panels, target + (s * n + k) * lane, n - k)
             place += column(strips, lane)
@@ -237,7 +237,7 @@ def gather(rows: ReadOnly, order: Integers, begin: int, end: int, n: int, panels
 
 @by_address(CELL_GATHER_INPUTS)
 def gather_sparse(values: ReadOnly, order: Integers, begin: int, end: int, n: int, panels: Floats, target: int,
-                  across: int, strips: int, first: int, last: int) -> None:
+                  transposed: int, strips: int, first: int, last: int) -> None:
     """Do what `gather` does with the rows of a sparse matrix (CSR), of which a block is made dense.
 
     ``order`` holds the sample indices, then where each row's values begin and the last one's end, then the column of
@@ -250,9 +250,9 @@ def gather_sparse(values: ReadOnly, order: Integers, begin: int, end: int, n: in
         strip = view(panels, target + s * n * lane, n * lane)
         for i in range(strip.size):
             strip[i] = 0
-        if across >= 0:
+        if transposed >= 0:
             for k in range(0, n, lane):
-                square = view(panels, across + s * lane * lane + k // lane * column(strips, lane), lane * lane)
+                square = view(panels, transposed + s * lane * lane + k // lane * column(strips, lane), lane * lane)
                 for i in range(square.size):
                     square[i] = 0
         for v in range(lane):
@@ -260,8 +260,9 @@ def gather_sparse(values: ReadOnly, order: Integers, begin: int, end: int, n: in
             for i in range(order[starts + row], order[starts + row + 1]):
                 k = order[columns + i]
                 strip[k * lane + v] += values[i]
-                if across >= 0:
-                    panels[across + k // lane * column(strips, lane) + (s * lane + v) * lane + k % lane] += values[i]
+                if transposed >= 0:
+                    panels[transposed + k // lane * column(strips, lane) + (s * lane + v) * lane
+                           + k % lane] += values[i]
 
 
 @by_address(CELL_GATHER_LABELS)

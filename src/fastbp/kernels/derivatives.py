@@ -32,8 +32,8 @@ from .tables import (
 
 
 @by_address(CELL_FORWARD_SLOPES)
-def slopes(layers: Table, cells: Integers, panels: Floats, parameters: Floats, inputs: ReadOnly, order: Integers,
-           begin: int, end: int, strips: int) -> None:
+def forward_slopes(layers: Table, cells: Integers, panels: Floats, parameters: Floats, inputs: ReadOnly,
+                   order: Integers, begin: int, end: int, strips: int) -> None:
     """(1)(2) for samples begin..end; overwrites the out panels and, with φ'(net), the delta panels."""
     call(dense.gather, cells, inputs, order, begin, end, layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], -1,
          strips, 0, strips)
@@ -46,7 +46,7 @@ def slopes(layers: Table, cells: Integers, panels: Floats, parameters: Floats, i
 
 
 @by_address(CELL_PUSHFORWARD)
-def push(layers: Table, cells: Integers, panels: Floats, parameters: Floats, strips: int) -> None:
+def pushforward(layers: Table, cells: Integers, panels: Floats, parameters: Floats, strips: int) -> None:
     """Tangents: ȯ_j = φ'(net_j) Σ_k w_jk ȯ_k, from strips s..2s of the input panel to those of every out panel."""
     top = layers.shape[0] - 1
     for layer in range(top + 1):
@@ -63,7 +63,7 @@ def push(layers: Table, cells: Integers, panels: Floats, parameters: Floats, str
 
 
 @by_address(CELL_PULLBACK)
-def pull(layers: Table, cells: Integers, panels: Floats, parameters: Floats, strips: int, bottom: int) -> None:
+def pullback(layers: Table, cells: Integers, panels: Floats, parameters: Floats, strips: int, bottom: int) -> None:
     """Cotangents (4)(5): from ∂/∂o^L in strips s..2s of the top delta panel to δ in those of all others.
 
     With ``bottom`` = 1 also to ∂/∂x in strips s..2s of the input panel.
@@ -93,14 +93,14 @@ def pull(layers: Table, cells: Integers, panels: Floats, parameters: Floats, str
 
 
 @kernel
-def scatter(panels, source, n, samples, rows, start, across, down):
-    """Write neuron j of sample i, of the panel at ``source``, to rows[start + i·across + j·down]."""
+def scatter(panels, source, n, samples, rows, start, stride, down):
+    """Write neuron j of sample i, of the panel at ``source``, to rows[start + i·stride + j·down]."""
     lane = lanes(panels)
     for i in range(samples):
         s, v = i // lane, i % lane
         strip = view(panels, source + s * n * lane, n * lane)
         for j in range(n):
-            rows[start + i * across + j * down] = strip[j * lane + v]
+            rows[start + i * stride + j * down] = strip[j * lane + v]
 
 
 @kernel
@@ -111,10 +111,10 @@ def vjp(layers, cells, panels, parameters, inputs, order, cotangents, samples, b
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        call(forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
         call(dense.gather, cells, cotangents, order, begin - strips * lane, end, n_out, panels,
              layers[top, LAYER_DELTA], -1, strips, strips, 2 * strips)
-        call(pull, cells, layers, cells, panels, parameters, strips, 1)
+        call(pullback, cells, layers, cells, panels, parameters, strips, 1)
         scatter(panels, layers[0, LAYER_SOURCE] + strips * lane * n_in, n_in, end - begin, out, begin * n_in, n_in, 1)
 
 
@@ -126,10 +126,10 @@ def jvp(layers, cells, panels, parameters, inputs, order, tangents, samples, blo
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        call(forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
         call(dense.gather, cells, tangents, order, begin - strips * lane, end, n_in, panels, layers[0, LAYER_SOURCE],
              -1, strips, strips, 2 * strips)
-        call(push, cells, layers, cells, panels, parameters, strips)
+        call(pushforward, cells, layers, cells, panels, parameters, strips)
         scatter(panels, layers[top, LAYER_OUT] + strips * lane * n_out, n_out, end - begin, out, begin * n_out, n_out,
                 1)
 
@@ -155,17 +155,17 @@ def jacobian(layers, cells, panels, parameters, inputs, order, samples, block, b
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        call(forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
         if by_rows != 0:
             for j in range(n_out):
                 unit(panels, layers[top, LAYER_DELTA], n_out, strips, 2 * strips, j)
-                call(pull, cells, layers, cells, panels, parameters, strips, 1)
+                call(pullback, cells, layers, cells, panels, parameters, strips, 1)
                 scatter(panels, layers[0, LAYER_SOURCE] + strips * lane * n_in, n_in, end - begin, out,
                         begin * size + j * n_in, size, 1)
         else:
             for k in range(n_in):
                 unit(panels, layers[0, LAYER_SOURCE], n_in, strips, 2 * strips, k)
-                call(push, cells, layers, cells, panels, parameters, strips)
+                call(pushforward, cells, layers, cells, panels, parameters, strips)
                 scatter(panels, layers[top, LAYER_OUT] + strips * lane * n_out, n_out, end - begin, out,
                         begin * size + k, size, n_in)
 
@@ -191,17 +191,17 @@ def input_gradient(layers, cells, cost_parameter, panels, parameters, inputs, ta
 
 
 @by_address(CELL_ROWS)
-def rows_of(panels: Floats, source: int, n: int, first: int, samples: int, rows: Floats, start: int) -> None:
+def panel_rows(panels: Floats, source: int, n: int, first: int, samples: int, rows: Floats, start: int) -> None:
     """Copy a panel of n rows, from strip ``first`` on, to rows[start:], (samples, n)."""
     scatter(panels, source + first * n * lanes(panels), n, samples, rows, start, n, 1)
 
 
 @by_address(CELL_OUTER)
 def outer_products(layers: Table, cells: Integers, panels: Floats, first: int, samples: int, rows: Floats, out: Floats,
-                   start: int, across: int) -> None:
+                   start: int, stride: int) -> None:
     """∂/∂w_jk = δ_j o_k, ∂/∂b_j = δ_j (6) sample by sample, with the δ of strips ``first`` on.
 
-    Overwrites out[start + i·across:] for sample i, laid out like the parameters, and ``rows``, which has room for the
+    Overwrites out[start + i·stride:] for sample i, laid out like the parameters, and ``rows``, which has room for the
     outputs and deltas of a block of the widest pair of layers.
     """
     one = type(panels[0])(1)
@@ -209,10 +209,10 @@ def outer_products(layers: Table, cells: Integers, panels: Floats, first: int, s
         n_in, n_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
         w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
         deltas = samples * n_in
-        call(rows_of, cells, panels, layers[layer, LAYER_SOURCE], n_in, 0, samples, rows, 0)
-        call(rows_of, cells, panels, layers[layer, LAYER_DELTA], n_out, first, samples, rows, deltas)
+        call(panel_rows, cells, panels, layers[layer, LAYER_SOURCE], n_in, 0, samples, rows, 0)
+        call(panel_rows, cells, panels, layers[layer, LAYER_DELTA], n_out, first, samples, rows, deltas)
         for i in range(samples):
-            d, place = deltas + i * n_out, start + i * across
+            d, place = deltas + i * n_out, start + i * stride
             rank_one(out, place + w, n_out, n_in, rows, d, i * n_in, one, 0)
             if b >= 0:
                 slopes, delta = view(out, place + b, n_out), view(rows, d, n_out)
@@ -243,10 +243,10 @@ def parameter_jacobian(layers, cells, panels, parameters, inputs, order, samples
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
+        call(forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
         for j in range(n_out):
             unit(panels, layers[top, LAYER_DELTA], n_out, strips, 2 * strips, j)
-            call(pull, cells, layers, cells, panels, parameters, strips, 0)
+            call(pullback, cells, layers, cells, panels, parameters, strips, 0)
             call(outer_products, cells, layers, cells, panels, strips, end - begin, rows, out,
                  begin * size + j * parameters.size, size)
 
@@ -293,7 +293,8 @@ def gradient_norms(layers, cells, cost_parameter, panels, parameters, inputs, ta
             out[begin + i] = math.sqrt(total[i])
 
 
-KERNELS: dict[int, Kernel] = {kernel.place: kernel for kernel in (slopes, push, pull, rows_of, outer_products)}
+KERNELS: dict[int, Kernel] = {kernel.place: kernel for kernel in (forward_slopes, pushforward, pullback, panel_rows,
+                                                                  outer_products)}
 """Kernels that are called by address, as in `backprop.KERNELS`."""
 
 

@@ -562,7 +562,7 @@ def _loop(function: Any) -> Any:
 
 
 def activation(function: Callable[..., Any], derivative: Callable[..., Any] | None) -> Any:
-    """Make the panel loop of a user's φ(net): outputs, and slopes by his φ' or by dual numbers.
+    """Make the panel loop of a user's φ(net): outputs, and slopes by the user's φ' or by dual numbers.
 
     Closures are never cached by Numba, so it is compiled in every process that uses it.
     """
@@ -580,7 +580,7 @@ def activation(function: Callable[..., Any], derivative: Callable[..., Any] | No
 
 
 def cost(function: Callable[..., Any], derivative: Callable[..., Any] | None) -> Any:
-    """Make the panel loop of a user's C(y, o), and of ∂C/∂o by his own function or by dual numbers."""
+    """Make the panel loop of a user's C(y, o), and of ∂C/∂o by the user's own function or by dual numbers."""
     f, d, given = _prepared(function), _prepared(derivative or function), derivative is not None
 
     def loop(out: Any, target: Any, delta: Any, neurons: int, parameter: Any) -> None:
@@ -631,9 +631,9 @@ DIFFERENCE_STEPS = 7
 
 def activation_curvature(function: Callable[..., Any], derivative: Callable[..., Any] | None,
                          curvature: Callable[..., Any] | None, plain: bool) -> Any:
-    """Make the panel loop of a user's φ''(net): his own, by dual numbers from his φ', or by differences of φ'.
+    """Make the panel loop of a user's φ''(net): the one given, by dual numbers from a φ', or by differences of φ'.
 
-    ``plain`` tells that dual numbers cannot go through his functions. φ'' overwrites the first panel.
+    ``plain`` tells that dual numbers cannot go through the user's functions. φ'' overwrites the first panel.
     """
     def carried(y: Any, x: Any) -> Any:
         return f(dual(x, type(x)(1)))

@@ -121,7 +121,7 @@ class State(NamedTuple):
 
 
 @inline
-def opened(layers, calls, parameters, panels):
+def unpack(layers, calls, parameters, panels):
     """Return the arrays behind four pointers: table of layers, calls, parameters, workspace."""
     numbers = array_at(calls, ENTRY_COUNT)
     return (array_at(layers, numbers[ENTRY_DEPTH], LAYER_COLUMNS), numbers, array_at(parameters, numbers[ENTRY_SIZE]),
@@ -129,10 +129,10 @@ def opened(layers, calls, parameters, panels):
 
 
 @by_address(ENTRY_FORWARD)
-def through(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer, x: FloatPointer,
+def forward(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer, x: FloatPointer,
             last: int) -> None:
     """(1)(2) for one sample, neurons in lanes; the top layer stays at its net inputs if ``last`` = 0."""
-    layers, _, parameters, panels = opened(network, table, weights, work)
+    layers, _, parameters, panels = unpack(network, table, weights, work)
     top, n, lane = layers.shape[0] - 1, layers[0, LAYER_N_IN], lanes(panels)
     for k in range(0, n, lane):  # by vectors, so that the loads of a vector find what was stored
         copy_vector(array_at(x, n), k, n - k, panels, layers[0, LAYER_SOURCE] + k)
@@ -143,10 +143,10 @@ def through(network: IntegerPointer, table: IntegerPointer, weights: FloatPointe
 
 
 @by_address(ENTRY_BACKWARD)
-def below(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer, layer: int,
+def backward(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer, layer: int,
           target: int) -> None:
     """δ_k = φ'(net_k) Σ_j w_jk δ_j (5) of one layer: the panel at ``target`` holds φ' and is overwritten."""
-    layers, _, parameters, panels = opened(network, table, weights, work)
+    layers, _, parameters, panels = unpack(network, table, weights, work)
     n_in, wide = layers[layer, LAYER_N_IN], COLUMN_VECTORS * lanes(panels)
     for k in range(0, n_in, wide):
         sum_columns(parameters, layers[layer, LAYER_WEIGHTS] + k, n_in, layers[layer, LAYER_N_OUT], panels,
@@ -160,13 +160,13 @@ def slopes(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer
 
     So ``target`` may be the parameters themselves: each δ^{l-1} is taken from W^l before W^l changes.
     """
-    layers, calls, parameters, panels = opened(network, table, weights, work)
+    layers, calls, parameters, panels = unpack(network, table, weights, work)
     gradient = array_at(target, calls[ENTRY_SIZE])
     scale = type(panels[0])(-rate if add != 0 else 1.0)
     for layer in range(layers.shape[0] - 1, -1, -1):
         n_in, n_out, d = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT], layers[layer, LAYER_DELTA]
         if layer > 0:
-            call(below, calls, network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
+            call(backward, calls, network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
         rank_one(gradient, layers[layer, LAYER_WEIGHTS], n_out, n_in, panels, d, layers[layer, LAYER_SOURCE], scale,
                  add)
         if layers[layer, LAYER_BIASES] >= 0:
@@ -179,9 +179,9 @@ def slopes(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer
 @inline
 def to_cost(network, stage, table, number, weights, work, x, y):
     """(1)-(4) for one sample: its cost goes to the panel of costs, δ^L to the top delta panel."""
-    layers, calls, _, panels = opened(network, table, weights, work)
+    layers, calls, _, panels = unpack(network, table, weights, work)
     cells = array_at(stage, CELL_COUNT)
-    call(through, calls, network, table, weights, work, x, 1 - cells[CELL_CANONICAL])
+    call(forward, calls, network, table, weights, work, x, 1 - cells[CELL_CANONICAL])
     top = layers.shape[0] - 1
     n = layers[top, LAYER_N_OUT]
     out, target = view(panels, layers[top, LAYER_OUT], n), view(panels, cells[CELL_TARGET], n)
@@ -200,14 +200,14 @@ def to_cost(network, stage, table, number, weights, work, x, y):
 @inline
 def to_input(network, table, weights, work, out):
     """From δ^L down to (W^1)ᵀ δ^1, which overwrites ``out``."""
-    layers, calls, _, panels = opened(network, table, weights, work)
+    layers, calls, _, panels = unpack(network, table, weights, work)
     for layer in range(layers.shape[0] - 1, 0, -1):
-        call(below, calls, network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
+        call(backward, calls, network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
     n = layers[0, LAYER_N_IN]
     slope, given = view(panels, layers[0, LAYER_SOURCE], n), array_at(out, n)
     for k in range(n):
         slope[k] = 1
-    call(below, calls, network, table, weights, work, 0, layers[0, LAYER_SOURCE])
+    call(backward, calls, network, table, weights, work, 0, layers[0, LAYER_SOURCE])
     for k in range(n):
         given[k] = slope[k]
 
@@ -216,8 +216,8 @@ def to_input(network, table, weights, work, out):
 def forward_one(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer,
                 x: FloatPointer, out: FloatPointer) -> None:
     """o^L for one sample (1)(2); overwrites ``out`` (n_L)."""
-    layers, calls, _, panels = opened(network, table, weights, work)
-    call(through, calls, network, table, weights, work, x, 1)
+    layers, calls, _, panels = unpack(network, table, weights, work)
+    call(forward, calls, network, table, weights, work, x, 1)
     top = layers.shape[0] - 1
     n = layers[top, LAYER_N_OUT]
     outputs, given = view(panels, layers[top, LAYER_OUT], n), array_at(out, n)
@@ -248,8 +248,8 @@ def input_one(network: IntegerPointer, stage: IntegerPointer, table: IntegerPoin
 def vjp_one(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer, x: FloatPointer,
             u: FloatPointer, out: FloatPointer) -> None:
     """Σ_j u_j ∂o_j/∂x_k for one sample; overwrites ``out`` (n_0)."""
-    layers, calls, _, panels = opened(network, table, weights, work)
-    call(through, calls, network, table, weights, work, x, 1)
+    layers, calls, _, panels = unpack(network, table, weights, work)
+    call(forward, calls, network, table, weights, work, x, 1)
     top = layers.shape[0] - 1
     n = layers[top, LAYER_N_OUT]
     delta, given = view(panels, layers[top, LAYER_DELTA], n), array_at(u, n)
@@ -343,7 +343,7 @@ def c_forward(form, dtype, slot, room, width):
 
 KERNELS: dict[int, Kernel] = {
     kernel.place: kernel
-    for kernel in (through, below, slopes, forward_one, predict.predict, gradient_one, input_one, vjp_one, train_one,
+    for kernel in (forward, backward, slopes, forward_one, predict.predict, gradient_one, input_one, vjp_one, train_one,
                    many)
 }
 """Cell of `Model.calls` -> the kernel whose address lies there."""

@@ -225,11 +225,11 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
     layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
     for layer, row in enumerate(layers):
         n_in, n_out = sizes[layer], sizes[layer + 1]
-        across = -1
+        transposed = -1
         if not sums_lanes(n_in, n_out, samples, width) if backward else layer == 0:
-            across = take(-(-n_in // width) * width * (samples + 1))
+            transposed = take(-(-n_in // width) * width * (samples + 1))
         row[:] = n_in, n_out, weights[layer], biases[layer], 0, out[layer], out[layer + 1], delta[layer], \
-            delta[layer + 1], across, backward and packs(n_in, n_out, dtype), \
+            delta[layer + 1], transposed, backward and packs(n_in, n_out, dtype), \
             take(n_out * samples) if tangents else -1, 0, 0, 0
     cells = np.zeros(tables.CELL_COUNT, np.int64)
     cells[[tables.CELL_TARGET, tables.CELL_WEIGHT, tables.CELL_COST, tables.CELL_ONES]] = (

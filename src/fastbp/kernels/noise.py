@@ -39,7 +39,7 @@ def stream(key, epoch, layer, begin):
 
 
 @kernel
-def drop(out, slope, rate, keys, start):
+def drop_out(out, slope, rate, keys, start):
     """Each output becomes 0 with probability p, else o/(1 − p), and so do its slopes (Srivastava et al. 2014).
 
     The quotient keeps the expected net inputs of the next layer, so that prediction needs no correction. ``start`` is
@@ -87,7 +87,7 @@ def quarter_turns(x):
 
 
 @kernel
-def disturb(inputs, deviation, keys, start):
+def add_noise(inputs, deviation, keys, start):
     """Add normal numbers of this standard deviation (Box & Muller 1958), from pairs of 32 bits; none is beyond 6.7.
 
     The first gives the radius, and its sign a reflection; the second, with its sign, an angle of at most a quarter
@@ -121,14 +121,14 @@ def before_layer(layers: Table, cells: IntegerPointer, settings: Doubles, panels
     start, size = first * n * lane, (last - first) * n * lane
     if layer > 0:
         if settings[COST_DROPOUT + layer - 1] > 0.0:
-            drop(view(panels, source + start, size), view(panels, layers[layer, LAYER_DELTA_BELOW] + start, size),
+            drop_out(view(panels, source + start, size), view(panels, layers[layer, LAYER_DELTA_BELOW] + start, size),
                  settings[COST_DROPOUT + layer - 1], stream(cells[CELL_KEY], epoch, layer, begin), start)
         return
     if settings[COST_INPUT_NOISE] > 0.0:
-        disturb(view(panels, source + start, size), settings[COST_INPUT_NOISE],
+        add_noise(view(panels, source + start, size), settings[COST_INPUT_NOISE],
                 stream(cells[CELL_KEY], epoch, 0, begin), start // 2)
         if layers[0, LAYER_TRANSPOSED] >= 0:
-            call(dense.turn, cells, panels, source, layers[0, LAYER_TRANSPOSED], n, strips, first, last)
+            call(dense.transpose_panel, cells, panels, source, layers[0, LAYER_TRANSPOSED], n, strips, first, last)
     if settings[COST_SMOOTH_BASE] > 0.0:
         size = layers[layers.shape[0] - 1, LAYER_N_OUT] * lane
         target = view(panels, cells[CELL_TARGET] + first * size, (last - first) * size)

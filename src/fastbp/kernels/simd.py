@@ -691,17 +691,17 @@ def _backward_tile(typing: Any, weights: Any, w: Any, row: Any, step: Any, panel
     return i(weights, i, i, i, panels, i, i, i, i, i, i, i), generate
 
 
-def _gradient_tile(typing: Any, deltas: Any, d: Any, d_row: Any, d_strip: Any, across: Any, a: Any, a_vector: Any,
+def _gradient_tile(typing: Any, deltas: Any, d: Any, d_row: Any, d_strip: Any, transposed: Any, a: Any, a_vector: Any,
                    strips: Any, gradient: Any, g: Any, g_row: Any, valid: Any, accumulate: Any, some: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         D, d, d_row, d_strip, A, a, a_vector, strips, G, g, g_row, valid, accumulate, some = arguments
-        p = _Pointers(context, builder, across.dtype)
+        p = _Pointers(context, builder, transposed.dtype)
         lanes = _index(p.lanes)
         add = builder.icmp_signed("!=", accumulate, _index(0))
 
         def emit(rows: int, vectors: int) -> None:
             sums = _products(p, [p.zero()] * (rows * vectors), p.at(deltas, D, d), d_row, _index(1),
-                             p.at(across, A, a), a_vector, lanes, strips, d_strip, _index(p.lanes * p.lanes),
+                             p.at(transposed, A, a), a_vector, lanes, strips, d_strip, _index(p.lanes * p.lanes),
                              _row_numbers(p, some, rows), vectors)
             whole = builder.icmp_signed(">=", valid, _index(p.lanes * vectors))
             masks = [p.mask(builder.sub(valid, _index(v * p.lanes))) for v in range(vectors)]
@@ -725,7 +725,7 @@ def _gradient_tile(typing: Any, deltas: Any, d: Any, d_row: Any, d_strip: Any, a
         return _fitting(builder, some, vectors, emit)
 
     i = types.intp
-    return i(deltas, i, i, i, across, i, i, i, gradient, i, i, i, i, i), generate
+    return i(deltas, i, i, i, transposed, i, i, i, gradient, i, i, i, i, i), generate
 
 
 def _lane_sums(p: _Pointers, values: list[Any]) -> list[Any]:
@@ -1139,7 +1139,7 @@ def _check_plainly(kernel: Kernel, given: tuple[Any, ...]) -> None:
             wanted = PLAIN_KINDS.get(letter, real)
             fits = (isinstance(value, np.ndarray) and value.ndim == (2 if letter == "t" else 1)
                     and (value.dtype == wanted if wanted else value.dtype in (np.float32, np.float64))
-                    and (value.flags.writeable or letter == "r"))
+                    and (value.flags.writeable or letter in "rFDN"))  # a pointer says nothing of it
             real = value.dtype if fits and letter in "frF" else real
         if not fits:
             shown = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"{value!r}"

@@ -68,10 +68,10 @@ def panel_row(panels, start, n, s, j):
 
 
 @by_address(CELL_FORWARD_SECOND)
-def lift(layers: Table, cells: Integers, panels: Floats, parameters: Floats, inputs: ReadOnly, targets: ReadOnly,
-         weights: ReadOnly, order: Integers, begin: int, end: int, total: float, labels: int, strips: int, first: int,
-         last: int, bend: int) -> None:
-    """(1)(2) for samples order[begin:end], in strips first..last; with ``bend`` = 1 also φ''(net).
+def forward_second(layers: Table, cells: Integers, panels: Floats, parameters: Floats, inputs: ReadOnly,
+                   targets: ReadOnly, weights: ReadOnly, order: Integers, begin: int, end: int, total: float,
+                   labels: int, strips: int, first: int, last: int, bend: int) -> None:
+    """(1)(2) for samples order[begin:end], in strips first..last; with ``second_order`` = 1 also φ''(net).
 
     Overwrites the out panels, the delta panels with φ'(net), the net panels with net or φ''(net), and the targets and
     weights.
@@ -105,8 +105,8 @@ def lift(layers: Table, cells: Integers, panels: Floats, parameters: Floats, inp
 
 
 @by_address(CELL_PUSHFORWARD_TANGENTS)
-def push(layers: Table, cells: Integers, panels: Floats, parameters: Floats, direction: Floats, moved: int, bottom: int,
-         tangents: int, strips: int, first: int, last: int) -> None:
+def pushforward(layers: Table, cells: Integers, panels: Floats, parameters: Floats, direction: Floats, moved: int,
+                bottom: int, tangents: int, strips: int, first: int, last: int) -> None:
     """Tangents ṅet_j = Σ_k w_jk ȯ_k, and with ``moved`` = 1 + Σ_k v_jk o_k + v_j; ȯ_j = φ'(net_j) ṅet_j.
 
     From layer ``bottom`` up; overwrites the tangents in net and out panels, and where moved in the delta panels.
@@ -146,7 +146,7 @@ def push(layers: Table, cells: Integers, panels: Floats, parameters: Floats, dir
 
 
 @by_address(CELL_SECOND_ORDER)
-def bend(layers: Table, cells: Integers, panels: Floats, layer: int, tangents: int, strips: int, first: int,
+def second_order(layers: Table, cells: Integers, panels: Floats, layer: int, tangents: int, strips: int, first: int,
          last: int) -> None:
     """From a_i, the derivatives with respect to ȯ_i: δ̇_i = φ' a_i, and Σ_i φ'' ṅet_i a_i, which adds to δ.
 
@@ -183,9 +183,9 @@ def bend(layers: Table, cells: Integers, panels: Floats, layer: int, tangents: i
 
 
 @by_address(CELL_PULLBACK_TANGENTS)
-def pull(layers: Table, cells: Integers, panels: Floats, parameters: Floats, direction: Floats, moved: int,
+def pullback(layers: Table, cells: Integers, panels: Floats, parameters: Floats, direction: Floats, moved: int,
          tangents: int, strips: int, first: int, last: int, scratch: int) -> None:
-    """δ and δ̇_i of all layers from those of the top: a_i = Wᵀδ̇_i, then `bend`; δ = φ' Wᵀδ + Σ_i φ'' ṅet_i a_i.
+    """δ and δ̇_i of all layers from those of the top: a_i = Wᵀδ̇_i, then `second_order`; δ = φ' Wᵀδ + Σ_i φ'' ṅet_i a_i.
 
     With ``moved`` = 1 also + φ' Vᵀδ̇; without tangents φ' Wᵀδ alone. Overwrites the delta and net panels.
     """
@@ -204,7 +204,7 @@ def pull(layers: Table, cells: Integers, panels: Floats, parameters: Floats, dir
                 a[k] = one
             call(dense.backward, cells, parameters, w, panels, above, below, n_in, n, low, high, pack)
         if tangents > 0:
-            call(bend, cells, layers, cells, panels, layer - 1, tangents, strips, first, last)
+            call(second_order, cells, layers, cells, panels, layer - 1, tangents, strips, first, last)
         if moved != 0:
             more = panel(panels, net_below, n_in, strips + first, strips + last)
             for k in range(more.size):
@@ -220,17 +220,17 @@ def pull(layers: Table, cells: Integers, panels: Floats, parameters: Floats, dir
 
 
 @by_address(CELL_TRANSPOSE_ALL)
-def turn_all(layers: Table, cells: Integers, panels: Floats, strips: int, first: int, last: int) -> None:
+def transpose_all(layers: Table, cells: Integers, panels: Floats, strips: int, first: int, last: int) -> None:
     """Copy all outputs that the gradient sums over, tangents too, to where neurons are in lanes."""
     for layer in range(layers.shape[0]):
         for i in range(layers[layer, LAYER_TANGENTS] + 1 if layers[layer, LAYER_TRANSPOSED] >= 0 else 0):
-            call(dense.turn, cells, panels, layers[layer, LAYER_SOURCE], layers[layer, LAYER_TRANSPOSED],
+            call(dense.transpose_panel, cells, panels, layers[layer, LAYER_SOURCE], layers[layer, LAYER_TRANSPOSED],
                  layers[layer, LAYER_N_IN], strips * (layers[layer, LAYER_TANGENTS] + 1), i * strips + first,
                  i * strips + last)
 
 
 @by_address(CELL_WEIGH)
-def share(panels: Floats, weight: int, start: int, n: int, low: int, first: int, last: int) -> None:
+def weigh(panels: Floats, weight: int, start: int, n: int, low: int, first: int, last: int) -> None:
     """Multiply strips of a panel, from ``low`` on, by the shares in the mean of the samples in strips first..last.
 
     Weight 0 gives 0, also where a number is not finite.
@@ -259,9 +259,9 @@ def product_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
     top = layers.shape[0] - 1
     n, exact = layers[top, LAYER_N_OUT], 1 if cells[CELL_KIND] == KIND_HESSIAN else 0
     direction = borrowed(panels, cells[CELL_DIRECTION], parameters.size)
-    call(lift, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
+    call(forward_second, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
          total, labels, strips, first, last, exact)
-    call(push, cells, layers, cells, panels, parameters, direction, 1, 0, 1, strips, first, last)
+    call(pushforward, cells, layers, cells, panels, parameters, direction, 1, 0, 1, strips, first, last)
     low, high = strips + first, strips + last
     out, tangent = panel(panels, layers[top, LAYER_OUT], n, first, last), panel(panels, layers[top, LAYER_OUT], n, low,
                                                                                 high)
@@ -272,11 +272,11 @@ def product_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
         change[k] = tangent[k]
     if cells[CELL_CANONICAL] == 0:
         call(prototypes.cost_second, cells, out, target, change, cost_parameter)
-    call(share, cells, panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
+    call(weigh, cells, panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
     if cells[CELL_CANONICAL] != 0:
         for k in range(delta.size):
             delta[k], a[k] = change[k], out[k] - target[k]
-        call(share, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+        call(weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
     else:
         if cells[CELL_JACOBIAN] != 0:
             call(prototypes.jacobian_product, cells, out, change, n)
@@ -287,16 +287,16 @@ def product_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
             for k in range(a.size):
                 a[k] = type(a[0])(1)
             call(prototypes.cost, cells, out, target, a, n, cost_parameter)
-            call(share, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
-            call(bend, cells, layers, cells, panels, top, 1, strips, first, last)
+            call(weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+            call(second_order, cells, layers, cells, panels, top, 1, strips, first, last)
             bent = panel(panels, layers[top, LAYER_NET], n, first, last)
             for k in range(change.size):
                 change[k] += bent[k]
         for k in range(delta.size):
             delta[k] = change[k]
-    call(pull, cells, layers, cells, panels, parameters, direction, exact, exact, strips, first, last,
+    call(pullback, cells, layers, cells, panels, parameters, direction, exact, exact, strips, first, last,
          scratch)
-    call(turn_all, cells, layers, cells, panels, strips, first, last)
+    call(transpose_all, cells, layers, cells, panels, strips, first, last)
 
 
 @by_address(CELL_MY_SAMPLES)
@@ -314,7 +314,7 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
     top = layers.shape[0] - 1
     n, low, high = layers[top, LAYER_N_OUT], strips + first, strips + last
     one, zero = type(panels[0])(1), type(panels[0])(0)
-    call(lift, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
+    call(forward_second, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
          total, labels, strips, first, last, 1)
     out, tangent = panel(panels, layers[top, LAYER_OUT], n, first, last), panel(panels, layers[top, LAYER_OUT], n, low,
                                                                                 high)
@@ -326,14 +326,14 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
     if cells[CELL_CANONICAL] != 0:
         for k in range(a.size):
             a[k] = out[k] - target[k]
-        call(share, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+        call(weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
     else:
         for k in range(a.size):
             a[k], change[k] = one, one
         call(prototypes.cost_second, cells, out, target, change, cost_parameter)
-        call(share, cells, panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
+        call(weigh, cells, panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
         call(prototypes.cost, cells, out, target, a, n, cost_parameter)
-        call(share, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+        call(weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
         if cells[CELL_JACOBIAN] != 0:
             for k in range(a.size):
                 bent[k] = a[k]
@@ -367,7 +367,7 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
                 for v in range(own.size):
                     beginning[v] = one if layer == top else own[v]
             if layer < top:
-                call(push, cells, layers, cells, panels, parameters, parameters, 0, layer + 1, 1,
+                call(pushforward, cells, layers, cells, panels, parameters, parameters, 0, layer + 1, 1,
                      strips, first, last)
             elif cells[CELL_JACOBIAN] != 0:
                 for k in range(net.size):
@@ -379,7 +379,7 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
             if cells[CELL_CANONICAL] != 0:
                 for k in range(a.size):
                     a[k] = tangent[k]
-                call(share, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+                call(weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
             else:
                 for k in range(a.size):
                     a[k] = change[k] * tangent[k]
@@ -410,7 +410,7 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
         below = panel(panels, layers[layer, LAYER_SOURCE], layers[layer, LAYER_N_IN], first, last)
         for k in range(below.size):
             below[k] *= below[k]
-    call(turn_all, cells, layers, cells, panels, strips, first, last)
+    call(transpose_all, cells, layers, cells, panels, strips, first, last)
 
 
 @by_address(CELL_MY_SAMPLES)
@@ -428,7 +428,7 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
     n, n_in = layers[top, LAYER_N_OUT], layers[0, LAYER_N_IN]
     real = type(panels[0])
     half, factor, zero, one = real(0.5), real(cost_parameter[COST_SLOPE_WEIGHT]), real(0), real(1)
-    call(lift, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
+    call(forward_second, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
          total, labels, strips, first, last, backward)
     for i in range(n_in):
         for s in range((i + 1) * strips + first, (i + 1) * strips + last):
@@ -436,7 +436,7 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
                 direction = panel_row(panels, layers[0, LAYER_SOURCE], n_in, s, k)
                 for v in range(direction.size):
                     direction[v] = one if k == i else zero
-    call(push, cells, layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first,
+    call(pushforward, cells, layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first,
          last)
     given = borrowed(inputs, cells[CELL_GIVEN_SLOPES], inputs.size * n)
     call(dense.gather, cells, given, order, begin, end, n * n_in, panels, cells[CELL_SLOPE_TARGETS], -1, strips, first,
@@ -451,14 +451,14 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
                     error = tangent[v] - wanted[v]
                     a[v] = factor * error
                     wanted[v] = half * factor * error * error
-        call(share, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, (i + 1) * strips + first,
+        call(weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, (i + 1) * strips + first,
              first, last)
     out, delta = panel(panels, layers[top, LAYER_OUT], n, first, last), panel(panels, layers[top, LAYER_DELTA], n,
                                                                               first, last)
     target, weight = panel(panels, cells[CELL_TARGET], n, first, last), panel(panels, cells[CELL_WEIGHT], 1, first,
                                                                               last)
     if backward != 0:
-        call(bend, cells, layers, cells, panels, top, n_in, strips, first, last)
+        call(second_order, cells, layers, cells, panels, top, n_in, strips, first, last)
     if cells[CELL_CANONICAL] != 0:
         call(prototypes.cost, cells, panel(panels, cells[CELL_SPARE], n, first, last), target, delta, n,
              cost_parameter)
@@ -478,13 +478,13 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
         bent = panel(panels, layers[top, LAYER_NET], n, first, last)
         for k in range(delta.size):
             delta[k] += bent[k]
-        call(pull, cells, layers, cells, panels, parameters, parameters, 0, n_in, strips, first, last,
+        call(pullback, cells, layers, cells, panels, parameters, parameters, 0, n_in, strips, first, last,
              scratch)
-        call(turn_all, cells, layers, cells, panels, strips, first, last)
+        call(transpose_all, cells, layers, cells, panels, strips, first, last)
 
 
-KERNELS: dict[int, Kernel] = {
-    kernel.place: kernel for kernel in (lift, push, bend, pull, turn_all, share, activations.softmax_curvature)}
+KERNELS: dict[int, Kernel] = {kernel.place: kernel for kernel in (forward_second, pushforward, second_order, pullback,
+                                                                  transpose_all, weigh, activations.softmax_curvature)}
 """Kernels that are called by address, as in `backprop.KERNELS`."""
 
 PHASES = {KIND_SOBOLEV: sobolev_samples, KIND_HESSIAN: product_samples, KIND_GAUSS_NEWTON: product_samples,

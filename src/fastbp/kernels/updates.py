@@ -49,7 +49,7 @@ def sgd(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: i
 @rule
 def momentum(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
              hyper: Doubles) -> None:
-    """V ← βv − μ ∂E/∂w; Δw = v (Polyak 1964)."""
+    """v ← βv − μ ∂E/∂w; Δw = v (Polyak 1964)."""
     n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
@@ -63,7 +63,7 @@ def momentum(parameters: Floats, gradient: Floats, state: Floats, start: int, st
 @rule
 def nesterov(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
              hyper: Doubles) -> None:
-    """V ← βv − μ ∂E/∂w; Δw = βv − μ ∂E/∂w (Nesterov 1983, as rewritten by Bengio et al. 2013, eq. 7)."""
+    """v ← βv − μ ∂E/∂w; Δw = βv − μ ∂E/∂w (Nesterov 1983, as rewritten by Bengio et al. 2013, eq. 7)."""
     n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
@@ -78,7 +78,7 @@ def nesterov(parameters: Floats, gradient: Floats, state: Floats, start: int, st
 @rule
 def adam(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
          hyper: Doubles) -> None:
-    """M ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; Δw = −μ m̂/(√v̂ + ε) (Kingma & Ba 2015, algorithm 1).
+    """m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; Δw = −μ m̂/(√v̂ + ε) (Kingma & Ba 2015, algorithm 1).
 
     The bias corrections m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ) are drawn out of the loop, as at the end of their section 2.
     """
@@ -126,7 +126,7 @@ def adamw(parameters: Floats, gradient: Floats, state: Floats, start: int, stop:
 @rule
 def amsgrad(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
             hyper: Doubles) -> None:
-    """M, v as in Adam; u ← max(u, v); Δw = −μ m̂/(√û + ε) (Reddi et al. 2018, bias corrections as in Adam)."""
+    """m, v as in Adam; u ← max(u, v); Δw = −μ m̂/(√û + ε) (Reddi et al. 2018, bias corrections as in Adam)."""
     n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
@@ -151,7 +151,7 @@ def amsgrad(parameters: Floats, gradient: Floats, state: Floats, start: int, sto
 @rule
 def nadam(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
           hyper: Doubles) -> None:
-    """M, v as in Adam; Δw = −μ (β₁m/(1−β₁ᵗ⁺¹) + (1−β₁)g/(1−β₁ᵗ))/(√v̂ + ε) (Dozat 2016)."""
+    """m, v as in Adam; Δw = −μ (β₁m/(1−β₁ᵗ⁺¹) + (1−β₁)g/(1−β₁ᵗ))/(√v̂ + ε) (Dozat 2016)."""
     n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, v = view(state, start, n), view(state, parameters.size + start, n)
@@ -175,7 +175,7 @@ def nadam(parameters: Floats, gradient: Floats, state: Floats, start: int, stop:
 @rule
 def radam(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
           hyper: Doubles) -> None:
-    """M, v as in Adam; Δw = −μ r m̂/(√v̂ + ε), or −μ m̂ while v̂ is too uncertain (Liu et al. 2020, algorithm 2).
+    """m, v as in Adam; Δw = −μ r m̂/(√v̂ + ε), or −μ m̂ while v̂ is too uncertain (Liu et al. 2020, algorithm 2).
 
     ρ∞ = 2/(1−β₂) − 1, ρ = ρ∞ − 2tβ₂ᵗ/(1−β₂ᵗ); where ρ > 5, r² = (ρ−4)(ρ−2)ρ∞/((ρ∞−4)(ρ∞−2)ρ). The step number t is
     log β₂ᵗ/log β₂; tβ₂ᵗ is 0 where β₂ᵗ has gone under. The paper's bound is 4; 5 is what its authors' code takes.
@@ -208,7 +208,7 @@ def radam(parameters: Floats, gradient: Floats, state: Floats, start: int, stop:
 @rule
 def adabelief(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
               hyper: Doubles) -> None:
-    """M as in Adam; s ← β₂s + (1−β₂)(g−m)² + ε; Δw = −μ m̂/(√ŝ + ε) (Zhuang et al. 2020, algorithm 2)."""
+    """m as in Adam; s ← β₂s + (1−β₂)(g−m)² + ε; Δw = −μ m̂/(√ŝ + ε) (Zhuang et al. 2020, algorithm 2)."""
     n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     m, s = view(state, start, n), view(state, parameters.size + start, n)
@@ -248,7 +248,7 @@ def lion(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: 
 @rule
 def rmsprop(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
             hyper: Doubles) -> None:
-    """V ← ρv + (1−ρ)g²; Δw = −μ g/(√v + ε) (Tieleman & Hinton 2012)."""
+    """v ← ρv + (1−ρ)g²; Δw = −μ g/(√v + ε) (Tieleman & Hinton 2012)."""
     n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
@@ -264,7 +264,7 @@ def rmsprop(parameters: Floats, gradient: Floats, state: Floats, start: int, sto
 @rule
 def adagrad(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
             hyper: Doubles) -> None:
-    """V ← v + g²; Δw = −μ g/(√v + ε) (Duchi et al. 2011, diagonal)."""
+    """v ← v + g²; Δw = −μ g/(√v + ε) (Duchi et al. 2011, diagonal)."""
     n, hyper = stop - start, pointer(hyper)
     p, g, v = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
     real = type(p[0])
@@ -279,7 +279,7 @@ def adagrad(parameters: Floats, gradient: Floats, state: Floats, start: int, sto
 @rule
 def adadelta(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
              hyper: Doubles) -> None:
-    """V ← ρv + (1−ρ)g²; d = g√(u + ε)/√(v + ε); u ← ρu + (1−ρ)d²; Δw = −μd (Zeiler 2012, algorithm 1)."""
+    """v ← ρv + (1−ρ)g²; d = g√(u + ε)/√(v + ε); u ← ρu + (1−ρ)d²; Δw = −μd (Zeiler 2012, algorithm 1)."""
     n, hyper = stop - start, pointer(hyper)
     p, g = view(parameters, start, n), view(gradient, start - shift, n)
     v, u = view(state, start, n), view(state, parameters.size + start, n)

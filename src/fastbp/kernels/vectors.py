@@ -19,7 +19,7 @@ def dot(a, b):
 
 @kernel
 def combine(out, a, x, b, y):
-    """Out ← ax + by; x, y or both may be ``out`` itself."""
+    """out ← ax + by; x, y or both may be ``out`` itself."""
     first, second = type(out[0])(a), type(out[0])(b)
     for i in range(out.size):
         out[i] = first * x[i] + second * y[i]
@@ -70,7 +70,7 @@ def products(rows, count, a, b, with_a, with_b):
 
 @inline
 def mix(out, a, x, rows, weights):
-    """Out ← ax + Σ_k w_k r_k of vectors that lie one after the other.
+    """out ← ax + Σ_k w_k r_k of vectors that lie one after the other.
 
     Four at a time: one at a time, reading and writing ``out`` for each, took 2.3 times as long.
     """
