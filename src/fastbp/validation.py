@@ -203,7 +203,7 @@ def _numbers(name: str, value: Any) -> Array:
                                 f"convert it first, for instance with {name}.astype('float32')")
         try:
             array = array.astype(np.float64)
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise TypeError(f"{name} has dtype object and holds what is not a number ({error}); convert it first, for "
                             f"instance with {name}.astype('float32')") from error
     if array.dtype.kind not in "fiub":
@@ -414,7 +414,10 @@ def canonical(X: Any) -> Any:
         for i, (places, data) in enumerate(zip(X.rows, X.data, strict=True)):
             if len(places) != len(data):
                 raise _malformed(f"row {i} has {len(places)} columns for {len(data)} numbers")
-    csr = X.tocsr()
+    try:
+        csr = X.tocsr()
+    except OverflowError as error:  # of places in lists of Python's numbers
+        raise _malformed(f"an index is beyond those of SciPy ({error})") from error
     starts, columns = _structure(csr, n, m)
     csr = type(csr)((_numbers("X", csr.data)[: len(columns)], columns, starts), shape=csr.shape)
     if not csr.has_canonical_format or np.count_nonzero(csr.data) < len(columns):
