@@ -516,6 +516,14 @@ def test_strings_are_no_numbers_however_they_come(entry):
         net.predict([["1.5", "2"]])
 
 
+@pytest.mark.parametrize("value", [np.arange(2), np.array(1.5), np.ma.array([5, 2], mask=[1, 0])[0], np.empty((2, 0))])
+def test_arrays_are_no_whole_numbers(value):
+    net = Network((2, 1), seed=0)
+    for call in (lambda: net.compiled(value), lambda: net.reset(value), lambda: Network([value, 1])):
+        with pytest.raises(TypeError, match=r"(?s)is .*expected a whole number"):
+            call()
+
+
 def test_whole_numbers_beyond_every_float_are_named():
     with pytest.raises(TypeError, match=r"X has dtype object and holds what is not a number \(int too large"):
         Network((2, 1)).predict([[1, 10**400]])
