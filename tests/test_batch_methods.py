@@ -731,6 +731,19 @@ def test_after_a_callback_has_changed_the_parameters_a_method_begins_anew(method
 
 
 @pytest.mark.parametrize("method", [*METHODS, *SECOND_ORDER], ids=str)
+def test_a_checkpoint_of_parameters_that_a_callback_has_changed_goes_on_bit_for_bit(method, tmp_path):
+    """What is saved begins its direction anew, as the training that goes on does."""
+    X, Y = waves()
+    whole, path = Network((1, 5, 1), dtype="float64", seed=1), tmp_path / "training"
+    killed = whole.copy()
+    whole.fit(X, Y, epochs=12, optimizer=method, callbacks=[Checkpoint(path, 5), prune(5, 7)])
+    killed.fit(X, Y, epochs=5, optimizer=method, callbacks=[Checkpoint(path, 5), prune(5)])
+    found = Network.load(path).fit(X, Y, epochs=7, resume=True, callbacks=[prune(7)])
+    assert (found.parameters == whole.parameters).all()
+    assert (found.history.cost == whole.history.cost).all()
+
+
+@pytest.mark.parametrize("method", [*METHODS, *SECOND_ORDER], ids=str)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_callback_that_leaves_the_finite_is_divergence(value, method):
     X, Y = waves()

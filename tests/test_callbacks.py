@@ -116,6 +116,20 @@ def test_early_stopping_leaves_the_parameters_of_the_best_validation_cost(data):
     assert net.cost(X[:9], Y[:9] + 0.5) == stopping.best_cost == net.history.validation_cost[best]
 
 
+@pytest.mark.parametrize("change", [
+    lambda parameters: setattr(parameters, "shape", (1, -1)), lambda parameters: parameters.setflags(write=False),
+], ids=["shape", "flags"])
+def test_early_stopping_restores_whatever_becomes_of_the_array_that_shows_parameters(change, data, tmp_path):
+    X, Y = data
+    net, alone, stopping = network((2, 4, 1)), network((2, 4, 1)), EarlyStopping(3)
+    settings = dict(epochs=30, optimizer=Adam(0.1), validation=(X[:9], Y[:9] + 0.5))
+    alone.fit(X, Y, callbacks=[EarlyStopping(3)], **settings)
+    net.fit(X, Y, callbacks=[lambda record: change(record.network.parameters), stopping], **settings)
+    assert len(net.history) == len(alone.history) > stopping.best_epoch
+    assert (net.parameters.ravel() == alone.parameters).all()
+    assert stopping.best.parameters.shape == (net.n_parameters,)
+
+
 def test_early_stopping_restores_after_divergence(data):
     X, Y = data
     net, stopping = network((2, 4, 1)), EarlyStopping(100)

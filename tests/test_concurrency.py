@@ -31,6 +31,32 @@ def test_two_threads_fit_two_networks(threads):
     assert all((net.parameters == expected).all() for net, expected in zip(nets, alone, strict=True))
 
 
+@pytest.mark.parametrize(("first", "meanwhile"), [("adam", "sgd"), ("amsgrad", "lbfgs"), ("lbfgs", None)])
+def test_a_fit_that_resumes_sees_that_another_one_came_between(first, meanwhile, run_python):
+    """Arguments are looked at before the network is locked; what resumes would write behind another method's state."""
+    assert run_python(f"""
+import numpy as np
+import fastbp
+X = np.random.default_rng(0).normal(size=(40, 30))
+net = fastbp.Network((30, 200, 2), seed=0).fit(X, X[:, :2], optimizer={first!r}, epochs=2)
+
+class Slow:
+    def __array__(self, *arguments, **more):  # as a thread would, while the numbers are converted
+        net.reset(1)
+        if {meanwhile!r}:
+            net.fit(X, X[:, :2], optimizer={meanwhile!r}, epochs=3)
+        self.left = net.parameters.copy(), net.history
+        return X
+
+slow = Slow()
+try:
+    net.fit(slow, X[:, :2], epochs=20, resume=True)
+except RuntimeError as error:
+    assert (net.parameters == slow.left[0]).all() and net.history is slow.left[1]
+    print(error)
+""").startswith("this network has been fitted or reset while its arguments were looked at")
+
+
 def test_two_threads_that_fit_the_same_network():
     X, Y = data(40)
     net = Network((3, 8, 2), seed=1)

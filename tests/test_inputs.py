@@ -69,7 +69,8 @@ cases += [("dia", give("offsets", np.arange(20))), ("dia", longer("offsets", -1)
 def few_rows(X): X.rows = X.rows[:5]
 def more_numbers(X): X.data[2] = X.data[2] + [1.0] * 1000
 def beyond(X): X.rows[4][0] = 77
-cases += [("lil", few_rows), ("lil", more_numbers), ("lil", beyond)]
+def far_beyond(X): X.rows[4][0] = 2**70
+cases += [("lil", few_rows), ("lil", more_numbers), ("lil", beyond), ("lil", far_beyond)]
 
 dtype, methods = "DTYPE", METHODS
 y = np.arange(12.0)[:, None] % 3
@@ -113,7 +114,7 @@ def test_malformed_sparse_matrices_are_named(dtype, run_python):
                  "indptr[3] is 1, expected 4 to 24, since it must not decrease", "indices[23] is 6, expected 0 to 5",
                  "indices[23] is 12, expected 0 to 11", "indptr[12] is 1000000, expected 22 to 24",
                  "indptr has dtype int32 and shape (12,), expected 13 integers", "row[0] is 99, expected 0 to 11",
-                 "indices has dtype float64", "row 2 has 2 columns for 1002"):
+                 "indices has dtype float64", "row 2 has 2 columns for 1002", "an index is beyond those of SciPy"):
         assert part in found, part
 
 
@@ -513,6 +514,19 @@ def test_strings_are_no_numbers_however_they_come(entry):
         net.fit(np.zeros((3, 2)), X[:, 1])
     with pytest.raises(TypeError, match="expected numbers"):
         net.predict([["1.5", "2"]])
+
+
+@pytest.mark.parametrize("value", [np.arange(2), np.array(1.5), np.ma.array([5, 2], mask=[1, 0])[0], np.empty((2, 0))])
+def test_arrays_are_no_whole_numbers(value):
+    net = Network((2, 1), seed=0)
+    for call in (lambda: net.compiled(value), lambda: net.reset(value), lambda: Network([value, 1])):
+        with pytest.raises(TypeError, match=r"(?s)is .*expected a whole number"):
+            call()
+
+
+def test_whole_numbers_beyond_every_float_are_named():
+    with pytest.raises(TypeError, match=r"X has dtype object and holds what is not a number \(int too large"):
+        Network((2, 1)).predict([[1, 10**400]])
 
 
 def test_softmax_of_one_output_is_refused_when_the_network_is_built():

@@ -435,6 +435,7 @@ def test_resumption(tmp_path):
     (dict(input_noise=-0.1), "input_noise is -0.1, expected a number that is not negative"),
     (dict(label_smoothing=1.5), "label_smoothing is 1.5, expected a number from 0 up to, not including, 1"),
     (dict(trainable=[1, 0]), r"trainable is \[1, 0\], expected True or False for each layer, or a flat boolean mask"),
+    (dict(trainable=np.ma.array([True, True], mask=[True, False])), "trainable has masked entries"),
     (dict(trainable=[False, False]), "trainable is False throughout: nothing would be trained"),
 ])
 def test_bad_settings(given, message):

@@ -208,7 +208,7 @@ class EarlyStopping(_Shown):
         if -math.inf < cost < best.cost:
             best.epoch, best.cost = record.epoch, cost
             if self.restore_best:
-                self._network, best.parameters = record.network, record.network.parameters.copy()
+                self._network, best.parameters = record.network, record.network._parameters.copy()
         if -math.inf < cost < best.mark - self.min_delta:
             best.mark, best.waited = cost, 0
         else:
@@ -218,7 +218,7 @@ class EarlyStopping(_Shown):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         if self.restore_best and self._network is not None and self.best.parameters is not None:
-            self._network.parameters[:] = self.best.parameters
+            self._network._parameters[:] = self.best.parameters
         self._network = None
 
 

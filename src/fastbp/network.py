@@ -520,8 +520,9 @@ class Network:
         DivergenceError
             If the cost or a parameter becomes infinite or NaN; the parameters of the last finite epoch are restored.
         RuntimeError
-            If this network is being fitted already, by another thread or by the fit whose callback calls this; or an
-            `EarlyStopping` is watching another network's fit.
+            If this network is being fitted already, by another thread or by the fit whose callback calls this; another
+            fit came between, while the arguments of one that resumes were looked at; or an `EarlyStopping` is watching
+            another network's fit.
 
         Notes
         -----
@@ -542,9 +543,9 @@ class Network:
         batch_size = None if batch_size is None else validation.whole("batch_size", batch_size)
         threads = None if threads is None else validation.whole("threads", threads, most=validation.MOST_THREADS)
         shuffle = validation.shuffle(shuffle)
-        former = self._progress.optimizer if resume and self._progress is not None else None
-        if former is not None:
-            method = optimizers.resumed(former, optimizer)
+        progress = self._progress if resume else None
+        if progress is not None:
+            method = optimizers.resumed(progress.optimizer, optimizer)
         else:
             method = optimizers.get("adam" if optimizer is None else optimizer)
         regularization = self._regularization(regularization)
@@ -588,16 +589,19 @@ class Network:
                              f"with {len(samples)} samples to train on, one a batch: use batch_size=2 or more, and "
                              "samples for it")
         with self._fitting() as hold:
+            if progress is not None and self._progress is not progress:  # whose state may be of another size
+                raise RuntimeError("this network has been fitted or reset while its arguments were looked at (by "
+                                   "another thread, or by an argument): resume again, or use a copy()")
             for listener in listeners:
                 if isinstance(listener, EarlyStopping):
                     listener.watch(self)
-            if former is not None and self._progress is not None:
-                self._progress.go_on_with(method)
+            if progress is not None:
+                progress.go_on_with(method)
             else:
-                self._progress = training.new_progress(self, method)
+                progress = self._progress = training.new_progress(self, method)
                 self.history = History()
             try:
-                training.fit(self, samples, other, self._progress, epochs=epochs, batch_size=batch_size,
+                training.fit(self, samples, other, progress, epochs=epochs, batch_size=batch_size,
                              callbacks=listeners, bar=bar, shuffle=shuffle,
                              threads=threads, profile=bool(profile), regularization=regularization, hold=hold)
             except training.DivergenceError:

@@ -142,6 +142,9 @@ class Regularization:
             else:
                 check(self, name, value)
         if self.trainable is not None:
+            if np.ma.is_masked(self.trainable):
+                raise ValueError("Regularization: trainable has masked entries, expected True or False for each: use "
+                                 "trainable.filled(False), or True")
             mask = np.array(self.trainable)
             if mask.dtype != np.bool_ or mask.ndim != 1:
                 raise ValueError(f"Regularization: trainable is {self.trainable!r}, expected True or False for each "

@@ -548,7 +548,8 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
         for listener in listeners:
             if isinstance(listener, AbstractContextManager):
                 stack.enter_context(listener)
-        listeners.sort(key=lambda listener: isinstance(listener, Checkpoint))  # last: it saves what others have seen
+        savers: list[Callback] = [listener for listener in listeners if isinstance(listener, Checkpoint)]
+        listeners = [listener for listener in listeners if not isinstance(listener, Checkpoint)]
         stoppers = [listener for listener in listeners if isinstance(listener, EarlyStopping)]
         for stopper, best in zip(stoppers, progress.stopping, strict=False):
             stopper.resume(best, network)
@@ -558,7 +559,7 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             return
         steps: Steps
         method = progress.optimizer
-        each = bool(listeners) or callable(shuffle) or kept is not None or method.has_schedule
+        each = bool(listeners or savers) or callable(shuffle) or kept is not None or method.has_schedule
         chunk = 1 if each else epochs
         if isinstance(method, UpdateRule):
             steps = MiniBatches(stack, network, samples, progress, batch=min(batch_size, len(samples)), epochs=chunk,
@@ -598,6 +599,9 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                         stops = any([asks_to_stop(listener(record)) for listener in listeners])
                     if steps.changed():
                         steps.restart()
+                    for saver in savers:  # last: what others have seen, and a direction that begins anew, is saved
+                        with hold.open():
+                            stops |= asks_to_stop(saver(record))
                     if stops:
                         if any(stopper.stops for stopper in stoppers):
                             progress.stopping = []  # done: who goes on, begins to wait anew

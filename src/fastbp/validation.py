@@ -67,7 +67,10 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int
     """Return an integer of at least ``least``, and at most ``most``."""
     if isinstance(value, (bool, np.bool_, type)) or not isinstance(value, SupportsIndex):
         raise TypeError(f"{name} is {value!r}, expected a whole number")
-    number = value.__index__()
+    try:
+        number = value.__index__()
+    except TypeError as error:  # NumPy's arrays have one, which is for single numbers only
+        raise TypeError(f"{name} is {value!r}, expected a whole number") from error
     if number < least:
         raise ValueError(f"{name} is {number}, expected at least {least}")
     if most is not None and number > most:
@@ -203,7 +206,7 @@ def _numbers(name: str, value: Any) -> Array:
                                 f"convert it first, for instance with {name}.astype('float32')")
         try:
             array = array.astype(np.float64)
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise TypeError(f"{name} has dtype object and holds what is not a number ({error}); convert it first, for "
                             f"instance with {name}.astype('float32')") from error
     if array.dtype.kind not in "fiub":
@@ -414,7 +417,10 @@ def canonical(X: Any) -> Any:
         for i, (places, data) in enumerate(zip(X.rows, X.data, strict=True)):
             if len(places) != len(data):
                 raise _malformed(f"row {i} has {len(places)} columns for {len(data)} numbers")
-    csr = X.tocsr()
+    try:
+        csr = X.tocsr()
+    except OverflowError as error:  # of places in lists of Python's numbers
+        raise _malformed(f"an index is beyond those of SciPy ({error})") from error
     starts, columns = _structure(csr, n, m)
     csr = type(csr)((_numbers("X", csr.data)[: len(columns)], columns, starts), shape=csr.shape)
     if not csr.has_canonical_format or np.count_nonzero(csr.data) < len(columns):
