@@ -466,7 +466,8 @@ def test_a_map_of_a_file_cannot_be_closed_while_it_is_read(run_python):
 @pytest.mark.parametrize("make", [
     lambda a: np.ma.masked_greater(a, 0.9), lambda a: [np.ma.masked_greater(row, 0.9) for row in a],
     lambda a: tuple(np.ma.masked_greater(row, 0.9) for row in a),
-], ids=["array", "list", "tuple"])
+    lambda a: np.array([[np.ma.masked if x > 0.9 else x for x in row] for row in a], object),
+], ids=["array", "list", "tuple", "objects"])
 def test_masked_entries_are_named(make, rng):
     X, Y, w = rng.uniform(size=(40, 3)), rng.uniform(size=(40, 2)), rng.uniform(size=40)
     assert min(X.max(), Y.max(), w.max()) > 0.9

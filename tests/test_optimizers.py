@@ -212,3 +212,12 @@ def test_optax(method, peer, settings, rng):
         update, state = theirs.update(jax.numpy.array(g), state, parameters)
         parameters = optax.apply_updates(parameters, update)
     close(run(method, w, slopes)[-1], np.asarray(parameters))
+
+
+def test_numbers_of_numpy_are_kept_as_pythons():
+    """Sums stay double, and what is shown is what one would write."""
+    for made in (Adam(np.float32(0.5), beta1=np.float64(0.25)), fastbp.LBFGS(np.int8(3)),
+                 fastbp.schedules.Cosine(np.float32(0.5), np.int64(3)),
+                 fastbp.Regularization(l2=np.array([0.5, 0.25]), dropout=np.float32(0.5))):
+        assert "np." not in repr(made) and "array" not in repr(made)
+        assert vars(type(made)(**vars(made))) == vars(made)

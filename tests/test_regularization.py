@@ -419,6 +419,7 @@ def test_resumption(tmp_path):
 
 @pytest.mark.parametrize(("given", "message"), [
     (dict(l2=-1), "l2 is -1, expected a number that is not negative"),
+    (dict(l2=np.array(0.1)), r"l2 is array\(0.1\), expected a number that is not negative"),
     (dict(l1=float("nan")), "l1 is nan, expected a number that is not negative"),
     (dict(l2="much"), "l2 is 'much', expected a number that is not negative"),
     (dict(l2=(0.1, -0.1)), r"l2\[1\] is -0.1, expected a number that is not negative"),

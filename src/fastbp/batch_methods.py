@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Check, between, choice, count, finite, not_negative, positive, whole
+from .checks import Check, between, choice, count, finite, not_negative, plain_numbers, positive, whole
 from .kernels import prototypes, searches, tables, vectors
 from .kernels._jit import address
 from .kernels.tables import (
@@ -63,6 +63,7 @@ class BatchMethod(Optimizer):
     """What each setting must be."""
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         for name, check in self.checks.items():
             check(self, name, getattr(self, name))
 

@@ -125,7 +125,8 @@ class EarlyStopping(_Shown):
     With mini-batches and without ``validation`` the cost of an epoch is what the record has, the mean of its batches,
     each taken before its update, which no single set of parameters has; those that are put back are the ones with which
     that epoch ended, and their cost is another one, most often a lower. ``validation=(X, Y)`` with the training samples
-    themselves watches, for a pass forward an epoch, the cost that the parameters of each epoch have.
+    themselves watches, for a pass forward an epoch, the cost that the parameters of each epoch have. Callbacks that
+    change parameters (pruning, say) belong behind it in the list: it keeps those that it is called with.
 
     Parameters
     ----------

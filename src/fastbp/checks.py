@@ -29,6 +29,18 @@ def _fail(owner: object, name: str, value: Any, expected: str) -> None:
     raise ValueError(f"{type(owner).__name__}: {name} is {value!r}, expected {expected}")
 
 
+def plain_number(value: Any) -> Any:
+    """Return a number of NumPy's as Python's, so that sums stay double and it is shown as it is written."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def plain_numbers(owner: object) -> None:
+    """Make the settings of a frozen dataclass Python's numbers, where they are NumPy's."""
+    for name, value in vars(owner).items():
+        if isinstance(value, np.generic):
+            object.__setattr__(owner, name, value.item())
+
+
 def finite(owner: object, name: str, value: Any) -> None:
     """Accept finite numbers."""
     if not is_number(value):

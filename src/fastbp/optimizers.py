@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from . import levenberg_marquardt, schedules
 from .batch_methods import BATCH_METHODS
-from .checks import Check, between, flag, fraction, not_negative, positive
+from .checks import Check, between, flag, fraction, not_negative, plain_numbers, positive
 from .kernels import tables, updates
 from .method import Optimizer
 from .naming import lookup, names
@@ -27,6 +27,7 @@ class UpdateRule(Optimizer):
     """The kernel of `fastbp.kernels.updates` that it runs."""
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         schedules.check(self, self.learning_rate)
         for name, (check, _) in self.settings.items():
             check(self, name, getattr(self, name))

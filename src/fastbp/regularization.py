@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import team
-from .checks import Check, flag, fraction, not_negative, optional, positive
+from .checks import Check, flag, fraction, not_negative, optional, plain_number, plain_numbers, positive
 from .costs import CLASSES, UNIT, Cost
 from .kernels import backprop, epoch, layout, prototypes, regular, tables
 from .kernels._jit import address
@@ -131,12 +131,14 @@ class Regularization:
     """Settings that change an optimizer's steps, which a full-batch method could not foresee."""
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         for name, check in self.for_all.items():
             check(self, name, getattr(self, name))
         for name, check in self.by_layer.items():
             value = getattr(self, name)
-            if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
-                object.__setattr__(self, name, tuple(value))
+            sequence = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str)
+            if sequence and getattr(value, "ndim", 1) > 0:
+                object.__setattr__(self, name, tuple(map(plain_number, value)))
                 for i, one in enumerate(value):
                     check(self, f"{name}[{i}]", one)
             else:

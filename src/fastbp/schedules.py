@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Check, between, count, fraction, is_number, not_negative, positive, share, whole
+from .checks import Check, between, count, fraction, is_number, not_negative, plain_numbers, positive, share, whole
 from .kernels.tables import HYPER_BEST_COST, HYPER_RATE, HYPER_WAITED
 from .naming import lookup, names
 
@@ -27,9 +27,7 @@ class Schedule:
     """What schedules share: their settings are Python's numbers, so that a float32 one does not make sums float32."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if isinstance(value, np.generic):
-                object.__setattr__(self, name, value.item())
+        plain_numbers(self)
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,8 @@ def shuffle(value: Any) -> Any:
 
 def layers(value: Any, itemsize: int, bias: bool) -> tuple[int, ...]:
     """Return (n_0, ..., n_L), each at least 1, small enough for this machine."""
-    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+    sequence = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
+    if not sequence or getattr(value, "ndim", 1) == 0:
         raise TypeError(f"layers is {value!r}, expected the numbers of neurons, for instance (2, 8, 1)")
     sizes = tuple(whole(f"layers[{i}]", n) for i, n in enumerate(value))
     if len(sizes) < 2:
@@ -201,6 +202,8 @@ def _numbers(name: str, value: Any) -> Array:
         raise ValueError(f"{name} cannot be made an array of numbers: {error}") from error
     if array.dtype.kind == "O":
         for entry in array.flat:  # which float() would take for a number
+            if entry is np.ma.masked:
+                raise ValueError(f"{name} has masked entries: leave out their rows, or fill them with numbers")
             if isinstance(entry, (str, bytes, bytearray)):
                 raise TypeError(f"{name} has dtype object and holds what is not a number (the string {entry!r}); "
                                 f"convert it first, for instance with {name}.astype('float32')")
