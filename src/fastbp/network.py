@@ -124,7 +124,7 @@ class Network:
         self._parameters: Array = layout.aligned(self.n_parameters, self.dtype)
         self._rows = [activations.get(name) for name in self.activations]
         self._prepare()
-        self.reset(seed)
+        self._begin(None if seed is None else validation.whole("seed", seed, 0))
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set what may change; what is fixed can be set once, when the network is built."""
@@ -244,19 +244,21 @@ class Network:
         """
         seed = None if seed is None else validation.whole("seed", seed, 0)
         with self._fitting():
-            self.generator = np.random.default_rng(seed)
-            self.__dict__["seed"] = seed
-            rules = self.init if isinstance(self.init, tuple) else [self.init] * len(self.activations)
-            for W, b, row, rule in zip(self.weights, self.biases, self._rows, rules, strict=True):
-                rule = row.initializer if rule == "auto" else rule
-                with np.errstate(under="ignore"):
-                    W[:], first = initializers.draw(rule, self.generator, *W.shape)
-                    if self.bias:
-                        b[:] = first
-            self.history = History()
-            self._progress: training.Progress | None = None
-            self._knowledge: uncertainty.Knowledge | None = None
+            self._begin(seed)
         return self
+
+    def _begin(self, seed: int | None) -> None:
+        self.generator = np.random.default_rng(seed)
+        self.__dict__["seed"] = seed
+        rules = self.init if isinstance(self.init, tuple) else [self.init] * len(self.activations)
+        with np.errstate(under="ignore"):
+            for W, b, row, rule in zip(self.weights, self.biases, self._rows, rules, strict=True):
+                W[:], first = initializers.draw(row.initializer if rule == "auto" else rule, self.generator, *W.shape)
+                if self.bias:
+                    b[:] = first
+        self.history = History()
+        self._progress: training.Progress | None = None
+        self._knowledge: uncertainty.Knowledge | None = None
 
     # ------------------------------------------------------------------------------------------------- compiled
 

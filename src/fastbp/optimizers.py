@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -13,7 +14,7 @@ from .batch_methods import BATCH_METHODS
 from .checks import Check, between, flag, fraction, not_negative, plain_numbers, positive
 from .kernels import tables, updates
 from .method import Optimizer
-from .naming import lookup, names
+from .naming import canonical, names
 
 
 @dataclass(frozen=True)
@@ -395,6 +396,12 @@ NAMES = names(
 """What other libraries call them."""
 
 
+@functools.cache
+def _with_defaults(name: str) -> Optimizer:
+    """Return an optimizer with its defaults: one for all fits, since its settings cannot change."""
+    return OPTIMIZERS[name]()
+
+
 def get(optimizer: str | Optimizer) -> Optimizer:
     """Look up an optimizer by name; an instance is given back as it is.
 
@@ -405,7 +412,7 @@ def get(optimizer: str | Optimizer) -> Optimizer:
     """
     if isinstance(optimizer, Optimizer):
         return optimizer
-    return lookup("optimizer", optimizer, OPTIMIZERS, NAMES)()
+    return _with_defaults(canonical("optimizer", optimizer, OPTIMIZERS, NAMES))
 
 
 def resumed(former: Optimizer, optimizer: str | Optimizer | None) -> Optimizer:

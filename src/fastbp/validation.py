@@ -65,12 +65,14 @@ MOST_THREADS = 1024
 
 def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
     """Return an integer of at least ``least``, and at most ``most``."""
-    if isinstance(value, (bool, np.bool_, type)) or not isinstance(value, SupportsIndex):
-        raise TypeError(f"{name} is {value!r}, expected a whole number")
-    try:
-        number = value.__index__()
-    except TypeError as error:  # NumPy's arrays have one, which is for single numbers only
-        raise TypeError(f"{name} is {value!r}, expected a whole number") from error
+    number: int = value
+    if type(value) is not int:  # to ask for a protocol takes 4 µs
+        if isinstance(value, (bool, np.bool_, type)) or not isinstance(value, SupportsIndex):
+            raise TypeError(f"{name} is {value!r}, expected a whole number")
+        try:
+            number = value.__index__()
+        except TypeError as error:  # NumPy's arrays have one, which is for single numbers only
+            raise TypeError(f"{name} is {value!r}, expected a whole number") from error
     if number < least:
         raise ValueError(f"{name} is {number}, expected at least {least}")
     if most is not None and number > most:

@@ -50,8 +50,8 @@ class Held:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:
-        if self._before is not None and signal.getsignal(signal.SIGINT) == self._answer:
-            signal.signal(signal.SIGINT, self._before)
+        if self._before is not None and (found := signal.signal(signal.SIGINT, self._before)) != self._answer:
+            signal.signal(signal.SIGINT, found)  # somebody else's by now
         self.closed = self._within = False  # somebody may have kept the handler, and put it back later
         self.answer()
 
