@@ -116,6 +116,7 @@ def test_early_stopping_leaves_the_parameters_of_the_best_validation_cost(data):
     assert net.cost(X[:9], Y[:9] + 0.5) == stopping.best_cost == net.history.validation_cost[best]
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # of NumPy 2.5
 @pytest.mark.parametrize("change", [
     lambda parameters: setattr(parameters, "shape", (1, -1)), lambda parameters: parameters.setflags(write=False),
 ], ids=["shape", "flags"])

@@ -362,7 +362,10 @@ class Calls:
         if name == "predict":
             return net.predict(X)
         if name == "predict_out":
-            return net.predict(X, out=odd.pick([odd.out((rows, n_out), net.dtype), odd.number(), X]))
+            out = odd.pick([odd.out((rows, n_out), net.dtype), odd.number(), X])
+            found = net.predict(X, out=out)
+            odd.handed = odd.handed if out is not X else []  # overwritten, as was asked for
+            return found
         if name in ("cost", "cost_and_gradient", "gradient", "importance", "mean_abs_delta"):
             weights = odd.pick([None, odd.array((rows,)), odd.number()])
             return method and method(X, Y, weights)
