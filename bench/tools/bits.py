@@ -117,7 +117,7 @@ def _jacobian_keyword() -> str:
     import fastbp
 
     names = inspect.signature(fastbp.Network.fit).parameters
-    return "target_jacobian" if "target_jacobian" in names else "target_jacobian"
+    return "target_jacobian" if "target_jacobian" in names else "input_jacobian"
 
 
 def _sparse(X: np.ndarray) -> Any:
