@@ -571,12 +571,12 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
             steps = FullBatch(stack, network, samples, progress, threads=threads, regularization=regularization)
         learner, keeps = steps.learner, bool(listeners) and isinstance(method, BatchMethod)
 
-        def count(cost: float, other: float | None) -> float:
-            seconds = time.perf_counter() - began
-            history.append(progress.epochs + 1, cost, other, seconds, method.diagnostics(progress.hyper))
+        def count(cost: float, other: float | None) -> tuple[float, dict[str, float]]:
+            seconds, diagnostics = time.perf_counter() - began, method.diagnostics(progress.hyper)
+            history.append(progress.epochs + 1, cost, other, seconds, diagnostics)
             progress.epochs = history.last
             method.on_epoch_end(progress.hyper, progress.epochs, cost if other is None else other)
-            return seconds
+            return seconds, diagnostics
 
         hold.closed = True
         try:
@@ -588,8 +588,8 @@ def fit(network: Network, samples: Samples, kept: Samples | None, progress: Prog
                     if kept is not None:
                         with hold.open():
                             other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
-                    rate, diagnostics = learning_rate(progress), method.diagnostics(progress.hyper)
-                    seconds = count(cost, other)
+                    rate = learning_rate(progress)
+                    seconds, diagnostics = count(cost, other)
                     record = Record(progress.epochs, cost, other, seconds, network,
                                     int(learner.progress[tables.PROGRESS_UPDATES]), rate, steps.gradient_norm,
                                     float(learner.sums[tables.SUM_EPOCH_PENALTY]), diagnostics)
