@@ -42,12 +42,12 @@ SMALLEST_PIECE, LARGEST_PIECE = 64, 256
 
 def supported(network: Network) -> bool:
     """Return whether the cost has the curvature that is needed: the squared error and the canonical links have."""
-    return network.cost_function.name == "squared_error" or network._matched
+    return network.cost_function.name == "squared_error" or network._canonical_link
 
 
 def _kind(network: Network) -> int:
     softmax = network.activations[-1] == "softmax"
-    if network._matched:
+    if network._canonical_link:
         return tables.ROOT_FISHER if softmax else tables.ROOT_OF_SLOPE
     return tables.ROOT_PRODUCT if softmax else tables.ROOT_SLOPE
 

@@ -1032,7 +1032,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         names = np.arange(max(count, 2)) if classes is None else np.asarray(classes)
         if len(names) != max(count, 2) or not (unique_labels(names) == names).all():
             raise ValueError(f"classes is {classes!r}, expected {max(count, 2)} sorted names")
-        loss = "log_loss" if network._matched else network.cost_function
+        loss = "log_loss" if network._canonical_link else network.cost_function
         self = cls._wrapped(network, {"loss": loss, **parameters})
         self._label_binarizer = LabelBinarizer().fit(np.eye(count, dtype=int) if several else names)
         self.classes_ = self._label_binarizer.classes_

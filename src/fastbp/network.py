@@ -329,15 +329,15 @@ class Network:
         if backward and cost.targets == costs.CLASSES:
             backprop.fill_address(plan, self.dtype, tables.CELL_GATHER_LABELS)
         used = self._rows  # a pair has its own kernel
-        if backward and self._matched and kind == tables.KIND_PLAIN:
+        if backward and self._canonical_link and kind == tables.KIND_PLAIN:
             used = used[:-1]
         for row, function in zip(plan.layers, used, strict=False):
             row[tables.LAYER_ACTIVATION] = self.address(function.kernel, prototypes.activation)
         if not backward:
             return plan
-        plan.cells[tables.CELL_CANONICAL] = self._matched
+        plan.cells[tables.CELL_CANONICAL] = self._canonical_link
         plan.cells[tables.CELL_COST_KERNEL] = self.address(cost.pairs.get(output, cost.kernel), prototypes.cost)
-        if output == "softmax" and not self._matched:
+        if output == "softmax" and not self._canonical_link:
             plan.cells[tables.CELL_JACOBIAN] = self.address(softmax_backward)
         plan.cost_parameter[0] = cost.parameter or 0.0
         if kind != tables.KIND_PLAIN:
@@ -355,7 +355,7 @@ class Network:
         tangents.fill_addresses(plan, self.dtype, kind)
 
     @property
-    def _matched(self) -> bool:
+    def _canonical_link(self) -> bool:
         return self.activations[-1] in self.cost_function.pairs
 
     @contextmanager
@@ -433,7 +433,8 @@ class Network:
         n_in, dtype = self.layers[0], self.dtype
         inputs = validation.rows(X, n_in, dtype) if sparse else validation.inputs(X, n_in, dtype, empty=empty)
         n = len(inputs)
-        targets, labels = validation.targets(Y, n, self.layers[-1], self.dtype, self.cost_function, self._matched)
+        targets, labels = validation.targets(Y, n, self.layers[-1], self.dtype, self.cost_function,
+                                             self._canonical_link)
         weights = validation.sample_weight(sample_weight, n, self.dtype)
         if target_jacobian is None:
             return training.Samples(inputs, targets, labels, weights)

@@ -20,7 +20,7 @@ def second_derivative(net: Floats, out: Floats, slope: Floats) -> None:
 
 @by_address(CELL_COST_KERNEL)
 def cost(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
-    """C(y, o) summed over a sample's neurons, into the first row of ``target``; ``delta`` is multiplied by ∂C/∂o."""
+    """Overwrites ``target`` with each element's C(y, o), and multiplies ``delta`` by ∂C/∂o; see `costs`."""
 
 
 @by_address(CELL_COST_SECOND)

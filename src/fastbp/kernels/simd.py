@@ -262,7 +262,7 @@ def _lent(name: str, readonly: bool) -> Callable[..., Any]:
 
 KINDS = {"f": "one dimension and the network's dtype", "d": "one dimension and float64",
          "n": "one dimension and int64", "t": "two dimensions and int64"}
-"""What `made_of` expects, by the letters of `_jit.address`."""
+"""What `made_of` expects, by the letters of `arguments`."""
 
 
 def _pointer_at(typing: Any, like: Any, address: Any) -> Any:
@@ -1296,7 +1296,7 @@ def lent(name: str, *, readonly: bool) -> Any:
 def made_of(what: str, letters: dict[str, str]) -> Any:
     """Return a function of a NamedTuple for use in compiled code, which checks its arrays when the caller is compiled.
 
-    ``letters`` say what its fields must be, as in `_jit.address`; of the network's dtype is what its field ``none`` is.
+    ``letters`` say what its fields must be, as in `arguments`; of the network's dtype is what its field ``none`` is.
     """
     if JIT:
         return intrinsic(_made_of(what, letters))
