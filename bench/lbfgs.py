@@ -26,7 +26,8 @@ from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
 import fastbp
-from fastbp.kernels import searches, tables
+from fastbp.kernels import tables
+from fastbp.kernels.passes import line_search
 
 from .peers import ROOT, between, processor, versions
 from .suite.plain import PlainNetwork
@@ -101,7 +102,7 @@ def passes(function: Callable[[Array], tuple[float, Array]], parameters: Array, 
     while progress[tables.PROGRESS_STATUS] == tables.STATUS_RUNNING:
         cost, state[: parameters.size] = function(parameters)
         cells[[tables.SUM_EPOCH_COST, tables.SUM_EPOCH_WEIGHT]] = cost, 1
-        searches.next_point(parameters, state, numbers, progress, cells, path, 0, 0)
+        line_search.next_point(parameters, state, numbers, progress, cells, path, 0, 0)
     return int(progress[tables.PROGRESS_EPOCH])
 
 

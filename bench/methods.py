@@ -27,8 +27,8 @@ import numpy as np
 from sklearn.datasets import load_diabetes, load_digits
 
 import fastbp
-from fastbp.batch_methods import BatchMethod
 from fastbp.optimizers import OPTIMIZERS
+from fastbp.optimizers.line_search import BatchMethod
 
 from .peers import ROOT, between, processor, versions
 from .suite.workloads import Array

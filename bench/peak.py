@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from fastbp.profiling import multiply_add_peak
+from fastbp.training.profile import multiply_add_peak
 
 __all__ = ["multiply_add_peak"]
 

@@ -19,7 +19,7 @@ from numba import njit
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import ulp  # noqa: E402
 
-from fastbp.kernels import activations  # noqa: E402
+from fastbp.kernels.functions import activations  # noqa: E402
 
 SIZE = 1024  # both panels stay in the first-level cache
 ROUNDS = 100

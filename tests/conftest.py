@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from fastbp import team
-from fastbp.kernels._jit import JIT
+from fastbp.core import thread_team
+from fastbp.kernels.compile import JIT
 
 settings.register_profile("fastbp", max_examples=25 if JIT else 8, deadline=None, derandomize=True)
 settings.register_profile("exploring", max_examples=200 if JIT else 30, deadline=None)
@@ -31,7 +31,7 @@ def rng(request):
 def steady(request, monkeypatch):
     """Let all threads that a test asks for work in each call; which of them is faster is for `test_team` to ask."""
     if request.path.stem != "test_team":
-        monkeypatch.setattr(team.Tuner, "choose", lambda pace, blocks: pace.members)
+        monkeypatch.setattr(thread_team.Tuner, "choose", lambda pace, blocks: pace.members)
 
 
 @pytest.fixture

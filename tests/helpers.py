@@ -7,7 +7,7 @@ import numpy as np
 
 from fastbp import Network
 from fastbp.kernels import layout
-from fastbp.kernels._jit import JIT
+from fastbp.kernels.compile import JIT
 
 ACTIVATIONS = [name for name in naive.ACTIVATIONS if name != "softmax"]
 DTYPES = ["float32", "float64"]

@@ -8,8 +8,8 @@ import pytest
 import ulp
 
 from fastbp import activations
-from fastbp.kernels import activations as kernels
-from fastbp.kernels._jit import JIT, VECTOR_BYTES
+from fastbp.kernels.compile import JIT, VECTOR_BYTES
+from fastbp.kernels.functions import activations as kernels
 
 DTYPES = (np.float32, np.float64)
 COUNT = 1500 if JIT else 400

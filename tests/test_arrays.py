@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastbp import Network
-from fastbp.kernels._jit import JIT
+from fastbp.kernels.compile import JIT
 
 BASE_X = np.random.default_rng(3).integers(-4, 5, (30, 3))
 BASE_Y = np.random.default_rng(4).integers(0, 2, (30, 2))

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from helpers import DTYPES, close, few, naive_cost, naive_gradient, naive_layers, network, real_data
 
-from fastbp.kernels import epoch, layout, online, prototypes, tables, updates
-from fastbp.kernels.backprop import my_neurons, my_samples
+from fastbp.kernels import layout, prototypes, tables
 from fastbp.kernels.layout import NOT_SHUFFLED
-from fastbp.kernels.predict import all_finite, predict
-from fastbp.training import Samples
+from fastbp.kernels.passes import epoch, online
+from fastbp.kernels.passes.backprop import my_neurons, my_samples
+from fastbp.kernels.passes.predict import all_finite, predict
+from fastbp.kernels.updates import rules
+from fastbp.training.loop import Samples
 
 CANARY = 777.0
 NETS = few([((1, 1), ()), ((3, 2), ()), ((2, 8, 1), ("tanh",)), ((5, 9, 4), ("relu",)),
@@ -167,7 +169,7 @@ def test_run_comes_back_after_so_many_blocks_and_goes_on(rng):
         plan, _, _ = guarded(net, 8, np.nan)
         parameters, calls = net.parameters.copy(), 0
         learner = layout.Learner(np.zeros(net.n_parameters), np.zeros(0), np.zeros(tables.HYPER_COUNT),
-                                 net.address(updates.sgd, prototypes.update_rule), parameters.copy(),
+                                 net.address(rules.sgd, prototypes.update_rule), parameters.copy(),
                                  np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(4))
         learner.hyper[tables.HYPER_RATE] = 0.1
         data = Samples(X, Y, False, np.empty(0)).data(np.arange(50))
@@ -190,7 +192,7 @@ def test_run_stops_where_learning_left_the_finite(target):
     batch = 4 if target == 1e30 else 8  # the cost overflows in the first batch; or the only update of the epoch does
     plan, parameters = net.new_plan(batch, backward=True), net.parameters.copy()
     learner = layout.Learner(np.zeros(net.n_parameters, "float32"), np.zeros(0, "float32"),
-                             np.zeros(tables.HYPER_COUNT), net.address(updates.sgd, prototypes.update_rule),
+                             np.zeros(tables.HYPER_COUNT), net.address(rules.sgd, prototypes.update_rule),
                              parameters.copy(), np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT),
                              np.zeros(5))
     learner.hyper[tables.HYPER_RATE] = 1e30

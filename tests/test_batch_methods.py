@@ -23,19 +23,13 @@ from fastbp import (
     ScaledConjugateGradient,
     jit,
     optimizers,
-    training,
 )
-from fastbp.batch_methods import LineSearch
-from fastbp.kernels import searches, tables, vectors
-from fastbp.kernels.tables import (
-    HYPER_PAIRS,
-    HYPER_STEPS,
-    ROW_BEFORE,
-    ROW_DIRECTION,
-    ROW_GRADIENT,
-    ROW_OWN,
-    ROW_START,
-)
+from fastbp.kernels import tables
+from fastbp.kernels.passes import line_search
+from fastbp.kernels.tables import HYPER_PAIRS, HYPER_STEPS, ROW_BEFORE, ROW_DIRECTION, ROW_GRADIENT, ROW_OWN, ROW_START
+from fastbp.kernels.updates import vectors
+from fastbp.optimizers.line_search import LineSearch
+from fastbp.training import loop
 
 SEARCHING = [LBFGS(), LBFGS(3), ConjugateGradient()]
 FALLING = [*SEARCHING, ScaledConjugateGradient()]
@@ -60,7 +54,7 @@ def search(method, function, w, steps):
         cost, state[: w.size] = function(w)
         seen.append(cost)
         cells[[tables.SUM_EPOCH_COST, tables.SUM_EPOCH_WEIGHT]] = cost, 1
-        searches.next_point(w, state, numbers, progress, cells, path, 0, 0)
+        line_search.next_point(w, state, numbers, progress, cells, path, 0, 0)
     assert progress[tables.PROGRESS_STATUS] == (tables.STATUS_PAUSED if progress[tables.PROGRESS_EPOCH] == steps
                                                else tables.STATUS_DONE)
     found, slope = function(w)
@@ -121,7 +115,7 @@ def direct(method, rows, kept, cells=None):
     """Let L-BFGS overwrite its direction from so many pairs in their places."""
     numbers = method.hyper()
     numbers[[HYPER_STEPS, HYPER_PAIRS]] = kept, kept
-    searches.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers,
+    line_search.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers,
                              method.search(rows.dtype) if cells is None else cells)
     return rows[ROW_DIRECTION]
 
@@ -184,7 +178,7 @@ def test_without_a_pair_the_direction_is_downhill(rng):
     cells[tables.SEARCH_COUNT :] = 7.0
     numbers = method.hyper()
     numbers[[HYPER_STEPS, HYPER_PAIRS]] = 2, 0
-    searches.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers, cells)
+    line_search.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers, cells)
     np.testing.assert_array_equal(rows[ROW_DIRECTION], -rows[ROW_GRADIENT])
     assert cells[tables.SEARCH_ALPHA] == pytest.approx(min(1, 1 / np.linalg.norm(rows[ROW_GRADIENT])))
 
@@ -197,7 +191,7 @@ def test_a_pair_that_cannot_be_kept_leaves_the_others(change, rng):
     cells = method.search(rows.dtype)
 
     def remember(w):
-        searches.lbfgs_pair(w, rows.reshape(-1), numbers, cells)
+        line_search.lbfgs_pair(w, rows.reshape(-1), numbers, cells)
         numbers[HYPER_STEPS] += 1
 
     for _ in range(4):
@@ -350,7 +344,7 @@ def along(cost, slope, first, curvature):
         verdict = tables.LINE_GOES_ON
         while verdict == tables.LINE_GOES_ON:
             seen.append(float(cells[tables.SEARCH_ALPHA]))
-            verdict = searches.judge(cells, float(cost(seen[-1])), float(slope(seen[-1])))
+            verdict = line_search.judge(cells, float(cost(seen[-1])), float(slope(seen[-1])))
     return verdict, cells[tables.SEARCH_ALPHA], seen
 
 
@@ -361,7 +355,7 @@ def test_strong_wolfe(name, curvature, first):
     cost, slope = FUNCTIONS[name]
     verdict, alpha, seen = along(cost, slope, first, curvature)
     assert verdict == tables.LINE_FOUND and alpha == seen[-1] > 0
-    assert cost(alpha) <= cost(0.0) + searches.DECREASE * alpha * slope(0.0)
+    assert cost(alpha) <= cost(0.0) + line_search.DECREASE * alpha * slope(0.0)
     assert abs(slope(alpha)) <= -curvature * slope(0.0)
     assert len(seen) <= 20
 
@@ -503,7 +497,7 @@ def test_resumption_and_threads_change_no_bit(method, tmp_path):
 @contextmanager
 def interrupted(monkeypatch, method, after):
     """Press Ctrl-C when so many passes over the samples are done; here a call of the kernel has one."""
-    calls, call, known = [], training.CompiledSteps.call, training.evaluation
+    calls, call, known = [], loop.CompiledSteps.call, loop.evaluation
 
     def interrupt():
         calls.append(None)
@@ -528,9 +522,9 @@ def interrupted(monkeypatch, method, after):
 
     with monkeypatch.context() as patch:
         if isinstance(method, LineSearch):
-            patch.setattr(training.CompiledSteps, "call", one_pass)
+            patch.setattr(loop.CompiledSteps, "call", one_pass)
         else:
-            patch.setattr(training, "evaluation", evaluation)
+            patch.setattr(loop, "evaluation", evaluation)
         yield
 
 
@@ -579,7 +573,7 @@ def test_an_interrupt_between_two_passes_undoes_the_line(method, monkeypatch):
     """Where Python has the word: parameters go back to where the line began."""
     X, Y = waves()
     whole = Network((1, 3, 1), dtype="float64", seed=2).fit(X, Y, epochs=12, optimizer=method)
-    run = training.LineSearches.run
+    run = loop.LineSearches.run
     for after in range(2, 9):
         net, calls = Network((1, 3, 1), dtype="float64", seed=2), []
 
@@ -591,7 +585,7 @@ def test_an_interrupt_between_two_passes_undoes_the_line(method, monkeypatch):
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(training.LineSearches, "run", one_pass)
+            patch.setattr(loop.LineSearches, "run", one_pass)
             with pytest.raises(KeyboardInterrupt):
                 net.fit(X, Y, epochs=12, optimizer=method)
         if len(net.history):

@@ -5,7 +5,7 @@ Reads and writes of the vector tiles go by pointers, which this does not see: `t
 
 import pytest
 
-from fastbp.kernels._jit import JIT
+from fastbp.kernels.compile import JIT
 
 SCRIPT = """
 import numpy as np

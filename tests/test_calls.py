@@ -8,27 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fastbp
-from fastbp import activations, costs, kernels, optimizers
-from fastbp.batch_methods import BATCH_METHODS, LineSearch
-from fastbp.kernels import (
-    backprop,
-    dense,
-    derivatives,
-    embedded,
-    epoch,
-    prototypes,
-    record,
-    regular,
-    searches,
-    tables,
-    tangents,
-)
-from fastbp.kernels._jit import JIT, Kernel, address, by_address, kernel
-from fastbp.kernels.arguments import arguments
-from fastbp.kernels.simd import call
+from fastbp import activations, costs, jit, kernels, optimizers
+from fastbp.kernels import embedded, prototypes, tables
+from fastbp.kernels.compile import JIT, Kernel, address, by_address, kernel
+from fastbp.kernels.compile.arguments import arguments
+from fastbp.kernels.derivatives import first as derivatives
+from fastbp.kernels.derivatives import second as tangents
+from fastbp.kernels.ir import call
+from fastbp.kernels.layer import dense
+from fastbp.kernels.passes import backprop, epoch, line_search, record
+from fastbp.kernels.updates import penalties as regular
+from fastbp.optimizers.line_search import BATCH_METHODS, LineSearch
 
-MODULES = [importlib.import_module(f"fastbp.kernels.{found.name}") for found in pkgutil.iter_modules(kernels.__path__)]
+MODULES = [importlib.import_module(found.name)
+           for found in pkgutil.walk_packages(kernels.__path__, "fastbp.kernels.")]
 ALL = {id(value): value for module in MODULES for value in vars(module).values() if isinstance(value, Kernel)}
 BY_TABLE = {"CELL": backprop.KERNELS | derivatives.KERNELS | tangents.KERNELS, "ENTRY": embedded.KERNELS}
 
@@ -72,7 +65,7 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
              for k in (kind.direct, kind.remember)]
     rows += [(phase, backprop.my_samples) for phase in tangents.PHASES.values()]
     rows += [(regular.total, prototypes.total_penalty), (epoch.my_neurons_clipped, backprop.my_neurons),
-             (searches.next_point, record.end_epoch), (dense.gather_sparse, dense.gather)]
+             (line_search.next_point, record.end_epoch), (dense.gather_sparse, dense.gather)]
     assert len(rows) > 70
     for found, prototype in rows:
         if isinstance(found, Kernel):  # others are loops around a user's function
@@ -90,7 +83,7 @@ def test_every_address_lies_where_its_table_says():
         table = getattr(tables, name)
         meanings = dict(zip(table, table.meanings.values(), strict=True))
         for place, held in found.items():
-            assert f"`{held.__module__.removeprefix('fastbp.kernels.')}.{held.__name__}`" in meanings[place]
+            assert f"`{held.__module__.rpartition('.')[2]}.{held.__name__}`" in meanings[place]
             assert place == held.place or meanings[place].startswith("address of the kernel that gathers inputs")
 
 
@@ -108,15 +101,14 @@ def test_names_of_cells_are_those_of_the_table(name):
 
 
 def call_sites():
-    """Yield file, line, the kernel's name and the table of every call by way of a table."""
-    root = Path(fastbp.__file__).parent
-    for path in [*sorted((root / "kernels").rglob("*.py")), root / "jit.py"]:
+    """Yield file and line, the kernel and the table of every call by way of a table."""
+    for module in [*MODULES, jit]:
+        path, names = Path(module.__file__), vars(module)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "call":
                 what, where = node.args[:2]
-                module = path.stem if isinstance(what, ast.Name) else what.value.id
-                name = what.id if isinstance(what, ast.Name) else what.attr
-                yield f"{path.name}:{node.lineno}", module, name, ast.unparse(where)
+                found = names[what.id] if isinstance(what, ast.Name) else getattr(names[what.value.id], what.attr)
+                yield f"{path.name}:{node.lineno}", found, ast.unparse(where)
 
 
 def test_calls_look_into_the_table_that_holds_their_kernel():
@@ -124,14 +116,13 @@ def test_calls_look_into_the_table_that_holds_their_kernel():
     prototype_tables = {"activation": "LAYER", "second_derivative": "LAYER", "cost": "CELL", "cost_second": "CELL",
                         "jacobian_product": "CELL"}
     seen = 0
-    for where, module, name, table in call_sites():
+    for where, found, table in call_sites():
         named = "LAYER" if table == "here" or table.startswith("row(") else expected.get(table)
         if named is None:
             continue  # an address
-        if module == "prototypes":
-            assert prototype_tables[name] == named, where
+        if found.__module__ == prototypes.__name__:
+            assert prototype_tables[found.__name__] == named, where
         else:
-            found = getattr(importlib.import_module(f"fastbp.kernels.{module}"), name)
             assert BY_TABLE[named][found.place] is found, where
         seen += 1
     assert seen > 100

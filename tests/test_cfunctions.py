@@ -10,7 +10,7 @@ from helpers import DTYPES, close, few, network
 
 from fastbp import Network, cfunctions
 from fastbp.cfunctions import FORMS
-from fastbp.kernels._jit import JIT
+from fastbp.kernels.compile import JIT
 
 SHAPES = [(1, 1), (4, 17, 5, 2), (70, 33, 1, 40)]
 

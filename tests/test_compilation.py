@@ -22,20 +22,20 @@ from numba.core.registry import CPUDispatcher
 
 import fastbp
 from fastbp import SGD, Adam, Network
-from fastbp.kernels import _cache, _jit
+from fastbp.kernels.compile import cache, options
 
-compiled_only = pytest.mark.skipif(not _jit.JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+compiled_only = pytest.mark.skipif(not options.JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 posix_user = pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX permissions")
 
 KERNELS = """
 import importlib, pkgutil
 import fastbp.kernels
-from fastbp.kernels._jit import TWINS, Kernel
+from fastbp.kernels.compile import TWINS, Kernel
 def kernels():
     for kernel, twin in TWINS.items():
         yield kernel.__module__ + "." + kernel.__name__ + " by address", twin
-    for module in pkgutil.iter_modules(fastbp.kernels.__path__):
-        content = importlib.import_module("fastbp.kernels." + module.name)
+    for module in pkgutil.walk_packages(fastbp.kernels.__path__, "fastbp.kernels."):
+        content = importlib.import_module(module.name)
         for name, value in vars(content).items():
             value = vars(value).get("compiled", value) if isinstance(value, Kernel) else value
             # a scalar is part of the kernels that call it: what is counted has machine code of its own
@@ -80,7 +80,7 @@ def test_at_most_two_specialisations(run_python):
     script = KERNELS + MIXED + """
 counts = {name: len(kernel.signatures) for name, kernel in kernels()}
 assert max(counts.values()) <= 2, {name: count for name, count in counts.items() if count > 2}
-assert sum(counts.values()) > 50 and counts["fastbp.kernels.epoch.run"] == 2, counts
+assert sum(counts.values()) > 50 and counts["fastbp.kernels.passes.epoch.run"] == 2, counts
 print(counts)
 """
     run_python(script, timeout=300)
@@ -102,7 +102,7 @@ hits = misses = 0
 for name, kernel in kernels():
     hits += sum(kernel.stats.cache_hits.values())
     misses += sum(kernel.stats.cache_misses.values())
-print(_cache.CACHE is not None, hits, misses)
+print(cache.CACHE is not None, hits, misses)
 """
     run_python(script)
     cached, hits, misses = run_python(script).split()
@@ -157,7 +157,7 @@ net = fastbp.Network((1, 1), dtype="float64", init="zeros")
 net.fit([[2.0], [2.0]], [[1.0], [1.0]], epochs=1, batch_size=2, optimizer=fastbp.SGD(0.25), threads=1)
 print(fastbp.__file__)
 print(net.parameters.tolist())
-print(_cache.CACHE)
+print(cache.CACHE)
 """
 
 
@@ -176,7 +176,7 @@ def test_an_edited_helper_gives_the_new_answer(installed, run_python):
     rule.write_text(text.replace("p[i] -= rate * g[i]", "p[i] += rate * g[i]"), encoding="utf-8")
     _, second, other = run_python(ONE_STEP, environment=environment).split("\n")[:3]
     assert eval(second) == [-0.5, -0.25]
-    if _jit.JIT:
+    if options.JIT:
         assert folder != other and Path(folder).parent == Path(other).parent == cache / "fastbp"
         cost = package / "kernels" / "elementwise.py"
         cost.write_text(cost.read_text(encoding="utf-8") + "\n# another comment\n", encoding="utf-8")
@@ -187,7 +187,7 @@ def test_an_edited_helper_gives_the_new_answer(installed, run_python):
 def test_all_that_is_cached_names_the_cache():
     """A file that uses one of the decorators is among those whose hash names the folder of machine code."""
     decorators = {"kernel", "by_address", "by_element", "rule", "scalar", "inline", "allocating", "_compile"}
-    root, named = Path(fastbp.__file__).parent, set(_cache.sources())
+    root, named = Path(fastbp.__file__).parent, set(cache.sources())
     compiled = set()
     for path in root.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -215,7 +215,7 @@ def test_read_only_install_without_a_home(installed, run_python):
         environment |= {"NUMBA_CACHE_DIR": None, "XDG_CACHE_HOME": None, "HOME": "/proc/nowhere"}  # even for root
         found = run_python(COUNT_WARNINGS.replace("SCRIPT", repr(ONE_STEP)), environment=environment).split("\n")
         assert eval(found[1]) == [0.5, 0.25] and found[2] == "None"
-        if _jit.JIT:
+        if options.JIT:
             assert found[3].startswith("1 fastbp cannot keep its machine code on disk") and "/proc/nowhere" in found[3]
     finally:
         for path in [package.parent, package, *package.rglob("*")]:
@@ -224,53 +224,53 @@ def test_read_only_install_without_a_home(installed, run_python):
 
 def test_no_home_at_all(monkeypatch):
     """Path.home() raises where there is neither HOME nor an entry for the user."""
-    monkeypatch.setattr(_cache.config, "CACHE_DIR", "")
+    monkeypatch.setattr(cache.config, "CACHE_DIR", "")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
 
     def fail():
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(_cache.Path, "home", fail)
-    assert _cache.usable() == (None, "Could not determine home directory.")
+    monkeypatch.setattr(cache.Path, "home", fail)
+    assert cache.usable() == (None, "Could not determine home directory.")
 
 
 @posix_user
 @pytest.mark.parametrize("which", ["folder", "parent"])
 def test_a_folder_that_others_may_write_is_refused(which, tmp_path, monkeypatch):
     """Cached code is unpickled and run: whoever writes there runs code as us."""
-    monkeypatch.setattr(_cache.config, "CACHE_DIR", str(tmp_path))
-    folder, why = _cache.usable()
+    monkeypatch.setattr(cache.config, "CACHE_DIR", str(tmp_path))
+    folder, why = cache.usable()
     assert folder.parent == tmp_path / "fastbp" and why == ""
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     refused = folder if which == "folder" else folder.parent
     refused.chmod(0o777)
-    folder, why = _cache.usable()
+    folder, why = cache.usable()
     assert folder is None and why.startswith(f"{refused} is another user's, or others may write there")
 
 
 @posix_user
 def test_a_folder_of_somebody_else_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(_cache.config, "CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(_cache.os, "getuid", lambda: os.geteuid() + 1)
+    monkeypatch.setattr(cache.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(cache.os, "getuid", lambda: os.geteuid() + 1)
     with pytest.raises(PermissionError, match="another user's"):
-        _cache.cache_directory()
+        cache.cache_directory()
 
 
 def test_the_folder_does_not_follow_the_current_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_cache.config, "CACHE_DIR", "here")
-    assert _cache.cache_directory().parent == tmp_path / "here" / "fastbp"
+    monkeypatch.setattr(cache.config, "CACHE_DIR", "here")
+    assert cache.cache_directory().parent == tmp_path / "here" / "fastbp"
 
 
 def aged(path, days):
     """Let a file or folder seem so many days old."""
-    os.utime(path, (time.time() - days * _cache.DAY,) * 2, follow_symlinks=False)
+    os.utime(path, (time.time() - days * cache.DAY,) * 2, follow_symlinks=False)
 
 
 def test_folders_of_other_versions_go_after_a_month(tmp_path, monkeypatch):
     """But nothing that fastbp has not made: other names, folders with other files in them, what a link leads to."""
-    monkeypatch.setattr(_cache.config, "CACHE_DIR", str(tmp_path))
-    own, home = _cache.cache_directory(), tmp_path / "fastbp"
+    monkeypatch.setattr(cache.config, "CACHE_DIR", str(tmp_path))
+    own, home = cache.cache_directory(), tmp_path / "fastbp"
     (own / "f-0123456789abcdef.nbc").touch()
     left, fresh = own / "f-0123456789abcdef.nbc.tmp.00ff", own / "g-0123456789abcdef.nbc.tmp.00ff"
     for part, days in ((left, 2), (fresh, 0)):
@@ -298,31 +298,31 @@ def test_folders_of_other_versions_go_after_a_month(tmp_path, monkeypatch):
     aged(home / ("6" * 16), 31)
     before = {path.name for path in home.iterdir()}
 
-    _cache.tidy(own)  # marked within the last day
+    cache.tidy(own)  # marked within the last day
     assert {path.name for path in home.iterdir()} == before and left.exists()
     aged(own, 2)
-    _cache.tidy(own)
-    assert time.time() - own.stat().st_mtime < _cache.DAY
+    cache.tidy(own)
+    assert time.time() - own.stat().st_mtime < cache.DAY
     assert before - {path.name for path in home.iterdir()} == {"0" * 16}
     assert (precious / "f-0123456789abcdef.nbc").exists()
     assert {path.name for path in own.iterdir()} == {"f-0123456789abcdef.nbc", fresh.name}
-    _cache.tidy(tmp_path / "not there")
+    cache.tidy(tmp_path / "not there")
 
 
 def test_a_new_folder_is_tidied_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(_cache.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(cache.config, "CACHE_DIR", str(tmp_path))
     old = tmp_path / "fastbp" / ("0" * 16)
     old.mkdir(parents=True)
     aged(old, 31)
-    assert _cache.usable()[0].is_dir() and not old.exists()
+    assert cache.usable()[0].is_dir() and not old.exists()
 
 
 @pytest.fixture
 def entries(tmp_path, monkeypatch):
     """The cache of a function in a folder of its own, a signature, and what is compiled for it."""
-    function = _jit.reason
-    monkeypatch.setattr(_cache, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(_cache.Entries, "told", False)
+    function = options.reason
+    monkeypatch.setattr(cache, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(cache.Entries, "told", False)
 
     def twice(x):
         return x + x
@@ -330,13 +330,13 @@ def entries(tmp_path, monkeypatch):
     compiler = CPUDispatcher(twice, targetoptions={"nopython": True, "nogil": True})
     signature = (types.float64,)
     compiler.compile(signature)
-    return _cache.Entries(function, False), signature, compiler.overloads[signature]
+    return cache.Entries(function, False), signature, compiler.overloads[signature]
 
 
 def test_what_the_cache_needs_of_numba(entries):
     """Names that Numba does not promise: a release that changes them is seen here, and mended in `_cache` or `_jit`."""
     store, signature, compiled = entries
-    assert isinstance(numba.njit(lambda x: x), CPUDispatcher) or not _jit.JIT
+    assert isinstance(numba.njit(lambda x: x), CPUDispatcher) or not options.JIT
     dispatcher = CPUDispatcher(lambda x: x)
     assert type(dispatcher._cache) is NullCache and isinstance(store, NullCache)
     calls = []
@@ -360,29 +360,29 @@ def test_what_the_cache_needs_of_numba(entries):
 def test_an_entry_is_what_was_compiled(entries):
     store, signature, compiled = entries
     target = compiled.target_context
-    assert store.load_overload(signature, target) is None and store.cache_path == str(_cache.CACHE)
+    assert store.load_overload(signature, target) is None and store.cache_path == str(cache.CACHE)
     store.save_overload(signature, compiled)
     found = store.load_overload(signature, target)
     assert found.signature == compiled.signature and found.entry_point(1.5) == 3.0
     assert store.load_overload((types.float32,), target) is None
-    assert _cache.Entries(_jit.reason, True).load_overload(signature, target) is None
-    assert _cache.Entries(_jit.place, False).load_overload(signature, target) is None
-    assert [path.suffix for path in _cache.CACHE.iterdir()] == [".nbc"]
+    assert cache.Entries(options.reason, True).load_overload(signature, target) is None
+    assert cache.Entries(options.place, False).load_overload(signature, target) is None
+    assert [path.suffix for path in cache.CACHE.iterdir()] == [".nbc"]
 
 
 def test_no_damaged_entry_is_unpickled(entries, monkeypatch):
     """A flipped bit in any byte, any length that is too short, and whole files of something else."""
     store, signature, compiled = entries
     store.save_overload(signature, compiled)
-    (path,), target = _cache.CACHE.iterdir(), compiled.target_context
+    (path,), target = cache.CACHE.iterdir(), compiled.target_context
     whole = path.read_bytes()
     with monkeypatch.context() as patch:
 
         def fail(content):
             raise AssertionError("unpickled")
 
-        patch.setattr(_cache.pickle, "loads", fail)
-        patch.setattr(_cache.CompileResult, "_rebuild", fail)
+        patch.setattr(cache.pickle, "loads", fail)
+        patch.setattr(cache.CompileResult, "_rebuild", fail)
         for place in [*range(64), *range(64, len(whole), 97)]:
             damaged = bytearray(whole)
             damaged[place] ^= 1 << place % 8
@@ -405,22 +405,22 @@ def test_a_full_disk_costs_one_warning(entries, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_cache.os, "replace", fail)
+        patch.setattr(cache.os, "replace", fail)
         with pytest.warns(RuntimeWarning, match="cannot keep its machine code on disk.*No space left") as seen:
             store.save_overload(signature, compiled)
             store.save_overload((types.float32,), compiled)
-        assert len(seen) == 1 and list(_cache.CACHE.iterdir()) == []
+        assert len(seen) == 1 and list(cache.CACHE.iterdir()) == []
     store.save_overload(signature, compiled)
-    monkeypatch.setattr(_cache.Entries, "told", False)
-    monkeypatch.setattr(_cache.os, "replace", fail)
+    monkeypatch.setattr(cache.Entries, "told", False)
+    monkeypatch.setattr(cache.os, "replace", fail)
     store.save_overload(signature, compiled)  # another process was faster: nothing is lost
     assert store.load_overload(signature, compiled.target_context) is not None
 
 
 def test_without_a_folder_a_warning_says_why(entries, monkeypatch):
     store, signature, compiled = entries
-    monkeypatch.setattr(_cache, "CACHE", None)
-    monkeypatch.setattr(_cache, "REFUSED", "the moon is full")
+    monkeypatch.setattr(cache, "CACHE", None)
+    monkeypatch.setattr(cache, "REFUSED", "the moon is full")
     assert store.load_overload(signature, compiled.target_context) is None and store.cache_path is None
     with pytest.warns(RuntimeWarning, match="the moon is full. NUMBA_CACHE_DIR may name"):
         store.save_overload(signature, compiled)
@@ -431,7 +431,7 @@ def test_addresses_are_not_kept(entries):
     store, signature, compiled = entries
     library = SimpleNamespace(has_dynamic_globals=True)
     store.save_overload(signature, SimpleNamespace(library=library, codegen=compiled.codegen, _reduce=compiled._reduce))
-    assert not _cache.CACHE.exists()
+    assert not cache.CACHE.exists()
 
 
 COUNT_WARNINGS = """
@@ -448,7 +448,7 @@ from fastbp.kernels import _cache
 net = fastbp.Network((1, 1), dtype="float64", init="zeros")
 net.parameters = [2.0, 1.0]
 print(net.predict([[1.0], [3.0]]).ravel().tolist())
-print(_cache.CACHE)
+print(cache.CACHE)
 """
 
 @compiled_only
@@ -510,15 +510,15 @@ os.replace = lambda *names: os._exit(0)
     found = run_python(PREDICT, environment=environment).split("\n")
     assert eval(found[0]) == [3.0, 7.0]
     left = [path.name for path in Path(found[1]).iterdir() if ".tmp." in path.name]
-    assert len(left) == 1 and _cache.FILE_NAME.fullmatch(left[0])
+    assert len(left) == 1 and cache.FILE_NAME.fullmatch(left[0])
 
 
 def test_numba_keeps_its_own_cache_folder():
     """The folder of fastbp is its own business; Numba's setting is left alone."""
-    assert _jit.config.CACHE_DIR == os.environ.get("NUMBA_CACHE_DIR", "")
+    assert options.config.CACHE_DIR == os.environ.get("NUMBA_CACHE_DIR", "")
 
 
-@pytest.mark.skipif(not _jit.JIT, reason="plain kernels allocate, so that nothing can be told from a peak")
+@pytest.mark.skipif(not options.JIT, reason="plain kernels allocate, so that nothing can be told from a peak")
 @pytest.mark.parametrize("method", [SGD(0.1), Adam()], ids=str)
 def test_fit_copies_no_state_it_need_not(method):
     """Parameters, gradient, best parameters, and the optimizer's slots: nothing else of that size."""

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from helpers import few, real_data
 
-from fastbp import Network, team
+from fastbp import Network
+from fastbp.core import thread_team
 from fastbp.kernels import tables
-from fastbp.kernels._jit import JIT
+from fastbp.kernels.compile import JIT
 
 
 def data(n=None):
@@ -237,7 +238,7 @@ def test_a_failing_member_ends_the_team():
             left.append(thread)
 
         with pytest.raises(KeyError, match="mine"):
-            team.run(3, work)
+            thread_team.run(3, work)
         assert sorted(left) == sorted({0, 1, 2} - {culprit})
 
 
@@ -247,11 +248,11 @@ def test_a_failing_member_ends_the_team():
     (None, 1, 10**9, 100, {1}),
     (None, 10**9, 1, 100, {1}),
     (None, 10**9, 10**12, 1, {1}),
-    (None, 10**9, 10**12, 100, {min(team.processors(), 100)}),
+    (None, 10**9, 10**12, 100, {min(thread_team.processors(), 100)}),
 ])
 def test_size_of_a_team(threads, batch_work, pass_work, strips, expected):
-    assert team.size(threads, batch_work, pass_work, strips) in expected
+    assert thread_team.size(threads, batch_work, pass_work, strips) in expected
 
 
 def test_processors():
-    assert 1 <= team.processors() <= (os.cpu_count() or sys.maxsize)
+    assert 1 <= thread_team.processors() <= (os.cpu_count() or sys.maxsize)

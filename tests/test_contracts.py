@@ -16,6 +16,10 @@ import fastbp
 PACKAGE = Path(fastbp.__file__).parent
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(PACKAGE.rglob("*.py"))
+COMPILER = "kernels/compile/", "kernels/ir/", "kernels/functions/dual"
+"""Where Numba and LLVM are known."""
+ONE_FOR_EACH_NAME = "updates.rules", "prototypes"
+"""Modules whose kernels the page of kernels does not list one by one."""
 TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 
 
@@ -39,15 +43,16 @@ def test_import_contracts():
 
 
 @pytest.mark.parametrize("name", TREES)
-def test_only_four_files_know_the_compiler(name):
+def test_only_these_files_know_the_compiler(name):
     compilers = {module for module in imported(TREES[name]) if module.split(".")[0] in ("numba", "llvmlite")}
-    assert not compilers or name in ("kernels/_cache.py", "kernels/_jit.py", "kernels/simd.py", "kernels/dual.py")
+    assert not compilers or name.startswith(COMPILER)
 
 
 @pytest.mark.parametrize("name", [name for name in TREES if name.startswith("kernels/")])
 def test_kernels_know_nothing_above_them(name):
     for module in imported(TREES[name]):
-        assert not module.startswith(("..", "fastbp")), module
+        depth = name.count("/")
+        assert not module.startswith(("." * (depth + 1), "fastbp")), module
         allowed = {"numpy", "numba", "llvmlite"} | sys.stdlib_module_names
         assert module.startswith(".") or module.split(".")[0] in allowed, module
 
@@ -56,11 +61,11 @@ def test_the_page_of_kernels_lists_them_all():
     """Under the name of its module; activations, costs and rules stand there as one for each name."""
     sections, module = {}, ""
     for line in ast.get_docstring(TREES["kernels/__init__.py"]).splitlines():
-        module = line if re.fullmatch(r"[a-z]+", line) else module
+        module = line if re.fullmatch(r"[a-z_]+(\.[a-z_]+)?", line) else module
         sections[module] = sections.get(module, "") + line + "\n"
     for name, tree in TREES.items():
-        module = name.removeprefix("kernels/").removesuffix(".py")
-        if "/" not in name or module in ("activations", "costs", "updates", "simd", "dual", "prototypes"):
+        module = name.removeprefix("kernels/").removesuffix(".py").replace("/", ".")
+        if not name.startswith("kernels/") or module.startswith("functions.") or module in ONE_FOR_EACH_NAME:
             continue
         for node in tree.body:
             decorators = {ast.unparse(found).partition("(")[0] for found in getattr(node, "decorator_list", ())}
@@ -72,15 +77,18 @@ def test_every_module_has_a_layer():
     """A module that no contract names would be free to import anything."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     named = {module.strip() for contract in settings["contracts"] if contract["type"] == "layers"
-             for layer in contract["layers"] for module in layer.split("|")}
-    present = {"fastbp." + name.removesuffix(".py").replace("/", ".") for name in TREES if "__init__" not in name}
-    assert present | {"fastbp.kernels"} == named
+             for layer in contract["layers"] for module in re.split("[|:]", layer)}
+    for house in ("fastbp", "fastbp.kernels"):
+        folder = PACKAGE.parent.joinpath(*house.split("."))
+        present = {f"{house}.{path.stem}" for path in folder.iterdir()
+                   if path.suffix == ".py" or any(path.glob("*.py"))}
+        assert present - {f"{house}.__init__"} == {name for name in named if name.rpartition(".")[0] == house}
 
 
 @pytest.mark.parametrize("name", TREES)
 def test_kernels_are_decorated_in_one_way(name):
     """`numba` options are chosen in _jit; nothing else calls njit, prange or parallel."""
-    if name in ("kernels/_jit.py", "kernels/simd.py", "kernels/dual.py"):
+    if name.startswith(COMPILER):
         return
     for node in ast.walk(TREES[name]):
         if isinstance(node, (ast.Name, ast.Attribute)):
@@ -95,7 +103,7 @@ def test_nothing_unpickles_or_evaluates():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("eval", "exec", "__import__"), name
         found = {m for m in imported(tree) if m.split(".")[0] in ("pickle", "marshal", "shelve", "joblib")}
-        assert found == ({"pickle"} if name == "kernels/_cache.py" else set()), name
+        assert found == ({"pickle"} if name == "kernels/compile/cache.py" else set()), name
 
 
 def test_public_names():

@@ -6,8 +6,8 @@ import pytest
 from helpers import DTYPES, close, from_panel, real_data, to_panel
 
 from fastbp import costs, huber, quantile
-from fastbp.kernels import costs as kernels
 from fastbp.kernels import layout
+from fastbp.kernels.functions import costs as kernels
 
 EPSILON = {"float32": 2**-23, "float64": 2**-52}
 

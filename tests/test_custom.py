@@ -14,7 +14,7 @@ from helpers import DTYPES, close, few, network, real_data
 
 import fastbp
 from fastbp import activations, costs, custom, jit, persistence
-from fastbp.kernels._jit import JIT
+from fastbp.kernels.compile import JIT
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from helpers import DTYPES, close, few, from_panel, readonly, to_panel
 
-from fastbp.kernels import dense, layout
-from fastbp.kernels.simd import WHOLE
+from fastbp.kernels import layout
+from fastbp.kernels.ir import WHOLE
+from fastbp.kernels.layer import dense
 
 WIDTHS = few([(1, 1), (1, 9), (9, 1), (3, 4), (4, 3), (5, 7), (7, 8), (8, 5), (11, 6), (12, 13), (16, 12), (17, 16),
               (33, 31)],

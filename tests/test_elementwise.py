@@ -8,7 +8,7 @@ import pytest
 import ulp
 
 from fastbp.kernels import elementwise
-from fastbp.kernels._jit import JIT, VECTOR_BYTES
+from fastbp.kernels.compile import JIT, VECTOR_BYTES
 
 DTYPES = (np.float32, np.float64)
 LIMIT = {np.float32: 2.5, np.float64: 3.0}

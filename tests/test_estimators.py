@@ -28,7 +28,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import fastbp
 from fastbp import MLPClassifier, MLPRegressor, Network
-from fastbp.kernels._jit import JIT
+from fastbp.kernels.compile import JIT
 from fastbp.optimizers import OPTIMIZERS
 
 OURS = [MLPClassifier, MLPRegressor]
@@ -323,7 +323,7 @@ def test_a_search_in_two_processes():
 
 
 def test_joblib_leaves_a_worker_its_share():
-    seen = joblib.Parallel(n_jobs=2)(joblib.delayed(fastbp.team.processors)() for _ in range(2))
+    seen = joblib.Parallel(n_jobs=2)(joblib.delayed(fastbp.core.thread_team.processors)() for _ in range(2))
     assert max(seen) <= max(1, (joblib.cpu_count() + 1) // 2)
 
 
@@ -897,7 +897,7 @@ def test_the_best_scores_are_scikit_learns(rng):
         ours, _, (X, y) = pair(name)
         weight = rng.uniform(0.1, 1, len(X))
         ours.fit(X, y)
-        kept = fastbp.estimators._Samples(X, ours._targets(y), weight)
+        kept = fastbp.estimators._base._Samples(X, ours._targets(y), weight)
         metric = r2_score if name == "outputs" else accuracy_score
         assert ours._scorer(kept)(ours.network_) == pytest.approx(metric(y, ours.predict(X), sample_weight=weight))
 
@@ -906,7 +906,7 @@ def test_the_best_scores_are_scikit_learns(rng):
 def test_r2_of_a_constant(y, rng):
     X = rng.normal(size=(30, 2))
     mlp = MLPRegressor("squared_error", (2,), max_iter=1, random_state=0).fit(X, y[:, 0] if y.shape[1] == 1 else y)
-    score = mlp._scorer(fastbp.estimators._Samples(X, y, None))(mlp.network_)
+    score = mlp._scorer(fastbp.estimators._base._Samples(X, y, None))(mlp.network_)
     assert score == pytest.approx(r2_score(y, mlp.predict(X).reshape(y.shape)))
 
 

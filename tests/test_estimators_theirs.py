@@ -8,7 +8,7 @@ import pytest
 import sklearn.neural_network
 
 import fastbp
-from fastbp.kernels._jit import JIT
+from fastbp.kernels.compile import JIT
 
 PRIVATE = {
     "test_gradient": "_loss_grad_lbfgs",

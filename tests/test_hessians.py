@@ -6,7 +6,8 @@ import pytest
 from helpers import ACTIVATIONS, PAIRS, close, few, naive_layers, network, real_data
 
 import fastbp
-from fastbp import Network, activations, costs, huber, quantile, validation
+from fastbp import Network, activations, costs, huber, quantile
+from fastbp.core import arrays
 from fastbp.kernels import layout, tables
 
 STEP = 1e-30j
@@ -96,7 +97,7 @@ def test_every_product_kernel_on_several_blocks_and_threads(by_lanes, packed, rn
         found = []
         for threads in (1, 2, 3, 7):
             result = np.zeros(net.n_parameters)
-            fastbp.training.cost_and_gradient(net, samples, result, threads, kind=kind, direction=v)
+            fastbp.training.loop.cost_and_gradient(net, samples, result, threads, kind=kind, direction=v)
             found.append(result.tobytes())
         assert found == [found[0]] * 4
     diagonal = [moved_gradient(net, X, Y, e)[i] for i, e in enumerate(np.eye(net.n_parameters))]
@@ -178,7 +179,7 @@ def test_samples_of_weight_0_count_nothing_though_their_cost_overflows(rng):
         for name, kind in (("hessian_vector_product", tables.KIND_HESSIAN), ("gauss_newton_vector_product",
                                                                        tables.KIND_GAUSS_NEWTON)):
             found = np.zeros(net.n_parameters)
-            fastbp.training.cost_and_gradient(net, samples, found, 1, kind=kind, direction=v)
+            fastbp.training.loop.cost_and_gradient(net, samples, found, 1, kind=kind, direction=v)
             close(found, getattr(net, name)(X[rest], Y[rest], v))
 
 
@@ -272,6 +273,6 @@ def test_bad_directions_and_hessians_that_are_too_large(monkeypatch):
             method(X, Y, np.zeros(3))
         with pytest.raises(ValueError, match="v holds nan"):
             method(X, Y, np.full(26, np.nan))
-    monkeypatch.setattr(validation, "physical_memory", lambda: 2000)
+    monkeypatch.setattr(arrays, "physical_memory", lambda: 2000)
     with pytest.raises(ValueError, match="Hessian of 26 parameters needs 2.7e.03 bytes.*use hessian_vector_product"):
         net.hessian(X, Y)

@@ -13,8 +13,11 @@ from helpers import DTYPES, few
 from scipy import sparse
 
 import fastbp
-from fastbp import Network, team, tracing, training
-from fastbp.kernels._jit import JIT
+from fastbp import Network
+from fastbp.core import thread_team
+from fastbp.derivatives import trace
+from fastbp.kernels.compile import JIT
+from fastbp.training import loop
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -129,7 +132,7 @@ def test_a_sparse_array_of_one_dimension_is_no_matrix():
 def test_what_says_where_numbers_belong_is_a_copy():
     """Kernels go by it while another thread may write to the user's matrix."""
     X = sparse.csr_array(np.eye(4))
-    found = fastbp.validation.rows(X, 4, np.dtype("float64"))
+    found = fastbp.core.arrays.rows(X, 4, np.dtype("float64"))
     X.indices[:], X.indptr[:] = 10**8, 10**8
     assert (found.columns == range(4)).all() and (found.starts == range(5)).all()
 
@@ -316,7 +319,7 @@ S.data = S.data.copy()
 net.fit(S, Y, epochs=1, callbacks=[lambda record: shrink(S.data)])
 
 # calls without callbacks: another thread would come where these come back to Python
-hold, real_chunks, real_run = [], team.chunks, team.run
+hold, real_chunks, real_run = [], thread_team.chunks, thread_team.run
 def chunks(*arguments):
     for part in real_chunks(*arguments):
         shrink(*hold)
@@ -324,7 +327,7 @@ def chunks(*arguments):
 def run(*arguments):
     shrink(*hold)
     real_run(*arguments)
-team.chunks, team.run = chunks, run
+thread_team.chunks, thread_team.run = chunks, run
 out = np.empty((n, 2))
 for arrays, call in (
     ((X,), lambda: net.predict(X)), ((X, out), lambda: net.predict(X, out)), ((X,), lambda: net.layer_outputs(X, 1)),
@@ -339,7 +342,7 @@ for arrays, call in (
     hold[:], refused = arrays, 0
     call()
     assert refused >= len(arrays), (arrays, refused)
-team.chunks, team.run = real_chunks, real_run
+thread_team.chunks, thread_team.run = real_chunks, real_run
 for array in (X, Y, w, J, V, U, P, Q, K, v, out, S.data):
     array.resize(1, refcheck=False)  # nothing is held any longer
 print("passed")
@@ -419,7 +422,7 @@ def test_a_thread_that_resizes_arrays_comes_before_or_after_a_call(run_python):
 
 def test_a_row_that_was_resized_after_its_shape_was_seen_is_named():
     with pytest.raises(ValueError, match="X has 3 numbers by now, expected 2"):
-        fastbp.validation.own_row(np.zeros(3), 2, np.dtype("float32"))
+        fastbp.core.arrays.own_row(np.zeros(3), 2, np.dtype("float32"))
 
 
 def test_memory_of_another_kind_of_object(rng):
@@ -693,12 +696,12 @@ def test_calls_that_come_back_often_give_the_same_bits(dtype, threads, monkeypat
     net = Network((5, 6, 3), dtype=dtype, seed=0)
     X = rng.normal(size=(n, 5)).astype(dtype) * (rng.uniform(size=(n, 5)) < 0.5)
     Y, w = rng.normal(size=(n, 3)).astype(dtype), rng.uniform(size=n).astype(dtype)
-    monkeypatch.setattr(team, "size", lambda *arguments: threads)
+    monkeypatch.setattr(thread_team, "size", lambda *arguments: threads)
     monkeypatch.setattr("fastbp.kernels.layout.LARGEST_BLOCK", few(2048, 64))
     expected = list(passes(net, X, Y, sparse.csr_array(X), w))
-    calls, run = [], training._run
-    monkeypatch.setattr(training, "_run", lambda *arguments: (calls.append(arguments), run(*arguments)))
-    for module in (team, training):
+    calls, run = [], loop._run
+    monkeypatch.setattr(loop, "_run", lambda *arguments: (calls.append(arguments), run(*arguments)))
+    for module in (thread_team, loop):
         monkeypatch.setattr(module, "CHUNK_WORK", 1)
         monkeypatch.setattr(module, "CHUNK_SECONDS", 1e-9)
     found = list(passes(net, X, Y, sparse.csr_array(X), w))
@@ -726,11 +729,11 @@ def test_ctrl_c_is_answered_within_a_pass(call, monkeypatch, rng):
 
         return run
 
-    monkeypatch.setattr(tracing, "predict", interrupted(tracing.predict))
-    monkeypatch.setattr(training, "_run", interrupted(training._run))
-    monkeypatch.setattr(fastbp.derivatives.derivatives, "jacobian",
-                        interrupted(fastbp.derivatives.derivatives.jacobian))
-    for module in (team, training):
+    monkeypatch.setattr(trace, "predict", interrupted(trace.predict))
+    monkeypatch.setattr(loop, "_run", interrupted(loop._run))
+    monkeypatch.setattr(fastbp.derivatives.first.derivatives, "jacobian",
+                        interrupted(fastbp.derivatives.first.derivatives.jacobian))
+    for module in (thread_team, loop):
         monkeypatch.setattr(module, "CHUNK_WORK", 1)
     arguments = (X, Y) if call == "cost" else (X,)
     with pytest.raises(KeyboardInterrupt):
@@ -760,7 +763,7 @@ def test_a_sparse_matrix_takes_little_more_memory_than_it_has(rng):
 @WORKSPACE
 def test_what_is_predicted_is_converted_a_part_at_a_time(rng, monkeypatch):
     X, net = np.zeros((200_000, 20)), Network((20, 1), seed=0)
-    monkeypatch.setattr(tracing, "PART", 2**16)
+    monkeypatch.setattr(trace, "PART", 2**16)
     net.predict(X[:50])
     tracemalloc.start()
     net.predict(X)

@@ -9,10 +9,12 @@ import pytest
 from helpers import few
 
 import fastbp
-from fastbp import Network, team, training
+from fastbp import Network
+from fastbp.core import thread_team
 from fastbp.kernels import tables
-from fastbp.kernels._interrupts import Held
-from fastbp.kernels._jit import JIT
+from fastbp.kernels.compile import JIT
+from fastbp.kernels.compile.interrupts import Held
+from fastbp.training import loop
 
 SCRIPT = """
 import json, os, signal, sys, threading, time
@@ -28,11 +30,11 @@ settings = dict(batch_size=batch, optimizer=SGD(1e-3), threads=threads, validati
 Network(sizes, seed=1).fit(X[:batch], Y[:batch], epochs=1, batch_size=batch, optimizer=SGD(1e-3))  # compiles
 
 learners = []
-real = training.layout.Learner
+real = loop.layout.Learner
 def keep(*arguments, **named):
     learners.append(real(*arguments, **named))
     return learners[-1]
-training.layout.Learner = keep
+loop.layout.Learner = keep
 
 net, sent = Network(sizes, seed=1), []
 def interrupt():
@@ -47,7 +49,7 @@ try:
 except KeyboardInterrupt:
     answered = time.perf_counter() - sent[0]
 timer.join()
-training.layout.Learner = real
+loop.layout.Learner = real
 progress = learners[0].progress
 updates, history = int(progress[tables.PROGRESS_UPDATES]), len(net.history)
 
@@ -323,21 +325,21 @@ def test_no_thread_of_a_team_is_left_at_work(sigint):
             done.append(thread)
 
     with pytest.raises(KeyboardInterrupt):
-        team.run(3, work)
+        thread_team.run(3, work)
     assert sorted(done) == [1, 2]
 
 
 def test_interrupted_as_it_diverges(monkeypatch, sigint):
     """Between the step that diverged and the error that tells of it: the last finite parameters are back."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    real, net = training.MiniBatches.run, Network((1, 1), seed=0)
+    real, net = loop.MiniBatches.run, Network((1, 1), seed=0)
 
     def run(steps, end):
         real(steps, end)
         if steps.learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DIVERGED:
             interrupt()
 
-    monkeypatch.setattr(training.MiniBatches, "run", run)
+    monkeypatch.setattr(loop.MiniBatches, "run", run)
     with pytest.raises(KeyboardInterrupt):
         net.fit([[1e18]], [[0.0]], epochs=5, optimizer=fastbp.SGD(1e30))
     assert (net.parameters == Network((1, 1), seed=0).parameters).all() and len(net.history) == 0

@@ -11,7 +11,7 @@ import pytest
 from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, network, real_data
 
 from fastbp import LBFGS, SGD, Adam, Network, huber, jit
-from fastbp.kernels._jit import JIT
+from fastbp.kernels.compile import JIT
 from fastbp.schedules import ReduceOnPlateau, Step
 
 SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 17, 6), (70, 33, 4)]

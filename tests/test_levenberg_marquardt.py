@@ -17,12 +17,12 @@ from fastbp import (
     LevenbergMarquardt,
     Network,
     Regularization,
-    levenberg_marquardt,
     optimizers,
-    training,
-    validation,
 )
-from fastbp.levenberg_marquardt import ByParameters, BySamples
+from fastbp.core import arrays
+from fastbp.optimizers import levenberg_marquardt
+from fastbp.optimizers.levenberg_marquardt import ByParameters, BySamples
+from fastbp.training import loop
 
 PLAIN = LevenbergMarquardt(acceleration=False)
 METHODS = [LevenbergMarquardt(), PLAIN, BayesianRegularization()]
@@ -41,7 +41,7 @@ def noisy(rng, n, dtype="float64"):
 
 def system(net, X, Y, kind, weights=None):
     samples = net._samples(X, Y, weights)
-    return kind(training.Evaluation(net, samples, 1, lambda g: training.cost_and_gradient(net, samples, g)))
+    return kind(loop.Evaluation(net, samples, 1, lambda g: loop.cost_and_gradient(net, samples, g)))
 
 
 def by_hand(net, X, Y, steps, damping=1e-3):
@@ -273,7 +273,7 @@ def test_a_file_whose_diagnostics_are_corrupt(diagnostics, tmp_path, rng):
 @pytest.mark.parametrize("method", METHODS, ids=str)
 def test_an_interrupt_leaves_the_parameters_between_steps(method, monkeypatch, rng):
     X, Y = noisy(rng, few(60, 25))
-    net, calls, known = Network((1, 6, 1), dtype="float64", seed=1), [], training.Evaluation.__call__
+    net, calls, known = Network((1, 6, 1), dtype="float64", seed=1), [], loop.Evaluation.__call__
 
     def interrupted(evaluation, gradient):
         calls.append(0)
@@ -281,7 +281,7 @@ def test_an_interrupt_leaves_the_parameters_between_steps(method, monkeypatch, r
             raise KeyboardInterrupt
         return known(evaluation, gradient)
 
-    monkeypatch.setattr(training.Evaluation, "__call__", interrupted)
+    monkeypatch.setattr(loop.Evaluation, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, Y, epochs=50, optimizer=method)
     assert 0 < len(net.history) < 7
@@ -328,10 +328,10 @@ def test_memory_is_computed_before_training(monkeypatch):
     X, Y = sinc(64)
     for layers, numbers in (((1, 4, 1), 3 * 13**2), ((1, 40, 1), 2 * 64 * 121 + 3 * 64**2)):
         net = Network(layers, dtype="float64", seed=0)
-        monkeypatch.setattr(validation, "physical_memory", lambda n=numbers: 2 * 8 * n)
+        monkeypatch.setattr(arrays, "physical_memory", lambda n=numbers: 2 * 8 * n)
         net.fit(X, Y, epochs=1, optimizer=PLAIN)
         history, before = net.history, net.parameters.copy()
-        monkeypatch.setattr(validation, "physical_memory", lambda n=numbers: 2 * 8 * n - 2)
+        monkeypatch.setattr(arrays, "physical_memory", lambda n=numbers: 2 * 8 * n - 2)
         says = re.escape(f"{net.n_parameters} parameters and 64 samples needs {8.0 * numbers:.3g} bytes")
         with pytest.raises(ValueError, match=says + ".* use 'lbfgs'"):
             net.fit(X, Y, optimizer=PLAIN)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import activations, cfunctions, costs, initializers, naming, optimizers, schedules
+from fastbp import activations, cfunctions, costs, initializers, optimizers, schedules
+from fastbp.util.names import canonical, plain
 
 CATALOGUES = {
     "activation": (activations.ACTIVATIONS, activations.NAMES),
@@ -73,7 +74,7 @@ HINTED = [
 
 def entry(kind, name):
     known, names = CATALOGUES[kind]
-    return naming.canonical(kind, name, known, names)
+    return canonical(kind, name, known, names)
 
 
 @pytest.mark.parametrize(("kind", "typed", "meant"), TYPED)
@@ -108,7 +109,7 @@ def test_case_underscores_and_hyphens_do_not_matter(kind):
 def test_a_name_has_one_meaning(kind):
     known, names = CATALOGUES[kind]
     for name in set(names.accepted.values()):
-        assert names.accepted[naming.plain(name)] == name, "a name in the catalogue is no synonym of another"
+        assert names.accepted[plain(name)] == name, "a name in the catalogue is no synonym of another"
     assert not names.accepted.keys() & names.hints.keys()
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import DTYPES, close, few, naive_gradient, naive_layers, network, real_data
 
-from fastbp import curvature
+from fastbp.derivatives import gauss_newton
 from fastbp.kernels import layout
 
 MATCHED = [("softmax", "cross_entropy"), ("logistic", "binary_cross_entropy"), ("exp", "poisson")]
@@ -16,7 +16,7 @@ SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 6, 6)]
 def matrix(net, X, Y, weights=None, threads=1):
     """The whole of what is computed as a triangle."""
     found = np.full((net.n_parameters, net.n_parameters), np.nan)
-    curvature.normal_matrix(net, net._samples(X, Y, weights), found, threads)
+    gauss_newton.normal_matrix(net, net._samples(X, Y, weights), found, threads)
     lower = np.tril(found)
     return lower + np.tril(lower, -1).T
 
@@ -50,7 +50,7 @@ def test_every_pair(output, cost, dtype, rng):
     for w in (None, weights):
         samples = net._samples(X, Y, w)
         close(matrix(net, X, Y, w), expected(net, X, w), dtype, 5)
-        J = curvature.jacobian_rows(net, samples, samples.total_weight).astype(np.float64)
+        J = gauss_newton.jacobian_rows(net, samples, samples.total_weight).astype(np.float64)
         close(J.T @ J, expected(net, X, w), dtype, 5)
     assert (X == X_before).all() and (net.parameters == parameters).all()
 
@@ -74,7 +74,7 @@ def test_every_depth(shape, bias, rng):
 def test_jacobian_of_outputs_and_threads(n, dtype, rng, monkeypatch):
     """Around the edges of lanes, pieces and blocks, 61 parameters: no multiple of anything."""
     monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 16 * layout.lanes(dtype))
-    monkeypatch.setattr(curvature, "LARGEST_PIECE", 3 * layout.lanes(dtype))
+    monkeypatch.setattr(gauss_newton, "LARGEST_PIECE", 3 * layout.lanes(dtype))
     net = network((1, 20, 1), dtype=dtype)
     X, Y = real_data(rng, "squared_error", None, n, 1, 1, dtype)
     J = net.parameter_jacobian(X)[:, 0].astype(np.float64)
@@ -99,7 +99,7 @@ def test_chunks_between_which_an_interrupt_is_seen(rng, monkeypatch):
     net = network((2, 4, 1), dtype="float64")
     X, Y = real_data(rng, "squared_error", None, few(900, 200), 2, 1)
     whole = matrix(net, X, Y)
-    monkeypatch.setattr(curvature, "CHUNK_WORK", 1)
+    monkeypatch.setattr(gauss_newton, "CHUNK_WORK", 1)
     assert (matrix(net, X, Y) == whole).all()
 
 
@@ -110,7 +110,7 @@ def test_second_derivative_along_a_step(output, dtype, rng, monkeypatch):
     net = network((3, 5, 4, 2), "tanh", output, dtype=dtype)
     X, Y = real_data(rng, "squared_error", None, few(41, 9), 3, 2, dtype)
     weights, step, share = rng.uniform(0, 2, len(X)), rng.normal(size=net.n_parameters), 0.3
-    found = curvature.bend(net, net._samples(X, Y, weights), step, share)
+    found = gauss_newton.bend(net, net._samples(X, Y, weights), step, share)
     w = net.parameters.astype(np.float64)
 
     def outputs(t):
@@ -127,8 +127,8 @@ def test_substitution(rng):
     M = A.T @ A
     M[np.triu_indices(9, 1)] = np.nan  # never read
     b = rng.normal(size=9)
-    close(curvature.solve(np.tril(np.linalg.cholesky(A.T @ A)), b), np.linalg.solve(A.T @ A, b), factor=100)
-    L = curvature.factorise(np.where(np.isnan(M), 0, M))
+    close(gauss_newton.solve(np.tril(np.linalg.cholesky(A.T @ A)), b), np.linalg.solve(A.T @ A, b), factor=100)
+    L = gauss_newton.factorise(np.where(np.isnan(M), 0, M))
     close(L @ L.T, A.T @ A)
 
 

@@ -19,7 +19,7 @@ from fastbp import (
     Rprop,
     ScaledConjugateGradient,
 )
-from fastbp.kernels._jit import JIT
+from fastbp.kernels.compile import JIT
 
 METHODS = [LBFGS(), ConjugateGradient(), ScaledConjugateGradient(), Rprop(), Rprop(variant="irprop-"), Quickprop(),
            LevenbergMarquardt(), LevenbergMarquardt(acceleration=False), BayesianRegularization()]

@@ -8,20 +8,7 @@ import pytest
 from helpers import DTYPES, close, network, real_data
 
 import fastbp
-from fastbp import (
-    SGD,
-    AdaBelief,
-    Adadelta,
-    Adagrad,
-    Adam,
-    AdamW,
-    AMSGrad,
-    Lion,
-    NAdam,
-    RAdam,
-    RMSprop,
-    optimizers,
-)
+from fastbp import SGD, AdaBelief, Adadelta, Adagrad, Adam, AdamW, AMSGrad, Lion, NAdam, RAdam, RMSprop, optimizers
 from fastbp.kernels import tables
 
 METHODS = [

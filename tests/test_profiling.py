@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fastbp import Network, profiling
+from fastbp import Network
+from fastbp.training import profile
 
 
 def trained(threads, **options):
@@ -50,4 +51,4 @@ def test_online_learning_has_no_phases(samples, settings, says):
 
 
 def test_peak_is_a_speed():
-    assert profiling.multiply_add_peak("float64", rounds=2) > 0
+    assert profile.multiply_add_peak("float64", rounds=2) > 0

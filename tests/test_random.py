@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from helpers import few
 
-from fastbp.kernels import noise
-from fastbp.kernels._jit import kernel
+from fastbp.kernels.compile import kernel
+from fastbp.kernels.passes import noise
 from fastbp.kernels.random import STEP, hashed, low, shuffle
 
 

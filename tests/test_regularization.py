@@ -21,7 +21,8 @@ from fastbp import (
     costs,
     quantile,
 )
-from fastbp.kernels import layout, noise, tables
+from fastbp.kernels import layout, tables
+from fastbp.kernels.passes import noise
 
 SIZES = few([(3, 9, 2), (17, 33, 21, 3), (5, 130, 140, 3)], [(3, 9, 2), (2, 3, 4, 1)])
 """Layers updated at once, and by slices; below and above a lane."""

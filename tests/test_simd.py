@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from helpers import DTYPES, close, few
 
-from fastbp.kernels import layout, simd, tables
-from fastbp.kernels._jit import JIT, VECTOR_BYTES, address, by_address, kernel, vector_unit
-from fastbp.kernels.arguments import Floats
-from fastbp.kernels.simd import view
+from fastbp.kernels import ir, layout, tables
+from fastbp.kernels.compile import JIT, VECTOR_BYTES, address, by_address, kernel, vector_unit
+from fastbp.kernels.compile.arguments import Floats
+from fastbp.kernels.ir import view
 
 CANARY = 77.0
 
 
 @kernel
 def transposed(source, target, rows):
-    simd.transpose(source, 3, target, 5, rows)
+    ir.transpose(source, 3, target, 5, rows)
 
 
 @by_address()
@@ -31,44 +31,44 @@ def doubled(values: Floats) -> None:
 
 @kernel
 def called(where, values):
-    simd.call(doubled, where, values)
+    ir.call(doubled, where, values)
 
 
 @kernel
 def copied(source, valid, target):
-    simd.copy_vector(source, 2, valid, target, 3)
+    ir.copy_vector(source, 2, valid, target, 3)
 
 
 @kernel
 def copied_tile(source, target):
-    simd.copy_tile(source, 2, target, 3)
+    ir.copy_tile(source, 2, target, 3)
 
 
 @kernel
 def multiplied(first, second, target):
-    simd.multiply_vector(first, 2, second, 5, target, 3)
+    ir.multiply_vector(first, 2, second, 5, target, 3)
 
 
 @kernel
 def dotted(weights, row, rows, biases, bias, panels, x, size, out):
-    simd.dot_rows(weights, 1, row, rows, biases, bias, panels, x, size, out)
+    ir.dot_rows(weights, 1, row, rows, biases, bias, panels, x, size, out)
 
 
 @kernel
 def summed(weights, row, rows, panels, d, t, valid):
-    simd.sum_columns(weights, 1, row, rows, panels, d, t, valid)
+    ir.sum_columns(weights, 1, row, rows, panels, d, t, valid)
 
 
 @kernel
 def added(target, rows, size, panels, d, x, scale, add):
-    simd.rank_one(target, 1, rows, size, panels, d, x, scale, add)
+    ir.rank_one(target, 1, rows, size, panels, d, x, scale, add)
 
 
 @kernel
 def counted(cells, index, times):
     for _ in range(times):
-        simd.atomic_add(cells, index, 1)
-    return simd.atomic_load(cells, index)
+        ir.atomic_add(cells, index, 1)
+    return ir.atomic_load(cells, index)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -104,8 +104,8 @@ def test_copies(dtype, rng):
         assert (target[3 : 3 + n] == expected).all() and (np.delete(target, range(3, 3 + n)) == 5).all()
     target = np.full(60, 5, dtype)
     copied_tile(source, target)
-    assert (target[3 : 3 + simd.WHOLE] == source[2 : 2 + simd.WHOLE]).all()
-    assert (np.delete(target, range(3, 3 + simd.WHOLE)) == 5).all()
+    assert (target[3 : 3 + ir.WHOLE] == source[2 : 2 + ir.WHOLE]).all()
+    assert (np.delete(target, range(3, 3 + ir.WHOLE)) == 5).all()
     target, second = np.full(60, 5, dtype), rng.normal(size=60).astype(dtype)
     multiplied(source, second, target)
     assert (target[3 : 3 + n] == source[2 : 2 + n] * second[5 : 5 + n]).all()
@@ -119,7 +119,7 @@ SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 64, 100]
 @pytest.mark.parametrize("size", SIZES)
 def test_dot_rows(size, dtype, rng):
     """Up to DOT_ROWS neurons at once; what is written behind them stays within DOT_ROWS numbers."""
-    D = simd.DOT_ROWS
+    D = ir.DOT_ROWS
     for rows in (1, 2, D - 1, D, D + 4):
         valid = min(rows, D)
         W = np.full(1 + valid * size, np.nan, dtype)  # nothing behind the last row may be read and used
@@ -139,7 +139,7 @@ def test_dot_rows(size, dtype, rng):
 @pytest.mark.parametrize("valid", [*SIZES, 200])
 def test_sum_columns(valid, dtype, rng):
     """delta_k = phi'(net_k) sum_j w_jk delta_j for up to COLUMN_VECTORS vectors of k."""
-    wide = min(valid, simd.COLUMN_VECTORS * layout.lanes(dtype))
+    wide = min(valid, ir.COLUMN_VECTORS * layout.lanes(dtype))
     for rows in (1, 2, 9):
         W = rng.normal(size=1 + rows * valid).astype(dtype)
         panels = np.full(40 + valid, CANARY, dtype)
@@ -241,7 +241,7 @@ def test_lanes_follow_the_target(triple, cpu, features, unit):
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names of CPUs of this kind")
 def test_settings_choose_the_lanes(run_python):
     """A name with empty features is that CPU; the name alone keeps the features of this one, as Numba does."""
-    script = "from fastbp.kernels import _jit, simd; print(_jit.VECTOR_BYTES, simd.WHOLE, simd.LANES_COLUMNS)"
+    script = "from fastbp.kernels import _jit, simd; print(_jit.VECTOR_BYTES, ir.WHOLE, ir.LANES_COLUMNS)"
 
     def chosen(name, features):
         return run_python(script, environment={"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}).split()

@@ -6,10 +6,12 @@ import pytest
 from helpers import ACTIVATIONS, PAIRS, close, few, naive_layers, network, real_data
 
 import fastbp
-from fastbp import Network, huber, training, validation
+from fastbp import Network, huber
+from fastbp.core import arrays
 from fastbp.kernels import layout, tables
-from fastbp.kernels._jit import JIT
+from fastbp.kernels.compile import JIT
 from fastbp.schedules import Cosine
+from fastbp.training import loop
 
 STEP = 1e-30j
 SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 6), (19, 5, 2)]
@@ -83,7 +85,7 @@ def test_every_product_kernel_on_several_blocks_and_threads(by_lanes, packed, rn
     samples, found = net._samples(X, Y, None, slopes(rng, net, len(X)), 0.3), []
     for threads in (1, 2, 3, 7):
         gradient = np.zeros(net.n_parameters)
-        found.append((training.cost_and_gradient(net, samples, gradient, threads), gradient.tobytes()))
+        found.append((loop.cost_and_gradient(net, samples, gradient, threads), gradient.tobytes()))
     assert found == [found[0]] * 4
 
 
@@ -227,7 +229,7 @@ def test_the_workspace_does_not_grow_with_the_samples():
 
 def test_a_workspace_larger_than_the_machine_is_refused(monkeypatch):
     net = Network((3, 4, 1))
-    monkeypatch.setattr(validation, "physical_memory", lambda: 1000)
+    monkeypatch.setattr(arrays, "physical_memory", lambda: 1000)
     with pytest.raises(ValueError, match=r"along 3 inputs needs a workspace.*train on values alone"):
         net.cost(np.zeros((4, 3)), np.zeros(4), target_jacobian=np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"expected \(4, 1, 3\) or \(4, 3\)"):

@@ -6,8 +6,9 @@ from helpers import DTYPES, few
 from scipy import sparse
 
 from fastbp import Network
-from fastbp.kernels import dense, layout
-from fastbp.validation import SparseRows, rows
+from fastbp.core.arrays import SparseRows, rows
+from fastbp.kernels import layout
+from fastbp.kernels.layer import dense
 
 
 def matrix(rng, n, n_in, dtype):

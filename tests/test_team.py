@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from helpers import few
 
-from fastbp import Adam, Network, Regularization, team
+from fastbp import Adam, Network, Regularization
+from fastbp.core import thread_team
 
 
 def chosen(seconds, calls, members=2):
     """The numbers of threads of so many calls where a block takes seconds[threads](call)."""
-    pace, found = team.Tuner(members), []
+    pace, found = thread_team.Tuner(members), []
     for call in range(1, calls + 1):
         found.append(pace.choose(10))
         pace.took(found[-1], 10, 10 * seconds[found[-1]](call))
@@ -54,14 +55,14 @@ def test_changing_teams_changes_no_bit(regularization, monkeypatch):
         pace.trying = len(sizes) % 3 == 0
         return sizes[-1]
 
-    monkeypatch.setattr(team.Tuner, "choose", choose)
+    monkeypatch.setattr(thread_team.Tuner, "choose", choose)
     assert fitted(3) == alone
     assert {1, 3} <= set(sizes)
 
 
 def test_short_fits_and_long_blocks_try_nothing():
     for blocks, seconds in ((10, 1e-3), (7, 10.0)):
-        pace = team.Tuner(2)
+        pace = thread_team.Tuner(2)
         for _ in range(100):
             assert pace.choose(blocks) == 2
             pace.took(2, blocks, seconds)

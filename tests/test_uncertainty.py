@@ -6,16 +6,10 @@ import numpy as np
 import pytest
 from helpers import DTYPES, close, few, naive_layers, network, real_data
 
-from fastbp import (
-    BayesianRegularization,
-    LevenbergMarquardt,
-    Network,
-    Regularization,
-    curvature,
-    uncertainty,
-    validation,
-)
-from fastbp.uncertainty import student
+from fastbp import BayesianRegularization, LevenbergMarquardt, Network, Regularization
+from fastbp.core import arrays
+from fastbp.derivatives import gauss_newton, uncertainty
+from fastbp.derivatives.uncertainty import student
 
 # ----------------------------------------------------------------------------------------------- Student's distribution
 
@@ -283,7 +277,7 @@ def test_other_parameters_have_another_covariance(rng):
 
 
 def test_memory_is_computed_first(monkeypatch):
-    monkeypatch.setattr(validation, "physical_memory", lambda: 2 * 56 * 13**2 - 2)
+    monkeypatch.setattr(arrays, "physical_memory", lambda: 2 * 56 * 13**2 - 2)
     with pytest.raises(ValueError, match="JᵀJ of 13 parameters .* 9.46e\\+03 bytes"):
         Network((1, 4, 1)).leverage([[0.0]])
     assert Network((1, 3, 1)).leverage([[0.0]]).shape == (1,)
@@ -300,5 +294,5 @@ def test_twins_agree_on_what_a_row_of_j_is(rng):
     net = network((2, 3, 2), dtype="float64")
     X = rng.normal(size=(5, 2))
     samples = uncertainty._inputs_only(net, X, None)
-    close(curvature.jacobian_rows(net, samples, 1.0), net.parameter_jacobian(X).reshape(10, -1))
+    close(gauss_newton.jacobian_rows(net, samples, 1.0), net.parameter_jacobian(X).reshape(10, -1))
     assert len(naive_layers(net)) == 2

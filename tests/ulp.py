@@ -15,8 +15,9 @@ import mpmath as mp
 import numpy as np
 from numba import njit
 
-from fastbp.kernels import activations, elementwise
-from fastbp.kernels._jit import JIT
+from fastbp.kernels import elementwise
+from fastbp.kernels.compile import JIT
+from fastbp.kernels.functions import activations
 
 mp.mp.dps = 40
 HALF = mp.mpf(1) / 2

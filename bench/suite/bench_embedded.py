@@ -88,10 +88,10 @@ def by_one_thread(net: fastbp.Network, X: Array, Y: Array, gradient: Array) -> C
 
     An empty gradient asks for the cost alone.
     """
-    from fastbp import training
+    from fastbp.training import loop
 
-    samples = training.Samples(X, Y, False, np.empty(0, X.dtype))
-    return lambda: training.cost_and_gradient(net, samples, gradient, 1)
+    samples = loop.Samples(X, Y, False, np.empty(0, X.dtype))
+    return lambda: loop.cost_and_gradient(net, samples, gradient, 1)
 
 
 def forward_and_gradient(layers: tuple[int, ...] = WIDE, n: int = 256) -> tuple[Side, Side]:
@@ -156,8 +156,8 @@ class OneSample:
 
 
 RATIOS: dict[str, tuple[Callable[[], tuple[Side, Side]], tuple[str, ...]]] = {
-    "a gradient, in forward passes": (forward_and_gradient, ("training.Samples(slopes)",)),
-    "gradient norms, in gradients": (gradient_and_norms, ("training.Samples(slopes)", "Network.gradient_norms")),
+    "a gradient, in forward passes": (forward_and_gradient, ("loop.Samples(slopes)",)),
+    "gradient norms, in gradients": (gradient_and_norms, ("loop.Samples(slopes)", "Network.gradient_norms")),
     "per-sample gradients, in writing as much": (lambda: per_sample_and_writing()[::-1],
                                                  ("Network.per_sample_gradient",)),
     "a step with one's own tanh, in steps": (lambda: own_activation()[:2], ("activation",)),

@@ -65,7 +65,7 @@ class Peak:
 
     def track_rows_over_peak(self, name: str) -> float:
         """Divide the time of 10,000 rows by what their products would take at the peak."""
-        from fastbp.profiling import multiply_add_peak
+        from fastbp.training.profile import multiply_add_peak
 
         seconds, flop_time = best_in_turns(
             lambda: seconds_per_epoch(lambda passes: [self.net.predict(self.X, self.out) for _ in range(passes)]),

@@ -64,7 +64,7 @@ class Steady:
         """Time a step, in seconds, of fastbp and of plain NumPy, and an operation at the peak."""
         from threadpoolctl import threadpool_limits
 
-        from fastbp.profiling import multiply_add_peak
+        from fastbp.training.profile import multiply_add_peak
 
         X, Y = data(workload)
         plain = PlainNetwork(workload, "float32")

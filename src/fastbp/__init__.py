@@ -4,33 +4,22 @@ import importlib
 import sys
 import typing
 
-from . import initializers, jit, optional, plots, schedules
-from .batch_methods import LBFGS, ConjugateGradient, Quickprop, Rprop, ScaledConjugateGradient
-from .callbacks import Checkpoint, EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
+from . import initializers, jit, plots, schedules
 from .cfunctions import CFunction
+from .core.summary import LayerSummary, Summary
 from .costs import Cost, huber, quantile
 from .custom import register_activation, register_cost
-from .history import History, Record
-from .levenberg_marquardt import BayesianRegularization, LevenbergMarquardt
-from .method import Optimizer
+from .derivatives.trace import LayerGradient, Trace
 from .network import Network
-from .optimizers import (
-    SGD,
-    AdaBelief,
-    Adadelta,
-    Adagrad,
-    Adam,
-    AdamW,
-    AMSGrad,
-    Lion,
-    NAdam,
-    RAdam,
-    RMSprop,
-)
+from .optimizers import SGD, AdaBelief, Adadelta, Adagrad, Adam, AdamW, AMSGrad, Lion, NAdam, RAdam, RMSprop
+from .optimizers.base import Optimizer
+from .optimizers.levenberg_marquardt import BayesianRegularization, LevenbergMarquardt
+from .optimizers.line_search import LBFGS, ConjugateGradient, Quickprop, Rprop, ScaledConjugateGradient
 from .regularization import Regularization
-from .summary import LayerSummary, Summary
-from .tracing import LayerGradient, Trace
-from .training import DivergenceError
+from .training.callbacks import Checkpoint, EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
+from .training.history import History, Record
+from .training.loop import DivergenceError
+from .util import optional
 
 if typing.TYPE_CHECKING:
     from .estimators import MLPClassifier as MLPClassifier

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .kernels import activations as kernels
-from .naming import Missing, lookup, names, same
+from .kernels.functions import activations as kernels
+from .util.names import Missing, lookup, names, same
 
 __all__ = ["ACTIVATIONS", "Activation", "get"]
 

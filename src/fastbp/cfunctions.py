@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .kernels import embedded, layout, prototypes, tables
-from .kernels._jit import JIT, place
-from .naming import canonical, names
+from .kernels.compile import JIT, place
+from .util.names import canonical, names
 
 if TYPE_CHECKING:
     from .network import Network

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from .checks import is_number
-from .kernels import costs as kernels
-from .naming import Missing, lookup, names, same
+from .kernels.functions import costs as kernels
+from .util.names import Missing, lookup, names, same
+from .util.settings import is_number
 
 ANY, UNIT, COUNT, CLASSES = "any number", "in [0, 1]", "not negative", "class indices, one-hot rows or probabilities"
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import activations, costs, initializers, naming
-from .kernels import _jit
+from . import activations, costs, initializers
+from .kernels.compile import options
+from .util.names import Names, plain
 
 Array = npt.NDArray[np.float64]
 
@@ -91,7 +92,7 @@ def register_activation(function: Callable[[Any], Any], derivative: Callable[[An
     initializer = initializers.named(initializer)
     _callable("derivative", derivative)
     _callable("curvature", curvature)
-    from .kernels import dual  # on use: it teaches Numba a type, which takes a moment
+    from .kernels.functions import dual  # on use: it teaches Numba a type, which takes a moment
 
     def values(loop: Any, x: Array) -> tuple[Array, Array]:
         out, slope = x.copy(), np.empty_like(x)
@@ -153,7 +154,7 @@ def register_cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any
     output = activations.get(output).name
     _callable("derivative", derivative)
     _callable("curvature", curvature)
-    from .kernels import dual  # on use: it teaches Numba a type, which takes a moment
+    from .kernels.functions import dual  # on use: it teaches Numba a type, which takes a moment
 
     def values(loop: Any, o: Array, y: float = 0.25) -> tuple[Array, Array]:
         target, slope = np.full_like(o, y), np.ones_like(o)
@@ -182,7 +183,7 @@ def register_cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any
 
 def _once(make: Callable[..., tuple[Any, ...]], kind: str, *functions: Any) -> tuple[Any, ...]:
     """Compile functions as they are now, unless the same ones have been before."""
-    from .kernels import dual
+    from .kernels.functions import dual
 
     fixed = dual.Fixed()
     now, keys = zip(*map(fixed.of, functions), strict=True)
@@ -198,7 +199,7 @@ def _fingerprint(loop: Any, tables: list[Any]) -> bytes:
 
 
 def _warn_if_slow(name: str, loop: Any) -> None:
-    if why := _jit.one_by_one(loop):
+    if why := options.one_by_one(loop):
         warnings.warn(f"{name} is computed one number at a time, several times slower than a built-in function: {why}",
                       stacklevel=3)
 
@@ -208,14 +209,14 @@ def _callable(name: str, function: Any) -> None:
         raise TypeError(f"{name} is {function!r}, expected a function")
 
 
-def _name(function: Any, name: str | None, catalogue: dict[str, Any], names: naming.Names, kind: str) -> str:
+def _name(function: Any, name: str | None, catalogue: dict[str, Any], names: Names, kind: str) -> str:
     _callable("function", function)
     found = getattr(function, "__name__", "<lambda>") if name is None else name
     if not isinstance(found, str) or not found or found == "<lambda>":
         raise ValueError(f"name is {name!r}: this {kind} needs a name of its own, for instance name='bent'")
     if found in catalogue and catalogue[found].formula != "your own":
         raise ValueError(f"{found!r} is a built-in {kind}: choose another name")
-    if (other := names.accepted.get(naming.plain(found))) is not None:
+    if (other := names.accepted.get(plain(found))) is not None:
         raise ValueError(f"{found!r} is another name of the built-in {kind} {other!r}: choose another name")
     return found
 
@@ -231,13 +232,13 @@ def _checked(name: str, make: Any, make_plain: Any, function: Any, derivative: A
         found = _values(loop, tables)
     except Exception as error:
         if derivative is None:
-            raise ValueError(f"{name}: this function cannot be differentiated: {_jit.reason(error)}; give "
+            raise ValueError(f"{name}: this function cannot be differentiated: {options.reason(error)}; give "
                              "derivative=") from error
         loop, plain = make_plain(function, derivative), True
         try:
             found = _values(loop, tables)
         except Exception as second:
-            raise ValueError(f"{name}: this function cannot be compiled: {_jit.reason(second)}") from second
+            raise ValueError(f"{name}: this function cannot be compiled: {options.reason(second)}") from second
     for slope, above, below in found:
         _check(name, slope, (above - below) / (2 * STEP), derivative is not None)
     return loop, plain

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .checks import is_number
-from .naming import canonical, lookup, names
+from .util.names import canonical, lookup, names
+from .util.settings import is_number
 
 Array = npt.NDArray[Any]
 Initializer = Callable[[np.random.Generator, int, int], "Array | tuple[Array, Array]"]

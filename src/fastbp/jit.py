@@ -33,11 +33,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import optimizers
-from .kernels import backprop, embedded, layout, predict, prototypes, tables, updates
-from .kernels._jit import VECTOR_BYTES, address, allocating, inline, kernel
-from .kernels.activations import softmax_backward
+from .core.arrays import readonly
+from .kernels import embedded, layout, prototypes, tables
+from .kernels.compile import VECTOR_BYTES, address, allocating, inline, kernel
 from .kernels.embedded import Model, State
-from .kernels.simd import call, lent, made_of, pointer
+from .kernels.functions.activations import softmax_backward
+from .kernels.ir import call, lent, made_of, pointer
+from .kernels.passes import backprop, predict
 from .kernels.tables import (
     CELL_COST,
     CELL_COUNT,
@@ -59,8 +61,8 @@ from .kernels.tables import (
     RULE_BYTES,
     RULE_SLOTS,
 )
-from .method import Optimizer
-from .validation import readonly
+from .kernels.updates import rules
+from .optimizers.base import Optimizer
 
 if TYPE_CHECKING:
     from .network import Network
@@ -137,7 +139,7 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
     size, dtype = model.parameters.size, model.parameters.dtype
     made_for = method.slots << RULE_SLOTS | dtype.itemsize << RULE_BYTES
     return State(np.zeros(size, dtype), np.zeros(method.slots * size, dtype), method.hyper(),
-                 address(method.rule, dtype, prototypes.update_rule) | made_for, int(method.rule is updates.sgd))
+                 address(method.rule, dtype, prototypes.update_rule) | made_for, int(method.rule is rules.sgd))
 
 
 # Without a branch within them: inlined with one, they have Numba count references to all arguments.

@@ -13,33 +13,26 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from . import (
-    activations,
-    costs,
-    derivatives,
-    hessians,
-    initializers,
-    jit,
-    optimizers,
-    persistence,
-    training,
-    uncertainty,
-    validation,
-)
-from .batch_methods import BatchMethod
-from .callbacks import EarlyStopping
+from . import activations, costs, initializers, jit, optimizers, persistence
 from .cfunctions import CFunction
-from .history import History
-from .kernels import backprop, layout, online, prototypes, tables, tangents
-from .kernels._interrupts import Held
-from .kernels._jit import address
-from .kernels.activations import softmax_backward
-from .method import Optimizer
-from .naming import Missing
-from .optional import require
+from .core import arrays
+from .core.summary import Summary, summary
+from .derivatives import first, second, uncertainty
+from .derivatives.trace import Trace, forward, mean_abs_delta, trace
+from .kernels import layout, prototypes, tables
+from .kernels.compile import address
+from .kernels.compile.interrupts import Held
+from .kernels.derivatives import second as tangents
+from .kernels.functions.activations import softmax_backward
+from .kernels.passes import backprop, online
+from .optimizers.base import Optimizer
+from .optimizers.line_search import BatchMethod
 from .regularization import Regularization
-from .summary import Summary, summary
-from .tracing import Trace, forward, mean_abs_delta, trace
+from .training import loop
+from .training.callbacks import EarlyStopping
+from .training.history import History
+from .util.names import Missing
+from .util.optional import require
 
 Array = npt.NDArray[Any]
 
@@ -113,18 +106,18 @@ class Network:
     def __init__(self, layers: Sequence[int], activation: str | Sequence[str] = "tanh", output: str | None = None,
                  cost: str | costs.Cost = "squared_error", *, bias: bool = True, dtype: npt.DTypeLike = "float32",
                  init: str | initializers.Constant | Sequence[Any] = "auto", seed: int | None = None) -> None:
-        self.dtype = validation.dtype(dtype)
+        self.dtype = arrays.dtype(dtype)
         self.bias = bool(bias)
-        self.layers = validation.layers(layers, self.dtype.itemsize, self.bias)
+        self.layers = arrays.layers(layers, self.dtype.itemsize, self.bias)
         self.cost_function = costs.get(cost)
         self.activations = self._named_activations(activation, output)
-        self.init = validation.init(init, self.layers, self.bias, self.dtype)
+        self.init = arrays.init(init, self.layers, self.bias, self.dtype)
         self.seed: int | None = None
         self._weights, self._biases, self.n_parameters = layout.offsets(self.layers, self.bias)
         self._parameters: Array = layout.aligned(self.n_parameters, self.dtype)
         self._rows = [activations.get(name) for name in self.activations]
         self._prepare()
-        self._begin(None if seed is None else validation.whole("seed", seed, 0))
+        self._begin(None if seed is None else arrays.whole("seed", seed, 0))
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set what may change; what is fixed can be set once, when the network is built."""
@@ -204,7 +197,7 @@ class Network:
     @parameters.setter
     def parameters(self, value: npt.ArrayLike) -> None:
         self._check_writable()
-        self._parameters[:] = validation.all_parameters(value, self.n_parameters, self.dtype)
+        self._parameters[:] = arrays.all_parameters(value, self.n_parameters, self.dtype)
 
     def _check_writable(self) -> None:
         if not self._shown.flags.writeable:
@@ -242,7 +235,7 @@ class Network:
         Network
             self
         """
-        seed = None if seed is None else validation.whole("seed", seed, 0)
+        seed = None if seed is None else arrays.whole("seed", seed, 0)
         with self._fitting():
             self._begin(seed)
         return self
@@ -257,7 +250,7 @@ class Network:
                 if self.bias:
                     b[:] = first
         self.history = History()
-        self._progress: training.Progress | None = None
+        self._progress: loop.Progress | None = None
         self._knowledge: uncertainty.Knowledge | None = None
 
     # ------------------------------------------------------------------------------------------------- compiled
@@ -403,13 +396,13 @@ class Network:
         if type(X) is np.ndarray and X.shape == (n_in,) and X.dtype == self.dtype and X.flags.c_contiguous:
             single, inputs = True, X
         else:
-            inputs, single = validation.dense_or_sparse(X, n_in), np.ndim(X) == 1
+            inputs, single = arrays.dense_or_sparse(X, n_in), np.ndim(X) == 1
         shape = (n_out,) if single else (len(inputs), n_out)
         if out is None:
             out = np.empty(shape, self.dtype)
         else:
-            _held = validation.output(out, shape, self.dtype)
-            if not single and validation.overlap(out, inputs, self._parameters):
+            _held = arrays.output(out, shape, self.dtype)
+            if not single and arrays.overlap(out, inputs, self._parameters):
                 out[...] = self.predict(X)
                 return out
         if single:
@@ -419,34 +412,34 @@ class Network:
         return out
 
     def _predict_one(self, x: Array, out: Array) -> None:
-        row = validation.own_row(x, self.layers[0], self.dtype)
+        row = arrays.own_row(x, self.layers[0], self.dtype)
         pool = self._plans.setdefault((1, False, 1, tables.KIND_PLAIN, False), [])
         plan = pool.pop() if pool else self.new_plan(1, backward=False)
         online.predict(plan.layers, plan.panels, self._parameters, row, out)
         pool.append(plan)
 
     def _samples(self, X: Any, Y: Any, sample_weight: Any, target_jacobian: Any = None, jacobian_weight: float = 1.0, *,
-                 sparse: bool = False, empty: bool = False) -> training.Samples:
+                 sparse: bool = False, empty: bool = False) -> loop.Samples:
         if target_jacobian is not None and hasattr(X, "tocsr"):
             raise TypeError("X is a sparse matrix, and target_jacobian is given: they do not go together; use "
                             "X.toarray() with it, or leave target_jacobian out")
         n_in, dtype = self.layers[0], self.dtype
-        inputs = validation.rows(X, n_in, dtype) if sparse else validation.inputs(X, n_in, dtype, empty=empty)
+        inputs = arrays.rows(X, n_in, dtype) if sparse else arrays.inputs(X, n_in, dtype, empty=empty)
         n = len(inputs)
-        targets, labels = validation.targets(Y, n, self.layers[-1], self.dtype, self.cost_function,
+        targets, labels = arrays.targets(Y, n, self.layers[-1], self.dtype, self.cost_function,
                                              self._canonical_link)
-        weights = validation.sample_weight(sample_weight, n, self.dtype)
+        weights = arrays.sample_weight(sample_weight, n, self.dtype)
         if target_jacobian is None:
-            return training.Samples(inputs, targets, labels, weights)
-        return training.Samples(inputs, targets, labels, weights,
-                                validation.slopes(target_jacobian, n, self.layers, self.dtype),
-                                validation.jacobian_weight(jacobian_weight))
+            return loop.Samples(inputs, targets, labels, weights)
+        return loop.Samples(inputs, targets, labels, weights,
+                                arrays.slopes(target_jacobian, n, self.layers, self.dtype),
+                                arrays.jacobian_weight(jacobian_weight))
 
     def fit(self, X: npt.ArrayLike, Y: npt.ArrayLike, *, epochs: int = 100, batch_size: int | None = None,
             optimizer: str | Optimizer | None = None, sample_weight: npt.ArrayLike | None = None,
             validation: tuple[npt.ArrayLike, ...] | float | None = None,
-            callbacks: Iterable[training.Callback] = (), progress: bool = False,
-            shuffle: bool | training.Reorder = True, threads: int | None = None, resume: bool = False,
+            callbacks: Iterable[loop.Callback] = (), progress: bool = False,
+            shuffle: bool | loop.Reorder = True, threads: int | None = None, resume: bool = False,
             profile: bool = False, regularization: Regularization | None = None,
             target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> Network:
         """Train by backpropagation, from the present parameters.
@@ -539,20 +532,20 @@ class Network:
                          regularization=regularization, slopes=(target_jacobian, jacobian_weight))
 
     def _fit(self, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer | None, resume: bool, *,
-             epochs: int, batch_size: int | None, callbacks: Iterable[training.Callback], bar: bool,
-             shuffle: bool | training.Reorder, threads: int | None, profile: bool,
+             epochs: int, batch_size: int | None, callbacks: Iterable[loop.Callback], bar: bool,
+             shuffle: bool | loop.Reorder, threads: int | None, profile: bool,
              regularization: Regularization | None, slopes: tuple[Any, float]) -> Network:
-        epochs = validation.whole("epochs", epochs)
-        batch_size = None if batch_size is None else validation.whole("batch_size", batch_size)
-        threads = None if threads is None else validation.whole("threads", threads, most=validation.MOST_THREADS)
-        shuffle = validation.shuffle(shuffle)
+        epochs = arrays.whole("epochs", epochs)
+        batch_size = None if batch_size is None else arrays.whole("batch_size", batch_size)
+        threads = None if threads is None else arrays.whole("threads", threads, most=arrays.MOST_THREADS)
+        shuffle = arrays.shuffle(shuffle)
         progress = self._progress if resume else None
         if progress is not None:
             method = optimizers.resumed(progress.optimizer, optimizer)
         else:
             method = optimizers.get("adam" if optimizer is None else optimizer)
         regularization = self._regularization(regularization)
-        listeners = validation.callbacks(callbacks)
+        listeners = arrays.callbacks(callbacks)
         if bar:
             require("tqdm.auto", "progress")
         samples, other = self._samples(X, Y, sample_weight, *slopes, sparse=True), None
@@ -565,7 +558,7 @@ class Network:
         elif isinstance(kept, (tuple, list)) and len(kept) == 3:
             other = self._samples(kept[0], kept[1], None, kept[2], slopes[1])
         elif kept is not None:
-            first = len(samples) - validation.validation_split(kept, len(samples))
+            first = len(samples) - arrays.validation_split(kept, len(samples))
             samples, other = samples.part(slice(None, first)), samples.part(slice(first, None))
             for part, use in ((samples, "train on"), (other, "validate with")):
                 if part.weights.size and part.weights.max() == 0:
@@ -584,7 +577,7 @@ class Network:
                                  "knows no order: leave it out, or use 'adam' or another optimizer for mini-batches")
             if regularization is not None:
                 regularization.check_full_batch(type(method).__name__)
-            method.check(self, samples, regularization, validation.physical_memory() // 2)
+            method.check(self, samples, regularization, arrays.physical_memory() // 2)
             batch_size = len(samples)
         batch_size = 32 if batch_size is None else batch_size
         if profile and min(batch_size, len(samples)) == 1:
@@ -601,13 +594,13 @@ class Network:
             if progress is not None:
                 progress.go_on_with(method)
             else:
-                progress = self._progress = training.new_progress(self, method)
+                progress = self._progress = loop.new_progress(self, method)
                 self.history = History()
             try:
-                training.fit(self, samples, other, progress, epochs=epochs, batch_size=batch_size,
+                loop.fit(self, samples, other, progress, epochs=epochs, batch_size=batch_size,
                              callbacks=listeners, bar=bar, shuffle=shuffle,
                              threads=threads, profile=bool(profile), regularization=regularization, hold=hold)
-            except training.DivergenceError:
+            except loop.DivergenceError:
                 self._progress = None  # the optimizer's state is not finite either
                 raise
         return self
@@ -641,7 +634,7 @@ class Network:
             If the arrays do not fit.
         """
         samples = self._samples(X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=True)
-        return training.cost_and_gradient(self, samples, np.empty(0, self.dtype))
+        return loop.cost_and_gradient(self, samples, np.empty(0, self.dtype))
 
     def cost_and_gradient(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
                           target_jacobian: npt.ArrayLike | None = None,
@@ -673,7 +666,7 @@ class Network:
         if samples.slopes is not None and regularization is not None:
             regularization.check_slopes()
         gradient = np.zeros(self.n_parameters, self.dtype)
-        return training.cost_and_gradient(self, samples, gradient, None, regularization), gradient
+        return loop.cost_and_gradient(self, samples, gradient, None, regularization), gradient
 
     def gradient(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
                  target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> Array:
@@ -735,10 +728,10 @@ class Network:
         Called outputs and not activations: `activations` holds the names of the functions, and what a neuron gives is
         its output o_j in the equations. Only the layers up to this one are computed, block by block.
         """
-        number, top = validation.whole("layer", layer, 1 - len(self.layers)), len(self.layers) - 1
+        number, top = arrays.whole("layer", layer, 1 - len(self.layers)), len(self.layers) - 1
         if number == 0 or number > top:
             raise ValueError(f"layer is {number}, expected 1 to {top}, or {-top} to -1 from the end; layer 0 is X")
-        inputs, number = validation.dense(X, self.layers[0]), number % (top + 1)
+        inputs, number = arrays.dense(X, self.layers[0]), number % (top + 1)
         found = np.empty((len(inputs), self.layers[number]), self.dtype)
         forward(self, inputs, number, found)
         return found[0] if np.ndim(X) == 1 else found
@@ -790,17 +783,17 @@ class Network:
 
     # ----------------------------------------------------------------------------------------------- derivatives
 
-    input_gradient = derivatives.input_gradient
-    vjp = derivatives.vjp
-    jvp = derivatives.jvp
-    jacobian = derivatives.jacobian
-    per_sample_gradient = derivatives.per_sample_gradient
-    gradient_norms = derivatives.gradient_norms
-    parameter_jacobian = derivatives.parameter_jacobian
-    hessian_vector_product = hessians.hessian_vector_product
-    gauss_newton_vector_product = hessians.gauss_newton_vector_product
-    hessian = hessians.hessian
-    hessian_diagonal = hessians.hessian_diagonal
+    input_gradient = first.input_gradient
+    vjp = first.vjp
+    jvp = first.jvp
+    jacobian = first.jacobian
+    per_sample_gradient = first.per_sample_gradient
+    gradient_norms = first.gradient_norms
+    parameter_jacobian = first.parameter_jacobian
+    hessian_vector_product = second.hessian_vector_product
+    gauss_newton_vector_product = second.gauss_newton_vector_product
+    hessian = second.hessian
+    hessian_diagonal = second.hessian_diagonal
 
     # ----------------------------------------------------------------------------------------------- uncertainty
 
@@ -828,7 +821,7 @@ class Network:
         TypeError, ValueError
             If ``batch`` is not a whole number from 1 up.
         """
-        return jit.model(self, validation.whole("batch", batch))
+        return jit.model(self, arrays.whole("batch", batch))
 
     def cfunc(self, form: str = "arrays") -> CFunction:
         """Return the network as a C function: a pointer for ctypes, cffi, SciPy's LowLevelCallable and other libraries.
@@ -891,10 +884,10 @@ class Network:
         fixed = self.__dict__
         self._weights, self._biases, fixed["n_parameters"] = layout.offsets(self.layers, self.bias)
         parameters = layout.aligned(self.n_parameters, self.dtype)
-        parameters[:] = validation.pickled("parameters", self._parameters, (self.n_parameters,), self.dtype)
+        parameters[:] = arrays.pickled("parameters", self._parameters, (self.n_parameters,), self.dtype)
         self._parameters = parameters
         if isinstance(self.init, tuple):
-            fixed["init"] = validation.init(self.init, self.layers, self.bias, self.dtype)
+            fixed["init"] = arrays.init(self.init, self.layers, self.bias, self.dtype)
         if self._progress is not None:
             self._progress.own(self.n_parameters, self.dtype)
         if self._knowledge is not None:

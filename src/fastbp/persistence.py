@@ -21,18 +21,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from . import costs
-from .callbacks import Best
-from .checks import LARGEST_WHOLE
-from .history import COLUMNS, History
 from .initializers import Constant, Given, Rule
-from .naming import lookup, same
 from .optimizers import OPTIMIZERS
 from .schedules import SCHEDULES
-from .training import Progress
+from .training.callbacks import Best
+from .training.history import COLUMNS, History
+from .training.loop import Progress
+from .util.names import lookup, same
+from .util.settings import LARGEST_WHOLE
 
 if TYPE_CHECKING:
-    from .method import Optimizer
     from .network import Network
+    from .optimizers.base import Optimizer
 
 Array = npt.NDArray[Any]
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .history import History
-from .optional import require
+from .training.history import History
+from .util.optional import require
 
 if TYPE_CHECKING:
     from .network import Network

@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from . import team
-from .checks import Check, flag, fraction, not_negative, optional, plain_number, plain_numbers, positive
+from .core import thread_team
 from .costs import CLASSES, UNIT, Cost
-from .kernels import backprop, epoch, layout, prototypes, regular, tables
-from .kernels._jit import address
+from .kernels import layout, prototypes, tables
+from .kernels.compile import address
+from .kernels.passes import backprop, epoch
+from .kernels.updates import penalties as regular
+from .util.settings import Check, flag, fraction, not_negative, optional, plain_number, plain_numbers, positive
 
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.float64]
@@ -24,7 +26,7 @@ SHORT = 32
 
 
 def _continues(row: Numbers, before: Numbers) -> bool:
-    """Return whether one row of the table of `fastbp.kernels.regular` could end where the other does."""
+    """Return whether one row of the table of `fastbp.kernels.updates.penalties` could end where the other does."""
     alone = row[tables.SEGMENT_LARGEST] or max(part.view(np.int64)[tables.SEGMENT_PIECE] for part in (row, before)) > 1
     follows = row.view(np.int64)[tables.SEGMENT_BEGIN] == before.view(np.int64)[tables.SEGMENT_END]
     return bool(follows and not alone and (row[tables.SEGMENT_L2 :] == before[tables.SEGMENT_L2 :]).all())
@@ -210,7 +212,7 @@ class Regularization:
 
     def numbers(self, sizes: Sequence[int], bias: bool, hyper: Numbers, rule: int, total: int,
                 fixed: int) -> Numbers:
-        """Return what `fastbp.kernels.regular` reads: an optimizer's numbers, and behind them ours.
+        """Return what `fastbp.kernels.updates.penalties` reads: an optimizer's numbers, and behind them ours.
 
         Parameters
         ----------
@@ -221,7 +223,7 @@ class Regularization:
         hyper
             The optimizer's numbers; they are copied.
         rule, total
-            Addresses of the rule and of `fastbp.kernels.regular.total`, or 0 for penalties alone.
+            Addresses of the rule and of `fastbp.kernels.updates.rules.penalties.total`, or 0 for penalties alone.
         fixed
             Where in the state the values of fixed parameters lie, if there are any.
         """
@@ -268,7 +270,7 @@ class Regularization:
 
     @property
     def online(self) -> bool:
-        """Whether `fastbp.kernels.online` can do it, which has no phases."""
+        """Whether `fastbp.kernels.passes.online` can do it, which has no phases."""
         return not any(map(self._is_set, ("clip_norm", "label_smoothing", *self.of_samples)))
 
     def plan(self, plan: layout.Plan, dtype: np.dtype[Any], cost: Cost, *, key: int | None = None) -> layout.Plan:
@@ -309,7 +311,7 @@ class Regularization:
             cells[tables.CELL_PLAIN_NEURONS] = cells[tables.CELL_MY_NEURONS]
             cells[tables.CELL_MY_NEURONS] = address(epoch.my_neurons_clipped, dtype, backprop.my_neurons)
             cells[tables.CELL_MEASURE] = address(regular.measure, dtype, prototypes.update_rule)
-            cells[tables.CELL_MIDWAY + tables.BARRIER_YIELD] = team.yield_address()
+            cells[tables.CELL_MIDWAY + tables.BARRIER_YIELD] = thread_team.yield_address()
         return plan
 
     def fixed(self, parameters: Array) -> Array:

@@ -17,9 +17,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Check, between, count, fraction, is_number, not_negative, plain_numbers, positive, share, whole
 from .kernels.tables import HYPER_BEST_COST, HYPER_RATE, HYPER_WAITED
-from .naming import lookup, names
+from .util.names import lookup, names
+from .util.settings import (
+    Check,
+    between,
+    count,
+    fraction,
+    is_number,
+    not_negative,
+    plain_numbers,
+    positive,
+    share,
+    whole,
+)
 
 
 @dataclass(frozen=True)

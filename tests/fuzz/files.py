@@ -31,7 +31,7 @@ import numpy as np
 
 import fastbp
 from fastbp import Network, schedules
-from fastbp.kernels._jit import JIT
+from fastbp.kernels.compile import JIT
 
 KERNELS = str(Path(fastbp.__file__).parent / "kernels")
 WRONG = ("crash", "hang", "wrong exception in load", "wrong exception in fit", "wrong exception in predict")

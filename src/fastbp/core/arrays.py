@@ -11,11 +11,11 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from . import initializers
-from .costs import CLASSES, COUNT, UNIT, Cost
-from .initializers import Constant, Given, Rule
-from .kernels._jit import VECTOR_BYTES
-from .kernels.predict import all_finite
+from .. import initializers
+from ..costs import CLASSES, COUNT, UNIT, Cost
+from ..initializers import Constant, Given, Rule
+from ..kernels.compile import VECTOR_BYTES
+from ..kernels.passes.predict import all_finite
 
 Array = npt.NDArray[Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from .network import Network
+    from ..network import Network
 
 
 class LayerSummary(NamedTuple):

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from .kernels._interrupts import Held
-from .kernels.tables import BARRIER_ABANDONED, BARRIER_COUNT, BARRIER_YIELD
+from ..kernels.compile.interrupts import Held
+from ..kernels.tables import BARRIER_ABANDONED, BARRIER_COUNT, BARRIER_YIELD
 
 CHUNK_SECONDS = 0.04
 """How long a call of a kernel may take, since Ctrl-C is answered only between calls."""

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import team, validation
-from .kernels import activations, derivatives, layout, tables
-from .kernels.layout import NOT_SHUFFLED
+from ..core import arrays, thread_team
+from ..kernels import layout, tables
+from ..kernels.derivatives import first as derivatives
+from ..kernels.functions import activations
+from ..kernels.layout import NOT_SHUFFLED
 
 if TYPE_CHECKING:
-    from .network import Network
+    from ..network import Network
 
 Array = npt.NDArray[Any]
 
@@ -35,10 +37,10 @@ def _directions(network: Network, samples: int, *needed: int) -> Iterator[tuple[
         yield plan, room // (2 * width) * width
 
 
-def _by_chunks(block: int, work: int, out: Array, call: Callable[..., None], *arrays: Any) -> None:
+def _by_chunks(block: int, work: int, out: Array, call: Callable[..., None], *given: Any) -> None:
     """Call ``call(rows of each array, their number, rows of out)`` for all rows, flat, a chunk at a time."""
-    for rows in team.chunks(len(out), block, work):
-        call(*(validation.readonly(array[rows]) for array in arrays), rows.stop - rows.start, out[rows].reshape(-1))
+    for rows in thread_team.chunks(len(out), block, work):
+        call(*(arrays.readonly(array[rows]) for array in given), rows.stop - rows.start, out[rows].reshape(-1))
 
 
 def input_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
@@ -65,7 +67,7 @@ def input_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
     samples = self._samples(X, Y, None, empty=True)
-    n, none = len(samples), validation.readonly(samples.weights)
+    n, none = len(samples), arrays.readonly(samples.weights)
     out = np.empty((n, self.layers[0]), self.dtype)
     with self.plan(max(n, 1), backward=True) as (plan, block):
         derivatives.fill_addresses(plan, self.dtype, (tables.CELL_BACKWARD,))
@@ -102,8 +104,8 @@ def vjp(self: Network, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
-    X = validation.inputs(X, self.layers[0], self.dtype, empty=True)
-    U = validation.directions("U", U, len(X), self.layers[-1], self.dtype, "outputs")
+    X = arrays.inputs(X, self.layers[0], self.dtype, empty=True)
+    U = arrays.directions("U", U, len(X), self.layers[-1], self.dtype, "outputs")
     out = np.empty((len(X), self.layers[0]), self.dtype)
     with _directions(self, len(X), tables.CELL_BACKWARD, tables.CELL_PULLBACK) as (plan, block):
 
@@ -139,8 +141,8 @@ def jvp(self: Network, X: npt.ArrayLike, V: npt.ArrayLike) -> Array:
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
-    X = validation.inputs(X, self.layers[0], self.dtype, empty=True)
-    V = validation.directions("V", V, len(X), self.layers[0], self.dtype, "inputs")
+    X = arrays.inputs(X, self.layers[0], self.dtype, empty=True)
+    V = arrays.directions("V", V, len(X), self.layers[0], self.dtype, "inputs")
     out = np.empty((len(X), self.layers[-1]), self.dtype)
     with _directions(self, len(X), tables.CELL_PUSHFORWARD) as (plan, block):
 
@@ -175,7 +177,7 @@ def jacobian(self: Network, X: npt.ArrayLike) -> Array:
     One forward pass, then n_L passes back or n_0 forward, whichever are fewer. Beside the result it uses a workspace of
     at most 2048 samples, as `fit` does.
     """
-    X, n_in, n_out = validation.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[0], self.layers[-1]
+    X, n_in, n_out = arrays.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[0], self.layers[-1]
     out = np.empty((len(X), n_out, n_in), self.dtype)
     by_rows = n_out <= n_in
     needed = (tables.CELL_BACKWARD, tables.CELL_PULLBACK) if by_rows else (tables.CELL_PUSHFORWARD,)
@@ -218,7 +220,7 @@ def per_sample_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Ar
     deltas.
     """
     samples = self._samples(X, Y, None, empty=True)
-    n, none = len(samples), validation.readonly(samples.weights)
+    n, none = len(samples), arrays.readonly(samples.weights)
     out = np.empty((n, self.n_parameters), self.dtype)
     with self.plan(max(n, 1), backward=True) as (plan, block):
         derivatives.fill_addresses(plan, self.dtype, (tables.CELL_ROWS, tables.CELL_OUTER))
@@ -259,7 +261,7 @@ def gradient_norms(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
     samples = self._samples(X, Y, None, empty=True)
-    n, none = len(samples), validation.readonly(samples.weights)
+    n, none = len(samples), arrays.readonly(samples.weights)
     out = np.empty(n, self.dtype)
     with self.plan(max(n, 1), backward=True) as (plan, block):
         room = np.empty(3 * block)
@@ -296,7 +298,7 @@ def parameter_jacobian(self: Network, X: npt.ArrayLike) -> Array:
     One forward pass and n_L passes back. Beside the result it uses a workspace of at most 2048 samples, as `fit` does,
     and a copy of one layer's outputs and deltas.
     """
-    X, n_out = validation.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[-1]
+    X, n_out = arrays.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[-1]
     out = np.empty((len(X), n_out, self.n_parameters), self.dtype)
     with _directions(self, len(X), tables.CELL_BACKWARD, tables.CELL_PULLBACK, tables.CELL_ROWS,
                      tables.CELL_OUTER) as (plan, block):

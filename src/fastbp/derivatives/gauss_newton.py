@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import team
-from .kernels import activations, curvature, derivatives, layout, tables
-from .kernels.layout import NOT_SHUFFLED
-from .kernels.simd import WHOLE
+from ..core import thread_team
+from ..kernels import layout, tables
+from ..kernels.derivatives import first as derivatives
+from ..kernels.derivatives import gauss_newton as curvature
+from ..kernels.functions import activations
+from ..kernels.ir import WHOLE
+from ..kernels.layout import NOT_SHUFFLED
 
 if TYPE_CHECKING:
-    from .network import Network
-    from .training import Samples
+    from ..network import Network
+    from ..training.loop import Samples
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
@@ -75,7 +78,7 @@ def normal_matrix(network: Network, samples: Samples, matrix: Doubles, threads: 
     piece = PIECE_BYTES // (2 * padded * network.dtype.itemsize)
     piece = min(max(piece, SMALLEST_PIECE), LARGEST_PIECE, -(-n // width) * width) // width
     work = network.layers[-1] * size * (size + 1) // 2
-    members = team.size(threads, work * piece * width, work * n, -(-size // (2 * width)))
+    members = thread_team.size(threads, work * piece * width, work * n, -(-size // (2 * width)))
     column = (piece * width + 1) * width
     rows = layout.aligned(padded * piece * width + padded // width * column + members * WHOLE * 2 * width,
                           network.dtype)
@@ -92,7 +95,7 @@ def normal_matrix(network: Network, samples: Samples, matrix: Doubles, threads: 
                                     piece, matrix.reshape(-1), barrier)
 
         for begin in range(0, n, some):
-            team.run(members, partial(chunk, begin))
+            thread_team.run(members, partial(chunk, begin))
 
 
 def jacobian_rows(network: Network, samples: Samples, total: float) -> Array:
@@ -105,7 +108,7 @@ def jacobian_rows(network: Network, samples: Samples, total: float) -> Array:
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
     with _workspace(network, n, tables.CELL_ROWS, tables.CELL_OUTER) as (plan, block):
         room = np.empty(block * max(map(sum, pairwise(network.layers))), network.dtype)
-        for rows in team.chunks(n, block, network.work * (1 + n_out)):
+        for rows in thread_team.chunks(n, block, network.work * (1 + n_out)):
             curvature.jacobian_rows(plan.layers, plan.cells, plan.panels, network._parameters,
                                     inputs[rows.start * n_in : rows.stop * n_in], weights[rows], order,
                                     rows.stop - rows.start, total, _kind(network), block, room,

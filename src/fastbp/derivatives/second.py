@@ -1,7 +1,7 @@
 """Second derivatives of the cost with respect to the parameters: methods of `Network`.
 
-Each is a pass of the same two phases as a gradient, with tangents as further samples (`kernels.tangents`): block by
-block, shared by a team of threads, the same bits for any number of them.
+Each is a pass of the same two phases as a gradient, with tangents as further samples (`kernels.derivatives.second`):
+block by block, shared by a team of threads, the same bits for any number of them.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import training, validation
-from .kernels import tables
+from ..core import arrays
+from ..kernels import tables
+from ..training import loop
 
 if TYPE_CHECKING:
-    from .network import Network
+    from ..network import Network
 
 Array = npt.NDArray[Any]
 
 
-def _product(network: Network, samples: training.Samples, kind: int, direction: Array | None = None) -> Array:
+def _product(network: Network, samples: loop.Samples, kind: int, direction: Array | None = None) -> Array:
     found = np.zeros(network.n_parameters, network.dtype)
-    training.cost_and_gradient(network, samples, found, kind=kind, direction=direction)
+    loop.cost_and_gradient(network, samples, found, kind=kind, direction=direction)
     return found
 
 
@@ -54,7 +55,7 @@ def hessian_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, v:
     uses a workspace of at most 1024 samples and as many tangents, whatever the number of samples.
     """
     samples = self._samples(X, Y, sample_weight)
-    return _product(self, samples, tables.KIND_HESSIAN, validation.parameters("v", v, self.n_parameters, self.dtype))
+    return _product(self, samples, tables.KIND_HESSIAN, arrays.parameters("v", v, self.n_parameters, self.dtype))
 
 
 def gauss_newton_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, v: npt.ArrayLike,
@@ -85,7 +86,7 @@ def gauss_newton_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLik
     It takes at most 5/3 times the multiply-adds of a gradient; the workspace is that of `hessian_vector_product`.
     """
     samples = self._samples(X, Y, sample_weight)
-    return _product(self, samples, tables.KIND_GAUSS_NEWTON, validation.parameters("v", v, self.n_parameters,
+    return _product(self, samples, tables.KIND_GAUSS_NEWTON, arrays.parameters("v", v, self.n_parameters,
                                                                                   self.dtype))
 
 
@@ -114,10 +115,10 @@ def hessian(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: np
     -----
     n_parameters² numbers, beside the workspace of `hessian_vector_product`.
     """
-    validation.square_matrix(self.n_parameters, self.dtype)
+    arrays.square_matrix(self.n_parameters, self.dtype)
     samples, P = self._samples(X, Y, sample_weight), self.n_parameters
     H, direction = np.empty((P, P), self.dtype), np.zeros(P, self.dtype)
-    with training.evaluation(self, samples, kind=tables.KIND_HESSIAN, direction=direction) as product:
+    with loop.evaluation(self, samples, kind=tables.KIND_HESSIAN, direction=direction) as product:
         for i in range(P):
             direction[i] = 1
             product(H[i])

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import team, validation
-from .kernels import dense, layout, tables
-from .kernels.backprop import my_neurons, my_samples
-from .kernels.layout import NOT_SHUFFLED
-from .kernels.predict import predict
+from ..core import arrays, thread_team
+from ..kernels import layout, tables
+from ..kernels.layer import dense
+from ..kernels.layout import NOT_SHUFFLED
+from ..kernels.passes.backprop import my_neurons, my_samples
+from ..kernels.passes.predict import predict
 
 if TYPE_CHECKING:
-    from .network import Network
-    from .training import Samples
+    from ..network import Network
+    from ..training.loop import Samples
 
 Array = npt.NDArray[Any]
 
@@ -90,16 +91,16 @@ def trace(network: Network, samples: Samples, views: bool) -> Trace:
     return found
 
 
-def forward(network: Network, inputs: Array | validation.SparseRows, layer: int, out: Array) -> None:
+def forward(network: Network, inputs: Array | arrays.SparseRows, layer: int, out: Array) -> None:
     """Go forward through the first layers only; overwrites ``out``, (samples, n_l).
 
     Inputs of another dtype are converted a part at a time.
     """
     n, width, flat = len(inputs), network.layers[layer], out.reshape(-1)
-    sparse = isinstance(inputs, validation.SparseRows)
+    sparse = isinstance(inputs, arrays.SparseRows)
     with network.plan(max(n, 1), backward=False, sparse=sparse) as (plan, block):
-        for rows in team.chunks(n, block, network.work, PART // network.layers[0]):
-            part, order = validation.flattened(inputs[rows], NOT_SHUFFLED, network.dtype)
+        for rows in thread_team.chunks(n, block, network.work, PART // network.layers[0]):
+            part, order = arrays.flattened(inputs[rows], NOT_SHUFFLED, network.dtype)
             predict(plan.layers[:layer], plan.cells, plan.panels, network._parameters, part, order,
                     rows.stop - rows.start, block, flat[rows.start * width : rows.stop * width])
 

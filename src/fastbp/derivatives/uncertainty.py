@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import curvature, training, validation
-from .checks import is_number
+from ..core import arrays
+from ..training import loop
+from ..util.settings import is_number
+from . import gauss_newton
 
 if TYPE_CHECKING:
-    from .network import Network
-    from .regularization import Regularization
+    from ..network import Network
+    from ..regularization import Regularization
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
@@ -69,17 +71,17 @@ class Spectrum(NamedTuple):
         return self.vectors / np.sqrt(self.values)
 
 
-def _spectrum(network: Network, samples: training.Samples, regularization: Regularization | None) -> Spectrum:
+def _spectrum(network: Network, samples: loop.Samples, regularization: Regularization | None) -> Spectrum:
     regularization = network._regularization(regularization)
     size = network.n_parameters
-    if 7 * 8 * size**2 > validation.physical_memory() // 2:
+    if 7 * 8 * size**2 > arrays.physical_memory() // 2:
         raise ValueError(f"JᵀJ of {size} parameters and its eigenvectors need {56.0 * size**2:.3g} bytes, more than "
                          "half of this machine's memory: use a smaller network")
-    if not curvature.supported(network):
+    if not gauss_newton.supported(network):
         raise ValueError(f"JᵀJ of {network.cost_function} with {network.activations[-1]} is no matrix of second "
                          "derivatives: use squared_error, or a cost with its partner")
     matrix = np.empty((size, size))
-    curvature.normal_matrix(network, samples, matrix)
+    gauss_newton.normal_matrix(network, samples, matrix)
     penalty, trained = np.zeros(size), np.ones(size, np.bool_)
     if regularization is not None:
         penalty = regularization.second(network.layers, network.bias, samples.total_weight)
@@ -100,10 +102,10 @@ def _spectrum(network: Network, samples: training.Samples, regularization: Regul
 
 
 def _inputs_only(network: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, *,
-                 empty: bool = False) -> training.Samples:
-    inputs = validation.inputs(X, network.layers[0], network.dtype, empty=empty)
-    weights = validation.sample_weight(sample_weight, len(inputs), network.dtype)
-    return training.Samples(inputs, np.empty((len(inputs), 0), network.dtype), False, weights)
+                 empty: bool = False) -> loop.Samples:
+    inputs = arrays.inputs(X, network.layers[0], network.dtype, empty=empty)
+    weights = arrays.sample_weight(sample_weight, len(inputs), network.dtype)
+    return loop.Samples(inputs, np.empty((len(inputs), 0), network.dtype), False, weights)
 
 
 @np.errstate(under="ignore")
@@ -155,7 +157,7 @@ def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, samp
             raise ValueError(f"{n} samples of {self.layers[-1]} outputs leave {freedom:.3g} degrees of freedom beside "
                              f"{spectrum.effective:.3g} effective parameters: give more samples, or train with a "
                              "penalty and give its regularization")
-        cost = training.cost_and_gradient(self, samples, np.empty(0, self.dtype))
+        cost = loop.cost_and_gradient(self, samples, np.empty(0, self.dtype))
         variance = 2 * n * cost / freedom
         if not math.isfinite(variance):
             raise ValueError(f"the mean cost of these samples is {cost:.3g}, and the variance of the noise not finite: "
@@ -191,12 +193,12 @@ def effective_parameters(self: Network, X: npt.ArrayLike, sample_weight: npt.Arr
     return _spectrum(self, _inputs_only(self, X, sample_weight), regularization).effective
 
 
-def _spread(network: Network, samples: training.Samples, total: float, root: Doubles) -> Doubles:
+def _spread(network: Network, samples: loop.Samples, total: float, root: Doubles) -> Doubles:
     """Return ‖jR‖² for each row j of J, whose samples share in ``total``."""
     some = max(CHUNK_BYTES // (8 * network.layers[-1] * network.n_parameters), 1)
     parts = [np.empty(0)]
     for begin in range(0, len(samples), some):
-        rows = curvature.jacobian_rows(network, samples.part(slice(begin, begin + some)), total)
+        rows = gauss_newton.jacobian_rows(network, samples.part(slice(begin, begin + some)), total)
         parts.append(np.square(rows.astype(np.float64) @ root).sum(axis=1))
     return np.concatenate(parts)
 

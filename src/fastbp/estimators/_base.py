@@ -39,20 +39,20 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from . import costs
-from .activations import ACTIVATIONS
-from .batch_methods import BatchMethod
-from .callbacks import EarlyStopping, ProgressBar, asks_to_stop
-from .costs import ANY, CLASSES, COSTS, Cost
-from .history import Record
-from .kernels.tables import HYPER_RATE
-from .levenberg_marquardt import BayesianRegularization
-from .method import Optimizer
-from .network import Network
-from .optimizers import OPTIMIZERS, RULES, SGD, Adam, UpdateRule
-from .regularization import Regularization
-from .training import DivergenceError, cost_and_gradient, evaluation
-from .validation import canonical
+from .. import costs
+from ..activations import ACTIVATIONS
+from ..core.arrays import canonical
+from ..costs import ANY, CLASSES, COSTS, Cost
+from ..kernels.tables import HYPER_RATE
+from ..network import Network
+from ..optimizers import OPTIMIZERS, RULES, SGD, Adam, UpdateRule
+from ..optimizers.base import Optimizer
+from ..optimizers.levenberg_marquardt import BayesianRegularization
+from ..optimizers.line_search import BatchMethod
+from ..regularization import Regularization
+from ..training.callbacks import EarlyStopping, ProgressBar, asks_to_stop
+from ..training.history import Record
+from ..training.loop import DivergenceError, cost_and_gradient, evaluation
 
 Array = npt.NDArray[Any]
 Score = Callable[[Network], float]

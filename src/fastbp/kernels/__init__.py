@@ -6,22 +6,22 @@ at (s·n + j)·lanes + v, and belongs to sample s·lanes + v. All panels lie in 
 (`layout.Plan`); so do all W^l and b^l, and, laid out like them, the gradient and each slot of an optimizer's state.
 Numbers in brackets are those of the equations in docs/theory.md.
 
-epoch
+passes.epoch
     run                a chunk of epochs, or one pass for cost and gradient: a `layout.Learner` -> training, each thread
     wait               the barrier between phases: its cells -> my_neurons_clipped, run
     my_neurons_clipped phase 2 where the norm of the gradient is clipped -> run, in the place of my_neurons
-backprop
+passes.backprop
     my_samples         phase 1, some strips through (1)-(5): all panels -> run, tracing
     my_neurons         phase 2, some neurons of every layer: gradient (6), parameters and state (7) -> run, tracing
-noise
+passes.noise
     before_layer       inputs with noise, smoothed targets; outputs and slopes of a hidden layer, some dropped: panels
                        -> my_samples
     drop_out           some outputs of strips, and their slopes, become 0, the others grow -> before_layer
     add_noise          normal numbers added to strips of inputs -> before_layer
-predict
+passes.predict
     predict            (1)(2) for all rows: outputs (samples, n_L) -> Network.predict, tracing
     all_finite         tells whether there is neither NaN nor infinity -> validation
-derivatives
+derivatives.first
     forward_slopes     (1)(2) with φ' of every layer: out and delta panels -> the next, by address
     pushforward, pullback
                        tangents forward to every out panel, cotangents back (4)(5) to every delta panel -> the next
@@ -37,7 +37,7 @@ derivatives
     outer_products     (6) sample by sample from the panels of a pass: (samples, parameters), strided
                        -> per_sample_gradient, parameter_jacobian
     squares            Σ_j v_j² of each sample over a panel, in double: (samples,) -> gradient_norms
-tangents
+derivatives.second
     product_samples    phase 1 of a product with the Hessian or the Gauss–Newton matrix: all panels -> run, by address
     diagonal_samples   phase 1 of the Hessian's diagonal: δ panels hold ∂²E/∂net², outputs their squares -> run
     sobolev_samples    phase 1 of training on derivatives: all panels -> run
@@ -47,7 +47,7 @@ tangents
                        what φ'' brings to δ; δ and the tangents' δ back to every delta panel -> the three
     weigh, transpose_all
                        sample weights onto a panel; copies of outputs and their tangents, for gradient -> the three
-curvature
+derivatives.gauss_newton
     root, forward_pass, backward_pass
                        δ^L of the square root of the cost's second derivative, and δ of all layers -> the next
     products           δ_j o_k of each sample: a panel with a row for each parameter -> normal_matrix
@@ -64,15 +64,15 @@ embedded
     forward, backward, slopes
                        (1)(2), (5) and (6)(7) of one sample -> the five above, by address
     c_forward          forward_one for callers in C: compiled anew for each network -> cfunctions
-online
+passes.online
     predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> Network.predict
     run                what epoch.run does, for batches of one sample, neurons in lanes: a `layout.Learner` -> training
-record
+passes.record
     end_batch          a batch's cost into the epoch's; divergence: ``progress`` and ``sums`` of a `layout.Learner` ->
                        epoch.run, which inlines it
     end_epoch          the epoch's cost, the last finite parameters: the arrays of a `layout.Learner` -> both run, by
                        address
-searches
+passes.line_search
     next_point         the parameters of the next pass over all samples, after cost and gradient of one: state,
                        numbers and record of a full-batch method -> epoch.run, by address, where end_epoch stands else
     set_out            the same where a step begins without a pass -> training
@@ -81,7 +81,7 @@ searches
                        the direction, and the first step length: a row of state -> next_point, by address
     lbfgs_pair, conjugate_note
                        what is remembered of a step: rows of state -> next_point, by address
-dense
+layer.dense
     forward            (1): panel of n_out from that of n_in, W (n_out, n_in) and b (n_out,) -> my_samples, predict
     backward           (5): panel of n_in, where φ' becomes δ, from that of n_out -> my_samples
     transpose_panel    a copy of a panel with neurons in lanes, for gradient -> my_samples
@@ -93,45 +93,44 @@ dense
     total_weight       sample weights (samples,): their sum over a batch, into ``hyper`` -> epoch.run
     gather_weights     sample weights (samples,): each one's share of the batch, a panel of one row -> my_samples
     scatter            a panel: rows (samples, n) -> predict
-activations
+functions.activations
     one for each name  (2): a panel, net becomes o, and another, which receives φ' -> my_samples, predict, online
     name_curvature     φ'': a panel of net inputs, with out and φ' at hand -> forward_second
     softmax_backward   (4): the Jacobian product for softmax with a cost that is not its partner -> my_samples, online
     softmax_curvature  the product of softmax's second derivative with a tangent and a cotangent: added to a panel
                        -> second_order, diagonal_samples
-costs
+functions.costs
     one for each name  (3)(4): the target panel receives each element's C, in the delta panel φ' becomes δ
                        -> my_samples
     canonical links      the same from net inputs: net becomes o, and δ = o − y -> my_samples, online
     name_curvature     ∂²C/∂o²: multiplies a panel -> product_samples, diagonal_samples
     collect            C of each sample, summed over outputs and weighted; deltas weighted -> my_samples
-updates
+updates.rules
     sgd, adam ...      (7): a slice of parameters and state -> my_neurons, online.run
-regular
+updates.penalties
     update             a rule with penalties before it: a slice of parameters, gradient and state, cells of penalties
                        -> in the place of a rule; training
     total              an epoch's penalties into its cost: the sums of a `layout.Learner` -> end_epoch, by address
     measure, update_clipped
                        the same in two halves, before and after the norm of the gradient is known
                        -> my_neurons_clipped
-vectors
+updates.vectors
     dot, combine       sums over whole flat buffers in double; ax + by: a flat buffer -> batch_methods, searches
     products, mix      Σ_i r_i a_i of many vectors with two others, in double; ax + Σ_k w_k r_k: a flat buffer
                        -> lbfgs_direction
     rprop              (7) by signs: parameters, and Δ, last slope, last step of each -> batch_methods
     quickprop          (7) by parabolas: parameters, and last slope and step of each -> batch_methods
-peak
+ir.peak
     tiles              (1) of one tile over and over: the end of an array in the L1 cache -> profiling
     reading            the processor's clock -> profiling
 random
     shuffle            order (samples,): a permutation that depends on key and epoch only -> both run
 
-dual
+functions.dual
     activation, cost   the loops of the user's own functions, as those above, their slopes by dual numbers -> custom
 
-Beneath them: `elementwise` (exp, tanh, log of one element, inlined), `simd` (the vector tiles and all LLVM IR),
-`layout` (where everything lies), `tables` (what the cells of shared arrays are called and mean), `arguments` and
-`prototypes` (what a kernel that is called by address takes), `_jit` (Numba's options, addresses), `_cache` (machine
-code on disk), `_interrupts` (Ctrl-C that waits). Imports point down only: ``pyproject.toml`` states the order, and
-``make lint`` checks it.
+Beneath them: `elementwise` (exp, tanh, log of one element, inlined), `ir` (the vector tiles and all LLVM IR),
+`layout` (where everything lies), `tables` (what the cells of shared arrays are called and mean), `prototypes` (what
+kernels that one call chooses from take), `compile` (Numba's options, addresses, machine code on disk). Imports point
+down only: ``pyproject.toml`` states the order, and ``make lint`` checks it.
 """

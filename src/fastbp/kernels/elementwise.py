@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._jit import scalar
-from .simd import from_bits, fused, is_single, polynomial, to_bits
+from .compile import scalar
+from .ir import from_bits, fused, is_single, polynomial, to_bits
 
 
 @scalar

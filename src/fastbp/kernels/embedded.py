@@ -15,11 +15,12 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from . import backprop, predict, prototypes
-from ._jit import Kernel, address, by_address, c_function, inline
-from .arguments import DoublePointer, Doubles, FloatPointer, Floats, IntegerPointer, Integers, ReadOnly, Table
-from .online import activate, net_input
-from .simd import COLUMN_VECTORS, array_at, call, copy_vector, lanes, pointer_at, rank_one, stack, sum_columns, view
+from . import prototypes
+from .compile import Kernel, address, by_address, c_function, inline
+from .compile.arguments import DoublePointer, Doubles, FloatPointer, Floats, IntegerPointer, Integers, ReadOnly, Table
+from .ir import COLUMN_VECTORS, array_at, call, copy_vector, lanes, pointer_at, rank_one, stack, sum_columns, view
+from .passes import backprop, predict
+from .passes.online import activate, net_input
 from .tables import (
     CELL_CANONICAL,
     CELL_COST,
@@ -104,7 +105,7 @@ class State(NamedTuple):
     slots: Floats
     """The optimizer's slots, each laid out like the parameters."""
     hyper: Doubles
-    """The rule's numbers, see `updates`; the first is the learning rate."""
+    """The rule's numbers, see `rules`; the first is the learning rate."""
     rule: int
     """Address of the rule, and above it what it is made for, see `tables.RULE_ADDRESS`."""
     plain: int

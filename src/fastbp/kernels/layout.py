@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import tables
-from ._jit import VECTOR_BYTES
+from .compile import VECTOR_BYTES
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[Any]
@@ -53,7 +53,7 @@ class Plan(NamedTuple):
     cells: Integers
     """Single offsets and addresses, see `tables`."""
     cost_parameter: Doubles
-    """The one number of a cost that has one (huber, quantile), and the weight of the costs of ∂o/∂x (`tangents`).
+    """The one number of a cost that has one (huber, quantile), and the weight of the costs of ∂o/∂x (`second`).
 
     Where a fit is regularised also input noise, label smoothing and the dropout of each hidden layer (`noise`)."""
     panels: Floats
@@ -101,7 +101,7 @@ class Learner(NamedTuple):
     state: Floats
     """The optimizer's slots, each laid out like the parameters."""
     hyper: Doubles
-    """The rule's numbers, see `updates`."""
+    """The rule's numbers, see `rules`."""
     update: int
     """Address of the rule, or 0 to leave the parameters alone."""
     best: Floats
@@ -206,7 +206,7 @@ def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, 
     threads
         How many threads will share it; each has a scratch where a layer needs packing.
     tangents
-        Directions whose tangents go along with each sample, see `tangents`.
+        Directions whose tangents go along with each sample, see `second`.
     """
     width = lanes(dtype)
     alone = -(-block // width) * width

@@ -1,10 +1,11 @@
 """What several kernels have in common that one call chooses from by address: their arguments, and what they promise.
 
-None of them is ever compiled; `simd.call` checks calls against them, `_jit.address` the kernels that stand in for them.
+None of them is ever compiled; `ir.call` checks calls against them, `compile.address` the kernels that stand in for
+them.
 """
 
-from ._jit import by_address
-from .arguments import Doubles, Floats
+from .compile import by_address
+from .compile.arguments import Doubles, Floats
 from .tables import CELL_COST_KERNEL, CELL_COST_SECOND, CELL_JACOBIAN, LAYER_ACTIVATION, LAYER_SECOND
 
 
@@ -46,4 +47,4 @@ def total_penalty(hyper: Doubles, sums: Doubles) -> None:
 
 @by_address()
 def direction(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
-    """A direction of `searches`, or what it remembers of a step."""
+    """A direction of `line_search`, or what it remembers of a step."""

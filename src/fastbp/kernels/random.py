@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ._jit import by_address, scalar
-from .arguments import Integers
-from .simd import wrapped
+from .compile import by_address, scalar
+from .compile.arguments import Integers
+from .ir import wrapped
 from .tables import CELL_SHUFFLE
 
 GOLDEN = -7046029254386353131

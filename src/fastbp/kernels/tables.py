@@ -104,7 +104,7 @@ PROGRESS = Table({
 PROGRESS_COUNT = PROGRESS.count
 
 STATUS_RUNNING, STATUS_DIVERGED, STATUS_PAUSED, STATUS_DONE = range(4)
-"""The last two where `searches` takes steps: as many as it was asked for, and no lower cost is to be found."""
+"""The last two where `line_search` takes steps: as many as it was asked for, and no lower cost is to be found."""
 
 BARRIER = Table({
     "arrived": "threads that have arrived",
@@ -136,19 +136,19 @@ CELL = Table({
     "collect": "address of `costs.collect`",
     "shuffle": "address of `random.shuffle`",
     "scatter": "address of `dense.scatter`",
-    "my_samples": "address of phase 1: `backprop.my_samples`, or one of `tangents.PHASES`",
+    "my_samples": "address of phase 1: `backprop.my_samples`, or one of `second.PHASES`",
     "my_neurons": "address of phase 2: `backprop.my_neurons`, or `epoch.my_neurons_clipped`",
-    "forward_slopes": "address of `derivatives.forward_slopes`",
-    "pushforward": "address of `derivatives.pushforward`",
-    "pullback": "address of `derivatives.pullback`",
-    "rows": "address of `derivatives.panel_rows`",
-    "outer": "address of `derivatives.outer_products`",
-    "forward_second": "address of `tangents.forward_second`",
-    "pushforward_tangents": "address of `tangents.pushforward`",
-    "second_order": "address of `tangents.second_order`",
-    "pullback_tangents": "address of `tangents.pullback`",
-    "transpose_all": "address of `tangents.transpose_all`",
-    "weigh": "address of `tangents.weigh`",
+    "forward_slopes": "address of `first.forward_slopes`",
+    "pushforward": "address of `first.pushforward`",
+    "pullback": "address of `first.pullback`",
+    "rows": "address of `first.panel_rows`",
+    "outer": "address of `first.outer_products`",
+    "forward_second": "address of `second.forward_second`",
+    "pushforward_tangents": "address of `second.pushforward`",
+    "second_order": "address of `second.second_order`",
+    "pullback_tangents": "address of `second.pullback`",
+    "transpose_all": "address of `second.transpose_all`",
+    "weigh": "address of `second.weigh`",
     "softmax_second": "address of `activations.softmax_curvature`, or 0",
     "cost_second": "address of ∂²C/∂o²",
     "spare": "offset of a spare panel of the output layer",
@@ -158,10 +158,10 @@ CELL = Table({
     "kind": "what a pass computes, one of KIND_PLAIN …",
     "gather_inputs": "address of the kernel that gathers inputs: `dense.gather`, or `dense.gather_sparse`",
     "noise": "address of `noise.before_layer`, or 0",
-    "end_epoch": "address of `record.end_epoch`, or of `searches.next_point`",
+    "end_epoch": "address of `record.end_epoch`, or of `line_search.next_point`",
     "total_weight": "address of `dense.total_weight` where samples have weights",
     "plain_neurons": "clipping the norm: address of `backprop.my_neurons`, which ``my_neurons`` calls",
-    "measure": "clipping the norm: address of `regular.measure`",
+    "measure": "clipping the norm: address of `penalties.measure`",
     "key": "key of the random numbers of noise",
     "progress": "regularised: `layout.Learner.progress` lies here, since noise depends on the epoch",
     "midway": "clipping the norm: a barrier between the halves of phase 2",
@@ -182,7 +182,7 @@ KIND_PLAIN, KIND_SOBOLEV, KIND_HESSIAN, KIND_GAUSS_NEWTON, KIND_DIAGONAL = range
 """What a pass computes."""
 
 ROOT_SLOPE, ROOT_OF_SLOPE, ROOT_FISHER, ROOT_PRODUCT = range(4)
-"""Kinds of `curvature.root`: element by element from φ' or its root; softmax with its partner, and with another cost.
+"""Kinds of `gauss_newton.root`: element by element from φ' or its root; softmax with its partner, with another cost.
 """
 
 COST = Table({
@@ -293,7 +293,7 @@ HYPER_COUNT = HYPER.count
 
 REGULAR = Table({
     "rule": "address of the update rule",
-    "total": "address of `regular.total`",
+    "total": "address of `penalties.total`",
     "averaged": "1.0 if penalties are divided by the weight of the batch",
     "clip": "the largest |∂E/∂w|, or 0",
     "clip_norm": "the largest norm of the gradient, or 0",
@@ -302,7 +302,7 @@ REGULAR = Table({
     "penalties": "cell of the first penalty of a neuron, as many cells behind the first square of the gradient",
     "table": "here begins the table, a row of SEGMENT for each stretch of the flat buffer that something is done to",
 }, np.float64, start=HYPER.count, others=dict.fromkeys(("rule", "total", "fixed", "segments", "penalties"), np.int64))
-"""Behind an optimizer's numbers where a fit is regularised, see `regular`; behind them the table and the penalties.
+"""Behind an optimizer's numbers where a fit is regularised, see `penalties`; behind them the table and the penalties.
 
 Whole numbers are kept as bits: to convert them costs 25 ms of compilation.
 """
@@ -334,7 +334,7 @@ SEARCH = Table({
     "penalty": "the penalty in the cost where the last step ended",
     "direct": "address of the kernel that overwrites the direction",
     "remember": "address of the kernel that takes note of a step",
-    "penalize": "address of `regular.update`, or 0",
+    "penalize": "address of `penalties.update`, or 0",
     "curvature": "c₂ of the Wolfe conditions",
     "epsilon": "the resolution of the dtype",
     "alpha": "how far along the line the pass goes",
@@ -348,7 +348,7 @@ SEARCH = Table({
     "high_alpha": "the other end of the interval",
     "high_cost": "its cost",
     "high_slope": "its slope",
-    "known": "pairs of L-BFGS that have their products in the tables behind, see `searches.lbfgs_direction`",
+    "known": "pairs of L-BFGS that have their products in the tables behind, see `line_search.lbfgs_direction`",
 }, np.float64, start=SUM.count, others=dict.fromkeys(("direct", "remember", "penalize"), np.int64))
 """A search along lines, behind SUM in one array."""
 (SEARCH_DOING, SEARCH_LEFT, SEARCH_STEPS, SEARCH_PENALTY, SEARCH_DIRECT, SEARCH_REMEMBER, SEARCH_PENALIZE,

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Check
-from .kernels import tables
+from ..kernels import tables
+from ..util.settings import Check
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from . import curvature
-from .batch_methods import BatchMethod, Evaluate
-from .checks import flag, not_negative, positive
-from .kernels.tables import (
+from ..derivatives import gauss_newton
+from ..kernels.tables import (
     HYPER_ALPHA,
     HYPER_BETA,
     HYPER_COST,
@@ -26,11 +24,13 @@ from .kernels.tables import (
     HYPER_GROWTH,
     ROW_GRADIENT,
 )
+from ..util.settings import flag, not_negative, positive
+from .line_search import BatchMethod, Evaluate
 
 if TYPE_CHECKING:
-    from .network import Network
-    from .regularization import Regularization
-    from .training import Samples
+    from ..network import Network
+    from ..regularization import Regularization
+    from ..training.loop import Samples
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
@@ -64,7 +64,7 @@ class BySamples:
 
     def __init__(self, evaluate: Evaluate) -> None:
         samples = evaluate.samples
-        rows = curvature.jacobian_rows(evaluate.network, samples, samples.total_weight)
+        rows = gauss_newton.jacobian_rows(evaluate.network, samples, samples.total_weight)
         self.rows: Doubles = rows.astype(np.float64, copy=False)
         self.penalty, self.fixed = _regularized(evaluate)
         self.rows[:, self.fixed] = 0
@@ -75,11 +75,11 @@ class BySamples:
         self.damping = self.penalty + damping
         matrix: Doubles = (self.rows / self.damping) @ self.rows.T
         np.fill_diagonal(matrix, matrix.diagonal() + 1)
-        self.factor = curvature.factorise(matrix)
+        self.factor = gauss_newton.factorise(matrix)
 
     def _woodbury(self, right: Doubles) -> Doubles:
         x: Doubles = right / self.damping
-        inner: Doubles = self.rows.T @ curvature.solve(self.factor, self.rows @ x)
+        inner: Doubles = self.rows.T @ gauss_newton.solve(self.factor, self.rows @ x)
         return x - inner / self.damping
 
     def solve(self, right: Doubles) -> Doubles:
@@ -100,7 +100,7 @@ class ByParameters:
     def __init__(self, evaluate: Evaluate) -> None:
         size = evaluate.network.n_parameters
         self.matrix = np.empty((size, size))
-        curvature.normal_matrix(evaluate.network, evaluate.samples, self.matrix, evaluate.threads)
+        gauss_newton.normal_matrix(evaluate.network, evaluate.samples, self.matrix, evaluate.threads)
         self.penalty, self.fixed = _regularized(evaluate)
         self.matrix[self.fixed] = self.matrix[:, self.fixed] = 0
         self.diagonal = self.matrix.diagonal().copy()
@@ -109,11 +109,11 @@ class ByParameters:
     def factorise(self, damping: float) -> None:
         """Prepare for a λ."""
         np.fill_diagonal(self.matrix, self.diagonal + self.penalty + damping)
-        self.factor = curvature.factorise(self.matrix)
+        self.factor = gauss_newton.factorise(self.matrix)
 
     def solve(self, right: Doubles) -> Doubles:
         """Return x."""
-        return curvature.solve(self.factor, right)
+        return gauss_newton.solve(self.factor, right)
 
     def eigenvalues(self) -> Doubles:
         """Return those of JᵀJ."""
@@ -183,7 +183,7 @@ class LevenbergMarquardt(BatchMethod):
         if samples.slopes is not None or samples.sparse:
             given = "target_jacobian" if samples.slopes is not None else "a sparse X"
             raise ValueError(f"{name} does not take {given}: use 'lbfgs' with it")
-        if not curvature.supported(network):
+        if not gauss_newton.supported(network):
             raise ValueError(
                 f"{name} needs a cost that curves upwards: squared_error, or one with its partner (softmax and "
                 "cross_entropy, logistic and binary_cross_entropy, exp and poisson), but the network has "
@@ -250,7 +250,7 @@ class LevenbergMarquardt(BatchMethod):
             return None
         v = -system.solve(slope)
         if bends:
-            bend = curvature.bend(evaluate.network, evaluate.samples, v, SHARE).astype(np.float64)
+            bend = gauss_newton.bend(evaluate.network, evaluate.samples, v, SHARE).astype(np.float64)
             a = -system.solve(np.where(system.fixed, 0.0, bend))
             if 2 * np.linalg.norm(a) <= MOST_BEND * np.linalg.norm(v):
                 return v, v + 0.5 * a

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Check, between, choice, count, finite, not_negative, plain_numbers, positive, whole
-from .kernels import prototypes, searches, tables, vectors
-from .kernels._jit import address
-from .kernels.tables import (
+from ..kernels import prototypes, tables
+from ..kernels.compile import address
+from ..kernels.passes import line_search
+from ..kernels.tables import (
     HYPER_BEGUN,
     HYPER_COST,
     HYPER_CURVATURE,
@@ -33,12 +33,14 @@ from .kernels.tables import (
     ROW_OWN,
     ROW_START,
 )
-from .method import Optimizer
+from ..kernels.updates import vectors
+from ..util.settings import Check, between, choice, count, finite, not_negative, plain_numbers, positive, whole
+from .base import Optimizer
 
 if TYPE_CHECKING:
-    from .network import Network
-    from .regularization import Regularization
-    from .training import Samples
+    from ..network import Network
+    from ..regularization import Regularization
+    from ..training.loop import Samples
 
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.float64]
@@ -94,7 +96,7 @@ def _downhill(rows: Array) -> None:
 
 @dataclass(frozen=True)
 class LineSearch(BatchMethod):
-    """A direction, and a step to where the strong Wolfe conditions hold along it: `fastbp.kernels.searches`."""
+    """A direction, and a step to where the strong Wolfe conditions hold along it: `kernels.passes.line_search`."""
 
     direct: ClassVar[Any] = None
     remember: ClassVar[Any] = None
@@ -138,8 +140,8 @@ class LBFGS(LineSearch):
     memory: int = 10
     checks = {"memory": count}
     varying = LineSearch.varying | {"pairs": (whole(0), tables.HYPER_PAIRS)}
-    direct = staticmethod(searches.lbfgs_direction)
-    remember = staticmethod(searches.lbfgs_pair)
+    direct = staticmethod(line_search.lbfgs_direction)
+    remember = staticmethod(line_search.lbfgs_pair)
 
     @property
     def slots(self) -> int:  # type: ignore[override]
@@ -176,8 +178,8 @@ class ConjugateGradient(LineSearch):
     slots = tables.ROW_OWN + 2
     curvature = 0.1
     varying = LineSearch.varying | {"last_slope": (finite, tables.HYPER_LAST_SLOPE)}
-    direct = staticmethod(searches.conjugate_direction)
-    remember = staticmethod(searches.conjugate_note)
+    direct = staticmethod(line_search.conjugate_direction)
+    remember = staticmethod(line_search.conjugate_note)
 
 
 @dataclass(frozen=True)

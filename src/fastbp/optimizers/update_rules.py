@@ -9,12 +9,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from . import levenberg_marquardt, schedules
-from .batch_methods import BATCH_METHODS
-from .checks import Check, between, flag, fraction, not_negative, plain_numbers, positive
-from .kernels import tables, updates
-from .method import Optimizer
-from .naming import canonical, names
+from .. import schedules
+from ..kernels import tables
+from ..kernels.updates import rules
+from ..util.names import canonical, names
+from ..util.settings import Check, between, flag, fraction, not_negative, plain_numbers, positive
+from . import levenberg_marquardt
+from .base import Optimizer
+from .line_search import BATCH_METHODS
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class UpdateRule(Optimizer):
     settings: ClassVar[dict[str, tuple[Check, int]]] = {}
     """Each number beside the learning rate: what it must be, and its cell in `hyper`."""
     rule: ClassVar[Any] = None
-    """The kernel of `fastbp.kernels.updates` that it runs."""
+    """The kernel of `fastbp.kernels.updates.rules` that it runs."""
 
     def __post_init__(self) -> None:
         plain_numbers(self)
@@ -110,8 +112,8 @@ class SGD(UpdateRule):
     def rule(self) -> Any:
         """The kernel that it runs."""
         if self.momentum == 0:
-            return updates.sgd
-        return updates.nesterov if self.nesterov else updates.momentum
+            return rules.sgd
+        return rules.nesterov if self.nesterov else rules.momentum
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class Adam(UpdateRule):
         "epsilon": (positive, tables.HYPER_EPSILON),
         "epsilon_hat": (flag, tables.HYPER_EPSILON_HAT),
     }
-    rule = staticmethod(updates.adam)
+    rule = staticmethod(rules.adam)
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ class AdamW(Adam):
 
     weight_decay: float = 0.01
     settings = Adam.settings | {"weight_decay": (not_negative, tables.HYPER_WEIGHT_DECAY)}
-    rule = staticmethod(updates.adamw)
+    rule = staticmethod(rules.adamw)
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ class AMSGrad(Adam):
     """
 
     slots = 3
-    rule = staticmethod(updates.amsgrad)
+    rule = staticmethod(rules.amsgrad)
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ class NAdam(Adam):
         If a number is out of range.
     """
 
-    rule = staticmethod(updates.nadam)
+    rule = staticmethod(rules.nadam)
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,7 @@ class RAdam(Adam):
         If a number is out of range.
     """
 
-    rule = staticmethod(updates.radam)
+    rule = staticmethod(rules.radam)
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,7 @@ class AdaBelief(Adam):
     """
 
     epsilon: float = 1e-16
-    rule = staticmethod(updates.adabelief)
+    rule = staticmethod(rules.adabelief)
 
 
 @dataclass(frozen=True)
@@ -278,7 +280,7 @@ class Lion(UpdateRule):
         "beta2": (fraction, tables.HYPER_BETA2),
         "weight_decay": (not_negative, tables.HYPER_WEIGHT_DECAY),
     }
-    rule = staticmethod(updates.lion)
+    rule = staticmethod(rules.lion)
 
 
 @dataclass(frozen=True)
@@ -304,7 +306,7 @@ class RMSprop(UpdateRule):
     epsilon: float = 1e-8
     slots = 1
     settings = {"decay": (fraction, tables.HYPER_DECAY), "epsilon": (positive, tables.HYPER_EPSILON)}
-    rule = staticmethod(updates.rmsprop)
+    rule = staticmethod(rules.rmsprop)
 
 
 @dataclass(frozen=True)
@@ -328,7 +330,7 @@ class Adagrad(UpdateRule):
     epsilon: float = 1e-10
     slots = 1
     settings = {"epsilon": (positive, tables.HYPER_EPSILON)}
-    rule = staticmethod(updates.adagrad)
+    rule = staticmethod(rules.adagrad)
 
 
 @dataclass(frozen=True)
@@ -355,7 +357,7 @@ class Adadelta(UpdateRule):
     epsilon: float = 1e-6
     slots = 2
     settings = {"decay": (fraction, tables.HYPER_DECAY), "epsilon": (positive, tables.HYPER_EPSILON)}
-    rule = staticmethod(updates.adadelta)
+    rule = staticmethod(rules.adadelta)
 
 
 RULES: dict[str, type[UpdateRule]] = {

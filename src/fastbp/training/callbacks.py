@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Check, between, count, is_number, not_negative, positive, whole
+from ..util.optional import require
+from ..util.settings import Check, between, count, is_number, not_negative, positive, whole
 from .history import Record
-from .optional import require
 
 if TYPE_CHECKING:
-    from .network import Network
+    from ..network import Network
 
 
 class ProgressBar:

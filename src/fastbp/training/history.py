@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .checks import LARGEST_WHOLE
-from .optional import require
+from ..util.optional import require
+from ..util.settings import LARGEST_WHOLE
 
 if TYPE_CHECKING:
-    from .network import Network
-    from .profiling import Profile
+    from ..network import Network
+    from .profile import Profile
 
 
 COLUMNS = 4

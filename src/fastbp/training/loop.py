@@ -13,22 +13,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import profiling, team, validation
-from .batch_methods import BatchMethod, LineSearch
+from ..core import arrays, thread_team
+from ..core.thread_team import CHUNK_SECONDS, CHUNK_WORK
+from ..kernels import layout, prototypes, tables
+from ..kernels.compile.interrupts import Held
+from ..kernels.layout import NOT_SHUFFLED
+from ..kernels.passes import backprop, epoch, line_search, online, record
+from ..kernels.passes.predict import all_finite
+from ..kernels.tables import ROW_BEFORE, ROW_GRADIENT, ROW_START
+from ..kernels.updates import penalties as regular
+from ..kernels.updates import rules
+from ..optimizers import UpdateRule
+from ..optimizers.base import Optimizer
+from ..optimizers.line_search import BatchMethod, LineSearch
+from ..regularization import Regularization
+from . import profile as profiling
 from .callbacks import Best, Checkpoint, EarlyStopping, ProgressBar, asks_to_stop
 from .history import Record
-from .kernels import backprop, epoch, layout, online, prototypes, record, regular, searches, tables, updates
-from .kernels._interrupts import Held
-from .kernels.layout import NOT_SHUFFLED
-from .kernels.predict import all_finite
-from .kernels.tables import ROW_BEFORE, ROW_GRADIENT, ROW_START
-from .method import Optimizer
-from .optimizers import UpdateRule
-from .regularization import Regularization
-from .team import CHUNK_SECONDS, CHUNK_WORK
 
 if TYPE_CHECKING:
-    from .network import Network
+    from ..network import Network
 
 Array = npt.NDArray[Any]
 Callback = Callable[[Record], object]
@@ -67,7 +71,7 @@ class DivergenceError(ArithmeticError):
 class Samples:
     """A user's samples after validation."""
 
-    inputs: Array | validation.SparseRows
+    inputs: Array | arrays.SparseRows
     targets: Array
     labels: bool
     weights: Array
@@ -109,13 +113,13 @@ class Samples:
 
     def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
         """Return what the kernels read."""
-        inputs, order = validation.flattened(self.inputs, order, self.targets.dtype)
-        return layout.Data(inputs, validation.readonly(self.targets), validation.readonly(self.weights), order)
+        inputs, order = arrays.flattened(self.inputs, order, self.targets.dtype)
+        return layout.Data(inputs, arrays.readonly(self.targets), arrays.readonly(self.weights), order)
 
     @property
     def sparse(self) -> bool:
         """Whether the inputs are the rows of a sparse matrix."""
-        return isinstance(self.inputs, validation.SparseRows)
+        return isinstance(self.inputs, arrays.SparseRows)
 
 
 @dataclass
@@ -138,12 +142,12 @@ class Progress:
 
     def own(self, n_parameters: int, dtype: np.dtype[Any]) -> None:
         """Have arrays of its own, that kernels can write to, of the sizes that they write."""
-        self.state = validation.owned("the optimizer's state", self.state, (self.optimizer.slots * n_parameters,),
+        self.state = arrays.owned("the optimizer's state", self.state, (self.optimizer.slots * n_parameters,),
                                       dtype)
-        self.hyper = validation.owned("the optimizer's numbers", self.hyper, (tables.HYPER_COUNT,), np.dtype("d"))
+        self.hyper = arrays.owned("the optimizer's numbers", self.hyper, (tables.HYPER_COUNT,), np.dtype("d"))
         for best in self.stopping:
             if best.parameters is not None:
-                best.parameters = validation.owned("the best parameters", best.parameters, (n_parameters,), dtype)
+                best.parameters = arrays.owned("the best parameters", best.parameters, (n_parameters,), dtype)
 
 
 def new_progress(network: Network, optimizer: Optimizer) -> Progress:
@@ -186,7 +190,7 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
                              np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(1))
     data = samples.data(NOT_SHUFFLED)
     work = network.work * n * (1 + network.tangents(kind))
-    members = team.size(threads, work, work, network.strips(n, kind))
+    members = thread_team.size(threads, work, work, network.strips(n, kind))
     with network.plan(n, backward=True, threads=members, kind=kind, sparse=samples.sparse) as (plan, block):
         samples.lend(plan)
         if direction is not None:
@@ -205,8 +209,8 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
             learner.progress[:] = learner.sums[:] = 0
             while learner.progress[tables.PROGRESS_EPOCH] == 0:
                 start = time.perf_counter()
-                team.run(members, partial(_run, members, plan, network._parameters, data, task._replace(blocks=blocks),
-                                          learner._replace(gradient=gradient)))
+                thread_team.run(members, partial(_run, members, plan, network._parameters, data,
+                                                 task._replace(blocks=blocks), learner._replace(gradient=gradient)))
                 if learner.progress[tables.PROGRESS_EPOCH] == 0:
                     seconds = max(time.perf_counter() - start, 1e-9)
                     blocks = max(least, min(int(blocks * CHUNK_SECONDS / seconds), 8 * blocks))
@@ -303,13 +307,13 @@ class CompiledSteps(Steps):
                  threads: int | None, order: npt.NDArray[np.int64] = NOT_SHUFFLED) -> None:
         n, work = len(samples), network.work * (1 + network.tangents(samples.kind))
         self.network, self.samples = network, samples
-        self.members = team.size(threads, work * batch, work * n * epochs, network.strips(batch, samples.kind))
+        self.members = thread_team.size(threads, work * batch, work * n * epochs, network.strips(batch, samples.kind))
         self.plan, block = stack.enter_context(network.plan(batch, backward=True, threads=self.members,
                                                             kind=samples.kind, sparse=samples.sparse))
         samples.lend(self.plan)
         self.task = layout.Task(n, batch, block, int(samples.labels), 0, 0, 2**62, 0, 0)
         self.data = samples.data(order)
-        self.blocks, self.tuner, self.online = max(1, int(1e8 / (work * block))), team.Tuner(self.members), False
+        self.blocks, self.tuner, self.online = max(1, int(1e8 / (work * block))), thread_team.Tuner(self.members), False
 
     def call(self) -> None:
         """Call the kernel once."""
@@ -320,7 +324,7 @@ class CompiledSteps(Steps):
         if self.online:
             online.run(*given)
         else:
-            team.run(running, partial(_run, running, *given))
+            thread_team.run(running, partial(_run, running, *given))
         seconds = max(time.perf_counter() - start, 1e-9)
         done = max(1, int(self.learner.progress[tables.PROGRESS_BLOCKS]))
         self.blocks = max(1, int(done * CHUNK_SECONDS / seconds))
@@ -365,7 +369,7 @@ class MiniBatches(CompiledSteps):
                 network, self.learner.clock, self.members, int((place[tables.PROGRESS_EPOCH] - first) * n
                                                                + place[tables.PROGRESS_POSITION]))))
         self.task = self.task._replace(shuffle=int(shuffle is True), key=progress.key,
-                                       plain=int(rule is updates.sgd and regularization is None))
+                                       plain=int(rule is rules.sgd and regularization is None))
         self.online = (batch == 1 and samples.kind == tables.KIND_PLAIN and not samples.sparse
                        and (regularization is None or regularization.online))
 
@@ -386,7 +390,7 @@ class MiniBatches(CompiledSteps):
 
 
 class LineSearches(CompiledSteps):
-    """Steps along a line, whose passes `searches.next_point` directs."""
+    """Steps along a line, whose passes `line_search.next_point` directs."""
 
     def __init__(self, stack: ExitStack, network: Network, samples: Samples, progress: Progress, *, epochs: int,
                  threads: int | None, regularization: Regularization | None) -> None:
@@ -400,7 +404,7 @@ class LineSearches(CompiledSteps):
             self.plan = regularization.plan(self.plan, network.dtype, network.cost_function)
         else:
             self.plan = self.plan._replace(cells=self.plan.cells.copy())
-        self.next = network.address(searches.next_point, record.end_epoch)
+        self.next = network.address(line_search.next_point, record.end_epoch)
         self.plan.cells[tables.CELL_END_EPOCH] = self.next
         self.rows = progress.state.reshape(-1, network.n_parameters)
         self.learner = layout.Learner(self.rows[ROW_GRADIENT], np.empty(0, network.dtype), numbers, 0, state,
@@ -416,8 +420,8 @@ class LineSearches(CompiledSteps):
         learner.progress[tables.PROGRESS_STATUS] = tables.STATUS_RUNNING
         search[tables.SEARCH_LEFT] = end - learner.progress[tables.PROGRESS_EPOCH]
         if search[tables.SEARCH_DOING] == tables.DOING_RESTING:
-            searches.set_out(self.next, self.network._parameters, learner.best, learner.hyper, learner.progress, search,
-                             learner.costs)
+            line_search.set_out(self.next, self.network._parameters, learner.best, learner.hyper, learner.progress,
+                                search, learner.costs)
         if learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_RUNNING:
             self.call()
         self.ended = bool(learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DONE)
@@ -431,7 +435,7 @@ class LineSearches(CompiledSteps):
         """Go back to where the line begins, or to where the last ended if a callback has put it where nothing is."""
         self.settle()
         self.learner.sums[tables.SEARCH_DOING] = tables.DOING_RESTING
-        if self.left is not None and not all_finite(validation.readonly(self.network._parameters)):
+        if self.left is not None and not all_finite(arrays.readonly(self.network._parameters)):
             self.network._parameters[:] = self.left
 
     def restart(self) -> None:
@@ -474,7 +478,7 @@ class FullBatch(Steps):
             learner.costs[0] = cost = self.method.cost(self.numbers)
             if self.evaluate.penalize is not None:
                 learner.sums[tables.SUM_EPOCH_PENALTY] = self.evaluate.penalize(self.nothing)
-            if math.isfinite(cost) and all_finite(validation.readonly(parameters)):
+            if math.isfinite(cost) and all_finite(arrays.readonly(parameters)):
                 learner.best[:] = parameters
                 learner.progress[tables.PROGRESS_UPDATES] += 1
                 learner.progress[tables.PROGRESS_EPOCH] = epoch + 1

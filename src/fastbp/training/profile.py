@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .kernels import layout, tables
-from .kernels.peak import reading, tiles
-from .kernels.simd import WHOLE
+from ..kernels import layout, tables
+from ..kernels.ir import WHOLE
+from ..kernels.ir.peak import reading, tiles
 
 if TYPE_CHECKING:
-    from .network import Network
+    from ..network import Network
 
 PHASES = ("gather", "forward", "activation", "cost", "backward", "gradient", "update", "waiting")
 """Names of the phases, in the order of their codes."""

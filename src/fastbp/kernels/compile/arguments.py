@@ -1,6 +1,6 @@
 """What the arguments of a kernel that is called by address are: annotations, which stand in its signature alone.
 
-Numba ignores them; `_jit.address` compiles by them, and `simd.call` compares each call with them.
+Numba ignores them; `compile.address` compiles by them, and `ir.call` compares each call with them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Integers = Annotated[npt.NDArray[np.int64], "n"]
 Table = Annotated[npt.NDArray[np.int64], "t"]
 """Two dimensions of int64: a row a layer."""
 FloatPointer = Annotated[Any, "F"]
-"""Where an array of the network's dtype begins, see `simd.pointer`."""
+"""Where an array of the network's dtype begins, see `ir.pointer`."""
 DoublePointer = Annotated[Any, "D"]
 IntegerPointer = Annotated[Any, "N"]
 

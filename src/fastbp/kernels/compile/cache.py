@@ -41,13 +41,13 @@ FILE_NAME = re.compile(r".+\.nb[ci](\.tmp\.[0-9a-f]+)?|\.probe-\d+")
 
 def sources() -> list[Path]:
     """Return every file that cached machine code is made of: the kernels, and the functions of `fastbp.jit`."""
-    kernels = Path(__file__).resolve().parent
+    kernels = Path(__file__).resolve().parents[1]
     return [*sorted(kernels.rglob("*.py")), kernels.parent / "jit.py"]
 
 
 def source_hash() -> str:
     """Return a name for the code: a hash over `sources`, the compiler, its settings and the processor."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     options = config.CPU_NAME, config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT  # two not in an entry's key
     digest = hashlib.sha256(f"{numba.__version__} {sys.version} {options}".encode())
     for path in sources():

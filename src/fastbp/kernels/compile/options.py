@@ -5,7 +5,7 @@ Kinds of compiled function:
 ``kernel``
     Loops over arrays, called from Python or by name from other kernels. Compiled for float32 and float64 at most.
 ``by_address``
-    The same for kernels that only `simd.call` calls; nothing is made of them before one is needed.
+    The same for kernels that only `ir.call` calls; nothing is made of them before one is needed.
 ``by_element``
     One of these whose elements are independent, and take much arithmetic each.
 ``rule``
@@ -40,9 +40,9 @@ from numba import config, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
-from ._cache import Entries
-from ._interrupts import Held
 from .arguments import Argument, arguments
+from .cache import Entries
+from .interrupts import Held
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,7 +66,7 @@ many wait that the processor sees no further: tanh takes 3.1 ns a vector one by 
 them, the other activations 10 to 25 % less by 4."""
 
 COUNTED = bool(config.BOUNDSCHECK)
-"""Whether arrays in kernels count references: only where `simd.view` is a slice, for its bounds to be checked."""
+"""Whether arrays in kernels count references: only where `ir.view` is a slice, for its bounds to be checked."""
 
 
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
@@ -134,12 +134,12 @@ class Kernel:
 
 
 def by_address(place: int = -1) -> Callable[[Callable[..., Any]], Kernel]:
-    """Compile loops over arrays that only `simd.call` calls."""
+    """Compile loops over arrays that only `ir.call` calls."""
     return lambda function: Kernel(function, place, SUMS)
 
 
 def by_element(place: int = -1) -> Callable[[Callable[..., Any]], Kernel]:
-    """Compile a loop over independent elements that only `simd.call` calls, some vectors side by side."""
+    """Compile a loop over independent elements that only `ir.call` calls, some vectors side by side."""
     return lambda function: Kernel(function, place, SUMS, TOGETHER)
 
 
@@ -215,7 +215,7 @@ def numba_types(real: Any) -> dict[str, Any]:
 
 @functools.cache
 def address(kernel: Any, dtype: np.dtype[Any], prototype: Kernel | None = None) -> int:
-    """Compile a kernel and return the address of its machine code, which `simd.call` calls.
+    """Compile a kernel and return the address of its machine code, which `ir.call` calls.
 
     Kept, since to ask Numba for what it has compiled takes 40 µs, and the first step of a network asks for twenty.
 

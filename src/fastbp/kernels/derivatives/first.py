@@ -7,11 +7,13 @@ The slopes stay as they are, so one forward pass serves as many directions as a 
 
 import math
 
-from . import backprop, dense, prototypes
-from ._jit import Kernel, address, by_address, kernel
-from .arguments import Floats, Integers, ReadOnly, Table
-from .simd import call, lanes, panel, rank_one, row, view
-from .tables import (
+from .. import prototypes
+from ..compile import Kernel, address, by_address, kernel
+from ..compile.arguments import Floats, Integers, ReadOnly, Table
+from ..ir import call, lanes, panel, rank_one, row, view
+from ..layer import dense
+from ..passes import backprop
+from ..tables import (
     CELL_FORWARD_SLOPES,
     CELL_JACOBIAN,
     CELL_OUTER,

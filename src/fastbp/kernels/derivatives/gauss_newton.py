@@ -7,12 +7,13 @@ workspace of 2s strips serves s strips of samples: strips s..2s of the delta pan
 
 import math
 
-from . import dense, derivatives, prototypes, tables
-from ._jit import inline, kernel
-from .dense import column
-from .epoch import wait
-from .simd import WHOLE, call, copy_vector, gradient_tile, lanes, multiply_vector, panel, view
-from .tables import (
+from .. import prototypes, tables
+from ..compile import inline, kernel
+from ..ir import WHOLE, call, copy_vector, gradient_tile, lanes, multiply_vector, panel, view
+from ..layer import dense
+from ..layer.dense import column
+from ..passes.epoch import wait
+from ..tables import (
     CELL_JACOBIAN,
     CELL_ONES,
     CELL_TARGET,
@@ -26,6 +27,7 @@ from .tables import (
     LAYER_SOURCE,
     LAYER_WEIGHTS,
 )
+from . import first as derivatives
 
 
 @kernel

@@ -15,11 +15,14 @@ The phases have the arguments of `backprop.my_samples` and lie in its cell, so `
 number of threads, mini-batches, every optimizer.
 """
 
-from . import activations, backprop, costs, dense, prototypes
-from ._jit import Kernel, address, by_address, inline
-from .arguments import Doubles, Floats, Integers, ReadOnly, Table
-from .simd import borrowed, call, lanes, panel, row, view
-from .tables import (
+from .. import prototypes
+from ..compile import Kernel, address, by_address, inline
+from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
+from ..functions import activations, costs
+from ..ir import borrowed, call, lanes, panel, row, view
+from ..layer import dense
+from ..passes import backprop
+from ..tables import (
     CELL_CANONICAL,
     CELL_COST,
     CELL_DIRECTION,

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import elementwise
-from ._jit import VECTOR_BYTES, by_address, by_element, scalar
-from .arguments import Floats
-from .elementwise import (
+from .. import elementwise
+from ..compile import VECTOR_BYTES, by_address, by_element, scalar
+from ..compile.arguments import Floats
+from ..elementwise import (
     decay,
     flushed,
     grown,
@@ -29,8 +29,8 @@ from .elementwise import (
     sine_cosine,
     tanh_slope,
 )
-from .simd import fused, is_single
-from .tables import CELL_JACOBIAN, CELL_SOFTMAX_SECOND, LAYER_ACTIVATION, LAYER_SECOND
+from ..ir import fused, is_single
+from ..tables import CELL_JACOBIAN, CELL_SOFTMAX_SECOND, LAYER_ACTIVATION, LAYER_SECOND
 
 Panel = Any  # a 1-D array of float32 or float64
 

@@ -10,11 +10,11 @@ Jacobian of the activation and the derivative of the cost cancel, and no logarit
 none, as its δ = o − y changes with o alone.
 """
 
-from . import elementwise
-from ._jit import by_address
-from .arguments import Doubles, Floats
-from .simd import is_single, lanes, least, view
-from .tables import CELL_COLLECT, CELL_COST_KERNEL, CELL_COST_SECOND
+from .. import elementwise
+from ..compile import by_address
+from ..compile.arguments import Doubles, Floats
+from ..ir import is_single, lanes, least, view
+from ..tables import CELL_COLLECT, CELL_COST_KERNEL, CELL_COST_SECOND
 
 TINY = 1e-30
 """Outputs are kept this far from 0 in a logarithm or a quotient (where output and cost are no canonical link)."""

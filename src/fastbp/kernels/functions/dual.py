@@ -31,8 +31,8 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.typeconv import Conversion
 from numba.extending import intrinsic, lower_cast, models, overload, register_model
 
-from . import elementwise
-from ._jit import EXACT, JIT, scalar
+from .. import elementwise
+from ..compile import EXACT, JIT, scalar
 
 # --------------------------------------------------------------------- rules: value and derivative of one operation
 

@@ -1,7 +1,7 @@
 """The tile on data that lie in the L1 cache: what the machine can do at best; and the machine's clock."""
 
-from ._jit import kernel
-from .simd import WHOLE, forward_tile, lanes, ticks
+from ..compile import kernel
+from . import WHOLE, forward_tile, lanes, ticks
 
 
 @kernel

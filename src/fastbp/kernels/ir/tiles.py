@@ -26,10 +26,9 @@ from numba.core.errors import TypingError
 from numba.core.imputils import lower_constant
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
-from . import _jit
-from ._jit import JIT, VECTOR_BYTES, VECTOR_REGISTERS, Kernel
-from .arguments import DESCRIPTIONS
-from .tables import PHASE_COUNT
+from ..compile import JIT, VECTOR_BYTES, VECTOR_REGISTERS, Kernel, options
+from ..compile.arguments import DESCRIPTIONS
+from ..tables import PHASE_COUNT
 
 Builder = Any
 INDEX = ir.IntType(64)
@@ -328,7 +327,7 @@ def _accepted(letter: str, given: Any, real: Any) -> Any:
     """Return the type of an argument that is declared by a letter, if what is given will do for it, else None."""
     if letter in "frF" and real is None and given.__class__ in (types.Array, types.CPointer):
         real = given.dtype if given.dtype in (types.float32, types.float64) else None
-    kind = _jit.numba_types(real or types.float64)[letter]
+    kind = options.numba_types(real or types.float64)[letter]
     if given == kind:
         return kind
     if letter == "i":
@@ -336,7 +335,7 @@ def _accepted(letter: str, given: Any, real: Any) -> Any:
     elif letter == "x":
         fits = isinstance(given, types.Number)
     else:  # a writable array serves where a read-only one is expected
-        fits = letter == "r" and given == _jit.numba_types(real or types.float64)["f"]
+        fits = letter == "r" and given == options.numba_types(real or types.float64)["f"]
     return kind if fits else None
 
 
@@ -1193,7 +1192,7 @@ else:
         if isinstance(where, np.ndarray) and kernel.place < 0:
             raise TypeError(f"call({kernel.__name__}): it has no place of its own in a table: give its address")
         address = where[kernel.place] if isinstance(where, np.ndarray) else where
-        _jit.BY_ADDRESS[int(address)](*arguments)
+        options.BY_ADDRESS[int(address)](*arguments)
 
     def pointer(array: Any) -> Any:
         """Return where an array begins.
@@ -1212,7 +1211,7 @@ else:
         return pointer[: math.prod(shape)].reshape(shape)
 
     def pointer_at(like: Any, address: Any) -> Any:
-        """Return a pointer to numbers of the type of ``like`` that lie at an address, given by `_jit.place`."""
+        """Return a pointer to numbers of the type of ``like`` that lie at an address, given by `options.place`."""
         return address.reshape(-1)
 
     def stack(like: Any, count: int) -> Any:
@@ -1273,7 +1272,7 @@ else:
         strip = n * lanes(panels)
         return panels[start + first * strip : start + last * strip]
 
-    view, panel = _jit.scalar(_slice), _jit.scalar(_strips)
+    view, panel = options.scalar(_slice), options.scalar(_strips)
 
 
 def lent(name: str, *, readonly: bool) -> Any:

@@ -8,10 +8,9 @@ Where a layer outgrows the caches, the operand that is broadcast is first copied
 read in place, 2048 floats apart, its numbers compete for a few sets of the cache (105 GFLOP/s against 225, measured).
 """
 
-from ._jit import VECTOR_BYTES, by_address, inline
-from .arguments import Doubles, Floats, Integers, ReadOnly
-from .layout import SCRATCH_BYTES
-from .simd import (
+from ..compile import VECTOR_BYTES, by_address, inline
+from ..compile.arguments import Doubles, Floats, Integers, ReadOnly
+from ..ir import (
     FEW,
     LANES_COLUMNS,
     WHOLE,
@@ -32,7 +31,8 @@ from .simd import (
     transpose,
     view,
 )
-from .tables import (
+from ..layout import SCRATCH_BYTES
+from ..tables import (
     CELL_BACKWARD,
     CELL_FORWARD,
     CELL_GATHER,

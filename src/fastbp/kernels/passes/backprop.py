@@ -2,15 +2,17 @@
 
 Phase 1, `my_samples`, takes strips of samples forward, to the cost and back; phase 2, `my_neurons`, sums the gradient
 of some neurons over all samples and updates them. Between the two every thread must have finished its strips. What is
-written here is the order of the equations; the loops are in `dense`, `activations`, `costs` and `updates`, called by
-address (see `_jit`).
+written here is the order of the equations; the loops are in `dense`, `activations`, `costs` and `rules`, called by
+address (see `compile`).
 """
 
-from . import costs, dense, noise, prototypes, random, record, tables
-from ._jit import Kernel, address, by_address
-from .arguments import Doubles, Floats, Integers, ReadOnly, Table
-from .simd import WHOLE, call, lanes, lap, least, most, panel, pointer, row
-from .tables import (
+from .. import prototypes, random, tables
+from ..compile import Kernel, address, by_address
+from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
+from ..functions import costs
+from ..ir import WHOLE, call, lanes, lap, least, most, panel, pointer, row
+from ..layer import dense
+from ..tables import (
     CELL_BACKWARD,
     CELL_CANONICAL,
     CELL_COLLECT,
@@ -48,6 +50,7 @@ from .tables import (
     PHASE_GRADIENT,
     PHASE_UPDATE,
 )
+from . import noise, record
 
 UPDATE_BYTES = 64 * 1024
 """Gradient rows that are summed before they are applied, so that they are still in L2."""

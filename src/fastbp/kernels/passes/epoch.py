@@ -4,15 +4,15 @@ Phase 1, my samples: each thread takes strips of the block forward, to the cost 
 barrier each thread sums the gradient of some neurons over all samples, in one order, and updates them while their rows
 are in cache. After a second barrier the next block begins. So no result depends on the number of threads.
 `my_neurons_clipped` takes the place of phase 2 where an update needs the norm of the whole gradient, and
-`searches.next_point` that of the end of an epoch, to which full-batch methods come with the whole gradient.
+`line_search.next_point` that of the end of an epoch, to which full-batch methods come with the whole gradient.
 """
 
-from . import backprop, dense, prototypes, random, record
-from ._jit import by_address, kernel
-from .arguments import Doubles, Floats, Integers, ReadOnly, Table
-from .record import end_batch
-from .simd import atomic_add, atomic_load, call, give_way, lanes, lap, least, pointer, ticks, view
-from .tables import (
+from .. import prototypes, random
+from ..compile import by_address, kernel
+from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
+from ..ir import atomic_add, atomic_load, call, give_way, lanes, lap, least, pointer, ticks, view
+from ..layer import dense
+from ..tables import (
     BARRIER_ABANDONED,
     BARRIER_ARRIVED,
     BARRIER_COUNT,
@@ -43,6 +43,8 @@ from .tables import (
     STATUS_RUNNING,
     SUM_BATCH_COST,
 )
+from . import backprop, record
+from .record import end_batch
 
 SPINS = 2000
 """Rounds before a waiting thread gives way: far more than a barrier takes when all are running."""
@@ -69,7 +71,7 @@ def my_neurons_clipped(layers: Table, cells: Integers, panels: Floats, parameter
                        clock: Integers, start: int) -> None:
     """Phase 2 in two halves, between them a barrier of its own: the same neurons, first measured, then updated.
 
-    The rules are `regular.measure` and the one at address ``update``.
+    The rules are `penalties.measure` and the one at address ``update``.
     """
     call(backprop.my_neurons, cells[CELL_PLAIN_NEURONS], layers, cells, panels, parameters, gradient, state, hyper, 0,
          strips, accumulate, thread, threads, scratch, inputs, order, ahead, ahead_end, clock, start)

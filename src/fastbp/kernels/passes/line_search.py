@@ -14,12 +14,12 @@ that an interrupted step can be done again with the same bits; the other takes n
 
 import math
 
-from . import prototypes, record
-from ._jit import by_address, inline, kernel
-from .arguments import Doubles, Floats, Integers
-from .elementwise import wide
-from .simd import call, to_bits, view
-from .tables import (
+from .. import prototypes
+from ..compile import by_address, inline, kernel
+from ..compile.arguments import Doubles, Floats, Integers
+from ..elementwise import wide
+from ..ir import call, to_bits, view
+from ..tables import (
     CELL_END_EPOCH,
     DOING_FRESH,
     DOING_RESTING,
@@ -76,7 +76,8 @@ from .tables import (
     SUM_EPOCH_PENALTY,
     SUM_EPOCH_WEIGHT,
 )
-from .vectors import combine, dot, mix, products
+from ..updates.vectors import combine, dot, mix, products
+from . import record
 
 DECREASE = 1e-4
 """c₁ of the Wolfe conditions."""

@@ -9,12 +9,12 @@ import math
 
 import numpy as np
 
-from . import dense
-from ._jit import by_address, inline, kernel, scalar
-from .arguments import Doubles, Floats, IntegerPointer, Table
-from .random import GOLDEN, STEP, hashed, low, mix
-from .simd import call, from_bits, is_single, lanes, to_bits, view, wrapped
-from .tables import (
+from ..compile import by_address, inline, kernel, scalar
+from ..compile.arguments import Doubles, Floats, IntegerPointer, Table
+from ..ir import call, from_bits, is_single, lanes, to_bits, view, wrapped
+from ..layer import dense
+from ..random import GOLDEN, STEP, hashed, low, mix
+from ..tables import (
     CELL_KEY,
     CELL_NOISE,
     CELL_PROGRESS,

@@ -4,10 +4,10 @@ A batch of one cannot fill lanes with samples. Here the lanes hold a neuron's in
 layer below in (5), and with plain gradient descent (6) and (7) are one sweep over W^l that writes no gradient.
 """
 
-from . import prototypes, random, record
-from ._jit import inline, kernel
-from .simd import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, rank_one, row, sum_columns, view
-from .tables import (
+from .. import prototypes, random
+from ..compile import inline, kernel
+from ..ir import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, rank_one, row, sum_columns, view
+from ..tables import (
     CELL_CANONICAL,
     CELL_JACOBIAN,
     CELL_TARGET,
@@ -35,6 +35,7 @@ from .tables import (
     SUM_EPOCH_COST,
     SUM_EPOCH_WEIGHT,
 )
+from . import record
 
 UPDATE_BYTES = 16 * 1024
 """Gradients that are collected before they are applied, so that they are still in L1."""

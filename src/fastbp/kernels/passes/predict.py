@@ -1,10 +1,11 @@
 """The forward pass alone, over many samples, and the check that numbers are finite."""
 
-from . import dense, prototypes
-from ._jit import by_address, kernel
-from .arguments import Floats, Integers, ReadOnly, Table
-from .simd import call, lanes, least, panel, row
-from .tables import (
+from .. import prototypes
+from ..compile import by_address, kernel
+from ..compile.arguments import Floats, Integers, ReadOnly, Table
+from ..ir import call, lanes, least, panel, row
+from ..layer import dense
+from ..tables import (
     CELL_GATHER_INPUTS,
     ENTRY_FORWARD_MANY,
     LAYER_BIASES,

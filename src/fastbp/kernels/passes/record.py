@@ -1,10 +1,10 @@
 """What a pass writes down: costs of batches and epochs, divergence, the last finite parameters."""
 
-from . import prototypes
-from ._jit import by_address, inline
-from .arguments import Doubles, Floats, Integers
-from .simd import call, pointer, to_bits
-from .tables import (
+from .. import prototypes
+from ..compile import by_address, inline
+from ..compile.arguments import Doubles, Floats, Integers
+from ..ir import call, pointer, to_bits
+from ..tables import (
     CELL_END_EPOCH,
     HYPER_COUNT,
     PROGRESS_EPOCH,

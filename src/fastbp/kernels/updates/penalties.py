@@ -11,12 +11,12 @@ halves, with a barrier between them (`epoch.my_neurons_clipped`).
 
 import math
 
-from . import prototypes
-from ._jit import by_address, inline, scalar
-from .arguments import Doubles, Floats
-from .elementwise import wide
-from .simd import call, to_bits, view
-from .tables import (
+from .. import prototypes
+from ..compile import by_address, inline, scalar
+from ..compile.arguments import Doubles, Floats
+from ..elementwise import wide
+from ..ir import call, to_bits, view
+from ..tables import (
     HYPER_BATCH_WEIGHT,
     HYPER_RATE,
     REGULAR_AVERAGED,

@@ -8,15 +8,15 @@ gradient that lies ``shift`` elements earlier in ``gradient``. ``hyper`` is
     [9] weight of the batch   [10], [11] what a schedule remembers
 
 and the training kernel advances the powers once an update, which costs two products instead of two calls of pow.
-Sums here are exact in order (`_jit.EXACT`), so an element has the same bits wherever a slice begins.
+Sums here are exact in order (`compile.EXACT`), so an element has the same bits wherever a slice begins.
 """
 
 import math
 
-from ._jit import inline, rule
-from .arguments import Doubles, Floats
-from .simd import pointer, view
-from .tables import (
+from ..compile import inline, rule
+from ..compile.arguments import Doubles, Floats
+from ..ir import pointer, view
+from ..tables import (
     HYPER_BETA1,
     HYPER_BETA2,
     HYPER_DECAY,

@@ -1,8 +1,8 @@
 """Loops over whole flat buffers for the full-batch methods. Sums are double: theirs cancel."""
 
-from ._jit import inline, kernel
-from .elementwise import wide
-from .simd import view
+from ..compile import inline, kernel
+from ..elementwise import wide
+from ..ir import view
 
 BLOCK = 2048
 """Numbers of a vector that stay in cache while those of many others pass by."""

@@ -1,0 +1,1 @@
+"""What everything above the kernels may know of a network."""

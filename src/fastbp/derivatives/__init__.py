@@ -1,0 +1,1 @@
+"""Derivatives of outputs and cost, and what they tell: methods of `Network`."""

@@ -1,0 +1,1 @@
+"""Passes for derivatives of outputs and cost."""

@@ -1,0 +1,1 @@
+"""Activations and costs, built-in and of the user's own."""

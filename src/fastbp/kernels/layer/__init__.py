@@ -1,0 +1,1 @@
+"""The products of a layer, and the way of the samples into panels."""

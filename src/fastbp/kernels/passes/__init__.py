@@ -1,0 +1,1 @@
+"""What one call does with the samples: forward, a step, an epoch, a search along lines."""

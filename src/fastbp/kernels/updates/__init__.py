@@ -1,0 +1,1 @@
+"""What happens to parameters: update rules, penalties, arithmetic of flat buffers."""

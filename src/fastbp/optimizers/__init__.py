@@ -1,0 +1,41 @@
+"""How parameters change: update rules for mini-batches, and methods that take all samples in a step."""
+
+from .update_rules import (
+    NAMES,
+    OPTIMIZERS,
+    RULES,
+    SGD,
+    AdaBelief,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    AMSGrad,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSprop,
+    UpdateRule,
+    get,
+    resumed,
+)
+
+__all__ = [
+    "AMSGrad",
+    "AdaBelief",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Lion",
+    "NAMES",
+    "NAdam",
+    "OPTIMIZERS",
+    "RAdam",
+    "RMSprop",
+    "RULES",
+    "SGD",
+    "UpdateRule",
+    "get",
+    "resumed",
+]

@@ -1,0 +1,1 @@
+"""The training loop, its kinds of steps, and what watches it."""
