@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 import fastbp
+from fastbp.core import objective
+from fastbp.core.samples import Samples
 from fastbp.kernels import tables
-from fastbp.training import loop
 
 SIZES = (((2, 8, 1), 32), ((1, 32, 32, 1), 256), ((64, 100, 10), 200), ((784, 128, 10), 256), ((17, 256, 256, 6), 256),
          ((64, 64, 64, 64, 64, 4), 512))
@@ -96,10 +97,10 @@ def main() -> None:
         net = fastbp.Network(layers, dtype=dtype, seed=0)
         X, Y, v = (rng.standard_normal(shape).astype(dtype)
                    for shape in ((n, layers[0]), (n, layers[-1]), net.n_parameters))
-        samples, found = loop.Samples(X, Y, False, np.empty(0, dtype)), np.empty(net.n_parameters, dtype)
+        samples, found = Samples(X, Y, False, np.empty(0, dtype)), np.empty(net.n_parameters, dtype)
 
         def side(kind: int, net: Any = net, samples: Any = samples, found: Any = found, v: Any = v) -> Any:
-            return lambda: loop.cost_and_gradient(net, samples, found, 1, kind=kind, direction=v)
+            return lambda: objective.cost_and_gradient(net, samples, found, 1, kind=kind, direction=v)
 
         sides = [side(kind) for kind in (tables.KIND_PLAIN, tables.KIND_HESSIAN, tables.KIND_GAUSS_NEWTON,
                                          tables.KIND_DIAGONAL)]
@@ -115,11 +116,11 @@ def main() -> None:
         X, Y, J = (rng.standard_normal(shape).astype(dtype)
                    for shape in ((n, layers[0]), (n, layers[-1]), (n, layers[-1], layers[0])))
         found = np.empty(net.n_parameters, dtype)
-        with_slopes = loop.Samples(X, Y, False, np.empty(0, dtype), J, 1.0)
-        alone = loop.Samples(X, Y, False, np.empty(0, dtype))
+        with_slopes = Samples(X, Y, False, np.empty(0, dtype), J, 1.0)
+        alone = Samples(X, Y, False, np.empty(0, dtype))
 
         def pass_over(samples: Any, net: Any = net, found: Any = found) -> Any:
-            return lambda: loop.cost_and_gradient(net, samples, found, 1)
+            return lambda: objective.cost_and_gradient(net, samples, found, 1)
 
         values, both = least([pass_over(alone), pass_over(with_slopes)], options.seconds)
         print(f"| {'-'.join(map(str, layers))}, {n} | {1e6 * values:,.0f} | {both / values:.1f} | {1 + layers[0]} |")

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from helpers import DTYPES, close, few, naive_cost, naive_gradient, naive_layers, network, real_data
 
+from fastbp.core.samples import Samples
 from fastbp.kernels import layout, prototypes, tables
 from fastbp.kernels.layout import NOT_SHUFFLED
 from fastbp.kernels.passes import epoch, online
 from fastbp.kernels.passes.backprop import my_neurons, my_samples
 from fastbp.kernels.passes.predict import all_finite, predict
 from fastbp.kernels.updates import rules
-from fastbp.training.loop import Samples
 
 CANARY = 777.0
 NETS = few([((1, 1), ()), ((3, 2), ()), ((2, 8, 1), ("tanh",)), ((5, 9, 4), ("relu",)),

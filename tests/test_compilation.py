@@ -92,7 +92,7 @@ def test_a_second_process_only_hits_the_cache(run_python):
     script = KERNELS + """
 import numpy as np
 from fastbp import Network
-from fastbp.kernels import _cache
+from fastbp.kernels.compile import cache
 X, Y = np.ones((40, 3)), np.zeros((40, 2))
 for dtype in ("float32", "float64"):
     for batch in (1, 16):
@@ -152,7 +152,7 @@ def installed(tmp_path):
 
 ONE_STEP = """
 import numpy as np, fastbp
-from fastbp.kernels import _cache
+from fastbp.kernels.compile import cache
 net = fastbp.Network((1, 1), dtype="float64", init="zeros")
 net.fit([[2.0], [2.0]], [[1.0], [1.0]], epochs=1, batch_size=2, optimizer=fastbp.SGD(0.25), threads=1)
 print(fastbp.__file__)
@@ -444,7 +444,7 @@ print(len(seen), *[warning.message for warning in seen])
 
 PREDICT = """
 import numpy as np, fastbp
-from fastbp.kernels import _cache
+from fastbp.kernels.compile import cache
 net = fastbp.Network((1, 1), dtype="float64", init="zeros")
 net.parameters = [2.0, 1.0]
 print(net.predict([[1.0], [3.0]]).ravel().tolist())

@@ -97,7 +97,7 @@ def test_every_product_kernel_on_several_blocks_and_threads(by_lanes, packed, rn
         found = []
         for threads in (1, 2, 3, 7):
             result = np.zeros(net.n_parameters)
-            fastbp.training.loop.cost_and_gradient(net, samples, result, threads, kind=kind, direction=v)
+            fastbp.core.objective.cost_and_gradient(net, samples, result, threads, kind=kind, direction=v)
             found.append(result.tobytes())
         assert found == [found[0]] * 4
     diagonal = [moved_gradient(net, X, Y, e)[i] for i, e in enumerate(np.eye(net.n_parameters))]
@@ -179,7 +179,7 @@ def test_samples_of_weight_0_count_nothing_though_their_cost_overflows(rng):
         for name, kind in (("hessian_vector_product", tables.KIND_HESSIAN), ("gauss_newton_vector_product",
                                                                        tables.KIND_GAUSS_NEWTON)):
             found = np.zeros(net.n_parameters)
-            fastbp.training.loop.cost_and_gradient(net, samples, found, 1, kind=kind, direction=v)
+            fastbp.core.objective.cost_and_gradient(net, samples, found, 1, kind=kind, direction=v)
             close(found, getattr(net, name)(X[rest], Y[rest], v))
 
 

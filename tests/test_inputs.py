@@ -14,7 +14,7 @@ from scipy import sparse
 
 import fastbp
 from fastbp import Network
-from fastbp.core import thread_team
+from fastbp.core import objective, thread_team
 from fastbp.derivatives import trace
 from fastbp.kernels.compile import JIT
 from fastbp.training import loop
@@ -285,7 +285,8 @@ def test_a_shuffle_is_given_the_order_of_the_last_epoch():
 RESIZED = """
 import numpy as np
 from scipy import sparse
-from fastbp import Network, team
+from fastbp import Network
+from fastbp.core import thread_team
 
 rng, n = np.random.default_rng(0), 64
 refused = 0
@@ -699,9 +700,9 @@ def test_calls_that_come_back_often_give_the_same_bits(dtype, threads, monkeypat
     monkeypatch.setattr(thread_team, "size", lambda *arguments: threads)
     monkeypatch.setattr("fastbp.kernels.layout.LARGEST_BLOCK", few(2048, 64))
     expected = list(passes(net, X, Y, sparse.csr_array(X), w))
-    calls, run = [], loop._run
-    monkeypatch.setattr(loop, "_run", lambda *arguments: (calls.append(arguments), run(*arguments)))
-    for module in (thread_team, loop):
+    calls, run = [], objective.run_pass
+    monkeypatch.setattr(objective, "run_pass", lambda *arguments: (calls.append(arguments), run(*arguments)))
+    for module in (thread_team, objective, loop):
         monkeypatch.setattr(module, "CHUNK_WORK", 1)
         monkeypatch.setattr(module, "CHUNK_SECONDS", 1e-9)
     found = list(passes(net, X, Y, sparse.csr_array(X), w))
@@ -730,10 +731,10 @@ def test_ctrl_c_is_answered_within_a_pass(call, monkeypatch, rng):
         return run
 
     monkeypatch.setattr(trace, "predict", interrupted(trace.predict))
-    monkeypatch.setattr(loop, "_run", interrupted(loop._run))
+    monkeypatch.setattr(objective, "run_pass", interrupted(objective.run_pass))
     monkeypatch.setattr(fastbp.derivatives.first.derivatives, "jacobian",
                         interrupted(fastbp.derivatives.first.derivatives.jacobian))
-    for module in (thread_team, loop):
+    for module in (thread_team, objective, loop):
         monkeypatch.setattr(module, "CHUNK_WORK", 1)
     arguments = (X, Y) if call == "cost" else (X,)
     with pytest.raises(KeyboardInterrupt):

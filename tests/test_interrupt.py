@@ -21,7 +21,7 @@ import json, os, signal, sys, threading, time
 import numpy as np
 from fastbp import Network, SGD
 from fastbp.kernels import tables
-import fastbp.training as training
+from fastbp.training import loop
 
 sizes, n, batch, threads, after = {sizes}, {n}, {batch}, {threads}, {after}
 rng = np.random.default_rng(0)

@@ -19,10 +19,9 @@ from fastbp import (
     Regularization,
     optimizers,
 )
-from fastbp.core import arrays
+from fastbp.core import arrays, objective
 from fastbp.optimizers import levenberg_marquardt
 from fastbp.optimizers.levenberg_marquardt import ByParameters, BySamples
-from fastbp.training import loop
 
 PLAIN = LevenbergMarquardt(acceleration=False)
 METHODS = [LevenbergMarquardt(), PLAIN, BayesianRegularization()]
@@ -41,7 +40,7 @@ def noisy(rng, n, dtype="float64"):
 
 def system(net, X, Y, kind, weights=None):
     samples = net._samples(X, Y, weights)
-    return kind(loop.Evaluation(net, samples, 1, lambda g: loop.cost_and_gradient(net, samples, g)))
+    return kind(objective.Evaluation(net, samples, 1, lambda g: objective.cost_and_gradient(net, samples, g)))
 
 
 def by_hand(net, X, Y, steps, damping=1e-3):
@@ -273,7 +272,7 @@ def test_a_file_whose_diagnostics_are_corrupt(diagnostics, tmp_path, rng):
 @pytest.mark.parametrize("method", METHODS, ids=str)
 def test_an_interrupt_leaves_the_parameters_between_steps(method, monkeypatch, rng):
     X, Y = noisy(rng, few(60, 25))
-    net, calls, known = Network((1, 6, 1), dtype="float64", seed=1), [], loop.Evaluation.__call__
+    net, calls, known = Network((1, 6, 1), dtype="float64", seed=1), [], objective.Evaluation.__call__
 
     def interrupted(evaluation, gradient):
         calls.append(0)
@@ -281,7 +280,7 @@ def test_an_interrupt_leaves_the_parameters_between_steps(method, monkeypatch, r
             raise KeyboardInterrupt
         return known(evaluation, gradient)
 
-    monkeypatch.setattr(loop.Evaluation, "__call__", interrupted)
+    monkeypatch.setattr(objective.Evaluation, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, Y, epochs=50, optimizer=method)
     assert 0 < len(net.history) < 7

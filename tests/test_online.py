@@ -6,9 +6,9 @@ import pytest
 from helpers import DTYPES, ROUNDING, few, network, readonly, real_data
 
 from fastbp import SGD, Adam
+from fastbp.core.samples import Samples
 from fastbp.kernels import layout, prototypes, tables
 from fastbp.kernels.passes import online
-from fastbp.training.loop import Samples
 
 CANARY = 99.0
 METHODS = {

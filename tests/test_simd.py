@@ -241,7 +241,7 @@ def test_lanes_follow_the_target(triple, cpu, features, unit):
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names of CPUs of this kind")
 def test_settings_choose_the_lanes(run_python):
     """A name with empty features is that CPU; the name alone keeps the features of this one, as Numba does."""
-    script = "from fastbp.kernels import _jit, simd; print(_jit.VECTOR_BYTES, ir.WHOLE, ir.LANES_COLUMNS)"
+    script = "from fastbp.kernels import compile, ir; print(compile.VECTOR_BYTES, ir.WHOLE, ir.LANES_COLUMNS)"
 
     def chosen(name, features):
         return run_python(script, environment={"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}).split()

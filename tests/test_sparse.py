@@ -6,7 +6,8 @@ from helpers import DTYPES, few
 from scipy import sparse
 
 from fastbp import Network
-from fastbp.core.arrays import SparseRows, rows
+from fastbp.core.arrays import rows
+from fastbp.core.samples import SparseRows
 from fastbp.kernels import layout
 from fastbp.kernels.layer import dense
 

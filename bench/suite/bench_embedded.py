@@ -88,10 +88,11 @@ def by_one_thread(net: fastbp.Network, X: Array, Y: Array, gradient: Array) -> C
 
     An empty gradient asks for the cost alone.
     """
-    from fastbp.training import loop
+    from fastbp.core import objective
+    from fastbp.core.samples import Samples
 
-    samples = loop.Samples(X, Y, False, np.empty(0, X.dtype))
-    return lambda: loop.cost_and_gradient(net, samples, gradient, 1)
+    samples = Samples(X, Y, False, np.empty(0, X.dtype))
+    return lambda: objective.cost_and_gradient(net, samples, gradient, 1)
 
 
 def forward_and_gradient(layers: tuple[int, ...] = WIDE, n: int = 256) -> tuple[Side, Side]:
@@ -156,8 +157,8 @@ class OneSample:
 
 
 RATIOS: dict[str, tuple[Callable[[], tuple[Side, Side]], tuple[str, ...]]] = {
-    "a gradient, in forward passes": (forward_and_gradient, ("loop.Samples(slopes)",)),
-    "gradient norms, in gradients": (gradient_and_norms, ("loop.Samples(slopes)", "Network.gradient_norms")),
+    "a gradient, in forward passes": (forward_and_gradient, ("core.samples.Samples(slopes)",)),
+    "gradient norms, in gradients": (gradient_and_norms, ("core.samples.Samples(slopes)", "Network.gradient_norms")),
     "per-sample gradients, in writing as much": (lambda: per_sample_and_writing()[::-1],
                                                  ("Network.per_sample_gradient",)),
     "a step with one's own tanh, in steps": (lambda: own_activation()[:2], ("activation",)),

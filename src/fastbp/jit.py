@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import optimizers
-from .core.arrays import readonly
+from .core.samples import readonly
 from .kernels import embedded, layout, prototypes, tables
 from .kernels.compile import VECTOR_BYTES, address, allocating, inline, kernel
 from .kernels.embedded import Model, State

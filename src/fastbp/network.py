@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from . import activations, costs, initializers, jit, optimizers, persistence
 from .cfunctions import CFunction
-from .core import arrays
+from .core import arrays, objective
+from .core.samples import Samples
 from .core.summary import Summary, summary
 from .derivatives import first, second, uncertainty
 from .derivatives.trace import Trace, forward, mean_abs_delta, trace
@@ -419,7 +420,7 @@ class Network:
         pool.append(plan)
 
     def _samples(self, X: Any, Y: Any, sample_weight: Any, target_jacobian: Any = None, jacobian_weight: float = 1.0, *,
-                 sparse: bool = False, empty: bool = False) -> loop.Samples:
+                 sparse: bool = False, empty: bool = False) -> Samples:
         if target_jacobian is not None and hasattr(X, "tocsr"):
             raise TypeError("X is a sparse matrix, and target_jacobian is given: they do not go together; use "
                             "X.toarray() with it, or leave target_jacobian out")
@@ -430,8 +431,8 @@ class Network:
                                              self._canonical_link)
         weights = arrays.sample_weight(sample_weight, n, self.dtype)
         if target_jacobian is None:
-            return loop.Samples(inputs, targets, labels, weights)
-        return loop.Samples(inputs, targets, labels, weights,
+            return Samples(inputs, targets, labels, weights)
+        return Samples(inputs, targets, labels, weights,
                                 arrays.slopes(target_jacobian, n, self.layers, self.dtype),
                                 arrays.jacobian_weight(jacobian_weight))
 
@@ -634,7 +635,7 @@ class Network:
             If the arrays do not fit.
         """
         samples = self._samples(X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=True)
-        return loop.cost_and_gradient(self, samples, np.empty(0, self.dtype))
+        return objective.cost_and_gradient(self, samples, np.empty(0, self.dtype))
 
     def cost_and_gradient(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
                           target_jacobian: npt.ArrayLike | None = None,
@@ -666,7 +667,7 @@ class Network:
         if samples.slopes is not None and regularization is not None:
             regularization.check_slopes()
         gradient = np.zeros(self.n_parameters, self.dtype)
-        return loop.cost_and_gradient(self, samples, gradient, None, regularization), gradient
+        return objective.cost_and_gradient(self, samples, gradient, None, regularization), gradient
 
     def gradient(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
                  target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> Array:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
@@ -16,36 +15,9 @@ from ..costs import CLASSES, COUNT, UNIT, Cost
 from ..initializers import Constant, Given, Rule
 from ..kernels.compile import VECTOR_BYTES
 from ..kernels.passes.predict import all_finite
+from .samples import SparseRows, converted, readonly
 
 Array = npt.NDArray[Any]
-
-
-@dataclass
-class SparseRows:
-    """The rows of a sparse matrix (CSR), after validation.
-
-    Kernels go where ``columns`` and ``starts`` say, so these are never the user's own arrays.
-    """
-
-    values: Array
-    columns: npt.NDArray[np.signedinteger[Any]]
-    """The column of each value."""
-    starts: npt.NDArray[np.signedinteger[Any]]
-    """Where each row begins, and the last one ends."""
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    def __getitem__(self, rows: slice) -> SparseRows:
-        first, stop, _ = rows.indices(len(self))
-        starts = self.starts[first : stop + 1]
-        values = slice(starts[0], starts[-1])
-        return SparseRows(self.values[values], self.columns[values], starts - starts[0])
-
-    def table(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the order with what `dense.gather_sparse` reads behind it."""
-        order = order if order.size else np.arange(len(self))
-        return np.concatenate([order, self.starts, self.columns, [len(self)]], dtype=np.int64)
 
 
 def dtype(value: Any) -> np.dtype[Any]:
@@ -153,7 +125,7 @@ def all_parameters(value: Any, count: int, kind: np.dtype[Any]) -> Array:
     if array.shape != (count,):
         raise ValueError(f"parameters has shape {array.shape}, expected ({count},): for each layer W row by row, then "
                          "b; a single layer is written by weights[i][:] = W")
-    return _converted(array, kind)
+    return converted(array, kind)
 
 
 def _given(name: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
@@ -161,7 +133,7 @@ def _given(name: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -
     array = _numbers(name, value)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
-    array = _converted(array, kind).copy()
+    array = converted(array, kind).copy()
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds {array[~np.isfinite(array)][0]}, expected finite numbers within {kind.name}")
     return array
@@ -226,15 +198,6 @@ def _masked(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and any(map(_masked, value))
 
 
-def _converted(array: Array, kind: np.dtype[Any]) -> Array:
-    """Return the array in C order, native and aligned; itself where it is that already."""
-    flags = array.flags
-    if array.dtype == kind and flags.c_contiguous and flags.aligned:
-        return array
-    with np.errstate(all="ignore"):  # what overflows float32 becomes infinite, and is named as such
-        return array.astype(kind, order="C")
-
-
 def _check_finite(name: str, array: Array) -> None:
     if array.size and not all_finite(readonly(array)):
         row = next(i for i in range(len(array)) if not np.isfinite(array[i]).all())
@@ -244,18 +207,9 @@ def _check_finite(name: str, array: Array) -> None:
                          "or impute such rows")
 
 
-def readonly(array: Array) -> Array:
-    """Return a flat read-only view: the one kind of array that kernels read a user's numbers from."""
-    view = array.reshape(-1)
-    if view is array:
-        view = array.view()
-    view.setflags(write=False)
-    return view
-
-
 def own_row(x: Array, n_in: int, kind: np.dtype[Any]) -> Array:
     """Return one row as a flat read-only copy, which no other thread can resize; a view takes as long."""
-    row = x.flatten() if x.dtype == kind else _converted(x, kind).reshape(-1)
+    row = x.flatten() if x.dtype == kind else converted(x, kind).reshape(-1)
     if row.size != n_in:
         raise ValueError(f"X has {row.size} numbers by now, expected {n_in}: another thread has resized it")
     row.setflags(write=False)
@@ -303,7 +257,7 @@ def directions(name: str, value: Any, n: int, size: int, kind: np.dtype[Any], of
     if array.shape != (n, size):
         raise ValueError(f"{name} has shape {array.shape}, expected ({n}, {size}): X has {n} rows and the network "
                          f"{size} {of}")
-    array = _converted(array, kind)
+    array = converted(array, kind)
     _check_finite(name, array)
     return array
 
@@ -313,7 +267,7 @@ def parameters(name: str, value: Any, size: int, kind: np.dtype[Any]) -> Array:
     array = _numbers(name, value)
     if array.shape != (size,):
         raise ValueError(f"{name} has shape {array.shape}, expected ({size},): one number for each parameter")
-    array = _converted(array, kind)
+    array = converted(array, kind)
     _check_finite(name, array)
     return array
 
@@ -333,7 +287,7 @@ def inputs(X: Any, n_in: int, kind: np.dtype[Any], *, empty: bool = False) -> Ar
     """
     array = dense(X, n_in)
     _check_rows(array.shape, empty)
-    array = _converted(array, kind)
+    array = converted(array, kind)
     _check_finite("X", array)
     return array
 
@@ -369,14 +323,6 @@ def dense_or_sparse(X: Any, n_in: int) -> Array | SparseRows:
     return _sparse(X, n_in) if hasattr(X, "tocsr") else _shaped(X, n_in)
 
 
-def flattened(rows: Array | SparseRows, order: npt.NDArray[np.int64],
-              kind: np.dtype[Any]) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Return what the kernels read of X: the numbers, and the order with the table of a sparse matrix behind it."""
-    if isinstance(rows, SparseRows):
-        return readonly(_converted(rows.values, kind)), rows.table(order)
-    return readonly(_converted(rows, kind)), order
-
-
 def _sparse(X: Any, n_in: int, kind: np.dtype[Any] | None = None) -> SparseRows:
     """Return the rows of a sparse matrix; with a dtype, at least one row, of finite numbers of it."""
     if X.ndim != 2 or X.shape[1] != n_in:
@@ -387,7 +333,7 @@ def _sparse(X: Any, n_in: int, kind: np.dtype[Any] | None = None) -> SparseRows:
     csr = canonical(X)
     values = csr.data
     if kind is not None:
-        values = _converted(values, kind)
+        values = converted(values, kind)
         if not all_finite(readonly(values)):
             raise ValueError(f"X holds {values[~np.isfinite(values)][0]}: expected finite numbers within {kind.name}; "
                              "remove or impute such rows")
@@ -485,7 +431,7 @@ def targets(Y: Any, n: int, n_out: int, kind: np.dtype[Any], cost: Cost, matched
     if array.shape != (n, n_out):
         raise ValueError(f"Y has shape {array.shape}, expected ({n}, {n_out}): X has {n} rows and the network {n_out} "
                          "outputs" + (f", or ({n},) class indices" if cost.targets == CLASSES else ""))
-    array = _converted(array, kind)
+    array = converted(array, kind)
     _check_finite("Y", array)
     _check_range(array, cost, matched)
     return array, False
@@ -522,7 +468,7 @@ def _labels(labels: Array, classes: int, kind: np.dtype[Any]) -> Array:
                          f"has {classes} outputs")
     if classes > 2**24 and kind == np.float32:
         raise ValueError(f"{classes} classes cannot be told apart in float32: use dtype='float64'")
-    return _converted(labels, kind)
+    return converted(labels, kind)
 
 
 def _check_range(array: Array, cost: Cost, matched: bool) -> None:
@@ -545,7 +491,7 @@ def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
     array = _numbers("sample_weight", value)
     if array.shape != (n,):
         raise ValueError(f"sample_weight has shape {array.shape}, expected ({n},): one for each row of X")
-    array = _converted(array, kind)
+    array = converted(array, kind)
     _check_finite("sample_weight", array)
     if array.min() < 0:
         raise ValueError(f"sample_weight holds {array.min():g}, expected no negative weight")
@@ -568,7 +514,7 @@ def slopes(J: Any, n: int, layers: tuple[int, ...], kind: np.dtype[Any]) -> Arra
     if needed > (memory := physical_memory()):
         raise ValueError(f"training on the derivatives along {n_in} inputs needs a workspace of {needed:.3g} bytes, "
                          f"this machine has {memory:.3g}: use a smaller network, or train on values alone")
-    array = _converted(array, kind)
+    array = converted(array, kind)
     _check_finite("target_jacobian", array)
     return array
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import arrays, thread_team
+from ..core.samples import readonly
 from ..kernels import layout, tables
 from ..kernels.derivatives import first as derivatives
 from ..kernels.functions import activations
@@ -40,7 +41,7 @@ def _directions(network: Network, samples: int, *needed: int) -> Iterator[tuple[
 def _by_chunks(block: int, work: int, out: Array, call: Callable[..., None], *given: Any) -> None:
     """Call ``call(rows of each array, their number, rows of out)`` for all rows, flat, a chunk at a time."""
     for rows in thread_team.chunks(len(out), block, work):
-        call(*(arrays.readonly(array[rows]) for array in given), rows.stop - rows.start, out[rows].reshape(-1))
+        call(*(readonly(array[rows]) for array in given), rows.stop - rows.start, out[rows].reshape(-1))
 
 
 def input_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
@@ -67,7 +68,7 @@ def input_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
     samples = self._samples(X, Y, None, empty=True)
-    n, none = len(samples), arrays.readonly(samples.weights)
+    n, none = len(samples), readonly(samples.weights)
     out = np.empty((n, self.layers[0]), self.dtype)
     with self.plan(max(n, 1), backward=True) as (plan, block):
         derivatives.fill_addresses(plan, self.dtype, (tables.CELL_BACKWARD,))
@@ -220,7 +221,7 @@ def per_sample_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Ar
     deltas.
     """
     samples = self._samples(X, Y, None, empty=True)
-    n, none = len(samples), arrays.readonly(samples.weights)
+    n, none = len(samples), readonly(samples.weights)
     out = np.empty((n, self.n_parameters), self.dtype)
     with self.plan(max(n, 1), backward=True) as (plan, block):
         derivatives.fill_addresses(plan, self.dtype, (tables.CELL_ROWS, tables.CELL_OUTER))
@@ -261,7 +262,7 @@ def gradient_norms(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
     samples = self._samples(X, Y, None, empty=True)
-    n, none = len(samples), arrays.readonly(samples.weights)
+    n, none = len(samples), readonly(samples.weights)
     out = np.empty(n, self.dtype)
     with self.plan(max(n, 1), backward=True) as (plan, block):
         room = np.empty(3 * block)

@@ -27,8 +27,8 @@ from ..kernels.ir import WHOLE
 from ..kernels.layout import NOT_SHUFFLED
 
 if TYPE_CHECKING:
+    from ..core.samples import Samples
     from ..network import Network
-    from ..training.loop import Samples
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]

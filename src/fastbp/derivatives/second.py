@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core import arrays
+from ..core import arrays, objective
+from ..core.samples import Samples
 from ..kernels import tables
-from ..training import loop
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 
-def _product(network: Network, samples: loop.Samples, kind: int, direction: Array | None = None) -> Array:
+def _product(network: Network, samples: Samples, kind: int, direction: Array | None = None) -> Array:
     found = np.zeros(network.n_parameters, network.dtype)
-    loop.cost_and_gradient(network, samples, found, kind=kind, direction=direction)
+    objective.cost_and_gradient(network, samples, found, kind=kind, direction=direction)
     return found
 
 
@@ -118,7 +118,7 @@ def hessian(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: np
     arrays.square_matrix(self.n_parameters, self.dtype)
     samples, P = self._samples(X, Y, sample_weight), self.n_parameters
     H, direction = np.empty((P, P), self.dtype), np.zeros(P, self.dtype)
-    with loop.evaluation(self, samples, kind=tables.KIND_HESSIAN, direction=direction) as product:
+    with objective.evaluation(self, samples, kind=tables.KIND_HESSIAN, direction=direction) as product:
         for i in range(P):
             direction[i] = 1
             product(H[i])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..core import arrays, thread_team
+from ..core import thread_team
+from ..core.samples import SparseRows, flattened
 from ..kernels import layout, tables
 from ..kernels.layer import dense
 from ..kernels.layout import NOT_SHUFFLED
@@ -15,8 +16,8 @@ from ..kernels.passes.backprop import my_neurons, my_samples
 from ..kernels.passes.predict import predict
 
 if TYPE_CHECKING:
+    from ..core.samples import Samples
     from ..network import Network
-    from ..training.loop import Samples
 
 Array = npt.NDArray[Any]
 
@@ -91,16 +92,16 @@ def trace(network: Network, samples: Samples, views: bool) -> Trace:
     return found
 
 
-def forward(network: Network, inputs: Array | arrays.SparseRows, layer: int, out: Array) -> None:
+def forward(network: Network, inputs: Array | SparseRows, layer: int, out: Array) -> None:
     """Go forward through the first layers only; overwrites ``out``, (samples, n_l).
 
     Inputs of another dtype are converted a part at a time.
     """
     n, width, flat = len(inputs), network.layers[layer], out.reshape(-1)
-    sparse = isinstance(inputs, arrays.SparseRows)
+    sparse = isinstance(inputs, SparseRows)
     with network.plan(max(n, 1), backward=False, sparse=sparse) as (plan, block):
         for rows in thread_team.chunks(n, block, network.work, PART // network.layers[0]):
-            part, order = arrays.flattened(inputs[rows], NOT_SHUFFLED, network.dtype)
+            part, order = flattened(inputs[rows], NOT_SHUFFLED, network.dtype)
             predict(plan.layers[:layer], plan.cells, plan.panels, network._parameters, part, order,
                     rows.stop - rows.start, block, flat[rows.start * width : rows.stop * width])
 

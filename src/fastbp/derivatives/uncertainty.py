@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..core import arrays
-from ..training import loop
+from ..core import arrays, objective
+from ..core.samples import Samples
 from ..util.settings import is_number
 from . import gauss_newton
 
@@ -71,7 +71,7 @@ class Spectrum(NamedTuple):
         return self.vectors / np.sqrt(self.values)
 
 
-def _spectrum(network: Network, samples: loop.Samples, regularization: Regularization | None) -> Spectrum:
+def _spectrum(network: Network, samples: Samples, regularization: Regularization | None) -> Spectrum:
     regularization = network._regularization(regularization)
     size = network.n_parameters
     if 7 * 8 * size**2 > arrays.physical_memory() // 2:
@@ -102,10 +102,10 @@ def _spectrum(network: Network, samples: loop.Samples, regularization: Regulariz
 
 
 def _inputs_only(network: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, *,
-                 empty: bool = False) -> loop.Samples:
+                 empty: bool = False) -> Samples:
     inputs = arrays.inputs(X, network.layers[0], network.dtype, empty=empty)
     weights = arrays.sample_weight(sample_weight, len(inputs), network.dtype)
-    return loop.Samples(inputs, np.empty((len(inputs), 0), network.dtype), False, weights)
+    return Samples(inputs, np.empty((len(inputs), 0), network.dtype), False, weights)
 
 
 @np.errstate(under="ignore")
@@ -157,7 +157,7 @@ def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, samp
             raise ValueError(f"{n} samples of {self.layers[-1]} outputs leave {freedom:.3g} degrees of freedom beside "
                              f"{spectrum.effective:.3g} effective parameters: give more samples, or train with a "
                              "penalty and give its regularization")
-        cost = loop.cost_and_gradient(self, samples, np.empty(0, self.dtype))
+        cost = objective.cost_and_gradient(self, samples, np.empty(0, self.dtype))
         variance = 2 * n * cost / freedom
         if not math.isfinite(variance):
             raise ValueError(f"the mean cost of these samples is {cost:.3g}, and the variance of the noise not finite: "
@@ -193,7 +193,7 @@ def effective_parameters(self: Network, X: npt.ArrayLike, sample_weight: npt.Arr
     return _spectrum(self, _inputs_only(self, X, sample_weight), regularization).effective
 
 
-def _spread(network: Network, samples: loop.Samples, total: float, root: Doubles) -> Doubles:
+def _spread(network: Network, samples: Samples, total: float, root: Doubles) -> Doubles:
     """Return ‖jR‖² for each row j of J, whose samples share in ``total``."""
     some = max(CHUNK_BYTES // (8 * network.layers[-1] * network.n_parameters), 1)
     parts = [np.empty(0)]

@@ -42,6 +42,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from .. import costs
 from ..activations import ACTIVATIONS
 from ..core.arrays import canonical
+from ..core.objective import cost_and_gradient, evaluation
 from ..costs import ANY, CLASSES, COSTS, Cost
 from ..kernels.tables import HYPER_RATE
 from ..network import Network
@@ -52,7 +53,7 @@ from ..optimizers.line_search import BatchMethod
 from ..regularization import Regularization
 from ..training.callbacks import EarlyStopping, ProgressBar, asks_to_stop
 from ..training.history import Record
-from ..training.loop import DivergenceError, cost_and_gradient, evaluation
+from ..training.loop import DivergenceError
 
 Array = npt.NDArray[Any]
 Score = Callable[[Network], float]

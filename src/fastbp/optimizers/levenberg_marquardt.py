@@ -28,9 +28,9 @@ from ..util.settings import flag, not_negative, positive
 from .line_search import BatchMethod, Evaluate
 
 if TYPE_CHECKING:
+    from ..core.samples import Samples
     from ..network import Network
     from ..regularization import Regularization
-    from ..training.loop import Samples
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]

@@ -38,9 +38,9 @@ from ..util.settings import Check, between, choice, count, finite, not_negative,
 from .base import Optimizer
 
 if TYPE_CHECKING:
+    from ..core.samples import Samples
     from ..network import Network
     from ..regularization import Regularization
-    from ..training.loop import Samples
 
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.float64]

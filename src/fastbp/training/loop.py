@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core import arrays, thread_team
-from ..core.thread_team import CHUNK_SECONDS, CHUNK_WORK
+from ..core import arrays, objective, thread_team
+from ..core.objective import cost_and_gradient, evaluation, gradient_norm, norm
+from ..core.samples import Samples, readonly
+from ..core.thread_team import CHUNK_SECONDS
 from ..kernels import layout, prototypes, tables
 from ..kernels.compile.interrupts import Held
 from ..kernels.layout import NOT_SHUFFLED
-from ..kernels.passes import backprop, epoch, line_search, online, record
+from ..kernels.passes import line_search, online, record
 from ..kernels.passes.predict import all_finite
 from ..kernels.tables import ROW_BEFORE, ROW_GRADIENT, ROW_START
 from ..kernels.updates import penalties as regular
@@ -68,61 +70,6 @@ class DivergenceError(ArithmeticError):
 
 
 @dataclass
-class Samples:
-    """A user's samples after validation."""
-
-    inputs: Array | arrays.SparseRows
-    targets: Array
-    labels: bool
-    weights: Array
-    slopes: Array | None = None
-    """Targets of ∂o/∂x, (n, n_L, n_0)."""
-    slope_weight: float = 0.0
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    @property
-    def total_weight(self) -> float:
-        """The sum of their weights; of samples without, their number."""
-        return float(self.weights.sum(dtype=np.float64)) if self.weights.size else float(len(self))
-
-    @property
-    def counted(self) -> int:
-        """The number of samples that weigh anything."""
-        return int(np.count_nonzero(self.weights)) if self.weights.size else len(self)
-
-    def part(self, rows: slice) -> Samples:
-        """Return some rows, as views."""
-        slopes = None if self.slopes is None else self.slopes[rows]
-        return Samples(self.inputs[rows], self.targets[rows], self.labels, self.weights[rows], slopes,
-                       self.slope_weight)
-
-    @property
-    def kind(self) -> int:
-        """What a pass over them computes, one of the kinds in `tables`."""
-        return tables.KIND_PLAIN if self.slopes is None else tables.KIND_SOBOLEV
-
-    def lend(self, plan: layout.Plan) -> None:
-        """Write into a workspace what these samples need: a kernel for their weights, where targets of ∂o/∂x lie."""
-        if self.weights.size:
-            backprop.fill_address(plan, self.weights.dtype, tables.CELL_TOTAL_WEIGHT)
-        if self.slopes is not None:
-            plan.cells[tables.CELL_GIVEN_SLOPES] = self.slopes.ctypes.data
-            plan.cost_parameter[tables.COST_SLOPE_WEIGHT] = self.slope_weight
-
-    def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
-        """Return what the kernels read."""
-        inputs, order = arrays.flattened(self.inputs, order, self.targets.dtype)
-        return layout.Data(inputs, arrays.readonly(self.targets), arrays.readonly(self.weights), order)
-
-    @property
-    def sparse(self) -> bool:
-        """Whether the inputs are the rows of a sparse matrix."""
-        return isinstance(self.inputs, arrays.SparseRows)
-
-
-@dataclass
 class Progress:
     """What ``fit(resume=True)`` takes up again: the optimizer with its state, and the place in the random stream."""
 
@@ -154,96 +101,6 @@ def new_progress(network: Network, optimizer: Optimizer) -> Progress:
     """Begin at epoch 0 with a fresh key."""
     state = np.zeros(optimizer.slots * network.n_parameters, network.dtype)
     return Progress(optimizer, state, optimizer.hyper(), int(network.generator.integers(2**63 - 1)))
-
-
-@dataclass
-class Evaluation:
-    """What a full-batch method asks: cost and gradient at the present parameters, and of which network and samples."""
-
-    network: Network
-    samples: Samples
-    threads: int | None
-    compute: Callable[[Array], float]
-    regularization: Regularization | None = None
-    penalize: Callable[[Array], float] | None = None
-    """Gives the penalty alone, and adds its slopes to a gradient."""
-
-    def __call__(self, gradient: Array) -> float:
-        """Overwrite a gradient and give the cost."""
-        return self.compute(gradient)
-
-
-@contextmanager
-def evaluation(network: Network, samples: Samples, threads: int | None = None,
-               regularization: Regularization | None = None, kind: int | None = None,
-               direction: Array | None = None) -> Iterator[Evaluation]:
-    """Borrow a function that gives the mean cost (3) of all samples, at the parameters that the network has then.
-
-    It overwrites the gradient (4)-(6) that it is called with, unless that is empty. With a regularisation, the penalty
-    of the weights belongs to the cost. With a ``kind`` of `tables` and a direction, what that kind computes takes the
-    place of the gradient. What calls have in common is made here once: of 28 µs for a small network, 10 are left in a
-    call. Each comes back to Python as often as a fit does.
-    """
-    n, none = len(samples), np.empty(0, network.dtype)
-    kind = samples.kind if kind is None else kind
-    learner = layout.Learner(none, none, np.zeros(tables.HYPER_COUNT), 0, none,
-                             np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(1))
-    data = samples.data(NOT_SHUFFLED)
-    work = network.work * n * (1 + network.tangents(kind))
-    members = thread_team.size(threads, work, work, network.strips(n, kind))
-    with network.plan(n, backward=True, threads=members, kind=kind, sparse=samples.sparse) as (plan, block):
-        samples.lend(plan)
-        if direction is not None:
-            plan.cells[tables.CELL_DIRECTION] = direction.ctypes.data
-        task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 0)
-        blocks = max(1, CHUNK_WORK // (work // n * block))
-        # each call adds up all weights: it takes so many blocks that this stays the lesser part of its time
-        least = 1 + 16 * n * n // (work * block) if samples.weights.size else 1
-        penalize = None
-        if regularization is not None:
-            plan = regularization.plan(plan, network.dtype, network.cost_function)
-            penalize = regularization.penalty(network.layers, network.bias, network._parameters, samples.total_weight)
-
-        def evaluate(gradient: Array) -> float:
-            nonlocal blocks
-            learner.progress[:] = learner.sums[:] = 0
-            while learner.progress[tables.PROGRESS_EPOCH] == 0:
-                start = time.perf_counter()
-                thread_team.run(members, partial(_run, members, plan, network._parameters, data,
-                                                 task._replace(blocks=blocks), learner._replace(gradient=gradient)))
-                if learner.progress[tables.PROGRESS_EPOCH] == 0:
-                    seconds = max(time.perf_counter() - start, 1e-9)
-                    blocks = max(least, min(int(blocks * CHUNK_SECONDS / seconds), 8 * blocks))
-            return float(learner.costs[0]) + (0.0 if penalize is None else penalize(gradient))
-
-        yield Evaluation(network, samples, threads, evaluate, regularization, penalize)
-
-
-def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threads: int | None = None,
-                      regularization: Regularization | None = None, kind: int | None = None,
-                      direction: Array | None = None) -> float:
-    """Compute the mean cost (3) of all samples, and its gradient (4)-(6) if ``gradient`` has room for it."""
-    with evaluation(network, samples, threads, regularization, kind, direction) as evaluate:
-        return evaluate(gradient)
-
-
-def gradient_norm(network: Network, samples: Samples, threads: int | None,
-                  regularization: Regularization | None) -> float:
-    """Compute ‖∂E/∂w‖ of the mean cost of all samples."""
-    gradient = np.empty(network.n_parameters, network.dtype)
-    cost_and_gradient(network, samples, gradient, threads, regularization)
-    return _norm(gradient)
-
-
-def _norm(gradient: Array) -> float:
-    with np.errstate(all="ignore"):  # squares of small numbers vanish
-        return float(np.linalg.norm(gradient))
-
-
-def _run(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
-         learner: layout.Learner, thread: int, barrier: npt.NDArray[np.int64]) -> None:
-    """Call the kernel as one thread of a team."""
-    epoch.run(thread, threads, plan, parameters, data, task, learner, barrier)
 
 
 class Steps:
@@ -324,7 +181,7 @@ class CompiledSteps(Steps):
         if self.online:
             online.run(*given)
         else:
-            thread_team.run(running, partial(_run, running, *given))
+            thread_team.run(running, partial(objective.run_pass, running, *given))
         seconds = max(time.perf_counter() - start, 1e-9)
         done = max(1, int(self.learner.progress[tables.PROGRESS_BLOCKS]))
         self.blocks = max(1, int(done * CHUNK_SECONDS / seconds))
@@ -435,7 +292,7 @@ class LineSearches(CompiledSteps):
         """Go back to where the line begins, or to where the last ended if a callback has put it where nothing is."""
         self.settle()
         self.learner.sums[tables.SEARCH_DOING] = tables.DOING_RESTING
-        if self.left is not None and not all_finite(arrays.readonly(self.network._parameters)):
+        if self.left is not None and not all_finite(readonly(self.network._parameters)):
             self.network._parameters[:] = self.left
 
     def restart(self) -> None:
@@ -447,7 +304,7 @@ class LineSearches(CompiledSteps):
         """Return ‖∂E/∂w‖, computed anew where a callback has changed the parameters."""
         if self.changed():
             return gradient_norm(self.network, self.samples, self.threads, self.regularization)
-        return _norm(self.rows[ROW_GRADIENT])
+        return norm(self.rows[ROW_GRADIENT])
 
 
 class FullBatch(Steps):
@@ -478,7 +335,7 @@ class FullBatch(Steps):
             learner.costs[0] = cost = self.method.cost(self.numbers)
             if self.evaluate.penalize is not None:
                 learner.sums[tables.SUM_EPOCH_PENALTY] = self.evaluate.penalize(self.nothing)
-            if math.isfinite(cost) and all_finite(arrays.readonly(parameters)):
+            if math.isfinite(cost) and all_finite(readonly(parameters)):
                 learner.best[:] = parameters
                 learner.progress[tables.PROGRESS_UPDATES] += 1
                 learner.progress[tables.PROGRESS_EPOCH] = epoch + 1
@@ -504,7 +361,7 @@ class FullBatch(Steps):
         gradient = self.rows[ROW_GRADIENT]
         if self.changed():
             self.evaluate(gradient := np.empty_like(gradient))
-        return _norm(gradient)
+        return norm(gradient)
 
 
 def _regularized(network: Network, regularization: Regularization, progress: Progress,

@@ -1,0 +1,123 @@
+"""A user's samples, once they are checked: what passes read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kernels import layout, tables
+from ..kernels.passes import backprop
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class SparseRows:
+    """The rows of a sparse matrix (CSR), after validation.
+
+    Kernels go where ``columns`` and ``starts`` say, so these are never the user's own arrays.
+    """
+
+    values: Array
+    columns: npt.NDArray[np.signedinteger[Any]]
+    """The column of each value."""
+    starts: npt.NDArray[np.signedinteger[Any]]
+    """Where each row begins, and the last one ends."""
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, rows: slice) -> SparseRows:
+        first, stop, _ = rows.indices(len(self))
+        starts = self.starts[first : stop + 1]
+        values = slice(starts[0], starts[-1])
+        return SparseRows(self.values[values], self.columns[values], starts - starts[0])
+
+    def table(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the order with what `dense.gather_sparse` reads behind it."""
+        order = order if order.size else np.arange(len(self))
+        return np.concatenate([order, self.starts, self.columns, [len(self)]], dtype=np.int64)
+
+
+@dataclass
+class Samples:
+    """A user's samples after validation."""
+
+    inputs: Array | SparseRows
+    targets: Array
+    labels: bool
+    weights: Array
+    slopes: Array | None = None
+    """Targets of ∂o/∂x, (n, n_L, n_0)."""
+    slope_weight: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of their weights; of samples without, their number."""
+        return float(self.weights.sum(dtype=np.float64)) if self.weights.size else float(len(self))
+
+    @property
+    def counted(self) -> int:
+        """The number of samples that weigh anything."""
+        return int(np.count_nonzero(self.weights)) if self.weights.size else len(self)
+
+    def part(self, rows: slice) -> Samples:
+        """Return some rows, as views."""
+        slopes = None if self.slopes is None else self.slopes[rows]
+        return Samples(self.inputs[rows], self.targets[rows], self.labels, self.weights[rows], slopes,
+                       self.slope_weight)
+
+    @property
+    def kind(self) -> int:
+        """What a pass over them computes, one of the kinds in `tables`."""
+        return tables.KIND_PLAIN if self.slopes is None else tables.KIND_SOBOLEV
+
+    def lend(self, plan: layout.Plan) -> None:
+        """Write into a workspace what these samples need: a kernel for their weights, where targets of ∂o/∂x lie."""
+        if self.weights.size:
+            backprop.fill_address(plan, self.weights.dtype, tables.CELL_TOTAL_WEIGHT)
+        if self.slopes is not None:
+            plan.cells[tables.CELL_GIVEN_SLOPES] = self.slopes.ctypes.data
+            plan.cost_parameter[tables.COST_SLOPE_WEIGHT] = self.slope_weight
+
+    def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
+        """Return what the kernels read."""
+        inputs, order = flattened(self.inputs, order, self.targets.dtype)
+        return layout.Data(inputs, readonly(self.targets), readonly(self.weights), order)
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the inputs are the rows of a sparse matrix."""
+        return isinstance(self.inputs, SparseRows)
+
+
+def flattened(rows: Array | SparseRows, order: npt.NDArray[np.int64],
+              kind: np.dtype[Any]) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Return what the kernels read of X: the numbers, and the order with the table of a sparse matrix behind it."""
+    if isinstance(rows, SparseRows):
+        return readonly(converted(rows.values, kind)), rows.table(order)
+    return readonly(converted(rows, kind)), order
+
+
+def converted(array: Array, kind: np.dtype[Any]) -> Array:
+    """Return the array in C order, native and aligned; itself where it is that already."""
+    flags = array.flags
+    if array.dtype == kind and flags.c_contiguous and flags.aligned:
+        return array
+    with np.errstate(all="ignore"):  # what overflows float32 becomes infinite, and is named as such
+        return array.astype(kind, order="C")
+
+
+def readonly(array: Array) -> Array:
+    """Return a flat read-only view: the one kind of array that kernels read a user's numbers from."""
+    view = array.reshape(-1)
+    if view is array:
+        view = array.view()
+    view.setflags(write=False)
+    return view
