@@ -6,6 +6,8 @@ import naive
 import numpy as np
 
 from fastbp import Network
+from fastbp.core.link import Choices, Request, link
+from fastbp.core.workspaces import Workspaces
 from fastbp.kernels import layout
 from fastbp.kernels.compile import JIT
 
@@ -86,6 +88,17 @@ def network(sizes, hidden="tanh", output=None, cost="squared_error", *, seed=0, 
     net = Network(sizes, hidden, output, cost, seed=seed, **options)
     net.parameters += (0.1 * np.random.default_rng(seed).normal(size=net.n_parameters)).astype(net.dtype)
     return net
+
+
+def laid_out(net, **choices):
+    """Have what the linker decides by sizes decided for a network: by_lanes, packs, block."""
+    net._workspaces = Workspaces(net._architecture, Choices(**choices))
+    return net
+
+
+def plan_of(net, samples, **wanted):
+    """The complete plan of a pass over one block of so many samples, for this test alone."""
+    return link(net._architecture, Request(samples, choices=net._workspaces.choices, **wanted))
 
 
 def naive_layers(net):

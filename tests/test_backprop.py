@@ -3,10 +3,11 @@
 import naive
 import numpy as np
 import pytest
-from helpers import DTYPES, close, few, naive_cost, naive_gradient, naive_layers, network, real_data
+from helpers import DTYPES, close, few, laid_out, naive_cost, naive_gradient, naive_layers, network, plan_of, real_data
 
 from fastbp.core.samples import Samples
 from fastbp.kernels import layout, prototypes, tables
+from fastbp.kernels.compile import address
 from fastbp.kernels.layout import NOT_SHUFFLED
 from fastbp.kernels.passes import epoch, online
 from fastbp.kernels.passes.backprop import my_neurons, my_samples
@@ -19,9 +20,9 @@ NETS = few([((1, 1), ()), ((3, 2), ()), ((2, 8, 1), ("tanh",)), ((5, 9, 4), ("re
            [((1, 1), ()), ((3, 5, 2), ("tanh",)), ((2, 3, 4, 9, 2), ("silu", "logistic", "softplus"))])
 
 
-def guarded(net, samples, fill, *, backward=True, outside=64):
+def guarded(net, samples, fill, *, outside=64, **wanted):
     """A plan whose panels hold ``fill`` and lie between canaries; the canaries and the slack as views to check."""
-    plan = net.new_plan(samples, backward=backward)
+    plan = plan_of(net, samples, **wanted)
     size, lane = plan.panels.size, layout.lanes(net.dtype)
     array = np.full(size + 2 * outside, CANARY, net.dtype)
     panels = array[outside : outside + size]
@@ -61,11 +62,9 @@ def both_phases(net, samples, fill, parts):
 @pytest.mark.parametrize("path", ["broadcast", "packed", "by lanes"])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("sizes", "hidden"), NETS, ids=str)
-def test_a_block(sizes, hidden, bias, path, dtype, rng, monkeypatch):
-    monkeypatch.setattr(layout, "sums_lanes", lambda *a: path == "by lanes")
-    monkeypatch.setattr(layout, "packs", lambda *a: path == "packed")
+def test_a_block(sizes, hidden, bias, path, dtype, rng):
     lane = layout.lanes(dtype)
-    net = network(sizes, hidden, dtype=dtype, bias=bias)
+    net = laid_out(network(sizes, hidden, dtype=dtype, bias=bias), by_lanes=path == "by lanes", packs=path == "packed")
     for n in sorted({1, 2, lane - 1, lane, lane + 1, 2 * lane, 3 * lane + 1} - {0}):
         X, Y = real_data(rng, "squared_error", None, n, sizes[0], sizes[-1], dtype)
         weights = rng.uniform(0.1, 2, n).astype(dtype) if n % 2 else np.empty(0, dtype)
@@ -137,21 +136,19 @@ def test_all_finite(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("by_lanes", [True, False])
-def test_run_adds_up_the_blocks_of_a_batch(by_lanes, dtype, rng, monkeypatch):
+def test_run_adds_up_the_blocks_of_a_batch(by_lanes, dtype, rng):
     """epoch.run on batches of several blocks, the last one ragged, in a workspace full of NaN."""
-    monkeypatch.setattr(layout, "sums_lanes", lambda *a: by_lanes)
-    net = network((3, 10, 2), dtype=dtype)
+    net = laid_out(network((3, 10, 2), dtype=dtype), by_lanes=by_lanes)
     lane, none = layout.lanes(dtype), np.empty(0, dtype)
     n = 5 * lane + 3
     X, Y = real_data(rng, "squared_error", None, n, 3, 2, dtype)
     weights = rng.uniform(0.1, 2, n).astype(dtype)
     for block in (lane, 2 * lane, 6 * lane):
-        plan, around, _ = guarded(net, block, np.nan)
+        plan, around, _ = guarded(net, block, np.nan, weighted=True)
         learner = layout.Learner(np.full(net.n_parameters, np.nan, dtype), none, np.zeros(tables.HYPER_COUNT), 0, none,
                                  np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(1))
         task = layout.Task(n, n, block, 0, 0, 0, 1, 0, 2**62)
         samples = Samples(X, Y, False, weights)
-        samples.lend(plan)
         data = samples.data(NOT_SHUFFLED)
         epoch.run(0, 1, plan, net.parameters, data, task, learner, np.zeros(tables.BARRIER_COUNT, np.int64))
         close(learner.gradient, naive_gradient(net, X, Y, weights), dtype)
@@ -169,7 +166,7 @@ def test_run_comes_back_after_so_many_blocks_and_goes_on(rng):
         plan, _, _ = guarded(net, 8, np.nan)
         parameters, calls = net.parameters.copy(), 0
         learner = layout.Learner(np.zeros(net.n_parameters), np.zeros(0), np.zeros(tables.HYPER_COUNT),
-                                 net.address(rules.sgd, prototypes.update_rule), parameters.copy(),
+                                 address(rules.sgd, net.dtype, prototypes.update_rule), parameters.copy(),
                                  np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(4))
         learner.hyper[tables.HYPER_RATE] = 0.1
         data = Samples(X, Y, False, np.empty(0)).data(np.arange(50))
@@ -190,9 +187,9 @@ def test_run_stops_where_learning_left_the_finite(target):
     net = network((2, 1), dtype="float32")
     X, Y = np.full((8, 2), 1e15, "float32"), np.full((8, 1), target, "float32")
     batch = 4 if target == 1e30 else 8  # the cost overflows in the first batch; or the only update of the epoch does
-    plan, parameters = net.new_plan(batch, backward=True), net.parameters.copy()
+    plan, parameters = plan_of(net, batch), net.parameters.copy()
     learner = layout.Learner(np.zeros(net.n_parameters, "float32"), np.zeros(0, "float32"),
-                             np.zeros(tables.HYPER_COUNT), net.address(rules.sgd, prototypes.update_rule),
+                             np.zeros(tables.HYPER_COUNT), address(rules.sgd, net.dtype, prototypes.update_rule),
                              parameters.copy(), np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT),
                              np.zeros(5))
     learner.hyper[tables.HYPER_RATE] = 1e30

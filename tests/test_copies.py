@@ -195,9 +195,7 @@ def test_every_public_attribute_is_fixed_or_takes_effect():
     public = {name for name in vars(net) if not name.startswith("_")}
     public |= {name for name, _ in inspect.getmembers(Network, lambda member: isinstance(member, property))
                if not name.startswith("_")}
-    assert public - FIXED.keys() == {"history", "generator", "parameters", "work"}
-    with pytest.raises(AttributeError, match="work"):
-        net.work = 3
+    assert public - FIXED.keys() == {"history", "generator", "parameters"}
 
 
 def test_what_may_change_takes_effect():

@@ -444,8 +444,8 @@ def test_a_file_whose_functions_are_none(functions, tmp_path, monkeypatch):
 
 def test_a_kernel_that_is_missing_says_so_itself():
     net, _ = own_network()
-    row, cost = pickle.dumps(net._rows[0]), pickle.dumps(net.cost_function)
-    assert pickle.loads(row) is net._rows[0] and pickle.loads(cost) is net.cost_function
+    row, cost = pickle.dumps(net._architecture.activations[0]), pickle.dumps(net.cost_function)
+    assert pickle.loads(row) is net._architecture.activations[0] and pickle.loads(cost) is net.cost_function
     del activations.ACTIVATIONS["twofold"], costs.COSTS["cauchy"]
     with pytest.raises(ValueError, match="no activation 'twofold'"):
         pickle.loads(row).kernel(np.zeros(1), np.zeros(1), 1)

@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, naive_cost, naive_gradient, network, real_data
+from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, laid_out, naive_cost, naive_gradient, network, real_data
 
 from fastbp import Network, huber, quantile
 from fastbp.kernels import layout
@@ -47,10 +47,9 @@ def test_costs_with_a_parameter(cost, rng):
 
 @pytest.mark.parametrize("by_lanes", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
-def test_mixed_layers_and_several_blocks(bias, by_lanes, rng, monkeypatch):
-    monkeypatch.setattr(layout, "sums_lanes", lambda *a: by_lanes)
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 2 * layout.lanes(dtype))
+def test_mixed_layers_and_several_blocks(bias, by_lanes, rng):
     net = network((3, 9, 1, 17, 2), ("relu", "sin", "mish"), "softsign", "log_cosh", bias=bias, dtype="float64")
+    laid_out(net, by_lanes=by_lanes, block=2 * layout.lanes("float64"))
     X, Y = real_data(rng, "log_cosh", None, few(101, 13), 3, 2)
     E, gradient = net.cost_and_gradient(X, Y)
     close(gradient, naive_gradient(net, X, Y))

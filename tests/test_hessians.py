@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from helpers import ACTIVATIONS, PAIRS, close, few, naive_layers, network, real_data
+from helpers import ACTIVATIONS, PAIRS, close, few, laid_out, naive_layers, network, real_data
 
 import fastbp
 from fastbp import Network, activations, costs, huber, quantile
@@ -84,11 +84,9 @@ def test_every_depth(shape, bias, rng):
 
 @pytest.mark.parametrize("by_lanes", [True, False])
 @pytest.mark.parametrize("packed", [True, False])
-def test_every_product_kernel_on_several_blocks_and_threads(by_lanes, packed, rng, monkeypatch):
-    monkeypatch.setattr(layout, "sums_lanes", lambda *a: by_lanes)
-    monkeypatch.setattr(layout, "packs", lambda *a: packed)
-    monkeypatch.setattr(layout, "block_with_tangents", lambda sizes, dtype, *a: 3 * layout.lanes(dtype))
-    net = network((5, 9, 11, 3), "tanh", "softmax", "cross_entropy", dtype="float64")
+def test_every_product_kernel_on_several_blocks_and_threads(by_lanes, packed, rng):
+    net = laid_out(network((5, 9, 11, 3), "tanh", "softmax", "cross_entropy", dtype="float64"), by_lanes=by_lanes,
+                   packs=packed, block=3 * layout.lanes("float64"))
     X, Y = real_data(rng, "cross_entropy", None, few(77, 13), 5, 3)
     v = rng.normal(size=net.n_parameters)
     close(net.hessian_vector_product(X, Y, v), moved_gradient(net, X, Y, v))

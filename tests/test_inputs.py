@@ -9,12 +9,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from helpers import DTYPES, few
+from helpers import DTYPES, few, laid_out
 from scipy import sparse
 
 import fastbp
 from fastbp import Network
-from fastbp.core import objective, thread_team
+from fastbp.core import forward, objective, thread_team
 from fastbp.derivatives import trace
 from fastbp.kernels.compile import JIT
 from fastbp.training import loop
@@ -656,10 +656,9 @@ def test_an_interval_for_no_rows(rng):
 
 @pytest.mark.parametrize("shift", [-3, -1, 0, 1, 2, 5])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_outputs_may_be_written_over_inputs(shift, dtype, rng, monkeypatch):
-    monkeypatch.setattr("fastbp.kernels.layout.LARGEST_BLOCK", 64)
+def test_outputs_may_be_written_over_inputs(shift, dtype, rng):
     n = few(3000, 300)
-    net = Network((2, 3, 2), dtype=dtype, seed=0)
+    net = laid_out(Network((2, 3, 2), dtype=dtype, seed=0), block=64)
     memory = rng.normal(size=(n + 10, 2)).astype(dtype)
     X, out = memory[5 : n + 5], memory[5 + shift : n + 5 + shift]
     expected = net.predict(X.copy())
@@ -671,9 +670,8 @@ def test_outputs_may_be_written_over_inputs(shift, dtype, rng, monkeypatch):
     assert (net.predict(X, out) == expected).all()
 
 
-def test_outputs_may_be_written_over_parameters(rng, monkeypatch):
-    monkeypatch.setattr("fastbp.kernels.layout.LARGEST_BLOCK", 16)
-    net = Network((30, 30), dtype="float64", seed=0)
+def test_outputs_may_be_written_over_parameters(rng):
+    net = laid_out(Network((30, 30), dtype="float64", seed=0), block=16)
     X = rng.normal(size=(31, 30))
     expected = net.predict(X)
     assert (net.predict(X, net.parameters.reshape(31, 30)) == expected).all()
@@ -698,7 +696,7 @@ def test_calls_that_come_back_often_give_the_same_bits(dtype, threads, monkeypat
     X = rng.normal(size=(n, 5)).astype(dtype) * (rng.uniform(size=(n, 5)) < 0.5)
     Y, w = rng.normal(size=(n, 3)).astype(dtype), rng.uniform(size=n).astype(dtype)
     monkeypatch.setattr(thread_team, "size", lambda *arguments: threads)
-    monkeypatch.setattr("fastbp.kernels.layout.LARGEST_BLOCK", few(2048, 64))
+    laid_out(net, block=few(None, 64))
     expected = list(passes(net, X, Y, sparse.csr_array(X), w))
     calls, run = [], objective.run_pass
     monkeypatch.setattr(objective, "run_pass", lambda *arguments: (calls.append(arguments), run(*arguments)))
@@ -714,10 +712,9 @@ def test_calls_that_come_back_often_give_the_same_bits(dtype, threads, monkeypat
 @pytest.mark.parametrize("call", ["predict", "cost", "jacobian"])
 def test_ctrl_c_is_answered_within_a_pass(call, monkeypatch, rng):
     """The signal comes while the first call of the kernel runs: there is no second one."""
-    monkeypatch.setattr("fastbp.kernels.layout.LARGEST_BLOCK", 64)
     n = few(20_000, 200)
     X, Y = rng.normal(size=(n, 5)).astype("float32"), np.zeros((n, 2), "float32")
-    net = Network((5, 6, 2), seed=0)
+    net = laid_out(Network((5, 6, 2), seed=0), block=64)
     before = net.cost(X, Y)
     calls = []
 
@@ -730,7 +727,7 @@ def test_ctrl_c_is_answered_within_a_pass(call, monkeypatch, rng):
 
         return run
 
-    monkeypatch.setattr(trace, "predict", interrupted(trace.predict))
+    monkeypatch.setattr(forward.kernels, "predict", interrupted(forward.kernels.predict))
     monkeypatch.setattr(objective, "run_pass", interrupted(objective.run_pass))
     monkeypatch.setattr(fastbp.derivatives.first.derivatives, "jacobian",
                         interrupted(fastbp.derivatives.first.derivatives.jacobian))

@@ -19,7 +19,7 @@ from fastbp import (
     Regularization,
     optimizers,
 )
-from fastbp.core import arrays, objective
+from fastbp.core import arrays, objective, penalties
 from fastbp.optimizers import levenberg_marquardt
 from fastbp.optimizers.levenberg_marquardt import ByParameters, BySamples
 
@@ -477,8 +477,8 @@ def test_second_derivatives_of_the_penalty(regularization, bias):
     net, slopes = network((2, 3, 2), bias=bias, dtype="float64"), []
     for w in (net.parameters, net.parameters + 1.0):
         slopes.append(np.zeros(net.n_parameters))
-        regularization.penalty(net.layers, net.bias, w, 7.0)(slopes[-1])
-    close(regularization.second(net.layers, net.bias, 7.0), slopes[1] - slopes[0])
+        penalties.penalty(regularization, net._architecture, w, 7.0)(slopes[-1])
+    close(penalties.second_derivatives(regularization, net._architecture, 7.0), slopes[1] - slopes[0])
 
 
 @pytest.mark.parametrize("method", METHODS[:2], ids=str)

@@ -10,6 +10,7 @@ from helpers import ACTIVATIONS, DTYPES, close, few, naive_layers, network, real
 
 import fastbp
 from fastbp import Network, Record
+from fastbp.core.link import Request
 
 
 def data(rng, n=40, n_in=3, n_out=2, dtype="float32"):
@@ -332,9 +333,10 @@ def test_workspaces_of_all_batches_take_less_than_three_times_the_largest():
     nets = [network(sizes), network(sizes)]
     for net, counts in zip(nets, ([rows], range(8, rows + 1, 16)), strict=True):
         for n in counts:
-            with net.plan(n, backward=False), net.plan(n, backward=True):
+            with net._borrow(Request(n, backward=False)), net._borrow(Request(n)):
                 pass
-    one, all_of_them = (sum(plan.panels.nbytes for pool in net._plans.values() for plan in pool) for net in nets)
+    one, all_of_them = (sum(plan.panels.nbytes for pool in net._workspaces._pools.values() for plan in pool)
+                        for net in nets)
     assert one < all_of_them < 3 * one
     assert np.array_equal(nets[0].predict(X[:9]), nets[1].predict(X[:9]))
     assert nets[0].cost(X[:9], Y[:9]) == nets[1].cost(X[:9], Y[:9])

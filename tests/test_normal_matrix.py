@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from helpers import DTYPES, close, few, naive_gradient, naive_layers, network, real_data
+from helpers import DTYPES, close, few, laid_out, naive_gradient, naive_layers, network, real_data
 
 from fastbp.derivatives import gauss_newton
 from fastbp.kernels import layout
@@ -73,9 +73,8 @@ def test_every_depth(shape, bias, rng):
 @pytest.mark.parametrize("n", few([1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 255, 256, 257, 700], [1, 5]))
 def test_jacobian_of_outputs_and_threads(n, dtype, rng, monkeypatch):
     """Around the edges of lanes, pieces and blocks, 61 parameters: no multiple of anything."""
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 16 * layout.lanes(dtype))
     monkeypatch.setattr(gauss_newton, "LARGEST_PIECE", 3 * layout.lanes(dtype))
-    net = network((1, 20, 1), dtype=dtype)
+    net = laid_out(network((1, 20, 1), dtype=dtype), block=16 * layout.lanes(dtype))
     X, Y = real_data(rng, "squared_error", None, n, 1, 1, dtype)
     J = net.parameter_jacobian(X)[:, 0].astype(np.float64)
     found = matrix(net, X, Y)
@@ -105,9 +104,8 @@ def test_chunks_between_which_an_interrupt_is_seen(rng, monkeypatch):
 
 @pytest.mark.parametrize("output", ["identity", "tanh", "softmax"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_second_derivative_along_a_step(output, dtype, rng, monkeypatch):
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 4 * layout.lanes(dtype))
-    net = network((3, 5, 4, 2), "tanh", output, dtype=dtype)
+def test_second_derivative_along_a_step(output, dtype, rng):
+    net = laid_out(network((3, 5, 4, 2), "tanh", output, dtype=dtype), block=4 * layout.lanes(dtype))
     X, Y = real_data(rng, "squared_error", None, few(41, 9), 3, 2, dtype)
     weights, step, share = rng.uniform(0, 2, len(X)), rng.normal(size=net.n_parameters), 0.3
     found = gauss_newton.bend(net, net._samples(X, Y, weights), step, share)

@@ -3,11 +3,12 @@
 import naive
 import numpy as np
 import pytest
-from helpers import DTYPES, ROUNDING, few, network, readonly, real_data
+from helpers import DTYPES, ROUNDING, few, network, plan_of, readonly, real_data
 
 from fastbp import SGD, Adam
 from fastbp.core.samples import Samples
 from fastbp.kernels import layout, prototypes, tables
+from fastbp.kernels.compile import address
 from fastbp.kernels.passes import online
 
 CANARY = 99.0
@@ -23,7 +24,7 @@ NETS = few([(1, 1), (2, 8, 1), (3, 4, 5, 2), (17, 16, 15, 3), (9, 33, 7), (64, 1
 def run(net, X, Y, method, epochs, *, labels=False, weights=None, blocks=2**62, shuffle=0):
     """online.run in a workspace full of NaN between canaries: (parameters, costs)."""
     dtype = net.dtype
-    plan = net.new_plan(1, backward=True)
+    plan = plan_of(net, 1)
     array = np.full(plan.panels.size + 128, CANARY, dtype)
     panels = array[64:-64]
     panels[:] = np.nan
@@ -32,7 +33,7 @@ def run(net, X, Y, method, epochs, *, labels=False, weights=None, blocks=2**62, 
     gradient = np.full(net.n_parameters + 64, CANARY, dtype)
     own, slopes = parameters[: net.n_parameters], gradient[: net.n_parameters]
     learner = layout.Learner(slopes, np.zeros(method.slots * net.n_parameters, dtype), method.hyper(),
-                             net.address(method.rule, prototypes.update_rule), own.copy(),
+                             address(method.rule, dtype, prototypes.update_rule), own.copy(),
                              np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(epochs))
     given = np.empty(0, dtype) if weights is None else weights.astype(dtype)
     data = Samples(X, Y, labels, given).data(np.arange(len(X)) if shuffle else np.empty(0, np.int64))
@@ -114,7 +115,7 @@ def test_rows_of_large_layers_are_applied_in_parts(method, rng):
                                                if output != "softmax" or sizes[-1] > 1], ids=str)
 def test_predict(sizes, output, dtype, rng):
     net = network(sizes, output=output, dtype=dtype)
-    plan = net.new_plan(1, backward=False)
+    plan = plan_of(net, 1, backward=False)
     array = np.full(plan.panels.size + 128, CANARY, dtype)
     panels = array[64:-64]
     panels[:] = np.nan
@@ -128,11 +129,11 @@ def test_predict(sizes, output, dtype, rng):
 
 def test_divergence_stops_at_once(rng):
     net = network((2, 3, 1), "relu", dtype="float32")
-    plan = net.new_plan(1, backward=True)
+    plan = plan_of(net, 1)
     X, Y = np.full((5, 2), 1e20, "float32"), np.full((5, 1), 1e30, "float32")
     parameters = net.parameters.copy()
     learner = layout.Learner(np.zeros(net.n_parameters, "float32"), np.zeros(0, "float32"), SGD(1.0).hyper(),
-                             net.address(SGD(1.0).rule, prototypes.update_rule), parameters.copy(),
+                             address(SGD(1.0).rule, net.dtype, prototypes.update_rule), parameters.copy(),
                              np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(1))
     data = Samples(X, Y, False, np.empty(0, "float32")).data(np.empty(0, np.int64))
     online.run(plan, parameters, data, layout.Task(5, 1, 16, 0, 0, 0, 1, 1, 100), learner)

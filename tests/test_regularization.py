@@ -5,7 +5,7 @@ from itertools import pairwise
 import naive
 import numpy as np
 import pytest
-from helpers import DTYPES, close, few, from_panel, naive_cost, naive_layers, network, real_data
+from helpers import DTYPES, close, few, from_panel, laid_out, naive_cost, naive_layers, network, plan_of, real_data
 
 from fastbp import (
     LBFGS,
@@ -18,7 +18,6 @@ from fastbp import (
     Regularization,
     Rprop,
     ScaledConjugateGradient,
-    costs,
     quantile,
 )
 from fastbp.kernels import layout, tables
@@ -309,8 +308,7 @@ def test_both_gradient_tiles_see_the_noise(monkeypatch, rng):
     X, Y = real_data(rng, "squared_error", None, 40, 7, 2)
     found = []
     for by_lanes in (True, False):
-        monkeypatch.setattr(layout, "sums_lanes", lambda *a, by_lanes=by_lanes: by_lanes)
-        net = network((7, 9, 2), dtype="float64")
+        net = laid_out(network((7, 9, 2), dtype="float64"), by_lanes=by_lanes)
         net.fit(X, Y, epochs=3, batch_size=13, regularization=Regularization(dropout=0.3, input_noise=0.5))
         found.append(net.parameters)
     close(*found, factor=100)
@@ -318,8 +316,8 @@ def test_both_gradient_tiles_see_the_noise(monkeypatch, rng):
 
 def noise_of(settings, layer, samples, neurons, dtype, key=3, epoch=0):
     """What `before_layer` does to a panel of ones (outputs and slopes) or to inputs of 0: (samples, neurons) each."""
-    plan = layout.plan((neurons, neurons, 1), dtype, True, samples)
-    plan = Regularization(**settings).plan(plan, dtype, costs.get("squared_error"), key=key)
+    plan = plan_of(network((neurons, neurons, 1), dtype=dtype), samples, noise_key=key,
+                   regularization=Regularization(**settings))
     plan.cells[tables.CELL_PROGRESS + tables.PROGRESS_EPOCH] = epoch
     row, width = plan.layers[layer], layout.lanes(dtype)
     strips, size = samples // width, samples * neurons

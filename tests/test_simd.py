@@ -6,7 +6,7 @@ import threading
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
-from helpers import DTYPES, close, few
+from helpers import DTYPES, close, few, network, plan_of
 
 from fastbp.kernels import ir, layout, tables
 from fastbp.kernels.compile import JIT, VECTOR_BYTES, address, by_address, kernel, vector_unit
@@ -191,7 +191,7 @@ def test_panels_do_not_overlap(sizes, bias, dtype):
     lane = layout.lanes(dtype)
     for block in (1, lane, 3 * lane - 1):
         for backward in (True, False):
-            plan = layout.plan(sizes, dtype, bias, block, backward=backward)
+            plan = plan_of(network(sizes, dtype=dtype, bias=bias), block, backward=backward)
             samples = -(-block // lane) * lane
             places = [(plan.layers[0, tables.LAYER_SOURCE], sizes[0] * samples), (plan.cells[tables.CELL_ONES], lane),
                       (plan.cells[tables.CELL_TARGET], sizes[-1] * samples), (plan.cells[tables.CELL_WEIGHT], samples),

@@ -3,11 +3,12 @@
 import naive
 import numpy as np
 import pytest
-from helpers import ACTIVATIONS, PAIRS, close, few, naive_layers, network, real_data
+from helpers import ACTIVATIONS, PAIRS, close, few, laid_out, naive_layers, network, real_data
 
 import fastbp
 from fastbp import Network, huber
 from fastbp.core import arrays
+from fastbp.core.link import Request
 from fastbp.core.objective import cost_and_gradient
 from fastbp.kernels import layout, tables
 from fastbp.kernels.compile import JIT
@@ -75,11 +76,9 @@ def test_every_depth(shape, bias, rng):
 
 @pytest.mark.parametrize("by_lanes", [True, False])
 @pytest.mark.parametrize("packed", [True, False])
-def test_every_product_kernel_on_several_blocks_and_threads(by_lanes, packed, rng, monkeypatch):
-    monkeypatch.setattr(layout, "sums_lanes", lambda *a: by_lanes)
-    monkeypatch.setattr(layout, "packs", lambda *a: packed)
-    monkeypatch.setattr(layout, "block_with_tangents", lambda sizes, dtype, *a: 3 * layout.lanes(dtype))
-    net = network((5, 9, 8, 3), "tanh", "softmax", "cross_entropy", dtype="float64")
+def test_every_product_kernel_on_several_blocks_and_threads(by_lanes, packed, rng):
+    net = laid_out(network((5, 9, 8, 3), "tanh", "softmax", "cross_entropy", dtype="float64"), by_lanes=by_lanes,
+                   packs=packed, block=3 * layout.lanes("float64"))
     X, Y = real_data(rng, "cross_entropy", None, few(77, 13), 5, 3)
     agrees(net, X, Y, rng)
     samples, found = net._samples(X, Y, None, slopes(rng, net, len(X)), 0.3), []
@@ -221,10 +220,11 @@ def test_the_workspace_does_not_grow_with_the_samples():
         for kind in (tables.KIND_SOBOLEV, tables.KIND_HESSIAN):
             blocks = []
             for n in (10_000, 10_000_000):
-                with net.plan(n, backward=True, kind=kind) as (plan, block):
+                with net._borrow(Request(n, kind=kind)) as (plan, block):
                     blocks.append((block, plan.panels.size))
             assert blocks[0] == blocks[1]
-            assert blocks[0][0] * (1 + net.tangents(kind)) <= max(2048, layout.lanes("float32") * (1 + layers[0]))
+            together = blocks[0][0] * (1 + net._architecture.directions(kind))
+            assert together <= max(2048, layout.lanes("float32") * (1 + layers[0]))
 
 
 def test_a_workspace_larger_than_the_machine_is_refused(monkeypatch):

@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from helpers import DTYPES, close, few, naive_cost, network, real_data
+from helpers import DTYPES, close, few, laid_out, naive_cost, network, real_data
 
 from fastbp import (
     LBFGS,
@@ -98,9 +98,8 @@ def test_batches_without_weight_change_nothing_but_time(batch, rng):
     close(net.parameters, w, factor=5)
 
 
-def test_several_blocks_a_batch(rng, monkeypatch):
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 2 * layout.lanes(dtype))
-    net = network((3, 5, 2), dtype="float64")
+def test_several_blocks_a_batch(rng):
+    net = laid_out(network((3, 5, 2), dtype="float64"), block=2 * layout.lanes("float64"))
     n = few(150, 31)
     X, Y = real_data(rng, "squared_error", None, n, 3, 2)
     w, curve = naive_fit(net, X, Y, naive.Adam(0.01), n // 2, orders(net, n, 5))

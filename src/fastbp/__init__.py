@@ -11,10 +11,27 @@ from .costs import Cost, huber, quantile
 from .custom import register_activation, register_cost
 from .derivatives.trace import LayerGradient, Trace
 from .network import Network
-from .optimizers import SGD, AdaBelief, Adadelta, Adagrad, Adam, AdamW, AMSGrad, Lion, NAdam, RAdam, RMSprop
-from .optimizers.base import Optimizer
-from .optimizers.levenberg_marquardt import BayesianRegularization, LevenbergMarquardt
-from .optimizers.line_search import LBFGS, ConjugateGradient, Quickprop, Rprop, ScaledConjugateGradient
+from .optimizers import (
+    LBFGS,
+    SGD,
+    AdaBelief,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    AMSGrad,
+    BayesianRegularization,
+    ConjugateGradient,
+    LevenbergMarquardt,
+    Lion,
+    NAdam,
+    Optimizer,
+    Quickprop,
+    RAdam,
+    RMSprop,
+    Rprop,
+    ScaledConjugateGradient,
+)
 from .regularization import Regularization
 from .training.callbacks import Checkpoint, EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .training.history import History, Record

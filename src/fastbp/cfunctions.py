@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .kernels import embedded, layout, prototypes, tables
+from .core.link import STACK_BYTES, c_tables
+from .core.model import Model
+from .kernels import embedded, tables
 from .kernels.compile import JIT, place
 from .util.names import canonical, names
-
-if TYPE_CHECKING:
-    from .network import Network
 
 FORMS = {
     "arrays": "void (*)(const {real} *x, {real} *out)",
@@ -24,9 +23,6 @@ FORMS = {
 
 NAMES = names(FORMS, {"arrays": "pointers", "quad": "nquad quadpack", "filter": "generic_filter"}, {})
 """After what calls them."""
-
-STACK_BYTES = 256 * 1024
-"""A call may take this much of its caller's stack: threads have 512 KB and more on all common systems but musl's."""
 
 _unused: dict[tuple[Any, ...], list[tuple[Any, Any]]] = {}
 """Machine code, with its slot, of C functions that are no more, by what it was compiled for: Numba never frees any, and
@@ -54,7 +50,7 @@ class CFunction:
         The function pointer. It holds as long as this object or ``ctypes`` is alive.
     """
 
-    def __init__(self, network: Network, form: str) -> None:
+    def __init__(self, network: Model, form: str) -> None:
         self.network = network
         self.form = form = canonical("form", form, FORMS, NAMES)
         self.declaration = FORMS[form].format(real="float" if network.dtype == np.float32 else "double")
@@ -75,10 +71,9 @@ def _address(function: Any) -> int:
     return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
 
 
-def _entry(network: Network, form: str) -> Any:
+def _entry(network: Model, form: str) -> Any:
     """Return a C function of a network, as an object of ctypes, by code that no other one uses any more, or new."""
-    network._check_functions()
-    layers, calls = _tables(network)
+    layers, calls = c_tables(network._architecture)
     room, most = int(calls[tables.ENTRY_WORK_SIZE]), STACK_BYTES // network.dtype.itemsize
     made_for = form, network.dtype, min(_rounded(room), most), 0 if form == "arrays" else _rounded(network.layers[0])
     unused = _unused.setdefault(made_for, [])
@@ -101,24 +96,39 @@ def _rounded(size: int) -> int:
     return -(-size // step) * step
 
 
-def _tables(network: Network) -> tuple[layout.Integers, layout.Integers]:
-    """Return `embedded.Model.layers` and `calls` for one sample in the least room: layers take turns in two panels."""
-    sizes, width = network.layers, layout.lanes(network.dtype)
-    weights, biases, n_parameters = layout.offsets(sizes, network.bias)
-    panel = layout.strips(max(sizes), network.dtype) * width + 16  # `online.net_input` writes up to 15 numbers more
-    room = 3 * panel
-    if room * network.dtype.itemsize > STACK_BYTES:
-        raise ValueError(f"a layer of {max(sizes)} neurons takes {room * network.dtype.itemsize} bytes of its caller's "
-                         f"stack, at most {STACK_BYTES} are taken: use fastbp.jit.forward with a workspace")
-    layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
-    for layer, row in enumerate(layers):
-        row[[tables.LAYER_N_IN, tables.LAYER_N_OUT, tables.LAYER_WEIGHTS, tables.LAYER_BIASES]] = (
-            sizes[layer], sizes[layer + 1], weights[layer], biases[layer])
-        row[[tables.LAYER_SOURCE, tables.LAYER_OUT, tables.LAYER_DELTA]] = (
-            panel * (layer % 2), panel * (1 - layer % 2), panel * 2)
-        row[tables.LAYER_ACTIVATION] = network.address(network._rows[layer].kernel, prototypes.activation)
-    calls = np.zeros(tables.ENTRY_COUNT, np.int64)
-    calls[[tables.ENTRY_WORK_SIZE, tables.ENTRY_DEPTH, tables.ENTRY_SIZE]] = room, len(layers), n_parameters
-    for cell in (tables.ENTRY_FORWARD, tables.ENTRY_FORWARD_ONE):
-        calls[cell] = network.address(embedded.KERNELS[cell])
-    return layers, calls
+def cfunc(self: Model, form: str = "arrays") -> CFunction:
+    """Return the network as a C function: a pointer for ctypes, cffi, SciPy's LowLevelCallable and other libraries.
+
+    Parameters
+    ----------
+    form : {"arrays", "quad", "filter"}, default "arrays"
+        What it looks like in C, T being float or double by the network's dtype:
+
+        - ``"arrays"``: ``void f(const T *x, T *out)``, n_0 numbers in, n_L out.
+        - ``"quad"``: ``double f(int n, double *x)``, for a network with one output: what ``scipy.integrate``'s
+          ``quad``, ``dblquad`` and ``nquad`` take. NaN where n is not n_0.
+        - ``"filter"``: ``int f(double *window, npy_intp n, double *value, void *data)``, for a network with one
+          output: what ``scipy.ndimage.generic_filter`` takes. NaN where n is not n_0.
+
+    Returns
+    -------
+    CFunction
+        Its ``ctypes`` is callable from Python, its ``address`` is the pointer. It follows the network's present
+        parameters, allocates nothing, and may be called by any number of threads at once.
+
+    Raises
+    ------
+    ValueError
+        If there is no such form; the form returns one number and the network has more outputs; or a layer is so
+        wide (from about 7,000 neurons in float64) that its workspace is no longer for a stack.
+
+    Examples
+    --------
+    >>> import ctypes, numpy as np, fastbp
+    >>> net = fastbp.Network((2, 1), init="zeros", dtype="float64")
+    >>> net.parameters[:] = 3, 4, 5
+    >>> f = net.cfunc("quad").ctypes
+    >>> f(2, (ctypes.c_double * 2)(1, 10))
+    48.0
+    """
+    return CFunction(self, form)

@@ -26,20 +26,20 @@ array([2., 1.])
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import optimizers
+from .core import arrays, link
+from .core import model as core
 from .core.samples import readonly
-from .kernels import embedded, layout, prototypes, tables
+from .kernels import embedded, prototypes, tables
 from .kernels.compile import VECTOR_BYTES, address, allocating, inline, kernel
 from .kernels.embedded import Model, State
-from .kernels.functions.activations import softmax_backward
 from .kernels.ir import call, lent, made_of, pointer
-from .kernels.passes import backprop, predict
+from .kernels.passes import predict
 from .kernels.tables import (
     CELL_COST,
     CELL_COUNT,
@@ -49,7 +49,6 @@ from .kernels.tables import (
     ENTRY_COUNT,
     ENTRY_DEPTH,
     ENTRY_MODEL,
-    ENTRY_OUTPUT,
     ENTRY_SIZE,
     ENTRY_WORK_SIZE,
     HYPER_COUNT,
@@ -63,9 +62,6 @@ from .kernels.tables import (
 )
 from .kernels.updates import rules
 from .optimizers.base import Optimizer
-
-if TYPE_CHECKING:
-    from .network import Network
 
 __all__ = ["Model", "State", "check", "cost_and_gradient", "cost_and_gradient_batch", "forward", "forward_batch",
            "input_gradient", "state", "train_batch", "train_one", "update", "vjp", "workspace"]
@@ -81,27 +77,31 @@ _trained, _hyper = (lent(name, readonly=False) for name in ("parameters of the m
 _check_model = made_of("the model", {"parameters": "f", "layers": "t", "cells": "n", "cost_parameter": "d",
                                      "calls": "n", "none": "f", "order": "n"})
 
-_numbers = itertools.count(1)
-"""Of the models made, so that arrays of one are told from those of another."""
 
+def compiled(self: core.Model, batch: int = 256) -> Model:
+    """Return the network for use inside your own compiled code, see `fastbp.jit`.
 
-def model(network: Network, batch: int) -> Model:
-    """Build the model of a network, with workspaces for so many samples at a time: `Network.compiled`."""
-    block = layout.block_samples(network.layers, network.dtype, batch)
-    plan = network.new_plan(block, backward=True)
-    backprop.fill_address(plan, network.dtype, tables.CELL_SCATTER)
-    output = network._rows[-1]
-    plan.layers[-1, tables.LAYER_ACTIVATION] = network.address(output.kernel, prototypes.activation)
-    calls = np.zeros(tables.ENTRY_COUNT, np.int64)
-    calls[[ENTRY_WORK_SIZE, ENTRY_BLOCK, ENTRY_DEPTH,
-           ENTRY_SIZE]] = plan.panels.size, block, len(plan.layers), network.n_parameters
-    if output.name == "softmax":
-        calls[ENTRY_OUTPUT] = network.address(softmax_backward)
-    embedded.fill_addresses(calls, network.dtype)
-    plan.layers[0, LAYER_MODEL] = plan.cells[CELL_MODEL] = calls[ENTRY_MODEL] = next(_numbers)
-    parameters = network._parameters if network.parameters.flags.writeable else readonly(network._parameters)
+    Parameters
+    ----------
+    batch : int, default 256
+        Samples that a workspace takes at once. Larger batches go through it block by block; smaller numbers make
+        smaller workspaces.
+
+    Returns
+    -------
+    fastbp.jit.Model
+        A NamedTuple of arrays over the same `parameters`: what compiled code learns, this network knows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``batch`` is not a whole number from 1 up.
+    """
+    plan, calls = link.embedded_tables(self._architecture, arrays.whole("batch", batch))
+    parameters = self._parameters if self.parameters.flags.writeable else readonly(self._parameters)
     return Model(parameters, plan.layers, plan.cells, plan.cost_parameter, calls,
-                 readonly(np.empty(0, network.dtype)), np.empty(0, np.int64))
+                 readonly(np.empty(0, self.dtype)), np.empty(0, np.int64))
+
 
 
 def state(model: Model, optimizer: str | Optimizer = "adam") -> State:

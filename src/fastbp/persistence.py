@@ -9,11 +9,11 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,20 +21,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from . import costs
+from .core.model import Model
 from .initializers import Constant, Given, Rule
-from .optimizers import OPTIMIZERS
+from .optimizers import OPTIMIZERS, Optimizer
 from .schedules import SCHEDULES
 from .training.callbacks import Best
 from .training.history import COLUMNS, History
-from .training.loop import Progress
+from .training.progress import Progress, Trainable
 from .util.names import lookup, same
 from .util.settings import LARGEST_WHOLE
 
-if TYPE_CHECKING:
-    from .network import Network
-    from .optimizers.base import Optimizer
-
 Array = npt.NDArray[Any]
+N = TypeVar("N", bound=Trainable)
 
 FORMAT = 2
 """Version of the format: raised when an older fastbp could not read the file."""
@@ -53,7 +51,7 @@ TRAINING = {"optimizer", "numbers", "key", "epochs", "generator", "diagnostics",
 """What a header says of a training."""
 
 LARGEST_KEY = 2**63 - 2
-"""Of the keys that `training.new_progress` draws."""
+"""Of the keys that `training.progress.new_progress` draws."""
 
 DEEPEST = 16
 """Schedules in one another that a file may hold: each is called by the one around it, and Python ends at 1,000."""
@@ -132,17 +130,32 @@ def _sweep(folder: Path, now: float) -> None:
                         os.unlink(entry)
 
 
-def _names(network: Network) -> dict[str, Any]:
+def _names(network: Trainable) -> dict[str, Any]:
     arrays = {f"weights.{i}": array for i, array in enumerate(network.weights)}
     if network.bias:
         arrays |= {f"biases.{i}": array for i, array in enumerate(network.biases)}
     return arrays
 
 
-def described_init(init: Rule | tuple[Rule, ...]) -> Any:
+def described(network: Model) -> dict[str, Any]:
+    """Return what a network was built with, as plain values: see `Network.architecture`."""
+    return {
+        "layers": list(network.layers),
+        "activation": list(network.activations[:-1]),
+        "output": network.activations[-1],
+        "cost": network.cost_function.name,
+        "cost_parameter": network.cost_function.parameter,
+        "bias": network.bias,
+        "dtype": network.dtype.name,
+        "init": _described_init(network.init),
+        "seed": network.seed,
+    }
+
+
+def _described_init(init: Rule | tuple[Rule, ...]) -> Any:
     """Return what layers begin with as plain values; given arrays are named only."""
     if isinstance(init, tuple):
-        return [described_init(rule) for rule in init]
+        return [_described_init(rule) for rule in init]
     if isinstance(init, Constant):
         return {"constant": init.value}
     if isinstance(init, Given):
@@ -178,39 +191,65 @@ def _made_rule(description: Any, layer: int, arrays: Mapping[str, Array]) -> Any
     return description
 
 
-def save(network: Network, path: str | os.PathLike[str], training: bool) -> None:
-    """Write a network's architecture and parameters, and its training if that is asked for and there is one."""
-    network._check_functions()
-    header: dict[str, Any] = {"format": FORMAT, "architecture": network.architecture(),
-                              "functions": _fingerprints(network)}
-    tensors = {name: np.ascontiguousarray(array) for name, array in _names(network).items()}
-    tensors |= _given(network.init)
-    progress = network._progress
+def save(self: Trainable, path: str | os.PathLike[str], *, training: bool = False) -> None:
+    """Write architecture and parameters to a safetensors file.
+
+    The file is written beside ``path``, synced and renamed, so that ``path`` always holds a whole file.
+
+    Parameters
+    ----------
+    path : str or path
+        Where to. An existing file is replaced: the new one has its mode, while owner and access lists are those of
+        any new file, and another hard link to it keeps what it had. A symbolic link stays, and the file that it
+        leads to is replaced.
+    training : bool, default False
+        Write also what ``fit(resume=True)`` goes on from: the optimizer and its state, the place in the random
+        stream, the history.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; it names ``path``, and an existing file is left as it was.
+    ValueError
+        If the training cannot be written, since its schedule is a function and not one of `fastbp.schedules`, or
+        since a parameter is not finite.
+
+    Notes
+    -----
+    What is being written is called ``.fastbp.`` and 16 hexadecimal digits. A killed save leaves it behind; a later
+    one into the same folder removes it after an hour.
+    """
+    self._architecture.resolved()
+    header: dict[str, Any] = {"format": FORMAT, "architecture": described(self),
+                              "functions": _fingerprints(self)}
+    tensors = {name: np.ascontiguousarray(array) for name, array in _names(self).items()}
+    tensors |= _given(self.init)
+    progress = self._progress
     if training and progress is not None:
-        if not np.isfinite(network.parameters).all():
+        if not np.isfinite(self.parameters).all():
             raise ValueError("parameters hold nan or inf, from which no training goes on: save without training=True")
         header["training"] = {
             "optimizer": _described(progress.optimizer),
             "numbers": progress.optimizer.varied(progress.hyper),
             "key": progress.key,
             "epochs": progress.epochs,
-            "generator": network.generator.bit_generator.state,
-            "diagnostics": list(network.history.diagnostics),
+            "generator": self.generator.bit_generator.state,
+            "diagnostics": list(self.history.diagnostics),
             "stopping": [{name: getattr(best, name) for name in sorted(STOPPING)} for best in progress.stopping],
         }
-        tensors |= {STATE: progress.state, ROWS: network.history.table()}
+        tensors |= {STATE: progress.state, ROWS: self.history.table()}
         tensors |= {f"{BEST}{i}": best.parameters for i, best in enumerate(progress.stopping)
                     if best.parameters is not None}
     write(path, to_bytes(tensors, {"fastbp": json.dumps(header)}))
 
 
-def _fingerprints(network: Network) -> dict[str, str]:
+def _fingerprints(network: Trainable) -> dict[str, str]:
     """Return some values of each function of the user's own, by which a file tells it from another of its name."""
-    rows = [("activation", row) for row in network._rows] + [("cost", network.cost_function)]
+    rows = [("activation", row) for row in network._architecture.activations] + [("cost", network.cost_function)]
     return {f"{kind} {row.name}": row.values.hex() for kind, row in rows if row.values}
 
 
-def _check_functions(path: Path, metadata: dict[str, str], network: Network) -> None:
+def _check_functions(path: Path, metadata: dict[str, str], network: Trainable) -> None:
     """Raise if the names of the user's own functions stand for others than when the file was written."""
     now = _fingerprints(network)
     with _blamed(path, "header"):
@@ -280,7 +319,7 @@ def _header(path: Path, metadata: dict[str, str] | None) -> tuple[dict[str, Any]
     return architecture, training
 
 
-def load(kind: type[Network], path: str | os.PathLike[str]) -> Network:
+def load(kind: Callable[..., N], path: str | os.PathLike[str]) -> N:
     """Read a network; sizes and names are checked against the header before anything is allocated."""
     file = Path(path)
     with file.open("rb"):  # an OSError of the system's own, where there is one
@@ -344,15 +383,15 @@ def _read_given(content: Any, names: set[str], architecture: dict[str, Any]) -> 
     return {name: _read(content, name, architecture["dtype"], shapes[name]) for name in names}
 
 
-def _build(kind: type[Network], architecture: dict[str, Any], given: Mapping[str, Array]) -> Network:
+def _build(kind: Callable[..., N], architecture: dict[str, Any], given: Mapping[str, Array]) -> N:
     settings = dict(architecture, init=_made_init(architecture["init"], given))
     settings["cost"] = costs.get(settings["cost"], settings.pop("cost_parameter"))
     network = kind(**settings)
-    _same("architecture", architecture, network.architecture())
+    _same("architecture", architecture, described(network))
     return network
 
 
-def _resume(network: Network, training: dict[str, Any], content: Any, names: set[str]) -> None:
+def _resume(network: Trainable, training: dict[str, Any], content: Any, names: set[str]) -> None:
     """Put a training that was saved into a network."""
     if set(training) != TRAINING:
         raise ValueError(f"it tells {sorted(training)}, expected {sorted(TRAINING)}")

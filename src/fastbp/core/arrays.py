@@ -15,7 +15,8 @@ from ..costs import CLASSES, COUNT, UNIT, Cost
 from ..initializers import Constant, Given, Rule
 from ..kernels.compile import VECTOR_BYTES
 from ..kernels.passes.predict import all_finite
-from .samples import SparseRows, converted, readonly
+from .architecture import Architecture
+from .samples import Samples, SparseRows, converted, readonly
 
 Array = npt.NDArray[Any]
 
@@ -417,7 +418,7 @@ def _malformed(what: str) -> ValueError:
     return ValueError(f"X is a malformed sparse matrix: {what}; build it anew from indices that fit")
 
 
-def targets(Y: Any, n: int, n_out: int, kind: np.dtype[Any], cost: Cost, matched: bool) -> tuple[Array, bool]:
+def targets(Y: Any, n: int, n_out: int, kind: np.dtype[Any], cost: Cost, canonical_link: bool) -> tuple[Array, bool]:
     """Return Y as (n, n_L), or (n,) class indices, of the network's dtype, and whether they are class indices."""
     array = _numbers("Y", Y)
     if array.size == 0 and n == 0 and array.shape in ((0,), (0, n_out)):
@@ -433,7 +434,7 @@ def targets(Y: Any, n: int, n_out: int, kind: np.dtype[Any], cost: Cost, matched
                          "outputs" + (f", or ({n},) class indices" if cost.targets == CLASSES else ""))
     array = converted(array, kind)
     _check_finite("Y", array)
-    _check_range(array, cost, matched)
+    _check_range(array, cost, canonical_link)
     return array, False
 
 
@@ -471,13 +472,13 @@ def _labels(labels: Array, classes: int, kind: np.dtype[Any]) -> Array:
     return converted(labels, kind)
 
 
-def _check_range(array: Array, cost: Cost, matched: bool) -> None:
+def _check_range(array: Array, cost: Cost, canonical_link: bool) -> None:
     low, high = float(array.min()), float(array.max())
     if cost.targets == UNIT and (low < 0 or high > 1):
         raise ValueError(f"Y holds {low if low < 0 else high:g}, expected probabilities from 0 to 1 for {cost.name}")
     if cost.targets in (COUNT, CLASSES) and low < 0:
         raise ValueError(f"Y holds {low:g}, expected numbers that are not negative for {cost.name}")
-    if cost.targets == CLASSES and matched:
+    if cost.targets == CLASSES and canonical_link:
         sums = array.sum(axis=1, dtype=np.float64)
         if (worst := int(np.argmax(abs(sums - 1)))) >= 0 and abs(sums[worst] - 1) > 1e-3:
             raise ValueError(f"row {worst} of Y sums to {sums[worst]:g}, expected 1: give one-hot rows, probabilities "
@@ -537,3 +538,26 @@ def validation_split(value: Any, n: int) -> int:
     if kept >= n:
         raise ValueError(f"validation={value} of {n} samples leaves none to train on")
     return kept
+
+
+def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, weight_of_slopes: float, *, sparse: bool,
+            empty: bool) -> Samples:
+    """Return a user's samples, checked; X may be sparse, or have no rows, where that is allowed."""
+    if J is not None and hasattr(X, "tocsr"):
+        raise TypeError("X is a sparse matrix, and target_jacobian is given: they do not go together; use "
+                        "X.toarray() with it, or leave target_jacobian out")
+    sizes, kind = architecture.layers, architecture.dtype
+    found = rows(X, sizes[0], kind) if sparse else inputs(X, sizes[0], kind, empty=empty)
+    n = len(found)
+    wanted, labels = targets(Y, n, sizes[-1], kind, architecture.cost, architecture.canonical)
+    shares = sample_weight(weights, n, kind)
+    if J is None:
+        return Samples(found, wanted, labels, shares)
+    return Samples(found, wanted, labels, shares, slopes(J, n, sizes, kind), jacobian_weight(weight_of_slopes))
+
+
+def inputs_only(architecture: Architecture, X: Any, weights: Any, *, empty: bool = False) -> Samples:
+    """Return samples without targets."""
+    found = inputs(X, architecture.layers[0], architecture.dtype, empty=empty)
+    shares = sample_weight(weights, len(found), architecture.dtype)
+    return Samples(found, np.empty((len(found), 0), architecture.dtype), False, shares)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,10 @@ from ..kernels import layout, tables
 from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import epoch
 from ..regularization import Regularization
-from . import thread_team
+from . import penalties, thread_team
+from .model import Model
 from .samples import Samples
 from .thread_team import CHUNK_SECONDS, CHUNK_WORK
-
-if TYPE_CHECKING:
-    from ..network import Network
 
 Array = npt.NDArray[Any]
 
@@ -36,78 +34,76 @@ def run_pass(threads: int, plan: layout.Plan, parameters: Array, data: layout.Da
 class Evaluation:
     """What a full-batch method asks: cost and gradient at the present parameters, and of which network and samples."""
 
-    network: Network
+    model: Model
     samples: Samples
     threads: int | None
     compute: Callable[[Array], float]
     regularization: Regularization | None = None
     penalize: Callable[[Array], float] | None = None
-    """Gives the penalty alone, and adds its slopes to a gradient."""
+    """Returns the penalty alone, and adds its gradient to another."""
 
     def __call__(self, gradient: Array) -> float:
-        """Overwrite a gradient and give the cost."""
+        """Overwrite a gradient and return the cost."""
         return self.compute(gradient)
 
 
 @contextmanager
-def evaluation(network: Network, samples: Samples, threads: int | None = None,
+def evaluation(model: Model, samples: Samples, threads: int | None = None,
                regularization: Regularization | None = None, kind: int | None = None,
                direction: Array | None = None) -> Iterator[Evaluation]:
-    """Borrow a function that gives the mean cost (3) of all samples, at the parameters that the network has then.
+    """Borrow a function that computes the mean cost (3) of all samples, at the parameters that the network has then.
 
     It overwrites the gradient (4)-(6) that it is called with, unless that is empty. With a regularisation, the penalty
     of the weights belongs to the cost. With a ``kind`` of `tables` and a direction, what that kind computes takes the
     place of the gradient. What calls have in common is made here once: of 28 µs for a small network, 10 are left in a
     call. Each comes back to Python as often as a fit does.
     """
-    n, none = len(samples), np.empty(0, network.dtype)
-    kind = samples.kind if kind is None else kind
+    architecture, n = model._architecture, len(samples)
+    none = np.empty(0, architecture.dtype)
     learner = layout.Learner(none, none, np.zeros(tables.HYPER_COUNT), 0, none,
                              np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(1))
-    data = samples.data(NOT_SHUFFLED)
-    work = network.work * n * (1 + network.tangents(kind))
-    members = thread_team.size(threads, work, work, network.strips(n, kind))
-    with network.plan(n, backward=True, threads=members, kind=kind, sparse=samples.sparse) as (plan, block):
-        samples.lend(plan)
-        if direction is not None:
-            plan.cells[tables.CELL_DIRECTION] = direction.ctypes.data
+    data, request = samples.data(NOT_SHUFFLED), samples.request(n, kind=kind)
+    work = architecture.work * n * (1 + architecture.directions(request.kind))
+    threads_used = thread_team.size(threads, work, work, model._strips(request))
+    request = request._replace(threads=threads_used, direction=direction, regularization=regularization)
+    with model._borrow(request) as (plan, block):
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 0)
         blocks = max(1, CHUNK_WORK // (work // n * block))
         # each call adds up all weights: it takes so many blocks that this stays the lesser part of its time
         least = 1 + 16 * n * n // (work * block) if samples.weights.size else 1
         penalize = None
         if regularization is not None:
-            plan = regularization.plan(plan, network.dtype, network.cost_function)
-            penalize = regularization.penalty(network.layers, network.bias, network._parameters, samples.total_weight)
+            penalize = penalties.penalty(regularization, architecture, model._parameters, samples.total_weight)
 
         def evaluate(gradient: Array) -> float:
             nonlocal blocks
             learner.progress[:] = learner.sums[:] = 0
             while learner.progress[tables.PROGRESS_EPOCH] == 0:
                 start = time.perf_counter()
-                thread_team.run(members, partial(run_pass, members, plan, network._parameters, data,
-                                                 task._replace(blocks=blocks), learner._replace(gradient=gradient)))
+                thread_team.run(threads_used, partial(run_pass, threads_used, plan, model._parameters, data,
+                                                      task._replace(blocks=blocks),
+                                                      learner._replace(gradient=gradient)))
                 if learner.progress[tables.PROGRESS_EPOCH] == 0:
                     seconds = max(time.perf_counter() - start, 1e-9)
                     blocks = max(least, min(int(blocks * CHUNK_SECONDS / seconds), 8 * blocks))
             return float(learner.costs[0]) + (0.0 if penalize is None else penalize(gradient))
 
-        yield Evaluation(network, samples, threads, evaluate, regularization, penalize)
+        yield Evaluation(model, samples, threads, evaluate, regularization, penalize)
 
 
-def cost_and_gradient(network: Network, samples: Samples, gradient: Array, threads: int | None = None,
+def cost_and_gradient(model: Model, samples: Samples, gradient: Array, threads: int | None = None,
                       regularization: Regularization | None = None, kind: int | None = None,
                       direction: Array | None = None) -> float:
     """Compute the mean cost (3) of all samples, and its gradient (4)-(6) if ``gradient`` has room for it."""
-    with evaluation(network, samples, threads, regularization, kind, direction) as evaluate:
+    with evaluation(model, samples, threads, regularization, kind, direction) as evaluate:
         return evaluate(gradient)
 
 
-def gradient_norm(network: Network, samples: Samples, threads: int | None,
+def gradient_norm(model: Model, samples: Samples, threads: int | None,
                   regularization: Regularization | None) -> float:
     """Compute ‖∂E/∂w‖ of the mean cost of all samples."""
-    gradient = np.empty(network.n_parameters, network.dtype)
-    cost_and_gradient(network, samples, gradient, threads, regularization)
+    gradient = np.empty(model.n_parameters, model.dtype)
+    cost_and_gradient(model, samples, gradient, threads, regularization)
     return norm(gradient)
 
 

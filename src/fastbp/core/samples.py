@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels import layout, tables
-from ..kernels.passes import backprop
+from .link import Request
 
 Array = npt.NDArray[Any]
 
@@ -78,13 +78,10 @@ class Samples:
         """What a pass over them computes, one of the kinds in `tables`."""
         return tables.KIND_PLAIN if self.slopes is None else tables.KIND_SOBOLEV
 
-    def lend(self, plan: layout.Plan) -> None:
-        """Write into a workspace what these samples need: a kernel for their weights, where targets of ∂o/∂x lie."""
-        if self.weights.size:
-            backprop.fill_address(plan, self.weights.dtype, tables.CELL_TOTAL_WEIGHT)
-        if self.slopes is not None:
-            plan.cells[tables.CELL_GIVEN_SLOPES] = self.slopes.ctypes.data
-            plan.cost_parameter[tables.COST_SLOPE_WEIGHT] = self.slope_weight
+    def request(self, batch: int, threads: int = 1, kind: int | None = None) -> Request:
+        """Return what a pass forward and back needs for batches of them; it computes ``kind``, or what they ask for."""
+        return Request(batch, True, threads, self.kind if kind is None else kind, self.sparse, self.weights.size > 0,
+                       slopes=self.slopes, slope_weight=self.slope_weight)
 
     def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
         """Return what the kernels read."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from ..network import Network
+from .model import Model
 
 
 class LayerSummary(NamedTuple):
@@ -60,12 +59,31 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
                      for place, (cell, width) in enumerate(zip(cells, widths, strict=True))).rstrip()
 
 
-def summary(network: Network) -> Summary:
-    """Count parameters and multiply-adds layer by layer."""
-    itemsize = network.dtype.itemsize
+def summary(self: Model) -> Summary:
+    """Count what the network consists of: parameters, multiply-adds and bytes, layer by layer.
+
+    Returns
+    -------
+    Summary
+        A NamedTuple whose representation is a table.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> fastbp.Network((784, 128, 10), cost="cross_entropy").summary()
+    layer  neurons  activation  parameters  multiply-adds    bytes
+    -----  -------  ----------  ----------  -------------  -------
+        0      784  (input)
+        1      128  tanh           100,480        100,352  401,920
+        2       10  softmax          1,290          1,280    5,160
+    -----  -------  ----------  ----------  -------------  -------
+      sum                          101,770        101,632  407,080
+    cost 'cross_entropy', float32
+    """
+    itemsize = self.dtype.itemsize
     rows = tuple(
-        LayerSummary(n_out, name, (n_in + network.bias) * n_out, n_in * n_out,
-                     (n_in + network.bias) * n_out * itemsize)
-        for n_in, n_out, name in zip(network.layers[:-1], network.layers[1:], network.activations, strict=True))
-    return Summary(network.layers[0], rows, str(network.cost_function), network.dtype.name, network.n_parameters,
-                   sum(row.multiply_adds for row in rows), network.n_parameters * itemsize)
+        LayerSummary(n_out, name, (n_in + self.bias) * n_out, n_in * n_out,
+                     (n_in + self.bias) * n_out * itemsize)
+        for n_in, n_out, name in zip(self.layers[:-1], self.layers[1:], self.activations, strict=True))
+    return Summary(self.layers[0], rows, str(self.cost_function), self.dtype.name, self.n_parameters,
+                   sum(row.multiply_adds for row in rows), self.n_parameters * itemsize)

@@ -9,32 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..core import arrays, thread_team
+from ..core.link import Request
+from ..core.model import Model
 from ..core.samples import readonly
-from ..kernels import layout, tables
+from ..kernels import layout
+from ..kernels.compile import Kernel
 from ..kernels.derivatives import first as derivatives
-from ..kernels.functions import activations
+from ..kernels.layer import dense
 from ..kernels.layout import NOT_SHUFFLED
-
-if TYPE_CHECKING:
-    from ..network import Network
 
 Array = npt.NDArray[Any]
 
 
 @contextmanager
-def _directions(network: Network, samples: int, *needed: int) -> Iterator[tuple[layout.Plan, int]]:
+def _directions(network: Model, samples: int, *calls: Kernel) -> Iterator[tuple[layout.Plan, int]]:
     """Borrow a workspace whose panels hold a block of samples and as many directions, with the kernels it calls."""
     width = layout.lanes(network.dtype)
-    with network.plan(2 * max(samples, width), backward=False) as (plan, room):
-        derivatives.fill_addresses(plan, network.dtype, (tables.CELL_FORWARD_SLOPES, *needed))
-        if network.activations[-1] == "softmax" and plan.cells[tables.CELL_JACOBIAN] == 0:
-            plan.cells[tables.CELL_JACOBIAN] = network.address(activations.softmax_backward)
+    request = Request(2 * max(samples, width), backward=False, calls=(derivatives.forward_slopes, *calls))
+    with network._borrow(request) as (plan, room):
         yield plan, room // (2 * width) * width
 
 
@@ -44,7 +42,7 @@ def _by_chunks(block: int, work: int, out: Array, call: Callable[..., None], *gi
         call(*(readonly(array[rows]) for array in given), rows.stop - rows.start, out[rows].reshape(-1))
 
 
-def input_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
+def input_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     """Compute ∂E/∂x: how the cost of each pair changes with its input.
 
     Parameters
@@ -67,21 +65,20 @@ def input_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
-    samples = self._samples(X, Y, None, empty=True)
+    samples = self._samples(X, Y, empty=True)
     n, none = len(samples), readonly(samples.weights)
     out = np.empty((n, self.layers[0]), self.dtype)
-    with self.plan(max(n, 1), backward=True) as (plan, block):
-        derivatives.fill_addresses(plan, self.dtype, (tables.CELL_BACKWARD,))
+    with self._borrow(Request(max(n, 1), calls=(dense.backward,))) as (plan, block):
 
         def call(inputs: Array, targets: Array, some: int, rows: Array) -> None:
             derivatives.input_gradient(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self._parameters,
                                        inputs, targets, NOT_SHUFFLED, some, block, int(samples.labels), none, rows)
 
-        _by_chunks(block, self.work, out, call, samples.inputs, samples.targets)
+        _by_chunks(block, self._architecture.work, out, call, samples.inputs, samples.targets)
     return out
 
 
-def vjp(self: Network, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
+def vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     """Compute uᵀ ∂o^L/∂x for each sample (reverse mode): one forward and one backward pass.
 
     Parameters
@@ -108,17 +105,17 @@ def vjp(self: Network, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     X = arrays.inputs(X, self.layers[0], self.dtype, empty=True)
     U = arrays.directions("U", U, len(X), self.layers[-1], self.dtype, "outputs")
     out = np.empty((len(X), self.layers[0]), self.dtype)
-    with _directions(self, len(X), tables.CELL_BACKWARD, tables.CELL_PULLBACK) as (plan, block):
+    with _directions(self, len(X), dense.backward, derivatives.pullback) as (plan, block):
 
         def call(inputs: Array, cotangents: Array, some: int, rows: Array) -> None:
             derivatives.vjp(plan.layers, plan.cells, plan.panels, self._parameters, inputs, NOT_SHUFFLED, cotangents,
                             some, block, rows)
 
-        _by_chunks(block, self.work, out, call, X, U)
+        _by_chunks(block, self._architecture.work, out, call, X, U)
     return out
 
 
-def jvp(self: Network, X: npt.ArrayLike, V: npt.ArrayLike) -> Array:
+def jvp(self: Model, X: npt.ArrayLike, V: npt.ArrayLike) -> Array:
     """Compute ∂o^L/∂x · v for each sample (forward mode): how the outputs change as the input moves along v.
 
     Parameters
@@ -145,17 +142,17 @@ def jvp(self: Network, X: npt.ArrayLike, V: npt.ArrayLike) -> Array:
     X = arrays.inputs(X, self.layers[0], self.dtype, empty=True)
     V = arrays.directions("V", V, len(X), self.layers[0], self.dtype, "inputs")
     out = np.empty((len(X), self.layers[-1]), self.dtype)
-    with _directions(self, len(X), tables.CELL_PUSHFORWARD) as (plan, block):
+    with _directions(self, len(X), derivatives.pushforward) as (plan, block):
 
         def call(inputs: Array, tangents: Array, some: int, rows: Array) -> None:
             derivatives.jvp(plan.layers, plan.cells, plan.panels, self._parameters, inputs, NOT_SHUFFLED, tangents,
                             some, block, rows)
 
-        _by_chunks(block, self.work, out, call, X, V)
+        _by_chunks(block, self._architecture.work, out, call, X, V)
     return out
 
 
-def jacobian(self: Network, X: npt.ArrayLike) -> Array:
+def jacobian(self: Model, X: npt.ArrayLike) -> Array:
     """Compute ∂o^L/∂x for each sample.
 
     Parameters
@@ -181,23 +178,23 @@ def jacobian(self: Network, X: npt.ArrayLike) -> Array:
     X, n_in, n_out = arrays.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[0], self.layers[-1]
     out = np.empty((len(X), n_out, n_in), self.dtype)
     by_rows = n_out <= n_in
-    needed = (tables.CELL_BACKWARD, tables.CELL_PULLBACK) if by_rows else (tables.CELL_PUSHFORWARD,)
-    with _directions(self, len(X), *needed) as (plan, block):
+    calls = (dense.backward, derivatives.pullback) if by_rows else (derivatives.pushforward,)
+    with _directions(self, len(X), *calls) as (plan, block):
 
         def call(inputs: Array, some: int, rows: Array) -> None:
             derivatives.jacobian(plan.layers, plan.cells, plan.panels, self._parameters, inputs, NOT_SHUFFLED, some,
                                  block, int(by_rows), rows)
 
-        _by_chunks(block, self.work * (1 + min(n_in, n_out)), out, call, X)
+        _by_chunks(block, self._architecture.work * (1 + min(n_in, n_out)), out, call, X)
     return out
 
 
-def _rows(network: Network, block: int) -> Array:
+def _rows(network: Model, block: int) -> Array:
     """Return room for the outputs and the deltas of a block, as rows, of the widest pair of layers."""
     return np.empty(block * max(map(sum, pairwise(network.layers))), network.dtype)
 
 
-def per_sample_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
+def per_sample_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     """Compute the gradient of the cost of each pair alone (6).
 
     Parameters
@@ -220,11 +217,11 @@ def per_sample_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Ar
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does, and a copy of one layer's outputs and
     deltas.
     """
-    samples = self._samples(X, Y, None, empty=True)
+    samples = self._samples(X, Y, empty=True)
     n, none = len(samples), readonly(samples.weights)
     out = np.empty((n, self.n_parameters), self.dtype)
-    with self.plan(max(n, 1), backward=True) as (plan, block):
-        derivatives.fill_addresses(plan, self.dtype, (tables.CELL_ROWS, tables.CELL_OUTER))
+    request = Request(max(n, 1), calls=(derivatives.panel_rows, derivatives.outer_products))
+    with self._borrow(request) as (plan, block):
         room = _rows(self, block)
 
         def call(inputs: Array, targets: Array, some: int, rows: Array) -> None:
@@ -232,11 +229,11 @@ def per_sample_gradient(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Ar
                                             inputs, targets, NOT_SHUFFLED, some, block, int(samples.labels), none, room,
                                             rows)
 
-        _by_chunks(block, self.work, out, call, samples.inputs, samples.targets)
+        _by_chunks(block, self._architecture.work, out, call, samples.inputs, samples.targets)
     return out
 
 
-def gradient_norms(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
+def gradient_norms(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     """Compute the Euclidean norm of each pair's own gradient, without forming the gradient.
 
     A weight's slope is δ_j o_k (6), so a layer's sum of squares is ‖δ‖² (‖o‖² + 1), where the 1 stands for the biases
@@ -261,10 +258,10 @@ def gradient_norms(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
-    samples = self._samples(X, Y, None, empty=True)
+    samples = self._samples(X, Y, empty=True)
     n, none = len(samples), readonly(samples.weights)
     out = np.empty(n, self.dtype)
-    with self.plan(max(n, 1), backward=True) as (plan, block):
+    with self._borrow(Request(max(n, 1))) as (plan, block):
         room = np.empty(3 * block)
 
         def call(inputs: Array, targets: Array, some: int, rows: Array) -> None:
@@ -272,11 +269,11 @@ def gradient_norms(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
                                        inputs, targets, NOT_SHUFFLED, some, block, int(samples.labels), none, room,
                                        rows)
 
-        _by_chunks(block, self.work, out, call, samples.inputs, samples.targets)
+        _by_chunks(block, self._architecture.work, out, call, samples.inputs, samples.targets)
     return out
 
 
-def parameter_jacobian(self: Network, X: npt.ArrayLike) -> Array:
+def parameter_jacobian(self: Model, X: npt.ArrayLike) -> Array:
     """Compute ∂o^L/∂parameters for each sample.
 
     Parameters
@@ -301,13 +298,13 @@ def parameter_jacobian(self: Network, X: npt.ArrayLike) -> Array:
     """
     X, n_out = arrays.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[-1]
     out = np.empty((len(X), n_out, self.n_parameters), self.dtype)
-    with _directions(self, len(X), tables.CELL_BACKWARD, tables.CELL_PULLBACK, tables.CELL_ROWS,
-                     tables.CELL_OUTER) as (plan, block):
+    with _directions(self, len(X), dense.backward, derivatives.pullback, derivatives.panel_rows,
+                     derivatives.outer_products) as (plan, block):
         room = _rows(self, block)
 
         def call(inputs: Array, some: int, rows: Array) -> None:
             derivatives.parameter_jacobian(plan.layers, plan.cells, plan.panels, self._parameters, inputs, NOT_SHUFFLED,
                                            some, block, room, rows)
 
-        _by_chunks(block, self.work * (1 + n_out), out, call, X)
+        _by_chunks(block, self._architecture.work * (1 + n_out), out, call, X)
     return out

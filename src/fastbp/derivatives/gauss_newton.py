@@ -13,22 +13,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..core import thread_team
+from ..core.link import Request
+from ..core.model import Model
+from ..core.samples import Samples
 from ..kernels import layout, tables
+from ..kernels.compile import Kernel
 from ..kernels.derivatives import first as derivatives
 from ..kernels.derivatives import gauss_newton as curvature
-from ..kernels.functions import activations
 from ..kernels.ir import WHOLE
+from ..kernels.layer import dense
 from ..kernels.layout import NOT_SHUFFLED
-
-if TYPE_CHECKING:
-    from ..core.samples import Samples
-    from ..network import Network
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
@@ -43,31 +43,29 @@ SMALLEST_PIECE, LARGEST_PIECE = 64, 256
 """Samples in a piece: with fewer, adding the sums up weighs; with more, a tile's operands leave L1."""
 
 
-def supported(network: Network) -> bool:
+def supported(network: Model) -> bool:
     """Return whether the cost has the curvature that is needed: the squared error and the canonical links have."""
-    return network.cost_function.name == "squared_error" or network._canonical_link
+    return network.cost_function.name == "squared_error" or network._architecture.canonical
 
 
-def _kind(network: Network) -> int:
-    softmax = network.activations[-1] == "softmax"
-    if network._canonical_link:
+def _kind(network: Model) -> int:
+    softmax = network._architecture.softmax
+    if network._architecture.canonical:
         return tables.ROOT_FISHER if softmax else tables.ROOT_OF_SLOPE
     return tables.ROOT_PRODUCT if softmax else tables.ROOT_SLOPE
 
 
 @contextmanager
-def _workspace(network: Network, samples: int, *needed: int) -> Iterator[tuple[layout.Plan, int]]:
+def _workspace(network: Model, samples: int, *calls: Kernel) -> Iterator[tuple[layout.Plan, int]]:
     """Borrow a workspace for blocks of samples twice over, and the samples in a block."""
     width = layout.lanes(network.dtype)
-    with network.plan(2 * max(samples, width), backward=False) as (plan, room):
-        derivatives.fill_addresses(plan, network.dtype, (tables.CELL_FORWARD_SLOPES, tables.CELL_GATHER_WEIGHTS,
-                                                         tables.CELL_BACKWARD, *needed))
-        if network.activations[-1] == "softmax" and plan.cells[tables.CELL_JACOBIAN] == 0:
-            plan.cells[tables.CELL_JACOBIAN] = network.address(activations.softmax_backward)
+    request = Request(2 * max(samples, width), backward=False,
+                      calls=(derivatives.forward_slopes, dense.gather_weights, dense.backward, *calls))
+    with network._borrow(request) as (plan, room):
         yield plan, room // (2 * width) * width
 
 
-def normal_matrix(network: Network, samples: Samples, matrix: Doubles, threads: int | None = None) -> None:
+def normal_matrix(network: Model, samples: Samples, matrix: Doubles, threads: int | None = None) -> None:
     """Compute JᵀJ at the present parameters; overwrites the lower triangle of ``matrix``, and what is above it.
 
     Beside the matrix it uses a workspace as `fit` does, and 640 kB or 64 rows of J, whichever is more, twice.
@@ -86,7 +84,7 @@ def normal_matrix(network: Network, samples: Samples, matrix: Doubles, threads: 
     matrix[...] = 0
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
     total, kind = samples.total_weight, _kind(network)
-    with _workspace(network, n, tables.CELL_TRANSPOSE) as (plan, block):
+    with _workspace(network, n, dense.transpose_panel) as (plan, block):
         some = max(CHUNK_WORK // (work * block), 1) * block
 
         def chunk(begin: int, thread: int, barrier: npt.NDArray[np.int64]) -> None:
@@ -98,7 +96,7 @@ def normal_matrix(network: Network, samples: Samples, matrix: Doubles, threads: 
             thread_team.run(members, partial(chunk, begin))
 
 
-def jacobian_rows(network: Network, samples: Samples, total: float) -> Array:
+def jacobian_rows(network: Model, samples: Samples, total: float) -> Array:
     """Compute J at the present parameters, (n_samples · n_L, n_parameters), for samples that share in a total weight.
 
     With ``samples.total_weight``, JᵀJ is `normal_matrix`.
@@ -106,9 +104,9 @@ def jacobian_rows(network: Network, samples: Samples, total: float) -> Array:
     n, n_in, n_out = len(samples), network.layers[0], network.layers[-1]
     out = np.empty((n * n_out, network.n_parameters), network.dtype)
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
-    with _workspace(network, n, tables.CELL_ROWS, tables.CELL_OUTER) as (plan, block):
+    with _workspace(network, n, derivatives.panel_rows, derivatives.outer_products) as (plan, block):
         room = np.empty(block * max(map(sum, pairwise(network.layers))), network.dtype)
-        for rows in thread_team.chunks(n, block, network.work * (1 + n_out)):
+        for rows in thread_team.chunks(n, block, network._architecture.work * (1 + n_out)):
             curvature.jacobian_rows(plan.layers, plan.cells, plan.panels, network._parameters,
                                     inputs[rows.start * n_in : rows.stop * n_in], weights[rows], order,
                                     rows.stop - rows.start, total, _kind(network), block, room,
@@ -116,13 +114,13 @@ def jacobian_rows(network: Network, samples: Samples, total: float) -> Array:
     return out
 
 
-def bend(network: Network, samples: Samples, step: Array, share: float) -> Array:
+def bend(network: Model, samples: Samples, step: Array, share: float) -> Array:
     """Compute Jᵀ d²o/dt² along parameters + t·step, from the outputs at t = ``share``; for the squared error."""
     out = np.zeros(network.n_parameters, network.dtype)
     direction = step.astype(network.dtype)
     ahead = (network._parameters + share * step).astype(network.dtype)
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
-    with _workspace(network, len(samples), tables.CELL_GRADIENT_BY_LANES) as (plan, block):
+    with _workspace(network, len(samples), dense.gradient_by_lanes) as (plan, block):
         curvature.bend(plan.layers, plan.cells, plan.panels, network._parameters, ahead, direction, share, inputs,
                        weights, order, len(samples), samples.total_weight, block, out)
     return out

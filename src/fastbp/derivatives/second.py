@@ -6,28 +6,26 @@ block by block, shared by a team of threads, the same bits for any number of the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..core import arrays, objective
+from ..core.model import Model
 from ..core.samples import Samples
 from ..kernels import tables
-
-if TYPE_CHECKING:
-    from ..network import Network
 
 Array = npt.NDArray[Any]
 
 
-def _product(network: Network, samples: Samples, kind: int, direction: Array | None = None) -> Array:
+def _product(network: Model, samples: Samples, kind: int, direction: Array | None = None) -> Array:
     found = np.zeros(network.n_parameters, network.dtype)
     objective.cost_and_gradient(network, samples, found, kind=kind, direction=direction)
     return found
 
 
-def hessian_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, v: npt.ArrayLike,
+def hessian_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, v: npt.ArrayLike,
                            sample_weight: npt.ArrayLike | None = None) -> Array:
     """Compute H v: how the gradient changes as the parameters move along v (Pearlmutter 1994, section 3).
 
@@ -58,7 +56,7 @@ def hessian_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, v:
     return _product(self, samples, tables.KIND_HESSIAN, arrays.parameters("v", v, self.n_parameters, self.dtype))
 
 
-def gauss_newton_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, v: npt.ArrayLike,
+def gauss_newton_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, v: npt.ArrayLike,
                                 sample_weight: npt.ArrayLike | None = None) -> Array:
     """Compute G v, with the generalised Gauss–Newton matrix G = mean Jᵀ B J (Schraudolph 2002, section 2.2).
 
@@ -91,7 +89,7 @@ def gauss_newton_vector_product(self: Network, X: npt.ArrayLike, Y: npt.ArrayLik
 
 
 @np.errstate(under="ignore")
-def hessian(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Array:
+def hessian(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Array:
     """Compute the whole Hessian of the mean cost, for small networks: one Hessian-vector product a parameter.
 
     Parameters
@@ -128,7 +126,7 @@ def hessian(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: np
     return H
 
 
-def hessian_diagonal(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike,
+def hessian_diagonal(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
                      sample_weight: npt.ArrayLike | None = None) -> Array:
     """Compute the diagonal of the Hessian of the mean cost, exactly, without the rest of it.
 

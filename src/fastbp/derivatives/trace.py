@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..core import thread_team
-from ..core.samples import SparseRows, flattened
+from ..core.link import Request, link
+from ..core.model import Model
+from ..core.samples import Samples
 from ..kernels import layout, tables
 from ..kernels.layer import dense
 from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes.backprop import my_neurons, my_samples
-from ..kernels.passes.predict import predict
-
-if TYPE_CHECKING:
-    from ..core.samples import Samples
-    from ..network import Network
 
 Array = npt.NDArray[Any]
-
-PART = 2**19
-"""Inputs that are converted at a time: so few that little memory is needed, and enough that a call weighs nothing."""
 
 
 class LayerGradient(NamedTuple):
@@ -45,7 +38,7 @@ class Trace(NamedTuple):
     """Gradients (6)."""
 
 
-def _backward(network: Network, samples: Samples, plan: layout.Plan, begin: int, end: int, total: float) -> None:
+def _backward(network: Model, samples: Samples, plan: layout.Plan, begin: int, end: int, total: float) -> None:
     """Take samples begin..end forward, to the cost and back (1)-(5), as a step of training does."""
     strips = layout.strips(end - begin, network.dtype)
     inputs, targets, weights, order = samples.data(NOT_SHUFFLED)
@@ -60,11 +53,11 @@ def _strips(panels: Array, start: int, strips: int, n: int) -> Array:
     return panels[start : start + strips * n * lanes].reshape(strips, n, lanes).transpose(0, 2, 1)
 
 
-def trace(network: Network, samples: Samples, views: bool) -> Trace:
+def _traced(network: Model, samples: Samples, views: bool) -> Trace:
     """Run both phases of a step, without its update, on all samples as one block; then (1) again, elsewhere."""
     n, parameters = len(samples), network._parameters
     strips = layout.strips(n, network.dtype)
-    plan = network.new_plan(n, backward=True)
+    plan = link(network._architecture, Request(n, choices=network._workspaces.choices))
     net = plan.panels.size
     panels = layout.aligned(net + sum(network.layers[1:]) * strips * layout.lanes(network.dtype), network.dtype)
     panels[:net] = plan.panels
@@ -92,26 +85,12 @@ def trace(network: Network, samples: Samples, views: bool) -> Trace:
     return found
 
 
-def forward(network: Network, inputs: Array | SparseRows, layer: int, out: Array) -> None:
-    """Go forward through the first layers only; overwrites ``out``, (samples, n_l).
-
-    Inputs of another dtype are converted a part at a time.
-    """
-    n, width, flat = len(inputs), network.layers[layer], out.reshape(-1)
-    sparse = isinstance(inputs, SparseRows)
-    with network.plan(max(n, 1), backward=False, sparse=sparse) as (plan, block):
-        for rows in thread_team.chunks(n, block, network.work, PART // network.layers[0]):
-            part, order = flattened(inputs[rows], NOT_SHUFFLED, network.dtype)
-            predict(plan.layers[:layer], plan.cells, plan.panels, network._parameters, part, order,
-                    rows.stop - rows.start, block, flat[rows.start * width : rows.stop * width])
-
-
-def mean_abs_delta(network: Network, samples: Samples) -> list[Array]:
+def _summed(network: Model, samples: Samples) -> list[Array]:
     """Sum |δ_j| over the samples, block by block; each δ carries its sample's share of the mean."""
     n = len(samples)
     total = samples.total_weight
     found = [np.zeros(width) for width in network.layers[1:]]
-    with network.plan(n, backward=True) as (plan, block):
+    with network._borrow(Request(n)) as (plan, block):
         for begin in range(0, n, block):
             end = min(begin + block, n)
             _backward(network, samples, plan, begin, end, total)
@@ -120,3 +99,58 @@ def mean_abs_delta(network: Network, samples: Samples) -> list[Array]:
                 delta = _strips(plan.panels, row[tables.LAYER_DELTA], strips, mean.size)
                 mean += np.abs(delta).sum(axis=(0, 1), dtype=np.float64)
     return found
+
+
+def trace(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, *, views: bool = False) -> Trace:
+    """Show what each neuron did in one step of backpropagation, for teaching and debugging.
+
+    Parameters
+    ----------
+    X, Y
+        As in `fit`. All samples are one batch, whose panels are all in memory at once.
+    views : bool, default False
+        Give net, out and delta as the kernels hold them, without a copy: views of shape (strips, lanes, n_l),
+        where sample i is at ``[i // lanes, i % lanes]``. Samples past the last one repeat it in net and out; their
+        deltas are 0.
+
+    Returns
+    -------
+    Trace
+        Lists with an entry for each layer l = 1..L: net (1), out (2) and delta (4)(5), each (n_samples, n_l), and
+        gradient (6). The deltas are those of the mean cost, so each carries a factor 1/n_samples.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit.
+
+    Notes
+    -----
+    A strip holds as many samples as a vector of the CPU has lanes, neuron after neuron. No strides lead through
+    several strips sample by sample, so that (n_samples, n_l) is a copy, and views keep the strips apart.
+    """
+    return _traced(self, self._samples(X, Y), views)
+
+
+
+def mean_abs_delta(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
+                   sample_weight: npt.ArrayLike | None = None) -> list[Array]:
+    """Return how much the cost depends on each neuron: the mean of |δ_j| over the samples.
+
+    Parameters
+    ----------
+    X, Y, sample_weight
+        As in `fit`.
+
+    Returns
+    -------
+    list of ndarray, shape (n_l,), float64
+        For each layer l = 1..L: how far, to first order, the cost E of a pair moves when net_j does, per unit, in
+        the (weighted) mean over the pairs. δ_j is that of each pair's own cost (4)(5).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit.
+    """
+    return _summed(self, self._samples(X, Y, sample_weight))

@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..core import arrays, objective
+from ..core import arrays, forward, objective, penalties
+from ..core.model import Model
 from ..core.samples import Samples
+from ..regularization import Regularization
 from ..util.settings import is_number
 from . import gauss_newton
-
-if TYPE_CHECKING:
-    from ..network import Network
-    from ..regularization import Regularization
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
@@ -71,7 +69,7 @@ class Spectrum(NamedTuple):
         return self.vectors / np.sqrt(self.values)
 
 
-def _spectrum(network: Network, samples: Samples, regularization: Regularization | None) -> Spectrum:
+def _spectrum(network: Model, samples: Samples, regularization: Regularization | None) -> Spectrum:
     regularization = network._regularization(regularization)
     size = network.n_parameters
     if 7 * 8 * size**2 > arrays.physical_memory() // 2:
@@ -84,8 +82,8 @@ def _spectrum(network: Network, samples: Samples, regularization: Regularization
     gauss_newton.normal_matrix(network, samples, matrix)
     penalty, trained = np.zeros(size), np.ones(size, np.bool_)
     if regularization is not None:
-        penalty = regularization.second(network.layers, network.bias, samples.total_weight)
-        trained = ~regularization.untrained(network.layers, network.bias)
+        penalty = penalties.second_derivatives(regularization, network._architecture, samples.total_weight)
+        trained = ~penalties.untrained(regularization, network._architecture)
     matrix = matrix[np.ix_(trained, trained)]
     if not np.isfinite(matrix).all():  # before LAPACK, which may not come to an end with it
         raise ValueError("JᵀJ is not finite: the outputs of the network overflow")
@@ -101,15 +99,8 @@ def _spectrum(network: Network, samples: Samples, regularization: Regularization
     return Spectrum(values, whole, penalty)
 
 
-def _inputs_only(network: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, *,
-                 empty: bool = False) -> Samples:
-    inputs = arrays.inputs(X, network.layers[0], network.dtype, empty=empty)
-    weights = arrays.sample_weight(sample_weight, len(inputs), network.dtype)
-    return Samples(inputs, np.empty((len(inputs), 0), network.dtype), False, weights)
-
-
 @np.errstate(under="ignore")
-def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None,
+def parameter_covariance(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None,
                          *, regularization: Regularization | None = None) -> Doubles:
     """Compute the covariance of the parameters from JᵀJ at the training samples.
 
@@ -169,7 +160,7 @@ def parameter_covariance(self: Network, X: npt.ArrayLike, Y: npt.ArrayLike, samp
 
 
 @np.errstate(under="ignore")
-def effective_parameters(self: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
+def effective_parameters(self: Model, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
                          regularization: Regularization | None = None) -> float:
     """Compute γ = tr (JᵀJ + D)⁻¹JᵀJ: how many parameters the samples determine (MacKay 1992; Moody 1992).
 
@@ -190,10 +181,10 @@ def effective_parameters(self: Network, X: npt.ArrayLike, sample_weight: npt.Arr
     ValueError, TypeError
         As for `parameter_covariance`.
     """
-    return _spectrum(self, _inputs_only(self, X, sample_weight), regularization).effective
+    return _spectrum(self, arrays.inputs_only(self._architecture, X, sample_weight), regularization).effective
 
 
-def _spread(network: Network, samples: Samples, total: float, root: Doubles) -> Doubles:
+def _spread(network: Model, samples: Samples, total: float, root: Doubles) -> Doubles:
     """Return ‖jR‖² for each row j of J, whose samples share in ``total``."""
     some = max(CHUNK_BYTES // (8 * network.layers[-1] * network.n_parameters), 1)
     parts = [np.empty(0)]
@@ -204,7 +195,7 @@ def _spread(network: Network, samples: Samples, total: float, root: Doubles) -> 
 
 
 @np.errstate(under="ignore")
-def leverage(self: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
+def leverage(self: Model, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
              regularization: Regularization | None = None) -> Doubles:
     """Compute how far each sample pulls the network towards itself: its diagonal block of J(JᵀJ + D)⁻¹Jᵀ, summed.
 
@@ -225,14 +216,14 @@ def leverage(self: Network, X: npt.ArrayLike, sample_weight: npt.ArrayLike | Non
     ValueError, TypeError
         As for `parameter_covariance`.
     """
-    samples = _inputs_only(self, X, sample_weight)
+    samples = arrays.inputs_only(self._architecture, X, sample_weight)
     spread = _spread(self, samples, samples.total_weight, _spectrum(self, samples, regularization).inverse_root())
     summed: Doubles = spread.reshape(len(samples), -1).sum(axis=1)
     return summed
 
 
 @np.errstate(under="ignore")
-def predict_interval(self: Network, X: npt.ArrayLike, level: float = 0.95, *,
+def predict_interval(self: Model, X: npt.ArrayLike, level: float = 0.95, *,
                      noise: bool = True) -> tuple[Doubles, Doubles]:
     """Compute the interval in which a new target lies with a given probability, by what `parameter_covariance` found.
 
@@ -268,10 +259,10 @@ def predict_interval(self: Network, X: npt.ArrayLike, level: float = 0.95, *,
     if knowledge is None or not np.array_equal(knowledge.parameters, self.parameters):
         raise ValueError("predict_interval needs the covariance of the present parameters: call "
                          "parameter_covariance(X, Y) with the training samples first")
-    samples = _inputs_only(self, X, None, empty=True)
+    samples = arrays.inputs_only(self._architecture, X, None, empty=True)
     spread = _spread(self, samples, 1.0, knowledge.root)
     width = student(0.5 + level / 2, knowledge.freedom) * np.sqrt(spread + (knowledge.variance if noise else 0.0))
-    out = self.predict(X).astype(np.float64)
+    out = forward.predict(self, X).astype(np.float64)
     width = width.reshape(out.shape)
     return out - width, out + width
 

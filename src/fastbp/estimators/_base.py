@@ -46,10 +46,7 @@ from ..core.objective import cost_and_gradient, evaluation
 from ..costs import ANY, CLASSES, COSTS, Cost
 from ..kernels.tables import HYPER_RATE
 from ..network import Network
-from ..optimizers import OPTIMIZERS, RULES, SGD, Adam, UpdateRule
-from ..optimizers.base import Optimizer
-from ..optimizers.levenberg_marquardt import BayesianRegularization
-from ..optimizers.line_search import BatchMethod
+from ..optimizers import OPTIMIZERS, RULES, SGD, Adam, BatchMethod, BayesianRegularization, Optimizer, UpdateRule
 from ..regularization import Regularization
 from ..training.callbacks import EarlyStopping, ProgressBar, asks_to_stop
 from ..training.history import Record
@@ -1033,7 +1030,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         names = np.arange(max(count, 2)) if classes is None else np.asarray(classes)
         if len(names) != max(count, 2) or not (unique_labels(names) == names).all():
             raise ValueError(f"classes is {classes!r}, expected {max(count, 2)} sorted names")
-        loss = "log_loss" if network._canonical_link else network.cost_function
+        loss = "log_loss" if network._architecture.canonical else network.cost_function
         self = cls._wrapped(network, {"loss": loss, **parameters})
         self._label_binarizer = LabelBinarizer().fit(np.eye(count, dtype=int) if several else names)
         self.classes_ = self._label_binarizer.classes_

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from . import prototypes
-from .compile import Kernel, address, by_address, c_function, inline
+from .compile import by_address, c_function, inline
 from .compile.arguments import DoublePointer, Doubles, FloatPointer, Floats, IntegerPointer, Integers, ReadOnly, Table
 from .ir import COLUMN_VECTORS, array_at, call, copy_vector, lanes, pointer_at, rank_one, stack, sum_columns, view
 from .passes import backprop, predict
@@ -342,15 +342,5 @@ def c_forward(form, dtype, slot, room, width):
     return c_function(function, result, arguments, dtype)
 
 
-KERNELS: dict[int, Kernel] = {
-    kernel.place: kernel
-    for kernel in (forward, backward, slopes, forward_one, predict.predict, gradient_one, input_one, vjp_one, train_one,
-                   many)
-}
-"""Cell of `Model.calls` -> the kernel whose address lies there."""
-
-
-def fill_addresses(calls, dtype):
-    """Write the addresses of the KERNELS into a model's calls."""
-    for cell, kernel in KERNELS.items():
-        calls[cell] = address(kernel, dtype)
+KERNELS = (forward, backward, slopes, forward_one, predict.predict, gradient_one, input_one, vjp_one, train_one, many)
+"""What a model calls: each has its place in `Model.calls`."""

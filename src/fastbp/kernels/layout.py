@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import tables
 from .compile import VECTOR_BYTES
 
 Integers = npt.NDArray[np.int64]
@@ -183,66 +182,3 @@ def aligned(size: int, dtype: npt.DTypeLike) -> Floats:
     raw = np.empty(size * kind.itemsize + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + size * kind.itemsize].view(kind)
-
-
-def plan(sizes: Sequence[int], dtype: npt.DTypeLike, bias: bool, block: int, *, backward: bool = True,
-         threads: int = 1, tangents: int = 0) -> Plan:
-    """Lay out a network and allocate the panels for blocks of up to ``block`` samples.
-
-    Addresses (activations, cost, kernels) are left at 0 for the caller to fill in.
-
-    Parameters
-    ----------
-    sizes
-        n_0 .. n_L.
-    dtype
-        float32 or float64.
-    bias
-        Whether the layers have biases.
-    block
-        Samples that a block holds; rounded up to whole vectors.
-    backward
-        Whether deltas and gradients will be computed, or the forward pass only.
-    threads
-        How many threads will share it; each has a scratch where a layer needs packing.
-    tangents
-        Directions whose tangents go along with each sample, see `second`.
-    """
-    width = lanes(dtype)
-    alone = -(-block // width) * width
-    samples = alone * (1 + tangents)
-    weights, biases, _ = offsets(sizes, bias)
-    total = 0
-
-    def take(size: int) -> int:
-        nonlocal total
-        start = total
-        total += -(-size // width) * width
-        return start
-
-    out = [take(n * samples + 16) for n in sizes]  # `online.net_input` writes up to 15 numbers more
-    delta = [-1] + [take(n * samples) for n in sizes[1:]]
-    layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
-    for layer, row in enumerate(layers):
-        n_in, n_out = sizes[layer], sizes[layer + 1]
-        transposed = -1
-        if not sums_lanes(n_in, n_out, samples, width) if backward else layer == 0:
-            transposed = take(-(-n_in // width) * width * (samples + 1))
-        row[:] = n_in, n_out, weights[layer], biases[layer], 0, out[layer], out[layer + 1], delta[layer], \
-            delta[layer + 1], transposed, backward and packs(n_in, n_out, dtype), \
-            take(n_out * samples) if tangents else -1, 0, 0, 0
-    cells = np.zeros(tables.CELL_COUNT, np.int64)
-    cells[[tables.CELL_TARGET, tables.CELL_WEIGHT, tables.CELL_COST, tables.CELL_ONES]] = (
-        take(sizes[-1] * alone), take(alone), take(alone), take(width))
-    if tangents:
-        cells[[tables.CELL_SPARE, tables.CELL_SLOPE_TARGETS]] = take(sizes[-1] * alone), take(sizes[-1] * tangents
-                                                                                            * alone)
-    if layers[:, tables.LAYER_PACKS].any():
-        widest = max(max(sizes), samples)  # a scratch holds at least eight neurons of the widest layer
-        cells[tables.CELL_SCRATCH_SIZE] = max(SCRATCH_BYTES // np.dtype(dtype).itemsize, 8 * widest)
-        cells[tables.CELL_SCRATCH] = take(threads * int(cells[tables.CELL_SCRATCH_SIZE]))
-    # transposes read whole blocks of lanes x lanes, so what lies behind the last panel must be readable
-    panels = aligned(total + width * width, dtype)
-    panels[:] = 0
-    panels[cells[tables.CELL_ONES] : cells[tables.CELL_ONES] + width] = 1
-    return Plan(layers, cells, np.zeros(2), panels)

@@ -124,7 +124,7 @@ CELL = Table({
     "scratch_size": "how far behind the next thread's is",
     "cost_kernel": "address of the cost",
     "canonical": "1 if the cost starts from net inputs: output and cost are a canonical link",
-    "jacobian": "address of the output's Jacobian product, or 0",
+    "jacobian": "address of `activations.softmax_backward`, the Jacobian product of such an output, or 0",
     "forward": "address of `dense.forward`",
     "backward": "address of `dense.backward`",
     "transpose": "address of `dense.transpose_panel`",
@@ -300,14 +300,15 @@ REGULAR = Table({
     "fixed": "where in the state the values of fixed parameters lie, NaN for the others, or -1",
     "segments": "rows of the table",
     "penalties": "cell of the first penalty of a neuron, as many cells behind the first square of the gradient",
-    "table": "here begins the table, a row of SEGMENT for each stretch of the flat buffer that something is done to",
 }, np.float64, start=HYPER.count, others=dict.fromkeys(("rule", "total", "fixed", "segments", "penalties"), np.int64))
 """Behind an optimizer's numbers where a fit is regularised, see `penalties`; behind them the table and the penalties.
 
 Whole numbers are kept as bits: to convert them costs 25 ms of compilation.
 """
 (REGULAR_RULE, REGULAR_TOTAL, REGULAR_AVERAGED, REGULAR_CLIP, REGULAR_CLIP_NORM, REGULAR_FIXED, REGULAR_SEGMENTS,
- REGULAR_PENALTIES, REGULAR_TABLE) = REGULAR
+ REGULAR_PENALTIES) = REGULAR
+REGULAR_TABLE = REGULAR.start + REGULAR.count
+"""Where the table begins: a row of SEGMENT for each stretch of the flat buffer that something is done to."""
 
 SEGMENT = Table({
     "begin": "where it begins in the flat buffer",

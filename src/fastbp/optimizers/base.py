@@ -1,4 +1,4 @@
-"""What all optimizers are: those for mini-batches in `optimizers`, those for all samples at once in `batch_methods`."""
+"""What all optimizers have in common: slots of state laid out like the parameters, and scalars that have names."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from ..core.model import Model
+from ..core.objective import Evaluation
+from ..core.samples import Samples
 from ..kernels import tables
-from ..util.settings import Check
+from ..kernels.tables import HYPER_COST, ROW_GRADIENT
+from ..regularization import Regularization
+from ..util.settings import Check, plain_numbers
+
+Array = npt.NDArray[Any]
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -25,15 +33,15 @@ class Optimizer:
     reports: ClassVar[dict[str, int]] = {}
     """What a record holds of each epoch in its diagnostics, by name, and its cell in `hyper`."""
 
-    def hyper(self) -> npt.NDArray[np.float64]:
+    def hyper(self) -> Numbers:
         """Return the numbers that it begins with, as laid out in `fastbp.kernels.tables`."""
         return np.zeros(tables.HYPER_COUNT)
 
-    def varied(self, hyper: npt.NDArray[np.float64]) -> dict[str, float]:
+    def varied(self, hyper: Numbers) -> dict[str, float]:
         """Return by name what has changed in the numbers, for a file."""
         return {name: float(hyper[cell]) for name, (_, cell) in self.varying.items()}
 
-    def resumed(self, numbers: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+    def resumed(self, numbers: Mapping[str, Any]) -> Numbers:
         """Return the numbers to go on with: those of the settings, and what had changed.
 
         Parameters
@@ -69,12 +77,48 @@ class Optimizer:
         """Whether it can go on with the state of another one: of the same kind, and of the same size."""
         return type(self) is type(former) and self.slots == former.slots
 
-    def write_changes(self, former: Self, hyper: npt.NDArray[np.float64], epochs: int) -> None:
+    def write_changes(self, former: Self, hyper: Numbers, epochs: int) -> None:
         """Write settings that differ from a former one's into the numbers that it has left after so many epochs."""
 
-    def diagnostics(self, hyper: npt.NDArray[np.float64]) -> dict[str, float]:
+    def diagnostics(self, hyper: Numbers) -> dict[str, float]:
         """Return what an epoch's record holds beside costs, time and learning rate, by name."""
         return {name: float(hyper[cell]) for name, cell in self.reports.items()}
 
-    def on_epoch_end(self, hyper: npt.NDArray[np.float64], epochs: int, cost: float) -> None:
+    def on_epoch_end(self, hyper: Numbers, epochs: int, cost: float) -> None:
         """Change the numbers for the next epoch, after so many epochs, the last one with this cost."""
+
+
+@dataclass(frozen=True)
+class BatchMethod(Optimizer):
+    """A method that takes all samples in a step: its state is rows laid out like the parameters, the gradient first.
+
+    A step begins where cost and gradient are known, and ends so. Rows and scalars are kept by the training as those of
+    other optimizers are: so they are saved and resumed.
+    """
+
+    checks: ClassVar[dict[str, Check]] = {}
+    """What each setting must be."""
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        for name, check in self.checks.items():
+            check(self, name, getattr(self, name))
+
+    def check(self, network: Model, samples: Samples, regularization: Regularization | None, memory: int) -> None:
+        """Raise ValueError, before anything is changed, if it cannot train this network in so many bytes."""
+
+    def begin(self, evaluate: Evaluation, rows: Array, numbers: Numbers) -> None:
+        """Compute cost and gradient where a fit begins or goes on."""
+        numbers[HYPER_COST] = evaluate(rows[ROW_GRADIENT])
+
+    def restart(self, evaluate: Evaluation, rows: Array, numbers: Numbers) -> None:
+        """Begin anew at parameters that no step has led to, without what is remembered of the way to others."""
+        self.begin(evaluate, rows, numbers)
+
+    def cost(self, numbers: Numbers) -> float:
+        """Return the cost where the last step ended."""
+        return float(numbers[HYPER_COST])
+
+    def step(self, evaluate: Evaluation, parameters: Array, rows: Array, numbers: Numbers) -> bool:
+        """Overwrite parameters, state and numbers; False if there is nothing left to gain."""
+        raise NotImplementedError

@@ -1,40 +1,29 @@
-"""Methods of second order for small networks: Levenberg–Marquardt, and Bayesian regularisation on top of it.
+"""Levenberg–Marquardt: damped Gauss–Newton steps, for small networks.
 
-Both work with JᵀJ, the Gauss–Newton matrix of the mean cost (`curvature`), or with JJᵀ where that is smaller. Between
-two steps they remember numbers only, so that a resumed training goes on with the same bits.
+It works with JᵀJ, the Gauss–Newton matrix of the mean cost (`derivatives.gauss_newton`), or with JJᵀ where that is
+smaller. Between two steps it remembers scalars only, so that a resumed training goes on with the same bits.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from ..core import penalties
+from ..core.model import Model
+from ..core.objective import Evaluation
+from ..core.samples import Samples
 from ..derivatives import gauss_newton
-from ..kernels.tables import (
-    HYPER_ALPHA,
-    HYPER_BETA,
-    HYPER_COST,
-    HYPER_DAMPING,
-    HYPER_EFFECTIVE_PARAMETERS,
-    HYPER_EVIDENCE,
-    HYPER_GROWTH,
-    ROW_GRADIENT,
-)
+from ..kernels.tables import HYPER_COST, HYPER_DAMPING, HYPER_GROWTH, ROW_GRADIENT
+from ..regularization import Regularization
 from ..util.settings import flag, not_negative, positive
-from .line_search import BatchMethod, Evaluate
+from .base import Array, BatchMethod, Numbers
 
-if TYPE_CHECKING:
-    from ..core.samples import Samples
-    from ..network import Network
-    from ..regularization import Regularization
-
-Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.float64]
 
 SHARE = 0.3
 """Of a step, how far from its beginning outputs are looked at to see them bend: in float32 their differences lose
@@ -44,27 +33,12 @@ MOST_BEND = 0.75
 """2‖a‖/‖v‖ up to which a step v is bent by ½a (Transtrum & Sethna 2012)."""
 
 
-SETTLED = 1e-6
-"""Relative change of α and β below which they have settled."""
-
-FIRST_RIDGE, FASTEST = 1e-6, 2.0
-"""The first α/(βn), as a part of the largest eigenvalue of JᵀJ, and how fast it may grow from one step to the next.
-Coming from below it stops at the α that leaves most to the data; set free at once, before the network has learned
-anything, α grew so large that nothing was learned any more (sin(2x) with noise 0.1, 61 parameters: γ 1.8, not 9)."""
-
-LEAST = 1e-200
-"""In place of a sum of squares that is 0, so that α and β stay finite."""
-
-SMALLEST = float(np.finfo(np.float64).tiny)
-"""α and β lie between this and its inverse, so that their logarithms are finite."""
-
-
 class BySamples:
     """Solves (JᵀJ + D)x = b, D diagonal, by way of JD⁻¹Jᵀ, for fewer rows of J than parameters."""
 
-    def __init__(self, evaluate: Evaluate) -> None:
+    def __init__(self, evaluate: Evaluation) -> None:
         samples = evaluate.samples
-        rows = gauss_newton.jacobian_rows(evaluate.network, samples, samples.total_weight)
+        rows = gauss_newton.jacobian_rows(evaluate.model, samples, samples.total_weight)
         self.rows: Doubles = rows.astype(np.float64, copy=False)
         self.penalty, self.fixed = _regularized(evaluate)
         self.rows[:, self.fixed] = 0
@@ -97,10 +71,10 @@ class BySamples:
 class ByParameters:
     """Solves (JᵀJ + D)x = b, D diagonal, by Cholesky's factors."""
 
-    def __init__(self, evaluate: Evaluate) -> None:
-        size = evaluate.network.n_parameters
+    def __init__(self, evaluate: Evaluation) -> None:
+        size = evaluate.model.n_parameters
         self.matrix = np.empty((size, size))
-        gauss_newton.normal_matrix(evaluate.network, evaluate.samples, self.matrix, evaluate.threads)
+        gauss_newton.normal_matrix(evaluate.model, evaluate.samples, self.matrix, evaluate.threads)
         self.penalty, self.fixed = _regularized(evaluate)
         self.matrix[self.fixed] = self.matrix[:, self.fixed] = 0
         self.diagonal = self.matrix.diagonal().copy()
@@ -121,16 +95,16 @@ class ByParameters:
         return np.linalg.eigvalsh(self.matrix).clip(0)
 
 
-def _regularized(evaluate: Evaluate) -> tuple[Doubles, npt.NDArray[np.bool_]]:
+def _regularized(evaluate: Evaluation) -> tuple[Doubles, npt.NDArray[np.bool_]]:
     """Return the second derivatives of the penalty, and which parameters stay as they are."""
-    network, regularization = evaluate.network, evaluate.regularization
+    architecture, regularization = evaluate.model._architecture, evaluate.regularization
     if regularization is None:
-        return np.zeros(network.n_parameters), np.zeros(network.n_parameters, np.bool_)
-    return (regularization.second(network.layers, network.bias, evaluate.samples.total_weight),
-            regularization.untrained(network.layers, network.bias))
+        return np.zeros(architecture.n_parameters), np.zeros(architecture.n_parameters, np.bool_)
+    return (penalties.second_derivatives(regularization, architecture, evaluate.samples.total_weight),
+            penalties.untrained(regularization, architecture))
 
 
-def _by_samples(network: Network, samples: Samples) -> bool:
+def _by_samples(network: Model, samples: Samples) -> bool:
     return len(samples) * network.layers[-1] < network.n_parameters
 
 
@@ -177,7 +151,7 @@ class LevenbergMarquardt(BatchMethod):
     checks = {"damping": positive, "acceleration": flag}
     varying = {"damping": (not_negative, HYPER_DAMPING), "growth": (not_negative, HYPER_GROWTH)}
 
-    def check(self, network: Network, samples: Samples, regularization: Regularization | None, memory: int) -> None:
+    def check(self, network: Model, samples: Samples, regularization: Regularization | None, memory: int) -> None:
         """See that cost, samples and memory will do."""
         name = type(self).__name__
         if samples.slopes is not None or samples.sparse:
@@ -205,14 +179,14 @@ class LevenbergMarquardt(BatchMethod):
         if self.damping != former.damping:
             hyper[HYPER_GROWTH] = 0
 
-    def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
+    def step(self, evaluate: Evaluation, parameters: Array, rows: Array, numbers: Numbers) -> bool:
         """Go to a lower cost."""
         return self._descend(evaluate, parameters, rows, numbers, self._system(evaluate), 0.0)
 
-    def _system(self, evaluate: Evaluate) -> BySamples | ByParameters:
-        return (BySamples if _by_samples(evaluate.network, evaluate.samples) else ByParameters)(evaluate)
+    def _system(self, evaluate: Evaluation) -> BySamples | ByParameters:
+        return (BySamples if _by_samples(evaluate.model, evaluate.samples) else ByParameters)(evaluate)
 
-    def _descend(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers,
+    def _descend(self, evaluate: Evaluation, parameters: Array, rows: Array, numbers: Numbers,
                  system: BySamples | ByParameters, ridge: float) -> bool:
         """Lower E + ½ridge‖w‖² by one step, with as much damping as that takes; False if nothing lowers it."""
         gradient, start = rows[ROW_GRADIENT], parameters.astype(np.float64)
@@ -221,7 +195,7 @@ class LevenbergMarquardt(BatchMethod):
         damping, growth = float(numbers[HYPER_DAMPING]), float(numbers[HYPER_GROWTH])
         if growth == 0:
             damping, growth = self.damping * system.largest, 2.0
-        bends = self.acceleration and evaluate.network.cost_function.name == "squared_error"
+        bends = self.acceleration and evaluate.model.cost_function.name == "squared_error"
         while 0 < damping < math.inf:
             if (steps := self._steps(evaluate, system, slope, damping + ridge, bends)) is not None:
                 straight, bent = steps
@@ -241,7 +215,7 @@ class LevenbergMarquardt(BatchMethod):
         parameters[:], gradient[:] = start, before
         return False
 
-    def _steps(self, evaluate: Evaluate, system: BySamples | ByParameters, slope: Doubles, damping: float,
+    def _steps(self, evaluate: Evaluation, system: BySamples | ByParameters, slope: Doubles, damping: float,
                bends: bool) -> tuple[Doubles, Doubles] | None:
         """Return the step v and the one to make, v + ½a; None where rounding leaves no positive definite matrix."""
         try:
@@ -250,92 +224,8 @@ class LevenbergMarquardt(BatchMethod):
             return None
         v = -system.solve(slope)
         if bends:
-            bend = gauss_newton.bend(evaluate.network, evaluate.samples, v, SHARE).astype(np.float64)
+            bend = gauss_newton.bend(evaluate.model, evaluate.samples, v, SHARE).astype(np.float64)
             a = -system.solve(np.where(system.fixed, 0.0, bend))
             if 2 * np.linalg.norm(a) <= MOST_BEND * np.linalg.norm(v):
                 return v, v + 0.5 * a
         return v, v
-
-
-@dataclass(frozen=True)
-class BayesianRegularization(LevenbergMarquardt):
-    """Levenberg–Marquardt with a penalty on the parameters whose weight the data choose (MacKay 1992).
-
-    It lowers βE_D + αE_W, with E_D the summed cost and E_W = ½‖w‖² over all parameters, biases too. Before each step α
-    and β are set anew from JᵀJ there (Foresee & Hagan 1997): with λ_i the eigenvalues of βJᵀJ of the summed cost, the
-    effective number of parameters is γ = Σ λ_i/(λ_i + α), and α = γ/2E_W, β = (N − γ)/2E_D, where N counts samples
-    times outputs. For costs other than squared_error, which have no noise to estimate, β is 1. It stops by itself when
-    α and β have settled and no lower sum is to be found.
-
-    The ratio α/β begins small and at most doubles in a step, so that the data are learned before the penalty bites.
-
-    ``history.diagnostics`` tells for each epoch ``effective_parameters`` γ, ``alpha``, ``beta``, and ``evidence``, the
-    logarithm of the probability of the targets given α and β (MacKay 1992), all where its step began;
-    ``history.cost`` is the cost E alone, after the step. It may rise as α grows, while the sum falls: `EarlyStopping`,
-    which would take that for an end and go back to weights with less of a penalty, needs ``validation`` here.
-
-    Parameters
-    ----------
-    damping, acceleration
-        As for `LevenbergMarquardt`.
-
-    Raises
-    ------
-    ValueError
-        As for `LevenbergMarquardt`.
-
-    Notes
-    -----
-    A penalty on all parameters alike asks for inputs and targets scaled to about one. Sample weights count by their
-    ratios: their mean stands for one sample.
-    """
-
-    reports = LevenbergMarquardt.reports | {
-        "effective_parameters": HYPER_EFFECTIVE_PARAMETERS, "alpha": HYPER_ALPHA, "beta": HYPER_BETA,
-        "evidence": HYPER_EVIDENCE}
-    varying = LevenbergMarquardt.varying | {"alpha": (not_negative, HYPER_ALPHA), "beta": (not_negative, HYPER_BETA)}
-
-    def check(self, network: Network, samples: Samples, regularization: Regularization | None, memory: int) -> None:
-        """See that there is no other penalty."""
-        super().check(network, samples, regularization, memory)
-        if regularization is not None and (regularization.penalizes or regularization.trainable is not None):
-            raise ValueError("BayesianRegularization finds the penalty of all parameters itself: leave l2, l1 and "
-                             "trainable out of the regularization, or use 'levenbergmarquardt' with them")
-
-    def step(self, evaluate: Evaluate, parameters: Array, rows: Array, numbers: Numbers) -> bool:
-        """Set α and β, then go to a lower βE_D + αE_W."""
-        system = self._system(evaluate)
-        if not math.isfinite(system.largest * parameters.size + numbers[HYPER_COST]):  # a bound of the eigenvalues
-            return False
-        before = numbers[[HYPER_ALPHA, HYPER_BETA]]
-        samples = evaluate.samples.counted
-        self._weigh(evaluate, parameters, numbers, system.eigenvalues(), samples)
-        ridge = float(numbers[HYPER_ALPHA] / (numbers[HYPER_BETA] * samples))
-        moved = self._descend(evaluate, parameters, rows, numbers, system, ridge)
-        return moved or not np.allclose(numbers[[HYPER_ALPHA, HYPER_BETA]], before, rtol=SETTLED, atol=0)
-
-    def _weigh(self, evaluate: Evaluate, parameters: Array, numbers: Numbers, eigenvalues: Doubles,
-               samples: int) -> None:
-        """Write γ with the present α and β, those that follow, and the evidence for these."""
-        size, noisy = parameters.size, evaluate.network.cost_function.name == "squared_error"
-        rows = samples * evaluate.network.layers[-1]
-        square = max(float(np.square(parameters, dtype=np.float64).sum()), LEAST)
-        summed = max(samples * float(numbers[HYPER_COST]), LEAST)
-        alpha, beta = numbers[[HYPER_ALPHA, HYPER_BETA]]
-        ridge = alpha / (beta * samples) if beta > 0 else FIRST_RIDGE * float(eigenvalues.max())
-        gamma = float((eigenvalues / (eigenvalues + max(ridge, LEAST))).sum())
-        freedom = max(rows - gamma, rows * np.finfo(np.float64).eps)  # γ is N to rounding where all is determined
-        beta = min(max(freedom / (2 * summed), SMALLEST), 1 / SMALLEST) if noisy else 1.0
-        alpha = min(max(min(gamma / square, FASTEST * ridge * beta * samples), SMALLEST), 1 / SMALLEST)
-        logarithms = np.log(np.minimum(beta * samples * eigenvalues + alpha, 1 / SMALLEST)).sum()
-        logarithms += (size - eigenvalues.size) * math.log(alpha)
-        evidence = 0.5 * (size * math.log(alpha) - logarithms - alpha * square) - beta * summed
-        if noisy:
-            evidence += 0.5 * rows * math.log(beta / (2 * math.pi))
-        numbers[[HYPER_ALPHA, HYPER_BETA, HYPER_EFFECTIVE_PARAMETERS, HYPER_EVIDENCE]] = alpha, beta, gamma, evidence
-
-
-METHODS: dict[str, type[BatchMethod]] = {
-    kind.__name__.lower(): kind for kind in (LevenbergMarquardt, BayesianRegularization)
-}
-"""Lower-case name -> class."""

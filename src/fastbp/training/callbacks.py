@@ -12,17 +12,15 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from ..core.model import Model
 from ..util.optional import require
 from ..util.settings import Check, between, count, is_number, not_negative, positive, whole
 from .history import Record
-
-if TYPE_CHECKING:
-    from ..network import Network
 
 
 class ProgressBar:
@@ -158,9 +156,9 @@ class EarlyStopping(_Shown):
         count(self, "patience", patience)
         not_negative(self, "min_delta", min_delta)
         self.best = Best()
-        self._network: Network | None = None
+        self._network: Model | None = None
 
-    def watch(self, network: Network) -> None:
+    def watch(self, network: Model) -> None:
         """Take note of the network whose fit begins: of one at a time.
 
         Parameters
@@ -195,7 +193,7 @@ class EarlyStopping(_Shown):
         """Whether patience is at its end."""
         return self.best.waited >= self.patience
 
-    def resume(self, best: Best, network: Network) -> None:
+    def resume(self, best: Best, network: Model) -> None:
         """Go on where the fit that is resumed had stopped."""
         self.best, self._network = best, network
 

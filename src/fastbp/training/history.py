@@ -14,7 +14,6 @@ from ..util.optional import require
 from ..util.settings import LARGEST_WHOLE
 
 if TYPE_CHECKING:
-    from ..network import Network
     from .profile import Profile
 
 
@@ -36,8 +35,8 @@ class Record(NamedTuple):
     """Cost of the validation set after the epoch, if there is one."""
     seconds: float
     """Time since the fit began."""
-    network: Network
-    """The network being trained."""
+    network: Any
+    """The `fastbp.Network` being trained."""
     updates: int
     """Updates of the parameters since the fit began."""
     learning_rate: float

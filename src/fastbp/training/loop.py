@@ -6,35 +6,34 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..core import arrays, objective, thread_team
+from ..core import objective, penalties, thread_team
+from ..core.link import Request
 from ..core.objective import cost_and_gradient, evaluation, gradient_norm, norm
 from ..core.samples import Samples, readonly
 from ..core.thread_team import CHUNK_SECONDS
 from ..kernels import layout, prototypes, tables
+from ..kernels.compile import address
 from ..kernels.compile.interrupts import Held
 from ..kernels.layout import NOT_SHUFFLED
-from ..kernels.passes import line_search, online, record
+from ..kernels.passes import line_search, online
 from ..kernels.passes.predict import all_finite
 from ..kernels.tables import ROW_BEFORE, ROW_GRADIENT, ROW_START
 from ..kernels.updates import penalties as regular
 from ..kernels.updates import rules
 from ..optimizers import UpdateRule
-from ..optimizers.base import Optimizer
-from ..optimizers.line_search import BatchMethod, LineSearch
+from ..optimizers.base import BatchMethod
+from ..optimizers.line_search import LineSearch
 from ..regularization import Regularization
 from . import profile as profiling
-from .callbacks import Best, Checkpoint, EarlyStopping, ProgressBar, asks_to_stop
+from .callbacks import Checkpoint, EarlyStopping, ProgressBar, asks_to_stop
 from .history import Record
-
-if TYPE_CHECKING:
-    from ..network import Network
+from .progress import Progress, Trainable
 
 Array = npt.NDArray[Any]
 Callback = Callable[[Record], object]
@@ -69,40 +68,6 @@ class DivergenceError(ArithmeticError):
         return DivergenceError, (self.epoch, self.learning_rate)
 
 
-@dataclass
-class Progress:
-    """What ``fit(resume=True)`` takes up again: the optimizer with its state, and the place in the random stream."""
-
-    optimizer: Optimizer
-    state: Array
-    hyper: npt.NDArray[np.float64]
-    key: int
-    epochs: int = 0
-    stopping: list[Best] = field(default_factory=list)
-    """What the `EarlyStopping` of the last fit had seen."""
-
-    def go_on_with(self, optimizer: Optimizer) -> None:
-        """Let the settings of an optimizer act that takes this one's state over (`Optimizer.takes_over`)."""
-        hyper = self.hyper.copy()
-        optimizer.write_changes(self.optimizer, hyper, self.epochs)
-        self.optimizer, self.hyper = optimizer, hyper
-
-    def own(self, n_parameters: int, dtype: np.dtype[Any]) -> None:
-        """Have arrays of its own, that kernels can write to, of the sizes that they write."""
-        self.state = arrays.owned("the optimizer's state", self.state, (self.optimizer.slots * n_parameters,),
-                                      dtype)
-        self.hyper = arrays.owned("the optimizer's numbers", self.hyper, (tables.HYPER_COUNT,), np.dtype("d"))
-        for best in self.stopping:
-            if best.parameters is not None:
-                best.parameters = arrays.owned("the best parameters", best.parameters, (n_parameters,), dtype)
-
-
-def new_progress(network: Network, optimizer: Optimizer) -> Progress:
-    """Begin at epoch 0 with a fresh key."""
-    state = np.zeros(optimizer.slots * network.n_parameters, network.dtype)
-    return Progress(optimizer, state, optimizer.hyper(), int(network.generator.integers(2**63 - 1)))
-
-
 class Steps:
     """What a fit does again and again, an epoch or many in a call of ``run``.
 
@@ -116,7 +81,7 @@ class Steps:
         The parameters as the last step left them, where callbacks may change them.
     """
 
-    network: Network
+    network: Trainable
     learner: layout.Learner
     ended = False
     left: Array | None = None
@@ -160,15 +125,14 @@ class CompiledSteps(Steps):
     ``epochs`` says how many a call may have.
     """
 
-    def __init__(self, stack: ExitStack, network: Network, samples: Samples, batch: int, epochs: int,
+    def __init__(self, stack: ExitStack, network: Trainable, samples: Samples, request: Request, epochs: int,
                  threads: int | None, order: npt.NDArray[np.int64] = NOT_SHUFFLED) -> None:
-        n, work = len(samples), network.work * (1 + network.tangents(samples.kind))
+        architecture = network._architecture
+        n, work = len(samples), architecture.work * (1 + architecture.directions(samples.kind))
         self.network, self.samples = network, samples
-        self.members = thread_team.size(threads, work * batch, work * n * epochs, network.strips(batch, samples.kind))
-        self.plan, block = stack.enter_context(network.plan(batch, backward=True, threads=self.members,
-                                                            kind=samples.kind, sparse=samples.sparse))
-        samples.lend(self.plan)
-        self.task = layout.Task(n, batch, block, int(samples.labels), 0, 0, 2**62, 0, 0)
+        self.members = thread_team.size(threads, work * request.samples, work * n * epochs, network._strips(request))
+        self.plan, block = stack.enter_context(network._borrow(request._replace(threads=self.members)))
+        self.task = layout.Task(n, request.samples, block, int(samples.labels), 0, 0, 2**62, 0, 0)
         self.data = samples.data(order)
         self.blocks, self.tuner, self.online = max(1, int(1e8 / (work * block))), thread_team.Tuner(self.members), False
 
@@ -191,22 +155,23 @@ class CompiledSteps(Steps):
 class MiniBatches(CompiledSteps):
     """An update rule after each mini-batch."""
 
-    def __init__(self, stack: ExitStack, network: Network, samples: Samples, progress: Progress, *, batch: int,
+    def __init__(self, stack: ExitStack, network: Trainable, samples: Samples, progress: Progress, *, batch: int,
                  epochs: int, shuffle: bool | Reorder, threads: int | None, profile: bool,
                  regularization: Regularization | None) -> None:
         assert isinstance(progress.optimizer, UpdateRule)
         rule, n, first = progress.optimizer.rule, len(samples), progress.epochs
         self.reorder = shuffle if callable(shuffle) else None
         shuffle = shuffle if callable(shuffle) else shuffle and batch < n  # a batch of all samples has no order
-        super().__init__(stack, network, samples, batch, epochs, threads, np.arange(n) if shuffle else NOT_SHUFFLED)
+        request = samples.request(batch)._replace(regularization=regularization, noise_key=progress.key)
+        super().__init__(stack, network, samples, request, epochs, threads, np.arange(n) if shuffle else NOT_SHUFFLED)
         self.threads, self.regularization = threads, regularization
-        update = network.address(rule, prototypes.update_rule)
+        update = address(rule, network.dtype, prototypes.update_rule)
         numbers, state, place = progress.hyper, progress.state, np.zeros(tables.PROGRESS_COUNT, np.int64)
         if regularization is not None:  # a rule of ours takes its place, and calls it
             numbers, state = _regularized(network, regularization, progress, update)
             clipped = regularization.clip_norm is not None
-            update = network.address(regular.update_clipped if clipped else regular.update, prototypes.update_rule)
-            self.plan = regularization.plan(self.plan, network.dtype, network.cost_function, key=progress.key)
+            update = address(regular.update_clipped if clipped else regular.update, network.dtype,
+                             prototypes.update_rule)
             # `noise` reads the epoch
             place = self.plan.cells[tables.CELL_PROGRESS : tables.CELL_PROGRESS + tables.PROGRESS_COUNT]
         self.learner = layout.Learner(
@@ -249,20 +214,17 @@ class MiniBatches(CompiledSteps):
 class LineSearches(CompiledSteps):
     """Steps along a line, whose passes `line_search.next_point` directs."""
 
-    def __init__(self, stack: ExitStack, network: Network, samples: Samples, progress: Progress, *, epochs: int,
+    def __init__(self, stack: ExitStack, network: Trainable, samples: Samples, progress: Progress, *, epochs: int,
                  threads: int | None, regularization: Regularization | None) -> None:
-        super().__init__(stack, network, samples, len(samples), epochs, threads)
+        request = samples.request(len(samples))._replace(regularization=regularization,
+                                                         end_epoch=line_search.next_point)
+        super().__init__(stack, network, samples, request, epochs, threads)
         assert isinstance(progress.optimizer, LineSearch)
         self.threads, self.regularization = threads, regularization
         numbers, state, penalize = progress.hyper, progress.state, 0
         if regularization is not None:
             numbers, state = _regularized(network, regularization, progress, 0)
-            penalize = network.address(regular.update, prototypes.update_rule)
-            self.plan = regularization.plan(self.plan, network.dtype, network.cost_function)
-        else:
-            self.plan = self.plan._replace(cells=self.plan.cells.copy())
-        self.next = network.address(line_search.next_point, record.end_epoch)
-        self.plan.cells[tables.CELL_END_EPOCH] = self.next
+            penalize = address(regular.update, network.dtype, prototypes.update_rule)
         self.rows = progress.state.reshape(-1, network.n_parameters)
         self.learner = layout.Learner(self.rows[ROW_GRADIENT], np.empty(0, network.dtype), numbers, 0, state,
                                       np.zeros(tables.PROGRESS_COUNT, np.int64),
@@ -277,8 +239,8 @@ class LineSearches(CompiledSteps):
         learner.progress[tables.PROGRESS_STATUS] = tables.STATUS_RUNNING
         search[tables.SEARCH_LEFT] = end - learner.progress[tables.PROGRESS_EPOCH]
         if search[tables.SEARCH_DOING] == tables.DOING_RESTING:
-            line_search.set_out(self.next, self.network._parameters, learner.best, learner.hyper, learner.progress,
-                                search, learner.costs)
+            line_search.set_out(self.plan.cells[tables.CELL_END_EPOCH], self.network._parameters, learner.best,
+                                learner.hyper, learner.progress, search, learner.costs)
         if learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_RUNNING:
             self.call()
         self.ended = bool(learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DONE)
@@ -310,7 +272,7 @@ class LineSearches(CompiledSteps):
 class FullBatch(Steps):
     """Steps of a method that is written in Python: one a call."""
 
-    def __init__(self, stack: ExitStack, network: Network, samples: Samples, progress: Progress, *,
+    def __init__(self, stack: ExitStack, network: Trainable, samples: Samples, progress: Progress, *,
                  threads: int | None, regularization: Regularization | None) -> None:
         self.network, self.numbers = network, progress.hyper
         self.evaluate = stack.enter_context(evaluation(network, samples, threads, regularization))
@@ -364,12 +326,13 @@ class FullBatch(Steps):
         return norm(gradient)
 
 
-def _regularized(network: Network, regularization: Regularization, progress: Progress,
+def _regularized(network: Trainable, regularization: Regularization, progress: Progress,
                  rule: int) -> tuple[npt.NDArray[np.float64], Array]:
     """Return numbers and state with what `regular` needs behind them; what is kept of the fit becomes part of them."""
-    total = network.address(regular.total, prototypes.total_penalty)
-    numbers = regularization.numbers(network.layers, network.bias, progress.hyper, rule, total, progress.state.size)
-    state = np.concatenate((progress.state, regularization.fixed(network._parameters)))
+    total = address(regular.total, network.dtype, prototypes.total_penalty)
+    numbers = penalties.numbers(regularization, network._architecture, progress.hyper, rule=rule, total=total,
+                                fixed=progress.state.size)
+    state = np.concatenate((progress.state, penalties.fixed(regularization, network._parameters)))
     progress.hyper, progress.state = numbers[: tables.HYPER_COUNT], state[: progress.state.size]
     return numbers, state
 
@@ -392,7 +355,7 @@ def learning_rate(progress: Progress) -> float:
     return float(progress.hyper[tables.HYPER_RATE]) if hasattr(progress.optimizer, "learning_rate") else math.nan
 
 
-def fit(network: Network, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
+def fit(network: Trainable, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
         callbacks: list[Callback], bar: bool, shuffle: bool | Reorder, threads: int | None,
         profile: bool, regularization: Regularization | None, hold: Held) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted.

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ..core.model import Model
 from ..kernels import layout, tables
 from ..kernels.ir import WHOLE
 from ..kernels.ir.peak import reading, tiles
-
-if TYPE_CHECKING:
-    from ..network import Network
 
 PHASES = ("gather", "forward", "activation", "cost", "backward", "gradient", "update", "waiting")
 """Names of the phases, in the order of their codes."""
@@ -60,12 +58,12 @@ class Profile(NamedTuple):
         return "\n".join(lines)
 
 
-def clock(network: Network, threads: int) -> npt.NDArray[np.int64]:
+def clock(network: Model, threads: int) -> npt.NDArray[np.int64]:
     """Allocate the cells that the kernels write their ticks to."""
     return np.zeros(threads * (1 + (len(network.layers) - 1) * tables.PHASE_COUNT), np.int64)
 
 
-def read(network: Network, cells: npt.NDArray[np.int64], threads: int, samples: int) -> Profile:
+def read(network: Model, cells: npt.NDArray[np.int64], threads: int, samples: int) -> Profile:
     """Make a profile of all that a clock has counted.
 
     Parameters

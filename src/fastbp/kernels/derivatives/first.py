@@ -8,7 +8,7 @@ The slopes stay as they are, so one forward pass serves as many directions as a 
 import math
 
 from .. import prototypes
-from ..compile import Kernel, address, by_address, kernel
+from ..compile import by_address, kernel
 from ..compile.arguments import Floats, Integers, ReadOnly, Table
 from ..ir import call, lanes, panel, rank_one, row, view
 from ..layer import dense
@@ -293,15 +293,3 @@ def gradient_norms(layers, cells, cost_parameter, panels, parameters, inputs, ta
                 total[i] += delta[i] * (out_below[i] + bias)
         for i in range(end - begin):
             out[begin + i] = math.sqrt(total[i])
-
-
-KERNELS: dict[int, Kernel] = {kernel.place: kernel for kernel in (forward_slopes, pushforward, pullback, panel_rows,
-                                                                  outer_products)}
-"""Kernels that are called by address, as in `backprop.KERNELS`."""
-
-
-def fill_addresses(plan, dtype, cells):
-    """Write the addresses of some of the KERNELS, or of backprop's, into a plan's cells where they are not yet."""
-    for cell in cells:
-        if plan.cells[cell] == 0:
-            plan.cells[cell] = address(KERNELS.get(cell) or backprop.KERNELS[cell], dtype)

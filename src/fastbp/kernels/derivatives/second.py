@@ -16,12 +16,11 @@ number of threads, mini-batches, every optimizer.
 """
 
 from .. import prototypes
-from ..compile import Kernel, address, by_address, inline
+from ..compile import by_address, inline
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
 from ..functions import activations, costs
 from ..ir import borrowed, call, lanes, panel, row, view
 from ..layer import dense
-from ..passes import backprop
 from ..tables import (
     CELL_CANONICAL,
     CELL_COST,
@@ -35,10 +34,8 @@ from ..tables import (
     CELL_PUSHFORWARD_TANGENTS,
     CELL_SECOND_ORDER,
     CELL_SLOPE_TARGETS,
-    CELL_SOFTMAX_SECOND,
     CELL_SPARE,
     CELL_TARGET,
-    CELL_TRANSPOSE,
     CELL_TRANSPOSE_ALL,
     CELL_WEIGH,
     CELL_WEIGHT,
@@ -486,25 +483,9 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
         call(transpose_all, cells, layers, cells, panels, strips, first, last)
 
 
-KERNELS: dict[int, Kernel] = {kernel.place: kernel for kernel in (forward_second, pushforward, second_order, pullback,
-                                                                  transpose_all, weigh, activations.softmax_curvature)}
-"""Kernels that are called by address, as in `backprop.KERNELS`."""
+KERNELS = (forward_second, pushforward, second_order, pullback, transpose_all, weigh)
+"""What such a phase calls, but for the second derivative of softmax."""
 
 PHASES = {KIND_SOBOLEV: sobolev_samples, KIND_HESSIAN: product_samples, KIND_GAUSS_NEWTON: product_samples,
           KIND_DIAGONAL: diagonal_samples}
 """What a pass computes -> its phase 1."""
-
-
-def fill_addresses(plan, dtype, kind):
-    """Write the addresses that a pass with tangents needs into a plan's cells, compiling the kernels at first."""
-    softmax = plan.cells[CELL_JACOBIAN] != 0
-    for cell, kernel in KERNELS.items():
-        if cell != CELL_SOFTMAX_SECOND or softmax:
-            plan.cells[cell] = address(kernel, dtype)
-    if (plan.layers[:, LAYER_TRANSPOSED] >= 0).any():
-        backprop.fill_address(plan, dtype, CELL_TRANSPOSE)
-    plan.cells[CELL_MY_SAMPLES] = address(PHASES[kind], dtype, backprop.my_samples)
-    plan.cells[CELL_KIND] = kind
-    every, above = {KIND_SOBOLEV: (1, 1), KIND_HESSIAN: (0, 1)}.get(kind, (0, 0))
-    directions = plan.layers[0, LAYER_N_IN] if kind == KIND_SOBOLEV else 1
-    plan.layers[0, LAYER_TANGENTS], plan.layers[1:, LAYER_TANGENTS] = every * directions, above * directions

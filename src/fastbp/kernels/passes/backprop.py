@@ -6,30 +6,22 @@ written here is the order of the equations; the loops are in `dense`, `activatio
 address (see `compile`).
 """
 
-from .. import prototypes, random, tables
-from ..compile import Kernel, address, by_address
+from .. import prototypes
+from ..compile import by_address
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
 from ..functions import costs
 from ..ir import WHOLE, call, lanes, lap, least, most, panel, pointer, row
 from ..layer import dense
 from ..tables import (
-    CELL_BACKWARD,
     CELL_CANONICAL,
-    CELL_COLLECT,
     CELL_COST,
-    CELL_FORWARD,
-    CELL_GATHER,
     CELL_GATHER_INPUTS,
-    CELL_GATHER_WEIGHTS,
-    CELL_GRADIENT,
-    CELL_GRADIENT_BY_LANES,
     CELL_JACOBIAN,
     CELL_MY_NEURONS,
     CELL_MY_SAMPLES,
     CELL_NOISE,
     CELL_ONES,
     CELL_TARGET,
-    CELL_TRANSPOSE,
     CELL_WEIGHT,
     LAYER_BIASES,
     LAYER_DELTA,
@@ -50,7 +42,7 @@ from ..tables import (
     PHASE_GRADIENT,
     PHASE_UPDATE,
 )
-from . import noise, record
+from . import noise
 
 UPDATE_BYTES = 64 * 1024
 """Gradient rows that are summed before they are applied, so that they are still in L2."""
@@ -155,40 +147,3 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
     if at_once:
         call(prototypes.update_rule, update, parameters, gradient, state, 0, parameters.size, 0, hyper)
         lap(clock, start, 0, PHASE_UPDATE)
-
-
-KERNELS: dict[int, Kernel] = {
-    kernel.place: kernel
-    for kernel in (dense.forward, dense.backward, dense.transpose_panel, dense.gradient, dense.gradient_by_lanes,
-                   dense.gather, dense.gather_labels, dense.gather_weights, dense.total_weight, dense.scatter,
-                   costs.collect, random.shuffle, noise.before_layer, record.end_epoch, my_samples, my_neurons)
-} | {tables.CELL_GATHER_INPUTS: dense.gather}
-"""Cell of `layout.Plan.cells` -> the kernel whose address lies there."""
-
-
-def fill_addresses(plan, dtype, backward):
-    """Write the addresses of the KERNELS that a plan can come to need into its cells, compiling them at first.
-
-    Each costs 0.1 to 0.5 s once, so none is compiled in vain.
-    """
-    transposed = plan.layers[:, LAYER_TRANSPOSED] >= 0
-    deep = len(plan.layers) > 1
-    needed = {CELL_FORWARD: True, CELL_GATHER: True, CELL_GATHER_INPUTS: True, tables.CELL_SCATTER: not backward}
-    if backward:
-        needed |= dict.fromkeys((CELL_GATHER_WEIGHTS, CELL_COLLECT, tables.CELL_SHUFFLE, tables.CELL_END_EPOCH,
-                                 tables.CELL_MY_SAMPLES, tables.CELL_MY_NEURONS), True)
-        needed |= {CELL_BACKWARD: deep, CELL_TRANSPOSE: transposed[1:].any(), CELL_GRADIENT: transposed.any()}
-        needed |= {CELL_GRADIENT_BY_LANES: not transposed.all() or plan.layers[0, LAYER_BIASES] >= 0}
-    for cell, wanted in needed.items():
-        if wanted:
-            fill_address(plan, dtype, cell)
-
-
-def fill_address(plan, dtype, cell):
-    """Write the address of one of the KERNELS into a plan's cells."""
-    plan.cells[cell] = address(KERNELS[cell], dtype)
-
-
-def gather_sparse(plan, dtype):
-    """Let a plan gather its inputs from the rows of a sparse matrix."""
-    plan.cells[CELL_GATHER_INPUTS] = address(dense.gather_sparse, dtype, dense.gather)

@@ -1,0 +1,108 @@
+"""What a network is built of, and what follows from it: sizes, functions, and where parameters lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..activations import Activation
+from ..costs import Cost
+from ..kernels import layout, tables
+from ..util.names import Missing
+
+
+@dataclass(frozen=True, eq=False)
+class Architecture:
+    """Sizes, functions and dtype of a network; it never changes.
+
+    Attributes
+    ----------
+    layers : tuple of int
+        (n_0, …, n_L).
+    activations : tuple of Activation
+        The rows of the catalogue for layers 1..L.
+    cost : Cost
+        The row of the catalogue.
+    bias : bool
+        Whether neurons have biases.
+    dtype : dtype
+        float32 or float64, of parameters and arithmetic.
+    """
+
+    layers: tuple[int, ...]
+    activations: tuple[Activation, ...]
+    cost: Cost
+    bias: bool
+    dtype: np.dtype[Any]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was built of alone: what follows from it is not taken from a pickle."""
+        return Architecture, (self.layers, self.activations, self.cost, self.bias, self.dtype)
+
+    @cached_property
+    def _offsets(self) -> tuple[list[int], list[int], int]:
+        return layout.offsets(self.layers, self.bias)
+
+    @property
+    def weights(self) -> list[int]:
+        """Offset of every W^l in the flat buffer."""
+        return self._offsets[0]
+
+    @property
+    def biases(self) -> list[int]:
+        """Offset of every b^l in the flat buffer, -1 without biases."""
+        return self._offsets[1]
+
+    @cached_property
+    def n_parameters(self) -> int:
+        """Numbers in the flat buffer."""
+        return self._offsets[2]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Name of every layer's activation."""
+        return tuple(row.name for row in self.activations)
+
+    @cached_property
+    def canonical(self) -> bool:
+        """Whether output and cost are a canonical link, so that δ^L = o − y."""
+        return self.names[-1] in self.cost.pairs
+
+    @property
+    def softmax(self) -> bool:
+        """Whether the output is not element-wise."""
+        return self.names[-1] == "softmax"
+
+    @cached_property
+    def work(self) -> int:
+        """Multiply-adds of a training step for one sample: three a weight."""
+        return 3 * sum(n * m for n, m in zip(self.layers[:-1], self.layers[1:], strict=True))
+
+    def directions(self, kind: int) -> int:
+        """Return how many directions' tangents go along with each sample in a pass of this kind."""
+        return {tables.KIND_PLAIN: 0, tables.KIND_SOBOLEV: self.layers[0]}.get(kind, 1)
+
+    def _kernels(self) -> Iterator[Any]:
+        yield from (row.kernel for row in self.activations)
+        yield self.cost.kernel
+
+    def resolved(self) -> Architecture:
+        """Return one whose functions are all there: itself, unless it came with a pickle to another process.
+
+        Raises
+        ------
+        ValueError
+            If this process does not know a function of the user's own.
+        """
+        if not any(isinstance(kernel, Missing) for kernel in self._kernels()):
+            return self
+        found = Architecture(self.layers, tuple(row.again() for row in self.activations), self.cost.again(), self.bias,
+                             self.dtype)
+        for kernel in found._kernels():
+            if isinstance(kernel, Missing):
+                raise ValueError(kernel.why)
+        return found

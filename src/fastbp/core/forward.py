@@ -1,0 +1,124 @@
+"""The forward pass (1)(2) over a user's rows: methods of `Network`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kernels.layout import NOT_SHUFFLED
+from ..kernels.passes import online
+from ..kernels.passes import predict as kernels
+from . import arrays, thread_team
+from .link import Request
+from .model import Model
+from .samples import SparseRows, flattened
+
+Array = npt.NDArray[Any]
+
+PART = 2**19
+"""Inputs that are converted at a time: so few that little memory is needed, and enough that a call weighs nothing."""
+
+
+def predict(self: Model, X: npt.ArrayLike, out: Array | None = None) -> Array:
+    """Compute the outputs o^L.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_0) or (n_0,)
+        Inputs; (n_samples, n_0) may be sparse, as in `fit`, and may have no rows. NaN in a row gives NaN in its
+        outputs. What is not of the network's dtype is converted a part at a time.
+    out : ndarray, shape (n_samples, n_L) or (n_L,), optional
+        Where to write them: of the network's dtype, C-contiguous and writable. It may overlap X.
+
+    Returns
+    -------
+    ndarray, shape (n_samples, n_L), or (n_L,) for one row of shape (n_0,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If shape or dtype of X or out do not fit.
+
+    Notes
+    -----
+    A single row is computed with neurons in lanes, several rows with samples in lanes; the two sum in different
+    orders, so they agree to rounding, not bit for bit.
+    """
+    architecture = self._architecture
+    n_in, n_out, dtype = architecture.layers[0], architecture.layers[-1], architecture.dtype
+    inputs: Any
+    if type(X) is np.ndarray and X.shape == (n_in,) and X.dtype == dtype and X.flags.c_contiguous:
+        single, inputs = True, X
+    else:
+        inputs, single = arrays.dense_or_sparse(X, n_in), np.ndim(X) == 1
+    shape = (n_out,) if single else (len(inputs), n_out)
+    if out is None:
+        out = np.empty(shape, dtype)
+    else:
+        _held = arrays.output(out, shape, dtype)
+        if not single and arrays.overlap(out, inputs, self._parameters):
+            out[...] = predict(self, X)
+            return out
+    if single:
+        _one(self, inputs, out)
+    else:
+        outputs(self, inputs, len(architecture.layers) - 1, out)
+    return out
+
+
+
+def _one(model: Model, x: Array, out: Array) -> None:
+    row = arrays.own_row(x, model._architecture.layers[0], model._architecture.dtype)
+    plan = model._workspaces.take_single()
+    online.predict(plan.layers, plan.panels, model._parameters, row, out)
+    model._workspaces.give_back(plan)
+
+
+def layer_outputs(self: Model, X: npt.ArrayLike, layer: int) -> Array:
+    """Compute the outputs o^l of any layer (1)(2).
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_0)
+        Inputs, or one row of shape (n_0,).
+    layer : int
+        1 to L, or from the end: -1 is the output layer, whose outputs are those of `predict`.
+
+    Returns
+    -------
+    ndarray, shape (n_samples, n_l), or (n_l,) for one row
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such layer, or X does not fit.
+
+    Notes
+    -----
+    Called outputs and not activations: `activations` holds the names of the functions, and what a neuron gives is
+    its output o_j in the equations. Only the layers up to this one are computed, block by block.
+    """
+    number, top = arrays.whole("layer", layer, 1 - len(self.layers)), len(self.layers) - 1
+    if number == 0 or number > top:
+        raise ValueError(f"layer is {number}, expected 1 to {top}, or {-top} to -1 from the end; layer 0 is X")
+    inputs, number = arrays.dense(X, self.layers[0]), number % (top + 1)
+    found = np.empty((len(inputs), self.layers[number]), self.dtype)
+    outputs(self, inputs, number, found)
+    return found[0] if np.ndim(X) == 1 else found
+
+
+
+def outputs(model: Model, inputs: Array | SparseRows, layer: int, out: Array) -> None:
+    """Go forward through the first layers only (1)(2); overwrites ``out``, (samples, n_l).
+
+    Inputs of another dtype are converted a part at a time.
+    """
+    architecture, flat = model._architecture, out.reshape(-1)
+    n, width = len(inputs), architecture.layers[layer]
+    with model._borrow(Request(max(n, 1), backward=False, sparse=isinstance(inputs, SparseRows))) as (plan, block):
+        for rows in thread_team.chunks(n, block, architecture.work, PART // architecture.layers[0]):
+            part, order = flattened(inputs[rows], NOT_SHUFFLED, architecture.dtype)
+            kernels.predict(plan.layers[:layer], plan.cells, plan.panels, model._parameters, part, order,
+                    rows.stop - rows.start, block, flat[rows.start * width : rows.stop * width])

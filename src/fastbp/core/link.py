@@ -1,0 +1,359 @@
+"""The linker: what a pass needs becomes a complete plan. Nothing else writes offsets, addresses or cells.
+
+A `Request` says what a pass is about; `link` lays out the panels, and writes where everything lies and which kernels
+are called. Kernels are compiled when their address is asked for at first, each in 0.1 to 0.5 s: so a plan holds those
+that its pass can come to call, and no others.
+
+What depends on sizes and kinds alone is `prepared` once and kept (`workspaces`); `bind` adds what belongs to one use,
+in cells of its own: where the user's slopes lie, a direction, penalties, what ends an epoch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..costs import CLASSES
+from ..kernels import embedded, layout, prototypes, tables
+from ..kernels.compile import Kernel, address
+from ..kernels.derivatives import second
+from ..kernels.functions import activations, costs
+from ..kernels.layer import dense
+from ..kernels.layout import Integers, Plan
+from ..kernels.passes import backprop, epoch, noise, record
+from ..kernels.random import shuffle
+from ..kernels.tables import (
+    CELL_CANONICAL,
+    CELL_COST,
+    CELL_COST_KERNEL,
+    CELL_COST_SECOND,
+    CELL_DIRECTION,
+    CELL_END_EPOCH,
+    CELL_GATHER_INPUTS,
+    CELL_GIVEN_SLOPES,
+    CELL_JACOBIAN,
+    CELL_KEY,
+    CELL_KIND,
+    CELL_MEASURE,
+    CELL_MIDWAY,
+    CELL_MODEL,
+    CELL_MY_NEURONS,
+    CELL_MY_SAMPLES,
+    CELL_ONES,
+    CELL_PLAIN_NEURONS,
+    CELL_SCRATCH,
+    CELL_SCRATCH_SIZE,
+    CELL_SLOPE_TARGETS,
+    CELL_SPARE,
+    CELL_TARGET,
+    CELL_WEIGHT,
+    COST_DROPOUT,
+    COST_INPUT_NOISE,
+    COST_PARAMETER,
+    COST_SLOPE_WEIGHT,
+    COST_SMOOTH_BASE,
+    COST_SMOOTH_SHARE,
+    ENTRY,
+    LAYER,
+    LAYER_BIASES,
+    LAYER_MODEL,
+    LAYER_PACKS,
+    LAYER_TANGENTS,
+    LAYER_TRANSPOSED,
+)
+from ..kernels.updates import penalties
+from ..regularization import Regularization
+from . import thread_team
+from .architecture import Architecture
+
+Array = npt.NDArray[Any]
+
+STACK_BYTES = 256 * 1024
+"""A C function may take this much of its caller's stack: threads have 512 KB and more on all common systems but musl's.
+"""
+
+
+class Choices(NamedTuple):
+    """What the linker decides by sizes, unless it is told."""
+
+    by_lanes: bool | None = None
+    """Whether gradients are summed over lanes, in all layers; else `layout.sums_lanes` decides for each."""
+    packs: bool | None = None
+    """Whether products copy their broadcast operand, in all layers; else `layout.packs`."""
+    block: int | None = None
+    """Samples in a block; else `layout.block_samples`."""
+
+
+class Request(NamedTuple):
+    """What a pass needs."""
+
+    samples: int
+    """In a batch."""
+    backward: bool = True
+    """Whether deltas and gradients are computed, or the forward pass only."""
+    threads: int = 1
+    """How many threads share the workspace; each has a scratch where a layer needs packing."""
+    kind: int = tables.KIND_PLAIN
+    """What is computed, one of the kinds in `tables`."""
+    sparse: bool = False
+    """Whether the inputs are the rows of a sparse matrix."""
+    weighted: bool = False
+    """Whether samples have weights."""
+    calls: tuple[Kernel, ...] = ()
+    """Kernels that it calls beside those of forward and backward pass."""
+    choices: Choices = Choices()
+    slopes: Array | None = None
+    """Targets of ∂o/∂x."""
+    slope_weight: float = 0.0
+    direction: Array | None = None
+    """Laid out like the parameters, for a product with it."""
+    regularization: Regularization | None = None
+    noise_key: int | None = None
+    """Key of the random numbers of a regularised fit; without it nothing is random, and no norm is clipped."""
+    progress: Integers | None = None
+    """`layout.Learner.progress` of a regularised fit, whose noise depends on the epoch."""
+    end_epoch: Kernel = record.end_epoch
+
+    def block(self, architecture: Architecture) -> int:
+        """Return the number of samples that go through a pass together: of the network alone, never of threads."""
+        if self.choices.block is not None:
+            return self.choices.block
+        if self.kind == tables.KIND_PLAIN:
+            return layout.block_samples(architecture.layers, architecture.dtype, self.samples, backward=self.backward)
+        return layout.block_with_tangents(architecture.layers, architecture.dtype, self.samples,
+                                          architecture.directions(self.kind))
+
+
+def link(architecture: Architecture, request: Request) -> Plan:
+    """Return the complete plan of a pass over one block of all its samples."""
+    return bind(architecture, prepared(architecture, request), request)
+
+
+def prepared(architecture: Architecture, request: Request) -> Plan:
+    """Return a plan for blocks of ``request.samples``, but for what belongs to one use (`bind`)."""
+    architecture = architecture.resolved()
+    plan = _laid_out(architecture, request)
+    dtype, cells = architecture.dtype, plan.cells
+    for kernel in _kernels(architecture, request, plan):
+        cells[kernel.place] = address(kernel, dtype)
+    cells[CELL_GATHER_INPUTS] = address(dense.gather_sparse if request.sparse else dense.gather, dtype, dense.gather)
+    _link_functions(architecture, request, plan)
+    if request.kind != tables.KIND_PLAIN:
+        _link_tangents(architecture, request, plan)
+    return plan
+
+
+def bind(architecture: Architecture, plan: Plan, request: Request) -> Plan:
+    """Return a prepared plan with what belongs to one use, in cells of its own."""
+    cells, cost_parameter = plan.cells.copy(), plan.cost_parameter.copy()
+    if request.slopes is not None:
+        cells[CELL_GIVEN_SLOPES] = request.slopes.ctypes.data
+        cost_parameter[COST_SLOPE_WEIGHT] = request.slope_weight
+    if request.direction is not None:
+        cells[CELL_DIRECTION] = request.direction.ctypes.data
+    if request.end_epoch is not record.end_epoch:
+        cells[CELL_END_EPOCH] = address(request.end_epoch, architecture.dtype, record.end_epoch)
+    plan = plan._replace(cells=cells, cost_parameter=cost_parameter)
+    if request.regularization is None:
+        return plan
+    return _regularized(architecture, plan, request, request.regularization)
+
+
+# --------------------------------------------------------------------------------------------------------- layout
+
+
+def _laid_out(architecture: Architecture, request: Request) -> Plan:
+    """Say where everything lies, and allocate the panels for blocks of up to ``request.samples``."""
+    sizes, dtype, choices = architecture.layers, architecture.dtype, request.choices
+    width, tangents, backward = layout.lanes(dtype), architecture.directions(request.kind), request.backward
+    alone = layout.strips(request.samples, dtype) * width
+    samples = alone * (1 + tangents)
+    total = 0
+
+    def take(size: int) -> int:
+        nonlocal total
+        start = total
+        total += -(-size // width) * width
+        return start
+
+    def by_lanes(n_in: int, n_out: int) -> bool:
+        chosen = choices.by_lanes
+        return layout.sums_lanes(n_in, n_out, samples, width) if chosen is None else chosen
+
+    def packs(n_in: int, n_out: int) -> bool:
+        return layout.packs(n_in, n_out, dtype) if choices.packs is None else choices.packs
+
+    out = [take(n * samples + 16) for n in sizes]  # `online.net_input` writes up to 15 numbers more
+    delta = [-1] + [take(n * samples) for n in sizes[1:]]
+    layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
+    for i, row in enumerate(LAYER.view(layers)):
+        n_in, n_out = sizes[i], sizes[i + 1]
+        row["n_in"], row["n_out"] = n_in, n_out
+        row["weights"], row["biases"] = architecture.weights[i], architecture.biases[i]
+        row["source"], row["out"] = out[i], out[i + 1]
+        row["delta_below"], row["delta"] = delta[i], delta[i + 1]
+        transposes = not by_lanes(n_in, n_out) if backward else i == 0
+        row["transposed"] = take(-(-n_in // width) * width * (samples + 1)) if transposes else -1
+        row["packs"] = backward and packs(n_in, n_out)
+        row["net"] = take(n_out * samples) if tangents else -1
+    cells = np.zeros(tables.CELL_COUNT, np.int64)
+    cells[[CELL_TARGET, CELL_WEIGHT, CELL_COST, CELL_ONES]] = (
+        take(sizes[-1] * alone), take(alone), take(alone), take(width))
+    if tangents:
+        cells[[CELL_SPARE, CELL_SLOPE_TARGETS]] = take(sizes[-1] * alone), take(sizes[-1] * tangents * alone)
+    if layers[:, LAYER_PACKS].any():
+        widest = max(max(sizes), samples)  # a scratch holds at least eight neurons of the widest layer
+        size = max(layout.SCRATCH_BYTES // dtype.itemsize, 8 * widest)
+        cells[CELL_SCRATCH_SIZE], cells[CELL_SCRATCH] = size, take(request.threads * size)
+    # transposes read whole blocks of lanes x lanes, so what lies behind the last panel must be readable
+    panels = layout.aligned(total + width * width, dtype)
+    panels[:] = 0
+    panels[cells[CELL_ONES] : cells[CELL_ONES] + width] = 1
+    return Plan(layers, cells, np.zeros(2), panels)
+
+
+# ------------------------------------------------------------------------------------------------ what it calls
+
+
+def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterator[Kernel]:
+    """Yield the kernels that have a place of their own in the cells of a plan."""
+    transposed = plan.layers[:, LAYER_TRANSPOSED] >= 0
+    yield from (dense.forward, dense.gather, *request.calls)
+    if not request.backward:
+        yield dense.scatter
+        return
+    yield from (dense.gather_weights, costs.collect, shuffle, record.end_epoch, backprop.my_neurons)
+    if request.kind == tables.KIND_PLAIN:
+        yield backprop.my_samples
+    else:
+        yield from second.KERNELS
+        if architecture.softmax:
+            yield activations.softmax_curvature
+    if len(plan.layers) > 1:
+        yield dense.backward
+    if transposed.any():
+        yield dense.gradient
+    if transposed[1:].any() or request.kind != tables.KIND_PLAIN and transposed.any():
+        yield dense.transpose_panel
+    if not transposed.all() or plan.layers[0, LAYER_BIASES] >= 0:
+        yield dense.gradient_by_lanes
+    if architecture.cost.targets == CLASSES:
+        yield dense.gather_labels
+    if request.weighted:
+        yield dense.total_weight
+
+
+def _link_functions(architecture: Architecture, request: Request, plan: Plan) -> None:
+    """Write the addresses of activations and cost."""
+    dtype, cost, cells = architecture.dtype, architecture.cost, plan.cells
+    plain = request.kind == tables.KIND_PLAIN
+    paired = request.backward and architecture.canonical and plain  # the cost's kernel starts from net inputs
+    functions = architecture.activations[:-1] if paired else architecture.activations
+    for row, function in zip(LAYER.view(plan.layers), functions, strict=False):
+        row["activation"] = address(function.kernel, dtype, prototypes.activation)
+    if architecture.softmax and not paired and (request.backward or request.calls):
+        cells[CELL_JACOBIAN] = address(activations.softmax_backward, dtype)
+    if not request.backward:
+        return
+    cells[CELL_CANONICAL] = architecture.canonical
+    cells[CELL_COST_KERNEL] = address(cost.pairs.get(architecture.names[-1], cost.kernel), dtype, prototypes.cost)
+    plan.cost_parameter[COST_PARAMETER] = cost.parameter or 0.0
+
+
+def _link_tangents(architecture: Architecture, request: Request, plan: Plan) -> None:
+    """Write what a pass with tangents calls: its phase 1, and second derivatives."""
+    dtype, cells, kind = architecture.dtype, plan.cells, request.kind
+    for row, function in zip(LAYER.view(plan.layers), architecture.activations, strict=True):
+        if function.curvature is not None:
+            row["second"] = address(function.curvature, dtype, prototypes.second_derivative)
+    if not architecture.canonical and kind != tables.KIND_SOBOLEV:
+        cells[CELL_COST_SECOND] = address(architecture.cost.curvature, dtype, prototypes.cost_second)
+    cells[CELL_MY_SAMPLES] = address(second.PHASES[kind], dtype, backprop.my_samples)
+    cells[CELL_KIND] = kind
+    bottom, above = {tables.KIND_SOBOLEV: (1, 1), tables.KIND_HESSIAN: (0, 1)}.get(kind, (0, 0))
+    plan.layers[0, LAYER_TANGENTS] = bottom * architecture.directions(kind)
+    plan.layers[1:, LAYER_TANGENTS] = above * architecture.directions(kind)
+
+
+def _regularized(architecture: Architecture, plan: Plan, request: Request, regularization: Regularization) -> Plan:
+    """Return a plan, whose cells are its own, with what a regularisation does to samples and to phase 2."""
+    cells, dtype, hidden = plan.cells, architecture.dtype, len(plan.layers) - 1
+    settings = np.zeros(COST_DROPOUT + hidden)
+    settings[:COST_INPUT_NOISE] = plan.cost_parameter[:COST_INPUT_NOISE]
+    if regularization.label_smoothing:
+        classes = architecture.layers[-1] if architecture.cost.targets == CLASSES else 2
+        settings[[COST_SMOOTH_SHARE, COST_SMOOTH_BASE]] = (1 - regularization.label_smoothing,
+                                                           regularization.label_smoothing / classes)
+    if request.noise_key is not None:
+        cells[CELL_KEY] = request.noise_key
+        settings[COST_INPUT_NOISE] = regularization.input_noise
+        settings[COST_DROPOUT:] = regularization.of_layers("dropout", hidden)
+    if settings[COST_INPUT_NOISE:].any():
+        cells[noise.before_layer.place] = address(noise.before_layer, dtype)
+    if settings[COST_INPUT_NOISE] and plan.layers[0, LAYER_TRANSPOSED] >= 0:
+        cells[dense.transpose_panel.place] = address(dense.transpose_panel, dtype)
+    if request.noise_key is not None and regularization.is_set("clip_norm"):
+        cells[CELL_PLAIN_NEURONS] = cells[CELL_MY_NEURONS]
+        cells[CELL_MY_NEURONS] = address(epoch.my_neurons_clipped, dtype, backprop.my_neurons)
+        cells[CELL_MEASURE] = address(penalties.measure, dtype, prototypes.update_rule)
+        cells[CELL_MIDWAY + tables.BARRIER_YIELD] = thread_team.yield_address()
+    return plan._replace(cost_parameter=settings)
+
+
+# ------------------------------------------------------------------------------------------- in a user's compiled code
+
+_numbers = itertools.count(1)
+"""Of the models made, so that arrays of one are told from those of another."""
+
+
+def embedded_tables(architecture: Architecture, batch: int) -> tuple[Plan, Integers]:
+    """Return plan and `tables.ENTRY` of a `jit.Model`, with workspaces for so many samples at a time."""
+    request = Request(batch, calls=(dense.scatter,))
+    block = request.block(architecture)
+    architecture = architecture.resolved()
+    plan = link(architecture, request._replace(samples=block))
+    top = LAYER.view(plan.layers)[-1]
+    top["activation"] = address(architecture.activations[-1].kernel, architecture.dtype, prototypes.activation)
+    calls = np.zeros(tables.ENTRY_COUNT, np.int64)
+    entry = ENTRY.view(calls)
+    entry["work_size"], entry["block"] = plan.panels.size, block
+    entry["depth"], entry["size"] = len(plan.layers), architecture.n_parameters
+    if architecture.softmax:
+        entry["output"] = address(activations.softmax_backward, architecture.dtype)
+    for kernel in embedded.KERNELS:
+        calls[kernel.place] = address(kernel, architecture.dtype)
+    plan.layers[0, LAYER_MODEL] = plan.cells[CELL_MODEL] = entry["model"] = next(_numbers)
+    return plan, calls
+
+
+def c_tables(architecture: Architecture) -> tuple[Integers, Integers]:
+    """Return `tables.LAYER` and `tables.ENTRY` for one sample in the least room: layers take turns in two panels.
+
+    Raises
+    ------
+    ValueError
+        If a function of the user's own is missing, or the room is more than a stack has.
+    """
+    architecture = architecture.resolved()
+    sizes, dtype = architecture.layers, architecture.dtype
+    panel = layout.strips(max(sizes), dtype) * layout.lanes(dtype) + 16  # as for `online.net_input` in any plan
+    room = 3 * panel
+    if room * dtype.itemsize > STACK_BYTES:
+        raise ValueError(f"a layer of {max(sizes)} neurons takes {room * dtype.itemsize} bytes of its caller's "
+                         f"stack, at most {STACK_BYTES} are taken: use fastbp.jit.forward with a workspace")
+    layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
+    for i, row in enumerate(LAYER.view(layers)):
+        row["n_in"], row["n_out"] = sizes[i], sizes[i + 1]
+        row["weights"], row["biases"] = architecture.weights[i], architecture.biases[i]
+        row["source"], row["out"], row["delta"] = panel * (i % 2), panel * (1 - i % 2), panel * 2
+        row["activation"] = address(architecture.activations[i].kernel, dtype, prototypes.activation)
+    calls = np.zeros(tables.ENTRY_COUNT, np.int64)
+    entry = ENTRY.view(calls)
+    entry["work_size"], entry["depth"], entry["size"] = room, len(layers), architecture.n_parameters
+    for kernel in (embedded.forward, embedded.forward_one):
+        calls[kernel.place] = address(kernel, dtype)
+    return layers, calls

@@ -1,0 +1,205 @@
+"""A network as everything below `Network` knows it: architecture, parameters, workspaces, lock."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import initializers
+from ..costs import Cost
+from ..initializers import Rule
+from ..kernels import layout
+from ..kernels.compile.interrupts import Held
+from ..regularization import Regularization
+from . import arrays
+from .architecture import Architecture
+from .link import Request
+from .samples import Samples
+from .workspaces import Workspaces
+
+Array = npt.NDArray[Any]
+
+
+class Model:
+    """Architecture and parameters, the workspaces of passes, and the lock of a fit: what `fastbp.Network` is made on.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    init : str, Constant or tuple
+        What the layers begin with: one rule for all, or one for each.
+    seed : int or None
+        Of the generator.
+
+    Attributes
+    ----------
+    generator : numpy.random.Generator
+        What first weights and the key of a fit are drawn from.
+    init, seed
+        What it was built with.
+    """
+
+    generator: np.random.Generator
+    init: Rule | tuple[Rule, ...]
+    seed: int | None
+    _knowledge: Any = None
+
+    def __init__(self, architecture: Architecture, init: Rule | tuple[Rule, ...], seed: int | None) -> None:
+        self._architecture, self.init = architecture, init
+        self._parameters: Array = layout.aligned(architecture.n_parameters, architecture.dtype)
+        self._prepare()
+        self._begin(seed)
+
+    def _begin(self, seed: int | None) -> None:
+        """Draw first weights, or put back those that were given."""
+        self.generator, self._knowledge = np.random.default_rng(seed), None
+        self.__dict__["seed"] = seed
+        functions = self._architecture.activations
+        rules = self.init if isinstance(self.init, tuple) else [self.init] * len(functions)
+        with np.errstate(under="ignore"):
+            for W, b, row, rule in zip(self.weights, self.biases, functions, rules, strict=True):
+                W[:], first = initializers.draw(row.initializer if rule == "auto" else rule, self.generator, *W.shape)
+                if b.size:
+                    b[:] = first
+
+    def _prepare(self) -> None:
+        """Make what is not copied or saved: views, workspaces, C functions, the lock."""
+        sizes = self._architecture.layers
+        self._shown = self._parameters[:]  # what is done to its shape or flags leaves that of the kernels alone
+        self._views = tuple(
+            self._parameters[start : start + n * m].reshape(m, n)
+            for start, n, m in zip(self._architecture.weights, sizes[:-1], sizes[1:], strict=True)
+        )
+        self._workspaces = Workspaces(self._architecture)
+        self._c_functions: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        for name in ("_shown", "_views", "_workspaces", "_c_functions", "_lock"):
+            del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what was pickled, in arrays of our own: a pickle's may be read-only, mapped or another's too."""
+        self.__dict__.update(state)
+        architecture = self._architecture
+        parameters = layout.aligned(architecture.n_parameters, architecture.dtype)
+        parameters[:] = arrays.pickled("parameters", self._parameters, (architecture.n_parameters,), architecture.dtype)
+        self._parameters = parameters
+        if isinstance(self.init, tuple):
+            self.__dict__["init"] = arrays.init(self.init, architecture.layers, architecture.bias, architecture.dtype)
+        if self._knowledge is not None:
+            self._knowledge = self._knowledge.owned()
+        self._prepare()
+
+    # -------------------------------------------------------------------------------------------------- what it is
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Neurons of each layer, (n_0, …, n_L)."""
+        return self._architecture.layers
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Name of the activation of each layer 1..L."""
+        return self._architecture.names
+
+    @property
+    def cost_function(self) -> Cost:
+        """The cost, a row of `fastbp.costs.COSTS` or what `fastbp.huber` and `fastbp.quantile` give."""
+        return self._architecture.cost
+
+    @property
+    def bias(self) -> bool:
+        """Whether neurons have biases."""
+        return self._architecture.bias
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of parameters and of all arithmetic."""
+        return self._architecture.dtype
+
+    @property
+    def n_parameters(self) -> int:
+        """Weights and biases of all layers."""
+        return self._architecture.n_parameters
+
+    @property
+    def parameters(self) -> Array:
+        """The flat buffer: for each layer W^l row by row, then b^l.
+
+        It is the same array throughout the network's life, since views, plans and compiled code hold its address. While
+        its ``flags.writeable`` is False, the network does not train.
+        """
+        return self._shown
+
+    @parameters.setter
+    def parameters(self, value: npt.ArrayLike) -> None:
+        self._check_writable()
+        self._parameters[:] = arrays.all_parameters(value, self.n_parameters, self.dtype)
+
+    def _check_writable(self) -> None:
+        if not self._shown.flags.writeable:
+            raise ValueError("parameters is read-only, and would be overwritten: set parameters.flags.writeable = "
+                             "True, or use a copy()")
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """W^l of each layer, (n_l, n_{l-1}): views into `parameters`; write to them by ``weights[i][:] = W``."""
+        return self._views
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
+        """b^l of each layer, (n_l,): views into `parameters`; empty arrays if ``bias=False``."""
+        sizes = self._architecture.layers[1:]
+        if not self._architecture.bias:
+            return (self._parameters[:0],) * len(sizes)
+        return tuple(self._parameters[start : start + n]
+                     for start, n in zip(self._architecture.biases, sizes, strict=True))
+
+    # --------------------------------------------------------------------------------------------- what it works with
+
+    def _borrow(self, request: Request) -> AbstractContextManager[tuple[layout.Plan, int]]:
+        """Borrow a workspace: see `Workspaces.borrow`."""
+        return self._workspaces.borrow(request)
+
+    def _strips(self, request: Request) -> int:
+        """Return the number of vectors of samples in a block of a pass."""
+        return layout.strips(self._workspaces.block(request), self.dtype)
+
+    @contextmanager
+    def _fitting(self) -> Iterator[Held]:
+        """Hold the lock, and Ctrl-C but for the open parts, while parameters are trained."""
+        with Held() as hold:  # Ctrl-C right after the lock is taken, or before it is released, would leave it taken
+            if not self._lock.acquire(blocking=False):
+                raise RuntimeError("this network is being fitted already (by another thread, or by the fit that called "
+                                   "this): wait for its end, or use a copy()")
+            try:
+                self._architecture.resolved()
+                self._check_writable()
+                yield hold
+            finally:
+                self._lock.release()
+
+    def _samples(self, X: Any, Y: Any, sample_weight: Any = None, target_jacobian: Any = None,
+                 jacobian_weight: float = 1.0, *, sparse: bool = False, empty: bool = False) -> Samples:
+        """Return a user's samples, checked; sparse X, or none at all, where those are allowed."""
+        return arrays.samples(self._architecture, X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=sparse,
+                              empty=empty)
+
+    def _regularization(self, value: Any) -> Regularization | None:
+        """Return a regularisation that fits this network, or None where there is nothing to do."""
+        if value is None:
+            return None
+        if not isinstance(value, Regularization):
+            raise TypeError(f"regularization is {value!r}, expected a fastbp.Regularization, for instance "
+                            "fastbp.Regularization(l2=1e-4)")
+        value.check(self.layers, self.n_parameters, self.cost_function)
+        return value if value.acts else None

@@ -1,0 +1,133 @@
+"""What a regularisation is to the kernels: a table over the flat buffer, what is fixed, second derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kernels import tables
+from ..kernels.tables import REGULAR, REGULAR_TABLE, SEGMENT, SEGMENT_COLUMNS, SEGMENT_L2, SEGMENT_TRAINED
+from ..kernels.updates import penalties as kernels
+from ..regularization import Regularization
+from .architecture import Architecture
+
+Array = npt.NDArray[Any]
+Numbers = npt.NDArray[np.float64]
+
+SHORT = 32
+"""Neurons with at most so many weights have a cell for each of them, and no sums: those would take longer."""
+
+
+def _continues(row: Numbers, before: Numbers) -> bool:
+    """Return whether one row of the table could end where the other does."""
+    here, there = SEGMENT.view(row), SEGMENT.view(before)
+    alone = here["largest"] or max(here["piece"], there["piece"]) > 1
+    return bool(here["begin"] == there["end"] and not alone and (row[SEGMENT_L2:] == before[SEGMENT_L2:]).all())
+
+
+def numbers(regularization: Regularization, architecture: Architecture, hyper: Numbers, *, rule: int = 0,
+            total: int = 0, fixed: int = 0) -> Numbers:
+    """Return what `kernels.updates.penalties` reads: an optimizer's numbers, and behind them those of the penalties.
+
+    Parameters
+    ----------
+    regularization
+        One that fits the architecture.
+    architecture
+        Of the network.
+    hyper
+        The optimizer's numbers; they are copied.
+    rule, total
+        Addresses of the update rule and of `kernels.updates.penalties.total`, or 0 for penalties alone.
+    fixed
+        Where in the state the values of fixed parameters lie, if there are any.
+    """
+    sizes, count = architecture.layers, len(architecture.layers) - 1
+    masked = regularization.trainable is not None and len(regularization.trainable) != count
+    trained: Any = (True,) * count if regularization.trainable is None or masked else regularization.trainable
+    pulls = np.transpose([regularization.of_layers(name, count) for name in ("l2", "l1", "weight_decay")])
+    largest = [bound or 0.0 for bound in regularization.of_layers("max_norm", count)]
+    non_negative = regularization.of_layers("non_negative", count)
+    rows: list[Numbers] = []
+    cells = 0
+    for layer, (w, b) in enumerate(zip(architecture.weights, architecture.biases, strict=True)):
+        n_in, n_out = sizes[layer], sizes[layer + 1]
+        for begin, length in ((w, n_in), (b, 1)) if architecture.bias else ((w, n_in),):
+            row = np.zeros(SEGMENT_COLUMNS)
+            segment = SEGMENT.view(row)
+            segment["trained"] = trained[layer]
+            if begin == w:
+                segment["largest"], segment["non_negative"] = largest[layer], non_negative[layer]
+            if begin == w or regularization.penalize_biases:
+                segment["l2"], segment["l1"], segment["decay"] = pulls[layer]
+            if not (row[SEGMENT_L2:SEGMENT_TRAINED].any() or not segment["trained"] or regularization.clip_norm):
+                continue
+            piece = length if length > SHORT else 1
+            segment["begin"], segment["end"], segment["row"] = begin, begin + length * n_out, length
+            segment["piece"], segment["cell"] = piece, cells
+            if segment["l2"] or segment["l1"] or regularization.clip_norm:
+                cells += length * n_out // piece
+            if rows and _continues(row, rows[-1]):
+                SEGMENT.view(rows[-1])["end"] = segment["end"]
+            else:
+                rows.append(row)
+    first = REGULAR_TABLE + SEGMENT_COLUMNS * len(rows) + cells
+    found = np.zeros(first + cells)
+    found[: tables.HYPER_COUNT] = hyper
+    found[tables.HYPER_BATCH_WEIGHT] = 1  # which `online` writes only where samples have weights
+    settings = REGULAR.view(found)
+    settings["averaged"], settings["clip"] = regularization.per_sample, regularization.clip_value or 0.0
+    settings["clip_norm"] = regularization.clip_norm or 0.0
+    settings["rule"], settings["total"], settings["fixed"] = rule, total, fixed if masked else -1
+    settings["segments"], settings["penalties"] = len(rows), first
+    for start, row in zip(range(REGULAR_TABLE, first, SEGMENT_COLUMNS), rows, strict=False):
+        SEGMENT.view(row)["cell"] += first
+        found[start : start + SEGMENT_COLUMNS] = row
+    return found
+
+
+def fixed(regularization: Regularization, parameters: Array) -> Array:
+    """Return the values of single parameters that are fixed, NaN for the others; empty where none is."""
+    if regularization.trainable is None or len(regularization.trainable) != parameters.size:
+        return parameters[:0]
+    return np.where(regularization.trainable, np.array(np.nan, parameters.dtype), parameters)
+
+
+def untrained(regularization: Regularization, architecture: Architecture) -> npt.NDArray[np.bool_]:
+    """Return which parameters stay as they are."""
+    trainable, total = regularization.trainable, architecture.n_parameters
+    if trainable is None:
+        return np.zeros(total, np.bool_)
+    if len(trainable) == total:
+        return ~np.asarray(trainable)
+    return ~np.repeat(np.asarray(trainable), np.diff([*architecture.weights, total]))
+
+
+def second_derivatives(regularization: Regularization, architecture: Architecture, weight: float) -> Numbers:
+    """Return the penalty's second derivatives for a batch of this total weight, laid out like the parameters."""
+    sizes, found = architecture.layers, np.zeros(architecture.n_parameters)
+    for layer, l2 in enumerate(regularization.of_layers("l2", len(sizes) - 1)):
+        w, b = architecture.weights[layer], architecture.biases[layer]
+        found[w : w + sizes[layer] * sizes[layer + 1]] = l2
+        if b >= 0 and regularization.penalize_biases:
+            found[b : b + sizes[layer + 1]] = l2
+    return found / weight if regularization.per_sample else found
+
+
+def penalty(regularization: Regularization, architecture: Architecture, parameters: Array,
+            weight: float) -> Callable[[Array], float]:
+    """Return the function that computes a batch's penalty and adds its gradient to another, if that has room."""
+    table, kept = numbers(regularization, architecture, np.zeros(tables.HYPER_COUNT)), fixed(regularization, parameters)
+    table[[tables.HYPER_BATCH_WEIGHT, tables.REGULAR_CLIP]] = weight, 0.0
+    cells = table[REGULAR.view(table)["penalties"] :]
+
+    def penalize(gradient: Array) -> float:
+        cells[:] = 0
+        kernels.update(parameters, gradient if gradient.size else np.zeros_like(parameters), kept, 0, parameters.size,
+                       0, table)
+        return float(cells.sum()) / weight
+
+    return penalize

@@ -1,0 +1,96 @@
+"""A fit from its arguments to its end: everything is looked at before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .. import optimizers
+from ..core import arrays
+from ..optimizers import BatchMethod, Optimizer
+from ..regularization import Regularization
+from ..util.optional import require
+from . import loop
+from .callbacks import EarlyStopping
+from .history import History
+from .loop import Callback, DivergenceError, Reorder
+from .progress import Trainable, new_progress
+
+
+def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer | None,
+        resume: bool, *, epochs: int, batch_size: int | None, callbacks: Iterable[Callback], bar: bool,
+        shuffle: bool | Reorder, threads: int | None, profile: bool, regularization: Regularization | None,
+        slopes: tuple[Any, float]) -> None:
+    """Check all arguments of `Network.fit`, and train.
+
+    ``kept`` is what is kept back for validation, ``bar`` whether there is a bar of the progress, ``slopes`` the targets
+    of ∂o/∂x and the weight of their cost.
+    """
+    epochs = arrays.whole("epochs", epochs)
+    batch_size = None if batch_size is None else arrays.whole("batch_size", batch_size)
+    threads = None if threads is None else arrays.whole("threads", threads, most=arrays.MOST_THREADS)
+    shuffle = arrays.shuffle(shuffle)
+    progress = network._progress if resume else None
+    if progress is not None:
+        method = optimizers.resumed(progress.optimizer, optimizer)
+    else:
+        method = optimizers.get("adam" if optimizer is None else optimizer)
+    regularization = network._regularization(regularization)
+    listeners = arrays.callbacks(callbacks)
+    if bar:
+        require("tqdm.auto", "progress")
+    samples, other = network._samples(X, Y, sample_weight, *slopes, sparse=True), None
+    if samples.slopes is not None and regularization is not None:
+        regularization.check_slopes()
+    if samples.slopes is not None and profile:
+        raise ValueError("profile=True tells apart the phases of training on values: leave out target_jacobian")
+    if isinstance(kept, (tuple, list)) and len(kept) == 2:
+        other = network._samples(kept[0], kept[1], None, sparse=True)
+    elif isinstance(kept, (tuple, list)) and len(kept) == 3:
+        other = network._samples(kept[0], kept[1], None, kept[2], slopes[1])
+    elif kept is not None:
+        first = len(samples) - arrays.validation_split(kept, len(samples))
+        samples, other = samples.part(slice(None, first)), samples.part(slice(first, None))
+        for part, use in ((samples, "train on"), (other, "validate with")):
+            if part.weights.size and part.weights.max() == 0:
+                raise ValueError(f"validation={kept!r} keeps back the last {len(other)} of {first + len(other)} "
+                                 f"rows, and sample_weight is 0 for all rows to {use}: shuffle the rows and their "
+                                 "weights, or give validation=(X, Y)")
+    if isinstance(method, BatchMethod):
+        if batch_size is not None and batch_size < len(samples):
+            raise ValueError(f"{type(method).__name__} takes all samples in a step, but batch_size is {batch_size} "
+                             f"of {len(samples)}: leave it out, or use 'adam' or another optimizer for "
+                             "mini-batches")
+        if profile:
+            raise ValueError("profile=True tells the phases of mini-batches apart: use 'adam' or 'sgd'")
+        if callable(shuffle):
+            raise ValueError(f"shuffle is a function, but {type(method).__name__} takes all samples in a step and "
+                             "knows no order: leave it out, or use 'adam' or another optimizer for mini-batches")
+        if regularization is not None:
+            regularization.check_full_batch(type(method).__name__)
+        method.check(network, samples, regularization, arrays.physical_memory() // 2)
+        batch_size = len(samples)
+    batch_size = 32 if batch_size is None else batch_size
+    if profile and min(batch_size, len(samples)) == 1:
+        raise ValueError(f"profile=True tells the phases of mini-batches apart, but batch_size is {batch_size} "
+                         f"with {len(samples)} samples to train on, one a batch: use batch_size=2 or more, and "
+                         "samples for it")
+    with network._fitting() as hold:
+        if progress is not None and network._progress is not progress:  # whose state may be of another size
+            raise RuntimeError("this network has been fitted or reset while its arguments were looked at (by "
+                               "another thread, or by an argument): resume again, or use a copy()")
+        for listener in listeners:
+            if isinstance(listener, EarlyStopping):
+                listener.watch(network)
+        if progress is not None:
+            progress.go_on_with(method)
+        else:
+            progress = network._progress = new_progress(network, method)
+            network.history = History()
+        try:
+            loop.fit(network, samples, other, progress, epochs=epochs, batch_size=batch_size,
+                         callbacks=listeners, bar=bar, shuffle=shuffle,
+                         threads=threads, profile=bool(profile), regularization=regularization, hold=hold)
+        except DivergenceError:
+            network._progress = None  # the optimizer's state is not finite either
+            raise

@@ -1,0 +1,76 @@
+"""How far a network is trained: its history, and what a fit that resumes takes up again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import arrays
+from ..core.model import Model
+from ..kernels import tables
+from ..optimizers.base import Optimizer
+from .callbacks import Best
+from .history import History
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class Progress:
+    """What ``fit(resume=True)`` takes up again: the optimizer with its state, and the place in the random stream."""
+
+    optimizer: Optimizer
+    state: Array
+    hyper: npt.NDArray[np.float64]
+    key: int
+    epochs: int = 0
+    stopping: list[Best] = field(default_factory=list)
+    """What the `EarlyStopping` of the last fit had seen."""
+
+    def go_on_with(self, optimizer: Optimizer) -> None:
+        """Let the settings of an optimizer act that takes this one's state over (`Optimizer.takes_over`)."""
+        hyper = self.hyper.copy()
+        optimizer.write_changes(self.optimizer, hyper, self.epochs)
+        self.optimizer, self.hyper = optimizer, hyper
+
+    def own(self, n_parameters: int, dtype: np.dtype[Any]) -> None:
+        """Have arrays of its own, that kernels can write to, of the sizes that they write."""
+        self.state = arrays.owned("the optimizer's state", self.state, (self.optimizer.slots * n_parameters,),
+                                      dtype)
+        self.hyper = arrays.owned("the optimizer's numbers", self.hyper, (tables.HYPER_COUNT,), np.dtype("d"))
+        for best in self.stopping:
+            if best.parameters is not None:
+                best.parameters = arrays.owned("the best parameters", best.parameters, (n_parameters,), dtype)
+
+
+class Trainable(Model):
+    """A model with the record of its training: what `training.loop` takes.
+
+    Attributes
+    ----------
+    history : History
+        The record of the last fit.
+    """
+
+    history: History
+    _progress: Progress | None
+
+    def _begin(self, seed: int | None) -> None:
+        """Draw first weights; forget history and training."""
+        super()._begin(seed)
+        self.history, self._progress = History(), None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what was pickled, with arrays of our own."""
+        super().__setstate__(state)
+        if self._progress is not None:
+            self._progress.own(self.n_parameters, self.dtype)
+
+
+def new_progress(network: Trainable, optimizer: Optimizer) -> Progress:
+    """Begin at epoch 0 with a fresh key."""
+    state = np.zeros(optimizer.slots * network.n_parameters, network.dtype)
+    return Progress(optimizer, state, optimizer.hyper(), int(network.generator.integers(2**63 - 1)))
