@@ -87,6 +87,7 @@ layer.dense
     transpose_panel    a copy of a panel with neurons in lanes, for gradient -> my_samples
     gradient           (6): rows of ∂E/∂W (n_out, n_in) from such a copy -> my_neurons
     gradient_by_lanes  (6): the same from the panel itself, for narrow layers and for biases -> my_neurons
+layer.gather
     gather             rows (samples, n) by index: a panel, and its turned copy -> my_samples, predict
     gather_sparse      the same from the rows of a sparse matrix -> my_samples, predict
     gather_labels      class indices (samples,): a one-hot panel -> my_samples

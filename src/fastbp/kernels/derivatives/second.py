@@ -20,7 +20,7 @@ from ..compile import Kernel, address, by_address, inline
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
 from ..functions import activations, costs
 from ..ir import borrowed, call, lanes, panel, row, view
-from ..layer import dense
+from ..layer import dense, gather
 from ..passes import backprop
 from ..tables import (
     CELL_CANONICAL,
@@ -81,14 +81,14 @@ def forward_second(layers: Table, cells: Integers, panels: Floats, parameters: F
     """
     top = layers.shape[0] - 1
     classes = layers[top, LAYER_N_OUT]
-    call(dense.gather, cells, inputs, order, begin, end, layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], -1,
+    call(gather.gather, cells, inputs, order, begin, end, layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], -1,
          strips, first, last)
     if labels != 0:
-        call(dense.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
+        call(gather.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
     else:
-        call(dense.gather, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
+        call(gather.gather, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
              last)
-    call(dense.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
+    call(gather.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
     for layer in range(top + 1):
         n = layers[layer, LAYER_N_OUT]
         call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
@@ -442,7 +442,7 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
     call(pushforward, cells, layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first,
          last)
     given = borrowed(inputs, cells[CELL_GIVEN_SLOPES], inputs.size * n)
-    call(dense.gather, cells, given, order, begin, end, n * n_in, panels, cells[CELL_SLOPE_TARGETS], -1, strips, first,
+    call(gather.gather, cells, given, order, begin, end, n * n_in, panels, cells[CELL_SLOPE_TARGETS], -1, strips, first,
          last)
     for i in range(n_in):
         for s in range(first, last):

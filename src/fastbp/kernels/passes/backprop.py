@@ -11,7 +11,7 @@ from ..compile import Kernel, address, by_address
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
 from ..functions import costs
 from ..ir import WHOLE, call, lanes, lap, least, most, panel, pointer, row
-from ..layer import dense
+from ..layer import dense, gather
 from ..tables import (
     CELL_BACKWARD,
     CELL_CANONICAL,
@@ -70,14 +70,14 @@ def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
     top, cells = layers.shape[0] - 1, pointer(cells)
     bottom, output = row(layers, 0), row(layers, top)
     classes = output[LAYER_N_OUT]
-    call(dense.gather, cells[CELL_GATHER_INPUTS], inputs, order, begin, end, bottom[LAYER_N_IN], panels,
+    call(gather.gather, cells[CELL_GATHER_INPUTS], inputs, order, begin, end, bottom[LAYER_N_IN], panels,
          bottom[LAYER_SOURCE], bottom[LAYER_TRANSPOSED], strips, first, last)
     if labels != 0:
-        call(dense.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
+        call(gather.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
     else:
-        call(dense.gather, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
+        call(gather.gather, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
              last)
-    call(dense.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
+    call(gather.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
     lap(clock, start, 0, PHASE_GATHER)
     for layer in range(top + 1):
         here = row(layers, layer)
@@ -160,9 +160,9 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
 KERNELS: dict[int, Kernel] = {
     kernel.place: kernel
     for kernel in (dense.forward, dense.backward, dense.transpose_panel, dense.gradient, dense.gradient_by_lanes,
-                   dense.gather, dense.gather_labels, dense.gather_weights, dense.total_weight, dense.scatter,
+                   gather.gather, gather.gather_labels, gather.gather_weights, gather.total_weight, gather.scatter,
                    costs.collect, random.shuffle, noise.before_layer, record.end_epoch, my_samples, my_neurons)
-} | {tables.CELL_GATHER_INPUTS: dense.gather}
+} | {tables.CELL_GATHER_INPUTS: gather.gather}
 """Cell of `layout.Plan.cells` -> the kernel whose address lies there."""
 
 
@@ -191,4 +191,4 @@ def fill_address(plan, dtype, cell):
 
 def gather_sparse(plan, dtype):
     """Let a plan gather its inputs from the rows of a sparse matrix."""
-    plan.cells[CELL_GATHER_INPUTS] = address(dense.gather_sparse, dtype, dense.gather)
+    plan.cells[CELL_GATHER_INPUTS] = address(gather.gather_sparse, dtype, gather.gather)
