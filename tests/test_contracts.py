@@ -87,7 +87,7 @@ def test_every_module_has_a_layer():
 
 @pytest.mark.parametrize("name", TREES)
 def test_kernels_are_decorated_in_one_way(name):
-    """`numba` options are chosen in _jit; nothing else calls njit, prange or parallel."""
+    """`numba` options are chosen in compile/options.py; nothing else calls njit, prange or parallel."""
     if name.startswith(COMPILER):
         return
     for node in ast.walk(TREES[name]):
