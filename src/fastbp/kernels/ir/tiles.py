@@ -26,7 +26,7 @@ from numba.core.errors import TypingError
 from numba.core.imputils import lower_constant
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
-from ..compile import JIT, VECTOR_BYTES, VECTOR_REGISTERS, Kernel, options
+from ..compile import JIT, VECTOR_BYTES, VECTOR_REGISTERS, Kernel, addresses, options
 from ..compile.arguments import DESCRIPTIONS
 from ..tables import PHASE_COUNT
 
@@ -327,7 +327,7 @@ def _accepted(letter: str, given: Any, real: Any) -> Any:
     """Return the type of an argument that is declared by a letter, if what is given will do for it, else None."""
     if letter in "frF" and real is None and given.__class__ in (types.Array, types.CPointer):
         real = given.dtype if given.dtype in (types.float32, types.float64) else None
-    kind = options.numba_types(real or types.float64)[letter]
+    kind = addresses.numba_types(real or types.float64)[letter]
     if given == kind:
         return kind
     if letter == "i":
@@ -335,7 +335,7 @@ def _accepted(letter: str, given: Any, real: Any) -> Any:
     elif letter == "x":
         fits = isinstance(given, types.Number)
     else:  # a writable array serves where a read-only one is expected
-        fits = letter == "r" and given == options.numba_types(real or types.float64)["f"]
+        fits = letter == "r" and given == addresses.numba_types(real or types.float64)["f"]
     return kind if fits else None
 
 
@@ -1192,7 +1192,7 @@ else:
         if isinstance(where, np.ndarray) and kernel.place < 0:
             raise TypeError(f"call({kernel.__name__}): it has no place of its own in a table: give its address")
         address = where[kernel.place] if isinstance(where, np.ndarray) else where
-        options.BY_ADDRESS[int(address)](*arguments)
+        addresses.BY_ADDRESS[int(address)](*arguments)
 
     def pointer(array: Any) -> Any:
         """Return where an array begins.
