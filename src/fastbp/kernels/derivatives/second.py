@@ -19,7 +19,7 @@ from .. import prototypes
 from ..compile import Kernel, address, by_address, inline
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
 from ..functions import activations, costs
-from ..ir import borrowed, call, lanes, panel, row, view
+from ..ir import array_at_address, call, lanes, panel, row, view
 from ..layer import dense, gather
 from ..passes import backprop
 from ..tables import (
@@ -261,7 +261,7 @@ def product_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
         return
     top = layers.shape[0] - 1
     n, exact = layers[top, LAYER_N_OUT], 1 if cells[CELL_KIND] == KIND_HESSIAN else 0
-    direction = borrowed(panels, cells[CELL_DIRECTION], parameters.size)
+    direction = array_at_address(panels, cells[CELL_DIRECTION], parameters.size)
     call(forward_second, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
          total, labels, strips, first, last, exact)
     call(pushforward, cells, layers, cells, panels, parameters, direction, 1, 0, 1, strips, first, last)
@@ -441,7 +441,7 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
                     direction[v] = one if k == i else zero
     call(pushforward, cells, layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first,
          last)
-    given = borrowed(inputs, cells[CELL_GIVEN_SLOPES], inputs.size * n)
+    given = array_at_address(inputs, cells[CELL_GIVEN_SLOPES], inputs.size * n)
     call(gather.gather, cells, given, order, begin, end, n * n_in, panels, cells[CELL_SLOPE_TARGETS], -1, strips, first,
          last)
     for i in range(n_in):
