@@ -16,7 +16,7 @@ import fastbp
 PACKAGE = Path(fastbp.__file__).parent
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(PACKAGE.rglob("*.py"))
-COMPILER = "kernels/compile/", "kernels/ir/", "kernels/functions/dual"
+COMPILER = "kernels/compile/", "kernels/ir/", "kernels/functions/dual/"
 """Where Numba and LLVM are known."""
 ONE_FOR_EACH_NAME = "updates.rules", "prototypes"
 """Modules whose kernels the page of kernels does not list one by one."""
