@@ -37,7 +37,7 @@ from .core.samples import readonly
 from .kernels import embedded, layout, prototypes, tables
 from .kernels.compile import VECTOR_BYTES, address, allocating, inline, kernel
 from .kernels.embedded import Model, State
-from .kernels.functions.activations import softmax_backward
+from .kernels.functions.softmax import softmax_backward
 from .kernels.ir import call, made_of, pointer, user_array
 from .kernels.passes import backprop, predict
 from .kernels.tables import (

@@ -24,7 +24,7 @@ from .kernels import layout, prototypes, tables
 from .kernels.compile import address
 from .kernels.compile.interrupts import Held
 from .kernels.derivatives import second as tangents
-from .kernels.functions.activations import softmax_backward
+from .kernels.functions.softmax import softmax_backward
 from .kernels.passes import backprop, online
 from .optimizers.base import Optimizer
 from .optimizers.line_search import BatchMethod

@@ -18,7 +18,7 @@ from ..core import arrays, thread_team
 from ..core.samples import readonly
 from ..kernels import layout, tables
 from ..kernels.derivatives import first as derivatives
-from ..kernels.functions import activations
+from ..kernels.functions.softmax import softmax_backward
 from ..kernels.layout import NOT_SHUFFLED
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _directions(network: Network, samples: int, *needed: int) -> Iterator[tuple[
     with network.plan(2 * max(samples, width), backward=False) as (plan, room):
         derivatives.fill_addresses(plan, network.dtype, (tables.CELL_FORWARD_SLOPES, *needed))
         if network.activations[-1] == "softmax" and plan.cells[tables.CELL_JACOBIAN] == 0:
-            plan.cells[tables.CELL_JACOBIAN] = network.address(activations.softmax_backward)
+            plan.cells[tables.CELL_JACOBIAN] = network.address(softmax_backward)
         yield plan, room // (2 * width) * width
 
 

@@ -22,7 +22,7 @@ from ..core import thread_team
 from ..kernels import layout, tables
 from ..kernels.derivatives import first as derivatives
 from ..kernels.derivatives import gauss_newton as curvature
-from ..kernels.functions import activations
+from ..kernels.functions.softmax import softmax_backward
 from ..kernels.ir import WHOLE
 from ..kernels.layout import NOT_SHUFFLED
 
@@ -63,7 +63,7 @@ def _workspace(network: Network, samples: int, *needed: int) -> Iterator[tuple[l
         derivatives.fill_addresses(plan, network.dtype, (tables.CELL_FORWARD_SLOPES, tables.CELL_GATHER_WEIGHTS,
                                                          tables.CELL_BACKWARD, *needed))
         if network.activations[-1] == "softmax" and plan.cells[tables.CELL_JACOBIAN] == 0:
-            plan.cells[tables.CELL_JACOBIAN] = network.address(activations.softmax_backward)
+            plan.cells[tables.CELL_JACOBIAN] = network.address(softmax_backward)
         yield plan, room // (2 * width) * width
 
 

@@ -97,6 +97,8 @@ layer.gather
 functions.activations
     one for each name  (2): a panel, net becomes o, and another, which receives φ' -> my_samples, predict, online
     name_curvature     φ'': a panel of net inputs, with out and φ' at hand -> forward_second
+functions.softmax
+    softmax            (2): the same for outputs that sum to one, sample by sample -> my_samples, predict, online
     softmax_backward   (4): the Jacobian product for softmax with a cost that is not its partner -> my_samples, online
     softmax_curvature  the product of softmax's second derivative with a tangent and a cotangent: added to a panel
                        -> second_order, diagonal_samples

@@ -149,7 +149,7 @@ CELL = Table({
     "pullback_tangents": "address of `second.pullback`",
     "transpose_all": "address of `second.transpose_all`",
     "weigh": "address of `second.weigh`",
-    "softmax_second": "address of `activations.softmax_curvature`, or 0",
+    "softmax_second": "address of `softmax.softmax_curvature`, or 0",
     "cost_second": "address of ∂²C/∂o²",
     "spare": "offset of a spare panel of the output layer",
     "slope_targets": "offset of the targets of ∂o/∂x",

@@ -18,7 +18,8 @@ number of threads, mini-batches, every optimizer.
 from .. import prototypes
 from ..compile import Kernel, address, by_address, inline
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
-from ..functions import activations, costs
+from ..functions import costs
+from ..functions.softmax import softmax_curvature
 from ..ir import array_at_address, call, lanes, panel, row, view
 from ..layer import dense, gather
 from ..passes import backprop
@@ -167,7 +168,7 @@ def second_order(layers: Table, cells: Integers, panels: Floats, layer: int, tan
         for i in range(1, tangents + 1):
             a = panel(panels, layers[layer, LAYER_DELTA], n, i * strips + first, i * strips + last)
             tangent = panel(panels, layers[layer, LAYER_OUT], n, i * strips + first, i * strips + last)
-            call(activations.softmax_curvature, cells, bent, out, tangent, a, n)
+            call(softmax_curvature, cells, bent, out, tangent, a, n)
             call(prototypes.jacobian_product, cells, out, a, n)
         return
     for i in range(1, tangents + 1):
@@ -388,7 +389,7 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
                     a[k] = change[k] * tangent[k]
                 if cells[CELL_JACOBIAN] != 0:
                     call(prototypes.jacobian_product, cells, out, a, n)
-                    call(activations.softmax_curvature, cells, a, out, tangent, bent, n)
+                    call(softmax_curvature, cells, a, out, tangent, bent, n)
                 else:
                     for k in range(a.size):
                         a[k] = slope[k] * a[k] + bent[k] * net[k]
@@ -487,7 +488,7 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
 
 
 KERNELS: dict[int, Kernel] = {kernel.place: kernel for kernel in (forward_second, pushforward, second_order, pullback,
-                                                                  transpose_all, weigh, activations.softmax_curvature)}
+                                                                  transpose_all, weigh, softmax_curvature)}
 """Kernels that are called by address, as in `backprop.KERNELS`."""
 
 PHASES = {KIND_SOBOLEV: sobolev_samples, KIND_HESSIAN: product_samples, KIND_GAUSS_NEWTON: product_samples,
