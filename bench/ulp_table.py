@@ -19,7 +19,7 @@ from numba import njit
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import ulp  # noqa: E402
 
-from fastbp.kernels.functions import activations  # noqa: E402
+from fastbp.kernels.functions import activations, softmax  # noqa: E402
 
 SIZE = 1024  # both panels stay in the first-level cache
 ROUNDS = 100
@@ -117,7 +117,8 @@ def rows(points: int, dense: int) -> Iterator[str]:
                 _, out, slope = ulp.activation_errors(name, dtype, points, 7)
                 searched = ulp.dense_errors(name, dtype, dense, 7)[1].max() if ulp.WIDE_ENOUGH[dtype] else np.nan
                 cells += [f"{e:.2f}" for e in (out.max(), searched, slope.max())]
-        cells += [f"{nanoseconds(getattr(activations, name), dtype):.2f}" for dtype in (np.float32, np.float64)]
+        function = getattr(softmax if name.startswith("softmax") else activations, name)
+        cells += [f"{nanoseconds(function, dtype):.2f}" for dtype in (np.float32, np.float64)]
         yield f"| {name} | {' | '.join(cells)} |"
 
 

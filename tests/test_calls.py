@@ -14,7 +14,7 @@ from fastbp.kernels.compile import JIT, Kernel, address, by_address, kernel
 from fastbp.kernels.compile.arguments import arguments
 from fastbp.kernels.derivatives import second as tangents
 from fastbp.kernels.ir import call
-from fastbp.kernels.layer import dense
+from fastbp.kernels.layer import dense, gather
 from fastbp.kernels.passes import backprop, epoch, line_search, record
 from fastbp.kernels.updates import penalties as regular
 from fastbp.optimizers import BATCH_METHODS, LineSearch
@@ -71,7 +71,7 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
              for k in (kind.direct, kind.remember)]
     rows += [(phase, backprop.my_samples) for phase in tangents.PHASES.values()]
     rows += [(regular.total, prototypes.total_penalty), (epoch.my_neurons_clipped, backprop.my_neurons),
-             (line_search.next_point, record.end_epoch), (dense.gather_sparse, dense.gather)]
+             (line_search.next_point, record.end_epoch), (gather.gather_sparse, gather.gather)]
     assert len(rows) > 70
     for found, prototype in rows:
         if isinstance(found, Kernel):  # others are loops around a user's function
@@ -80,7 +80,7 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
 
 def test_a_kernel_of_other_arguments_has_no_address():
     with pytest.raises(TypeError, match="gather_labels takes rniiifiii, expected ffi as activation"):
-        address(dense.gather_labels, np.dtype("float32"), prototypes.activation)
+        address(gather.gather_labels, np.dtype("float32"), prototypes.activation)
 
 
 def test_every_address_lies_where_its_table_says():

@@ -11,18 +11,14 @@ import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
-import llvmlite.binding as llvm
-import numba
 import numpy as np
 import pytest
 from numba import types
-from numba.core.caching import NullCache
-from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
 import fastbp
 from fastbp import SGD, Adam, Network
-from fastbp.kernels.compile import cache, options
+from fastbp.kernels.compile import cache, options, place
 
 compiled_only = pytest.mark.skipif(not options.JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
 posix_user = pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX permissions")
@@ -164,13 +160,13 @@ print(cache.CACHE)
 def test_an_edited_helper_gives_the_new_answer(installed, run_python):
     """The stale cache: a fresh process with the same NUMBA_CACHE_DIR must not run the old machine code.
 
-    Helpers in other files than the kernel that a process enters by: `updates.sgd`, and the inlined `record.end_batch`.
+    Helpers in other files than the kernel that a process enters by: `rules.sgd`, and the inlined `record.end_batch`.
     """
     package, cache, environment = installed
     where, first, folder = run_python(ONE_STEP, environment=environment).split("\n")[:3]
     assert Path(where).parent == package and eval(first) == [0.5, 0.25]
     assert run_python(ONE_STEP, environment=environment).split("\n")[1] == first
-    rule = package / "kernels" / "updates.py"
+    rule = package / "kernels" / "updates" / "rules.py"
     text = rule.read_text(encoding="utf-8")
     assert text.count("p[i] -= rate * g[i]") == 1
     rule.write_text(text.replace("p[i] -= rate * g[i]", "p[i] += rate * g[i]"), encoding="utf-8")
@@ -186,12 +182,12 @@ def test_an_edited_helper_gives_the_new_answer(installed, run_python):
 
 def test_all_that_is_cached_names_the_cache():
     """A file that uses one of the decorators is among those whose hash names the folder of machine code."""
-    decorators = {"kernel", "by_address", "by_element", "rule", "scalar", "inline", "allocating", "_compile"}
+    decorators = {"kernel", "by_address", "by_element", "rule", "scalar", "inline", "allocating", "compile_loops"}
     root, named = Path(fastbp.__file__).parent, set(cache.sources())
     compiled = set()
     for path in root.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("_jit"):
+            if isinstance(node, ast.ImportFrom) and "compile" in (node.module or "").split("."):
                 if decorators & {alias.name for alias in node.names}:
                     compiled.add(path)
     assert len(compiled) > 15 and compiled <= named
@@ -333,30 +329,6 @@ def entries(tmp_path, monkeypatch):
     return cache.Entries(function, False), signature, compiler.overloads[signature]
 
 
-def test_what_the_cache_needs_of_numba(entries):
-    """Names that Numba does not promise: a release that changes them is seen here, and mended in `_cache` or `_jit`."""
-    store, signature, compiled = entries
-    assert isinstance(numba.njit(lambda x: x), CPUDispatcher) or not options.JIT
-    dispatcher = CPUDispatcher(lambda x: x)
-    assert type(dispatcher._cache) is NullCache and isinstance(store, NullCache)
-    calls = []
-
-    class Noted(NullCache):
-        def load_overload(self, sig, target_context):
-            calls.append(("load", sig, target_context is dispatcher.targetctx))
-
-        def save_overload(self, sig, data):
-            calls.append(("save", sig, type(data) is type(compiled)))
-
-    dispatcher._cache = Noted()
-    dispatcher.compile(signature)
-    assert calls == [("load", signature, True), ("save", signature, True)]
-    assert compiled.library.has_dynamic_globals is False
-    assert compiled.codegen.magic_tuple() == compiled.target_context.codegen().magic_tuple()
-    assert global_compiler_lock.is_locked() is False and llvm.ffi.lib._lock.__enter__() is None
-    llvm.ffi.lib._lock.__exit__(None, None, None)
-
-
 def test_an_entry_is_what_was_compiled(entries):
     store, signature, compiled = entries
     target = compiled.target_context
@@ -366,7 +338,7 @@ def test_an_entry_is_what_was_compiled(entries):
     assert found.signature == compiled.signature and found.entry_point(1.5) == 3.0
     assert store.load_overload((types.float32,), target) is None
     assert cache.Entries(options.reason, True).load_overload(signature, target) is None
-    assert cache.Entries(options.place, False).load_overload(signature, target) is None
+    assert cache.Entries(place, False).load_overload(signature, target) is None
     assert [path.suffix for path in cache.CACHE.iterdir()] == [".nbc"]
 
 
@@ -382,7 +354,7 @@ def test_no_damaged_entry_is_unpickled(entries, monkeypatch):
             raise AssertionError("unpickled")
 
         patch.setattr(cache.pickle, "loads", fail)
-        patch.setattr(cache.CompileResult, "_rebuild", fail)
+        patch.setattr(cache, "load_code", fail)
         for place in [*range(64), *range(64, len(whole), 97)]:
             damaged = bytearray(whole)
             damaged[place] ^= 1 << place % 8

@@ -16,7 +16,7 @@ import fastbp
 PACKAGE = Path(fastbp.__file__).parent
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(PACKAGE.rglob("*.py"))
-COMPILER = "kernels/compile/", "kernels/ir/", "kernels/functions/dual"
+COMPILER = "kernels/compile/", "kernels/ir/", "kernels/functions/dual/"
 """Where Numba and LLVM are known."""
 ONE_FOR_EACH_NAME = "updates.rules", "prototypes"
 """Modules whose kernels the page of kernels does not list one by one."""
@@ -87,7 +87,7 @@ def test_every_module_has_a_layer():
 
 @pytest.mark.parametrize("name", TREES)
 def test_kernels_are_decorated_in_one_way(name):
-    """`numba` options are chosen in _jit; nothing else calls njit, prange or parallel."""
+    """`numba` options are chosen in compile/options.py; nothing else calls njit, prange or parallel."""
     if name.startswith(COMPILER):
         return
     for node in ast.walk(TREES[name]):

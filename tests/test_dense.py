@@ -6,7 +6,7 @@ from helpers import DTYPES, close, few, from_panel, readonly, to_panel
 
 from fastbp.kernels import layout
 from fastbp.kernels.ir import WHOLE
-from fastbp.kernels.layer import dense
+from fastbp.kernels.layer import dense, gather
 
 WIDTHS = few([(1, 1), (1, 9), (9, 1), (3, 4), (4, 3), (5, 7), (7, 8), (8, 5), (11, 6), (12, 13), (16, 12), (17, 16),
               (33, 31)],
@@ -167,7 +167,7 @@ def test_gather_and_turn(n, dtype, rng):
         wide = -(-n // lane) * lane
         bench = Bench(dtype, panel=n * strips * lane, across=across_size(n, strips * lane, lane),
                       turned=across_size(n, strips * lane, lane))
-        dense.gather(flat, order, begin, end, n, bench.array, bench.at("panel"), bench.at("across"), strips, 0, strips)
+        gather.gather(flat, order, begin, end, n, bench.array, bench.at("panel"), bench.at("across"), strips, 0, strips)
         bench.assert_canaries()
         chosen = rows[order[begin:end]] if ordered else rows[begin:end]
         padded = np.concatenate([chosen, np.repeat(chosen[-1:], strips * lane - samples, axis=0)])
@@ -179,7 +179,7 @@ def test_gather_and_turn(n, dtype, rng):
             by_sample = by_vector.transpose(1, 0, 2).reshape(strips * lane, wide)
             assert (by_sample[:, :n] == padded).all()
         without = Bench(dtype, panel=n * strips * lane)
-        dense.gather(flat, order, begin, end, n, without.array, without.at("panel"), -1, strips, 0, strips)
+        gather.gather(flat, order, begin, end, n, without.array, without.at("panel"), -1, strips, 0, strips)
         without.assert_canaries()
         assert (without["panel"] == bench["panel"]).all()
 
@@ -190,7 +190,7 @@ def test_gather_labels(dtype, rng):
     labels = rng.integers(0, classes, 40).astype(dtype)
     for order in (np.empty(0, np.int64), rng.permutation(40)):
         bench = Bench(dtype, panel=classes * 2 * lane)
-        dense.gather_labels(readonly(labels), order, 3, 3 + lane + 1, classes, bench.array, bench.at("panel"), 0, 2)
+        gather.gather_labels(readonly(labels), order, 3, 3 + lane + 1, classes, bench.array, bench.at("panel"), 0, 2)
         bench.assert_canaries()
         chosen = (labels[order] if order.size else labels)[3 : 4 + lane].astype(int)
         assert (from_panel(bench["panel"], lane + 1, classes) == np.eye(classes)[chosen]).all()
@@ -207,11 +207,11 @@ def test_gather_weights(dtype, rng):
         bench = Bench(dtype, row=3 * lane)
         chosen = np.ones(lane + 1) if not given.size else (given[order] if order.size else given)[5 : 6 + lane]
         total = float(chosen.sum(dtype=float))
-        dense.gather_weights(given, order, 5, 6 + lane, total, bench.array, bench.at("row"), 0, 3)
+        gather.gather_weights(given, order, 5, 6 + lane, total, bench.array, bench.at("row"), 0, 3)
         bench.assert_canaries()
         close(bench["row"][: lane + 1], chosen / chosen.sum(dtype=float), dtype)
         assert (bench["row"][lane + 1 :] == 0).all(), "padding weighs nothing"
-        dense.gather_weights(given, order, 5, 6 + lane, 0.0, bench.array, bench.at("row"), 0, 3)
+        gather.gather_weights(given, order, 5, 6 + lane, 0.0, bench.array, bench.at("row"), 0, 3)
         assert (bench["row"] == 0).all(), "no weight at all, no division by 0"
 
 
@@ -220,7 +220,7 @@ def test_scatter(dtype, rng):
     lane, n = layout.lanes(dtype), 3
     values = rng.normal(size=(lane + 2, n)).astype(dtype)
     rows = np.full(100 * n, CANARY, dtype)
-    dense.scatter(to_panel(values), 0, n, 10, 10 + len(values), rows)
+    gather.scatter(to_panel(values), 0, n, 10, 10 + len(values), rows)
     assert (rows.reshape(-1, n)[10 : 10 + len(values)] == values).all()
     rows.reshape(-1, n)[10 : 10 + len(values)] = CANARY
     assert (rows == CANARY).all()

@@ -17,7 +17,7 @@ from numba import njit
 
 from fastbp.kernels import elementwise
 from fastbp.kernels.compile import JIT
-from fastbp.kernels.functions import activations
+from fastbp.kernels.functions import activations, softmax
 
 mp.mp.dps = 40
 HALF = mp.mpf(1) / 2
@@ -162,7 +162,7 @@ def activate(name: str, net: Any, neurons: int = 1) -> tuple[Any, Any]:
     """Apply an activation: outputs and slopes."""
     out, slope = net.copy(), np.full_like(net, np.nan)
     with np.errstate(all="ignore"):
-        getattr(activations, name)(out, slope, neurons)
+        getattr(softmax if name == "softmax" else activations, name)(out, slope, neurons)
     return out, slope
 
 

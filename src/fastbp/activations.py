@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .kernels.functions import activations as kernels
+from .kernels.functions.softmax import softmax
 from .util.names import Missing, lookup, names, same
 
 __all__ = ["ACTIVATIONS", "Activation", "get"]
@@ -115,7 +116,7 @@ _ROWS = (
         "Jacobian: do_j/dx_i = o_j ((1 if i = j else 0) - o_i)",
         _GLOROT,
         None,
-        kernels.softmax,
+        softmax,
     ),
 )
 

@@ -38,7 +38,7 @@ from .core.samples import readonly
 from .kernels import embedded, prototypes, tables
 from .kernels.compile import VECTOR_BYTES, address, allocating, inline, kernel
 from .kernels.embedded import Model, State
-from .kernels.ir import call, lent, made_of, pointer
+from .kernels.ir import call, made_of, pointer, user_array
 from .kernels.passes import predict
 from .kernels.tables import (
     CELL_COST,
@@ -71,9 +71,9 @@ Array = npt.NDArray[Any]
 # The model's arrays are not read after a call: Numba would then count references to all arguments, by locked
 # instructions (130 of 240 ns of `cost_and_gradient` at 4-32-2).
 
-_x, _X, _y, _Y, _u = (lent(name, readonly=True) for name in ("x", "X", "y", "Y", "u"))
-_out, _gradient, _work, _state = (lent(name, readonly=False) for name in ("out", "gradient", "work", "the state"))
-_trained, _hyper = (lent(name, readonly=False) for name in ("parameters of the model", "hyper of the state"))
+_x, _X, _y, _Y, _u = (user_array(name, readonly=True) for name in ("x", "X", "y", "Y", "u"))
+_out, _gradient, _work, _state = (user_array(name, readonly=False) for name in ("out", "gradient", "work", "the state"))
+_trained, _hyper = (user_array(name, readonly=False) for name in ("parameters of the model", "hyper of the state"))
 _check_model = made_of("the model", {"parameters": "f", "layers": "t", "cells": "n", "cost_parameter": "d",
                                      "calls": "n", "none": "f", "order": "n"})
 

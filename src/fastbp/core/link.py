@@ -21,8 +21,8 @@ from ..costs import CLASSES
 from ..kernels import embedded, layout, prototypes, tables
 from ..kernels.compile import Kernel, address
 from ..kernels.derivatives import second
-from ..kernels.functions import activations, costs
-from ..kernels.layer import dense
+from ..kernels.functions import costs, softmax
+from ..kernels.layer import dense, gather
 from ..kernels.layout import Integers, Plan
 from ..kernels.passes import backprop, epoch, noise, record
 from ..kernels.random import shuffle
@@ -140,7 +140,7 @@ def prepared(architecture: Architecture, request: Request) -> Plan:
     dtype, cells = architecture.dtype, plan.cells
     for kernel in _kernels(architecture, request, plan):
         cells[kernel.place] = address(kernel, dtype)
-    cells[CELL_GATHER_INPUTS] = address(dense.gather_sparse if request.sparse else dense.gather, dtype, dense.gather)
+    cells[CELL_GATHER_INPUTS] = address(gather.gather_sparse if request.sparse else gather.gather, dtype, gather.gather)
     _link_functions(architecture, request, plan)
     if request.kind != tables.KIND_PLAIN:
         _link_tangents(architecture, request, plan)
@@ -222,17 +222,17 @@ def _laid_out(architecture: Architecture, request: Request) -> Plan:
 def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterator[Kernel]:
     """Yield the kernels that have a place of their own in the cells of a plan."""
     transposed = plan.layers[:, LAYER_TRANSPOSED] >= 0
-    yield from (dense.forward, dense.gather, *request.calls)
+    yield from (dense.forward, gather.gather, *request.calls)
     if not request.backward:
-        yield dense.scatter
+        yield gather.scatter
         return
-    yield from (dense.gather_weights, costs.collect, shuffle, record.end_epoch, backprop.my_neurons)
+    yield from (gather.gather_weights, costs.collect, shuffle, record.end_epoch, backprop.my_neurons)
     if request.kind == tables.KIND_PLAIN:
         yield backprop.my_samples
     else:
         yield from second.KERNELS
         if architecture.softmax:
-            yield activations.softmax_curvature
+            yield softmax.softmax_curvature
     if len(plan.layers) > 1:
         yield dense.backward
     if transposed.any():
@@ -242,9 +242,9 @@ def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterat
     if not transposed.all() or plan.layers[0, LAYER_BIASES] >= 0:
         yield dense.gradient_by_lanes
     if architecture.cost.targets == CLASSES:
-        yield dense.gather_labels
+        yield gather.gather_labels
     if request.weighted:
-        yield dense.total_weight
+        yield gather.total_weight
 
 
 def _link_functions(architecture: Architecture, request: Request, plan: Plan) -> None:
@@ -256,7 +256,7 @@ def _link_functions(architecture: Architecture, request: Request, plan: Plan) ->
     for row, function in zip(LAYER.view(plan.layers), functions, strict=False):
         row["activation"] = address(function.kernel, dtype, prototypes.activation)
     if architecture.softmax and not paired and (request.backward or request.calls):
-        cells[CELL_JACOBIAN] = address(activations.softmax_backward, dtype)
+        cells[CELL_JACOBIAN] = address(softmax.softmax_backward, dtype)
     if not request.backward:
         return
     cells[CELL_CANONICAL] = architecture.canonical
@@ -312,7 +312,7 @@ _numbers = itertools.count(1)
 
 def embedded_tables(architecture: Architecture, batch: int) -> tuple[Plan, Integers]:
     """Return plan and `tables.ENTRY` of a `jit.Model`, with workspaces for so many samples at a time."""
-    request = Request(batch, calls=(dense.scatter,))
+    request = Request(batch, calls=(gather.scatter,))
     block = request.block(architecture)
     architecture = architecture.resolved()
     plan = link(architecture, request._replace(samples=block))
@@ -323,7 +323,7 @@ def embedded_tables(architecture: Architecture, batch: int) -> tuple[Plan, Integ
     entry["work_size"], entry["block"] = plan.panels.size, block
     entry["depth"], entry["size"] = len(plan.layers), architecture.n_parameters
     if architecture.softmax:
-        entry["output"] = address(activations.softmax_backward, architecture.dtype)
+        entry["output"] = address(softmax.softmax_backward, architecture.dtype)
     for kernel in embedded.KERNELS:
         calls[kernel.place] = address(kernel, architecture.dtype)
     plan.layers[0, LAYER_MODEL] = plan.cells[CELL_MODEL] = entry["model"] = next(_numbers)

@@ -37,7 +37,7 @@ class SparseRows:
         return SparseRows(self.values[values], self.columns[values], starts - starts[0])
 
     def table(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the order with what `dense.gather_sparse` reads behind it."""
+        """Return the order with what `gather.gather_sparse` reads behind it."""
         order = order if order.size else np.arange(len(self))
         return np.concatenate([order, self.starts, self.columns, [len(self)]], dtype=np.int64)
 

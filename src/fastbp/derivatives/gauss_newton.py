@@ -27,7 +27,7 @@ from ..kernels.compile import Kernel
 from ..kernels.derivatives import first as derivatives
 from ..kernels.derivatives import gauss_newton as curvature
 from ..kernels.ir import WHOLE
-from ..kernels.layer import dense
+from ..kernels.layer import dense, gather
 from ..kernels.layout import NOT_SHUFFLED
 
 Array = npt.NDArray[Any]
@@ -60,7 +60,7 @@ def _workspace(network: Model, samples: int, *calls: Kernel) -> Iterator[tuple[l
     """Borrow a workspace for blocks of samples twice over, and the samples in a block."""
     width = layout.lanes(network.dtype)
     request = Request(2 * max(samples, width), backward=False,
-                      calls=(derivatives.forward_slopes, dense.gather_weights, dense.backward, *calls))
+                      calls=(derivatives.forward_slopes, gather.gather_weights, dense.backward, *calls))
     with network._borrow(request) as (plan, room):
         yield plan, room // (2 * width) * width
 

@@ -87,6 +87,7 @@ layer.dense
     transpose_panel    a copy of a panel with neurons in lanes, for gradient -> my_samples
     gradient           (6): rows of ∂E/∂W (n_out, n_in) from such a copy -> my_neurons
     gradient_by_lanes  (6): the same from the panel itself, for narrow layers and for biases -> my_neurons
+layer.gather
     gather             rows (samples, n) by index: a panel, and its turned copy -> my_samples, predict
     gather_sparse      the same from the rows of a sparse matrix -> my_samples, predict
     gather_labels      class indices (samples,): a one-hot panel -> my_samples
@@ -96,6 +97,8 @@ layer.dense
 functions.activations
     one for each name  (2): a panel, net becomes o, and another, which receives φ' -> my_samples, predict, online
     name_curvature     φ'': a panel of net inputs, with out and φ' at hand -> forward_second
+functions.softmax
+    softmax            (2): the same for outputs that sum to one, sample by sample -> my_samples, predict, online
     softmax_backward   (4): the Jacobian product for softmax with a cost that is not its partner -> my_samples, online
     softmax_curvature  the product of softmax's second derivative with a tangent and a cotangent: added to a panel
                        -> second_order, diagonal_samples

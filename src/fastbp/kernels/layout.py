@@ -70,7 +70,7 @@ class Data(NamedTuple):
     """One a sample, or empty."""
     order: Integers
     """Sample indices, shuffled in place; empty to take the samples as they come. Behind them, where the inputs are
-    sparse, the table that says where the values belong, see `dense.gather_sparse`."""
+    sparse, the table that says where the values belong, see `gather.gather_sparse`."""
 
 
 class Task(NamedTuple):

@@ -1,28 +1,19 @@
 """How kernels are compiled: Numba's options, addresses, machine code on disk."""
 
-from .options import (
+from .addresses import (
     BY_ADDRESS,
-    EXACT,
-    JIT,
     TWINS,
-    VECTOR_BYTES,
-    VECTOR_REGISTERS,
     Kernel,
     address,
-    allocating,
     by_address,
     by_element,
-    c_function,
-    inline,
-    kernel,
     numba_types,
-    one_by_one,
     place,
-    reason,
     rule,
-    scalar,
-    vector_unit,
 )
+from .cfunc import c_function
+from .options import EXACT, JIT, allocating, inline, kernel, one_by_one, reason, scalar
+from .target import VECTOR_BYTES, VECTOR_REGISTERS, vector_unit
 
 __all__ = [
     "BY_ADDRESS",

@@ -3,7 +3,7 @@
 Numba's own caches are told their folder by a setting of the process, ask nothing of an entry before they run it, and
 raise what a disk raises. Here a function's `Entries` know their folder; an entry begins with a checksum, which is
 compared before anything of it is unpickled or run; what cannot be read is compiled, and takes its place; what cannot be
-written costs one warning. The few names of Numba that this needs are all used in this file.
+written costs one warning.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from typing import Any
 
 import numba
 from numba import config
-from numba.core.caching import NullCache
-from numba.core.compiler import CompileResult
-from numba.core.serialize import dumps
+
+from .numba_internals import NullCache, code_key, dump_code, has_addresses, load_code
 
 DAY = 86400.0
 """Seconds after which a folder in use is marked anew, and looked through for what was left behind."""
@@ -155,7 +154,7 @@ class Entries(NullCache):  # type: ignore[misc]
 
     def _entry(self, signature: Any, codegen: Any) -> tuple[str, Any]:
         """Return a signature's file, and what the file must say that it is."""
-        key = *self.key, signature, codegen.magic_tuple()
+        key = *self.key, signature, code_key(codegen)
         name = f"{self.name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
         return os.path.join(CACHE or "", name), key
 
@@ -171,16 +170,16 @@ class Entries(NullCache):  # type: ignore[misc]
             if hashlib.sha256(content).digest() != digest:
                 return None
             found, reduced = pickle.loads(content)
-            return CompileResult._rebuild(target_context, *reduced) if found == key else None
+            return load_code(target_context, reduced) if found == key else None
         except Exception:  # whatever it is that another machine or version has left there: it is compiled anew
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep what was compiled for a signature; where that fails, say so once."""
-        if data.library.has_dynamic_globals:  # addresses that are of this process only
+        if has_addresses(data):  # addresses that are of this process only
             return
         path, key = self._entry(sig, data.codegen)
-        content, part = dumps((key, data._reduce())), f"{path}.tmp.{os.urandom(8).hex()}"
+        content, part = dump_code(key, data), f"{path}.tmp.{os.urandom(8).hex()}"
         try:
             if CACHE is None:
                 raise OSError(REFUSED)

@@ -11,7 +11,7 @@ from .. import prototypes
 from ..compile import by_address, kernel
 from ..compile.arguments import Floats, Integers, ReadOnly, Table
 from ..ir import call, lanes, panel, rank_one, row, view
-from ..layer import dense
+from ..layer import dense, gather
 from ..passes import backprop
 from ..tables import (
     CELL_FORWARD_SLOPES,
@@ -37,7 +37,7 @@ from ..tables import (
 def forward_slopes(layers: Table, cells: Integers, panels: Floats, parameters: Floats, inputs: ReadOnly,
                    order: Integers, begin: int, end: int, strips: int) -> None:
     """(1)(2) for samples begin..end; overwrites the out panels and, with φ'(net), the delta panels."""
-    call(dense.gather, cells, inputs, order, begin, end, layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], -1,
+    call(gather.gather, cells, inputs, order, begin, end, layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], -1,
          strips, 0, strips)
     for layer in range(layers.shape[0]):
         n = layers[layer, LAYER_N_OUT]
@@ -114,7 +114,7 @@ def vjp(layers, cells, panels, parameters, inputs, order, cotangents, samples, b
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
         call(forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
-        call(dense.gather, cells, cotangents, order, begin - strips * lane, end, n_out, panels,
+        call(gather.gather, cells, cotangents, order, begin - strips * lane, end, n_out, panels,
              layers[top, LAYER_DELTA], -1, strips, strips, 2 * strips)
         call(pullback, cells, layers, cells, panels, parameters, strips, 1)
         scatter(panels, layers[0, LAYER_SOURCE] + strips * lane * n_in, n_in, end - begin, out, begin * n_in, n_in, 1)
@@ -129,7 +129,7 @@ def jvp(layers, cells, panels, parameters, inputs, order, tangents, samples, blo
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
         call(forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
-        call(dense.gather, cells, tangents, order, begin - strips * lane, end, n_in, panels, layers[0, LAYER_SOURCE],
+        call(gather.gather, cells, tangents, order, begin - strips * lane, end, n_in, panels, layers[0, LAYER_SOURCE],
              -1, strips, strips, 2 * strips)
         call(pushforward, cells, layers, cells, panels, parameters, strips)
         scatter(panels, layers[top, LAYER_OUT] + strips * lane * n_out, n_out, end - begin, out, begin * n_out, n_out,

@@ -10,7 +10,7 @@ import math
 from .. import prototypes, tables
 from ..compile import inline, kernel
 from ..ir import WHOLE, call, copy_vector, gradient_tile, lanes, multiply_vector, panel, view
-from ..layer import dense
+from ..layer import dense, gather
 from ..layer.dense import column
 from ..passes.epoch import wait
 from ..tables import (
@@ -75,7 +75,7 @@ def pull_down(layers, cells, panels, parameters, strips):
 def forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips):
     """(1)(2) with φ' for samples begin..end, and each one's share ω of the mean, w/``total``."""
     call(derivatives.forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
-    call(dense.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], 0, strips)
+    call(gather.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], 0, strips)
 
 
 @kernel

@@ -18,9 +18,10 @@ number of threads, mini-batches, every optimizer.
 from .. import prototypes
 from ..compile import by_address, inline
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
-from ..functions import activations, costs
-from ..ir import borrowed, call, lanes, panel, row, view
-from ..layer import dense
+from ..functions import costs
+from ..functions.softmax import softmax_curvature
+from ..ir import array_at_address, call, lanes, panel, row, view
+from ..layer import dense, gather
 from ..tables import (
     CELL_CANONICAL,
     CELL_COST,
@@ -78,14 +79,14 @@ def forward_second(layers: Table, cells: Integers, panels: Floats, parameters: F
     """
     top = layers.shape[0] - 1
     classes = layers[top, LAYER_N_OUT]
-    call(dense.gather, cells, inputs, order, begin, end, layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], -1,
+    call(gather.gather, cells, inputs, order, begin, end, layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], -1,
          strips, first, last)
     if labels != 0:
-        call(dense.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
+        call(gather.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
     else:
-        call(dense.gather, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
+        call(gather.gather, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
              last)
-    call(dense.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
+    call(gather.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
     for layer in range(top + 1):
         n = layers[layer, LAYER_N_OUT]
         call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
@@ -164,7 +165,7 @@ def second_order(layers: Table, cells: Integers, panels: Floats, layer: int, tan
         for i in range(1, tangents + 1):
             a = panel(panels, layers[layer, LAYER_DELTA], n, i * strips + first, i * strips + last)
             tangent = panel(panels, layers[layer, LAYER_OUT], n, i * strips + first, i * strips + last)
-            call(activations.softmax_curvature, cells, bent, out, tangent, a, n)
+            call(softmax_curvature, cells, bent, out, tangent, a, n)
             call(prototypes.jacobian_product, cells, out, a, n)
         return
     for i in range(1, tangents + 1):
@@ -258,7 +259,7 @@ def product_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
         return
     top = layers.shape[0] - 1
     n, exact = layers[top, LAYER_N_OUT], 1 if cells[CELL_KIND] == KIND_HESSIAN else 0
-    direction = borrowed(panels, cells[CELL_DIRECTION], parameters.size)
+    direction = array_at_address(panels, cells[CELL_DIRECTION], parameters.size)
     call(forward_second, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
          total, labels, strips, first, last, exact)
     call(pushforward, cells, layers, cells, panels, parameters, direction, 1, 0, 1, strips, first, last)
@@ -385,7 +386,7 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
                     a[k] = change[k] * tangent[k]
                 if cells[CELL_JACOBIAN] != 0:
                     call(prototypes.jacobian_product, cells, out, a, n)
-                    call(activations.softmax_curvature, cells, a, out, tangent, bent, n)
+                    call(softmax_curvature, cells, a, out, tangent, bent, n)
                 else:
                     for k in range(a.size):
                         a[k] = slope[k] * a[k] + bent[k] * net[k]
@@ -438,8 +439,8 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
                     direction[v] = one if k == i else zero
     call(pushforward, cells, layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first,
          last)
-    given = borrowed(inputs, cells[CELL_GIVEN_SLOPES], inputs.size * n)
-    call(dense.gather, cells, given, order, begin, end, n * n_in, panels, cells[CELL_SLOPE_TARGETS], -1, strips, first,
+    given = array_at_address(inputs, cells[CELL_GIVEN_SLOPES], inputs.size * n)
+    call(gather.gather, cells, given, order, begin, end, n * n_in, panels, cells[CELL_SLOPE_TARGETS], -1, strips, first,
          last)
     for i in range(n_in):
         for s in range(first, last):

@@ -1,52 +1,12 @@
-"""All LLVM IR, each function of it beside its twin in plain Python."""
+"""All LLVM IR, each function of it beside its twin in plain Python, which has the docstring of both."""
 
-from .tiles import (
-    COLUMN_VECTORS,
-    DOT_ROWS,
-    FEW,
-    LANES_COLUMNS,
-    WHOLE,
-    array_at,
-    atomic_add,
-    atomic_load,
-    backward_tile,
-    borrowed,
-    call,
-    copy_tile,
-    copy_vector,
-    dot_rows,
-    forward_tile,
-    from_bits,
-    fused,
-    gather_few,
-    gather_square,
-    give_way,
-    gradient_tile,
-    is_single,
-    lanes,
-    lanes_4x1,
-    lanes_4xn,
-    lap,
-    least,
-    lent,
-    made_of,
-    most,
-    multiply_vector,
-    panel,
-    pointer,
-    pointer_at,
-    polynomial,
-    prefetch,
-    rank_one,
-    row,
-    stack,
-    sum_columns,
-    ticks,
-    to_bits,
-    transpose,
-    view,
-    wrapped,
-)
+from .calls import call
+from .copies import FEW, copy_tile, copy_vector, gather_few, gather_square, multiply_vector, transpose
+from .memory import array_at, array_at_address, lanes, made_of, panel, pointer, pointer_at, row, stack, user_array, view
+from .rows import COLUMN_VECTORS, DOT_ROWS, dot_rows, rank_one, sum_columns
+from .scalars import from_bits, fused, is_single, least, most, polynomial, to_bits, wrapped
+from .threads import atomic_add, atomic_load, give_way, lap, prefetch, ticks
+from .tiles import LANES_COLUMNS, WHOLE, backward_tile, forward_tile, gradient_tile, lanes_4x1, lanes_4xn
 
 __all__ = [
     "COLUMN_VECTORS",
@@ -55,10 +15,10 @@ __all__ = [
     "LANES_COLUMNS",
     "WHOLE",
     "array_at",
+    "array_at_address",
     "atomic_add",
     "atomic_load",
     "backward_tile",
-    "borrowed",
     "call",
     "copy_tile",
     "copy_vector",
@@ -76,7 +36,6 @@ __all__ = [
     "lanes_4xn",
     "lap",
     "least",
-    "lent",
     "made_of",
     "most",
     "multiply_vector",
@@ -92,6 +51,7 @@ __all__ = [
     "ticks",
     "to_bits",
     "transpose",
+    "user_array",
     "view",
     "wrapped",
 ]

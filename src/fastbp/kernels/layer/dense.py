@@ -8,18 +8,15 @@ Where a layer outgrows the caches, the operand that is broadcast is first copied
 read in place, 2048 floats apart, its numbers compete for a few sets of the cache (105 GFLOP/s against 225, measured).
 """
 
-from ..compile import VECTOR_BYTES, by_address, inline
-from ..compile.arguments import Doubles, Floats, Integers, ReadOnly
+from ..compile import by_address, inline
+from ..compile.arguments import Floats, Integers, ReadOnly
 from ..ir import (
-    FEW,
     LANES_COLUMNS,
     WHOLE,
     backward_tile,
     copy_tile,
     copy_vector,
     forward_tile,
-    gather_few,
-    gather_square,
     gradient_tile,
     lanes,
     lanes_4x1,
@@ -27,32 +24,14 @@ from ..ir import (
     least,
     most,
     prefetch,
-    stack,
     transpose,
-    view,
 )
 from ..layout import SCRATCH_BYTES
-from ..tables import (
-    CELL_BACKWARD,
-    CELL_FORWARD,
-    CELL_GATHER,
-    CELL_GATHER_INPUTS,
-    CELL_GATHER_LABELS,
-    CELL_GATHER_WEIGHTS,
-    CELL_GRADIENT,
-    CELL_GRADIENT_BY_LANES,
-    CELL_SCATTER,
-    CELL_TOTAL_WEIGHT,
-    CELL_TRANSPOSE,
-    HYPER_BATCH_WEIGHT,
-)
+from ..tables import CELL_BACKWARD, CELL_FORWARD, CELL_GRADIENT, CELL_GRADIENT_BY_LANES, CELL_TRANSPOSE
 
 PACKED = 4 * WHOLE
 """Columns of weights that `backward` packs together: more of a row for each time that its cache line and page are
 looked up (512 neurons, 32 samples: 190 GFLOP/s, and 140 where each tile was packed by itself)."""
-
-MOST_LANES = VECTOR_BYTES // 4
-"""Numbers in a vector of the narrower dtype."""
 
 
 @inline
@@ -198,122 +177,3 @@ def gradient_by_lanes(panels: Floats, delta: int, out: int, out_strip: int, n_in
             for k in range(0, n_in, LANES_COLUMNS):
                 lanes_4xn(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
                           accumulate, j1 - j, n_in - k)
-
-
-@by_address(CELL_GATHER)
-def gather(rows: ReadOnly, order: Integers, begin: int, end: int, n: int, panels: Floats, target: int, transposed: int,
-           strips: int, first: int, last: int) -> None:
-    """Bring rows order[begin:end] into strips first..last of a panel, and of its copy with neurons in lanes.
-
-    An empty order takes the rows as they come; ``transposed`` = -1 makes no copy. A lane past the end repeats the last
-    sample, so that padding is finite wherever the samples are. With a copy, rows are read one after the other, which
-    the processor foresees; sixteen at a time it does not.
-    """
-    lane = lanes(panels)
-    starts = stack(begin, MOST_LANES)
-    for s in range(first, last):
-        if transposed < 0:
-            for v in range(lane):
-                i = least(begin + s * lane + v, end - 1)
-                starts[v] = (order[i] if order.size > 0 else i) * n
-            place, k = target + s * n * lane, 0
-            while k + 2 * FEW < n:
-                k += gather_square(rows, starts, k, n - k, panels, place + k * lane)
-            while k < n:
-                k += gather_few(rows, starts, k, n - k, panels, place + k * lane)
-            continue
-        for v in range(lane):
-            i = least(begin + s * lane + v, end - 1)
-            row = (order[i] if order.size > 0 else i) * n
-            place = transposed + (s * lane + v) * lane
-            for k in range(0, n, lane):
-                copy_vector(rows, row + k, n - k, panels, place)
-                place += column(strips, lane)
-        place = transposed + s * lane * lane
-        for k in range(0, n, lane):
-            transpose(panels, place, panels, target + (s * n + k) * lane, n - k)
-            place += column(strips, lane)
-
-
-@by_address(CELL_GATHER_INPUTS)
-def gather_sparse(values: ReadOnly, order: Integers, begin: int, end: int, n: int, panels: Floats, target: int,
-                  transposed: int, strips: int, first: int, last: int) -> None:
-    """Do what `gather` does with the rows of a sparse matrix (CSR), of which a block is made dense.
-
-    ``order`` holds the sample indices, then where each row's values begin and the last one's end, then the column of
-    each value, and at the end the number of rows. Values of one place add up.
-    """
-    lane = lanes(panels)
-    rows = order[order.size - 1]
-    starts, columns = rows, 2 * rows + 1
-    for s in range(first, last):
-        strip = view(panels, target + s * n * lane, n * lane)
-        for i in range(strip.size):
-            strip[i] = 0
-        if transposed >= 0:
-            for k in range(0, n, lane):
-                square = view(panels, transposed + s * lane * lane + k // lane * column(strips, lane), lane * lane)
-                for i in range(square.size):
-                    square[i] = 0
-        for v in range(lane):
-            row = order[least(begin + s * lane + v, end - 1)]
-            for i in range(order[starts + row], order[starts + row + 1]):
-                k = order[columns + i]
-                strip[k * lane + v] += values[i]
-                if transposed >= 0:
-                    panels[transposed + k // lane * column(strips, lane) + (s * lane + v) * lane
-                           + k % lane] += values[i]
-
-
-@by_address(CELL_GATHER_LABELS)
-def gather_labels(labels: ReadOnly, order: Integers, begin: int, end: int, classes: int, panels: Floats, target: int,
-                  first: int, last: int) -> None:
-    """One-hot targets from class indices, for strips first..last."""
-    lane, whole = lanes(panels), type(begin)
-    size = classes * lane
-    strips = view(panels, target + first * size, (last - first) * size)
-    for i in range(strips.size):
-        strips[i] = 0
-    for v in range((last - first) * lane):
-        i = least(begin + first * lane + v, end - 1)
-        label = whole(labels[order[i] if order.size > 0 else i])
-        strips[v // lane * size + label * lane + v % lane] = 1
-
-
-@by_address(CELL_GATHER_WEIGHTS)
-def gather_weights(weights: ReadOnly, order: Integers, begin: int, end: int, total: float, panels: Floats, target: int,
-                   first: int, last: int) -> None:
-    """Each sample's share of the mean, w/Σw, for strips first..last; 0 in padding lanes, and all 0 if Σw is."""
-    lane = lanes(panels)
-    row = view(panels, target + first * lane, (last - first) * lane)
-    real = type(row[0])
-    share = 1.0 / total if total > 0.0 else 0.0
-    for v in range(row.size):
-        i = begin + first * lane + v
-        if i >= end:
-            row[v] = real(0)
-        elif weights.size == 0:
-            row[v] = real(share)
-        else:
-            row[v] = real(float(weights[order[i] if order.size > 0 else i]) * share)
-
-
-@by_address(CELL_TOTAL_WEIGHT)
-def total_weight(weights: ReadOnly, order: Integers, begin: int, end: int, hyper: Doubles) -> None:
-    """Overwrite the weight of the batch in ``hyper`` with that of samples order[begin:end]; every thread does."""
-    total = 0.0
-    for i in range(begin, end):
-        total += float(weights[order[i] if order.size > 0 else i])
-    hyper[HYPER_BATCH_WEIGHT] = total
-
-
-@by_address(CELL_SCATTER)
-def scatter(panels: Floats, source: int, n: int, begin: int, end: int, rows: Floats) -> None:
-    """Write a panel's samples begin..end as rows of the flat array ``rows``, (samples, n)."""
-    lane = lanes(panels)
-    for i in range(begin, end):
-        s, v = (i - begin) // lane, (i - begin) % lane
-        strip = view(panels, source + s * n * lane, n * lane)
-        row = view(rows, i * n, n)
-        for j in range(n):
-            row[j] = strip[j * lane + v]

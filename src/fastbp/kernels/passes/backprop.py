@@ -11,7 +11,7 @@ from ..compile import by_address
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
 from ..functions import costs
 from ..ir import WHOLE, call, lanes, lap, least, most, panel, pointer, row
-from ..layer import dense
+from ..layer import dense, gather
 from ..tables import (
     CELL_CANONICAL,
     CELL_COST,
@@ -62,14 +62,14 @@ def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
     top, cells = layers.shape[0] - 1, pointer(cells)
     bottom, output = row(layers, 0), row(layers, top)
     classes = output[LAYER_N_OUT]
-    call(dense.gather, cells[CELL_GATHER_INPUTS], inputs, order, begin, end, bottom[LAYER_N_IN], panels,
+    call(gather.gather, cells[CELL_GATHER_INPUTS], inputs, order, begin, end, bottom[LAYER_N_IN], panels,
          bottom[LAYER_SOURCE], bottom[LAYER_TRANSPOSED], strips, first, last)
     if labels != 0:
-        call(dense.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
+        call(gather.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
     else:
-        call(dense.gather, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
+        call(gather.gather, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
              last)
-    call(dense.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
+    call(gather.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
     lap(clock, start, 0, PHASE_GATHER)
     for layer in range(top + 1):
         here = row(layers, layer)

@@ -11,7 +11,7 @@ from .. import prototypes, random
 from ..compile import by_address, kernel
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
 from ..ir import atomic_add, atomic_load, call, give_way, lanes, lap, least, pointer, ticks, view
-from ..layer import dense
+from ..layer import gather
 from ..tables import (
     BARRIER_ABANDONED,
     BARRIER_ARRIVED,
@@ -125,7 +125,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if batch != known or position == batch:
             total, known = float(batch_end - batch), batch
             if weights.size > 0:
-                call(dense.total_weight, cells, weights, order, batch, batch_end, learner.hyper)
+                call(gather.total_weight, cells, weights, order, batch, batch_end, learner.hyper)
                 total = hyper[HYPER_BATCH_WEIGHT]
         strips = (end - position + lane - 1) // lane
         last_block = end == batch_end

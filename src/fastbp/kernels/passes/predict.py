@@ -4,7 +4,7 @@ from .. import prototypes
 from ..compile import by_address, kernel
 from ..compile.arguments import Floats, Integers, ReadOnly, Table
 from ..ir import call, lanes, least, panel, row
-from ..layer import dense
+from ..layer import dense, gather
 from ..tables import (
     CELL_GATHER_INPUTS,
     ENTRY_FORWARD_MANY,
@@ -28,7 +28,7 @@ def predict(layers: Table, cells: Integers, panels: Floats, parameters: Floats, 
     for begin in range(0, samples, block):
         end = least(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(dense.gather, cells[CELL_GATHER_INPUTS], inputs, order, begin, end, layers[0, LAYER_N_IN], panels,
+        call(gather.gather, cells[CELL_GATHER_INPUTS], inputs, order, begin, end, layers[0, LAYER_N_IN], panels,
              layers[0, LAYER_SOURCE], layers[0, LAYER_TRANSPOSED], strips, 0, strips)
         for layer in range(top + 1):
             n = layers[layer, LAYER_N_OUT]
@@ -37,7 +37,7 @@ def predict(layers: Table, cells: Integers, panels: Floats, parameters: Floats, 
             out = panel(panels, layers[layer, LAYER_OUT], n, 0, strips)
             slope = panel(panels, layers[layer, LAYER_DELTA], n, 0, strips)
             call(prototypes.activation, row(layers, layer), out, slope, n)
-        call(dense.scatter, cells, panels, layers[top, LAYER_OUT], layers[top, LAYER_N_OUT], begin, end, outputs)
+        call(gather.scatter, cells, panels, layers[top, LAYER_OUT], layers[top, LAYER_N_OUT], begin, end, outputs)
 
 
 @kernel

@@ -1,0 +1,130 @@
+"""The one place that touches what Numba and llvmlite do not promise to keep.
+
+``tests/test_numba_internals.py`` names each such thing, and says which is missing or has changed in a release. The rest
+of fastbp uses what Numba documents: ``numba.njit``, ``cfunc``, ``types``, ``config`` and ``numba.extending``; but four
+options of a decorator, which `options` names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding as llvm
+from numba.core import cgutils
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.dispatcher import Dispatcher
+from numba.core.imputils import lower_constant
+from numba.core.registry import cpu_target
+from numba.core.serialize import dumps
+from numba.core.typeconv import Conversion
+
+__all__ = [
+    "Conversion",
+    "NullCache",
+    "call_address",
+    "can_compile",
+    "cgutils",
+    "code_address",
+    "code_key",
+    "dump_code",
+    "field",
+    "global_compiler_lock",
+    "has_addresses",
+    "hold_compiler",
+    "host_machine",
+    "keep_code",
+    "load_code",
+    "lower_constant",
+    "release_compiler",
+    "settings",
+]
+
+# ---------------------------------------------------------------------------------- what a decorator has made
+
+
+def keep_code(dispatcher: Any, entries: NullCache) -> None:
+    """Let a function's machine code be kept by ``entries``."""
+    dispatcher._cache = entries
+
+
+def settings(dispatcher: Any) -> dict[str, Any]:
+    """Return the options that a function was decorated with."""
+    options: dict[str, Any] = dispatcher.targetoptions
+    return options
+
+
+def can_compile(value: Any) -> bool:
+    """Return whether this is a function that Numba compiles for types it has not met yet."""
+    return isinstance(value, Dispatcher) and getattr(value, "_can_compile", True)
+
+
+def code_address(dispatcher: Any, signature: tuple[Any, ...]) -> int:
+    """Return where the machine code lies that was compiled for a signature."""
+    compiled = dispatcher.overloads[signature]
+    address: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+    return address
+
+
+# ----------------------------------------------------------------------------------------- machine code on disk
+
+
+def code_key(codegen: Any) -> tuple[Any, ...]:
+    """Return what tells the machine code of one processor and its settings from that of others."""
+    key: tuple[Any, ...] = codegen.magic_tuple()
+    return key
+
+
+def has_addresses(compiled: Any) -> bool:
+    """Return whether machine code holds addresses that are of this process only."""
+    found: bool = compiled.library.has_dynamic_globals
+    return found
+
+
+def dump_code(key: Any, compiled: Any) -> bytes:
+    """Return a pickle of a key and what was compiled, for `load_code`."""
+    content: bytes = dumps((key, compiled._reduce()))
+    return content
+
+
+def load_code(target_context: Any, reduced: Any) -> Any:
+    """Return what was compiled from what `dump_code` made of it."""
+    return CompileResult._rebuild(target_context, *reduced)
+
+
+# ------------------------------------------------------------------------------------------ compiler and target
+
+
+def host_machine() -> llvm.TargetMachine:
+    """Return the target that Numba compiles for."""
+    return cpu_target.target_context.codegen()._tm
+
+
+def hold_compiler() -> None:
+    """Wait until no other thread compiles, and let none begin."""
+    global_compiler_lock.acquire()
+    llvm.ffi.lib._lock.__enter__()
+
+
+def release_compiler() -> None:
+    """Let compile again."""
+    llvm.ffi.lib._lock.__exit__(None, None, None)
+    global_compiler_lock.release()
+
+
+# ------------------------------------------------------------------------------------------------- emitted code
+
+
+def field(context: Any, builder: Any, ty: Any, value: Any, name: str) -> Any:
+    """Emit a field of a value. Taken from the value: through a struct in memory LLVM has more to clear away."""
+    return builder.extract_value(value, context.data_model_manager[ty].get_field_position(name))
+
+
+def call_address(context: Any, builder: Any, address: Any, result: Any, kinds: list[Any], given: Any) -> None:
+    """Emit a call of the compiled function at an address, of arguments of these types, whose result is dropped."""
+    convention = context.call_conv
+    function = builder.inttoptr(address, convention.get_function_type(result, kinds).as_pointer())
+    status, _ = convention.call_function(builder, function, result, kinds, given)
+    with cgutils.if_unlikely(builder, status.is_error):  # only with NUMBA_BOUNDSCHECK=1
+        convention.return_status_propagate(builder, status)

@@ -1,0 +1,157 @@
+"""Vectors copied, transposed and gathered, from arrays into panels and from panel to panel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from ..compile import VECTOR_BYTES
+from .builder import Builder, Pointers, constant, twin
+from .tiles import WHOLE
+
+FEW = 4
+"""Numbers of each sample that `gather_few` takes at once, or as many as a vector has: squares of so many, side by side,
+are transposed with a quarter of the shuffles, and the rows of tiny networks are no wider."""
+
+
+def _transposed(p: Pointers, block: list[Any]) -> list[Any]:
+    """Emit the transpose of each square, side by side, of a block of vectors held in registers."""
+    n, lanes = len(block), range(p.lanes)
+    block = block[:]
+    half = n // 2
+    while half:  # swap the off-diagonal halves of every 2 half x 2 half block
+        low = [i if not i & half else p.lanes + i - half for i in lanes]
+        high = [i + half if not i & half else p.lanes + i for i in lanes]
+        for i in range(n):
+            if not i & half:
+                a, b = block[i], block[i + half]
+                block[i], block[i + half] = p.shuffle(a, b, low), p.shuffle(a, b, high)
+        half //= 2
+    return block
+
+
+def _store_rows(p: Pointers, block: list[Any], ty: Any, target: Any, t: Any, rows: Any) -> None:
+    """Emit the stores of the first ``rows`` vectors of a block, one behind the other."""
+    for i, row in enumerate(block):
+        with p.b.if_then(p.b.icmp_signed("<", constant(i), rows)):
+            p.store(row, p.at(ty, target, p.b.add(t, constant(i * p.lanes))))
+
+
+def _transpose(typing: Any, source: Any, s: Any, target: Any, t: Any, rows: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        A, s, B, t, rows = arguments
+        p = Pointers(context, builder, source.dtype)
+        block = [p.load(p.at(source, A, builder.add(s, constant(i * p.lanes)))) for i in range(p.lanes)]
+        _store_rows(p, _transposed(p, block), target, B, t, rows)
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(source, i, target, i, i), generate
+
+
+@twin(_transpose)
+def transpose(A: Any, s: int, B: Any, t: int, rows: int) -> None:
+    """Write the first ``rows`` rows of the transpose of a square of vectors at s, one behind the other, to t."""
+    n = VECTOR_BYTES // A.itemsize
+    transposed = A[s : s + n * n].reshape(n, n).T[:rows]
+    B[t : t + transposed.size] = transposed.reshape(-1)
+
+
+def _copy_vector(typing: Any, source: Any, s: Any, valid: Any, target: Any, t: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        A, s, valid, B, t = arguments
+        p = Pointers(context, builder, target.dtype)
+        p.store(p.masked_load(p.at(source, A, s), p.mask(valid)), p.at(target, B, t))
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(source, i, i, target, i), generate
+
+
+@twin(_copy_vector)
+def copy_vector(A: Any, s: int, valid: int, B: Any, t: int) -> None:
+    """Copy a vector of which ``valid`` numbers count; zeros follow them."""
+    n = VECTOR_BYTES // B.itemsize
+    B[t : t + n] = 0
+    B[t : t + min(n, valid)] = A[s : s + min(n, valid)]
+
+
+def _copy_tile(typing: Any, source: Any, s: Any, target: Any, t: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        A, s, B, t = arguments
+        p = Pointers(context, builder, target.dtype)
+        kind = ir.VectorType(p.vector.element, WHOLE).as_pointer()
+        value = builder.load(builder.bitcast(p.at(source, A, s), kind))
+        value.align = p.bits // 8
+        builder.store(value, builder.bitcast(p.at(target, B, t), kind)).align = p.bits // 8
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(source, i, target, i), generate
+
+
+@twin(_copy_tile)
+def copy_tile(A: Any, s: int, B: Any, t: int) -> None:
+    """Copy WHOLE numbers."""
+    B[t : t + WHOLE] = A[s : s + WHOLE]
+
+
+def _multiply_vector(typing: Any, first: Any, s: Any, second: Any, a: Any, target: Any, t: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        A, s, B, a, C, t = arguments
+        p = Pointers(context, builder, target.dtype)
+        p.store(builder.fmul(p.load(p.at(first, A, s)), p.load(p.at(second, B, a))), p.at(target, C, t))
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(first, i, second, i, target, i), generate
+
+
+@twin(_multiply_vector)
+def multiply_vector(A: Any, s: int, B: Any, a: int, C: Any, t: int) -> None:
+    """Write the product of two vectors, element by element."""
+    n = VECTOR_BYTES // C.itemsize
+    C[t : t + n] = A[s : s + n] * B[a : a + n]
+
+
+def _gather(columns: int) -> Any:
+    """Return the copy of so many numbers of each sample, or as many as a vector has."""
+    def emit(typing: Any, rows: Any, starts: Any, k: Any, valid: Any, panels: Any, t: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            rows_, starts_, k, valid, panels_, t = arguments
+            p = Pointers(context, builder, panels.dtype)
+            width = min(columns, p.lanes)
+            mask, first = p.mask(valid, width), p.at(rows, rows_, k)
+            parts = [p.masked_load(p.shift(first, builder.load(builder.gep(starts_, [constant(v)]))), mask)
+                     for v in range(p.lanes)]
+            block = []
+            for i in range(width):  # samples i, i + width, i + 2 width ...: squares that are turned side by side
+                group = parts[i::width]
+                while len(group) > 1:
+                    group = [p.joined(a, b) for a, b in zip(group[0::2], group[1::2], strict=True)]
+                block += group
+            _store_rows(p, _transposed(p, block), panels, panels_, t, valid)
+            return constant(width)
+
+        i = types.intp
+        return i(rows, starts, i, i, panels, i), generate
+
+    @twin(emit)
+    def gather(rows: Any, starts: Any, k: int, valid: int, panels: Any, t: int) -> int:
+        """Bring numbers k to k + columns of a strip's samples into rows of a panel at t; return how many it took.
+
+        Sample v begins at starts[v] of ``rows``; of its numbers ``valid`` count.
+        """
+        lane = VECTOR_BYTES // panels.itemsize
+        width: int = min(columns, lane)
+        valid = min(width, valid)
+        for v in range(lane):
+            panels[t + v : t + v + valid * lane : lane] = rows[starts[v] + k : starts[v] + k + valid]
+        return width
+
+    return gather
+
+
+gather_square, gather_few = _gather(VECTOR_BYTES), _gather(FEW)
