@@ -10,6 +10,7 @@ from .core.summary import LayerSummary, Summary
 from .costs import Cost, huber, quantile
 from .custom import register_activation, register_cost
 from .derivatives.trace import LayerGradient, Trace
+from .derivatives.uncertainty import Posterior
 from .network import Network
 from .optimizers import SGD, AdaBelief, Adadelta, Adagrad, Adam, AdamW, AMSGrad, Lion, NAdam, RAdam, RMSprop
 from .optimizers.base import Optimizer
@@ -52,6 +53,7 @@ __all__ = [
     "NAdam",
     "Network",
     "Optimizer",
+    "Posterior",
     "ProgressBar",
     "Quickprop",
     "RAdam",

@@ -252,7 +252,6 @@ class Network:
                     b[:] = first
         self.history = History()
         self._progress: loop.Progress | None = None
-        self._knowledge: uncertainty.Knowledge | None = None
 
     # ------------------------------------------------------------------------------------------------- compiled
 
@@ -798,10 +797,7 @@ class Network:
 
     # ----------------------------------------------------------------------------------------------- uncertainty
 
-    parameter_covariance = uncertainty.parameter_covariance
-    effective_parameters = uncertainty.effective_parameters
-    leverage = uncertainty.leverage
-    predict_interval = uncertainty.predict_interval
+    posterior = uncertainty.posterior
 
     def compiled(self, batch: int = 256) -> jit.Model:
         """Return the network for use inside your own compiled code, see `fastbp.jit`.
@@ -891,8 +887,6 @@ class Network:
             fixed["init"] = arrays.init(self.init, self.layers, self.bias, self.dtype)
         if self._progress is not None:
             self._progress.own(self.n_parameters, self.dtype)
-        if self._knowledge is not None:
-            self._knowledge = self._knowledge.owned()
         self._prepare()
 
     def save(self, path: str | PathLike[str], *, training: bool = False) -> None:
