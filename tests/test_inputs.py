@@ -17,7 +17,7 @@ from fastbp import Network
 from fastbp.core import objective, thread_team
 from fastbp.derivatives import trace
 from fastbp.kernels.compile import JIT
-from fastbp.training import loop
+from fastbp.util import machine
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -702,9 +702,8 @@ def test_calls_that_come_back_often_give_the_same_bits(dtype, threads, monkeypat
     expected = list(passes(net, X, Y, sparse.csr_array(X), w))
     calls, run = [], objective.run_pass
     monkeypatch.setattr(objective, "run_pass", lambda *arguments: (calls.append(arguments), run(*arguments)))
-    for module in (thread_team, objective, loop):
-        monkeypatch.setattr(module, "CHUNK_WORK", 1)
-        monkeypatch.setattr(module, "CHUNK_SECONDS", 1e-9)
+    monkeypatch.setattr(machine, "CHUNK_WORK", 1)
+    monkeypatch.setattr(machine, "CHUNK_SECONDS", 1e-9)
     found = list(passes(net, X, Y, sparse.csr_array(X), w))
     assert len(calls) > 6 * threads * 2
     for one, other in zip(found, expected, strict=True):
@@ -734,8 +733,7 @@ def test_ctrl_c_is_answered_within_a_pass(call, monkeypatch, rng):
     monkeypatch.setattr(objective, "run_pass", interrupted(objective.run_pass))
     monkeypatch.setattr(fastbp.derivatives.first.derivatives, "jacobian",
                         interrupted(fastbp.derivatives.first.derivatives.jacobian))
-    for module in (thread_team, objective, loop):
-        monkeypatch.setattr(module, "CHUNK_WORK", 1)
+    monkeypatch.setattr(machine, "CHUNK_WORK", 1)
     arguments = (X, Y) if call == "cost" else (X,)
     with pytest.raises(KeyboardInterrupt):
         getattr(net, call)(*arguments)

@@ -10,9 +10,9 @@ import pytest
 from helpers import DTYPES, close, few, naive_layers, network, real_data
 
 from fastbp import BayesianRegularization, LevenbergMarquardt, Network, Regularization
-from fastbp.core import arrays
 from fastbp.derivatives import gauss_newton, uncertainty
 from fastbp.derivatives.uncertainty import student
+from fastbp.util import machine
 
 # ----------------------------------------------------------------------------------------------- Student's distribution
 
@@ -343,7 +343,7 @@ def test_other_parameters_have_another_posterior(rng):
 
 
 def test_memory_is_computed_first(monkeypatch):
-    monkeypatch.setattr(arrays, "physical_memory", lambda: 2 * 56 * 13**2 - 2)
+    monkeypatch.setattr(machine, "physical_memory", lambda: 2 * 56 * 13**2 - 2)
     with pytest.raises(ValueError, match="JᵀJ of 13 parameters .* 9.46e\\+03 bytes"):
         Network((1, 4, 1)).posterior([[0.0]], [[0.0]])
     assert Network((1, 3, 1)).posterior([[0.0]], [[0.0]]).leverage([[0.0]]).shape == (1,)

@@ -32,6 +32,7 @@ from .regularization import Regularization
 from .training import loop
 from .training.callbacks import EarlyStopping
 from .training.history import History
+from .util import machine
 from .util.names import Missing
 from .util.optional import require
 
@@ -537,7 +538,7 @@ class Network:
              regularization: Regularization | None, slopes: tuple[Any, float]) -> Network:
         epochs = arrays.whole("epochs", epochs)
         batch_size = None if batch_size is None else arrays.whole("batch_size", batch_size)
-        threads = None if threads is None else arrays.whole("threads", threads, most=arrays.MOST_THREADS)
+        threads = None if threads is None else arrays.whole("threads", threads, most=machine.MOST_THREADS)
         shuffle = arrays.shuffle(shuffle)
         progress = self._progress if resume else None
         if progress is not None:
@@ -577,7 +578,7 @@ class Network:
                                  "knows no order: leave it out, or use 'adam' or another optimizer for mini-batches")
             if regularization is not None:
                 regularization.check_full_batch(type(method).__name__)
-            method.check(self, samples, regularization, arrays.physical_memory() // 2)
+            method.check(self, samples, regularization, machine.physical_memory() // 2)
             batch_size = len(samples)
         batch_size = 32 if batch_size is None else batch_size
         if profile and min(batch_size, len(samples)) == 1:

@@ -16,9 +16,9 @@ from ..kernels import layout, tables
 from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import epoch
 from ..regularization import Regularization
+from ..util import machine
 from . import thread_team
 from .samples import Samples
-from .thread_team import CHUNK_SECONDS, CHUNK_WORK
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -72,7 +72,7 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
         if direction is not None:
             plan.cells[tables.CELL_DIRECTION] = direction.ctypes.data
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 0)
-        blocks = max(1, CHUNK_WORK // (work // n * block))
+        blocks = max(1, machine.CHUNK_WORK // (work // n * block))
         # each call adds up all weights: it takes so many blocks that this stays the lesser part of its time
         least = 1 + 16 * n * n // (work * block) if samples.weights.size else 1
         penalize = None
@@ -89,7 +89,7 @@ def evaluation(network: Network, samples: Samples, threads: int | None = None,
                                                  task._replace(blocks=blocks), learner._replace(gradient=gradient)))
                 if learner.progress[tables.PROGRESS_EPOCH] == 0:
                     seconds = max(time.perf_counter() - start, 1e-9)
-                    blocks = max(least, min(int(blocks * CHUNK_SECONDS / seconds), 8 * blocks))
+                    blocks = max(least, min(int(blocks * machine.CHUNK_SECONDS / seconds), 8 * blocks))
             return float(learner.costs[0]) + (0.0 if penalize is None else penalize(gradient))
 
         yield Evaluation(network, samples, threads, evaluate, regularization, penalize)

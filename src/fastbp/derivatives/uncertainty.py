@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ..core import arrays, objective
 from ..core.samples import Samples
+from ..util import machine
 from ..util.settings import is_number
 from . import gauss_newton
 
@@ -58,7 +59,7 @@ class Spectrum(NamedTuple):
 def _spectrum(network: Network, samples: Samples, regularization: Regularization | None) -> Spectrum:
     regularization = network._regularization(regularization)
     size = network.n_parameters
-    if 7 * 8 * size**2 > arrays.physical_memory() // 2:
+    if 7 * 8 * size**2 > machine.physical_memory() // 2:
         raise ValueError(f"JᵀJ of {size} parameters and its eigenvectors need {56.0 * size**2:.3g} bytes, more than "
                          "half of this machine's memory: use a smaller network")
     if not gauss_newton.supported(network):

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from ..core import arrays, objective, thread_team
 from ..core.objective import cost_and_gradient, evaluation, gradient_norm, norm
 from ..core.samples import Samples, readonly
-from ..core.thread_team import CHUNK_SECONDS
 from ..kernels import layout, prototypes, tables
 from ..kernels.compile.interrupts import Held
 from ..kernels.layout import NOT_SHUFFLED
@@ -29,6 +28,7 @@ from ..optimizers import UpdateRule
 from ..optimizers.base import Optimizer
 from ..optimizers.line_search import BatchMethod, LineSearch
 from ..regularization import Regularization
+from ..util import machine
 from . import profile as profiling
 from .callbacks import Best, Checkpoint, EarlyStopping, ProgressBar, asks_to_stop
 from .history import Record
@@ -184,7 +184,7 @@ class CompiledSteps(Steps):
             thread_team.run(running, partial(objective.run_pass, running, *given))
         seconds = max(time.perf_counter() - start, 1e-9)
         done = max(1, int(self.learner.progress[tables.PROGRESS_BLOCKS]))
-        self.blocks = max(1, int(done * CHUNK_SECONDS / seconds))
+        self.blocks = max(1, int(done * machine.CHUNK_SECONDS / seconds))
         self.tuner.took(running, done, seconds)
 
 
