@@ -196,7 +196,7 @@ def test_all_that_is_cached_names_the_cache():
 def test_an_edit_above_the_kernels_recompiles_nothing(installed, run_python):
     package, _, environment = installed
     folder = run_python(ONE_STEP, environment=environment).split("\n")[2]
-    plots = package / "plots.py"
+    plots = package / "plots/network.py"
     plots.write_text(plots.read_text(encoding="utf-8") + "\n# a comment\n", encoding="utf-8")
     assert run_python(ONE_STEP, environment=environment).split("\n")[2] == folder
 

@@ -12,6 +12,7 @@ from fastbp import Network
 from fastbp.core import thread_team
 from fastbp.kernels import tables
 from fastbp.kernels.compile import JIT
+from fastbp.util import machine
 
 
 def data(n=None):
@@ -248,11 +249,11 @@ def test_a_failing_member_ends_the_team():
     (None, 1, 10**9, 100, {1}),
     (None, 10**9, 1, 100, {1}),
     (None, 10**9, 10**12, 1, {1}),
-    (None, 10**9, 10**12, 100, {min(thread_team.processors(), 100)}),
+    (None, 10**9, 10**12, 100, {min(machine.processors(), 100)}),
 ])
 def test_size_of_a_team(threads, batch_work, pass_work, strips, expected):
     assert thread_team.size(threads, batch_work, pass_work, strips) in expected
 
 
 def test_processors():
-    assert 1 <= thread_team.processors() <= (os.cpu_count() or sys.maxsize)
+    assert 1 <= machine.processors() <= (os.cpu_count() or sys.maxsize)

@@ -41,23 +41,25 @@ def arrays(thing, found=None):
     return list(found.values())
 
 
-def outside(net):
+def outside(thing):
     """A pickle of protocol 5 and its buffers, as Dask, Ray and loky send them: immutable here."""
     buffers = []
-    data = pickle.dumps(net, protocol=5, buffer_callback=buffers.append)
+    data = pickle.dumps(thing, protocol=5, buffer_callback=buffers.append)
     return data, [bytes(buffer.raw()) for buffer in buffers]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_what_comes_in_buffers_is_not_written_to(optimizer):
     net = trained(optimizer)
-    net.parameter_covariance(X, Y)
-    data, buffers = outside(net)
+    posterior = net.posterior(X, Y)
+    data, buffers = outside((net, posterior))
     assert sum(map(len, buffers)) >= net.parameters.nbytes
     before = [bytes(bytearray(buffer)) for buffer in buffers]
     first, second = (pickle.loads(data, buffers=buffers) for _ in range(2))
     for array in arrays(first):
         assert not any(np.may_share_memory(array, np.frombuffer(buffer, np.uint8)) for buffer in buffers if buffer)
+    np.testing.assert_array_equal(first[1].predict_interval(X), posterior.predict_interval(X))
+    first, second = first[0], second[0]
     for same in (net, first, second):
         go_on(same)
         assert buffers == before

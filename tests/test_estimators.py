@@ -323,7 +323,7 @@ def test_a_search_in_two_processes():
 
 
 def test_joblib_leaves_a_worker_its_share():
-    seen = joblib.Parallel(n_jobs=2)(joblib.delayed(fastbp.core.thread_team.processors)() for _ in range(2))
+    seen = joblib.Parallel(n_jobs=2)(joblib.delayed(fastbp.util.machine.processors)() for _ in range(2))
     assert max(seen) <= max(1, (joblib.cpu_count() + 1) // 2)
 
 

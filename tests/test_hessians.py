@@ -7,8 +7,8 @@ from helpers import ACTIVATIONS, PAIRS, close, few, laid_out, naive_layers, netw
 
 import fastbp
 from fastbp import Network, activations, costs, huber, quantile
-from fastbp.core import arrays
 from fastbp.kernels import layout, tables
+from fastbp.util import machine
 
 STEP = 1e-30j
 SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 17, 6), (19, 33, 4)]
@@ -271,6 +271,6 @@ def test_bad_directions_and_hessians_that_are_too_large(monkeypatch):
             method(X, Y, np.zeros(3))
         with pytest.raises(ValueError, match="v holds nan"):
             method(X, Y, np.full(26, np.nan))
-    monkeypatch.setattr(arrays, "physical_memory", lambda: 2000)
+    monkeypatch.setattr(machine, "physical_memory", lambda: 2000)
     with pytest.raises(ValueError, match="Hessian of 26 parameters needs 2.7e.03 bytes.*use hessian_vector_product"):
         net.hessian(X, Y)

@@ -17,7 +17,7 @@ from fastbp import Network
 from fastbp.core import forward, objective, thread_team
 from fastbp.derivatives import trace
 from fastbp.kernels.compile import JIT
-from fastbp.training import loop
+from fastbp.util import machine
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -601,7 +601,8 @@ for scale in (1e-300, 1e-160, 1e-45):
         net.jacobian(X), net.vjp(X, Y), net.jvp(X, X), net.input_gradient(X, Y), net.mean_abs_delta(X, Y)
         net.per_sample_gradient(X, Y), net.gradient_norms(X, Y), net.parameter_jacobian(X)
         net.hessian_vector_product(X, Y, v), net.hessian(X, Y), net.hessian_diagonal(X, Y)
-        net.parameter_covariance(X, Y), net.predict_interval(X), net.leverage(X), net.effective_parameters(X)
+        posterior = net.posterior(X, Y)
+        posterior.covariance, posterior.predict_interval(X), posterior.leverage(X), posterior.noise_variance
         Network((3, 2), dtype=dtype, init=fastbp.initializers.Constant(scale))
         net.parameters = v
         for standardize in (False, True):
@@ -649,8 +650,7 @@ def test_no_rows_give_no_results(dtype, output):
 def test_an_interval_for_no_rows(rng):
     X, Y = rng.normal(size=(30, 2)), rng.normal(size=(30, 1))
     net = Network((2, 2, 1), dtype="float64", seed=0).fit(X, Y, epochs=3)
-    net.parameter_covariance(X, Y)
-    low, high = net.predict_interval(np.empty((0, 2)))
+    low, high = net.posterior(X, Y).predict_interval(np.empty((0, 2)))
     assert low.shape == high.shape == (0, 1)
 
 
@@ -700,9 +700,8 @@ def test_calls_that_come_back_often_give_the_same_bits(dtype, threads, monkeypat
     expected = list(passes(net, X, Y, sparse.csr_array(X), w))
     calls, run = [], objective.run_pass
     monkeypatch.setattr(objective, "run_pass", lambda *arguments: (calls.append(arguments), run(*arguments)))
-    for module in (thread_team, objective, loop):
-        monkeypatch.setattr(module, "CHUNK_WORK", 1)
-        monkeypatch.setattr(module, "CHUNK_SECONDS", 1e-9)
+    monkeypatch.setattr(machine, "CHUNK_WORK", 1)
+    monkeypatch.setattr(machine, "CHUNK_SECONDS", 1e-9)
     found = list(passes(net, X, Y, sparse.csr_array(X), w))
     assert len(calls) > 6 * threads * 2
     for one, other in zip(found, expected, strict=True):
@@ -731,8 +730,7 @@ def test_ctrl_c_is_answered_within_a_pass(call, monkeypatch, rng):
     monkeypatch.setattr(objective, "run_pass", interrupted(objective.run_pass))
     monkeypatch.setattr(fastbp.derivatives.first.derivatives, "jacobian",
                         interrupted(fastbp.derivatives.first.derivatives.jacobian))
-    for module in (thread_team, objective, loop):
-        monkeypatch.setattr(module, "CHUNK_WORK", 1)
+    monkeypatch.setattr(machine, "CHUNK_WORK", 1)
     arguments = (X, Y) if call == "cost" else (X,)
     with pytest.raises(KeyboardInterrupt):
         getattr(net, call)(*arguments)

@@ -19,9 +19,10 @@ from fastbp import (
     Regularization,
     optimizers,
 )
-from fastbp.core import arrays, objective, penalties
+from fastbp.core import objective, penalties
 from fastbp.optimizers import levenberg_marquardt
 from fastbp.optimizers.levenberg_marquardt import ByParameters, BySamples
+from fastbp.util import machine
 
 PLAIN = LevenbergMarquardt(acceleration=False)
 METHODS = [LevenbergMarquardt(), PLAIN, BayesianRegularization()]
@@ -327,10 +328,10 @@ def test_memory_is_computed_before_training(monkeypatch):
     X, Y = sinc(64)
     for layers, numbers in (((1, 4, 1), 3 * 13**2), ((1, 40, 1), 2 * 64 * 121 + 3 * 64**2)):
         net = Network(layers, dtype="float64", seed=0)
-        monkeypatch.setattr(arrays, "physical_memory", lambda n=numbers: 2 * 8 * n)
+        monkeypatch.setattr(machine, "physical_memory", lambda n=numbers: 2 * 8 * n)
         net.fit(X, Y, epochs=1, optimizer=PLAIN)
         history, before = net.history, net.parameters.copy()
-        monkeypatch.setattr(arrays, "physical_memory", lambda n=numbers: 2 * 8 * n - 2)
+        monkeypatch.setattr(machine, "physical_memory", lambda n=numbers: 2 * 8 * n - 2)
         says = re.escape(f"{net.n_parameters} parameters and 64 samples needs {8.0 * numbers:.3g} bytes")
         with pytest.raises(ValueError, match=says + ".* use 'lbfgs'"):
             net.fit(X, Y, optimizer=PLAIN)

@@ -1,7 +1,7 @@
 """Odd data: a full-batch method lowers the cost, stops or diverges; statistics are finite or an error."""
 
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -102,9 +102,10 @@ def test_a_step_is_finite_or_none(method, dtype):
 
 
 def statistics(net, X, Y, weights, regularization):
-    yield partial(net.parameter_covariance, X, Y, weights, regularization=regularization)
-    yield partial(net.effective_parameters, X, weights, regularization=regularization)
-    yield partial(net.leverage, X, weights, regularization=regularization)
+    posterior = cache(partial(net.posterior, X, Y, weights, regularization=regularization))
+    yield lambda: posterior().covariance
+    yield lambda: posterior().effective_parameters
+    yield lambda: posterior().leverage(X, weights)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -7,12 +7,12 @@ from helpers import ACTIVATIONS, PAIRS, close, few, laid_out, naive_layers, netw
 
 import fastbp
 from fastbp import Network, huber
-from fastbp.core import arrays
 from fastbp.core.link import Request
 from fastbp.core.objective import cost_and_gradient
 from fastbp.kernels import layout, tables
 from fastbp.kernels.compile import JIT
 from fastbp.schedules import Cosine
+from fastbp.util import machine
 
 STEP = 1e-30j
 SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 6), (19, 5, 2)]
@@ -229,7 +229,7 @@ def test_the_workspace_does_not_grow_with_the_samples():
 
 def test_a_workspace_larger_than_the_machine_is_refused(monkeypatch):
     net = Network((3, 4, 1))
-    monkeypatch.setattr(arrays, "physical_memory", lambda: 1000)
+    monkeypatch.setattr(machine, "physical_memory", lambda: 1000)
     with pytest.raises(ValueError, match=r"along 3 inputs needs a workspace.*train on values alone"):
         net.cost(np.zeros((4, 3)), np.zeros(4), target_jacobian=np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"expected \(4, 1, 3\) or \(4, 3\)"):

@@ -10,6 +10,7 @@ from .core.summary import LayerSummary, Summary
 from .costs import Cost, huber, quantile
 from .custom import register_activation, register_cost
 from .derivatives.trace import LayerGradient, Trace
+from .derivatives.uncertainty import Posterior
 from .network import Network
 from .optimizers import (
     LBFGS,
@@ -69,6 +70,7 @@ __all__ = [
     "NAdam",
     "Network",
     "Optimizer",
+    "Posterior",
     "ProgressBar",
     "Quickprop",
     "RAdam",

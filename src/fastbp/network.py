@@ -340,10 +340,7 @@ class Network(Trainable):
     hessian = second.hessian
     hessian_diagonal = second.hessian_diagonal
 
-    parameter_covariance = uncertainty.parameter_covariance
-    effective_parameters = uncertainty.effective_parameters
-    leverage = uncertainty.leverage
-    predict_interval = uncertainty.predict_interval
+    posterior = uncertainty.posterior
 
     compiled = jit.compiled
     cfunc = cfunctions.cfunc

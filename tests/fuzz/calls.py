@@ -351,12 +351,11 @@ class Calls:
         n_in, n_out, size = net.layers[0], net.layers[-1], net.n_parameters
         rows = 5
         name = odd.pick(["predict", "predict", "predict_out", "cost", "cost_and_gradient", "gradient", "trace",
-                         "outputs", "layer_outputs", "importance", "mean_abs_delta", "input_gradient", "vjp", "jvp",
+                         "layer_outputs", "mean_abs_delta", "input_gradient", "vjp", "jvp",
                          "jacobian", "per_sample_gradient", "gradient_norms", "parameter_jacobian",
                          "hessian_vector_product", "gauss_newton_vector_product", "hessian", "hessian_diagonal",
-                         "parameter_covariance", "effective_parameters", "leverage", "predict_interval", "posterior",
-                         "summary", "compiled", "cfunc", "copy", "reset", "parameters", "weights", "assign", "save",
-                         "load", "pickle", "architecture", "repr"])
+                         "posterior", "leverage", "predict_interval", "summary", "compiled", "cfunc", "copy",
+                         "reset", "parameters", "weights", "assign", "save", "load", "pickle", "architecture", "repr"])
         self.say(f"{net!r}.{name}")
         method = getattr(net, name, None)
         if name == "predict":
@@ -366,24 +365,25 @@ class Calls:
             found = net.predict(X, out=out)
             odd.handed = odd.handed if out is not X else []  # overwritten, as was asked for
             return found
-        if name in ("cost", "cost_and_gradient", "gradient", "importance", "mean_abs_delta"):
+        if name in ("cost", "cost_and_gradient", "gradient", "mean_abs_delta"):
             weights = odd.pick([None, odd.array((rows,)), odd.number()])
-            return method and method(X, Y, weights)
-        if name in ("trace", "input_gradient", "per_sample_gradient", "gradient_norms", "hessian", "hessian_diagonal",
-                    "parameter_covariance"):
+            return method(X, Y, weights)
+        if name in ("trace", "input_gradient", "per_sample_gradient", "gradient_norms", "hessian", "hessian_diagonal"):
             return method(X, Y)
-        if name in ("outputs", "layer_outputs"):
-            return method and method(X, odd.pick([1, -1, 0, 99, odd.number()]))
+        if name == "layer_outputs":
+            return method(X, odd.pick([1, -1, 0, 99, odd.number()]))
         if name in ("vjp", "jvp"):
             return method(X, odd.array((rows, n_out if name == "vjp" else n_in)))
-        if name in ("jacobian", "parameter_jacobian", "effective_parameters", "leverage"):
+        if name in ("jacobian", "parameter_jacobian"):
             return method(X)
         if name in ("hessian_vector_product", "gauss_newton_vector_product"):
             return method(X, Y, odd.array((size,)))
-        if name == "predict_interval":
-            if odd.chance(0.5):
-                net.parameter_covariance(X, Y)
-            return method and method(X, odd.number())
+        if name in ("posterior", "leverage", "predict_interval"):
+            posterior = net.posterior(X, Y)
+            if name == "posterior":
+                return posterior.covariance, posterior.effective_parameters, posterior.degrees_of_freedom
+            new = odd.pick([X, self.samples(net)[0]])
+            return posterior.leverage(new) if name == "leverage" else posterior.predict_interval(new, odd.number())
         if name == "compiled":
             return net.compiled(odd.pick([1, 7, odd.number()]))
         if name == "cfunc":

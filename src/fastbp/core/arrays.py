@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any, SupportsFloat, SupportsIndex
@@ -15,6 +14,7 @@ from ..costs import CLASSES, COUNT, UNIT, Cost
 from ..initializers import Constant, Given, Rule
 from ..kernels.compile import VECTOR_BYTES
 from ..kernels.passes.predict import all_finite
+from ..util import machine
 from .architecture import Architecture
 from .samples import Samples, SparseRows, converted, readonly
 
@@ -30,10 +30,6 @@ def dtype(value: Any) -> np.dtype[Any]:
     if kind not in (np.float32, np.float64):
         raise ValueError(f"dtype is {kind.name!r}, expected 'float32' or 'float64'")
     return kind
-
-
-MOST_THREADS = 1024
-"""Threads in a fit at most: more than any machine has processors, and few enough to be started."""
 
 
 def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
@@ -83,7 +79,7 @@ def layers(value: Any, itemsize: int, bias: bool) -> tuple[int, ...]:
     if len(sizes) < 2:
         raise ValueError(f"layers is {sizes}, expected at least inputs and outputs, for instance (2, 1)")
     count = sum((n + bias) * m for n, m in zip(sizes[:-1], sizes[1:], strict=True)) + sum(sizes)
-    memory = physical_memory()
+    memory = machine.physical_memory()
     if count * itemsize > memory:
         raise ValueError(f"layers {sizes} need {count * itemsize:.3g} bytes, this machine has {memory:.3g}: use "
                          "smaller layers")
@@ -156,14 +152,6 @@ def owned(name: str, array: Any, shape: tuple[int, ...], kind: np.dtype[Any]) ->
     flags = pickled(name, array, shape, kind).flags
     own = flags.owndata and flags.c_contiguous and flags.aligned and flags.writeable
     return array if own and type(array) is np.ndarray and array.dtype == kind else np.array(array, kind, order="C")
-
-
-def physical_memory() -> int:
-    """Return the bytes of memory of this machine, or the largest array size where that is unknown."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 2**44
 
 
 def _numbers(name: str, value: Any) -> Array:
@@ -275,7 +263,7 @@ def parameters(name: str, value: Any, size: int, kind: np.dtype[Any]) -> Array:
 
 def square_matrix(size: int, kind: np.dtype[Any]) -> None:
     """Check that a Hessian fits into this machine."""
-    needed, memory = size * size * kind.itemsize, physical_memory()
+    needed, memory = size * size * kind.itemsize, machine.physical_memory()
     if needed > memory:
         raise ValueError(f"the Hessian of {size} parameters needs {needed:.3g} bytes, this machine has {memory:.3g}: "
                          "use hessian_vector_product or hessian_diagonal")
@@ -512,7 +500,7 @@ def slopes(J: Any, n: int, layers: tuple[int, ...], kind: np.dtype[Any]) -> Arra
                          + (f" or ({n}, {n_in})" if n_out == 1 else "")
                          + f": X has {n} rows, the network {n_out} outputs and {n_in} inputs")
     needed = (1 + n_in) * VECTOR_BYTES * (4 * sum(layers) + n_in * n_out)
-    if needed > (memory := physical_memory()):
+    if needed > (memory := machine.physical_memory()):
         raise ValueError(f"training on the derivatives along {n_in} inputs needs a workspace of {needed:.3g} bytes, "
                          f"this machine has {memory:.3g}: use a smaller network, or train on values alone")
     array = converted(array, kind)

@@ -48,7 +48,6 @@ class Model:
     generator: np.random.Generator
     init: Rule | tuple[Rule, ...]
     seed: int | None
-    _knowledge: Any = None
 
     def __init__(self, architecture: Architecture, init: Rule | tuple[Rule, ...], seed: int | None) -> None:
         self._architecture, self.init = architecture, init
@@ -58,7 +57,7 @@ class Model:
 
     def _begin(self, seed: int | None) -> None:
         """Draw first weights, or put back those that were given."""
-        self.generator, self._knowledge = np.random.default_rng(seed), None
+        self.generator = np.random.default_rng(seed)
         self.__dict__["seed"] = seed
         functions = self._architecture.activations
         rules = self.init if isinstance(self.init, tuple) else [self.init] * len(functions)
@@ -95,8 +94,6 @@ class Model:
         self._parameters = parameters
         if isinstance(self.init, tuple):
             self.__dict__["init"] = arrays.init(self.init, architecture.layers, architecture.bias, architecture.dtype)
-        if self._knowledge is not None:
-            self._knowledge = self._knowledge.owned()
         self._prepare()
 
     # -------------------------------------------------------------------------------------------------- what it is

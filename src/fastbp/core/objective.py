@@ -16,10 +16,10 @@ from ..kernels import layout, tables
 from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import epoch
 from ..regularization import Regularization
+from ..util import machine
 from . import penalties, thread_team
 from .model import Model
 from .samples import Samples
-from .thread_team import CHUNK_SECONDS, CHUNK_WORK
 
 Array = npt.NDArray[Any]
 
@@ -68,7 +68,7 @@ def evaluation(model: Model, samples: Samples, threads: int | None = None,
     request = request._replace(threads=threads_used, direction=direction, regularization=regularization)
     with model._borrow(request) as (plan, block):
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 0)
-        blocks = max(1, CHUNK_WORK // (work // n * block))
+        blocks = max(1, machine.CHUNK_WORK // (work // n * block))
         # each call adds up all weights: it takes so many blocks that this stays the lesser part of its time
         least = 1 + 16 * n * n // (work * block) if samples.weights.size else 1
         penalize = None
@@ -85,7 +85,7 @@ def evaluation(model: Model, samples: Samples, threads: int | None = None,
                                                       learner._replace(gradient=gradient)))
                 if learner.progress[tables.PROGRESS_EPOCH] == 0:
                     seconds = max(time.perf_counter() - start, 1e-9)
-                    blocks = max(least, min(int(blocks * CHUNK_SECONDS / seconds), 8 * blocks))
+                    blocks = max(least, min(int(blocks * machine.CHUNK_SECONDS / seconds), 8 * blocks))
             return float(learner.costs[0]) + (0.0 if penalize is None else penalize(gradient))
 
         yield Evaluation(model, samples, threads, evaluate, regularization, penalize)

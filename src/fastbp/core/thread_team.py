@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 import sys
 import threading
 import time
@@ -15,32 +14,7 @@ import numpy.typing as npt
 
 from ..kernels.compile.interrupts import Held
 from ..kernels.tables import BARRIER_ABANDONED, BARRIER_COUNT, BARRIER_YIELD
-
-CHUNK_SECONDS = 0.04
-"""How long a call of a kernel may take, since Ctrl-C is answered only between calls."""
-
-CHUNK_WORK = 100_000_000
-"""Multiply-adds in the first call, before it is known how long they take: 1 to 20 ms."""
-
-STEP_WORK = 400_000
-"""Multiply-adds of a batch from which a second thread pays for two barriers and a cold share of the weights."""
-
-PASS_WORK = 20_000_000
-"""Multiply-adds of a call from which it pays to start a thread: about 50 µs."""
-
-
-def processors() -> int:
-    """Return the number of processors that this process may use.
-
-    Where NUMBA_NUM_THREADS or OMP_NUM_THREADS name a smaller number, it is that: joblib tells its worker processes so
-    that they share the machine.
-    """
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-        limit = os.environ.get(name, "")
-        if limit.isdecimal() and int(limit) > 0:
-            count = min(count, int(limit))
-    return count
+from ..util import machine
 
 
 def size(threads: int | None, batch_work: int, pass_work: int, strips: int) -> int:
@@ -57,9 +31,9 @@ def size(threads: int | None, batch_work: int, pass_work: int, strips: int) -> i
     """
     if threads is not None:
         return threads
-    if batch_work < STEP_WORK or pass_work < PASS_WORK:
+    if batch_work < machine.STEP_WORK or pass_work < machine.PASS_WORK:
         return 1
-    return max(1, min(processors(), strips, batch_work * 2 // STEP_WORK))
+    return max(1, min(machine.processors(), strips, batch_work * 2 // machine.STEP_WORK))
 
 
 def chunks(samples: int, block: int, work: int, most: int = 2**62) -> Iterable[slice]:
@@ -80,12 +54,12 @@ def chunks(samples: int, block: int, work: int, most: int = 2**62) -> Iterable[s
 
 
 def _chunks(samples: int, block: int, work: int, most: int) -> Iterator[slice]:
-    begin, blocks = 0, max(1, min(CHUNK_WORK // (work * block), most))
+    begin, blocks = 0, max(1, min(machine.CHUNK_WORK // (work * block), most))
     while begin < samples:
         start, end = time.perf_counter(), min(begin + blocks * block, samples)
         yield slice(begin, end)
         seconds = max(time.perf_counter() - start, 1e-9)
-        begin, blocks = end, max(1, min(int(blocks * CHUNK_SECONDS / seconds), 8 * blocks, most))
+        begin, blocks = end, max(1, min(int(blocks * machine.CHUNK_SECONDS / seconds), 8 * blocks, most))
 
 
 class Tuner:

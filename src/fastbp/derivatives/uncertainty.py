@@ -1,4 +1,4 @@
-"""What JᵀJ tells of a trained network: how well the data determine parameters and predictions. Methods of `Network`.
+"""What JᵀJ tells of a trained network: how well the data determine parameters and predictions.
 
 All of it takes the network for linear in its parameters near the present ones, which should therefore be a minimum of
 the cost (Bates & Watts 1988, chapter 2; Seber & Wild 1989, chapter 5). The eigenvalues of JᵀJ, of the mean cost,
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..core import arrays, forward, objective, penalties
 from ..core.model import Model
 from ..core.samples import Samples
 from ..regularization import Regularization
+from ..util import machine
 from ..util.settings import is_number
 from . import gauss_newton
 
@@ -31,23 +33,6 @@ CHUNK_BYTES = 16 * 2**20
 
 FARTHEST = 12.0
 """No quantile lies beyond where the freedom is large: in double its probability is 1."""
-
-
-class Knowledge(NamedTuple):
-    """What `parameter_covariance` leaves for `predict_interval`."""
-
-    parameters: Array
-    """Those that it belongs to."""
-    root: Doubles
-    """R with RRᵀ their covariance."""
-    variance: float
-    """σ² of the noise."""
-    freedom: float
-    """Degrees of freedom of σ²."""
-
-    def owned(self) -> Knowledge:
-        """Return the same in arrays of its own."""
-        return self._replace(parameters=np.array(self.parameters), root=np.array(self.root))
 
 
 class Spectrum(NamedTuple):
@@ -72,7 +57,7 @@ class Spectrum(NamedTuple):
 def _spectrum(network: Model, samples: Samples, regularization: Regularization | None) -> Spectrum:
     regularization = network._regularization(regularization)
     size = network.n_parameters
-    if 7 * 8 * size**2 > arrays.physical_memory() // 2:
+    if 7 * 8 * size**2 > machine.physical_memory() // 2:
         raise ValueError(f"JᵀJ of {size} parameters and its eigenvectors need {56.0 * size**2:.3g} bytes, more than "
                          "half of this machine's memory: use a smaller network")
     if not gauss_newton.supported(network):
@@ -99,91 +84,6 @@ def _spectrum(network: Model, samples: Samples, regularization: Regularization |
     return Spectrum(values, whole, penalty)
 
 
-@np.errstate(under="ignore")
-def parameter_covariance(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None,
-                         *, regularization: Regularization | None = None) -> Doubles:
-    """Compute the covariance of the parameters from JᵀJ at the training samples.
-
-    For squared_error σ²/n (JᵀJ + D)⁻¹ with the variance of the noise σ² = 2nE/(n·n_L − γ), where E is the mean cost
-    and γ the effective number of parameters; for a cost with its partner the inverse of Fisher's information, σ² = 1.
-    `predict_interval` then works with it.
-
-    Parameters
-    ----------
-    X, Y, sample_weight : array_like
-        The samples that the network was trained with, as in `fit`. Weights are the inverse variances of the samples'
-        noise, up to a factor; those of weight 0 are not counted.
-    regularization : Regularization, optional
-        That of the fit. Its l2 is the penalty ½wᵀDw beside the mean cost, by layer, of weights alone or of biases too,
-        averaged or not; with it this is the covariance of the posterior distribution (MacKay 1992). Parameters that are
-        not ``trainable`` have none. After `BayesianRegularization` it is ``Regularization(l2=alpha / (beta * n),
-        penalize_biases=True)``, with the last alpha and beta of ``history.diagnostics``.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_parameters, n_parameters)
-        In the squares of the parameters' units, laid out like `parameters`. Without a penalty it is the pseudo-inverse:
-        it has nothing along directions that the data do not determine, where the variance is unknown, not 0.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If arrays or regularization do not fit the network, no degrees of freedom are left for the noise, the cost has
-        no Gauss–Newton matrix, or this would not fit into half of this machine's memory.
-
-    Notes
-    -----
-    Of the regularization l2 and trainable count. An l1 has no second derivative, so here it is as if it were not there;
-    the rest, weight_decay too, is no penalty on the cost.
-
-    Outputs are taken to have noise of one variance each: scale the targets so. Time grows with n_parameters² times
-    samples, and n_parameters³.
-    """
-    samples = self._samples(X, Y, sample_weight)
-    spectrum = _spectrum(self, samples, regularization)
-    n, variance, freedom = samples.counted, 1.0, math.inf
-    if self.cost_function.name == "squared_error":
-        freedom = n * self.layers[-1] - spectrum.effective
-        if freedom < 1:
-            raise ValueError(f"{n} samples of {self.layers[-1]} outputs leave {freedom:.3g} degrees of freedom beside "
-                             f"{spectrum.effective:.3g} effective parameters: give more samples, or train with a "
-                             "penalty and give its regularization")
-        cost = objective.cost_and_gradient(self, samples, np.empty(0, self.dtype))
-        variance = 2 * n * cost / freedom
-        if not math.isfinite(variance):
-            raise ValueError(f"the mean cost of these samples is {cost:.3g}, and the variance of the noise not finite: "
-                             "scale the targets to about one")
-    root = spectrum.inverse_root() * math.sqrt(variance / n)
-    self._knowledge = Knowledge(self.parameters.copy(), root, variance, freedom)
-    covariance: Doubles = root @ root.T
-    return covariance
-
-
-@np.errstate(under="ignore")
-def effective_parameters(self: Model, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
-                         regularization: Regularization | None = None) -> float:
-    """Compute γ = tr (JᵀJ + D)⁻¹JᵀJ: how many parameters the samples determine (MacKay 1992; Moody 1992).
-
-    Parameters
-    ----------
-    X, sample_weight : array_like
-        The samples that the network was trained with, as in `fit`.
-    regularization : Regularization, optional
-        As for `parameter_covariance`.
-
-    Returns
-    -------
-    float
-        From 0 to n_parameters; without a penalty the rank of J.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As for `parameter_covariance`.
-    """
-    return _spectrum(self, arrays.inputs_only(self._architecture, X, sample_weight), regularization).effective
-
-
 def _spread(network: Model, samples: Samples, total: float, root: Doubles) -> Doubles:
     """Return ‖jR‖² for each row j of J, whose samples share in ``total``."""
     some = max(CHUNK_BYTES // (8 * network.layers[-1] * network.n_parameters), 1)
@@ -194,77 +94,213 @@ def _spread(network: Model, samples: Samples, total: float, root: Doubles) -> Do
     return np.concatenate(parts)
 
 
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What the training samples tell of a network's parameters: the normal distribution about the present ones.
+
+    `Network.posterior` makes it. It belongs to the parameters that the network had then; once the network is trained
+    further, `leverage` and `predict_interval` are errors, and the numbers stay what they were.
+
+    Attributes
+    ----------
+    network : Network
+        That it belongs to.
+    effective_parameters : float
+        γ = tr (JᵀJ + D)⁻¹JᵀJ, from 0 to n_parameters: how many parameters the samples determine (MacKay 1992; Moody
+        1992). Without a penalty the rank of J.
+    degrees_of_freedom : float
+        n·n_L − γ, those of `noise_variance`, where n counts the samples that weigh anything. Infinite for a cost with
+        its partner.
+    noise_variance : float
+        σ² = 2nE/(n·n_L − γ) for squared_error, with E the mean cost; 1 for a cost with its partner. A ValueError where
+        no degree of freedom is left.
+    covariance : ndarray of float64, shape (n_parameters, n_parameters)
+        σ²/n (JᵀJ + D)⁻¹, for a cost with its partner the inverse of Fisher's information: in the squares of the
+        parameters' units, laid out like `Network.parameters`; read-only. Without a penalty it is the pseudo-inverse:
+        it has nothing along directions that the data do not determine, where the variance is unknown, not 0. Raises as
+        ``noise_variance`` does.
+    """
+
+    network: Model
+    effective_parameters: float
+    degrees_of_freedom: float
+    _parameters: Array = field(repr=False)
+    """Those that it belongs to."""
+    _root: Doubles = field(repr=False)
+    """R with RRᵀ = (JᵀJ + D)⁻¹."""
+    _cost: float = field(repr=False)
+    """E; NaN where the noise has no variance to estimate."""
+    _counted: int = field(repr=False)
+    """n."""
+    _total_weight: float = field(repr=False)
+
+    @property
+    def noise_variance(self) -> float:
+        """σ²."""
+        n, freedom = self._counted, self.degrees_of_freedom
+        if freedom == math.inf:
+            return 1.0
+        if freedom < 1:
+            raise ValueError(f"{n} samples of {self.network.layers[-1]} outputs leave {freedom:.3g} degrees of "
+                             f"freedom beside {self.effective_parameters:.3g} effective parameters: give more samples, "
+                             "or train with a penalty and give its regularization")
+        variance = 2 * n * self._cost / freedom
+        if not math.isfinite(variance):
+            raise ValueError(f"the mean cost of these samples is {self._cost:.3g}, and the variance of the noise not "
+                             "finite: scale the targets to about one")
+        return variance
+
+    @functools.cached_property
+    @np.errstate(under="ignore")
+    def covariance(self) -> Doubles:
+        """σ²/n (JᵀJ + D)⁻¹."""
+        root = self._root * math.sqrt(self.noise_variance / self._counted)
+        covariance: Doubles = root @ root.T
+        covariance.flags.writeable = False
+        return covariance
+
+    @np.errstate(under="ignore")
+    def leverage(self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Doubles:
+        """Compute how far each sample pulls the network towards itself: its diagonal block of J(JᵀJ + D)⁻¹Jᵀ, summed.
+
+        Parameters
+        ----------
+        X, sample_weight : array_like
+            The samples that `Network.posterior` was given, or some of them, with the weights that they had there.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_samples,)
+            From 0 to n_L each, summed over the outputs of a sample; over all samples the sum is
+            ``effective_parameters``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the arrays do not fit, or the network's parameters have changed.
+        """
+        self._check_parameters()
+        samples = arrays.inputs_only(self.network._architecture, X, sample_weight)
+        spread = _spread(self.network, samples, self._total_weight, self._root)
+        summed: Doubles = spread.reshape(len(samples), -1).sum(axis=1)
+        return summed
+
+    @np.errstate(under="ignore")
+    def predict_interval(self, X: npt.ArrayLike, level: float = 0.95, *,
+                         noise: bool = True) -> tuple[Doubles, Doubles]:
+        """Compute the interval in which a new target lies with a given probability.
+
+        o ± t √(σ² + j C jᵀ) with j = ∂o/∂parameters, C their covariance and t the quantile of Student's distribution
+        for the degrees of freedom of σ² (Seber & Wild 1989, chapter 5).
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_0) or (n_0,)
+            Inputs.
+        level : float, default 0.95
+            Probability, between 0 and 1.
+        noise : bool, default True
+            Whether for a new target, noise included, whose variance is that of a sample of average weight; False for
+            the mean of such targets, without σ² under the root.
+
+        Returns
+        -------
+        low, high : ndarray of float64, shape (n_samples, n_L), or (n_L,) for one row of shape (n_0,)
+            In the units of the targets.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X does not fit, or ``level`` is no probability; if the network is not for regression (squared_error),
+            no degrees of freedom are left for the noise, or the network's parameters have changed.
+        """
+        if not (is_number(level) and 0 < level < 1):
+            raise ValueError(f"level is {level!r}, expected a probability between 0 and 1, for instance 0.95")
+        network = self.network
+        if network.cost_function.name != "squared_error":
+            raise ValueError("predict_interval is for regression with squared_error, the network has "
+                             f"{network.cost_function}")
+        self._check_parameters()
+        variance = self.noise_variance
+        samples = arrays.inputs_only(network._architecture, X, None, empty=True)
+        spread = _spread(network, samples, 1.0, self._root) * (variance / self._counted)
+        width = student(0.5 + level / 2, self.degrees_of_freedom) * np.sqrt(spread + (variance if noise else 0.0))
+        out = forward.predict(network, X).astype(np.float64)
+        width = width.reshape(out.shape)
+        return out - width, out + width
+
+    def _check_parameters(self) -> None:
+        if not np.array_equal(self._parameters, self.network.parameters):
+            raise ValueError("the network's parameters have changed since this posterior was computed: call "
+                             "posterior(X, Y) with the training samples again")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "covariance"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what was pickled, in arrays of our own, as a network does."""
+        self.__dict__.update(state)
+        self.__dict__.update(_parameters=np.array(self._parameters), _root=np.array(self._root))
+
+
 @np.errstate(under="ignore")
-def leverage(self: Model, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
-             regularization: Regularization | None = None) -> Doubles:
-    """Compute how far each sample pulls the network towards itself: its diagonal block of J(JᵀJ + D)⁻¹Jᵀ, summed.
+def posterior(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
+              regularization: Regularization | None = None) -> Posterior:
+    """Compute from JᵀJ at the training samples how well they determine parameters and predictions.
 
     Parameters
     ----------
-    X, sample_weight : array_like
-        The samples that the network was trained with, as in `fit`.
+    X, Y, sample_weight : array_like
+        The samples that the network was trained with, as in `fit`. Weights are the inverse variances of the samples'
+        noise, up to a factor; those of weight 0 are not counted.
     regularization : Regularization, optional
-        As for `parameter_covariance`.
+        That of the fit. Its l2 is the penalty ½wᵀDw beside the mean cost, by layer, of weights alone or of biases too,
+        averaged or not; with it the covariance is that of the posterior distribution (MacKay 1992). Parameters that are
+        not ``trainable`` have none. After `BayesianRegularization` it is ``Regularization(l2=alpha / (beta * n),
+        penalize_biases=True)``, with the last alpha and beta of ``history.diagnostics``.
 
     Returns
     -------
-    ndarray of float64, shape (n_samples,)
-        From 0 to n_L each, summed over the outputs of a sample; over all samples the sum is `effective_parameters`.
+    Posterior
+        Covariance of the parameters, leverage of samples, effective number of parameters, intervals for predictions.
 
     Raises
     ------
     ValueError, TypeError
-        As for `parameter_covariance`.
+        If arrays or regularization do not fit the network, the cost has no Gauss–Newton matrix, or this would not fit
+        into half of this machine's memory.
+
+    Notes
+    -----
+    Of the regularization l2 and trainable count. An l1 has no second derivative, so here it is as if it were not there;
+    the rest, weight_decay too, is no penalty on the cost.
+
+    Outputs are taken to have noise of one variance each: scale the targets so. Time grows with n_parameters² times
+    samples, and n_parameters³.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(50, 2))
+    >>> Y = X[:, 0] - X[:, 1] + 0.1 * rng.normal(size=50)
+    >>> net = fastbp.Network((2, 1), dtype="float64", seed=0).fit(X, Y, optimizer="levenbergmarquardt")
+    >>> posterior = net.posterior(X, Y)
+    >>> round(posterior.effective_parameters, 6), round(posterior.degrees_of_freedom, 6)
+    (3.0, 47.0)
+    >>> low, high = posterior.predict_interval([2.0, 1.0], 0.99)
+    >>> bool(low[0] < 1 < high[0])
+    True
     """
-    samples = arrays.inputs_only(self._architecture, X, sample_weight)
-    spread = _spread(self, samples, samples.total_weight, _spectrum(self, samples, regularization).inverse_root())
-    summed: Doubles = spread.reshape(len(samples), -1).sum(axis=1)
-    return summed
-
-
-@np.errstate(under="ignore")
-def predict_interval(self: Model, X: npt.ArrayLike, level: float = 0.95, *,
-                     noise: bool = True) -> tuple[Doubles, Doubles]:
-    """Compute the interval in which a new target lies with a given probability, by what `parameter_covariance` found.
-
-    o ± t √(σ² + j C jᵀ) with j = ∂o/∂parameters, C their covariance and t the quantile of Student's distribution for
-    the degrees of freedom of σ² (Seber & Wild 1989, chapter 5).
-
-    Parameters
-    ----------
-    X : array_like, shape (n_samples, n_0) or (n_0,)
-        Inputs.
-    level : float, default 0.95
-        Probability, between 0 and 1.
-    noise : bool, default True
-        Whether for a new target, noise included, whose variance is that of a sample of average weight; False for the
-        mean of such targets, without σ² under the root.
-
-    Returns
-    -------
-    low, high : ndarray of float64, shape (n_samples, n_L), or (n_L,) for one row of shape (n_0,)
-        In the units of the targets.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If X does not fit, or ``level`` is no probability; if the network is not for regression (squared_error), or
-        `parameter_covariance` has not been called for the present parameters.
-    """
-    if not (is_number(level) and 0 < level < 1):
-        raise ValueError(f"level is {level!r}, expected a probability between 0 and 1, for instance 0.95")
-    if self.cost_function.name != "squared_error":
-        raise ValueError(f"predict_interval is for regression with squared_error, the network has {self.cost_function}")
-    knowledge = self._knowledge
-    if knowledge is None or not np.array_equal(knowledge.parameters, self.parameters):
-        raise ValueError("predict_interval needs the covariance of the present parameters: call "
-                         "parameter_covariance(X, Y) with the training samples first")
-    samples = arrays.inputs_only(self._architecture, X, None, empty=True)
-    spread = _spread(self, samples, 1.0, knowledge.root)
-    width = student(0.5 + level / 2, knowledge.freedom) * np.sqrt(spread + (knowledge.variance if noise else 0.0))
-    out = forward.predict(self, X).astype(np.float64)
-    width = width.reshape(out.shape)
-    return out - width, out + width
+    samples, parameters = self._samples(X, Y, sample_weight), self.parameters.copy()
+    spectrum = _spectrum(self, samples, regularization)
+    freedom, cost = math.inf, math.nan
+    if self.cost_function.name == "squared_error":
+        freedom = samples.counted * self.layers[-1] - spectrum.effective
+        cost = objective.cost_and_gradient(self, samples, np.empty(0, self.dtype))
+    return Posterior(self, spectrum.effective, freedom, parameters, spectrum.inverse_root(), cost, samples.counted,
+                     samples.total_weight)
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from .. import optimizers
 from ..core import arrays
 from ..optimizers import BatchMethod, Optimizer
 from ..regularization import Regularization
+from ..util import machine
 from ..util.optional import require
 from . import loop
 from .callbacks import EarlyStopping
@@ -28,7 +29,7 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
     """
     epochs = arrays.whole("epochs", epochs)
     batch_size = None if batch_size is None else arrays.whole("batch_size", batch_size)
-    threads = None if threads is None else arrays.whole("threads", threads, most=arrays.MOST_THREADS)
+    threads = None if threads is None else arrays.whole("threads", threads, most=machine.MOST_THREADS)
     shuffle = arrays.shuffle(shuffle)
     progress = network._progress if resume else None
     if progress is not None:
@@ -68,7 +69,7 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
                              "knows no order: leave it out, or use 'adam' or another optimizer for mini-batches")
         if regularization is not None:
             regularization.check_full_batch(type(method).__name__)
-        method.check(network, samples, regularization, arrays.physical_memory() // 2)
+        method.check(network, samples, regularization, machine.physical_memory() // 2)
         batch_size = len(samples)
     batch_size = 32 if batch_size is None else batch_size
     if profile and min(batch_size, len(samples)) == 1:

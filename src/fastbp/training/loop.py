@@ -16,7 +16,6 @@ from ..core import objective, penalties, thread_team
 from ..core.link import Request
 from ..core.objective import cost_and_gradient, evaluation, gradient_norm, norm
 from ..core.samples import Samples, readonly
-from ..core.thread_team import CHUNK_SECONDS
 from ..kernels import layout, prototypes, tables
 from ..kernels.compile import address
 from ..kernels.compile.interrupts import Held
@@ -30,6 +29,7 @@ from ..optimizers import UpdateRule
 from ..optimizers.base import BatchMethod
 from ..optimizers.line_search import LineSearch
 from ..regularization import Regularization
+from ..util import machine
 from . import profile as profiling
 from .callbacks import Checkpoint, EarlyStopping, ProgressBar, asks_to_stop
 from .history import Record
@@ -148,7 +148,7 @@ class CompiledSteps(Steps):
             thread_team.run(running, partial(objective.run_pass, running, *given))
         seconds = max(time.perf_counter() - start, 1e-9)
         done = max(1, int(self.learner.progress[tables.PROGRESS_BLOCKS]))
-        self.blocks = max(1, int(done * CHUNK_SECONDS / seconds))
+        self.blocks = max(1, int(done * machine.CHUNK_SECONDS / seconds))
         self.tuner.took(running, done, seconds)
 
 
