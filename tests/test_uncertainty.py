@@ -10,6 +10,7 @@ import pytest
 from helpers import DTYPES, close, few, naive_layers, network, real_data
 
 from fastbp import BayesianRegularization, LevenbergMarquardt, Network, Regularization
+from fastbp.core import arrays
 from fastbp.derivatives import gauss_newton, uncertainty
 from fastbp.derivatives.uncertainty import student
 from fastbp.util import machine
@@ -364,6 +365,6 @@ def test_its_example_runs():
 def test_twins_agree_on_what_a_row_of_j_is(rng):
     net = network((2, 3, 2), dtype="float64")
     X = rng.normal(size=(5, 2))
-    samples = uncertainty._inputs_only(net, X, None)
+    samples = arrays.inputs_only(net._architecture, X, None)
     close(gauss_newton.jacobian_rows(net, samples, 1.0), net.parameter_jacobian(X).reshape(10, -1))
     assert len(naive_layers(net)) == 2
