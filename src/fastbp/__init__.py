@@ -35,8 +35,8 @@ from .optimizers import (
 )
 from .regularization import Regularization
 from .training.callbacks import Checkpoint, EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
+from .training.errors import DivergenceError
 from .training.history import History, Record
-from .training.loop import DivergenceError
 from .util import optional
 
 if typing.TYPE_CHECKING:

@@ -18,9 +18,10 @@ from .derivatives import trace as tracing
 from .optimizers import Optimizer
 from .regularization import Regularization
 from .training import fit as training
+from .training.callbacks import Callback
 from .training.history import History
-from .training.loop import Callback, Reorder
 from .training.progress import Trainable
+from .training.steps import Reorder
 
 Array = npt.NDArray[Any]
 

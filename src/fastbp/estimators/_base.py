@@ -49,8 +49,8 @@ from ..network import Network
 from ..optimizers import OPTIMIZERS, RULES, SGD, Adam, BatchMethod, BayesianRegularization, Optimizer, UpdateRule
 from ..regularization import Regularization
 from ..training.callbacks import EarlyStopping, ProgressBar, asks_to_stop
+from ..training.errors import DivergenceError
 from ..training.history import Record
-from ..training.loop import DivergenceError
 
 Array = npt.NDArray[Any]
 Score = Callable[[Network], float]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,9 @@ from ..core.model import Model
 from ..util.optional import require
 from ..util.settings import Check, between, count, is_number, not_negative, positive, whole
 from .history import Record
+
+Callback = Callable[[Record], object]
+"""Called after each epoch."""
 
 
 class ProgressBar:
