@@ -13,7 +13,6 @@ from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from ..kernels.tables import HYPER_RATE
 from ..network import Network
 from ..optimizers import BatchMethod
 from ..training.errors import DivergenceError
@@ -56,7 +55,7 @@ class _EndOfEpoch:
         mlp._no_improvement_count = mlp._no_improvement_count + 1 if waiting else 0
         sgd = mlp.solver == "sgd"
         if sgd and mlp.learning_rate == "invscaling":
-            self._set_rate(record, _rate(mlp))
+            record.set_learning_rate(_rate(mlp))
         if mlp._no_improvement_count <= mlp.n_iter_no_change:
             return False
         what = "Training loss" if self.score is None else "Validation score"
@@ -65,7 +64,7 @@ class _EndOfEpoch:
             return self._stop(told)
         if record.learning_rate <= SMALLEST_RATE:
             return self._stop(told + " Learning rate too small.")
-        self._set_rate(record, record.learning_rate / 5)
+        record.set_learning_rate(record.learning_rate / 5)
         mlp._no_improvement_count = 0
         if mlp.verbose:
             print(f"{told} Setting learning rate to {record.learning_rate / 5:f}")
@@ -76,11 +75,6 @@ class _EndOfEpoch:
         if self.mlp.verbose:
             print(told + " Stopping.")
         return True
-
-    @staticmethod
-    def _set_rate(record: Record, rate: float) -> None:
-        assert record.network._progress is not None
-        record.network._progress.hyper[HYPER_RATE] = rate
 
 
 def _reorder(generator: np.random.RandomState, order: npt.NDArray[np.int64]) -> None:
@@ -117,7 +111,7 @@ def fit(mlp: _MLP, data: _Samples, kept: _Samples | None, incremental: bool) -> 
     if own is not None:
         own.go_on_with(optimizer)
         if mlp.solver == "sgd" and mlp.learning_rate != "adaptive":
-            own.hyper[HYPER_RATE] = _rate(mlp)
+            own.set_learning_rate(_rate(mlp))
     mlp.n_iter_ = 0
     end_of_epoch = _EndOfEpoch(mlp, samples, score, mlp._offset(data.targets, data.weight),
                                0 if kept is None else mlp._offset(kept.targets, None))

@@ -49,7 +49,7 @@ def fit(mlp: _MLP, data: _Samples, kept: _Samples | None) -> None:
         mlp._record(mlp._loss(cost, part, offset),
                      None if other is None else mlp._loss(other, 0.0, other_offset))
         record = Record(mlp.n_iter_, cost, other, time.perf_counter() - began, network, mlp.n_iter_, math.nan,
-                        lambda: float(np.linalg.norm(gradient)), part)
+                        lambda: float(np.linalg.norm(gradient)), lambda rate: None, part)
         left = network.parameters.copy()
         stopped = any([asks_to_stop(callback(record)) for callback in listeners])
         changed = not np.array_equal(left, network.parameters)

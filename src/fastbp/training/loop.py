@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from contextlib import AbstractContextManager, ExitStack
 
@@ -24,11 +23,6 @@ from .line_search import LineSearches
 from .minibatch import MiniBatches
 from .progress import Progress, Trainable
 from .steps import Reorder, Steps
-
-
-def learning_rate(progress: Progress) -> float:
-    """Return the learning rate in use, NaN with a method that has none."""
-    return float(progress.hyper[tables.HYPER_RATE]) if hasattr(progress.optimizer, "learning_rate") else math.nan
 
 
 def fit(network: Trainable, samples: Samples, kept: Samples | None, progress: Progress, *, epochs: int, batch_size: int,
@@ -88,11 +82,12 @@ def fit(network: Trainable, samples: Samples, kept: Samples | None, progress: Pr
                     if kept is not None:
                         with hold.open():
                             other = cost_and_gradient(network, kept, np.empty(0, network.dtype), threads)
-                    rate = learning_rate(progress)
+                    rate = progress.learning_rate
                     seconds, diagnostics = count(cost, other)
                     record = Record(progress.epochs, cost, other, seconds, network,
                                     int(learner.progress[tables.PROGRESS_UPDATES]), rate, steps.gradient_norm,
-                                    float(learner.sums[tables.SUM_EPOCH_PENALTY]), diagnostics)
+                                    progress.set_learning_rate, float(learner.sums[tables.SUM_EPOCH_PENALTY]),
+                                    diagnostics)
                     if keeps:
                         steps.keep()
                     with hold.open():
@@ -108,7 +103,7 @@ def fit(network: Trainable, samples: Samples, kept: Samples | None, progress: Pr
                         return
                 learner.progress[tables.PROGRESS_FIRST_EPOCH] = progress.epochs
                 if learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DIVERGED:
-                    raise DivergenceError(progress.epochs + 1, learning_rate(progress))
+                    raise DivergenceError(progress.epochs + 1, progress.learning_rate)
                 if steps.ended:
                     return
         finally:  # Ctrl-C may come anywhere: what is trained belongs to the record, also where its validation was not
