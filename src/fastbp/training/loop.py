@@ -15,7 +15,7 @@ from ..optimizers import UpdateRule
 from ..optimizers.base import BatchMethod
 from ..optimizers.line_search import LineSearch
 from ..regularization import Regularization
-from .callbacks import Callback, Checkpoint, EarlyStopping, ProgressBar, asks_to_stop
+from .callbacks import Callback, CalledLast, EarlyStopping, ProgressBar, asks_to_stop
 from .errors import DivergenceError
 from .full_batch import FullBatch
 from .history import Record
@@ -42,8 +42,8 @@ def fit(network: Trainable, samples: Samples, kept: Samples | None, progress: Pr
         for listener in listeners:
             if isinstance(listener, AbstractContextManager):
                 stack.enter_context(listener)
-        savers: list[Callback] = [listener for listener in listeners if isinstance(listener, Checkpoint)]
-        listeners = [listener for listener in listeners if not isinstance(listener, Checkpoint)]
+        savers: list[Callback] = [listener for listener in listeners if isinstance(listener, CalledLast)]
+        listeners = [listener for listener in listeners if not isinstance(listener, CalledLast)]
         stoppers = [listener for listener in listeners if isinstance(listener, EarlyStopping)]
         for stopper, best in zip(stoppers, progress.stopping, strict=False):
             stopper.resume(best, network)
