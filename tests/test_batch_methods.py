@@ -29,7 +29,9 @@ from fastbp.kernels.passes import line_search
 from fastbp.kernels.tables import HYPER_PAIRS, HYPER_STEPS, ROW_BEFORE, ROW_DIRECTION, ROW_GRADIENT, ROW_OWN, ROW_START
 from fastbp.kernels.updates import vectors
 from fastbp.optimizers.line_search import LineSearch
-from fastbp.training import loop
+from fastbp.training import full_batch
+from fastbp.training.line_search import LineSearches
+from fastbp.training.steps import CompiledSteps
 
 SEARCHING = [LBFGS(), LBFGS(3), ConjugateGradient()]
 FALLING = [*SEARCHING, ScaledConjugateGradient()]
@@ -497,7 +499,7 @@ def test_resumption_and_threads_change_no_bit(method, tmp_path):
 @contextmanager
 def interrupted(monkeypatch, method, after):
     """Press Ctrl-C when so many passes over the samples are done; here a call of the kernel has one."""
-    calls, call, known = [], loop.CompiledSteps.call, loop.evaluation
+    calls, call, known = [], CompiledSteps.call, full_batch.evaluation
 
     def interrupt():
         calls.append(None)
@@ -522,9 +524,9 @@ def interrupted(monkeypatch, method, after):
 
     with monkeypatch.context() as patch:
         if isinstance(method, LineSearch):
-            patch.setattr(loop.CompiledSteps, "call", one_pass)
+            patch.setattr(CompiledSteps, "call", one_pass)
         else:
-            patch.setattr(loop, "evaluation", evaluation)
+            patch.setattr(full_batch, "evaluation", evaluation)
         yield
 
 
@@ -573,7 +575,7 @@ def test_an_interrupt_between_two_passes_undoes_the_line(method, monkeypatch):
     """Where Python has the word: parameters go back to where the line began."""
     X, Y = waves()
     whole = Network((1, 3, 1), dtype="float64", seed=2).fit(X, Y, epochs=12, optimizer=method)
-    run = loop.LineSearches.run
+    run = LineSearches.run
     for after in range(2, 9):
         net, calls = Network((1, 3, 1), dtype="float64", seed=2), []
 
@@ -585,7 +587,7 @@ def test_an_interrupt_between_two_passes_undoes_the_line(method, monkeypatch):
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(loop.LineSearches, "run", one_pass)
+            patch.setattr(LineSearches, "run", one_pass)
             with pytest.raises(KeyboardInterrupt):
                 net.fit(X, Y, epochs=12, optimizer=method)
         if len(net.history):

@@ -40,7 +40,7 @@ def data(rng):
 
 
 def record(epoch, cost, net, validation=None, seconds=0.0, updates=0):
-    return Record(epoch, cost, validation, seconds, net, updates, 0.1, lambda: 1.0)
+    return Record(epoch, cost, validation, seconds, net, updates, 0.1, lambda: 1.0, lambda rate: None)
 
 
 def play(stopping, costs):
@@ -188,6 +188,71 @@ def test_gradient_norm_looks_every_few_epochs(data):
     assert look(record(10, 1.0, None)._replace(gradient_norm=lambda: 0.4)) is False
     assert look(record(12, 1.0, None)._replace(gradient_norm=lambda: 0.5)) is True
     assert look(record(12, 1.0, None)._replace(gradient_norm=lambda: math.nan)) is False
+
+
+def halve(record):
+    record.set_learning_rate(record.learning_rate / 2)
+
+
+@pytest.mark.parametrize("settings", [dict(batch_size=7), dict(batch_size=1), dict(batch_size=40),
+                                      dict(batch_size=7, regularization=fastbp.Regularization(l2=0.1, clip_norm=1.0))])
+def test_a_callback_sets_the_rate_of_the_following_epochs(settings, data):
+    """As a schedule would: the same rates in the record, the same bits."""
+    rates = []
+    told = network((2, 4, 1)).fit(*data, epochs=5, optimizer=SGD(0.2), **settings,
+                                  callbacks=[halve, lambda record: rates.append(record.learning_rate)])
+    followed = network((2, 4, 1)).fit(*data, epochs=5, optimizer=SGD(lambda t: 0.2 / 2**t), **settings)
+    assert rates == [0.2, 0.1, 0.05, 0.025, 0.0125]
+    assert (told.parameters == followed.parameters).all()
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam])
+def test_a_fit_that_resumes_goes_on_with_the_rate_that_was_set(kind, data, tmp_path):
+    """In memory and from a file, by name and by the same optimizer; another rate of the optimizer's acts."""
+    path, rates = tmp_path / "net", []
+
+    def note(record):
+        rates.append(record.learning_rate)
+
+    def once(record):
+        if record.epoch == 2:
+            record.set_learning_rate(np.float32(0.25))
+
+    first = network((2, 4, 1)).fit(*data, epochs=3, optimizer=kind(0.5), callbacks=[once, Checkpoint(path)])
+    for net, optimizer in ((first.copy(), None), (first, kind(0.5)), (Network.load(path), None)):
+        net.fit(*data, epochs=1, optimizer=optimizer, resume=True, callbacks=[note])
+    Network.load(path).fit(*data, epochs=1, optimizer=kind(0.125), resume=True, callbacks=[note])
+    assert rates == [0.25, 0.25, 0.25, 0.125]
+
+
+def test_a_plateau_goes_on_from_the_rate_that_was_set(data):
+    rates = []
+    plateau = schedules.ReduceOnPlateau(0.5, 0.5, patience=2, min_delta=100.0)  # the first epoch alone is progress
+
+    def once(record):
+        rates.append(record.learning_rate)
+        if record.epoch == 1:
+            record.set_learning_rate(0.125)
+
+    network((2, 4, 1)).fit(*data, epochs=6, optimizer=SGD(plateau), callbacks=[once])
+    assert rates == [0.5, 0.125, 0.125, 0.0625, 0.0625, 0.03125]
+
+
+@pytest.mark.parametrize(("optimizer", "rate", "message"), [
+    (SGD(0.1), -1.0, "SGD: learning_rate is -1.0, expected a number that is not negative"),
+    (Adam(0.1), math.nan, "Adam: learning_rate is nan, expected a number that is not negative"),
+    (Adam(0.1), "0.1", "Adam: learning_rate is '0.1', expected a number that is not negative"),
+    (Adam(schedules.Step(0.1, 2)), 0.1, "Adam: the schedule Step.* would overwrite what a callback sets: give"),
+    (SGD(lambda t: 0.1), 0.1, "SGD: the schedule <function .*give a number as learning_rate"),
+    ("lbfgs", 0.1, "LBFGS has no learning rate that a callback could set: use 'sgd', 'adam' or another"),
+    ("rprop", 0.1, "Rprop has no learning rate"),
+    ("quickprop", 0.1, "Quickprop has no learning rate"),
+], ids=str)
+def test_a_rate_that_cannot_be_set_is_an_error(optimizer, rate, message, data):
+    net = network((2, 4, 1))
+    with pytest.raises(ValueError, match=message):
+        net.fit(*data, epochs=3, optimizer=optimizer, callbacks=[lambda record: record.set_learning_rate(rate)])
+    assert len(net.history) == 1
 
 
 def test_context_managers_are_left_by_an_error_too(data):

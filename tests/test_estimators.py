@@ -28,6 +28,8 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import fastbp
 from fastbp import MLPClassifier, MLPRegressor, Network
+from fastbp.estimators import _epochs
+from fastbp.estimators._base import _Samples
 from fastbp.kernels.compile import JIT
 from fastbp.optimizers import OPTIMIZERS
 
@@ -843,14 +845,14 @@ def test_cross_entropy_is_the_log_loss(name):
 def test_losses_of_samples_kept_back_have_no_weights(monkeypatch):
     """Half the mean Poisson deviance of the counts kept back, also where the samples have weights."""
     X, y = DATA["counts"][1]()
-    split, kept = MLPRegressor._split, []
+    split, kept = _epochs._split, []
 
     def listen(mlp, data):
         parts = split(mlp, data)
         kept.append(parts[1])
         return parts
 
-    monkeypatch.setattr(MLPRegressor, "_split", listen)
+    monkeypatch.setattr(_epochs, "_split", listen)
     mlp = MLPRegressor("poisson", (5,), max_iter=1, random_state=0, early_stopping=True)
     mlp.fit(X, y, np.random.default_rng(0).uniform(0.1, 5, len(y)))
     expected = 0.5 * mean_poisson_deviance(kept[0].targets[:, 0], mlp.predict(kept[0].X))
@@ -897,7 +899,7 @@ def test_the_best_scores_are_scikit_learns(rng):
         ours, _, (X, y) = pair(name)
         weight = rng.uniform(0.1, 1, len(X))
         ours.fit(X, y)
-        kept = fastbp.estimators._base._Samples(X, ours._targets(y), weight)
+        kept = _Samples(X, ours._targets(y), weight)
         metric = r2_score if name == "outputs" else accuracy_score
         assert ours._scorer(kept)(ours.network_) == pytest.approx(metric(y, ours.predict(X), sample_weight=weight))
 
@@ -906,7 +908,7 @@ def test_the_best_scores_are_scikit_learns(rng):
 def test_r2_of_a_constant(y, rng):
     X = rng.normal(size=(30, 2))
     mlp = MLPRegressor("squared_error", (2,), max_iter=1, random_state=0).fit(X, y[:, 0] if y.shape[1] == 1 else y)
-    score = mlp._scorer(fastbp.estimators._base._Samples(X, y, None))(mlp.network_)
+    score = mlp._scorer(_Samples(X, y, None))(mlp.network_)
     assert score == pytest.approx(r2_score(y, mlp.predict(X).reshape(y.shape)))
 
 

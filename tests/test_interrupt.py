@@ -14,14 +14,14 @@ from fastbp.core import thread_team
 from fastbp.kernels import tables
 from fastbp.kernels.compile import JIT
 from fastbp.kernels.compile.interrupts import Held
-from fastbp.training import loop
+from fastbp.training import minibatch
 
 SCRIPT = """
 import json, os, signal, sys, threading, time
 import numpy as np
 from fastbp import Network, SGD
 from fastbp.kernels import tables
-from fastbp.training import loop
+from fastbp.kernels import layout
 
 sizes, n, batch, threads, after = {sizes}, {n}, {batch}, {threads}, {after}
 rng = np.random.default_rng(0)
@@ -30,11 +30,11 @@ settings = dict(batch_size=batch, optimizer=SGD(1e-3), threads=threads, validati
 Network(sizes, seed=1).fit(X[:batch], Y[:batch], epochs=1, batch_size=batch, optimizer=SGD(1e-3))  # compiles
 
 learners = []
-real = loop.layout.Learner
+real = layout.Learner
 def keep(*arguments, **named):
     learners.append(real(*arguments, **named))
     return learners[-1]
-loop.layout.Learner = keep
+layout.Learner = keep
 
 net, sent = Network(sizes, seed=1), []
 def interrupt():
@@ -49,7 +49,7 @@ try:
 except KeyboardInterrupt:
     answered = time.perf_counter() - sent[0]
 timer.join()
-loop.layout.Learner = real
+layout.Learner = real
 progress = learners[0].progress
 updates, history = int(progress[tables.PROGRESS_UPDATES]), len(net.history)
 
@@ -332,14 +332,14 @@ def test_no_thread_of_a_team_is_left_at_work(sigint):
 def test_interrupted_as_it_diverges(monkeypatch, sigint):
     """Between the step that diverged and the error that tells of it: the last finite parameters are back."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    real, net = loop.MiniBatches.run, Network((1, 1), seed=0)
+    real, net = minibatch.MiniBatches.run, Network((1, 1), seed=0)
 
     def run(steps, end):
         real(steps, end)
         if steps.learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DIVERGED:
             interrupt()
 
-    monkeypatch.setattr(loop.MiniBatches, "run", run)
+    monkeypatch.setattr(minibatch.MiniBatches, "run", run)
     with pytest.raises(KeyboardInterrupt):
         net.fit([[1e18]], [[0.0]], epochs=5, optimizer=fastbp.SGD(1e30))
     assert (net.parameters == Network((1, 1), seed=0).parameters).all() and len(net.history) == 0

@@ -33,10 +33,11 @@ from .optimizers import (
     Rprop,
     ScaledConjugateGradient,
 )
+from .persistence import Checkpoint
 from .regularization import Regularization
-from .training.callbacks import Checkpoint, EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
+from .training.callbacks import EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
+from .training.errors import DivergenceError
 from .training.history import History, Record
-from .training.loop import DivergenceError
 from .util import optional
 
 if typing.TYPE_CHECKING:

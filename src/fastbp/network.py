@@ -18,9 +18,10 @@ from .derivatives import trace as tracing
 from .optimizers import Optimizer
 from .regularization import Regularization
 from .training import fit as training
+from .training.callbacks import Callback
 from .training.history import History
-from .training.loop import Callback, Reorder
 from .training.progress import Trainable
+from .training.steps import Reorder
 
 Array = npt.NDArray[Any]
 
@@ -199,10 +200,11 @@ class Network(Trainable):
             the *last* rows (shuffle beforehand if they are sorted), and both parts need a positive sample weight.
         callbacks : iterable of callables
             Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network, updates,
-            learning_rate, gradient_norm); if one returns True, training stops. One that is a context manager is entered
-            first, and left when the fit ends. Ready-made: `EarlyStopping`, `TargetCost`, `GradientNorm`, `TimeLimit`,
-            `MaxUpdates`, `Checkpoint`. One may change ``network.parameters``, with any optimizer: a full-batch method
-            then computes cost and gradient there, and begins its direction anew; the history keeps the cost of before.
+            learning_rate, gradient_norm, set_learning_rate); if one returns True, training stops. One that is a context
+            manager is entered first, and left when the fit ends. Ready-made: `EarlyStopping`, `TargetCost`,
+            `GradientNorm`, `TimeLimit`, `MaxUpdates`, `Checkpoint`. One may change ``network.parameters``, with any
+            optimizer: a full-batch method then computes cost and gradient there, and begins its direction anew; the
+            history keeps the cost of before. ``record.set_learning_rate(rate)`` acts from the next epoch on.
         progress : bool, default False
             Show a tqdm bar (``pip install fastbp[progress]``).
         shuffle : bool or callable, default True

@@ -25,11 +25,11 @@ from .core.model import Model
 from .initializers import Constant, Given, Rule
 from .optimizers import OPTIMIZERS, Optimizer
 from .schedules import SCHEDULES
-from .training.callbacks import Best
-from .training.history import COLUMNS, History
+from .training.callbacks import Best, CalledLast
+from .training.history import COLUMNS, History, Record
 from .training.progress import Progress, Trainable
 from .util.names import lookup, same
-from .util.settings import LARGEST_WHOLE
+from .util.settings import LARGEST_WHOLE, count
 
 Array = npt.NDArray[Any]
 N = TypeVar("N", bound=Trainable)
@@ -457,3 +457,42 @@ def _made_generator(state: Any) -> np.random.Generator:
     if state["has_uint32"] not in (0, 1) or state["state"]["inc"] % 2 == 0:
         raise ValueError(f"generator is {state}, expected has_uint32 0 or 1 and an odd inc")
     return np.random.Generator(source)
+
+
+class Checkpoint(CalledLast):
+    """Save the network and its training every few epochs, so that a killed process can be taken up again.
+
+    ``Network.load(path).fit(X, Y, resume=True, ...)`` goes on from the last checkpoint, with the bits that the
+    uninterrupted training would have had, given the same callbacks; it is called after the other callbacks of an epoch,
+    so that it saves what `EarlyStopping` has seen. The file is replaced as a whole (`Network.save`): a kill leaves the
+    old one or the new one. It holds the whole history, of 32 bytes an epoch.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    every : int, default 1
+        Epochs between two checkpoints, counted as the record does: a resumed training saves at the same epochs.
+
+    Raises
+    ------
+    ValueError
+        If ``every`` is not a whole number from 1 up; in training, if the optimizer cannot be saved (`Network.save`).
+    FileNotFoundError
+        If the folder does not exist.
+    OSError
+        In training, if the file cannot be written; the last checkpoint is left as it was.
+    """
+
+    _settings = "path", "every"
+
+    def __init__(self, path: str | os.PathLike[str], every: int = 1) -> None:
+        self.path, self.every = Path(path), every
+        count(self, "every", every)
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"Checkpoint: there is no folder {self.path.parent}")
+
+    def __call__(self, record: Record) -> None:
+        """Save, if it is time."""
+        if record.epoch % self.every == 0:
+            save(record.network, self.path, training=True)

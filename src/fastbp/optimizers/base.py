@@ -80,6 +80,11 @@ class Optimizer:
     def write_changes(self, former: Self, hyper: Numbers, epochs: int) -> None:
         """Write settings that differ from a former one's into the numbers that it has left after so many epochs."""
 
+    def set_learning_rate(self, hyper: Numbers, rate: float) -> None:
+        """Write the learning rate of the epochs that follow."""
+        raise ValueError(f"{type(self).__name__} has no learning rate that a callback could set: use 'sgd', 'adam' or "
+                         "another optimizer for mini-batches")
+
     def diagnostics(self, hyper: Numbers) -> dict[str, float]:
         """Return what an epoch's record holds beside costs, time and learning rate, by name."""
         return {name: float(hyper[cell]) for name, cell in self.reports.items()}

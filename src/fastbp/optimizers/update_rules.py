@@ -49,6 +49,14 @@ class UpdateRule(Optimizer):
             hyper[tables.HYPER_RATE] = schedules.first(self, self.learning_rate, epochs)
             hyper[tables.HYPER_WAITED] = -1
 
+    def set_learning_rate(self, hyper: npt.NDArray[np.float64], rate: float) -> None:
+        """Write the learning rate of the epochs that follow, unless a schedule would overwrite it."""
+        if callable(self.learning_rate):
+            raise ValueError(f"{type(self).__name__}: the schedule {self.learning_rate!r} gives each epoch its "
+                             "learning rate, and would overwrite what a callback sets: give a number as learning_rate")
+        not_negative(self, "learning_rate", rate)
+        hyper[tables.HYPER_RATE] = rate
+
     @property
     def varying(self) -> dict[str, tuple[Check, int]]:  # type: ignore[override]
         """The learning rate, the running powers of β₁ and β₂ where there are any, and what a schedule remembers."""

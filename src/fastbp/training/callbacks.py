@@ -7,8 +7,8 @@ does.
 from __future__ import annotations
 
 import math
-import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,9 @@ from ..core.model import Model
 from ..util.optional import require
 from ..util.settings import Check, between, count, is_number, not_negative, positive, whole
 from .history import Record
+
+Callback = Callable[[Record], object]
+"""Called after each epoch."""
 
 
 class ProgressBar:
@@ -77,6 +80,14 @@ class _Shown:
         values |= {name: value.item() for name, value in values.items() if isinstance(value, np.generic)}
         values |= {name: str(value) for name, value in values.items() if isinstance(value, Path)}
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+
+class CalledLast(_Shown):
+    """A callback that is called after the others of an epoch, and so sees what they have changed."""
+
+    def __call__(self, record: Record) -> object:
+        """Act on an epoch that is over."""
+        raise NotImplementedError
 
 
 def asks_to_stop(answer: object) -> bool:
@@ -327,42 +338,3 @@ class MaxUpdates(_Shown):
     def __call__(self, record: Record) -> bool:
         """Return whether to stop."""
         return record.updates >= self.updates
-
-
-class Checkpoint(_Shown):
-    """Save the network and its training every few epochs, so that a killed process can be taken up again.
-
-    ``Network.load(path).fit(X, Y, resume=True, ...)`` goes on from the last checkpoint, with the bits that the
-    uninterrupted training would have had, given the same callbacks; it is called after the other callbacks of an epoch,
-    so that it saves what `EarlyStopping` has seen. The file is replaced as a whole (`Network.save`): a kill leaves the
-    old one or the new one. It holds the whole history, of 32 bytes an epoch.
-
-    Parameters
-    ----------
-    path : str or path
-        The file.
-    every : int, default 1
-        Epochs between two checkpoints, counted as the record does: a resumed training saves at the same epochs.
-
-    Raises
-    ------
-    ValueError
-        If ``every`` is not a whole number from 1 up; in training, if the optimizer cannot be saved (`Network.save`).
-    FileNotFoundError
-        If the folder does not exist.
-    OSError
-        In training, if the file cannot be written; the last checkpoint is left as it was.
-    """
-
-    _settings = "path", "every"
-
-    def __init__(self, path: str | os.PathLike[str], every: int = 1) -> None:
-        self.path, self.every = Path(path), every
-        count(self, "every", every)
-        if not self.path.parent.is_dir():
-            raise FileNotFoundError(f"Checkpoint: there is no folder {self.path.parent}")
-
-    def __call__(self, record: Record) -> None:
-        """Save, if it is time."""
-        if record.epoch % self.every == 0:
-            record.network.save(self.path, training=True)

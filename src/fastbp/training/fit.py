@@ -12,10 +12,11 @@ from ..regularization import Regularization
 from ..util import machine
 from ..util.optional import require
 from . import loop
-from .callbacks import EarlyStopping
+from .callbacks import Callback, EarlyStopping
+from .errors import DivergenceError
 from .history import History
-from .loop import Callback, DivergenceError, Reorder
 from .progress import Trainable, new_progress
+from .steps import Reorder
 
 
 def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer | None,

@@ -44,6 +44,10 @@ class Record(NamedTuple):
     gradient_norm: Callable[[], float]
     """Gives ‖∂E/∂parameters‖ of the mean cost of all training samples, at the present parameters: at hand with a
     full-batch method, else computed when it is called, in a pass over the samples."""
+    set_learning_rate: Callable[[float], None]
+    """Sets the learning rate of the epochs that follow, also of a fit that resumes: a number that is not negative. A
+    ValueError with a full-batch method, which has none to set, and where a schedule says each epoch's; from what is set
+    `ReduceOnPlateau` goes on."""
     penalty: float = 0.0
     """The part of the cost that penalties make up (`Regularization`)."""
     diagnostics: Mapping[str, float] = NONE

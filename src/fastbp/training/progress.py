@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,15 @@ class Progress:
         hyper = self.hyper.copy()
         optimizer.write_changes(self.optimizer, hyper, self.epochs)
         self.optimizer, self.hyper = optimizer, hyper
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate in use, NaN with a method that has none."""
+        return float(self.hyper[tables.HYPER_RATE]) if hasattr(self.optimizer, "learning_rate") else math.nan
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Set the learning rate of the epochs that follow, also of a fit that resumes."""
+        self.optimizer.set_learning_rate(self.hyper, rate)
 
     def own(self, n_parameters: int, dtype: np.dtype[Any]) -> None:
         """Have arrays of its own, that kernels can write to, of the sizes that they write."""

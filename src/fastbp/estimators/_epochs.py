@@ -1,0 +1,162 @@
+"""A fit by epochs: an optimizer of fastbp, and after each epoch what scikit-learn does then."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from ..network import Network
+from ..optimizers import BatchMethod
+from ..training.errors import DivergenceError
+from ..training.history import Record
+from ._base import _MLP, NOT_FINITE, _Samples
+
+Score = Callable[[Network], float]
+
+SMALLEST_RATE = 1e-6
+"""Where ``learning_rate="adaptive"`` gives up."""
+
+
+class _EndOfEpoch:
+    """What scikit-learn does after an epoch, as a callback: the record, the stopping rule, the learning rate."""
+
+    def __init__(self, mlp: _MLP, samples: int, score: Score | None, offset: float, other_offset: float) -> None:
+        self.mlp, self.samples, self.score = mlp, samples, score
+        self.offset, self.other_offset, self.stopped = offset, other_offset, False
+
+    def __call__(self, record: Record) -> bool:
+        """Return whether to stop."""
+        mlp, other = self.mlp, record.validation_cost
+        mlp.n_iter_ += 1
+        mlp.t_ += self.samples
+        mlp._record(mlp._loss(record.cost, record.penalty, self.offset),
+                    None if other is None else mlp._loss(other, 0.0, self.other_offset))
+        if self.score is None:
+            waiting = not (math.isfinite(mlp.loss_) and mlp.loss_ <= mlp.best_loss_ - mlp.tol)
+            if -math.inf < mlp.loss_ < mlp.best_loss_:
+                mlp.best_loss_ = mlp.loss_
+        else:
+            score = self.score(record.network)
+            mlp.validation_scores_.append(score)
+            if mlp.verbose:
+                print(f"Validation score: {score:f}")
+            waiting = not (math.isfinite(score) and score >= mlp.best_validation_score_ + mlp.tol)
+            if mlp.best_validation_score_ < score < math.inf:
+                mlp.best_validation_score_ = score
+                mlp._best_parameters = record.network.parameters.copy()
+        mlp._no_improvement_count = mlp._no_improvement_count + 1 if waiting else 0
+        sgd = mlp.solver == "sgd"
+        if sgd and mlp.learning_rate == "invscaling":
+            record.set_learning_rate(_rate(mlp))
+        if mlp._no_improvement_count <= mlp.n_iter_no_change:
+            return False
+        what = "Training loss" if self.score is None else "Validation score"
+        told = f"{what} did not improve more than tol={mlp.tol:f} for {mlp.n_iter_no_change} consecutive epochs."
+        if not (sgd and mlp.learning_rate == "adaptive"):
+            return self._stop(told)
+        if record.learning_rate <= SMALLEST_RATE:
+            return self._stop(told + " Learning rate too small.")
+        record.set_learning_rate(record.learning_rate / 5)
+        mlp._no_improvement_count = 0
+        if mlp.verbose:
+            print(f"{told} Setting learning rate to {record.learning_rate / 5:f}")
+        return False
+
+    def _stop(self, told: str) -> bool:
+        self.stopped = True
+        if self.mlp.verbose:
+            print(told + " Stopping.")
+        return True
+
+
+def _reorder(generator: np.random.RandomState, order: npt.NDArray[np.int64]) -> None:
+    """Shuffle as `sklearn.utils.shuffle` does, with the same random numbers."""
+    places = np.arange(order.size)
+    generator.shuffle(places)
+    order[:] = order[places]
+
+
+def fit(mlp: _MLP, data: _Samples, kept: _Samples | None, incremental: bool) -> None:
+    """Train for an epoch, or for up to max_iter: scikit-learn's stopping rule, warnings and early stopping."""
+    network: Network = mlp._network
+    score: Score | None = None
+    if mlp.early_stopping:
+        if incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if kept is None:
+            data, kept = _split(mlp, data)
+        if kept.weight is not None and not kept.weight.any():
+            raise ValueError(f"all {len(kept.weight)} samples kept back for early stopping have weight 0: give "
+                             "validation_data, a larger validation_fraction or another random_state")
+        score = mlp._scorer(kept)
+    if bool(mlp.early_stopping) is (getattr(mlp, "validation_scores_", None) is None):
+        mlp._begin_watch(mlp.early_stopping)  # the last fit looked at the other one, or there was none
+    samples, optimizer, batch, begun = data.X.shape[0], mlp._make_optimizer(), None, network._progress
+    if not isinstance(optimizer, BatchMethod):
+        batch = 200 if mlp.batch_size == "auto" else int(mlp.batch_size)
+        if mlp.batch_size != "auto" and batch > samples:
+            warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+                          stacklevel=6)
+    own = begun if incremental and begun is getattr(mlp, "_begun", None) else None  # not trained elsewhere
+    if own is not None and not optimizer.takes_over(own.optimizer):
+        own = None  # another kind begins anew
+    if own is not None:
+        own.go_on_with(optimizer)
+        if mlp.solver == "sgd" and mlp.learning_rate != "adaptive":
+            own.set_learning_rate(_rate(mlp))
+    mlp.n_iter_ = 0
+    end_of_epoch = _EndOfEpoch(mlp, samples, score, mlp._offset(data.targets, data.weight),
+                               0 if kept is None else mlp._offset(kept.targets, None))
+    try:
+        network.fit(data.X, data.targets, epochs=1 if incremental else mlp.max_iter, batch_size=batch,
+                    optimizer=optimizer, sample_weight=data.weight, threads=mlp.n_threads,
+                    validation=None if kept is None else (kept.X, kept.targets),
+                    callbacks=[end_of_epoch, *(mlp.callbacks or ())], progress=mlp.progress,
+                    regularization=mlp._regularization(), resume=own is not None,
+                    shuffle=partial(_reorder, mlp._random_state) if mlp.shuffle and batch else False)
+    except DivergenceError as error:
+        if not mlp.early_stopping:
+            raise ValueError(NOT_FINITE) from error
+        mlp.n_iter_ += 1
+        mlp._record(math.nan, math.nan)
+        mlp.validation_scores_.append(math.nan)
+        warnings.warn(f"Stochastic Optimizer: {error}", ConvergenceWarning, stacklevel=6)
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=6)
+    else:
+        if mlp.n_iter_ == mlp.max_iter and not end_of_epoch.stopped and not incremental:
+            warnings.warn(f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) reached and the "
+                          "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=6)
+    finally:
+        mlp._begun = network._progress
+        if mlp.early_stopping and (mlp.n_iter_ > 0 or mlp._begun is not begun):
+            network.parameters[:] = mlp._best_parameters
+
+
+def _rate(mlp: _MLP) -> float:
+    """Return the learning rate of "sgd" after the samples seen so far."""
+    if mlp.learning_rate != "invscaling":
+        return float(mlp.learning_rate_init)
+    try:
+        return float(mlp.learning_rate_init / (mlp.t_ + 1) ** mlp.power_t)
+    except OverflowError:  # of Python's power
+        return 0.0
+
+
+def _split(mlp: _MLP, data: _Samples) -> tuple[_Samples, _Samples]:
+    """Keep back validation_fraction of the samples, those that scikit-learn keeps."""
+    stratify = data.targets == 1 if is_classifier(mlp) and mlp.n_outputs_ == 1 else None
+    train, kept = train_test_split(np.arange(data.X.shape[0]), random_state=mlp._random_state,
+                                   test_size=mlp.validation_fraction, stratify=stratify)
+    if len(kept) < 2:
+        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your "
+                         "dataset.")
+    return data.part(train), data.part(kept)

@@ -1,0 +1,309 @@
+"""`MLPRegressor`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.special
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from .. import costs
+from ..costs import Cost
+from ..network import Network
+from . import _fit
+from ._base import _MLP, _Samples
+from ._epochs import Score
+
+Array = npt.NDArray[Any]
+
+
+class MLPRegressor(RegressorMixin, _MLP):
+    """A regressor in the place of `sklearn.neural_network.MLPRegressor`: its parameters and attributes, and more.
+
+    Parameters
+    ----------
+    loss : str or Cost, default "squared_error"
+        "squared_error" and "poisson" are scikit-learn's: half the squared error, and half the Poisson deviance with
+        outputs exp(net). Any other cost of `fastbp.costs` may take their place, with the outputs that go with it.
+    hidden_layer_sizes : int or sequence of int, default (100,)
+        Neurons of each hidden layer.
+    activation : str or sequence of str, default "relu"
+        Of the hidden layers: one name of `fastbp.activations.ACTIVATIONS` for all, or one for each.
+    solver : str or Optimizer, default "adam"
+        "sgd", "adam" and "lbfgs" are scikit-learn's, with the parameters below ("lbfgs" is SciPy's L-BFGS-B over the
+        compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults, those for
+        mini-batches with the learning rate ``learning_rate_init``; full-batch methods, "quickprop" too, keep their own
+        numbers. An instance, for instance ``fastbp.Rprop()``, has settings of its own.
+    alpha : float, default 0.0001
+        Factor of the penalty ½Σw², divided by the number of samples of each batch. `BayesianRegularization` finds a
+        factor of its own, and this one is left out.
+    batch_size : int or "auto", default "auto"
+        Samples in an update; "auto" is min(200, n_samples). Full-batch methods take all.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
+        For "sgd": μ as it is; μ/(t + 1)^power_t after t samples; or divided by 5 instead of stopping.
+    learning_rate_init : float, default 0.001
+        μ > 0.
+    power_t : float, default 0.5
+        For "invscaling".
+    max_iter : int, default 200
+        Epochs, or iterations of a full-batch method, at most.
+    shuffle : bool, default True
+        Take the samples of each epoch in a new order.
+    random_state : int, RandomState or None, default None
+        Draws first weights, the split for early stopping and the orders, as scikit-learn does.
+    tol : float, default 1e-4
+        A loss below the best so far by less than this counts as no improvement; for "lbfgs" the largest slope at which
+        it stops.
+    verbose : bool or int, default False
+        Print the loss of each epoch.
+    warm_start : bool, default False
+        Let `fit` begin with the weights of the last one.
+    momentum : float, default 0.9
+        For "sgd".
+    nesterovs_momentum : bool, default True
+        For "sgd".
+    early_stopping : bool, default False
+        Keep back a part of the samples, stop when their score does not rise any more, and go back to the best weights.
+        "lbfgs" takes no notice of it.
+    validation_fraction : float, default 0.1
+        The part that is kept back.
+    beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
+        For "adam".
+    n_iter_no_change : int, default 10
+        Epochs without improvement, beyond which it stops.
+    max_fun : int, default 15000
+        Evaluations of the loss at most, for "lbfgs".
+    dtype : {"float32", "float64"}, optional
+        Of weights and arithmetic; by default that of X.
+    coefs_init, intercepts_init : list of array_like, optional
+        First weights, shaped like `coefs_` and `intercepts_`.
+    dropout : float or sequence of float, default 0
+        Probability, one for all hidden layers or one for each, with which the output of a hidden neuron is left out of
+        a step; only in training.
+    standardize : bool, default False
+        Subtract the mean from every feature and target, and divide by the standard deviation, inside the estimator: it
+        is given, and predicts, numbers in their own units. `coefs_` and `loss_` are those of the network inside. The
+        first fit decides, or the first batch of `partial_fit`. Sparse X is divided only. Targets of a cost whose
+        outputs are not any number ("poisson", or a cost of your own with ``output="exp"``) stay as they are. The delta
+        of `fastbp.huber` counts standard deviations of y.
+    callbacks : list of callables, optional
+        Called after each epoch with a `fastbp.Record`; `fastbp.TimeLimit` and others. Training stops when one returns
+        True.
+    progress : bool, default False
+        Show a tqdm bar (``pip install fastbp[progress]``).
+    n_threads : int, optional
+        Threads; by default the work in a batch decides, within what joblib leaves to a worker. It changes the time,
+        never the result.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray
+        Weights (n_in, n_out) and biases (n_out,) of each layer: views into ``network_.parameters``. What is put in
+        their place is used from then on.
+    network_ : Network
+        The trained network.
+    loss_, best_loss_ : float
+        The loss of the last epoch, and the lowest one; best_loss_ is None with early stopping.
+    loss_curve_ : list of float
+        The loss of each epoch.
+    validation_loss_curve_ : list of float
+        That of the samples kept back or given as validation_data, without the penalty and without sample weights,
+        which `validation_scores_` do use.
+    validation_scores_ : list of float or None
+        R² of the samples kept back, after each epoch, with early stopping.
+    best_validation_score_ : float or None
+        The highest of them.
+    n_iter_, t_ : int
+        Epochs of the last fit; samples seen since the first weights.
+    n_layers_, n_outputs_, n_features_in_ : int
+        Layers, inputs included; outputs; inputs.
+    feature_names_in_ : ndarray of str
+        Where X had names.
+    out_activation_ : str
+        Of the output layer.
+    input_scaler_, target_scaler_ : StandardScaler or None
+        With ``standardize=True``.
+
+    Raises
+    ------
+    InvalidParameterError
+        In `fit`, if a parameter is out of range.
+
+    Notes
+    -----
+    The same ``random_state`` gives scikit-learn's losses and weights to rounding, for "sgd" and "adam" (with
+    ``sample_weight`` a loss of several batches is their mean by weight here, by number of samples there). Three more
+    things differ: a probability is not clipped before its logarithm is taken; training ends with the epoch in which a
+    number leaves the finite: in an error, or with early stopping in a ConvergenceWarning and the best weights; and a
+    negative sample weight is an error.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> import fastbp
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> float(fastbp.MLPRegressor(standardize=True, random_state=0).fit(X, y).score(X, y)) > 0.5
+    True
+    """
+
+    def __init__(self, loss: Any = "squared_error", hidden_layer_sizes: Any = (100,), activation: Any = "relu", *,
+                 solver: Any = "adam", alpha: Any = 0.0001, batch_size: Any = "auto",
+                 learning_rate: Any = "constant", learning_rate_init: Any = 0.001, power_t: Any = 0.5,
+                 max_iter: Any = 200, shuffle: Any = True, random_state: Any = None, tol: Any = 1e-4,
+                 verbose: Any = False, warm_start: Any = False, momentum: Any = 0.9, nesterovs_momentum: Any = True,
+                 early_stopping: Any = False, validation_fraction: Any = 0.1, beta_1: Any = 0.9, beta_2: Any = 0.999,
+                 epsilon: Any = 1e-8, n_iter_no_change: Any = 10, max_fun: Any = 15000, dtype: Any = None,
+                 coefs_init: Any = None, intercepts_init: Any = None, dropout: Any = 0.0, standardize: Any = False,
+                 callbacks: Any = None, progress: Any = False, n_threads: Any = None) -> None:
+        self._keep(locals())
+
+    def _checked(self, X: Any, y: Any, *, reset: bool, **options: Any) -> tuple[Any, Any]:
+        return super()._checked(X, y, reset=reset, y_numeric=True, **options)
+
+    def _targets(self, y: Array) -> Array:
+        return y.reshape(len(y), -1)
+
+    def _count_outputs(self, targets: Array) -> int:
+        return int(targets.shape[1])
+
+    def _cost_and_output(self) -> tuple[Cost, str]:
+        cost = costs.get(self.loss)
+        return cost, cost.output
+
+    def _offset(self, targets: Array, weight: Array | None) -> float:
+        """Return Σ y log y − y, which scikit-learn's half Poisson deviance has beside the cost."""
+        if self._network.cost_function.name != "poisson":
+            return 0.0
+        return float(np.average(scipy.special.xlogy(targets, targets) - targets, axis=0, weights=weight).sum())
+
+    def _scorer(self, kept: _Samples) -> Score:
+        """Return R², as r2_score does, of the network's outputs; NaN where one of them is not finite."""
+        X, y = self._narrowed(kept.X), kept.targets
+        if len(y) < 2:
+            raise ValueError(f"validation_data has {len(y)} row, but early stopping of a regressor needs two or more: "
+                             "R² of a single one does not depend on the prediction")
+        weight = np.ones(len(y)) if kept.weight is None else kept.weight
+        with np.errstate(under="ignore"):
+            spread = weight @ (y - np.average(y, axis=0, weights=weight)) ** 2
+
+        def score(network: Network) -> float:
+            out = network.predict(X)
+            if not np.isfinite(out).all():
+                return math.nan
+            constant = spread == 0
+            with np.errstate(over="ignore", under="ignore"):  # just before it diverges
+                rest = weight @ (y - out) ** 2
+                return float(np.mean(np.where(constant, rest == 0, 1 - rest / np.where(constant, 1, spread))))
+
+        return score
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Self:
+        """Train on X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+            Inputs.
+        y : array-like, shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like, shape (n_samples,), optional
+            Weights of the samples in the loss of their batch.
+        validation_data : pair (X, y), optional
+            Samples whose loss goes to `validation_loss_curve_` after each epoch; with ``early_stopping=True`` they
+            take the place of the part that is kept back.
+
+        Returns
+        -------
+        MLPRegressor
+            self
+
+        Raises
+        ------
+        InvalidParameterError, ValueError, TypeError
+            If a parameter or an array does not fit, or the weights do not stay finite.
+        """
+        return _fit.fit(self, X, y, sample_weight, validation_data, incremental=False)
+
+    @available_if(_MLP._has_epochs)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch, with the optimizer as the last call left it; parameters set since then act.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        MLPRegressor
+            self
+
+        Raises
+        ------
+        InvalidParameterError, ValueError, TypeError
+            As in `fit`.
+        """
+        return _fit.fit(self, X, y, sample_weight, None, incremental=True)
+
+    def predict(self, X: Any) -> Array:
+        """Return the targets that the network expects.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray, shape (n_samples,) or (n_samples, n_outputs)
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ValueError
+            If X does not fit.
+        """
+        check_is_fitted(self)
+        out = self._outputs(X)
+        if self.target_scaler_ is not None:
+            out = self.target_scaler_.inverse_transform(out.astype(np.float64))
+        return out.ravel() if self.n_outputs_ == 1 else out
+
+    @classmethod
+    def from_network(cls, network: Network, **parameters: Any) -> Self:
+        """Wrap a trained network, which it shares: it predicts, and goes on learning by `partial_fit`.
+
+        Parameters
+        ----------
+        network : Network
+            Any.
+        **parameters
+            Of the estimator, beside those that the network fixes.
+
+        Returns
+        -------
+        MLPRegressor
+
+        Raises
+        ------
+        ValueError
+            If the network's output activation is not the one that goes with its cost.
+        """
+        cost = network.cost_function
+        if network.activations[-1] != cost.output:
+            raise ValueError(f"the network has {network.activations[-1]} outputs, expected {cost.output}, which go "
+                             f"with its cost {cost}")
+        return cls._wrapped(network, {"loss": cost if cost.parameter is not None else cost.name, **parameters})
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,78 @@
+"""Steps along a line, each to where the cost is low enough: compiled, for a direction of `optimizers.line_search`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import numpy as np
+
+from ..core.objective import gradient_norm, norm
+from ..core.samples import Samples, readonly
+from ..kernels import layout, prototypes, tables
+from ..kernels.compile import address
+from ..kernels.passes import line_search
+from ..kernels.passes.predict import all_finite
+from ..kernels.tables import ROW_BEFORE, ROW_GRADIENT, ROW_START
+from ..kernels.updates import penalties as regular
+from ..optimizers.line_search import LineSearch
+from ..regularization import Regularization
+from .progress import Progress, Trainable
+from .steps import CHUNK_EPOCHS, CompiledSteps, regularized
+
+
+class LineSearches(CompiledSteps):
+    """Steps along a line, whose passes `line_search.next_point` directs."""
+
+    def __init__(self, stack: ExitStack, network: Trainable, samples: Samples, progress: Progress, *, epochs: int,
+                 threads: int | None, regularization: Regularization | None) -> None:
+        request = samples.request(len(samples))._replace(regularization=regularization,
+                                                         end_epoch=line_search.next_point)
+        super().__init__(stack, network, samples, request, epochs, threads)
+        assert isinstance(progress.optimizer, LineSearch)
+        self.threads, self.regularization = threads, regularization
+        numbers, state, penalize = progress.hyper, progress.state, 0
+        if regularization is not None:
+            numbers, state = regularized(network, regularization, progress, 0)
+            penalize = address(regular.update, network.dtype, prototypes.update_rule)
+        self.rows = progress.state.reshape(-1, network.n_parameters)
+        self.learner = layout.Learner(self.rows[ROW_GRADIENT], np.empty(0, network.dtype), numbers, 0, state,
+                                      np.zeros(tables.PROGRESS_COUNT, np.int64),
+                                      progress.optimizer.search(network.dtype, penalize),
+                                      np.zeros(min(epochs, CHUNK_EPOCHS)))
+        self.learner.progress[[tables.PROGRESS_EPOCH, tables.PROGRESS_FIRST_EPOCH]] = progress.epochs
+        self.blocks = max(1, min(self.blocks, int(2e6 / network.n_parameters)))  # some fifty vectors are read in a step
+
+    def run(self, end: int) -> None:
+        """Take some, or go on with one that takes longer than a call."""
+        learner, search = self.learner, self.learner.sums
+        learner.progress[tables.PROGRESS_STATUS] = tables.STATUS_RUNNING
+        search[tables.SEARCH_LEFT] = end - learner.progress[tables.PROGRESS_EPOCH]
+        if search[tables.SEARCH_DOING] == tables.DOING_RESTING:
+            line_search.set_out(self.plan.cells[tables.CELL_END_EPOCH], self.network._parameters, learner.best,
+                                learner.hyper, learner.progress, search, learner.costs)
+        if learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_RUNNING:
+            self.call()
+        self.ended = bool(learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DONE)
+
+    def settle(self) -> None:
+        """Go back to where the line begins."""
+        if self.learner.sums[tables.SEARCH_DOING] in (tables.DOING_SEARCHING, tables.DOING_RETURNING):
+            self.network._parameters[:], self.rows[ROW_GRADIENT] = self.rows[ROW_START], self.rows[ROW_BEFORE]
+
+    def restore(self) -> None:
+        """Go back to where the line begins, or to where the last ended if a callback has put it where nothing is."""
+        self.settle()
+        self.learner.sums[tables.SEARCH_DOING] = tables.DOING_RESTING
+        if self.left is not None and not all_finite(readonly(self.network._parameters)):
+            self.network._parameters[:] = self.left
+
+    def restart(self) -> None:
+        """Let the next pass be the one with which a fit begins, and go along the gradient then."""
+        self.learner.hyper[tables.HYPER_STEPS], self.learner.sums[tables.SEARCH_DOING] = 0, tables.DOING_FRESH
+        self.ended = False
+
+    def gradient_norm(self) -> float:
+        """Return ‖∂E/∂w‖, computed anew where a callback has changed the parameters."""
+        if self.changed():
+            return gradient_norm(self.network, self.samples, self.threads, self.regularization)
+        return norm(self.rows[ROW_GRADIENT])
