@@ -15,7 +15,6 @@ from scipy import sparse
 import fastbp
 from fastbp import Network
 from fastbp.core import forward, objective, thread_team
-from fastbp.derivatives import trace
 from fastbp.kernels.compile import JIT
 from fastbp.util import machine
 
@@ -759,7 +758,7 @@ def test_a_sparse_matrix_takes_little_more_memory_than_it_has(rng):
 @WORKSPACE
 def test_what_is_predicted_is_converted_a_part_at_a_time(rng, monkeypatch):
     X, net = np.zeros((200_000, 20)), Network((20, 1), seed=0)
-    monkeypatch.setattr(trace, "PART", 2**16)
+    monkeypatch.setattr(forward, "PART", 2**16)
     net.predict(X[:50])
     tracemalloc.start()
     net.predict(X)
