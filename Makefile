@@ -55,7 +55,7 @@ compiled: $(VENV)/test.stamp
 all: test targets
 	HYPOTHESIS_PROFILE=exploring $(RUN) -m pytest
 
-QUICK_TESTS := contracts calls naive elementwise random activations costs dense simd gradient backprop online optimizers
+QUICK_TESTS := contracts numba_internals calls naive elementwise random activations costs dense simd gradient backprop online optimizers
 quick: lint
 	$(RUN) -m pytest --quiet $(wildcard $(QUICK_TESTS:%=tests/test_%.py)) -k 'not float64'
 
