@@ -139,14 +139,13 @@ def test_all_finite(dtype):
 def test_run_adds_up_the_blocks_of_a_batch(by_lanes, dtype, rng):
     """epoch.run on batches of several blocks, the last one ragged, in a workspace full of NaN."""
     net = laid_out(network((3, 10, 2), dtype=dtype), by_lanes=by_lanes)
-    lane, none = layout.lanes(dtype), np.empty(0, dtype)
+    lane = layout.lanes(dtype)
     n = 5 * lane + 3
     X, Y = real_data(rng, "squared_error", None, n, 3, 2, dtype)
     weights = rng.uniform(0.1, 2, n).astype(dtype)
     for block in (lane, 2 * lane, 6 * lane):
         plan, around, _ = guarded(net, block, np.nan, weighted=True)
-        learner = layout.Learner(np.full(net.n_parameters, np.nan, dtype), none, np.zeros(tables.HYPER_COUNT), 0, none,
-                                 np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(1))
+        learner = layout.learner(np.full(net.n_parameters, np.nan, dtype))
         task = layout.Task(n, n, block, 0, 0, 0, 1, 0, 2**62)
         samples = Samples(X, Y, False, weights)
         data = samples.data(NOT_SHUFFLED)
@@ -165,9 +164,8 @@ def test_run_comes_back_after_so_many_blocks_and_goes_on(rng):
     for blocks in (2**62, 1, 3):
         plan, _, _ = guarded(net, 8, np.nan)
         parameters, calls = net.parameters.copy(), 0
-        learner = layout.Learner(np.zeros(net.n_parameters), np.zeros(0), np.zeros(tables.HYPER_COUNT),
-                                 address(rules.sgd, net.dtype, prototypes.update_rule), parameters.copy(),
-                                 np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(4))
+        learner = layout.learner(np.zeros(net.n_parameters), best=parameters.copy(), epochs=4,
+                                 update=address(rules.sgd, net.dtype, prototypes.update_rule))
         learner.hyper[tables.HYPER_RATE] = 0.1
         data = Samples(X, Y, False, np.empty(0)).data(np.arange(50))
         while learner.progress[tables.PROGRESS_EPOCH] < 4:
@@ -188,10 +186,8 @@ def test_run_stops_where_learning_left_the_finite(target):
     X, Y = np.full((8, 2), 1e15, "float32"), np.full((8, 1), target, "float32")
     batch = 4 if target == 1e30 else 8  # the cost overflows in the first batch; or the only update of the epoch does
     plan, parameters = plan_of(net, batch), net.parameters.copy()
-    learner = layout.Learner(np.zeros(net.n_parameters, "float32"), np.zeros(0, "float32"),
-                             np.zeros(tables.HYPER_COUNT), address(rules.sgd, net.dtype, prototypes.update_rule),
-                             parameters.copy(), np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT),
-                             np.zeros(5))
+    learner = layout.learner(np.zeros(net.n_parameters, "float32"), best=parameters.copy(), epochs=5,
+                             update=address(rules.sgd, net.dtype, prototypes.update_rule))
     learner.hyper[tables.HYPER_RATE] = 1e30
     data = Samples(X, Y, False, np.empty(0, "float32")).data(NOT_SHUFFLED)
     epoch.run(0, 1, plan, parameters, data, layout.Task(8, batch, batch, 0, 0, 0, 5, 0, 2**62), learner,

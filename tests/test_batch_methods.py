@@ -24,6 +24,7 @@ from fastbp import (
     jit,
     optimizers,
 )
+from fastbp.core import penalties
 from fastbp.kernels import tables
 from fastbp.kernels.passes import line_search
 from fastbp.kernels.tables import HYPER_PAIRS, HYPER_STEPS, ROW_BEFORE, ROW_DIRECTION, ROW_GRADIENT, ROW_OWN, ROW_START
@@ -579,9 +580,9 @@ def test_an_interrupt_between_two_passes_undoes_the_line(method, monkeypatch):
     for after in range(2, 9):
         net, calls = Network((1, 3, 1), dtype="float64", seed=2), []
 
-        def one_pass(self, end, after=after, calls=calls):
+        def one_pass(self, last, epochs_ended, after=after, calls=calls):
             self.blocks = 1
-            run(self, end)
+            run(self, last, epochs_ended)
             calls.append(None)
             if len(calls) == after:
                 raise KeyboardInterrupt
@@ -628,10 +629,10 @@ def test_an_interrupt_after_the_step_takes_it_back(monkeypatch):
     X, Y = waves()
     settings = dict(optimizer=Rprop(), regularization=Regularization(l2=1e-3))
     whole = Network((1, 6, 1), dtype="float64", seed=1).fit(X, Y, epochs=30, **settings)
-    net, real, calls = Network((1, 6, 1), dtype="float64", seed=1), Regularization.penalty, []
+    net, real, calls = Network((1, 6, 1), dtype="float64", seed=1), penalties.penalty, []
 
-    def penalty(self, *arguments):
-        penalize = real(self, *arguments)
+    def penalty(*arguments):
+        penalize = real(*arguments)
 
         def interrupt(gradient):
             calls.append(gradient.size)
@@ -642,7 +643,7 @@ def test_an_interrupt_after_the_step_takes_it_back(monkeypatch):
         return interrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Regularization, "penalty", penalty)
+        patch.setattr(penalties, "penalty", penalty)
         with pytest.raises(KeyboardInterrupt):
             net.fit(X, Y, epochs=30, **settings)
     assert len(net.history) == 9

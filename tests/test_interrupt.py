@@ -334,8 +334,8 @@ def test_interrupted_as_it_diverges(monkeypatch, sigint):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     real, net = minibatch.MiniBatches.run, Network((1, 1), seed=0)
 
-    def run(steps, end):
-        real(steps, end)
+    def run(steps, last, epochs_ended):
+        real(steps, last, epochs_ended)
         if steps.learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DIVERGED:
             interrupt()
 

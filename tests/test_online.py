@@ -32,9 +32,8 @@ def run(net, X, Y, method, epochs, *, labels=False, weights=None, blocks=2**62, 
     parameters[: net.n_parameters] = net.parameters
     gradient = np.full(net.n_parameters + 64, CANARY, dtype)
     own, slopes = parameters[: net.n_parameters], gradient[: net.n_parameters]
-    learner = layout.Learner(slopes, np.zeros(method.slots * net.n_parameters, dtype), method.hyper(),
-                             address(method.rule, dtype, prototypes.update_rule), own.copy(),
-                             np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(epochs))
+    learner = layout.learner(slopes, state=np.zeros(method.slots * net.n_parameters, dtype), hyper=method.hyper(),
+                             update=address(method.rule, dtype, prototypes.update_rule), best=own.copy(), epochs=epochs)
     given = np.empty(0, dtype) if weights is None else weights.astype(dtype)
     data = Samples(X, Y, labels, given).data(np.arange(len(X)) if shuffle else np.empty(0, np.int64))
     plain = int(isinstance(method, SGD) and method.momentum == 0)
@@ -132,9 +131,8 @@ def test_divergence_stops_at_once(rng):
     plan = plan_of(net, 1)
     X, Y = np.full((5, 2), 1e20, "float32"), np.full((5, 1), 1e30, "float32")
     parameters = net.parameters.copy()
-    learner = layout.Learner(np.zeros(net.n_parameters, "float32"), np.zeros(0, "float32"), SGD(1.0).hyper(),
-                             address(SGD(1.0).rule, net.dtype, prototypes.update_rule), parameters.copy(),
-                             np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(1))
+    learner = layout.learner(np.zeros(net.n_parameters, "float32"), hyper=SGD(1.0).hyper(), best=parameters.copy(),
+                             update=address(SGD(1.0).rule, net.dtype, prototypes.update_rule))
     data = Samples(X, Y, False, np.empty(0, "float32")).data(np.empty(0, np.int64))
     online.run(plan, parameters, data, layout.Task(5, 1, 16, 0, 0, 0, 1, 1, 100), learner)
     assert learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DIVERGED

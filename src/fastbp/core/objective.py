@@ -59,9 +59,7 @@ def evaluation(model: Model, samples: Samples, threads: int | None = None,
     call. Each comes back to Python as often as a fit does.
     """
     architecture, n = model._architecture, len(samples)
-    none = np.empty(0, architecture.dtype)
-    learner = layout.Learner(none, none, np.zeros(tables.HYPER_COUNT), 0, none,
-                             np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(tables.SUM_COUNT), np.zeros(1))
+    learner = layout.learner(np.empty(0, architecture.dtype))
     data, request = samples.data(NOT_SHUFFLED), samples.request(n, kind=kind)
     work = architecture.work * n * (1 + architecture.directions(request.kind))
     threads_used = thread_team.size(threads, work, work, model._strips(request))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from . import tables
 from .compile import VECTOR_BYTES
 
 Integers = npt.NDArray[np.int64]
@@ -113,6 +114,24 @@ class Learner(NamedTuple):
     """Mean cost of each epoch."""
     clock: Integers = NO_CLOCK
     """Ticks for each thread: the last reading, then a row of `tables.PHASE_COUNT` a layer; empty when nobody asks."""
+
+
+def learner(gradient: Floats, *, state: Floats | None = None, hyper: Doubles | None = None, update: int = 0,
+            best: Floats | None = None, progress: Integers | None = None, sums: Doubles | None = None,
+            epochs: int = 1, clock: Integers = NO_CLOCK) -> Learner:
+    """Return a `Learner` before its first pass, with what it has need of, and room for the costs of so many epochs."""
+    nothing = gradient[:0]
+    return Learner(
+        gradient=gradient,
+        state=nothing if state is None else state,
+        hyper=np.zeros(tables.HYPER_COUNT) if hyper is None else hyper,
+        update=update,
+        best=nothing if best is None else best,
+        progress=np.zeros(tables.PROGRESS_COUNT, np.int64) if progress is None else progress,
+        sums=np.zeros(tables.SUM_COUNT) if sums is None else sums,
+        costs=np.zeros(epochs),
+        clock=clock,
+    )
 
 
 def offsets(sizes: Sequence[int], bias: bool) -> tuple[list[int], list[int], int]:

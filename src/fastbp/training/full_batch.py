@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
+from collections.abc import Callable
 
 import numpy as np
 
 from ..core.objective import evaluation, norm
-from ..core.samples import Samples, readonly
+from ..core.samples import readonly
 from ..kernels import layout, tables
 from ..kernels.passes.predict import all_finite
 from ..kernels.tables import ROW_GRADIENT
 from ..optimizers.base import BatchMethod
-from ..regularization import Regularization
-from .progress import Progress, Trainable
-from .steps import Steps
+from .steps import Fit, Steps, steps_of
 
 
+@steps_of.register(BatchMethod)
 class FullBatch(Steps):
     """Steps of a method that is written in Python: one a call."""
 
-    def __init__(self, stack: ExitStack, network: Trainable, samples: Samples, progress: Progress, *,
-                 threads: int | None, regularization: Regularization | None) -> None:
-        self.network, self.numbers = network, progress.hyper
-        self.evaluate = stack.enter_context(evaluation(network, samples, threads, regularization))
-        assert isinstance(progress.optimizer, BatchMethod)
-        self.method, self.nothing = progress.optimizer, np.empty(0, network.dtype)
+    restarts = True
+
+    def __init__(self, method: BatchMethod, fit: Fit) -> None:
+        super().__init__(fit)
+        network, progress = fit.network, fit.progress
+        self.evaluate = fit.stack.enter_context(evaluation(network, fit.samples, fit.threads, fit.regularization))
+        self.method, self.numbers, self.nothing = method, progress.hyper, np.empty(0, network.dtype)
         self.rows = progress.state.reshape(-1, network.n_parameters)
-        self.learner = layout.Learner(self.rows[ROW_GRADIENT], progress.state, self.numbers, 0,
-                                      network._parameters.copy(), np.zeros(tables.PROGRESS_COUNT, np.int64),
-                                      np.zeros(tables.SUM_COUNT), np.zeros(1))
+        self.learner = layout.learner(self.rows[ROW_GRADIENT], state=progress.state, hyper=self.numbers,
+                                      best=network._parameters.copy())
         self.learner.progress[[tables.PROGRESS_EPOCH, tables.PROGRESS_FIRST_EPOCH]] = progress.epochs
         with np.errstate(all="ignore"):  # where numbers leave the finite a method stops or diverges
             self.method.begin(self.evaluate, self.rows, self.numbers)
 
-    def run(self, end: int) -> None:
+    def run(self, last: int, epochs_ended: Callable[[], bool]) -> None:
         """Do one, whose cost is the one after it."""
         learner, parameters = self.learner, self.network._parameters
         epoch = int(learner.progress[tables.PROGRESS_EPOCH])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
-import numpy as np
+from collections.abc import Callable
 
 from ..core.objective import gradient_norm, norm
-from ..core.samples import Samples, readonly
+from ..core.samples import readonly
 from ..kernels import layout, prototypes, tables
 from ..kernels.compile import address
 from ..kernels.passes import line_search
@@ -15,38 +13,35 @@ from ..kernels.passes.predict import all_finite
 from ..kernels.tables import ROW_BEFORE, ROW_GRADIENT, ROW_START
 from ..kernels.updates import penalties as regular
 from ..optimizers.line_search import LineSearch
-from ..regularization import Regularization
-from .progress import Progress, Trainable
-from .steps import CHUNK_EPOCHS, CompiledSteps, regularized
+from .steps import CHUNK_EPOCHS, CompiledSteps, Fit, steps_of
 
 
+@steps_of.register(LineSearch)
 class LineSearches(CompiledSteps):
     """Steps along a line, whose passes `line_search.next_point` directs."""
 
-    def __init__(self, stack: ExitStack, network: Trainable, samples: Samples, progress: Progress, *, epochs: int,
-                 threads: int | None, regularization: Regularization | None) -> None:
-        request = samples.request(len(samples))._replace(regularization=regularization,
-                                                         end_epoch=line_search.next_point)
-        super().__init__(stack, network, samples, request, epochs, threads)
-        assert isinstance(progress.optimizer, LineSearch)
-        self.threads, self.regularization = threads, regularization
+    restarts = True
+
+    def __init__(self, optimizer: LineSearch, fit: Fit) -> None:
+        request = fit.samples.request(len(fit.samples))
+        super().__init__(fit, request._replace(regularization=fit.regularization, end_epoch=line_search.next_point))
+        network, progress, regularization = fit.network, fit.progress, fit.regularization
         numbers, state, penalize = progress.hyper, progress.state, 0
         if regularization is not None:
-            numbers, state = regularized(network, regularization, progress, 0)
+            numbers, state = self.regularized()
             penalize = address(regular.update, network.dtype, prototypes.update_rule)
         self.rows = progress.state.reshape(-1, network.n_parameters)
-        self.learner = layout.Learner(self.rows[ROW_GRADIENT], np.empty(0, network.dtype), numbers, 0, state,
-                                      np.zeros(tables.PROGRESS_COUNT, np.int64),
-                                      progress.optimizer.search(network.dtype, penalize),
-                                      np.zeros(min(epochs, CHUNK_EPOCHS)))
+        self.learner = layout.learner(self.rows[ROW_GRADIENT], hyper=numbers, best=state,
+                                      sums=optimizer.search(network.dtype, penalize),
+                                      epochs=min(fit.chunk, CHUNK_EPOCHS))
         self.learner.progress[[tables.PROGRESS_EPOCH, tables.PROGRESS_FIRST_EPOCH]] = progress.epochs
         self.blocks = max(1, min(self.blocks, int(2e6 / network.n_parameters)))  # some fifty vectors are read in a step
 
-    def run(self, end: int) -> None:
+    def run(self, last: int, epochs_ended: Callable[[], bool]) -> None:
         """Take some, or go on with one that takes longer than a call."""
         learner, search = self.learner, self.learner.sums
         learner.progress[tables.PROGRESS_STATUS] = tables.STATUS_RUNNING
-        search[tables.SEARCH_LEFT] = end - learner.progress[tables.PROGRESS_EPOCH]
+        search[tables.SEARCH_LEFT] = min(len(learner.costs), last - learner.progress[tables.PROGRESS_EPOCH])
         if search[tables.SEARCH_DOING] == tables.DOING_RESTING:
             line_search.set_out(self.plan.cells[tables.CELL_END_EPOCH], self.network._parameters, learner.best,
                                 learner.hyper, learner.progress, search, learner.costs)
@@ -74,5 +69,5 @@ class LineSearches(CompiledSteps):
     def gradient_norm(self) -> float:
         """Return ‖∂E/∂w‖, computed anew where a callback has changed the parameters."""
         if self.changed():
-            return gradient_norm(self.network, self.samples, self.threads, self.regularization)
+            return gradient_norm(self.network, self.fit.samples, self.fit.threads, self.fit.regularization)
         return norm(self.rows[ROW_GRADIENT])

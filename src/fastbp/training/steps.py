@@ -1,12 +1,14 @@
-"""What a fit does again and again, and what of it is compiled."""
+"""What a fit does again and again: kinds of steps, each for a kind of optimizer."""
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +18,11 @@ from ..core.link import Request
 from ..core.samples import Samples
 from ..kernels import layout, prototypes, tables
 from ..kernels.compile import address
+from ..kernels.compile.interrupts import Held
 from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import online
 from ..kernels.updates import penalties as regular
+from ..optimizers.base import Optimizer
 from ..regularization import Regularization
 from ..util import machine
 from .progress import Progress, Trainable
@@ -31,26 +35,60 @@ CHUNK_EPOCHS = 1024
 """Epochs in one call at most, where nothing has to be done between them."""
 
 
+@dataclass
+class Fit:
+    """What a fit is about, and what lives as long as it does."""
+
+    network: Trainable
+    samples: Samples
+    progress: Progress
+    chunk: int
+    """Epochs in a call at most."""
+    batch_size: int
+    shuffle: bool | Reorder
+    threads: int | None
+    profile: bool
+    regularization: Regularization | None
+    hold: Held
+    stack: ExitStack
+
+
+@functools.singledispatch
+def steps_of(optimizer: Optimizer, fit: Fit) -> Steps:
+    """Return the steps with which an optimizer trains: a kind of steps is registered with what it is for."""
+    raise TypeError(f"there are no steps for {optimizer!r}: register some with training.steps.steps_of")
+
+
 class Steps:
     """What a fit does again and again, an epoch or many in a call of ``run``.
 
     Attributes
     ----------
     learner : layout.Learner
-        Its record is what the fit reads: ``progress``, ``sums``, and the ``costs`` of the epochs of the last call.
+        Its record is what the loop reads: ``progress``, ``sums``, and the ``costs`` of the epochs of the last call.
+    restarts : bool
+        Whether they begin anew where a callback has changed the parameters.
     ended : bool
         Whether there is nothing left to gain.
     left : ndarray or None
         The parameters as the last step left them, where callbacks may change them.
     """
 
-    network: Trainable
     learner: layout.Learner
+    restarts: ClassVar[bool] = False
     ended = False
     left: Array | None = None
 
-    def run(self, end: int) -> None:
-        """Take some steps, up to this epoch at most; where it is interrupted, all is as after the last step."""
+    def __init__(self, fit: Fit) -> None:
+        self.fit, self.network = fit, fit.network
+
+    def run(self, last: int, epochs_ended: Callable[[], bool]) -> None:
+        """Take some steps, up to this epoch at most; where it is interrupted, all is as after the last step.
+
+        ``epochs_ended`` records epochs and calls callbacks, and returns whether the fit is to stop. It is the loop that
+        calls it, whenever steps come back. Those that do not come back between epochs, since their loop is that of
+        another library, call it there, with ``hold`` shut.
+        """
         raise NotImplementedError
 
     def restore(self) -> None:
@@ -83,25 +121,33 @@ class Steps:
 
 
 class CompiledSteps(Steps):
-    """Steps that `epoch.run` takes, in calls that last CHUNK_SECONDS: by a team, or by one thread alone.
+    """Steps that `epoch.run` takes, in calls that last CHUNK_SECONDS: by several threads, or by one alone."""
 
-    ``epochs`` says how many a call may have.
-    """
-
-    def __init__(self, stack: ExitStack, network: Trainable, samples: Samples, request: Request, epochs: int,
-                 threads: int | None, order: npt.NDArray[np.int64] = NOT_SHUFFLED) -> None:
-        architecture = network._architecture
+    def __init__(self, fit: Fit, request: Request, order: npt.NDArray[np.int64] = NOT_SHUFFLED) -> None:
+        super().__init__(fit)
+        network, samples, architecture = fit.network, fit.samples, fit.network._architecture
         n, work = len(samples), architecture.work * (1 + architecture.directions(samples.kind))
-        self.network, self.samples = network, samples
-        self.members = thread_team.size(threads, work * request.samples, work * n * epochs, network._strips(request))
-        self.plan, block = stack.enter_context(network._borrow(request._replace(threads=self.members)))
+        self.threads = thread_team.size(fit.threads, work * request.samples, work * n * fit.chunk,
+                                        network._strips(request))
+        self.plan, block = fit.stack.enter_context(network._borrow(request._replace(threads=self.threads)))
         self.task = layout.Task(n, request.samples, block, int(samples.labels), 0, 0, 2**62, 0, 0)
         self.data = samples.data(order)
-        self.blocks, self.tuner, self.online = max(1, int(1e8 / (work * block))), thread_team.Tuner(self.members), False
+        self.blocks, self.tuner, self.online = max(1, int(1e8 / (work * block))), thread_team.Tuner(self.threads), False
+
+    def regularized(self, rule: int = 0) -> tuple[npt.NDArray[np.float64], Array]:
+        """Return numbers and state with what penalties need behind them; the progress keeps its part of both."""
+        network, progress, regularization = self.network, self.fit.progress, self.fit.regularization
+        assert regularization is not None
+        total = address(regular.total, network.dtype, prototypes.total_penalty)
+        numbers = penalties.numbers(regularization, network._architecture, progress.hyper, rule=rule, total=total,
+                                    fixed=progress.state.size)
+        state = np.concatenate((progress.state, penalties.fixed(regularization, network._parameters)))
+        progress.hyper, progress.state = numbers[: tables.HYPER_COUNT], state[: progress.state.size]
+        return numbers, state
 
     def call(self) -> None:
         """Call the kernel once."""
-        running = self.members if self.learner.clock.size else self.tuner.choose(self.blocks)
+        running = self.threads if self.learner.clock.size else self.tuner.choose(self.blocks)
         blocks = max(1, self.blocks // 8) if self.tuner.trying else self.blocks
         given = self.plan, self.network._parameters, self.data, self.task._replace(blocks=blocks), self.learner
         start = time.perf_counter()
@@ -113,14 +159,3 @@ class CompiledSteps(Steps):
         done = max(1, int(self.learner.progress[tables.PROGRESS_BLOCKS]))
         self.blocks = max(1, int(done * machine.CHUNK_SECONDS / seconds))
         self.tuner.took(running, done, seconds)
-
-
-def regularized(network: Trainable, regularization: Regularization, progress: Progress,
-                rule: int) -> tuple[npt.NDArray[np.float64], Array]:
-    """Return numbers and state with what `regular` needs behind them; what is kept of the fit becomes part of them."""
-    total = address(regular.total, network.dtype, prototypes.total_penalty)
-    numbers = penalties.numbers(regularization, network._architecture, progress.hyper, rule=rule, total=total,
-                                fixed=progress.state.size)
-    state = np.concatenate((progress.state, penalties.fixed(regularization, network._parameters)))
-    progress.hyper, progress.state = numbers[: tables.HYPER_COUNT], state[: progress.state.size]
-    return numbers, state

@@ -41,6 +41,10 @@ class Held:
         """Return a context in which an interrupt is raised at once, also one that has waited."""
         return Open(self)
 
+    def shut(self) -> Shut:
+        """Return a context, for an open part, in which interrupts wait again."""
+        return Shut(self)
+
     def __enter__(self) -> Held:
         before = signal.getsignal(signal.SIGINT)
         if callable(before) and threading.get_ident() == threading.main_thread().ident:
@@ -75,3 +79,19 @@ class Open:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:
         self.held.closed = True
+
+
+class Shut:
+    """A part of an `Open` one in which interrupts wait again; if an error leaves it, until all is in order."""
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+
+    def __enter__(self) -> None:
+        self.held.closed = True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        if kind is None:
+            self.held.closed = False
+            self.held.answer()
