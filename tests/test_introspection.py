@@ -91,7 +91,9 @@ def test_summary():
     assert lines[-1] == "cost 'cross_entropy', float64"
 
 
-def test_the_examples_of_network():
+@pytest.mark.parametrize(("name", "least"), [("network", 4), ("core.summary", 2), ("cfunctions", 2), ("activations", 1),
+                                             ("regularization", 2)])
+def test_the_examples_of_a_module(name, least):
     """importlib, as fastbp.network would be hidden by a name of the package."""
-    found = doctest.testmod(importlib.import_module("fastbp.network"))
-    assert found.attempted > 5 and not found.failed
+    found = doctest.testmod(importlib.import_module(f"fastbp.{name}"))
+    assert found.attempted >= least and not found.failed
