@@ -31,7 +31,7 @@ def rng(request):
 def steady(request, monkeypatch):
     """Let all threads that a test asks for work in each call; which of them is faster is for `test_team` to ask."""
     if request.path.stem != "test_team":
-        monkeypatch.setattr(thread_team.Tuner, "choose", lambda pace, blocks: pace.members)
+        monkeypatch.setattr(thread_team.Tuner, "choose", lambda tuner, blocks: tuner.threads)
 
 
 @pytest.fixture

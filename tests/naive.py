@@ -233,7 +233,7 @@ def complex_step_gradient(parameters, sizes, bias, X, Y, activations, cost, weig
     return slopes
 
 
-def gauss_newton(parameters, sizes, bias, X, activations, matched, weights=None):
+def gauss_newton(parameters, sizes, bias, X, activations, canonical, weights=None):
     """Sum over samples of share * J' H J by complex step.
 
     Of a canonical link J is dnet/dw and H = df(net)/dnet, since the slope of its cost is f(net) - y; else J is do/dw
@@ -244,13 +244,13 @@ def gauss_newton(parameters, sizes, bias, X, activations, matched, weights=None)
         shifted = parameters.astype(np.complex128)
         shifted[i] += 1e-30j
         passed = forward(unflatten(shifted, sizes, bias), X, activations)
-        columns.append((passed.net[-1] if matched else passed.out[-1]).imag / 1e-30)
+        columns.append((passed.net[-1] if canonical else passed.out[-1]).imag / 1e-30)
     J = np.stack(columns, axis=-1)
     net = forward(unflatten(parameters, sizes, bias), X, activations).net[-1]
     total = np.zeros((parameters.size, parameters.size))
     for s, share in enumerate(shares(len(X), weights)):
         H = np.eye(sizes[-1])
-        if matched:
+        if canonical:
             steps = net[s] + 1e-30j * np.eye(sizes[-1])
             H = ACTIVATIONS[activations[-1]][0](steps).imag / 1e-30
         total += share * J[s].T @ H @ J[s]

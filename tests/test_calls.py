@@ -24,8 +24,9 @@ MODULES = [importlib.import_module(found.name)
 ALL = {id(value): value for module in MODULES for value in vars(module).values() if isinstance(value, Kernel)}
 STAND_INS = set(tangents.PHASES.values())
 """Kernels that lie where the table names all of them together."""
-OF_ROWS = {function for row in activations.ACTIVATIONS.values() for function in (row.kernel, row.curvature)}
-OF_ROWS |= {function for row in costs.COSTS.values() for function in (row.kernel, row.curvature, *row.pairs.values())}
+OF_ROWS = {function for row in activations.ACTIVATIONS.values() for function in (row.kernel, row.second_derivative)}
+OF_ROWS |= {function for row in costs.COSTS.values()
+            for function in (row.kernel, row.second_derivative, *row.pairs.values())}
 """Kernels of the catalogues: their prototypes have the place."""
 PLACED = [found for found in ALL.values() if found.place >= 0 and found not in OF_ROWS
           and found.__module__ != prototypes.__name__]
@@ -62,9 +63,10 @@ def test_what_is_not_declared_is_refused():
 
 def test_kernels_that_stand_in_for_others_take_the_same_arguments():
     rows = [(row.kernel, prototypes.activation) for row in activations.ACTIVATIONS.values()]
-    rows += [(row.curvature, prototypes.second_derivative) for row in activations.ACTIVATIONS.values() if row.curvature]
+    rows += [(row.second_derivative, prototypes.second_derivative) for row in activations.ACTIVATIONS.values()
+             if row.second_derivative]
     rows += [(k, prototypes.cost) for row in costs.COSTS.values() for k in (row.kernel, *row.pairs.values())]
-    rows += [(row.curvature, prototypes.cost_second) for row in costs.COSTS.values()]
+    rows += [(row.second_derivative, prototypes.cost_second) for row in costs.COSTS.values()]
     rows += [(kind().rule, prototypes.update_rule) for kind in optimizers.RULES.values()]
     rows += [(k, prototypes.update_rule) for k in (regular.update, regular.update_clipped, regular.measure)]
     rows += [(k, prototypes.direction) for kind in BATCH_METHODS.values() if issubclass(kind, LineSearch)

@@ -37,7 +37,7 @@ def imported(tree):
 
 
 def test_import_contracts():
-    """The layers of the house, as stated in pyproject.toml."""
+    """The layers, as stated in pyproject.toml."""
     command = "import sys; from importlinter.cli import lint_imports_command as lint; sys.exit(lint(['--no-cache']))"
     done = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -88,11 +88,11 @@ def test_every_module_has_a_layer():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     named = {module.strip() for contract in settings["contracts"] if contract["type"] == "layers"
              for layer in contract["layers"] for module in re.split("[|:]", layer)}
-    for house in ("fastbp", "fastbp.kernels"):
-        folder = PACKAGE.parent.joinpath(*house.split("."))
-        present = {f"{house}.{path.stem}" for path in folder.iterdir()
+    for package in ("fastbp", "fastbp.kernels"):
+        folder = PACKAGE.parent.joinpath(*package.split("."))
+        present = {f"{package}.{path.stem}" for path in folder.iterdir()
                    if path.suffix == ".py" or any(path.glob("*.py"))}
-        assert present - {f"{house}.__init__"} == {name for name in named if name.rpartition(".")[0] == house}
+        assert present - {f"{package}.__init__"} == {name for name in named if name.rpartition(".")[0] == package}
 
 
 @pytest.mark.parametrize("name", TREES)

@@ -222,12 +222,12 @@ def test_names_are_saved_and_must_be_registered(tmp_path, rng):
 
 
 def test_a_network_keeps_the_functions_that_it_was_made_with(tmp_path):
-    fastbp.register_activation(lambda x: 2 * x, lambda x: 2.0, curvature=lambda x: 0.0, name="mine")
+    fastbp.register_activation(lambda x: 2 * x, lambda x: 2.0, second_derivative=lambda x: 0.0, name="mine")
     net = fastbp.Network((1, 1, 1), "mine", output="mine", dtype="float64", bias=False)
     net.parameters[:] = 1
     X, Y = np.array([[1.0], [2.0]]), np.zeros((2, 1))
     close(net.predict(X), 4 * X)  # its workspace goes back to the pool
-    fastbp.register_activation(lambda x: x**3, lambda x: 3 * x**2, curvature=lambda x: 6 * x, name="mine")
+    fastbp.register_activation(lambda x: x**3, lambda x: 3 * x**2, second_derivative=lambda x: 6 * x, name="mine")
     for same in (net, net.copy()):
         close(same.predict(X), 4 * X)
         close(same.predict(X[0]), [4])
@@ -321,7 +321,7 @@ def test_costs_and_derivatives_of_a_loop_are_of_their_own(dtype):
     costs_of, nets = [], []
     for k in (1.0, 2.0, 3.0):
         costs_of.append(fastbp.register_cost(lambda y, o: k * (o - y) ** 2, lambda y, o: 2 * k * (o - y),  # noqa: B023
-                                    curvature=lambda y, o: 2 * k + 0 * o, name="weighted"))  # noqa: B023
+                                    second_derivative=lambda y, o: 2 * k + 0 * o, name="weighted"))  # noqa: B023
         nets.append(fastbp.Network((1, 1), cost=costs_of[-1], bias=False, dtype=dtype, init="zeros"))
     for k, net in zip((1.0, 2.0, 3.0), nets, strict=True):
         close(net.cost([[1.0]], [[1.0]]), k, dtype)
@@ -359,7 +359,8 @@ def test_the_same_function_is_compiled_once():
     first, again, other = rows(1.5, np.ones(2)), rows(1.5, np.ones(2)), rows(2.5, np.full(2, 3.0))
     assert first[0].kernel is first[1].kernel
     for one, same, another in zip(first, again, other, strict=True):
-        assert one.kernel is same.kernel and one.curvature is same.curvature and one.values == same.values
+        assert one.kernel is same.kernel and one.values == same.values
+        assert one.second_derivative is same.second_derivative
         assert one.kernel is not another.kernel and one.values != another.values
     assert again[1].name == "b" and activations.get("b") is other[1]
 
@@ -452,7 +453,7 @@ def test_a_kernel_that_is_missing_says_so_itself():
     lost = pickle.loads(cost)
     assert (lost.name, lost.output, lost.targets, str(lost)) == ("cauchy", "twofold", costs.ANY, "'cauchy'")
     with pytest.raises(ValueError, match="no cost 'cauchy'"):
-        lost.curvature()
+        lost.second_derivative()
 
 
 @pytest.mark.parametrize("pool", ["Pool", "ProcessPoolExecutor", "loky"])

@@ -500,8 +500,8 @@ def test_a_wrapped_classifier_keeps_its_cost():
     net = Network((4, 3), output="softmax", cost="binary_cross_entropy", dtype="float64", seed=0)
     mlp = MLPClassifier.from_network(net).partial_fit(X, y)
     assert mlp.network_ is net and net.cost_function.name == "binary_cross_entropy"
-    matched = Network((4, 3), cost="cross_entropy", dtype="float64", seed=0)
-    assert MLPClassifier.from_network(matched).partial_fit(X, y).network_ is matched
+    canonical = Network((4, 3), cost="cross_entropy", dtype="float64", seed=0)
+    assert MLPClassifier.from_network(canonical).partial_fit(X, y).network_ is canonical
 
 
 FAILS = [dict(coefs_init=[np.zeros((2, 2))]), dict(intercepts_init=[np.zeros(7)]), dict(dropout=(0.1, 0.2)),

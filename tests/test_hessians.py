@@ -29,16 +29,16 @@ def hessian(net, X, Y, weights=None):
 def gauss_newton(net, X, Y, v, weights=None):
     """J^T B J v, with every column of J by complex step, and B = d2C/do2 by complex step of dC/do."""
     name, output, cost = net.cost_function.name, net.activations[-1], net.cost_function
-    matched = output in cost.pairs
+    canonical = output in cost.pairs
     columns = []
     for e in np.eye(net.n_parameters):
         moved = naive.unflatten(net.parameters + STEP * e, net.layers, net.bias)
         passed = naive.forward(moved, X, net.activations)
-        columns.append((passed.net if matched else passed.out)[-1].imag / STEP.imag)
+        columns.append((passed.net if canonical else passed.out)[-1].imag / STEP.imag)
     J = np.stack(columns, axis=-1)
     change = J @ v
     passed = naive.forward(naive_layers(net), X, net.activations)
-    if matched:
+    if canonical:
         change = naive.ACTIVATIONS[output][0](passed.net[-1] + STEP * change).imag / STEP.imag
     else:
         parameter = naive.PARAMETERS.get(name) if cost.parameter is None else cost.parameter
@@ -137,7 +137,7 @@ def test_single_precision(output, cost, rng):
     ("hard_sigmoid", "binary_cross_entropy", -5.0, 1.0), ("hard_sigmoid", "binary_cross_entropy", 5.0, 0.0),
     ("relu", "cross_entropy", -5.0, 1.0), ("relu", "poisson", -5.0, 3.0)])
 def test_outputs_at_the_end_of_their_range(output, cost, x, y, dtype):
-    """The curvature of the cost is huge there, and the slope 0: their product must be 0, not NaN."""
+    """The second derivative of the cost is huge there, and the slope 0: their product must be 0, not NaN."""
     net = Network((1, 1), output=output, cost=cost, dtype=dtype)
     net.parameters[:] = 1, 0
     X, Y, v = np.array([[x]]), np.array([[y]]), np.ones(2)
@@ -186,9 +186,9 @@ def test_functions_of_the_users_own(given, dtype, rng):
     try:
         if given:
             fastbp.register_activation(lambda x: np.tanh(x), lambda x: 1 / np.cosh(x) ** 2,
-                              curvature=lambda x: -2 * np.tanh(x) / np.cosh(x) ** 2, name="my_tanh")
-            fastbp.register_cost(lambda y, o: np.log(np.cosh(o - y)), curvature=lambda y, o: 1 / np.cosh(o - y) ** 2,
-                        name="my_cost")
+                                       second_derivative=lambda x: -2 * np.tanh(x) / np.cosh(x) ** 2, name="my_tanh")
+            fastbp.register_cost(lambda y, o: np.log(np.cosh(o - y)), name="my_cost",
+                                 second_derivative=lambda y, o: 1 / np.cosh(o - y) ** 2)
         else:
             fastbp.register_activation(lambda x: np.tanh(x), name="my_tanh")
             fastbp.register_cost(lambda y, o: np.log(np.cosh(o - y)), lambda y, o: np.tanh(o - y), name="my_cost")
@@ -218,7 +218,7 @@ def test_differences_near_a_singularity(rng, forgotten):
     row = fastbp.register_cost(lambda y, o: o - y * np.log(o), name="counts", output="exp")
     o = np.geomspace(1e-5, 100, few(200, 40))
     target, delta = rng.integers(1, 9, o.size).astype(float), np.ones(o.size)
-    row.curvature(o, target, delta, np.zeros(1))
+    row.second_derivative(o, target, delta, np.zeros(1))
     np.testing.assert_allclose(delta, target / o**2, rtol=1e-6)
     mine, twin = (network((1, 1), cost=cost, output="exp", dtype="float64") for cost in ("counts", "poisson"))
     X, Y = np.log([[0.0273], [0.3], [4.0]]), np.array([[2.0], [1.0], [7.0]])
@@ -233,7 +233,7 @@ def test_differences_near_a_kink(function, forgotten):
     row = fastbp.register_activation(function, name="kinked")
     distances = np.array([0, 1e-9, 1e-7, 1e-5, 1e-3, 0.005, 0.01, 0.02, 0.03, 1])
     net = np.concatenate([-distances, distances])
-    row.curvature(net, net, net)
+    row.second_derivative(net, net, net)
     assert (net == 0).all()
 
 
@@ -242,25 +242,25 @@ def test_differences_of_a_steep_function_that_hardly_bends(forgotten):
     row = fastbp.register_activation(lambda x: 1e9 * x + 0.01 * x**3, name="steep")
     net = np.linspace(-2, 2, 9)
     expected = 0.06 * net
-    row.curvature(net, net, net)
+    row.second_derivative(net, net, net)
     np.testing.assert_allclose(net, expected, atol=1e-4)
 
 
 def test_differences_of_nothing_are_nothing(forgotten):
     row = fastbp.register_activation(lambda x: np.tanh(x), name="my_tanh")
     net = np.array([np.nan, 0.5])
-    row.curvature(net, net, net)
+    row.second_derivative(net, net, net)
     assert np.isnan(net[0]) and np.isfinite(net[1])
 
 
-def test_a_wrong_curvature_is_refused():
-    with pytest.raises(ValueError, match=r"bent: at .* the curvature that was given is .* central differences"):
-        fastbp.register_activation(lambda x: x**3, lambda x: 3 * x**2, curvature=lambda x: 5 * x, name="bent")
-    with pytest.raises(ValueError, match=r"bent at y = 0.25: at .* the curvature that was given is"):
-        fastbp.register_cost(lambda y, o: (o - y) ** 2, lambda y, o: 2 * (o - y), curvature=lambda y, o: 1.0,
+def test_a_wrong_second_derivative_is_refused():
+    with pytest.raises(ValueError, match=r"bent: at .* the second derivative that was given is .* central differences"):
+        fastbp.register_activation(lambda x: x**3, lambda x: 3 * x**2, second_derivative=lambda x: 5 * x, name="bent")
+    with pytest.raises(ValueError, match=r"bent at y = 0.25: at .* the second derivative that was given is"):
+        fastbp.register_cost(lambda y, o: (o - y) ** 2, lambda y, o: 2 * (o - y), second_derivative=lambda y, o: 1.0,
                              name="bent")
-    with pytest.raises(TypeError, match="curvature is 3, expected a function"):
-        fastbp.register_activation(lambda x: x**3, lambda x: 3 * x**2, curvature=3, name="bent")
+    with pytest.raises(TypeError, match="second_derivative is 3, expected a function"):
+        fastbp.register_activation(lambda x: x**3, lambda x: 3 * x**2, second_derivative=3, name="bent")
     assert "bent" not in activations.ACTIVATIONS and "bent" not in costs.COSTS
 
 

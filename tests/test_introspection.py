@@ -1,4 +1,4 @@
-"""What a network shows of itself: traces as views, outputs of any layer, importance of neurons, a summary."""
+"""What a network shows of itself: traces as views, outputs of any layer, mean |δ| of neurons, a summary."""
 
 import doctest
 import importlib
@@ -54,7 +54,7 @@ def test_layers_that_are_none(layer):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("cost", "weighted"), [("squared_error", False), ("huber", True), ("cross_entropy", True)])
-def test_importance_is_the_mean_of_each_pairs_delta(cost, weighted, dtype, rng):
+def test_mean_abs_delta_is_the_mean_of_each_pairs_delta(cost, weighted, dtype, rng):
     """δ_j is ∂E/∂b_j (6), which the gradients of single pairs hold too."""
     net = network((3, 6, 4), cost=cost, dtype=dtype)
     X, Y = real_data(rng, cost, None, few(700, 40), 3, 4, dtype)
@@ -66,7 +66,7 @@ def test_importance_is_the_mean_of_each_pairs_delta(cost, weighted, dtype, rng):
         close(found, means[start : start + n], dtype, 5)
 
 
-def test_importance_of_class_indices(rng):
+def test_mean_abs_delta_of_class_indices(rng):
     net = network((3, 6, 4), cost="cross_entropy", dtype="float64")
     X, labels = rng.normal(size=(20, 3)), rng.integers(0, 4, 20)
     for found, expected in zip(net.mean_abs_delta(X, labels), net.mean_abs_delta(X, np.eye(4)[labels]), strict=True):
@@ -91,7 +91,9 @@ def test_summary():
     assert lines[-1] == "cost 'cross_entropy', float64"
 
 
-def test_the_examples_of_network():
+@pytest.mark.parametrize(("name", "least"), [("network", 4), ("core.summary", 2), ("cfunctions", 2), ("activations", 1),
+                                             ("regularization", 2)])
+def test_the_examples_of_a_module(name, least):
     """importlib, as fastbp.network would be hidden by a name of the package."""
-    found = doctest.testmod(importlib.import_module("fastbp.network"))
-    assert found.attempted > 5 and not found.failed
+    found = doctest.testmod(importlib.import_module(f"fastbp.{name}"))
+    assert found.attempted >= least and not found.failed

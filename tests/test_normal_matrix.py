@@ -8,7 +8,7 @@ from helpers import DTYPES, close, few, laid_out, naive_gradient, naive_layers, 
 from fastbp.derivatives import gauss_newton
 from fastbp.kernels import layout
 
-MATCHED = [("softmax", "cross_entropy"), ("logistic", "binary_cross_entropy"), ("exp", "poisson")]
+CANONICAL = [("softmax", "cross_entropy"), ("logistic", "binary_cross_entropy"), ("exp", "poisson")]
 SQUARED = [(output, "squared_error") for output in ("identity", "tanh", "logistic", "softmax", "relu")]
 SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 6, 6)]
 
@@ -28,7 +28,7 @@ def expected(net, X, weights=None):
 
 def test_the_twin_is_the_hessian_of_a_linear_network(rng):
     """Where net^L is linear in the parameters nothing is left out: differences of the exact gradient."""
-    for output, cost in [*MATCHED, ("identity", "squared_error")]:
+    for output, cost in [*CANONICAL, ("identity", "squared_error")]:
         net = network((3, 4), (), output, cost, dtype="float64")
         X, Y = real_data(rng, cost, output, 6, 3, 4)
         columns = []
@@ -41,7 +41,7 @@ def test_the_twin_is_the_hessian_of_a_linear_network(rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("output", "cost"), MATCHED + SQUARED)
+@pytest.mark.parametrize(("output", "cost"), CANONICAL + SQUARED)
 def test_every_pair(output, cost, dtype, rng):
     net = network((3, 5, 4), "tanh", output, cost, dtype=dtype)
     X, Y = real_data(rng, cost, output, few(37, 5), 3, 4, dtype)
@@ -108,7 +108,7 @@ def test_second_derivative_along_a_step(output, dtype, rng):
     net = laid_out(network((3, 5, 4, 2), "tanh", output, dtype=dtype), block=4 * layout.lanes(dtype))
     X, Y = real_data(rng, "squared_error", None, few(41, 9), 3, 2, dtype)
     weights, step, share = rng.uniform(0, 2, len(X)), rng.normal(size=net.n_parameters), 0.3
-    found = gauss_newton.bend(net, net._samples(X, Y, weights), step, share)
+    found = gauss_newton.directional_second_derivative(net, net._samples(X, Y, weights), step, share)
     w = net.parameters.astype(np.float64)
 
     def outputs(t):

@@ -22,7 +22,7 @@ from fastbp import (
 from fastbp.kernels.compile import JIT
 
 METHODS = [LBFGS(), ConjugateGradient(), ScaledConjugateGradient(), Rprop(), Rprop(variant="irprop-"), Quickprop(),
-           LevenbergMarquardt(), LevenbergMarquardt(acceleration=False), BayesianRegularization()]
+           LevenbergMarquardt(), LevenbergMarquardt(geodesic_acceleration=False), BayesianRegularization()]
 FALLING = (LBFGS, ConjugateGradient, ScaledConjugateGradient)
 SIZES = few([1, 3, 30], [1, 3])
 SCALES = few([1e-320, 1e-160, 1e-20, 1e20, 1e150, 1e160], [1e-160, 1e20, 1e160])

@@ -444,7 +444,7 @@ def test_damaged_files():
     lambda: fastbp.Adam(10**400), lambda: fastbp.Adam(0.1, np.complex64(0.5)), lambda: fastbp.Rprop(10**400),
     lambda: fastbp.initializers.Constant(10**400), lambda: fastbp.huber(10**400), lambda: fastbp.huber("1"),
     lambda: fastbp.quantile(None), lambda: fastbp.SGD(0.1, 0.9, nesterov=1), lambda: fastbp.Rprop(variant="no"),
-    lambda: fastbp.LevenbergMarquardt(acceleration=0),
+    lambda: fastbp.LevenbergMarquardt(geodesic_acceleration=0),
 ], ids=lambda make: None)  # fmt: skip
 def test_what_a_constructor_refuses_it_refuses_by_a_value_error(make):
     with pytest.raises(ValueError, match=r"10{20}|expected|must"):

@@ -15,19 +15,19 @@ KINKED = {"elu": 1.0, "selu": 1.0507009873554805 * 1.6732632423543772, "softsign
 activated = {name: row for name, row in activations.ACTIVATIONS.items() if name != "softmax"}
 
 
-def curvature(name, net):
+def second_derivative(name, net):
     """Return phi'' by the kernels, from a net input as they leave it."""
-    out, slope, bend = net.copy(), np.empty_like(net), net.copy()
+    out, slope, found = net.copy(), np.empty_like(net), net.copy()
     with np.errstate(all="ignore"):
         activations.get(name).kernel(out, slope, 1)
-        activations.get(name).curvature(bend, out, slope)
-    return bend
+        activations.get(name).second_derivative(found, out, slope)
+    return found
 
 
 def test_each_activation_and_each_cost_has_one():
-    assert [name for name, row in activations.ACTIVATIONS.items() if row.curvature is None] == ["softmax"]
-    assert [name for name, row in costs.COSTS.items() if row.curvature is None] == []
-    assert fastbp.huber(2.0).curvature and fastbp.quantile(0.2).curvature
+    assert [name for name, row in activations.ACTIVATIONS.items() if row.second_derivative is None] == ["softmax"]
+    assert [name for name, row in costs.COSTS.items() if row.second_derivative is None] == []
+    assert fastbp.huber(2.0).second_derivative and fastbp.quantile(0.2).second_derivative
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -35,25 +35,25 @@ def test_each_activation_and_each_cost_has_one():
 def test_of_every_activation(name, dtype, rng):
     net = np.concatenate([rng.normal(size=few(400, 60)) * 3, np.linspace(-5, 5, 40)]).astype(dtype)
     exact = naive.ACTIVATIONS[name][1](net.astype(np.float64) + STEP).imag / STEP.imag
-    close(curvature(name, net), exact, dtype)
+    close(second_derivative(name, net), exact, dtype)
 
 
 @pytest.mark.parametrize("name", KINKED)
 def test_at_jumps(name):
-    assert curvature(name, np.zeros(1))[0] == pytest.approx(KINKED[name], rel=1e-15)
+    assert second_derivative(name, np.zeros(1))[0] == pytest.approx(KINKED[name], rel=1e-15)
 
 
 @pytest.mark.parametrize("name", [name for name, row in activated.items()
-                                  if row.curvature is activations.kernels.straight])
+                                  if row.second_derivative is activations.kernels.straight])
 def test_piecewise_linear_ones_have_none(name):
-    assert (curvature(name, np.array([-4.0, -3, -1, -0.5, 0, 0.5, 1, 3, 4])) == 0).all()
+    assert (second_derivative(name, np.array([-4.0, -3, -1, -0.5, 0, 0.5, 1, 3, 4])) == 0).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", sorted(set(ACTIVATIONS) - {"sin", "exp"}))
 def test_nothing_bends_far_out(name, dtype):
     far = np.array([-np.inf, -np.finfo(dtype).max, -800, 800, np.finfo(dtype).max, np.inf], dtype)
-    assert np.abs(curvature(name, far)).max() <= (1e-8 if name == "softsign" else 1e-18)
+    assert np.abs(second_derivative(name, far)).max() <= (1e-8 if name == "softsign" else 1e-18)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -65,6 +65,6 @@ def test_of_every_cost(name, dtype, rng):
     some = rng.normal(size=Y.shape).astype(dtype)
     parameter = naive.PARAMETERS.get(name, 0.0)
     delta = some.reshape(-1).copy()
-    costs.get(name).curvature(O.reshape(-1), Y.reshape(-1), delta, np.array([parameter]))
+    costs.get(name).second_derivative(O.reshape(-1), Y.reshape(-1), delta, np.array([parameter]))
     exact = naive.COSTS[name][1](Y.astype(float), O.astype(float) + STEP, parameter).imag / STEP.imag
     close(delta, (some * exact).reshape(-1), dtype)

@@ -8,12 +8,12 @@ from fastbp import Adam, Network, Regularization
 from fastbp.core import thread_team
 
 
-def chosen(seconds, calls, members=2):
+def chosen(seconds, calls, threads=2):
     """The numbers of threads of so many calls where a block takes seconds[threads](call)."""
-    pace, found = thread_team.Tuner(members), []
+    tuner, found = thread_team.Tuner(threads), []
     for call in range(1, calls + 1):
-        found.append(pace.choose(10))
-        pace.took(found[-1], 10, 10 * seconds[found[-1]](call))
+        found.append(tuner.choose(10))
+        tuner.took(found[-1], 10, 10 * seconds[found[-1]](call))
     return found
 
 
@@ -34,7 +34,7 @@ def test_what_changes_is_noticed():
 
 
 def test_one_thread_stays_alone():
-    assert chosen({1: lambda call: 1.0}, 70, members=1) == [1] * 70
+    assert chosen({1: lambda call: 1.0}, 70, threads=1) == [1] * 70
 
 
 @pytest.mark.parametrize("regularization", [None, Regularization(clip_norm=0.1, dropout=0.2)], ids=["plain", "clipped"])
@@ -50,9 +50,9 @@ def test_changing_teams_changes_no_bit(regularization, monkeypatch):
 
     alone, sizes = fitted(1), []
 
-    def choose(pace, blocks):
-        sizes.append(pace.members if len(sizes) % 2 else 1)
-        pace.trying = len(sizes) % 3 == 0
+    def choose(tuner, blocks):
+        sizes.append(tuner.threads if len(sizes) % 2 else 1)
+        tuner.trying = len(sizes) % 3 == 0
         return sizes[-1]
 
     monkeypatch.setattr(thread_team.Tuner, "choose", choose)
@@ -62,7 +62,7 @@ def test_changing_teams_changes_no_bit(regularization, monkeypatch):
 
 def test_short_fits_and_long_blocks_try_nothing():
     for blocks, seconds in ((10, 1e-3), (7, 10.0)):
-        pace = thread_team.Tuner(2)
+        tuner = thread_team.Tuner(2)
         for _ in range(100):
-            assert pace.choose(blocks) == 2
-            pace.took(2, blocks, seconds)
+            assert tuner.choose(blocks) == 2
+            tuner.took(2, blocks, seconds)

@@ -174,7 +174,8 @@ CHANGES = [
     (Adam(ReduceOnPlateau(0.1)), Adam(ReduceOnPlateau(0.2))),
     (Quickprop(), Quickprop(0.02)), (Quickprop(), Quickprop(growth=1.2)),
     (Rprop(), Rprop(increase=1.5)), (Rprop(), Rprop(first_step=0.02)),
-    (LevenbergMarquardt(), LevenbergMarquardt(1.0)), (LevenbergMarquardt(), LevenbergMarquardt(acceleration=False)),
+    (LevenbergMarquardt(), LevenbergMarquardt(1.0)),
+    (LevenbergMarquardt(), LevenbergMarquardt(geodesic_acceleration=False)),
     (BayesianRegularization(), BayesianRegularization(1.0)),
 ]  # fmt: skip
 

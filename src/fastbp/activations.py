@@ -33,9 +33,9 @@ class Activation:
     kernel : callable
         ``kernel(panel, slope, neurons)`` overwrites ``panel``, which holds net inputs, with outputs and ``slope``
         with derivatives.
-    curvature : callable or None
-        ``curvature(net, out, slope)`` overwrites ``net`` with the second derivatives phi''(net). None for softmax,
-        which is not element-wise.
+    second_derivative : callable or None
+        ``second_derivative(net, out, slope)`` overwrites ``net`` with the second derivatives phi''(net). None for
+        softmax, which is not element-wise.
     values : bytes
         Of a function of the user's own what it gave at some points, as doubles: by these another process tells whether
         its name stands for the same function there.
@@ -47,7 +47,7 @@ class Activation:
     initializer: str
     ulp: tuple[float, float] | None
     kernel: Callable[[Any, Any, int], None]
-    curvature: Callable[[Any, Any, Any], None] | None = None
+    second_derivative: Callable[[Any, Any, Any], None] | None = None
     values: bytes = field(default=b"", repr=False, compare=False)
 
     def __copy__(self) -> Activation:

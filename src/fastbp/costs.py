@@ -33,7 +33,7 @@ class Cost:
         Activation name -> kernel that starts from net inputs: the canonical links, where δ = o − y.
     parameter : float or None
         The number that it depends on, if any; ``parameter_name`` names it.
-    curvature
+    second_derivative
         The loop that multiplies a panel by ∂²C/∂o².
     values : bytes
         As of `fastbp.activations.Activation`.
@@ -48,7 +48,7 @@ class Cost:
     pairs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
     parameter: float | None = None
     parameter_name: str | None = field(default=None, repr=False)
-    curvature: Any = field(default=None, repr=False, compare=False)
+    second_derivative: Any = field(default=None, repr=False, compare=False)
     values: bytes = field(default=b"", repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -88,7 +88,7 @@ def huber(delta: float = 1.0) -> Cost:
     if not (is_number(delta) and delta > 0):
         raise ValueError(f"huber(delta={delta!r}): delta must be a positive number")
     return Cost("huber", kernels.huber, "½e² if |e| ≤ d else d(|e| − ½d)", "clip(e, −d, d)", parameter=float(delta),
-                parameter_name="delta", curvature=kernels.huber_curvature)
+                parameter_name="delta", second_derivative=kernels.huber_curvature)
 
 
 def quantile(q: float = 0.5) -> Cost:
@@ -107,25 +107,25 @@ def quantile(q: float = 0.5) -> Cost:
     if not (is_number(q) and 0 < q < 1):
         raise ValueError(f"quantile(q={q!r}): q must lie between 0 and 1, exclusive")
     return Cost("quantile", kernels.quantile, "max(−qe, (1−q)e)", "−q if e < 0, 1−q if e > 0, 0 at 0",
-                parameter=float(q), parameter_name="q", curvature=kernels.straight)
+                parameter=float(q), parameter_name="q", second_derivative=kernels.straight)
 
 
 COSTS: dict[str, Cost] = {
     cost.name: cost
     for cost in (
-        Cost("squared_error", kernels.squared_error, "½e²", "e", curvature=kernels.squared_error_curvature),
-        Cost("absolute_error", kernels.absolute_error, "|e|", "sign(e), 0 at 0", curvature=kernels.straight),
+        Cost("squared_error", kernels.squared_error, "½e²", "e", second_derivative=kernels.squared_error_curvature),
+        Cost("absolute_error", kernels.absolute_error, "|e|", "sign(e), 0 at 0", second_derivative=kernels.straight),
         huber(),
-        Cost("log_cosh", kernels.log_cosh, "log cosh e", "tanh e", curvature=kernels.log_cosh_curvature),
+        Cost("log_cosh", kernels.log_cosh, "log cosh e", "tanh e", second_derivative=kernels.log_cosh_curvature),
         quantile(),
         Cost("binary_cross_entropy", kernels.binary_cross_entropy, "−y log o − (1−y) log(1−o)", "(o−y)/(o(1−o))",
              "logistic", UNIT, MappingProxyType({"logistic": kernels.logistic_binary_cross_entropy}),
-             curvature=kernels.binary_cross_entropy_curvature),
+             second_derivative=kernels.binary_cross_entropy_curvature),
         Cost("cross_entropy", kernels.cross_entropy, "−y log o", "−y/o", "softmax", CLASSES,
              MappingProxyType({"softmax": kernels.softmax_cross_entropy}),
-             curvature=kernels.logarithm_curvature),
+             second_derivative=kernels.logarithm_curvature),
         Cost("poisson", kernels.poisson, "o − y log o", "1 − y/o", "exp", COUNT,
-             MappingProxyType({"exp": kernels.exp_poisson}), curvature=kernels.logarithm_curvature),
+             MappingProxyType({"exp": kernels.exp_poisson}), second_derivative=kernels.logarithm_curvature),
     )
 }
 """Name -> cost, with default parameters."""
@@ -170,7 +170,7 @@ def _restored(name: str, parameter: float | None, output: str, targets: str,
     if found is not None and same(found.values, values):
         return get(name, parameter)
     missing = Missing("cost", name, known=found is not None)
-    return Cost(name, missing, "your own", "your own", output, targets, curvature=missing, values=values)
+    return Cost(name, missing, "your own", "your own", output, targets, second_derivative=missing, values=values)
 
 
 def get(cost: str | Cost, parameter: float | None = None) -> Cost:

@@ -31,8 +31,8 @@ for a function and a dtype: what is registered once more, as in a notebook, take
 
 
 def register_activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] | None = None, *,
-                        curvature: Callable[[Any], Any] | None = None, name: str | None = None,
-               initializer: str = "glorot_uniform") -> activations.Activation:
+                        second_derivative: Callable[[Any], Any] | None = None, name: str | None = None,
+                        initializer: str = "glorot_uniform") -> activations.Activation:
     """Register an activation of your own; networks then ask for it by name.
 
     Parameters
@@ -45,7 +45,7 @@ def register_activation(function: Callable[[Any], Any], derivative: Callable[[An
         φ'(net). Without it the slope is computed by dual numbers: the chain rule at each operation, exact to rounding,
         also through ``abs``, ``max``, comparisons and branches. Where an intermediate result overflows the slope is
         NaN, as infinity over infinity is.
-    curvature : callable, optional
+    second_derivative : callable, optional
         φ''(net), which only Hessians and training on derivatives ask for. Without it, a ``derivative`` is carried on by
         dual numbers, exactly; without either, φ'' is taken by differences of the slope over steps of 1/128, good to
         about 1e-13 where the function varies over lengths of about 1, and over smaller ones, to fewer digits, where two
@@ -91,7 +91,7 @@ def register_activation(function: Callable[[Any], Any], derivative: Callable[[An
     name = _name(function, name, activations.ACTIVATIONS, activations.NAMES, "activation")
     initializer = initializers.named(initializer)
     _callable("derivative", derivative)
-    _callable("curvature", curvature)
+    _callable("second_derivative", second_derivative)
     from .kernels.functions import dual  # on use: it teaches Numba a type, which takes a moment
 
     def values(loop: Any, x: Array) -> tuple[Array, Array]:
@@ -99,26 +99,26 @@ def register_activation(function: Callable[[Any], Any], derivative: Callable[[An
         loop(out, slope, 1)
         return out, slope
 
-    def compiled(function: Any, derivative: Any, curvature: Any) -> tuple[Any, ...]:
+    def compiled(function: Any, derivative: Any, second_derivative: Any) -> tuple[Any, ...]:
         loop, plain = _checked(name, dual.activation, dual.plain_activation, function, derivative, [values])
-        bend = dual.activation_curvature(function, derivative, curvature, plain)
-        if curvature is not None:
-            bent = GRID.copy()
-            bend(bent, bent, bent)
-            _check_curvature(name, partial(values, loop), bent)
-        return loop, bend, _fingerprint(loop, [values])
+        second = dual.activation_curvature(function, derivative, second_derivative, plain)
+        if second_derivative is not None:
+            given = GRID.copy()
+            second(given, given, given)
+            _check_second_derivative(name, partial(values, loop), given)
+        return loop, second, _fingerprint(loop, [values])
 
-    loop, bend, found = _once(compiled, "activation", function, derivative, curvature)
+    loop, second, found = _once(compiled, "activation", function, derivative, second_derivative)
     _warn_if_slow(name, loop)
     row = activations.Activation(name, "your own", "your own" if derivative else "by dual numbers", initializer, None,
-                                 loop, bend, found)
+                                 loop, second, found)
     activations.ACTIVATIONS[name] = row
     return row
 
 
 def register_cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], Any] | None = None, *,
-         curvature: Callable[[Any, Any], Any] | None = None, name: str | None = None,
-         output: str = "identity") -> costs.Cost:
+                  second_derivative: Callable[[Any, Any], Any] | None = None, name: str | None = None,
+                  output: str = "identity") -> costs.Cost:
     """Register a cost of your own; networks then ask for it by name.
 
     Parameters
@@ -126,9 +126,9 @@ def register_cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any
     function : callable
         C(y, o) of one output: the target comes first. Summed over outputs, averaged over samples.
     derivative : callable, optional
-        ∂C/∂o as a function of (y, o). Without it, by dual numbers in o, see `activation`.
-    curvature : callable, optional
-        ∂²C/∂o² as a function of (y, o), for Hessians only. Without it as in `activation`.
+        ∂C/∂o as a function of (y, o). Without it, by dual numbers in o, see `register_activation`.
+    second_derivative : callable, optional
+        ∂²C/∂o² as a function of (y, o), for Hessians only. Without it as in `register_activation`.
     name : str, optional
         By default the function's own.
     output : str, default "identity"
@@ -142,7 +142,7 @@ def register_cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any
     Raises
     ------
     ValueError, TypeError
-        As `activation`.
+        As `register_activation`.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def register_cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any
     name = _name(function, name, costs.COSTS, costs.NAMES, "cost")
     output = activations.get(output).name
     _callable("derivative", derivative)
-    _callable("curvature", curvature)
+    _callable("second_derivative", second_derivative)
     from .kernels.functions import dual  # on use: it teaches Numba a type, which takes a moment
 
     def values(loop: Any, o: Array, y: float = 0.25) -> tuple[Array, Array]:
@@ -163,20 +163,20 @@ def register_cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any
 
     tables = [values, partial(values, y=1.0)]
 
-    def compiled(function: Any, derivative: Any, curvature: Any) -> tuple[Any, ...]:
+    def compiled(function: Any, derivative: Any, second_derivative: Any) -> tuple[Any, ...]:
         loop, plain = _checked(name, dual.cost, dual.plain_cost, function, derivative, tables)
-        bend = dual.cost_curvature(function, derivative, curvature, plain)
-        if curvature is not None:
+        second = dual.cost_curvature(function, derivative, second_derivative, plain)
+        if second_derivative is not None:
             for y in (0.25, 1.0):
-                bent = np.ones_like(GRID)
-                bend(GRID.copy(), np.full_like(GRID, y), bent, np.zeros(1))
-                _check_curvature(f"{name} at y = {y}", partial(values, loop, y=y), bent)
-        return loop, bend, _fingerprint(loop, tables)
+                given = np.ones_like(GRID)
+                second(GRID.copy(), np.full_like(GRID, y), given, np.zeros(1))
+                _check_second_derivative(f"{name} at y = {y}", partial(values, loop, y=y), given)
+        return loop, second, _fingerprint(loop, tables)
 
-    loop, bend, found = _once(compiled, "cost", function, derivative, curvature)
+    loop, second, found = _once(compiled, "cost", function, derivative, second_derivative)
     _warn_if_slow(name, loop)
-    row = costs.Cost(name, loop, "your own", "your own" if derivative else "by dual numbers", output, curvature=bend,
-                     values=found)
+    row = costs.Cost(name, loop, "your own", "your own" if derivative else "by dual numbers", output,
+                     second_derivative=second, values=found)
     costs.COSTS[name] = row
     return row
 
@@ -225,7 +225,7 @@ def _checked(name: str, make: Any, make_plain: Any, function: Any, derivative: A
              tables: list[Any]) -> tuple[Any, bool]:
     """Compile functions into a loop on dual numbers, or, if they come with a derivative, else on plain ones; check it.
 
-    ``tables`` give values and slopes by a loop on a grid. Gives the loop, and whether it is one on plain numbers.
+    ``tables`` compute values and slopes by a loop on a grid. Returns the loop, and whether it is one on plain numbers.
     """
     loop, plain = make(function, derivative), False
     try:
@@ -250,11 +250,11 @@ def _values(loop: Any, tables: list[Any]) -> list[tuple[Array, Array, Array]]:
         return [(table(loop, GRID)[1], table(loop, GRID + STEP)[0], table(loop, GRID - STEP)[0]) for table in tables]
 
 
-def _check_curvature(name: str, values: Callable[[Array], tuple[Array, Array]], bent: Array) -> None:
+def _check_second_derivative(name: str, values: Callable[[Array], tuple[Array, Array]], given: Array) -> None:
     """Compare the second derivative that was given, on the grid, with central differences of the first."""
     with np.errstate(all="ignore"):
         expected = (values(GRID + STEP)[1] - values(GRID - STEP)[1]) / (2 * STEP)
-    _check(name, bent, expected, True, "curvature")
+    _check(name, given, expected, True, "second derivative")
 
 
 def _check(name: str, slope: Array, expected: Array, given: bool, what: str = "derivative") -> None:

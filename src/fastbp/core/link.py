@@ -268,10 +268,10 @@ def _link_tangents(architecture: Architecture, request: Request, plan: Plan) -> 
     """Write what a pass with tangents calls: its phase 1, and second derivatives."""
     dtype, cells, kind = architecture.dtype, plan.cells, request.kind
     for row, function in zip(LAYER.view(plan.layers), architecture.activations, strict=True):
-        if function.curvature is not None:
-            row["second"] = address(function.curvature, dtype, prototypes.second_derivative)
+        if function.second_derivative is not None:
+            row["second"] = address(function.second_derivative, dtype, prototypes.second_derivative)
     if not architecture.canonical and kind != tables.KIND_SOBOLEV:
-        cells[CELL_COST_SECOND] = address(architecture.cost.curvature, dtype, prototypes.cost_second)
+        cells[CELL_COST_SECOND] = address(architecture.cost.second_derivative, dtype, prototypes.cost_second)
     cells[CELL_MY_SAMPLES] = address(second.PHASES[kind], dtype, backprop.my_samples)
     cells[CELL_KIND] = kind
     bottom, above = {tables.KIND_SOBOLEV: (1, 1), tables.KIND_HESSIAN: (0, 1)}.get(kind, (0, 0))

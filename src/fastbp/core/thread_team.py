@@ -71,27 +71,27 @@ class Tuner:
     has fewer than eight: tried from the second call on, short fits and large networks lost up to half of their speed.
     """
 
-    def __init__(self, members: int) -> None:
-        self.members, self.calls, self.seconds, self.trying = members, 0, 0.0, False
-        self.pace: dict[int, float] = {}
+    def __init__(self, threads: int) -> None:
+        self.threads, self.calls, self.seconds, self.trying = threads, 0, 0.0, False
+        self.block_seconds: dict[int, float] = {}
 
     def choose(self, blocks: int) -> int:
         """Return the number of threads for the next call, of so many blocks."""
         self.calls += 1
-        if not self.pace or self.members == 1:
-            return self.members
-        better = min(self.pace, key=lambda threads: self.pace[threads])
+        if not self.block_seconds or self.threads == 1:
+            return self.threads
+        better = min(self.block_seconds, key=lambda threads: self.block_seconds[threads])
         due = self.calls % 64 == 0 or self.calls & (self.calls - 1) == 0
         self.trying = due and blocks >= 8 and self.seconds > 0.25
         if not self.trying:
             return better
-        return 1 if better == self.members else self.members
+        return 1 if better == self.threads else self.threads
 
     def took(self, threads: int, blocks: int, seconds: float) -> None:
         """Learn how long a call was."""
         self.seconds += seconds
-        last = self.pace.get(threads, seconds / blocks)
-        self.pace[threads] = 0.5 * (last + seconds / blocks)
+        last = self.block_seconds.get(threads, seconds / blocks)
+        self.block_seconds[threads] = 0.5 * (last + seconds / blocks)
 
 
 @functools.cache

@@ -25,7 +25,7 @@ from ..core.samples import Samples
 from ..kernels import layout, tables
 from ..kernels.compile import Kernel
 from ..kernels.derivatives import first as derivatives
-from ..kernels.derivatives import gauss_newton as curvature
+from ..kernels.derivatives import gauss_newton as kernels
 from ..kernels.ir import WHOLE
 from ..kernels.layer import dense, gather
 from ..kernels.layout import NOT_SHUFFLED
@@ -37,14 +37,14 @@ CHUNK_WORK = 2_000_000_000
 """Multiply-adds in one call, since Ctrl-C is answered only between calls: 50 ms or so."""
 
 PIECE_BYTES = 640 * 1024
-"""Rows of J and their turned copy that lie in L2 while they are multiplied."""
+"""Rows of J and their transposed copy that lie in L2 while they are multiplied."""
 
 SMALLEST_PIECE, LARGEST_PIECE = 64, 256
 """Samples in a piece: with fewer, adding the sums up weighs; with more, a tile's operands leave L1."""
 
 
 def supported(network: Model) -> bool:
-    """Return whether the cost has the curvature that is needed: the squared error and the canonical links have."""
+    """Return whether the cost has such an H_s: the squared error and the canonical links have."""
     return network.cost_function.name == "squared_error" or network._architecture.canonical
 
 
@@ -76,9 +76,9 @@ def normal_matrix(network: Model, samples: Samples, matrix: Doubles, threads: in
     piece = PIECE_BYTES // (2 * padded * network.dtype.itemsize)
     piece = min(max(piece, SMALLEST_PIECE), LARGEST_PIECE, -(-n // width) * width) // width
     work = network.layers[-1] * size * (size + 1) // 2
-    members = thread_team.size(threads, work * piece * width, work * n, -(-size // (2 * width)))
+    n_threads = thread_team.size(threads, work * piece * width, work * n, -(-size // (2 * width)))
     column = (piece * width + 1) * width
-    rows = layout.aligned(padded * piece * width + padded // width * column + members * WHOLE * 2 * width,
+    rows = layout.aligned(padded * piece * width + padded // width * column + n_threads * WHOLE * 2 * width,
                           network.dtype)
     rows[:] = 0
     matrix[...] = 0
@@ -88,12 +88,12 @@ def normal_matrix(network: Model, samples: Samples, matrix: Doubles, threads: in
         some = max(CHUNK_WORK // (work * block), 1) * block
 
         def chunk(begin: int, thread: int, barrier: npt.NDArray[np.int64]) -> None:
-            curvature.normal_matrix(thread, members, plan.layers, plan.cells, plan.panels, network._parameters, inputs,
+            kernels.normal_matrix(thread, n_threads, plan.layers, plan.cells, plan.panels, network._parameters, inputs,
                                     weights, order, begin, min(begin + some, n), total, kind, block, rows, padded,
                                     piece, matrix.reshape(-1), barrier)
 
         for begin in range(0, n, some):
-            thread_team.run(members, partial(chunk, begin))
+            thread_team.run(n_threads, partial(chunk, begin))
 
 
 def jacobian_rows(network: Model, samples: Samples, total: float) -> Array:
@@ -107,21 +107,21 @@ def jacobian_rows(network: Model, samples: Samples, total: float) -> Array:
     with _workspace(network, n, derivatives.panel_rows, derivatives.outer_products) as (plan, block):
         room = np.empty(block * max(map(sum, pairwise(network.layers))), network.dtype)
         for rows in thread_team.chunks(n, block, network._architecture.work * (1 + n_out)):
-            curvature.jacobian_rows(plan.layers, plan.cells, plan.panels, network._parameters,
+            kernels.jacobian_rows(plan.layers, plan.cells, plan.panels, network._parameters,
                                     inputs[rows.start * n_in : rows.stop * n_in], weights[rows], order,
                                     rows.stop - rows.start, total, _kind(network), block, room,
                                     out[rows.start * n_out : rows.stop * n_out].reshape(-1))
     return out
 
 
-def bend(network: Model, samples: Samples, step: Array, share: float) -> Array:
+def directional_second_derivative(network: Model, samples: Samples, step: Array, share: float) -> Array:
     """Compute Jᵀ d²o/dt² along parameters + t·step, from the outputs at t = ``share``; for the squared error."""
     out = np.zeros(network.n_parameters, network.dtype)
     direction = step.astype(network.dtype)
     ahead = (network._parameters + share * step).astype(network.dtype)
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
     with _workspace(network, len(samples), dense.gradient_by_lanes) as (plan, block):
-        curvature.bend(plan.layers, plan.cells, plan.panels, network._parameters, ahead, direction, share, inputs,
+        kernels.bend(plan.layers, plan.cells, plan.panels, network._parameters, ahead, direction, share, inputs,
                        weights, order, len(samples), samples.total_weight, block, out)
     return out
 
@@ -134,5 +134,5 @@ def factorise(matrix: Doubles) -> Doubles:
 def solve(factor: Doubles, right: Doubles) -> Doubles:
     """Return (LLᵀ)⁻¹ times a vector, for the lower triangle L."""
     out = right.copy()
-    curvature.substitute(factor.reshape(-1), out)
+    kernels.substitute(factor.reshape(-1), out)
     return out

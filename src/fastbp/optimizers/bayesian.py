@@ -53,7 +53,7 @@ class BayesianRegularization(LevenbergMarquardt):
 
     Parameters
     ----------
-    damping, acceleration
+    damping, geodesic_acceleration
         As for `LevenbergMarquardt`.
 
     Raises

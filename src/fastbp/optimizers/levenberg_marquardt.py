@@ -26,11 +26,11 @@ from .base import Array, BatchMethod, Numbers
 Doubles = npt.NDArray[np.float64]
 
 SHARE = 0.3
-"""Of a step, how far from its beginning outputs are looked at to see them bend: in float32 their differences lose
-their meaning below, and what they leave out grows above. From 0.03 to 0.3 made no difference in float64."""
+"""Of a step, where outputs are looked at for their second derivative: nearer to its beginning their differences lose
+their meaning in float32, farther from it what they leave out grows. From 0.03 to 0.3 made no difference in float64."""
 
-MOST_BEND = 0.75
-"""2‖a‖/‖v‖ up to which a step v is bent by ½a (Transtrum & Sethna 2012)."""
+MOST_ACCELERATION = 0.75
+"""2‖a‖/‖v‖ up to which ½a is added to a step v (Transtrum & Sethna 2012)."""
 
 
 class BySamples:
@@ -126,8 +126,8 @@ class LevenbergMarquardt(BatchMethod):
     ----------
     damping : float, default 1e-3
         The first λ, as a multiple of the largest diagonal element of JᵀJ.
-    acceleration : bool, default True
-        With squared_error, bend each step by the second derivative of the outputs along it, v + ½a with
+    geodesic_acceleration : bool, default True
+        With squared_error, correct each step by the second derivative of the outputs along it, v + ½a with
         (JᵀJ + λI)a = −Jᵀd²o/dt² (Transtrum & Sethna 2012). Two passes forward and one back, for which a narrow valley
         takes far fewer steps.
 
@@ -145,10 +145,10 @@ class LevenbergMarquardt(BatchMethod):
     """
 
     damping: float = 1e-3
-    acceleration: bool = True
+    geodesic_acceleration: bool = True
     slots = 1
     reports = {"damping": HYPER_DAMPING}
-    checks = {"damping": positive, "acceleration": flag}
+    checks = {"damping": positive, "geodesic_acceleration": flag}
     varying = {"damping": (not_negative, HYPER_DAMPING), "growth": (not_negative, HYPER_GROWTH)}
 
     def check(self, network: Model, samples: Samples, regularization: Regularization | None, memory: int) -> None:
@@ -195,11 +195,11 @@ class LevenbergMarquardt(BatchMethod):
         damping, growth = float(numbers[HYPER_DAMPING]), float(numbers[HYPER_GROWTH])
         if growth == 0:
             damping, growth = self.damping * system.largest, 2.0
-        bends = self.acceleration and evaluate.model.cost_function.name == "squared_error"
+        accelerate = self.geodesic_acceleration and evaluate.model.cost_function.name == "squared_error"
         while 0 < damping < math.inf:
-            if (steps := self._steps(evaluate, system, slope, damping + ridge, bends)) is not None:
-                straight, bent = steps
-                parameters[:] = start + bent
+            if (steps := self._steps(evaluate, system, slope, damping + ridge, accelerate)) is not None:
+                straight, step = steps
+                parameters[:] = start + step
                 if (parameters == start).all():
                     break
                 found = evaluate(gradient)
@@ -216,16 +216,16 @@ class LevenbergMarquardt(BatchMethod):
         return False
 
     def _steps(self, evaluate: Evaluation, system: BySamples | ByParameters, slope: Doubles, damping: float,
-               bends: bool) -> tuple[Doubles, Doubles] | None:
+               accelerate: bool) -> tuple[Doubles, Doubles] | None:
         """Return the step v and the one to make, v + ½a; None where rounding leaves no positive definite matrix."""
         try:
             system.factorise(damping)
         except np.linalg.LinAlgError:
             return None
         v = -system.solve(slope)
-        if bends:
-            bend = gauss_newton.bend(evaluate.model, evaluate.samples, v, SHARE).astype(np.float64)
-            a = -system.solve(np.where(system.fixed, 0.0, bend))
-            if 2 * np.linalg.norm(a) <= MOST_BEND * np.linalg.norm(v):
+        if accelerate:
+            second = gauss_newton.directional_second_derivative(evaluate.model, evaluate.samples, v, SHARE)
+            a = -system.solve(np.where(system.fixed, 0.0, second.astype(np.float64)))
+            if 2 * np.linalg.norm(a) <= MOST_ACCELERATION * np.linalg.norm(v):
                 return v, v + 0.5 * a
         return v, v
