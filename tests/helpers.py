@@ -71,6 +71,9 @@ def real_data(rng, cost, output, n, n_in, n_out, dtype="float64"):
     return X.astype(dtype), Y.astype(dtype)
 
 
+PLACES = [(0, 1), (1, 4), (2, 9), (5, 20), (3, 36), (7, 67), (60, 67)]
+"""Parts of 67 elements: what a loop over one takes in vectors, that over another takes one by one."""
+
 SENSIBLE = {
     "binary_cross_entropy": ["logistic"],
     "cross_entropy": ["softmax", "logistic", "exp", "softplus"],

@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from helpers import DTYPES, close, from_panel, real_data, to_panel
+from helpers import DTYPES, PLACES, close, from_panel, real_data, to_panel
 
 from fastbp import costs, huber, quantile
 from fastbp.kernels import layout
@@ -42,6 +42,23 @@ def test_matched_pairs(output, cost, samples, dtype, rng):
     close(from_panel(out, samples, 4), O, dtype)
     close(from_panel(target, samples, 4), naive.COSTS[cost][0](Y.astype(float), O, None), dtype)
     close(from_panel(delta, samples, 4), O - Y, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", naive.COSTS)
+def test_the_same_bits_at_any_place(name, dtype, rng):
+    cost, parameter = costs.get(name), np.array([naive.PARAMETERS.get(name, 0.0)])
+    out, Y, slope = rng.uniform(0.05, 0.95, (3, 67)).astype(dtype)
+
+    def found(part):
+        target, first, second = Y[part].copy(), slope[part].copy(), slope[part].copy()
+        cost.kernel(out[part].copy(), target, first, 1, parameter)
+        cost.curvature(out[part].copy(), Y[part].copy(), second, parameter)
+        return np.array([target, first, second])
+
+    whole = found(slice(None))
+    for start, stop in PLACES:
+        assert (found(slice(start, stop)) == whole[:, start:stop]).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -54,6 +54,18 @@ def test_threads_more_than_strips(output, cost):
     assert fitted((3, 4, 2), 3, "float32", 6, Adam(), 10, **settings) == alone
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_threads_on_any_activation(name, dtype):
+    """A share ends in the middle of what alone is one loop: its rest is scalar there, and vectors here."""
+    batch = 5 * layout.lanes(dtype) - 1
+    net = [network((3, 7, 2), name, dtype=dtype, seed=1) for _ in range(3)]
+    X, Y = real_data(np.random.default_rng(0), "squared_error", None, 2 * batch, 3, 2, dtype)
+    found = {n.fit(X, Y, epochs=1, batch_size=batch, optimizer=SGD(0.01, 0.9), threads=threads).parameters.tobytes()
+             for n, threads in zip(net, (1, 2, 4), strict=True)}
+    assert len(found) == 1
+
+
 def test_without_a_number_of_threads():
     assert fitted((3, 9, 2), 5, "float32", None, Adam(), 12) == fitted((3, 9, 2), 5, "float32", 3, Adam(), 12)
 

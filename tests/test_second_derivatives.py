@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from helpers import ACTIVATIONS, DTYPES, close, few, real_data
+from helpers import ACTIVATIONS, DTYPES, PLACES, close, few, real_data
 
 import fastbp
 from fastbp import activations, costs
@@ -36,6 +36,15 @@ def test_of_every_activation(name, dtype, rng):
     net = np.concatenate([rng.normal(size=few(400, 60)) * 3, np.linspace(-5, 5, 40)]).astype(dtype)
     exact = naive.ACTIVATIONS[name][1](net.astype(np.float64) + STEP).imag / STEP.imag
     close(second_derivative(name, net), exact, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_same_bits_at_any_place(name, dtype, rng):
+    net = rng.uniform(-4, 4, 67).astype(dtype)
+    whole = second_derivative(name, net)
+    for start, stop in PLACES:
+        assert (second_derivative(name, net[start:stop]) == whole[start:stop]).all()
 
 
 @pytest.mark.parametrize("name", KINKED)

@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba import config
@@ -39,9 +40,14 @@ QUIET = np.errstate(all="ignore")
 SUMS = {"reassoc", "contract", "arcp", "nsz", "afn"}
 """Fast-math of the kernels: sums may be reordered. NaN and infinity keep their meaning."""
 
-EXACT = {"contract"}
-"""Fast-math of scalars and update rules: multiply-add may fuse, nothing is reordered. Error-free transformations
-stay error-free, and an element has the same bits in a vector as in the scalar rest of a loop."""
+FUSES_ALIKE = llvm.get_process_triple().startswith("x86_64")
+"""Whether LLVM fuses the same products in the vectors of a loop and in its scalar rest. For AArch64 it does not: of
+a b - c d vectors fuse the second product, scalars the first, and threads that share a loop otherwise got other bits."""
+
+EXACT = {"contract"} if FUSES_ALIKE else set()
+"""Fast-math of scalars and update rules: multiply-add may fuse where that is done alike, nothing is reordered.
+Error-free transformations stay error-free, and an element has the same bits in a vector as in the scalar rest of a
+loop."""
 
 COUNTED = bool(config.BOUNDSCHECK)
 """Whether arrays in kernels count references: only where `ir.view` is a slice, for its bounds to be checked."""
