@@ -34,7 +34,7 @@ import numpy.typing as npt
 from . import optimizers
 from .core import arrays, link
 from .core import model as core
-from .core.samples import readonly
+from .core.conversion import readonly
 from .kernels import embedded, prototypes, tables
 from .kernels.compile import VECTOR_BYTES, address, allocating, inline, kernel
 from .kernels.embedded import Model, State

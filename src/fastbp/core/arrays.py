@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any, SupportsFloat, SupportsIndex
 
@@ -16,7 +15,9 @@ from ..kernels.compile import VECTOR_BYTES
 from ..kernels.passes.predict import all_finite
 from ..util import machine
 from .architecture import Architecture
-from .samples import Samples, SparseRows, converted, readonly
+from .conversion import converted, hold, numbers, readonly
+from .samples import Samples, SparseRows
+from .sparse import canonical
 
 Array = npt.NDArray[Any]
 
@@ -118,7 +119,7 @@ def _rule(name: str, value: Any, n_in: int, n_out: int, bias: bool, kind: np.dty
 
 def all_parameters(value: Any, count: int, kind: np.dtype[Any]) -> Array:
     """Return all parameters of a network, laid out like its buffer, of its dtype."""
-    array = _numbers("parameters", value)
+    array = numbers("parameters", value)
     if array.shape != (count,):
         raise ValueError(f"parameters has shape {array.shape}, expected ({count},): for each layer W row by row, then "
                          "b; a single layer is written by weights[i][:] = W")
@@ -127,64 +128,13 @@ def all_parameters(value: Any, count: int, kind: np.dtype[Any]) -> Array:
 
 def _given(name: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
     """Return a copy of a user's first weights or biases, which the user may change later."""
-    array = _numbers(name, value)
+    array = numbers(name, value)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
     array = converted(array, kind).copy()
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds {array[~np.isfinite(array)][0]}, expected finite numbers within {kind.name}")
     return array
-
-
-def pickled(name: str, array: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
-    """Return an array that was pickled if it is what it should be."""
-    if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype.newbyteorder("=") != kind:
-        given = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else f"of type {type(array).__name__}"
-        raise ValueError(f"this pickle is corrupt: {name} is {given}, expected {kind} {shape}")
-    return array
-
-
-def owned(name: str, array: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> Array:
-    """Return an array that was pickled as one that owns its memory, and that kernels can write to.
-
-    An array that came as a map of a file, or in a buffer outside of the pickle, is read-only, or is others' too.
-    """
-    flags = pickled(name, array, shape, kind).flags
-    own = flags.owndata and flags.c_contiguous and flags.aligned and flags.writeable
-    return array if own and type(array) is np.ndarray and array.dtype == kind else np.array(array, kind, order="C")
-
-
-def _numbers(name: str, value: Any) -> Array:
-    """Return an array of real numbers, or say why it cannot be."""
-    if type(value) is not np.ndarray and _masked(value):
-        raise ValueError(f"{name} has masked entries: leave out their rows, or fill them with numbers, for instance "
-                         f"by {name}.filled(0)")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} cannot be made an array of numbers: {error}") from error
-    if array.dtype.kind == "O":
-        for entry in array.flat:  # which float() would take for a number
-            if entry is np.ma.masked:
-                raise ValueError(f"{name} has masked entries: leave out their rows, or fill them with numbers")
-            if isinstance(entry, (str, bytes, bytearray)):
-                raise TypeError(f"{name} has dtype object and holds what is not a number (the string {entry!r}); "
-                                f"convert it first, for instance with {name}.astype('float32')")
-        try:
-            array = array.astype(np.float64)
-        except (OverflowError, TypeError, ValueError) as error:
-            raise TypeError(f"{name} has dtype object and holds what is not a number ({error}); convert it first, for "
-                            f"instance with {name}.astype('float32')") from error
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} has dtype {array.dtype}, expected numbers (float, integer or bool)")
-    return array if array.base is None and array is not value else _held(array)
-
-
-def _masked(value: Any) -> bool:
-    """Return whether any entry of an array is masked, or of the arrays in a list."""
-    if isinstance(value, np.ma.MaskedArray):
-        return value.dtype.names is None and bool(np.ma.is_masked(value))  # records are no numbers anyway
-    return isinstance(value, (list, tuple)) and any(map(_masked, value))
 
 
 def _check_finite(name: str, array: Array) -> None:
@@ -205,42 +155,9 @@ def own_row(x: Array, n_in: int, kind: np.dtype[Any]) -> Array:
     return row
 
 
-class _Held(np.ndarray[Any, Any]):
-    """A view of a user's array, with what `hold` gives for it."""
-
-    hold: object
-
-
-def _held(array: Array) -> Array:
-    """Return a view that stays what it is, as do views of it: nobody else can reshape it, resize or unmap its memory.
-
-    Two of a class of their own lie between, since NumPy passes over one to the array behind it.
-    """
-    kept = hold(array)
-    between = array.view(_Held).view(_Held)
-    between.hold = kept
-    return between.view(np.ndarray)
-
-
-def hold(array: Array) -> object:
-    """Return what forbids, while it lives, that the memory which an array is in is resized or unmapped.
-
-    Compiled code runs beside other threads and between callbacks; ``ndarray.resize(refcheck=False)`` takes no notice of
-    references and views, but refuses an array that is weakly referenced.
-    """
-    while (base := array.base) is not None:
-        if not isinstance(base, np.ndarray):
-            try:
-                return memoryview(base)  # of a mmap or a bytearray, which count them
-            except (TypeError, BufferError):
-                return base
-        array = base
-    return weakref.ref(array)
-
-
 def directions(name: str, value: Any, n: int, size: int, kind: np.dtype[Any], of: str) -> Array:
     """Return V or U as (n, size) of the network's dtype: one direction a sample."""
-    array = _numbers(name, value)
+    array = numbers(name, value)
     if array.ndim == 1 and n == 1:
         array = array.reshape(1, -1)
     if array.shape != (n, size):
@@ -253,7 +170,7 @@ def directions(name: str, value: Any, n: int, size: int, kind: np.dtype[Any], of
 
 def parameters(name: str, value: Any, size: int, kind: np.dtype[Any]) -> Array:
     """Return a direction in the space of parameters, flat, of the network's dtype."""
-    array = _numbers(name, value)
+    array = numbers(name, value)
     if array.shape != (size,):
         raise ValueError(f"{name} has shape {array.shape}, expected ({size},): one number for each parameter")
     array = converted(array, kind)
@@ -289,7 +206,7 @@ def dense(X: Any, n_in: int) -> Array:
 
 
 def _shaped(X: Any, n_in: int) -> Array:
-    array = _numbers("X", X)
+    array = numbers("X", X)
     if array.ndim == 1 and array.size == n_in:
         array = array.reshape(1, n_in)
     if array.ndim != 2 or array.shape[1] != n_in:
@@ -329,86 +246,9 @@ def _sparse(X: Any, n_in: int, kind: np.dtype[Any] | None = None) -> SparseRows:
     return SparseRows(values, csr.indices, csr.indptr)
 
 
-def canonical(X: Any) -> Any:
-    """Return a sparse matrix as CSR in the one form that depends on its numbers alone, or say what is wrong with it.
-
-    SciPy keeps matrices whose indices point anywhere, and neither its own conversions nor kernels look where they go.
-    Here every index is within range, a row's columns ascend, none is there twice and no 0 is stored. What says where
-    numbers belong is a copy, which the user cannot change; the numbers may be the user's own.
-    """
-    if X.ndim != 2:  # of which each caller says that it is no matrix
-        return X
-    form, (n, m) = getattr(X, "format", None), X.shape
-    if form == "coo":
-        for name, places, size in zip(("row", "col"), X.coords, X.shape, strict=True):
-            _check_places(name, _places(name, places, len(X.data)), size)
-    elif form == "csc":
-        _structure(X, m, n)
-    elif form == "bsr":
-        blocks = X.data.shape[1:]
-        if len(blocks) != 2 or 0 in blocks or n % blocks[0] or m % blocks[1]:
-            raise _malformed(f"data has shape {X.data.shape}, expected blocks that fill ({n}, {m})")
-        _structure(X, n // blocks[0], m // blocks[1], 3)
-    elif form == "dia":
-        _places("offsets", X.offsets, len(X.data))
-    elif form == "lil":
-        if not len(X.rows) == len(X.data) == n:
-            raise _malformed(f"it has {len(X.rows)} rows of columns and {len(X.data)} of numbers, expected {n}")
-        for i, (places, data) in enumerate(zip(X.rows, X.data, strict=True)):
-            if len(places) != len(data):
-                raise _malformed(f"row {i} has {len(places)} columns for {len(data)} numbers")
-    try:
-        csr = X.tocsr()
-    except OverflowError as error:  # of places in lists of Python's numbers
-        raise _malformed(f"an index is beyond those of SciPy ({error})") from error
-    starts, columns = _structure(csr, n, m)
-    csr = type(csr)((_numbers("X", csr.data)[: len(columns)], columns, starts), shape=csr.shape)
-    if not csr.has_canonical_format or np.count_nonzero(csr.data) < len(columns):
-        csr = csr.copy()
-        csr.sum_duplicates()
-        csr.eliminate_zeros()
-    return csr
-
-
-def _structure(X: Any, n: int, size: int, ndim: int = 1) -> tuple[Array, Array]:
-    """Return copies of where the n rows of a compressed matrix begin and of its numbers' places, 0 to size − 1."""
-    if X.data.ndim != ndim:
-        raise _malformed(f"data has shape {X.data.shape}, expected as many numbers as there are indices")
-    starts = _places("indptr", X.indptr, n + 1)
-    stored = min(len(X.indices), len(X.data))
-    before = np.concatenate([[0], starts[:-1]])
-    wrong = (starts < before) | (starts > stored)
-    wrong[0] |= starts[0] != 0
-    if wrong.any():
-        i = int(wrong.argmax())
-        expected = f"{before[i]} to {stored}, since it must not decrease, and there are {stored} numbers" if i else "0"
-        raise _malformed(f"indptr[{i}] is {starts[i]}, expected {expected}")
-    places = _places("indices", X.indices, len(X.indices))[: starts[-1]]
-    _check_places("indices", places, size)
-    return starts, places
-
-
-def _places(name: str, value: Any, size: int) -> Array:
-    """Return a copy of so many indices."""
-    array = np.array(value)
-    if array.dtype.kind not in "iu" or array.shape != (size,):
-        raise _malformed(f"{name} has dtype {array.dtype} and shape {array.shape}, expected {size} integers")
-    return array if array.dtype in (np.int32, np.int64) else array.astype(np.int64)
-
-
-def _check_places(name: str, places: Array, size: int) -> None:
-    if places.size and not (places.min() >= 0 and places.max() < size):
-        i = int(((places < 0) | (places >= size)).argmax())
-        raise _malformed(f"{name}[{i}] is {places[i]}, expected 0 to {size - 1}")
-
-
-def _malformed(what: str) -> ValueError:
-    return ValueError(f"X is a malformed sparse matrix: {what}; build it anew from indices that fit")
-
-
 def targets(Y: Any, n: int, n_out: int, kind: np.dtype[Any], cost: Cost, canonical_link: bool) -> tuple[Array, bool]:
     """Return Y as (n, n_L), or (n,) class indices, of the network's dtype, and whether they are class indices."""
-    array = _numbers("Y", Y)
+    array = numbers("Y", Y)
     if array.size == 0 and n == 0 and array.shape in ((0,), (0, n_out)):
         return np.empty((0, n_out), kind), False
     if cost.targets == CLASSES and n_out > 1 and array.shape in ((n,), (n, 1)):
@@ -477,7 +317,7 @@ def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
     """Return one weight a sample, none negative and not all zero; an empty array where None is given."""
     if value is None:
         return np.empty(0, kind)
-    array = _numbers("sample_weight", value)
+    array = numbers("sample_weight", value)
     if array.shape != (n,):
         raise ValueError(f"sample_weight has shape {array.shape}, expected ({n},): one for each row of X")
     array = converted(array, kind)
@@ -492,7 +332,7 @@ def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
 def slopes(J: Any, n: int, layers: tuple[int, ...], kind: np.dtype[Any]) -> Array:
     """Return targets of ∂o/∂x as (n, n_L, n_0) of the network's dtype; the workspace that they ask for must fit."""
     n_in, n_out = layers[0], layers[-1]
-    array = _numbers("target_jacobian", J)
+    array = numbers("target_jacobian", J)
     if array.shape == (n, n_in) and n_out == 1:
         array = array.reshape(n, 1, n_in)
     if array.shape != (n, n_out, n_in):

@@ -19,6 +19,7 @@ from ..kernels.compile.interrupts import Held
 from ..regularization import Regularization
 from . import arrays
 from .architecture import Architecture
+from .conversion import pickled
 from .link import Request
 from .samples import Samples
 from .workspaces import Workspaces
@@ -90,7 +91,7 @@ class Model:
         self.__dict__.update(state)
         architecture = self._architecture
         parameters = layout.aligned(architecture.n_parameters, architecture.dtype)
-        parameters[:] = arrays.pickled("parameters", self._parameters, (architecture.n_parameters,), architecture.dtype)
+        parameters[:] = pickled("parameters", self._parameters, (architecture.n_parameters,), architecture.dtype)
         self._parameters = parameters
         if isinstance(self.init, tuple):
             self.__dict__["init"] = arrays.init(self.init, architecture.layers, architecture.bias, architecture.dtype)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels import layout, tables
+from .conversion import converted, readonly
 from .link import Request
 
 Array = npt.NDArray[Any]
@@ -100,21 +101,3 @@ def flattened(rows: Array | SparseRows, order: npt.NDArray[np.int64],
     if isinstance(rows, SparseRows):
         return readonly(converted(rows.values, kind)), rows.table(order)
     return readonly(converted(rows, kind)), order
-
-
-def converted(array: Array, kind: np.dtype[Any]) -> Array:
-    """Return the array in C order, native and aligned; itself where it is that already."""
-    flags = array.flags
-    if array.dtype == kind and flags.c_contiguous and flags.aligned:
-        return array
-    with np.errstate(all="ignore"):  # what overflows float32 becomes infinite, and is named as such
-        return array.astype(kind, order="C")
-
-
-def readonly(array: Array) -> Array:
-    """Return a flat read-only view: the one kind of array that kernels read a user's numbers from."""
-    view = array.reshape(-1)
-    if view is array:
-        view = array.view()
-    view.setflags(write=False)
-    return view

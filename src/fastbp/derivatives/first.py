@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import arrays, thread_team
+from ..core.conversion import readonly
 from ..core.link import Request
 from ..core.model import Model
-from ..core.samples import readonly
 from ..kernels import layout
 from ..kernels.compile import Kernel
 from ..kernels.derivatives import first as derivatives

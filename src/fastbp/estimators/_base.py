@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..activations import ACTIVATIONS
-from ..core.arrays import canonical
+from ..core.sparse import canonical
 from ..costs import ANY, COSTS, Cost
 from ..network import Network
 from ..optimizers import OPTIMIZERS, RULES, SGD, Adam, BayesianRegularization, Optimizer, UpdateRule

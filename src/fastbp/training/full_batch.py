@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..core.conversion import readonly
 from ..core.objective import evaluation, norm
-from ..core.samples import readonly
 from ..kernels import layout, tables
 from ..kernels.passes.predict import all_finite
 from ..kernels.tables import ROW_GRADIENT

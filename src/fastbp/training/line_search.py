@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..core.conversion import readonly
 from ..core.objective import gradient_norm, norm
-from ..core.samples import readonly
 from ..kernels import layout, prototypes, tables
 from ..kernels.compile import address
 from ..kernels.passes import line_search

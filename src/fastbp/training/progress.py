@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core import arrays
+from ..core.conversion import owned
 from ..core.model import Model
 from ..kernels import tables
 from ..optimizers.base import Optimizer
@@ -48,12 +48,12 @@ class Progress:
 
     def own(self, n_parameters: int, dtype: np.dtype[Any]) -> None:
         """Have arrays of its own, that kernels can write to, of the sizes that they write."""
-        self.state = arrays.owned("the optimizer's state", self.state, (self.optimizer.slots * n_parameters,),
+        self.state = owned("the optimizer's state", self.state, (self.optimizer.slots * n_parameters,),
                                       dtype)
-        self.hyper = arrays.owned("the optimizer's numbers", self.hyper, (tables.HYPER_COUNT,), np.dtype("d"))
+        self.hyper = owned("the optimizer's numbers", self.hyper, (tables.HYPER_COUNT,), np.dtype("d"))
         for best in self.stopping:
             if best.parameters is not None:
-                best.parameters = arrays.owned("the best parameters", best.parameters, (n_parameters,), dtype)
+                best.parameters = owned("the best parameters", best.parameters, (n_parameters,), dtype)
 
 
 class Trainable(Model):
