@@ -10,11 +10,12 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from . import activations, cfunctions, costs, initializers, jit, persistence
+from . import activations, cfunctions, costs, initializers, persistence
 from .core import arrays, forward, objective, summary
 from .core.architecture import Architecture
 from .derivatives import first, second, uncertainty
 from .derivatives import trace as tracing
+from .jit import make
 from .optimizers import Optimizer
 from .regularization import Regularization
 from .training import fit as training
@@ -344,7 +345,7 @@ class Network(Trainable):
 
     posterior = uncertainty.posterior
 
-    compiled = jit.compiled
+    compiled = make.compiled
     cfunc = cfunctions.cfunc
 
     def copy(self) -> Network:

@@ -10,8 +10,7 @@ caller counts references to it by locked instructions: half of the time of a sma
 arrays, 100 with pointers).
 """
 
-import copy
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -61,64 +60,6 @@ from .tables import (
 
 SLOT_CELLS = 5
 """Numbers in the slot of `c_forward`."""
-
-
-def _stays(given, again) -> NoReturn:
-    """Refuse to pickle addresses: in another process they point anywhere."""
-    raise TypeError(f"fastbp.jit.{type(given).__name__} holds addresses of this process and cannot be pickled: send "
-                    f"the Network, and call {again} there")
-
-
-class Model(NamedTuple):
-    """A network as compiled code sees it; its parameters are those of the Network, not a copy."""
-
-    parameters: Floats
-    """The flat buffer."""
-    layers: Integers
-    """A row a layer, see `tables`."""
-    cells: Integers
-    """Single offsets and addresses, see `tables`."""
-    cost_parameter: Doubles
-    """The one number of a cost that has one."""
-    calls: Integers
-    """Sizes, and the addresses of this module's KERNELS."""
-    none: Floats
-    """Empty, read-only: no sample weights."""
-    order: Integers
-    """Empty: samples as they come."""
-
-    def __reduce__(self) -> NoReturn:
-        _stays(self, "compiled()")
-
-    def __copy__(self) -> "Model":
-        return self
-
-    def __deepcopy__(self, memo) -> "Model":
-        return Model._make(copy.deepcopy(part, memo) for part in self)
-
-
-class State(NamedTuple):
-    """An optimizer with its state."""
-
-    gradient: Floats
-    """Laid out like the parameters."""
-    slots: Floats
-    """The optimizer's slots, each laid out like the parameters."""
-    hyper: Doubles
-    """The rule's numbers, see `rules`; the first is the learning rate."""
-    rule: int
-    """Address of the rule, and above it what it is made for, see `tables.RULE_ADDRESS`."""
-    plain: int
-    """1 if it is plain gradient descent, which needs no gradient for one sample."""
-
-    def __reduce__(self) -> NoReturn:
-        _stays(self, "compiled() and fastbp.jit.state()")
-
-    def __copy__(self) -> "State":
-        return self
-
-    def __deepcopy__(self, memo) -> "State":
-        return State._make(copy.deepcopy(part, memo) for part in self)
 
 
 @inline

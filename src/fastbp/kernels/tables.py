@@ -84,7 +84,7 @@ LAYER = Table({
     "net": "with tangents: offset in the panels of the net inputs, which become φ''(net); -1",
     "second": "with tangents: address of φ'', or 0",
     "tangents": "for how many directions the gradient sums over tangents, too; else 0",
-    "model": "in the first row: which `embedded.Model` it belongs to, the number in CELL_MODEL and ENTRY_MODEL",
+    "model": "in the first row: which `jit.Model` it belongs to, the number in CELL_MODEL and ENTRY_MODEL",
 })
 """A row for each layer of weights: `layout.Plan.layers`."""
 (LAYER_N_IN, LAYER_N_OUT, LAYER_WEIGHTS, LAYER_BIASES, LAYER_ACTIVATION, LAYER_SOURCE, LAYER_OUT, LAYER_DELTA_BELOW,
@@ -165,7 +165,7 @@ CELL = Table({
     "key": "key of the random numbers of noise",
     "progress": "regularised: `layout.Learner.progress` lies here, since noise depends on the epoch",
     "midway": "clipping the norm: a barrier between the halves of phase 2",
-    "model": "which `embedded.Model` it belongs to",
+    "model": "which `jit.Model` it belongs to",
 }, widths={"progress": PROGRESS.count, "midway": BARRIER.count})
 """Single panels, the output stage, addresses of kernels: `layout.Plan.cells`."""
 (CELL_TARGET, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE, CELL_COST_KERNEL, CELL_CANONICAL,
@@ -212,16 +212,16 @@ ENTRY = Table({
     "output": "address of the output's Jacobian product or 0, also for canonical links, where CELL_JACOBIAN is 0",
     "depth": "layers of weights",
     "size": "parameters",
-    "model": "which `embedded.Model` it belongs to",
+    "model": "which `jit.Model` it belongs to",
 })
-"""The network inside a user's compiled code: `embedded.Model.calls`."""
+"""The network inside a user's compiled code: `jit.Model.calls`."""
 (ENTRY_WORK_SIZE, ENTRY_BLOCK, ENTRY_FORWARD_ONE, ENTRY_FORWARD_MANY, ENTRY_GRADIENT_ONE, ENTRY_INPUT_ONE,
  ENTRY_VJP_ONE, ENTRY_TRAIN_ONE, ENTRY_GRADIENT_MANY, ENTRY_FORWARD, ENTRY_BACKWARD, ENTRY_SLOPES_ONE, ENTRY_OUTPUT,
  ENTRY_DEPTH, ENTRY_SIZE, ENTRY_MODEL) = ENTRY
 ENTRY_COUNT = ENTRY.count
 
 RULE_ADDRESS = 2**56 - 1
-"""The bits of `embedded.State.rule` that are an address; the four above them count the bytes of a number that the rule
+"""The bits of `jit.State.rule` that are an address; the four above them count the bytes of a number that the rule
 is compiled for, those above these its slots of state."""
 RULE_BYTES, RULE_SLOTS = 56, 60
 """Where these begin."""

@@ -41,7 +41,7 @@ FILE_NAME = re.compile(r".+\.nb[ci](\.tmp\.[0-9a-f]+)?|\.probe-\d+")
 def sources() -> list[Path]:
     """Return every file that cached machine code is made of: the kernels, and the functions of `fastbp.jit`."""
     kernels = Path(__file__).resolve().parents[1]
-    return [*sorted(kernels.rglob("*.py")), kernels.parent / "jit.py"]
+    return [*sorted(kernels.rglob("*.py")), *sorted((kernels.parent / "jit").rglob("*.py"))]
 
 
 def source_hash() -> str:

@@ -1,0 +1,80 @@
+"""Models and states are made here, in Python, and go to compiled code as arguments."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import optimizers
+from ..core import arrays, link
+from ..core import model as core
+from ..core.conversion import readonly
+from ..kernels import prototypes
+from ..kernels.compile import address
+from ..kernels.tables import RULE_BYTES, RULE_SLOTS
+from ..kernels.updates import rules
+from ..optimizers import Optimizer
+from .checks import check
+from .model import Model, State
+
+
+def compiled(self: core.Model, batch: int = 256) -> Model:
+    """Return the network for use inside your own compiled code, see `fastbp.jit`.
+
+    Parameters
+    ----------
+    batch : int, default 256
+        Samples that a workspace takes at once. Larger batches go through it block by block; smaller numbers make
+        smaller workspaces.
+
+    Returns
+    -------
+    fastbp.jit.Model
+        A NamedTuple of arrays over the same `parameters`: what compiled code learns, this network knows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``batch`` is not a whole number from 1 up.
+    """
+    plan, calls = link.embedded_tables(self._architecture, arrays.whole("batch", batch))
+    parameters = self._parameters if self.parameters.flags.writeable else readonly(self._parameters)
+    return Model(parameters, plan.layers, plan.cells, plan.cost_parameter, calls,
+                 readonly(np.empty(0, self.dtype)), np.empty(0, np.int64))
+
+
+def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
+    """Make the state of an optimizer for `train_one` and `train_batch`. Called from Python, not from compiled code.
+
+    Parameters
+    ----------
+    model : Model
+    optimizer : str or Optimizer, default "adam"
+        A name stands for its defaults.
+
+    Returns
+    -------
+    State
+        A NamedTuple: gradient and slots (laid out like the parameters), hyper (``hyper[0]`` is the learning rate, which
+        compiled code may change), and the address of the rule.
+
+    Raises
+    ------
+    ValueError
+        If there is no optimizer of that name, it is a method for the full batch, which has no rule for an update, or
+        its learning rate is a schedule, which `Network.fit` alone follows; or if the arrays of the model do not belong
+        together.
+    TypeError
+        If an array of the model is of another kind than `Network.compiled` makes it.
+    """
+    check(model)
+    method = optimizers.get(optimizer)
+    if not isinstance(method, optimizers.UpdateRule):
+        raise ValueError(f"{type(method).__name__} works on the full batch, through Network.fit: use an update rule "
+                         "such as 'adam' in compiled code")
+    if method.has_schedule:
+        raise ValueError(f"learning_rate is {method.learning_rate!r}, and compiled code has no epochs for a schedule "
+                         "to follow: give a number, and change hyper[0] of the state as you go")
+    size, dtype = model.parameters.size, model.parameters.dtype
+    made_for = method.slots << RULE_SLOTS | dtype.itemsize << RULE_BYTES
+    return State(np.zeros(size, dtype), np.zeros(method.slots * size, dtype), method.hyper(),
+                 address(method.rule, dtype, prototypes.update_rule) | made_for, int(method.rule is rules.sgd))
