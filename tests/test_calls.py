@@ -12,6 +12,7 @@ from fastbp import activations, costs, jit, kernels, optimizers
 from fastbp.kernels import embedded, prototypes, tables
 from fastbp.kernels.compile import JIT, Kernel, address, by_address, kernel
 from fastbp.kernels.compile.arguments import arguments
+from fastbp.kernels.derivatives import first, gauss_newton
 from fastbp.kernels.derivatives import second as tangents
 from fastbp.kernels.ir import call
 from fastbp.kernels.layer import dense, gather
@@ -74,7 +75,9 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
     rows += [(phase, backprop.my_samples) for phase in tangents.PHASES.values()]
     rows += [(regular.total, prototypes.total_penalty), (epoch.my_neurons_clipped, backprop.my_neurons),
              (line_search.next_point, record.end_epoch), (gather.gather_sparse, gather.gather)]
-    assert len(rows) > 70
+    rows += [(found, prototypes.block) for found in (*vars(first).values(), gauss_newton.jacobian_rows)
+             if isinstance(found, Kernel)]
+    assert len(rows) > 80
     for found, prototype in rows:
         if isinstance(found, Kernel):  # others are loops around a user's function
             assert signature(found) == signature(prototype), found.__name__

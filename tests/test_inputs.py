@@ -727,8 +727,8 @@ def test_ctrl_c_is_answered_within_a_pass(call, monkeypatch, rng):
 
     monkeypatch.setattr(forward.kernels, "predict", interrupted(forward.kernels.predict))
     monkeypatch.setattr(objective, "run_pass", interrupted(objective.run_pass))
-    monkeypatch.setattr(fastbp.derivatives.first.derivatives, "jacobian",
-                        interrupted(fastbp.derivatives.first.derivatives.jacobian))
+    monkeypatch.setattr(fastbp.derivatives.first.shared, "by_blocks",
+                        interrupted(fastbp.derivatives.first.shared.by_blocks))
     monkeypatch.setattr(machine, "CHUNK_WORK", 1)
     arguments = (X, Y) if call == "cost" else (X,)
     with pytest.raises(KeyboardInterrupt):

@@ -45,6 +45,7 @@ from ..kernels.tables import (
     CELL_MY_SAMPLES,
     CELL_ONES,
     CELL_PLAIN_NEURONS,
+    CELL_ROOT,
     CELL_SCRATCH,
     CELL_SCRATCH_SIZE,
     CELL_SLOPE_TARGETS,
@@ -257,11 +258,19 @@ def _link_functions(architecture: Architecture, request: Request, plan: Plan) ->
         row["activation"] = address(function.kernel, dtype, prototypes.activation)
     if architecture.softmax and not paired and (request.backward or request.calls):
         cells[CELL_JACOBIAN] = address(softmax.softmax_backward, dtype)
+    cells[CELL_ROOT] = _root(architecture)
     if not request.backward:
         return
     cells[CELL_CANONICAL] = architecture.canonical
     cells[CELL_COST_KERNEL] = address(cost.pairs.get(architecture.names[-1], cost.kernel), dtype, prototypes.cost)
     plan.cost_parameter[COST_PARAMETER] = cost.parameter or 0.0
+
+
+def _root(architecture: Architecture) -> int:
+    """Return how the root of the cost's second derivative is taken where a Gauss–Newton matrix is made of it."""
+    if architecture.canonical:
+        return tables.ROOT_FISHER if architecture.softmax else tables.ROOT_OF_SLOPE
+    return tables.ROOT_PRODUCT if architecture.softmax else tables.ROOT_SLOPE
 
 
 def _link_tangents(architecture: Architecture, request: Request, plan: Plan) -> None:

@@ -6,7 +6,7 @@ used than a fit needs. One thread computes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -18,28 +18,44 @@ from ..core import arrays, thread_team
 from ..core.conversion import readonly
 from ..core.link import Request
 from ..core.model import Model
-from ..kernels import layout
-from ..kernels.compile import Kernel
+from ..kernels import layout, prototypes
+from ..kernels.compile import Kernel, address
 from ..kernels.derivatives import first as derivatives
-from ..kernels.layer import dense
-from ..kernels.layout import NOT_SHUFFLED
+from ..kernels.derivatives import shared
+from ..kernels.layer import dense, gather
 
 Array = npt.NDArray[Any]
 
 
 @contextmanager
-def _directions(network: Model, samples: int, *calls: Kernel) -> Iterator[tuple[layout.Plan, int]]:
+def directions(network: Model, samples: int, *calls: Kernel) -> Iterator[tuple[layout.Plan, int]]:
     """Borrow a workspace whose panels hold a block of samples and as many directions, with the kernels it calls."""
     width = layout.lanes(network.dtype)
-    request = Request(2 * max(samples, width), backward=False, calls=(derivatives.forward_slopes, *calls))
+    request = Request(2 * max(samples, width), backward=False, calls=(shared.forward_slopes, *calls))
     with network._borrow(request) as (plan, room):
         yield plan, room // (2 * width) * width
 
 
-def _by_chunks(block: int, work: int, out: Array, call: Callable[..., None], *given: Any) -> None:
-    """Call ``call(rows of each array, their number, rows of out)`` for all rows, flat, a chunk at a time."""
-    for rows in thread_team.chunks(len(out), block, work):
-        call(*(readonly(array[rows]) for array in given), rows.stop - rows.start, out[rows].reshape(-1))
+def by_blocks(network: Model, kernel: Kernel, plan: layout.Plan, block: int, work: int, out: Array, inputs: Any,
+              given: Array | None = None, *, labels: bool = False, weights: Array | None = None, total: float = 1.0,
+              rows: Array | None = None) -> None:
+    """Overwrite ``out``, a row for each sample, by what a kernel like `prototypes.block` makes of the other arrays.
+
+    A call takes a chunk of samples, of so much ``work`` each.
+    """
+    where, room = address(kernel, network.dtype, prototypes.block), network._parameters[:0] if rows is None else rows
+    for part in thread_team.chunks(len(out), block, work):
+        own = readonly(inputs[part])
+        none = own[:0]
+        shared.by_blocks(where, plan.layers, plan.cells, plan.cost_parameter, plan.panels, network._parameters, own,
+                         none if given is None else readonly(given[part]),
+                         none if weights is None else readonly(weights[part]), total, part.stop - part.start, block,
+                         int(labels), room, out[part].reshape(-1))
+
+
+def room_for_rows(network: Model, block: int) -> Array:
+    """Return room for the outputs and the deltas of a block, as rows, of the widest pair of layers."""
+    return np.empty(block * max(map(sum, pairwise(network.layers))), network.dtype)
 
 
 def input_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
@@ -66,15 +82,11 @@ def input_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
     samples = self._samples(X, Y, empty=True)
-    n, none = len(samples), readonly(samples.weights)
+    n = len(samples)
     out = np.empty((n, self.layers[0]), self.dtype)
-    with self._borrow(Request(max(n, 1), calls=(dense.backward,))) as (plan, block):
-
-        def call(inputs: Array, targets: Array, some: int, rows: Array) -> None:
-            derivatives.input_gradient(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self._parameters,
-                                       inputs, targets, NOT_SHUFFLED, some, block, int(samples.labels), none, rows)
-
-        _by_chunks(block, self._architecture.work, out, call, samples.inputs, samples.targets)
+    with self._borrow(Request(max(n, 1), calls=(dense.backward, gather.scatter))) as (plan, block):
+        by_blocks(self, derivatives.input_gradient, plan, block, self._architecture.work, out, samples.inputs,
+                  samples.targets, labels=samples.labels)
     return out
 
 
@@ -105,13 +117,8 @@ def vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     X = arrays.inputs(X, self.layers[0], self.dtype, empty=True)
     U = arrays.directions("U", U, len(X), self.layers[-1], self.dtype, "outputs")
     out = np.empty((len(X), self.layers[0]), self.dtype)
-    with _directions(self, len(X), dense.backward, derivatives.pullback) as (plan, block):
-
-        def call(inputs: Array, cotangents: Array, some: int, rows: Array) -> None:
-            derivatives.vjp(plan.layers, plan.cells, plan.panels, self._parameters, inputs, NOT_SHUFFLED, cotangents,
-                            some, block, rows)
-
-        _by_chunks(block, self._architecture.work, out, call, X, U)
+    with directions(self, len(X), dense.backward, shared.pullback) as (plan, block):
+        by_blocks(self, derivatives.vjp, plan, block, self._architecture.work, out, X, U)
     return out
 
 
@@ -142,13 +149,8 @@ def jvp(self: Model, X: npt.ArrayLike, V: npt.ArrayLike) -> Array:
     X = arrays.inputs(X, self.layers[0], self.dtype, empty=True)
     V = arrays.directions("V", V, len(X), self.layers[0], self.dtype, "inputs")
     out = np.empty((len(X), self.layers[-1]), self.dtype)
-    with _directions(self, len(X), derivatives.pushforward) as (plan, block):
-
-        def call(inputs: Array, tangents: Array, some: int, rows: Array) -> None:
-            derivatives.jvp(plan.layers, plan.cells, plan.panels, self._parameters, inputs, NOT_SHUFFLED, tangents,
-                            some, block, rows)
-
-        _by_chunks(block, self._architecture.work, out, call, X, V)
+    with directions(self, len(X), shared.pushforward) as (plan, block):
+        by_blocks(self, derivatives.jvp, plan, block, self._architecture.work, out, X, V)
     return out
 
 
@@ -177,21 +179,12 @@ def jacobian(self: Model, X: npt.ArrayLike) -> Array:
     """
     X, n_in, n_out = arrays.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[0], self.layers[-1]
     out = np.empty((len(X), n_out, n_in), self.dtype)
-    by_rows = n_out <= n_in
-    calls = (dense.backward, derivatives.pullback) if by_rows else (derivatives.pushforward,)
-    with _directions(self, len(X), *calls) as (plan, block):
-
-        def call(inputs: Array, some: int, rows: Array) -> None:
-            derivatives.jacobian(plan.layers, plan.cells, plan.panels, self._parameters, inputs, NOT_SHUFFLED, some,
-                                 block, int(by_rows), rows)
-
-        _by_chunks(block, self._architecture.work * (1 + min(n_in, n_out)), out, call, X)
+    kernel, calls = derivatives.jacobian_by_columns, [shared.pushforward]
+    if n_out <= n_in:
+        kernel, calls = derivatives.jacobian_by_rows, [dense.backward, shared.pullback]
+    with directions(self, len(X), *calls) as (plan, block):
+        by_blocks(self, kernel, plan, block, self._architecture.work * (1 + min(n_in, n_out)), out, X)
     return out
-
-
-def _rows(network: Model, block: int) -> Array:
-    """Return room for the outputs and the deltas of a block, as rows, of the widest pair of layers."""
-    return np.empty(block * max(map(sum, pairwise(network.layers))), network.dtype)
 
 
 def per_sample_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
@@ -218,18 +211,11 @@ def per_sample_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Arra
     deltas.
     """
     samples = self._samples(X, Y, empty=True)
-    n, none = len(samples), readonly(samples.weights)
+    n = len(samples)
     out = np.empty((n, self.n_parameters), self.dtype)
-    request = Request(max(n, 1), calls=(derivatives.panel_rows, derivatives.outer_products))
-    with self._borrow(request) as (plan, block):
-        room = _rows(self, block)
-
-        def call(inputs: Array, targets: Array, some: int, rows: Array) -> None:
-            derivatives.per_sample_gradient(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self._parameters,
-                                            inputs, targets, NOT_SHUFFLED, some, block, int(samples.labels), none, room,
-                                            rows)
-
-        _by_chunks(block, self._architecture.work, out, call, samples.inputs, samples.targets)
+    with self._borrow(Request(max(n, 1), calls=(shared.panel_rows, shared.outer_products))) as (plan, block):
+        by_blocks(self, derivatives.per_sample_gradient, plan, block, self._architecture.work, out, samples.inputs,
+                  samples.targets, labels=samples.labels, rows=room_for_rows(self, block))
     return out
 
 
@@ -259,17 +245,11 @@ def gradient_norms(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
     samples = self._samples(X, Y, empty=True)
-    n, none = len(samples), readonly(samples.weights)
+    n = len(samples)
     out = np.empty(n, self.dtype)
     with self._borrow(Request(max(n, 1))) as (plan, block):
-        room = np.empty(3 * block)
-
-        def call(inputs: Array, targets: Array, some: int, rows: Array) -> None:
-            derivatives.gradient_norms(plan.layers, plan.cells, plan.cost_parameter, plan.panels, self._parameters,
-                                       inputs, targets, NOT_SHUFFLED, some, block, int(samples.labels), none, room,
-                                       rows)
-
-        _by_chunks(block, self._architecture.work, out, call, samples.inputs, samples.targets)
+        by_blocks(self, derivatives.gradient_norms, plan, block, self._architecture.work, out, samples.inputs,
+                  samples.targets, labels=samples.labels)
     return out
 
 
@@ -298,13 +278,8 @@ def parameter_jacobian(self: Model, X: npt.ArrayLike) -> Array:
     """
     X, n_out = arrays.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[-1]
     out = np.empty((len(X), n_out, self.n_parameters), self.dtype)
-    with _directions(self, len(X), dense.backward, derivatives.pullback, derivatives.panel_rows,
-                     derivatives.outer_products) as (plan, block):
-        room = _rows(self, block)
-
-        def call(inputs: Array, some: int, rows: Array) -> None:
-            derivatives.parameter_jacobian(plan.layers, plan.cells, plan.panels, self._parameters, inputs, NOT_SHUFFLED,
-                                           some, block, room, rows)
-
-        _by_chunks(block, self._architecture.work * (1 + n_out), out, call, X)
+    calls = dense.backward, shared.pullback, shared.panel_rows, shared.outer_products
+    with directions(self, len(X), *calls) as (plan, block):
+        by_blocks(self, derivatives.parameter_jacobian, plan, block, self._architecture.work * (1 + n_out), out, X,
+                  rows=room_for_rows(self, block))
     return out

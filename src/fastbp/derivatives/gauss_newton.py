@@ -9,26 +9,24 @@ binary_cross_entropy, o for exp with poisson (generalised Gauss–Newton: Schrau
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..core import thread_team
-from ..core.link import Request
 from ..core.model import Model
 from ..core.samples import Samples
-from ..kernels import layout, tables
+from ..kernels import layout
 from ..kernels.compile import Kernel
-from ..kernels.derivatives import first as derivatives
 from ..kernels.derivatives import gauss_newton as kernels
+from ..kernels.derivatives import shared
 from ..kernels.ir import WHOLE
 from ..kernels.layer import dense, gather
 from ..kernels.layout import NOT_SHUFFLED
+from .first import by_blocks, directions, room_for_rows
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
@@ -48,21 +46,9 @@ def supported(network: Model) -> bool:
     return network.cost_function.name == "squared_error" or network._architecture.canonical
 
 
-def _kind(network: Model) -> int:
-    softmax = network._architecture.softmax
-    if network._architecture.canonical:
-        return tables.ROOT_FISHER if softmax else tables.ROOT_OF_SLOPE
-    return tables.ROOT_PRODUCT if softmax else tables.ROOT_SLOPE
-
-
-@contextmanager
-def _workspace(network: Model, samples: int, *calls: Kernel) -> Iterator[tuple[layout.Plan, int]]:
+def _workspace(network: Model, samples: int, *calls: Kernel) -> AbstractContextManager[tuple[layout.Plan, int]]:
     """Borrow a workspace for blocks of samples twice over, and the samples in a block."""
-    width = layout.lanes(network.dtype)
-    request = Request(2 * max(samples, width), backward=False,
-                      calls=(derivatives.forward_slopes, gather.gather_weights, dense.backward, *calls))
-    with network._borrow(request) as (plan, room):
-        yield plan, room // (2 * width) * width
+    return directions(network, samples, gather.gather_weights, shared.pullback, dense.backward, *calls)
 
 
 def normal_matrix(network: Model, samples: Samples, matrix: Doubles, threads: int | None = None) -> None:
@@ -83,14 +69,14 @@ def normal_matrix(network: Model, samples: Samples, matrix: Doubles, threads: in
     rows[:] = 0
     matrix[...] = 0
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
-    total, kind = samples.total_weight, _kind(network)
+    total = samples.total_weight
     with _workspace(network, n, dense.transpose_panel) as (plan, block):
         some = max(CHUNK_WORK // (work * block), 1) * block
 
         def chunk(begin: int, thread: int, barrier: npt.NDArray[np.int64]) -> None:
             kernels.normal_matrix(thread, n_threads, plan.layers, plan.cells, plan.panels, network._parameters, inputs,
-                                    weights, order, begin, min(begin + some, n), total, kind, block, rows, padded,
-                                    piece, matrix.reshape(-1), barrier)
+                                  weights, order, begin, min(begin + some, n), total, block, rows, padded, piece,
+                                  matrix.reshape(-1), barrier)
 
         for begin in range(0, n, some):
             thread_team.run(n_threads, partial(chunk, begin))
@@ -101,28 +87,25 @@ def jacobian_rows(network: Model, samples: Samples, total: float) -> Array:
 
     With ``samples.total_weight``, JᵀJ is `normal_matrix`.
     """
-    n, n_in, n_out = len(samples), network.layers[0], network.layers[-1]
-    out = np.empty((n * n_out, network.n_parameters), network.dtype)
-    inputs, _, weights, order = samples.data(NOT_SHUFFLED)
-    with _workspace(network, n, derivatives.panel_rows, derivatives.outer_products) as (plan, block):
-        room = np.empty(block * max(map(sum, pairwise(network.layers))), network.dtype)
-        for rows in thread_team.chunks(n, block, network._architecture.work * (1 + n_out)):
-            kernels.jacobian_rows(plan.layers, plan.cells, plan.panels, network._parameters,
-                                    inputs[rows.start * n_in : rows.stop * n_in], weights[rows], order,
-                                    rows.stop - rows.start, total, _kind(network), block, room,
-                                    out[rows.start * n_out : rows.stop * n_out].reshape(-1))
-    return out
+    n, n_out = len(samples), network.layers[-1]
+    out = np.empty((n, n_out, network.n_parameters), network.dtype)
+    with _workspace(network, n, shared.panel_rows, shared.outer_products) as (plan, block):
+        by_blocks(network, kernels.jacobian_rows, plan, block, network._architecture.work * (1 + n_out), out,
+                  samples.inputs, weights=samples.weights, total=total, rows=room_for_rows(network, block))
+    return out.reshape(-1, network.n_parameters)
 
 
-def directional_second_derivative(network: Model, samples: Samples, step: Array, share: float) -> Array:
-    """Compute Jᵀ d²o/dt² along parameters + t·step, from the outputs at t = ``share``; for the squared error."""
+def directional_second_derivative(network: Model, samples: Samples, step: Array, part: float) -> Array:
+    """Compute Jᵀ d²o/dt² along parameters + t·step, from the outputs at t = ``part``; for the squared error."""
     out = np.zeros(network.n_parameters, network.dtype)
     direction = step.astype(network.dtype)
-    ahead = (network._parameters + share * step).astype(network.dtype)
+    ahead = (network._parameters + part * step).astype(network.dtype)
     inputs, _, weights, order = samples.data(NOT_SHUFFLED)
-    with _workspace(network, len(samples), dense.gradient_by_lanes) as (plan, block):
-        kernels.bend(plan.layers, plan.cells, plan.panels, network._parameters, ahead, direction, share, inputs,
-                       weights, order, len(samples), samples.total_weight, block, out)
+    calls = shared.pushforward_tangents, shared.weigh, dense.gradient_by_lanes
+    with _workspace(network, len(samples), *calls) as (plan, block):
+        kernels.directional_second_derivative(plan.layers, plan.cells, plan.panels, network._parameters, ahead,
+                                              direction, part, inputs, weights, order, len(samples),
+                                              samples.total_weight, block, out)
     return out
 
 

@@ -21,42 +21,45 @@ passes.noise
 passes.predict
     predict            (1)(2) for all rows: outputs (samples, n_L) -> Network.predict, tracing
     all_finite         tells whether there is neither NaN nor infinity -> validation
-derivatives.first
-    forward_slopes     (1)(2) with φ' of every layer: out and delta panels -> the next, by address
-    pushforward, pullback
-                       tangents forward to every out panel, cotangents back (4)(5) to every delta panel -> the next
-    vjp, jvp, jacobian products with ∂o^L/∂x, and itself: (samples, n_0), (samples, n_L), (samples, n_L, n_0)
-                       -> Network's methods of the same names
-    input_gradient     ∂E/∂x of each sample's own cost: (samples, n_0) -> Network.input_gradient
-    per_sample_gradient, gradient_norms
-                       (6) of each sample's own cost: (samples, parameters), and its norm: (samples,) -> Network's
-    parameter_jacobian ∂o^L/∂parameters of each sample: (samples, n_L, parameters) -> Network.parameter_jacobian
-    unit               one row of a panel becomes 1, the others 0 -> jacobian, parameter_jacobian
-    scatter            a panel: rows (samples, n), strided -> vjp, jvp, jacobian, input_gradient, panel_rows
+derivatives.shared
+    by_blocks          a derivative of all samples: calls the kernel of one of the next modules for each block of them
+                       -> Network's methods
+    forward_slopes     (1)(2) with φ' of every layer: out and delta panels -> first, gauss_newton, by address
+    pushforward        tangents of inputs to every out panel -> jvp, jacobian_by_columns
+    pushforward_tangents
+                       tangents of parameters, or of several inputs, to every net and out panel -> second,
+                       directional_second_derivative
+    pullback           δ^L back (5) to every delta panel -> vjp, jacobian_by_rows, parameter_jacobian, backward_pass
+    weigh              sample weights onto a panel -> second, directional_second_derivative
     panel_rows         a panel: its samples' rows, one after the other -> outer_products, by address
     outer_products     (6) sample by sample from the panels of a pass: (samples, parameters), strided
-                       -> per_sample_gradient, parameter_jacobian
-    squares            Σ_j v_j² of each sample over a panel, in double: (samples,) -> gradient_norms
+                       -> per_sample_gradient, parameter_jacobian, jacobian_rows
+derivatives.first
+    vjp, jvp, jacobian_by_rows, jacobian_by_columns
+                       products with ∂o^L/∂x, and itself: (samples, n_0), (samples, n_L), (samples, n_L, n_0)
+                       -> by_blocks, for Network's methods of the same names
+    input_gradient     ∂E/∂x of each sample's own cost: (samples, n_0) -> by_blocks
+    per_sample_gradient, gradient_norms
+                       (6) of each sample's own cost: (samples, parameters), and its norm: (samples,) -> by_blocks
+    parameter_jacobian ∂o^L/∂parameters of each sample: (samples, n_L, parameters) -> by_blocks
 derivatives.second
     product_samples    phase 1 of a product with the Hessian or the Gauss–Newton matrix: all panels -> run, by address
     diagonal_samples   phase 1 of the Hessian's diagonal: δ panels hold ∂²E/∂net², outputs their squares -> run
     sobolev_samples    phase 1 of training on derivatives: all panels -> run
-    forward_second, pushforward
-                       (1)(2) with φ' and φ''; tangents to every net and out panel -> the three
+    forward_second     (1)(2) with φ' and φ'': net, out and delta panels -> the three
     second_order, pullback
                        what φ'' brings to δ; δ and the tangents' δ back to every delta panel -> the three
-    weigh, transpose_all
-                       sample weights onto a panel; copies of outputs and their tangents, for gradient -> the three
+    transpose_all      copies of outputs and their tangents, for gradient -> the three
 derivatives.gauss_newton
     root, forward_pass, backward_pass
                        δ^L of the square root of the cost's second derivative, and δ of all layers -> the next
     products           δ_j o_k of each sample: a panel with a row for each parameter -> normal_matrix
     add_squares        such a panel times itself: part of the lower triangle of a matrix in double -> normal_matrix
-    normal_matrix      JᵀJ over a range of samples: the same matrix -> curvature, each thread
-    jacobian_rows      J: (samples, n_L, parameters) -> curvature
-    push_parameters    how the outputs move as the parameters do: out panels -> bend
-    bend               Jᵀ d²o/dt² along a step: laid out like the parameters -> curvature
-    substitute         (LLᵀ)⁻¹ times a vector, in place -> curvature
+    normal_matrix      JᵀJ over a range of samples: the same matrix -> derivatives.gauss_newton, each thread
+    jacobian_rows      J: (samples, n_L, parameters) -> by_blocks
+    directional_second_derivative
+                       Jᵀ d²o/dt² along a step: laid out like the parameters -> derivatives.gauss_newton
+    substitute         (LLᵀ)⁻¹ times a vector, in place -> derivatives.gauss_newton
 embedded
     forward_one, gradient_one, input_one, vjp_one, train_one
                        one sample, neurons in lanes: outputs, cost and gradient, ∂E/∂x, uᵀ∂o/∂x, an update -> jit

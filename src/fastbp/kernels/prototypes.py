@@ -5,7 +5,7 @@ them.
 """
 
 from .compile import by_address
-from .compile.arguments import Doubles, Floats
+from .compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
 from .tables import CELL_COST_KERNEL, CELL_COST_SECOND, CELL_JACOBIAN, LAYER_ACTIVATION, LAYER_SECOND
 
 
@@ -48,3 +48,14 @@ def total_penalty(hyper: Doubles, sums: Doubles) -> None:
 @by_address()
 def direction(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
     """A direction of `line_search`, or what it remembers of a step."""
+
+
+@by_address()
+def block(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats, parameters: Floats,
+          inputs: ReadOnly, given: ReadOnly, weights: ReadOnly, total: float, order: Integers, begin: int, end: int,
+          strips: int, labels: int, rows: Floats, out: Floats) -> None:
+    """A derivative of samples begin..end, in so many strips: overwrites their rows of ``out``, which is flat.
+
+    ``given`` has a row for each sample: its target (or class index, with ``labels`` = 1), tangent or cotangent.
+    ``rows`` has room for outputs and deltas of a block, as rows, of the widest pair of layers; or none.
+    """

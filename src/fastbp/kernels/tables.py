@@ -138,17 +138,17 @@ CELL = Table({
     "scatter": "address of `gather.scatter`",
     "my_samples": "address of phase 1: `backprop.my_samples`, or one of `second.PHASES`",
     "my_neurons": "address of phase 2: `backprop.my_neurons`, or `epoch.my_neurons_clipped`",
-    "forward_slopes": "address of `first.forward_slopes`",
-    "pushforward": "address of `first.pushforward`",
-    "pullback": "address of `first.pullback`",
-    "rows": "address of `first.panel_rows`",
-    "outer": "address of `first.outer_products`",
+    "forward_slopes": "address of `shared.forward_slopes`",
+    "pushforward": "address of `shared.pushforward`",
+    "pullback": "address of `shared.pullback`",
+    "rows": "address of `shared.panel_rows`",
+    "outer": "address of `shared.outer_products`",
     "forward_second": "address of `second.forward_second`",
-    "pushforward_tangents": "address of `second.pushforward`",
+    "pushforward_tangents": "address of `shared.pushforward_tangents`",
     "second_order": "address of `second.second_order`",
     "pullback_tangents": "address of `second.pullback`",
     "transpose_all": "address of `second.transpose_all`",
-    "weigh": "address of `second.weigh`",
+    "weigh": "address of `shared.weigh`",
     "softmax_second": "address of `softmax.softmax_curvature`, or 0",
     "cost_second": "address of ∂²C/∂o²",
     "spare": "offset of a spare panel of the output layer",
@@ -156,6 +156,7 @@ CELL = Table({
     "direction": "address of the user's direction in the space of parameters",
     "given_slopes": "address of the user's targets of ∂o/∂x",
     "kind": "what a pass computes, one of KIND_PLAIN …",
+    "root": "the root of the cost's second derivative, for the Gauss–Newton matrix: one of ROOT_SLOPE …",
     "gather_inputs": "address of the kernel that gathers inputs: `gather.gather`, or `gather.gather_sparse`",
     "noise": "address of `noise.before_layer`, or 0",
     "end_epoch": "address of `record.end_epoch`, or of `line_search.next_point`",
@@ -174,16 +175,15 @@ CELL = Table({
  CELL_FORWARD_SLOPES, CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER, CELL_FORWARD_SECOND,
  CELL_PUSHFORWARD_TANGENTS, CELL_SECOND_ORDER, CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL, CELL_WEIGH,
  CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_SPARE, CELL_SLOPE_TARGETS, CELL_DIRECTION, CELL_GIVEN_SLOPES, CELL_KIND,
- CELL_GATHER_INPUTS, CELL_NOISE, CELL_END_EPOCH, CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS, CELL_MEASURE, CELL_KEY,
- CELL_PROGRESS, CELL_MIDWAY, CELL_MODEL) = CELL
+ CELL_ROOT, CELL_GATHER_INPUTS, CELL_NOISE, CELL_END_EPOCH, CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS, CELL_MEASURE,
+ CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_MODEL) = CELL
 CELL_COUNT = CELL.count
 
 KIND_PLAIN, KIND_SOBOLEV, KIND_HESSIAN, KIND_GAUSS_NEWTON, KIND_DIAGONAL = range(5)
 """What a pass computes."""
 
 ROOT_SLOPE, ROOT_OF_SLOPE, ROOT_FISHER, ROOT_PRODUCT = range(4)
-"""Kinds of `gauss_newton.root`: element by element from φ' or its root; softmax with its partner, with another cost.
-"""
+"""What `gauss_newton.root` computes: element by element from φ' or its root; for softmax with its partner, or not."""
 
 COST = Table({
     "parameter": "the number of a cost that has one (huber, quantile)",

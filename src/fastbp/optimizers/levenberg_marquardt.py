@@ -25,7 +25,7 @@ from .base import Array, BatchMethod, Numbers
 
 Doubles = npt.NDArray[np.float64]
 
-SHARE = 0.3
+PART = 0.3
 """Of a step, where outputs are looked at for their second derivative: nearer to its beginning their differences lose
 their meaning in float32, farther from it what they leave out grows. From 0.03 to 0.3 made no difference in float64."""
 
@@ -224,7 +224,7 @@ class LevenbergMarquardt(BatchMethod):
             return None
         v = -system.solve(slope)
         if accelerate:
-            second = gauss_newton.directional_second_derivative(evaluate.model, evaluate.samples, v, SHARE)
+            second = gauss_newton.directional_second_derivative(evaluate.model, evaluate.samples, v, PART)
             a = -system.solve(np.where(system.fixed, 0.0, second.astype(np.float64)))
             if 2 * np.linalg.norm(a) <= MOST_ACCELERATION * np.linalg.norm(v):
                 return v, v + 0.5 * a

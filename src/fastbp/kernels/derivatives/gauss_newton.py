@@ -7,31 +7,31 @@ workspace of 2s strips serves s strips of samples: strips s..2s of the delta pan
 
 import math
 
-from .. import prototypes, tables
-from ..compile import inline, kernel
+from .. import tables
+from ..compile import by_address, kernel
+from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
 from ..ir import WHOLE, call, copy_vector, gradient_tile, lanes, multiply_vector, panel, view
 from ..layer import dense, gather
 from ..layer.dense import column
 from ..passes.epoch import wait
 from ..tables import (
-    CELL_JACOBIAN,
     CELL_ONES,
+    CELL_ROOT,
     CELL_TARGET,
     CELL_WEIGHT,
     LAYER_BIASES,
     LAYER_DELTA,
-    LAYER_DELTA_BELOW,
     LAYER_N_IN,
     LAYER_N_OUT,
     LAYER_OUT,
     LAYER_SOURCE,
     LAYER_WEIGHTS,
 )
-from . import first as derivatives
+from . import shared
 
 
 @kernel
-def root(out, slope, share, delta, neurons, c, kind):
+def root(out, slope, share, delta, neurons, c, which):
     """δ_j = √ω u_j for output c; overwrites ``delta``, of as many strips as ``share`` has.
 
     With s = φ'(net): u_c = s for the squared error, √s for a canonical link, where s is the cost's second derivative.
@@ -48,45 +48,33 @@ def root(out, slope, share, delta, neurons, c, kind):
             p, row = view(o, j * lane, lane), view(d, j * lane, lane)
             here = one if j == c else zero
             for v in range(lane):
-                if kind == tables.ROOT_SLOPE:
+                if which == tables.ROOT_SLOPE:
                     u = here * mine[v]
-                elif kind == tables.ROOT_OF_SLOPE:
+                elif which == tables.ROOT_OF_SLOPE:
                     u = here * real(math.sqrt(mine[v]))
-                elif kind == tables.ROOT_FISHER:
+                elif which == tables.ROOT_FISHER:
                     u = here * real(math.sqrt(p[v])) - p[v] * real(math.sqrt(own[v]))
                 else:
                     u = own[v] * (here - p[v])
                 row[v] = real(math.sqrt(weight[v])) * u if weight[v] > zero else zero
 
 
-@inline
-def pull_down(layers, cells, panels, parameters, strips):
-    """Bring δ^L, in strips s..2s of the top delta panel, to those of all others (5)."""
-    for layer in range(layers.shape[0] - 1, 0, -1):
-        n, target = layers[layer, LAYER_N_IN], layers[layer, LAYER_DELTA_BELOW]
-        delta, slope = panel(panels, target, n, strips, 2 * strips), panel(panels, target, n, 0, strips)
-        for i in range(delta.size):
-            delta[i] = slope[i]
-        call(dense.backward, cells, parameters, layers[layer, LAYER_WEIGHTS], panels, layers[layer, LAYER_DELTA],
-             target, n, layers[layer, LAYER_N_OUT], strips, 2 * strips, -1)
-
-
 @kernel
 def forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips):
     """(1)(2) with φ' for samples begin..end, and each one's share ω of the mean, w/``total``."""
-    call(derivatives.forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
+    call(shared.forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
     call(gather.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], 0, strips)
 
 
 @kernel
-def backward_pass(layers, cells, panels, parameters, strips, c, kind):
+def backward_pass(layers, cells, panels, parameters, strips, c):
     """δ of every layer for output c, from its `root` down."""
     top = layers.shape[0] - 1
     n = layers[top, LAYER_N_OUT]
     root(panel(panels, layers[top, LAYER_OUT], n, 0, strips), panel(panels, layers[top, LAYER_DELTA], n, 0, strips),
          panel(panels, cells[CELL_WEIGHT], 1, 0, strips), panel(panels, layers[top, LAYER_DELTA], n, strips,
-                                                                2 * strips), n, c, kind)
-    pull_down(layers, cells, panels, parameters, strips)
+                                                                2 * strips), n, c, cells[CELL_ROOT])
+    call(shared.pullback, cells, layers, cells, panels, parameters, strips, 0)
 
 
 @kernel
@@ -134,12 +122,12 @@ def add_squares(rows, size, transposed, tile, strips, n, matrix, thread, threads
 
 
 @kernel
-def normal_matrix(thread, threads, layers, cells, panels, parameters, inputs, weights, order, begin, end, total, kind,
-                  block, rows, size, piece, matrix, barrier):
+def normal_matrix(thread, threads, layers, cells, panels, parameters, inputs, weights, order, begin, end, total, block,
+                  rows, size, piece, matrix, barrier):
     """matrix_ij += (JᵀJ)_ij for j ≤ i, over samples begin..end; above the diagonal it is left in any state.
 
     Every thread of a team calls it: the first one makes the rows of J, all of them multiply. ``rows`` has room for
-    ``piece`` strips of rows, padded to ``size``, for their turned copy, and for a tile of sums for each thread.
+    ``piece`` strips of rows, padded to ``size``, for their transposed copy, and for a tile of sums for each thread.
     """
     lane, n, n_out = lanes(panels), parameters.size, layers[layers.shape[0] - 1, LAYER_N_OUT]
     transposed = piece * size * lane
@@ -151,7 +139,7 @@ def normal_matrix(thread, threads, layers, cells, panels, parameters, inputs, we
             forward_pass(layers, cells, panels, parameters, inputs, weights, order, start, stop, total, strips)
         for c in range(n_out):
             if thread == 0:
-                backward_pass(layers, cells, panels, parameters, strips, c, kind)
+                backward_pass(layers, cells, panels, parameters, strips, c)
             for first in range(0, strips, piece):
                 some = min(piece, strips - first)
                 if thread == 0:
@@ -164,86 +152,48 @@ def normal_matrix(thread, threads, layers, cells, panels, parameters, inputs, we
                     return
 
 
-@kernel
-def jacobian_rows(layers, cells, panels, parameters, inputs, weights, order, samples, total, kind, block, rows, out):
-    """J itself; overwrites ``out``, flat (samples, n_L, parameters), and ``rows``, as `derivatives.outer_products`."""
-    lane, n_out = lanes(panels), layers[layers.shape[0] - 1, LAYER_N_OUT]
+@by_address()
+def jacobian_rows(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats, parameters: Floats,
+                  inputs: ReadOnly, given: ReadOnly, weights: ReadOnly, total: float, order: Integers, begin: int,
+                  end: int, strips: int, labels: int, rows: Floats, out: Floats) -> None:
+    """J itself, as `prototypes.block` has it: (samples, n_L, parameters)."""
+    n_out = layers[layers.shape[0] - 1, LAYER_N_OUT]
     size = n_out * parameters.size
-    for begin in range(0, samples, block):
-        end = min(begin + block, samples)
-        strips = (end - begin + lane - 1) // lane
-        forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips)
-        for c in range(n_out):
-            backward_pass(layers, cells, panels, parameters, strips, c, kind)
-            call(derivatives.outer_products, cells, layers, cells, panels, strips, end - begin, rows, out,
-                 begin * size + c * parameters.size, size)
+    forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips)
+    for c in range(n_out):
+        backward_pass(layers, cells, panels, parameters, strips, c)
+        call(shared.outer_products, cells, layers, cells, panels, strips, end - begin, rows, out,
+             begin * size + c * parameters.size, size)
 
 
 @kernel
-def push_parameters(layers, cells, panels, parameters, direction, strips):
-    """How outputs move as parameters move along ``direction``: ȯ_j = φ'(net_j)(Σ_k ẇ_jk o_k + ḃ_j + Σ_k w_jk ȯ_k).
-
-    From `forward_pass` in strips 0..s; overwrites strips s..2s of the out and delta panels.
-    """
-    lane, top = lanes(panels), layers.shape[0] - 1
-    for layer in range(top + 1):
-        n_in, n = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
-        call(dense.forward, cells, direction, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
-             layers[layer, LAYER_SOURCE], layers[layer, LAYER_DELTA] + strips * n * lane, n_in, n, 0, strips)
-        tangent = panel(panels, layers[layer, LAYER_OUT], n, strips, 2 * strips)
-        own = panel(panels, layers[layer, LAYER_DELTA], n, strips, 2 * strips)
-        slope = panel(panels, layers[layer, LAYER_DELTA], n, 0, strips)
-        if layer > 0:
-            call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], -1, panels,
-                 layers[layer, LAYER_SOURCE], layers[layer, LAYER_OUT], n_in, n, strips, 2 * strips)
-        else:
-            for i in range(tangent.size):
-                tangent[i] = 0
-        for i in range(tangent.size):
-            tangent[i] += own[i]
-        if layer == top and cells[CELL_JACOBIAN] != 0:
-            call(prototypes.jacobian_product, cells, panel(panels, layers[layer, LAYER_OUT], n, 0, strips), tangent, n)
-        else:
-            for i in range(tangent.size):
-                tangent[i] *= slope[i]
-
-
-@kernel
-def bend(layers, cells, panels, parameters, ahead, direction, share, inputs, weights, order, samples, total, block,
-         gradient):
+def directional_second_derivative(layers, cells, panels, parameters, ahead, direction, part, inputs, weights, order,
+                                  samples, total, block, gradient):
     """Jᵀö as the parameters move along ``direction``, for the squared error; overwrites ``gradient``.
 
-    ö ≈ 2((o₊ − o)/h − ȯ)/h, from the outputs at the point ``ahead``, h = ``share`` of the way.
+    ö ≈ 2((o₊ − o)/h − ȯ)/h, from the outputs at the point ``ahead``, h = ``part`` of the way.
+    It is not for `shared.by_blocks`: it sums over blocks, and takes three vectors of parameters.
     """
     lane, top = lanes(panels), layers.shape[0] - 1
-    n_top, near, real = layers[top, LAYER_N_OUT], 1.0 / share, type(panels[0])
+    n_top, near, real = layers[top, LAYER_N_OUT], 1.0 / part, type(panels[0])
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
         out, later = panel(panels, layers[top, LAYER_OUT], n_top, 0, strips), panel(panels, cells[CELL_TARGET], n_top,
                                                                                     0, strips)
-        call(derivatives.forward_slopes, cells, layers, cells, panels, ahead, inputs, order, begin, end, strips)
+        call(shared.forward_slopes, cells, layers, cells, panels, ahead, inputs, order, begin, end, strips)
         for i in range(out.size):
             later[i] = out[i]
         forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips)
-        push_parameters(layers, cells, panels, parameters, direction, strips)
+        call(shared.pushforward_tangents, cells, layers, cells, panels, parameters, direction, 1, 0, 1, strips, 0,
+             strips)
         tangent = panel(panels, layers[top, LAYER_OUT], n_top, strips, 2 * strips)
         delta = panel(panels, layers[top, LAYER_DELTA], n_top, strips, 2 * strips)
         for i in range(delta.size):
             delta[i] = real(2 * near) * (real(near) * (later[i] - out[i]) - tangent[i])
-        if cells[CELL_JACOBIAN] != 0:
-            call(prototypes.jacobian_product, cells, out, delta, n_top)
-        else:
-            slope = panel(panels, layers[top, LAYER_DELTA], n_top, 0, strips)
-            for i in range(delta.size):
-                delta[i] *= slope[i]
-        for s in range(strips):
-            weight = view(panels, cells[CELL_WEIGHT] + s * lane, lane)
-            for j in range(n_top):
-                d = view(delta, (s * n_top + j) * lane, lane)
-                for v in range(lane):
-                    d[v] = weight[v] * d[v] if weight[v] > real(0) else real(0)
-        pull_down(layers, cells, panels, parameters, strips)
+        shared.by_slope(layers, cells, panels, top, 0, strips, delta)
+        call(shared.weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n_top, strips, 0, strips)
+        call(shared.pullback, cells, layers, cells, panels, parameters, strips, 0)
         for layer in range(top + 1):
             n_in, n_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
             delta_at = layers[layer, LAYER_DELTA] + strips * n_out * lane

@@ -16,11 +16,11 @@ number of threads, mini-batches, every optimizer.
 """
 
 from .. import prototypes
-from ..compile import by_address, inline
+from ..compile import by_address
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
 from ..functions import costs
 from ..functions.softmax import softmax_curvature
-from ..ir import array_at_address, call, lanes, panel, row, view
+from ..ir import array_at_address, call, panel, row
 from ..layer import dense, gather
 from ..tables import (
     CELL_CANONICAL,
@@ -32,13 +32,11 @@ from ..tables import (
     CELL_KIND,
     CELL_MY_SAMPLES,
     CELL_PULLBACK_TANGENTS,
-    CELL_PUSHFORWARD_TANGENTS,
     CELL_SECOND_ORDER,
     CELL_SLOPE_TARGETS,
     CELL_SPARE,
     CELL_TARGET,
     CELL_TRANSPOSE_ALL,
-    CELL_WEIGH,
     CELL_WEIGHT,
     COST_SLOPE_WEIGHT,
     KIND_DIAGONAL,
@@ -59,13 +57,8 @@ from ..tables import (
     LAYER_TRANSPOSED,
     LAYER_WEIGHTS,
 )
-
-
-@inline
-def panel_row(panels, start, n, s, j):
-    """Return the row of neuron j in strip s of a panel of n rows."""
-    lane = lanes(panels)
-    return view(panels, start + (s * n + j) * lane, lane)
+from . import shared
+from .shared import panel_row
 
 
 @by_address(CELL_FORWARD_SECOND)
@@ -103,47 +96,6 @@ def forward_second(layers: Table, cells: Integers, panels: Floats, parameters: F
         call(prototypes.activation, row(layers, layer), out, slope, n)
         if bend != 0 and layers[layer, LAYER_SECOND] != 0:
             call(prototypes.second_derivative, row(layers, layer), net, out, slope)
-
-
-@by_address(CELL_PUSHFORWARD_TANGENTS)
-def pushforward(layers: Table, cells: Integers, panels: Floats, parameters: Floats, direction: Floats, moved: int,
-                bottom: int, tangents: int, strips: int, first: int, last: int) -> None:
-    """Tangents ṅet_j = Σ_k w_jk ȯ_k, and with ``moved`` = 1 + Σ_k v_jk o_k + v_j; ȯ_j = φ'(net_j) ṅet_j.
-
-    From layer ``bottom`` up; overwrites the tangents in net and out panels, and where moved in the delta panels.
-    """
-    lane, top = lanes(panels), layers.shape[0] - 1
-    together = max(tangents, 1) if last - first == strips else 1
-    for layer in range(bottom, top + 1):
-        n_in, n = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
-        w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
-        source, net_at = layers[layer, LAYER_SOURCE], layers[layer, LAYER_NET]
-        if moved != 0 and layer == 0:  # the inputs stay where they are
-            call(dense.forward, cells, direction, w, b, panels, source, net_at + strips * n * lane, n_in, n, first,
-                 last)
-        else:
-            for i in range(1, tangents + 1, together):
-                call(dense.forward, cells, parameters, w, -1, panels, source, net_at, n_in, n, i * strips + first,
-                     (i + together - 1) * strips + last)
-        if moved != 0 and layer > 0:
-            call(dense.forward, cells, direction, w, b, panels, source, layers[layer, LAYER_DELTA] + strips * n * lane,
-                 n_in, n, first, last)
-            net = panel(panels, net_at, n, strips + first, strips + last)
-            more = panel(panels, layers[layer, LAYER_DELTA], n, strips + first, strips + last)
-            for k in range(net.size):
-                net[k] += more[k]
-        out = panel(panels, layers[layer, LAYER_OUT], n, first, last)
-        slope = panel(panels, layers[layer, LAYER_DELTA], n, first, last)
-        for i in range(1, tangents + 1):
-            net = panel(panels, net_at, n, i * strips + first, i * strips + last)
-            tangent = panel(panels, layers[layer, LAYER_OUT], n, i * strips + first, i * strips + last)
-            if layer == top and cells[CELL_JACOBIAN] != 0:
-                for k in range(net.size):
-                    tangent[k] = net[k]
-                call(prototypes.jacobian_product, cells, out, tangent, n)
-            else:
-                for k in range(net.size):
-                    tangent[k] = slope[k] * net[k]
 
 
 @by_address(CELL_SECOND_ORDER)
@@ -230,21 +182,6 @@ def transpose_all(layers: Table, cells: Integers, panels: Floats, strips: int, f
                  i * strips + last)
 
 
-@by_address(CELL_WEIGH)
-def weigh(panels: Floats, weight: int, start: int, n: int, low: int, first: int, last: int) -> None:
-    """Multiply strips of a panel, from ``low`` on, by the shares in the mean of the samples in strips first..last.
-
-    Weight 0 gives 0, also where a number is not finite.
-    """
-    zero = type(panels[0])(0)
-    for s in range(first, last):
-        w = panel_row(panels, weight, 1, s, 0)
-        for j in range(n):
-            some = panel_row(panels, start, n, low + s - first, j)
-            for v in range(some.size):
-                some[v] = w[v] * some[v] if w[v] > zero else zero
-
-
 @by_address(CELL_MY_SAMPLES)
 def product_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats, parameters: Floats,
                     inputs: ReadOnly, targets: ReadOnly, weights: ReadOnly, order: Integers, begin: int, end: int,
@@ -262,7 +199,7 @@ def product_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
     direction = array_at_address(panels, cells[CELL_DIRECTION], parameters.size)
     call(forward_second, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
          total, labels, strips, first, last, exact)
-    call(pushforward, cells, layers, cells, panels, parameters, direction, 1, 0, 1, strips, first, last)
+    call(shared.pushforward_tangents, cells, layers, cells, panels, parameters, direction, 1, 0, 1, strips, first, last)
     low, high = strips + first, strips + last
     out, tangent = panel(panels, layers[top, LAYER_OUT], n, first, last), panel(panels, layers[top, LAYER_OUT], n, low,
                                                                                 high)
@@ -273,11 +210,11 @@ def product_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
         change[k] = tangent[k]
     if cells[CELL_CANONICAL] == 0:
         call(prototypes.cost_second, cells, out, target, change, cost_parameter)
-    call(weigh, cells, panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
+    call(shared.weigh, cells, panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
     if cells[CELL_CANONICAL] != 0:
         for k in range(delta.size):
             delta[k], a[k] = change[k], out[k] - target[k]
-        call(weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+        call(shared.weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
     else:
         if cells[CELL_JACOBIAN] != 0:
             call(prototypes.jacobian_product, cells, out, change, n)
@@ -288,7 +225,7 @@ def product_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
             for k in range(a.size):
                 a[k] = type(a[0])(1)
             call(prototypes.cost, cells, out, target, a, n, cost_parameter)
-            call(weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+            call(shared.weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
             call(second_order, cells, layers, cells, panels, top, 1, strips, first, last)
             bent = panel(panels, layers[top, LAYER_NET], n, first, last)
             for k in range(change.size):
@@ -327,14 +264,14 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
     if cells[CELL_CANONICAL] != 0:
         for k in range(a.size):
             a[k] = out[k] - target[k]
-        call(weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+        call(shared.weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
     else:
         for k in range(a.size):
             a[k], change[k] = one, one
         call(prototypes.cost_second, cells, out, target, change, cost_parameter)
-        call(weigh, cells, panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
+        call(shared.weigh, cells, panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
         call(prototypes.cost, cells, out, target, a, n, cost_parameter)
-        call(weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+        call(shared.weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
         if cells[CELL_JACOBIAN] != 0:
             for k in range(a.size):
                 bent[k] = a[k]
@@ -368,7 +305,7 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
                 for v in range(own.size):
                     beginning[v] = one if layer == top else own[v]
             if layer < top:
-                call(pushforward, cells, layers, cells, panels, parameters, parameters, 0, layer + 1, 1,
+                call(shared.pushforward_tangents, cells, layers, cells, panels, parameters, parameters, 0, layer + 1, 1,
                      strips, first, last)
             elif cells[CELL_JACOBIAN] != 0:
                 for k in range(net.size):
@@ -380,7 +317,7 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
             if cells[CELL_CANONICAL] != 0:
                 for k in range(a.size):
                     a[k] = tangent[k]
-                call(weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
+                call(shared.weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
             else:
                 for k in range(a.size):
                     a[k] = change[k] * tangent[k]
@@ -437,7 +374,7 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
                 direction = panel_row(panels, layers[0, LAYER_SOURCE], n_in, s, k)
                 for v in range(direction.size):
                     direction[v] = one if k == i else zero
-    call(pushforward, cells, layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first,
+    call(shared.pushforward_tangents, cells, layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first,
          last)
     given = array_at_address(inputs, cells[CELL_GIVEN_SLOPES], inputs.size * n)
     call(gather.gather, cells, given, order, begin, end, n * n_in, panels, cells[CELL_SLOPE_TARGETS], -1, strips, first,
@@ -452,7 +389,7 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
                     error = tangent[v] - wanted[v]
                     a[v] = factor * error
                     wanted[v] = half * factor * error * error
-        call(weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, (i + 1) * strips + first,
+        call(shared.weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, (i + 1) * strips + first,
              first, last)
     out, delta = panel(panels, layers[top, LAYER_OUT], n, first, last), panel(panels, layers[top, LAYER_DELTA], n,
                                                                               first, last)
@@ -484,7 +421,7 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
         call(transpose_all, cells, layers, cells, panels, strips, first, last)
 
 
-KERNELS = (forward_second, pushforward, second_order, pullback, transpose_all, weigh)
+KERNELS = (forward_second, shared.pushforward_tangents, second_order, pullback, transpose_all, shared.weigh)
 """What such a phase calls, but for the second derivative of softmax."""
 
 PHASES = {KIND_SOBOLEV: sobolev_samples, KIND_HESSIAN: product_samples, KIND_GAUSS_NEWTON: product_samples,
