@@ -407,8 +407,8 @@ def test_check_explains():
 
 
 def test_the_examples_of_its_documentation():
-    found = doctest.testmod(jit)
-    assert found.attempted > 5 and not found.failed
+    found = [doctest.testmod(module) for module in (jit, jit.checks)]
+    assert sum(one.attempted for one in found) > 5 and not any(one.failed for one in found)
 
 
 @pytest.mark.parametrize("batch", [0, -1, 2.5])
