@@ -28,6 +28,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import fastbp
 from fastbp import MLPClassifier, MLPRegressor, Network
+from fastbp.core import objective
 from fastbp.estimators import _epochs
 from fastbp.estimators._base import _Samples
 from fastbp.kernels.compile import JIT
@@ -707,6 +708,58 @@ def test_a_callback_may_change_the_weights_of_lbfgs():
     assert mlp.network_.cost(X, y) == pytest.approx(loss[-1], rel=1e-9) and loss[-1] < costs[7]
     stopped = MLPRegressor(max_iter=8, **settings).fit(X, y)
     assert stopped.n_iter_ == 8 and (stopped.network_.parameters[::2] == 0).all()
+
+
+def test_lbfgs_trains_by_the_loop_of_all_fits(tmp_path):
+    """Its iterations are in the network's history; there is no training to go on from, in memory or in a checkpoint."""
+    X, y = diabetes()
+    path, records = tmp_path / "net", []
+    mlp = MLPRegressor(hidden_layer_sizes=(4,), solver="adam", max_iter=3, random_state=0, warm_start=True).fit(X, y)
+    assert mlp.network_._progress is not None
+    mlp.set_params(solver="lbfgs", alpha=0, max_iter=6, callbacks=[records.append, fastbp.Checkpoint(path, every=6)])
+    mlp.fit(X, y, validation_data=(X[:50], y[:50]))
+    history = mlp.network_.history
+    assert history.epoch.tolist() == [record.epoch for record in records] == [1, 2, 3, 4, 5, 6]
+    assert history.cost.tolist() == mlp.loss_curve_[3:] == [record.cost for record in records]
+    assert history.validation_cost.tolist() == mlp.validation_loss_curve_
+    assert [record.updates for record in records] == [1, 2, 3, 4, 5, 6]
+    assert np.isnan(records[0].learning_rate)
+    with pytest.raises(ValueError, match="has no learning rate that a callback could set"):
+        records[0].set_learning_rate(0.1)
+    loaded = Network.load(path)
+    assert mlp.network_._progress is None and loaded._progress is None
+    np.testing.assert_array_equal(loaded.parameters, mlp.network_.parameters)
+    assert mlp.network_.fit(X, y, epochs=2, resume=True).history.epoch.tolist() == [1, 2]
+
+
+def test_lbfgs_that_is_interrupted_is_left_at_an_iterate(monkeypatch):
+    """Ctrl-C within an evaluation, in a line search: weights go back to those of the last iteration in the record."""
+    X, y = diabetes()
+    settings = dict(hidden_layer_sizes=(4,), solver="lbfgs", random_state=0, alpha=0)
+    path = []
+    listen = [lambda record: path.append(record.network.parameters.copy())]
+    MLPRegressor(max_iter=9, callbacks=listen, **settings).fit(X, y)
+    for after in range(2, 14):
+        mlp, calls, evaluation = MLPRegressor(max_iter=9, **settings), [], objective.Evaluation.__call__
+
+        def interrupted(self, gradient, calls=calls, after=after, evaluation=evaluation):
+            calls.append(None)
+            if len(calls) > after:
+                raise KeyboardInterrupt
+            return evaluation(self, gradient)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(objective.Evaluation, "__call__", interrupted)
+            try:
+                mlp.fit(X, y)
+            except KeyboardInterrupt:
+                pass
+        done = mlp.n_iter_ if hasattr(mlp, "coefs_") else 0
+        if done:
+            assert len(mlp.network_.history) == done
+            np.testing.assert_array_equal(mlp.network_.parameters, path[done - 1])
+        else:
+            assert after < 4, "the first iteration has a few evaluations"
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

@@ -1,10 +1,9 @@
-"""A fit by SciPy's L-BFGS-B."""
+"""A fit by SciPy's L-BFGS-B, whose loop becomes steps of `training.loop`."""
 
 from __future__ import annotations
 
-import math
-import time
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,76 +11,132 @@ import numpy.typing as npt
 import scipy.optimize
 from sklearn.utils.optimize import _check_optimize_result
 
-from ..core.objective import cost_and_gradient, evaluation
+from ..core.objective import evaluation, norm
+from ..kernels import layout, tables
 from ..network import Network
-from ..training.callbacks import EarlyStopping, ProgressBar, asks_to_stop
+from ..optimizers import BatchMethod
 from ..training.history import Record
+from ..training.steps import Fit, Steps, steps_of
 from ._base import _MLP, NOT_FINITE, _Samples
 
 Array = npt.NDArray[Any]
 
 
+@dataclass(frozen=True)
+class ScipyLBFGS(BatchMethod):
+    """SciPy's L-BFGS-B. Nothing of it is kept that a later fit could go on from.
+
+    Parameters
+    ----------
+    tol : float
+        It stops where no slope is larger.
+    max_fun : int
+        Evaluations at most.
+
+    Attributes
+    ----------
+    result : OptimizeResult
+        What `scipy.optimize.minimize` found in the last fit; beside it the ``penalty`` there, and whether a callback
+        has ``stopped`` it.
+    """
+
+    tol: float
+    max_fun: int
+    result: scipy.optimize.OptimizeResult = field(default_factory=scipy.optimize.OptimizeResult, compare=False)
+    resumes = False
+
+
+@steps_of.register(ScipyLBFGS)
+class ScipySteps(Steps):
+    """Iterations of `scipy.optimize.minimize`, which calls back after each; it begins anew if a callback moves."""
+
+    restarts = True
+
+    def __init__(self, method: ScipyLBFGS, fit: Fit) -> None:
+        super().__init__(fit)
+        self.method, self.evaluations, self.moved = method, 0, False
+        self.evaluate = fit.stack.enter_context(evaluation(fit.network, fit.samples, fit.threads, fit.regularization))
+        parameters = fit.network._parameters
+        self.learner = layout.learner(np.empty_like(parameters), hyper=fit.progress.hyper, best=parameters.copy())
+        self.searching = False
+
+    def run(self, last: int, epochs_ended: Callable[[], bool]) -> None:
+        """Minimise, up to this iteration at most."""
+        parameters, learner, method = self.network._parameters, self.learner, self.method
+        stopped = self.moved = False
+
+        def evaluate(x: Array) -> tuple[float, Array]:
+            self.searching = True
+            parameters[:] = x
+            cost = self.evaluate(learner.gradient)
+            return cost, learner.gradient.astype(np.float64)
+
+        def iterated(intermediate_result: Any) -> None:  # SciPy looks at the name of the argument
+            nonlocal stopped
+            with self.fit.hold.shut():
+                parameters[:] = learner.best[:] = intermediate_result.x
+                self.searching, learner.costs[0] = False, intermediate_result.fun
+                learner.sums[tables.SUM_EPOCH_PENALTY] = self.penalty()
+                learner.progress[[tables.PROGRESS_EPOCH, tables.PROGRESS_UPDATES]] += 1
+                stopped = epochs_ended()
+            if stopped or self.moved:
+                raise StopIteration
+
+        found = scipy.optimize.minimize(
+            evaluate, parameters.astype(np.float64), method="L-BFGS-B", jac=True, callback=iterated,
+            options={"maxfun": method.max_fun - self.evaluations, "gtol": method.tol,
+                     "maxiter": last - int(learner.progress[tables.PROGRESS_EPOCH])})
+        self.evaluations += found.nfev
+        self.settle()
+        method.result.update(found, penalty=self.penalty(), stopped=stopped)
+        self.ended = stopped or not self.moved or self.evaluations >= method.max_fun
+
+    def penalty(self) -> float:
+        """Return the penalty at the present parameters."""
+        return 0.0 if self.evaluate.penalize is None else self.evaluate.penalize(self.learner.state)
+
+    def settle(self) -> None:
+        """Go back to the last iterate from where a search has come since."""
+        if self.searching:
+            self.network._parameters[:], self.searching = self.learner.best, False
+
+    def restart(self) -> None:
+        """Have SciPy begin anew where a callback has put the parameters."""
+        self.learner.best[:], self.moved = self.network._parameters, True
+
+    def gradient_norm(self) -> float:
+        """Return ‖∂E/∂w‖, computed anew where a callback has changed the parameters."""
+        gradient = self.learner.gradient
+        if self.changed():
+            self.evaluate(gradient := np.empty_like(gradient))
+        return norm(gradient)
+
+
 def fit(mlp: _MLP, data: _Samples, kept: _Samples | None) -> None:
-    """Minimise with SciPy's L-BFGS-B, as scikit-learn does: the same stopping rule, limits and messages."""
+    """Minimise as scikit-learn does: the same stopping rule, limits and messages."""
     if np.any(mlp.dropout):
         raise ValueError("solver='lbfgs' cannot follow a loss that is drawn anew each time: with dropout use "
                          "solver='adam' or another one for mini-batches")
     network: Network = mlp._network
-    samples = network._samples(data.X, data.targets, data.weight, sparse=True)
-    others = None if kept is None else network._samples(kept.X, kept.targets, None, sparse=True)
-    gradient, nothing = np.empty_like(network.parameters), np.empty(0, network.dtype)
-    offset, regularization = mlp._offset(data.targets, data.weight), mlp._regularization()
-    other_offset, began = 0 if kept is None else mlp._offset(kept.targets, None), time.perf_counter()
-    mlp.n_iter_, evaluations, stopped, changed = 0, 0, False, False
+    method = ScipyLBFGS(mlp.tol, mlp.max_fun)
+    offset = mlp._offset(data.targets, data.weight)
+    other_offset = 0.0 if kept is None else mlp._offset(kept.targets, None)
+    mlp.n_iter_ = 0
 
-    def evaluate(parameters: Array) -> tuple[float, Array]:
-        network.parameters[:] = parameters
-        cost = loss(gradient)
-        return cost, gradient.astype(np.float64)
-
-    def listen(intermediate_result: Any) -> None:  # SciPy looks at the name of the argument
-        nonlocal stopped, changed
+    def end_of_iteration(record: Record) -> None:
         mlp.n_iter_ += 1
-        network.parameters[:] = intermediate_result.x
-        cost = float(intermediate_result.fun)
-        other = None if others is None else cost_and_gradient(network, others, nothing, mlp.n_threads)
-        part = 0.0 if loss.penalize is None else loss.penalize(nothing)
-        mlp._record(mlp._loss(cost, part, offset),
-                     None if other is None else mlp._loss(other, 0.0, other_offset))
-        record = Record(mlp.n_iter_, cost, other, time.perf_counter() - began, network, mlp.n_iter_, math.nan,
-                        lambda: float(np.linalg.norm(gradient)), lambda rate: None, part)
-        left = network.parameters.copy()
-        stopped = any([asks_to_stop(callback(record)) for callback in listeners])
-        changed = not np.array_equal(left, network.parameters)
-        if stopped or changed:
-            raise StopIteration
+        other = record.validation_cost
+        mlp._record(mlp._loss(record.cost, record.penalty, offset),
+                    None if other is None else mlp._loss(other, 0.0, other_offset))
 
-    with ExitStack() as stack:
-        loss = stack.enter_context(evaluation(network, samples, mlp.n_threads, regularization))
-        listeners = list(mlp.callbacks or ())
-        if mlp.progress:
-            listeners.append(ProgressBar(mlp.max_iter, data.X.shape[0]))
-        stack.enter_context(network._fitting())
-        for listener in listeners:
-            if isinstance(listener, EarlyStopping):
-                listener.watch(network)
-            if isinstance(listener, AbstractContextManager):
-                stack.enter_context(listener)
-        while True:
-            changed = False
-            found = scipy.optimize.minimize(
-                evaluate, network.parameters.astype(np.float64), method="L-BFGS-B", jac=True, callback=listen,
-                options={"maxfun": mlp.max_fun - evaluations, "maxiter": mlp.max_iter - mlp.n_iter_,
-                         "gtol": mlp.tol})
-            evaluations += found.nfev
-            if not changed:
-                network.parameters[:] = found.x
-            if not changed or stopped or mlp.n_iter_ >= mlp.max_iter or evaluations >= mlp.max_fun:
-                break
-        found.nit = mlp.n_iter_
-        part = 0.0 if loss.penalize is None else loss.penalize(nothing)
+    network.fit(data.X, data.targets, epochs=mlp.max_iter, optimizer=method, sample_weight=data.weight,
+                validation=None if kept is None else (kept.X, kept.targets), threads=mlp.n_threads,
+                callbacks=[end_of_iteration, *(mlp.callbacks or ())], progress=mlp.progress,
+                regularization=mlp._regularization())
     if not np.isfinite(network.parameters).all():
         raise ValueError(NOT_FINITE)
-    if not stopped:  # which SciPy takes for a failure
+    found = method.result
+    found.nit = mlp.n_iter_
+    if not found.stopped:  # which SciPy takes for a failure
         mlp.n_iter_ = _check_optimize_result("lbfgs", found, mlp.max_iter)
-    mlp.loss_ = mlp.best_loss_ = mlp._loss(float(found.fun), part, offset)
+    mlp.loss_ = mlp.best_loss_ = mlp._loss(float(found.fun), found.penalty, offset)

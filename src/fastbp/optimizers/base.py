@@ -30,6 +30,8 @@ class Optimizer:
     varying: ClassVar[dict[str, tuple[Check, int]]] = {}
     """What changes in `hyper` while it trains and a later fit goes on from: what each number must be, and its cell."""
 
+    resumes: ClassVar[bool] = True
+    """Whether a later fit can go on from its state and numbers."""
     reports: ClassVar[dict[str, int]] = {}
     """What a record holds of each epoch in its diagnostics, by name, and its cell in `hyper`."""
 

@@ -87,8 +87,8 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
         if progress is not None:
             progress.go_on_with(method)
         else:
-            progress = network._progress = new_progress(network, method)
-            network.history = History()
+            progress = new_progress(network, method)
+            network._progress, network.history = progress if method.resumes else None, History()
         try:
             loop.fit(network, samples, other, progress, epochs=epochs, batch_size=batch_size,
                          callbacks=listeners, bar=bar, shuffle=shuffle,
