@@ -1,4 +1,7 @@
-"""The public catalogue of activations: formula, derivative, kernel, initializer, accuracy."""
+"""The public catalogue of activations: formula, derivative, kernel, initializer, accuracy.
+
+`NAMES` says what other libraries call them; where those mean something else by a name, docs/choosing.md tells.
+"""
 
 from __future__ import annotations
 
@@ -144,12 +147,17 @@ NAMES = names(
         "'elu', which is celu with alpha=1": "celu",
         "'silu'": "hard_swish hard_silu",
         "'mish'": "hard_mish",
+        "'gelu', which is exact": "gelu_tanh gelu_new approximate_gelu quick_gelu",
+        "'relu'": "relu_squared squared_relu",
+        "'softplus'": "squareplus sparse_plus",
+        "'softmax'": "softmin compet sparsemax",
+        "'identity'": "none softshrink soft_shrink hard_shrink tanh_shrink",
         "'softmax' with the cost 'cross_entropy', which take the logarithm together": "log_softmax",
         "'logistic' with the cost 'binary_cross_entropy', which take the logarithm together": "log_sigmoid",
         "'hard_sigmoid', which is x/6 + 1/2 limited to [0, 1]": "satlin",
         "'logistic', since a step has no slope to train by": "hardlim hardlims heaviside step sign threshold binary",
         "'softsign'": "elliot elliotsig",
-        "'tanh'": "arctan atan",
+        "'tanh'": "arctan atan erf",
     },
 )
 """What other libraries call them. Keras' leaky_relu has slope 0.2 (0.3 as a layer), and its hard_sigmoid before version

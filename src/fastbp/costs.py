@@ -147,19 +147,23 @@ NAMES = names(
     },
     {
         "'squared_error', which is least at the same weights":
-            "rmse root_mean_squared_error sse sum_squared_error r2 r_squared mean_squared_logarithmic_error msle "
-            "gaussian_nll gaussian_nll_loss",
+            "rmse root_mean_squared_error sse sum_squared_error r2 r_squared mean_squared_logarithmic_error msle rmsle "
+            "gaussian_nll gaussian_nll_loss friedman_mse brier brier_score",
+        "'squared_error' with fastbp.Regularization(l2=...)": "msereg ridge",
         "'absolute_error'": "mape mean_absolute_percentage_error sae smape median_absolute_error",
         "'cross_entropy', whose gradient is the same": "kl kl_div kl_div_loss kld kl_divergence kullback_leibler",
         "'poisson', whose gradient is half as long": "poisson_deviance mean_poisson_deviance",
+        "'binary_cross_entropy'":
+            "multi_label_soft_margin_loss multilabel_soft_margin binomial deviance logistic",
+        "'cross_entropy'": "multinomial softmax_loss ctc ctc_loss",
         "'cross_entropy' or 'binary_cross_entropy'":
             "hinge hinge_loss squared_hinge categorical_hinge multi_margin_loss focal focal_loss binary_focal "
-            "binary_focal_crossentropy accuracy perceptron modified_huber",
+            "binary_focal_crossentropy sigmoid_focal_loss accuracy perceptron modified_huber",
     },
 )
 """What other libraries call them. All here are summed over outputs and averaged over samples: mse and mae of PyTorch
 and Keras are averaged over outputs too, and their mse has no ½, so it is 2/n_L times this one, mae 1/n_L times. Where
-those take logits, the output activation belongs to the network here.
+those take logits, the output activation belongs to the network here. docs/choosing.md has all that differs.
 """
 
 

@@ -131,12 +131,13 @@ NAMES = names(
         "nguyen_widrow": "initnw nw",
     },
     {
-        "'glorot_uniform'": "glorot xavier uniform random_uniform",
-        "'glorot_normal'": "normal random_normal truncated_normal gaussian",
+        "'glorot_uniform'": "glorot xavier uniform random_uniform rands",
+        "'glorot_normal'": "normal random_normal truncated_normal trunc_normal gaussian narrow_normal",
         "'he_uniform'": "he kaiming variance_scaling",
         "'lecun_normal'": "lecun",
         "'nguyen_widrow'": "nguyen widrow",
         "fastbp.initializers.Constant(1.0)": "ones one constant",
+        "the weights themselves, for instance [np.eye(n), ...], an entry for each layer": "eye identity",
     },
 )
 """What other libraries call them. Keras' and JAX' he_normal, glorot_normal and lecun_normal cut the distribution off at

@@ -343,10 +343,15 @@ NAMES = names(
         "reduceonplateau": "reduce_lr_on_plateau plateau adaptive",
     },
     {
-        "a number": "constant constant_lr",
-        "'step'": "multistep multistep_lr piecewise piecewise_constant piecewise_constant_decay",
+        "a number": "constant constant_lr constant_schedule",
+        "a function of the number of epochs so far": "lambda_lr multiplicative_lr join_schedules sequential_lr chained",
+        "'step'": "multistep multistep_lr piecewise piecewise_constant piecewise_constant_decay "
+                  "piecewise_constant_schedule",
+        "fastbp.schedules.WarmUp(fastbp.schedules.Cosine(...), epochs)":
+            "warmup_cosine_decay_schedule warmup_cosine cosine_warmup",
+        "fastbp.schedules.WarmUp(fastbp.schedules.InverseScaling(...), epochs)": "noam",
         "'onecycle'": "cyclic cyclic_lr triangular",
-        "'inversescaling'": "polynomial polynomial_lr polynomial_decay",
+        "'inversescaling'": "polynomial polynomial_lr polynomial_decay polynomial_schedule linear_schedule optimal",
     },
 )
 """What other libraries call them."""

@@ -62,12 +62,13 @@ NAMES = names(
     {
         "fastbp.SGD(momentum=0.9)": "momentum sgdm traingdm heavy_ball traingdx",
         "fastbp.SGD(momentum=0.9, nesterov=True)": "nesterov nag sgd_nesterov",
-        "'sgd'": "backprop backpropagation traingd traingda asgd",
-        "'adam'": "adamax adafactor ftrl trainadam",
+        "'sgd'": "backprop backpropagation traingd traingda asgd lars sag saga noisy_sgd",
+        "'adam'": "adamax adafactor ftrl trainadam sparse_adam yogi novograd",
         "'adamw'": "lamb muon shampoo",
         "'conjugategradient'": "traincgf traincgb fletcher_reeves",
-        "'lbfgs'": "trainoss quasi_newton",
-        "'levenbergmarquardt' or 'lbfgs'": "newton newton_cg trust_region trust_ncg gauss_newton dogbox trf",
+        "'lbfgs'": "trainoss quasi_newton tnc slsqp powell",
+        "'levenbergmarquardt' or 'lbfgs'":
+            "newton newton_cg trust_region trust_ncg trust_constr gauss_newton dogbox trf",
         'fastbp.Rprop(variant="irprop-")': "irprop- irprop_minus",
         'fastbp.Rprop(variant="rprop+")': "rprop+ rprop_plus",
         'fastbp.Rprop(variant="rprop-")': "rprop- rprop_minus",
