@@ -254,6 +254,32 @@ def test_ctrl_c_waits(sigint):
     assert seen == ["waited", "to the end", "in order"]
 
 
+def test_ctrl_c_waits_in_a_shut_part_of_an_open_one(sigint):
+    """It is answered at the part's end; where one has been raised within, the next wait for the end of all."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    seen = []
+    with pytest.raises(KeyboardInterrupt), Held() as hold, hold.open():
+        with hold.shut():
+            interrupt()
+            seen.append("waited")
+        seen.append("never")
+    with pytest.raises(KeyboardInterrupt):
+        with Held() as hold, hold.open():
+            try:
+                with hold.shut(), hold.open():
+                    interrupt()
+                    seen.append("never")
+            finally:
+                interrupt()
+                seen.append("in order")
+    assert seen == ["waited", "in order"]
+    with Held() as hold, hold.open():
+        with hold.shut():
+            pass
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+
+
 def test_ctrl_c_that_was_answered_is_answered_again(sigint):
     """By a handler that raises nothing, or a callback that catches it: the next one counts."""
     seen = []

@@ -1,5 +1,7 @@
 """fit: cost curves against the naive loop, resuming, validation, shuffling, weights, the record."""
 
+import dataclasses
+
 import naive
 import numpy as np
 import pytest
@@ -17,12 +19,14 @@ from fastbp import (
     LevenbergMarquardt,
     Lion,
     Network,
+    Optimizer,
     Quickprop,
     RMSprop,
     Rprop,
 )
-from fastbp.kernels import layout
+from fastbp.kernels import layout, tables
 from fastbp.schedules import Cosine, ReduceOnPlateau, Step
+from fastbp.training.steps import Steps, steps_of
 
 METHODS = [
     (SGD(0.05), lambda: naive.SGD(0.05)),
@@ -317,3 +321,37 @@ def test_an_order_that_names_no_sample(bad):
         net.fit(np.ones((10, 3)), np.ones(10), shuffle=shuffle)
     assert (net.parameters == before).all()
     assert len(net.fit(np.ones((10, 3)), np.ones(10), epochs=1).history) == 1
+
+
+def test_an_optimizer_may_bring_steps_of_its_own():
+    """Registered with its class, also where they do not come back between epochs."""
+    @dataclasses.dataclass(frozen=True)
+    class Halving(Optimizer):
+        resumes = False
+
+    X, Y = np.eye(3), np.ones(3)
+    with pytest.raises(TypeError, match="there are no steps for .*Halving"):
+        Network((3, 1), seed=0).fit(X, Y, epochs=5, optimizer=Halving())
+
+    @steps_of.register(Halving)
+    class Halves(Steps):
+        def __init__(self, optimizer, fit):
+            super().__init__(fit)
+            self.learner = layout.learner(np.zeros_like(fit.network.parameters))
+
+        def run(self, last, epochs_ended):
+            progress, self.ended = self.learner.progress, False
+            while progress[tables.PROGRESS_EPOCH] < last and not self.ended:
+                with self.fit.hold.shut():
+                    self.network.parameters[:] /= 2
+                    progress[[tables.PROGRESS_EPOCH, tables.PROGRESS_UPDATES]] += 1
+                    self.learner.costs[0] = progress[tables.PROGRESS_EPOCH]
+                    self.ended = epochs_ended()
+
+    for stop, epochs in ((10, 5), (3, 3)):
+        seen, net, first = [], Network((3, 1), seed=0), Network((3, 1), seed=0)
+        net.fit(X, Y, epochs=5, optimizer=Halving(), validation=(X, Y),
+                callbacks=[seen.append, lambda record, stop=stop: record.epoch == stop])
+        assert net.history.cost.tolist() == [record.updates for record in seen] == list(range(1, epochs + 1))
+        assert (net.parameters == first.parameters / 2**epochs).all()
+        assert net.history.validation_cost[-1] == net.cost(X, Y)

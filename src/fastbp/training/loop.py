@@ -50,8 +50,9 @@ def fit(network: Trainable, samples: Samples, validation: Samples | None, progre
             return
         method = progress.optimizer
         each = bool(listeners or called_last) or callable(shuffle) or validation is not None or method.has_schedule
-        steps = steps_of(method, Fit(network, samples, progress, 1 if each else epochs, batch_size, shuffle, threads,
-                                     profile, regularization, hold, stack))
+        steps = steps_of(method, Fit(network=network, samples=samples, progress=progress, chunk=1 if each else epochs,
+                                     batch_size=batch_size, shuffle=shuffle, threads=threads, profile=profile,
+                                     regularization=regularization, hold=hold, stack=stack))
         learner, keeps = steps.learner, steps.restarts and bool(listeners)
 
         def count(cost: float, validation_cost: float | None) -> tuple[float, dict[str, float]]:

@@ -73,7 +73,7 @@ def read(network: Model, cells: npt.NDArray[np.int64], threads: int, samples: in
     cells
         The clock.
     threads
-        Of the team.
+        How many have trained it.
     samples
         Samples that went forward and back.
     """
