@@ -292,7 +292,7 @@ def test_class_indices_are_smoothed(rng):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("by_lanes", [True, False])
 def test_noise_does_not_depend_on_threads(by_lanes, dtype, monkeypatch):
-    """Nor on the gradient's tile, which reads the inputs from the panel or from its turned copy; several blocks."""
+    """Nor on the gradient's tile, which reads the inputs from the panel or from its transposed copy; several blocks."""
     monkeypatch.setattr(layout, "sums_lanes", lambda *a: by_lanes)
     monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 2 * layout.lanes(dtype))
     rng, found = np.random.default_rng(1), set()

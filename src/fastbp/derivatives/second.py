@@ -1,7 +1,7 @@
 """Second derivatives of the cost with respect to the parameters: methods of `Network`.
 
 Each is a pass of the same two phases as a gradient, with tangents as further samples (`kernels.derivatives.second`):
-block by block, shared by a team of threads, the same bits for any number of them.
+block by block, shared by a thread team, the same bits for any number of them.
 """
 
 from __future__ import annotations

@@ -255,8 +255,8 @@ def posterior(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: np
         noise, up to a factor; those of weight 0 are not counted.
     regularization : Regularization, optional
         That of the fit. Its l2 is the penalty ½wᵀDw beside the mean cost, by layer, of weights alone or of biases too,
-        averaged or not; with it the covariance is that of the posterior distribution (MacKay 1992). Parameters that are
-        not ``trainable`` have none. After `BayesianRegularization` it is ``Regularization(l2=alpha / (beta * n),
+        per sample or not; with it the covariance is that of the posterior distribution (MacKay 1992). Parameters that
+        are not ``trainable`` have none. After `BayesianRegularization` it is ``Regularization(l2=alpha / (beta * n),
         penalize_biases=True)``, with the last alpha and beta of ``history.diagnostics``.
 
     Returns

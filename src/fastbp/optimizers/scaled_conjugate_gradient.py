@@ -78,9 +78,9 @@ class ScaledConjugateGradient(BatchMethod):
             sigma = math.sqrt(np.finfo(rows.dtype).eps) / math.sqrt(square)
             vectors.combine(parameters, 1.0, start, sigma, direction)
             evaluate(gradient)
-            bent = (vectors.dot(gradient, direction) - slope) / sigma
+            along = (vectors.dot(gradient, direction) - slope) / sigma
             # where the cost overflows λ alone tells how far
-            numbers[HYPER_CURVATURE] = bent if math.isfinite(bent) else 0.0
+            numbers[HYPER_CURVATURE] = along if math.isfinite(along) else 0.0
         curvature = numbers[HYPER_CURVATURE] + scale * square
         if curvature <= 0:
             scale = 2 * (scale - curvature / square)
