@@ -49,9 +49,14 @@ def atomic_load(array: Any, index: int) -> int:
 
 
 def _read_clock(builder: Builder) -> Any:
-    name = "llvm.readcyclecounter" if platform.machine() in ("x86_64", "AMD64") else "llvm.readsteadycounter"
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(INDEX, []), name)
-    return builder.call(function, [])
+    if platform.machine() not in ("aarch64", "arm64", "ARM64"):
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(INDEX, []), "llvm.readcyclecounter")
+        return builder.call(function, [])
+    # there the system alone may read the counter of cycles, and llvm.readsteadycounter is always 0
+    register = builder.module.add_metadata(["cntvct_el0"])
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(INDEX, [register.type]),
+                                              "llvm.read_volatile_register.i64")
+    return builder.call(function, [register])
 
 
 def _ticks(typing: Any) -> Any:
