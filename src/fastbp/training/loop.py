@@ -44,7 +44,7 @@ def fit(network: Trainable, samples: Samples, validation: Samples | None, progre
             (called_last if isinstance(listener, CalledLast) else listeners).append(listener)
         for stopper, best in zip(stoppers, progress.stopping, strict=False):
             stopper.resume(best, network)
-        progress.stopping = [stopper.best for stopper in stoppers]
+        progress.stopping = [stopper.best for stopper in stoppers] if stoppers else []
         if stoppers and any(stopper.stops for stopper in stoppers):
             progress.stopping = []  # this fit had its end before it began; the next begins to wait anew
             return
