@@ -226,7 +226,7 @@ def test_blocks_hold_whole_strips(dtype):
     ("x86_64-unknown-linux-gnu", "generic", "", (16, 16)), ("x86_64-unknown-linux-gnu", "nehalem", "", (16, 16)),
     ("x86_64-unknown-linux-gnu", "haswell", "", (32, 16)), ("x86_64-unknown-linux-gnu", "znver4", "", (64, 32)),
     ("x86_64-unknown-linux-gnu", "znver4", "-avx512f", (32, 16)),
-    ("x86_64-unknown-linux-gnu", "haswell", "+avx512f", (64, 32)),
+    ("x86_64-unknown-linux-gnu", "haswell", "+avx512f,+evex512", (64, 32)),  # LLVM 20 asks for both, LLVM 22 for one
     ("aarch64-unknown-linux-gnu", "neoverse-n1", "", (16, 32)), ("arm64-apple-macosx", "apple-m1", "", (16, 32)),
 ])
 def test_lanes_follow_the_target(triple, cpu, features, unit):
