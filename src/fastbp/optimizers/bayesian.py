@@ -94,7 +94,7 @@ class BayesianRegularization(LevenbergMarquardt):
     def _weigh(self, evaluate: Evaluation, parameters: Array, numbers: Numbers, eigenvalues: Doubles,
                samples: int) -> None:
         """Write γ with the present α and β, those that follow, and the evidence for these."""
-        size, noisy = parameters.size, evaluate.model.cost_function.name == "squared_error"
+        size, noisy = parameters.size, evaluate.model.cost_function.least_squares
         rows = samples * evaluate.model.layers[-1]
         square = max(float(np.square(parameters, dtype=np.float64).sum()), LEAST)
         summed = max(samples * float(numbers[HYPER_COST]), LEAST)
