@@ -26,7 +26,7 @@ from fastbp import (
 )
 from fastbp.core import penalties
 from fastbp.kernels import tables
-from fastbp.kernels.passes import line_search
+from fastbp.kernels.passes import directions, line_search
 from fastbp.kernels.tables import HYPER_PAIRS, HYPER_STEPS, ROW_BEFORE, ROW_DIRECTION, ROW_GRADIENT, ROW_OWN, ROW_START
 from fastbp.kernels.updates import vectors
 from fastbp.optimizers.line_search import LineSearch
@@ -118,7 +118,7 @@ def direct(method, rows, kept, cells=None):
     """Let L-BFGS overwrite its direction from so many pairs in their places."""
     numbers = method.hyper()
     numbers[[HYPER_STEPS, HYPER_PAIRS]] = kept, kept
-    line_search.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers,
+    directions.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers,
                              method.search(rows.dtype) if cells is None else cells)
     return rows[ROW_DIRECTION]
 
@@ -181,7 +181,7 @@ def test_without_a_pair_the_direction_is_downhill(rng):
     cells[tables.SEARCH_COUNT :] = 7.0
     numbers = method.hyper()
     numbers[[HYPER_STEPS, HYPER_PAIRS]] = 2, 0
-    line_search.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers, cells)
+    directions.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers, cells)
     np.testing.assert_array_equal(rows[ROW_DIRECTION], -rows[ROW_GRADIENT])
     assert cells[tables.SEARCH_ALPHA] == pytest.approx(min(1, 1 / np.linalg.norm(rows[ROW_GRADIENT])))
 
@@ -194,7 +194,7 @@ def test_a_pair_that_cannot_be_kept_leaves_the_others(change, rng):
     cells = method.search(rows.dtype)
 
     def remember(w):
-        line_search.lbfgs_pair(w, rows.reshape(-1), numbers, cells)
+        directions.lbfgs_note(w, rows.reshape(-1), numbers, cells)
         numbers[HYPER_STEPS] += 1
 
     for _ in range(4):

@@ -19,7 +19,9 @@ from ..activations import ACTIVATIONS
 from ..core.sparse import canonical
 from ..costs import ANY, COSTS, Cost
 from ..network import Network
-from ..optimizers import OPTIMIZERS, RULES, SGD, Adam, BayesianRegularization, Optimizer, UpdateRule
+from ..optimizers import OPTIMIZERS, RULES, Optimizer, UpdateRule
+from ..optimizers.bayesian import BayesianRegularization
+from ..optimizers.update_rules import SGD, Adam
 from ..regularization import Regularization
 
 Array = npt.NDArray[Any]

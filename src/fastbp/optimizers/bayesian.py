@@ -110,3 +110,6 @@ class BayesianRegularization(LevenbergMarquardt):
         if noisy:
             evidence += 0.5 * rows * math.log(beta / (2 * math.pi))
         numbers[[HYPER_ALPHA, HYPER_BETA, HYPER_EFFECTIVE_PARAMETERS, HYPER_EVIDENCE]] = alpha, beta, gamma, evidence
+
+
+METHODS = (BayesianRegularization,)

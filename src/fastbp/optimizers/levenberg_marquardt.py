@@ -229,3 +229,6 @@ class LevenbergMarquardt(BatchMethod):
             if 2 * np.linalg.norm(a) <= MOST_ACCELERATION * np.linalg.norm(v):
                 return v, v + 0.5 * a
         return v, v
+
+
+METHODS = (LevenbergMarquardt,)
