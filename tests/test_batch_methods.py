@@ -2,6 +2,7 @@
 
 import math
 from contextlib import contextmanager
+from dataclasses import astuple
 
 import naive
 import numpy as np
@@ -34,8 +35,11 @@ from fastbp.training import full_batch
 from fastbp.training.line_search import LineSearches
 from fastbp.training.steps import CompiledSteps
 
-SEARCHING = [LBFGS(), LBFGS(3), ConjugateGradient()]
-FALLING = [*SEARCHING, ScaledConjugateGradient()]
+EVERY = [kind() for kind in optimizers.BATCH_METHODS.values()]
+SECOND_ORDER = [LevenbergMarquardt(), BayesianRegularization()]
+SEARCHING = [*(method for method in EVERY if isinstance(method, LineSearch)), LBFGS(3)]
+FALLING = [*(method for method in EVERY if not isinstance(method, Rprop | Quickprop | LevenbergMarquardt)), LBFGS(3)]
+"""No step raises the cost, and without anything to gain they end."""
 VARIANTS = {
     "irprop+": Rprop(),
     "irprop-": Rprop(variant="irprop-"),
@@ -45,10 +49,10 @@ VARIANTS = {
 METHODS = [*FALLING, *VARIANTS.values(), Quickprop()]
 
 
-def search(method, function, w, steps):
+def search(method, function, w, steps, look=None):
     """Search along lines through a function that gives cost and gradient, which w follows, as `epoch.run` does.
 
-    Gives the cost of every pass, and those where steps ended.
+    Gives the cost of every pass, and those where steps ended. ``look`` is shown rows and numbers where a line begins.
     """
     state, numbers, cells = np.zeros(method.slots * w.size, w.dtype), method.hyper(), method.search(w.dtype)
     progress, path, seen = np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(steps), []
@@ -58,6 +62,8 @@ def search(method, function, w, steps):
         seen.append(cost)
         cells[[tables.SUM_EPOCH_COST, tables.SUM_EPOCH_WEIGHT]] = cost, 1
         line_search.next_point(w, state, numbers, progress, cells, path, 0, 0)
+        if look and cells[tables.SEARCH_DOING] == tables.DOING_SEARCHING and cells[tables.SEARCH_TRIES] == 0:
+            look(state.reshape(-1, w.size), numbers)
     assert progress[tables.PROGRESS_STATUS] == (tables.STATUS_PAUSED if progress[tables.PROGRESS_EPOCH] == steps
                                                else tables.STATUS_DONE)
     found, slope = function(w)
@@ -104,6 +110,27 @@ def bowl(n):
 
 
 # ----------------------------------------------------------------------------------------------------------- directions
+
+
+@pytest.mark.parametrize("n", [2, 8, 31])
+@pytest.mark.parametrize("method", SEARCHING, ids=str)
+def test_every_direction_is_that_of_the_twin(method, n):
+    """Which is told the points since the start, their gradients, and the directions that led from one to the next."""
+    twin, function = naive.twin(type(method).__name__)(*astuple(method)), rosenbrock if n == 2 else bowl(n)
+    path, lines = ([], [], []), []
+
+    def look(rows, numbers):
+        if numbers[HYPER_STEPS] == 0:
+            for kept in path:
+                kept.clear()
+        for kept, row in zip(path, (ROW_START, ROW_BEFORE, ROW_DIRECTION), strict=True):
+            kept.append(rows[row].copy())
+        *begun, directions = path
+        close(directions[-1], twin.direction(*map(np.array, begun), directions[:-1]), factor=1e4)
+        lines.append(numbers[HYPER_STEPS])
+
+    search(method, function, np.linspace(-1.2, 1.0, n), 12, look)
+    assert max(lines) > 3
 
 
 def pairs_of(rng, memory, n, condition=4.0):
@@ -317,7 +344,7 @@ def test_a_parabola_takes_about_as_many_steps_as_it_has_axes(method):
     assert path[-1] < 1e-7 * path[0] and len(path) > 5
 
 
-@pytest.mark.parametrize("method", [LBFGS(), ConjugateGradient(), ScaledConjugateGradient()], ids=str)
+@pytest.mark.parametrize("method", [method for method in FALLING if method != LBFGS(3)], ids=str)
 def test_rosenbrock(method):
     w, path = minimise(method, rosenbrock, [-1.2, 1.0], 400)
     assert np.abs(w - 1).max() < 1e-6
@@ -535,7 +562,7 @@ REGULAR = Regularization(l2=1e-3, trainable=np.arange(19) != 4)
 
 
 @pytest.mark.parametrize(("method", "regularization"), [
-    *((method, None) for method in (*METHODS, LevenbergMarquardt(), BayesianRegularization())),
+    *((method, None) for method in (*METHODS, *SECOND_ORDER)),
     *((method, REGULAR) for method in (*SEARCHING, Rprop())),
 ], ids=lambda value: "regularised" if value is REGULAR else str(value))  # fmt: skip
 def test_who_resumes_after_an_interrupt_has_the_uninterrupted_training(method, regularization, monkeypatch):
@@ -682,9 +709,6 @@ def prune(*epochs, then=None):
         return None
 
     return callback
-
-
-SECOND_ORDER = [LevenbergMarquardt(), BayesianRegularization()]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
