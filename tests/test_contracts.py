@@ -12,6 +12,7 @@ from pathlib import Path
 
 import grimp
 import pytest
+import readme
 
 import fastbp
 
@@ -81,6 +82,11 @@ def test_the_page_of_kernels_lists_them_all():
             decorators = {ast.unparse(found).partition("(")[0] for found in getattr(node, "decorator_list", ())}
             if decorators & {"kernel", "allocating", "by_address", "by_element", "rule"}:
                 assert re.search(rf"\b{node.name}\b", sections.get(module, "")), f"{module}.{node.name}"
+
+
+def test_the_tables_of_the_readme_have_every_row():
+    page = readme.README.read_text(encoding="utf-8")
+    assert readme.written(page) == page, "python tests/readme.py writes it"
 
 
 def test_every_module_has_a_layer():
