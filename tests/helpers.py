@@ -5,13 +5,16 @@ from __future__ import annotations
 import naive
 import numpy as np
 
-from fastbp import Network
+from fastbp import Network, activations, costs
 from fastbp.core.link import Choices, Request, link
 from fastbp.core.workspaces import Workspaces
 from fastbp.kernels import layout
 from fastbp.kernels.compile import JIT
 
-ACTIVATIONS = [name for name in naive.ACTIVATIONS if name != "softmax"]
+ACTIVATIONS = [name for name, row in activations.ACTIVATIONS.items() if row.elementwise and not row.values]
+"""Those of hidden layers; what tests have registered has values."""
+
+COSTS = [name for name, row in costs.COSTS.items() if not row.values]
 DTYPES = ["float32", "float64"]
 ROUNDING = {"float32": 2e-5, "float64": 1e-12}
 """Largest difference to the naive twin, relative to the largest element: sums of some hundred terms, reordered."""
@@ -60,30 +63,33 @@ def from_panel(panel, samples, n):
 def real_data(rng, cost, output, n, n_in, n_out, dtype="float64"):
     """Inputs and targets that make sense for a cost; the cross-entropies get probabilities."""
     X = rng.normal(size=(n, n_in))
-    if cost == "binary_cross_entropy":
-        Y = rng.uniform(0.02, 0.98, (n, n_out))
-    elif cost == "cross_entropy":
-        Y = rng.dirichlet(np.ones(n_out), n)
-    elif cost == "poisson":
-        Y = rng.poisson(2.0, (n, n_out)).astype(float)
-    else:
-        Y = rng.normal(size=(n, n_out))
+    Y = {
+        costs.UNIT: lambda: rng.uniform(0.02, 0.98, (n, n_out)),
+        costs.CLASSES: lambda: rng.dirichlet(np.ones(n_out), n),
+        costs.COUNT: lambda: rng.poisson(2.0, (n, n_out)).astype(float),
+        costs.ANY: lambda: rng.normal(size=(n, n_out)),
+    }[costs.get(cost).targets]()
     return X.astype(dtype), Y.astype(dtype)
+
+
+def real_outputs(rng, cost, shape, dtype="float64"):
+    """Outputs that make sense for a cost: not at the edges where it takes a logarithm."""
+    anywhere = costs.get(cost).targets == costs.ANY
+    return (rng.normal(size=shape) if anywhere else rng.uniform(0.05, 0.95, shape)).astype(dtype)
 
 
 PLACES = [(0, 1), (1, 4), (2, 9), (5, 20), (3, 36), (7, 67), (60, 67)]
 """Parts of 67 elements: what a loop over one takes in vectors, that over another takes one by one."""
 
 SENSIBLE = {
-    "binary_cross_entropy": ["logistic"],
-    "cross_entropy": ["softmax", "logistic", "exp", "softplus"],
-    "poisson": ["exp", "softplus", "logistic", "softmax"],
+    costs.UNIT: ["logistic"],
+    costs.CLASSES: ["softmax", "logistic", "exp", "softplus"],
+    costs.COUNT: ["exp", "softplus", "logistic", "softmax"],
+    costs.ANY: [*ACTIVATIONS, "softmax"],
 }
-"""Outputs that stay positive (or within 0 and 1) where the cost takes a logarithm; any output suits the others."""
+"""By targets: outputs that stay positive (or within 0 and 1) where the cost takes a logarithm."""
 
-PAIRS = [
-    (output, cost) for cost in naive.COSTS for output in SENSIBLE.get(cost, [*ACTIVATIONS, "softmax"])
-]
+PAIRS = [(output, cost) for cost in COSTS for output in SENSIBLE[costs.COSTS[cost].targets]]
 
 
 def network(sizes, hidden="tanh", output=None, cost="squared_error", *, seed=0, **options):
@@ -106,7 +112,7 @@ def plan_of(net, samples, **wanted):
 
 def naive_layers(net):
     """The network's layers for the naive twin, in float64."""
-    return naive.unflatten(net.parameters.astype(np.float64), net.layers, net.bias)
+    return naive.layers_of(net)
 
 
 def naive_gradient(net, X, Y, weights=None):

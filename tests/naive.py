@@ -12,6 +12,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+
+class Twins(dict):
+    """Twins of the rows of a catalogue, by name."""
+
+    def __missing__(self, name):
+        raise LookupError(f"{name} has no twin: write one into this table of tests/naive.py, {self.what}")
+
+    def __init__(self, what, twins):
+        super().__init__(twins)
+        self.what = what
+
+
+def twin(name):
+    """Return the class that stands here for an optimizer's."""
+    if name not in globals():
+        raise LookupError(f"{name} has no twin: write a class of this name into tests/naive.py")
+    return globals()[name]
+
+
 # ------------------------------------------------------------------------------------------ activations (2) and slopes
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -63,7 +82,7 @@ def distribution(x):
     return 0.5 * (1 + erf(x / np.sqrt(2)))
 
 
-ACTIVATIONS = {
+ACTIVATIONS = Twins("name -> (phi, phi')", {
     "identity": (lambda x: x, lambda x: np.ones_like(x)),
     "logistic": (logistic, lambda x: logistic(x) * logistic(-x)),
     "tanh": (np.tanh, lambda x: 1 / np.cosh(x) ** 2),
@@ -91,7 +110,7 @@ ACTIVATIONS = {
     "sin": (np.sin, np.cos),
     "exp": (np.exp, np.exp),
     "softmax": (softmax, None),
-}
+})
 """Name -> (phi, phi'); softmax is not element-wise, its Jacobian product stands in `output_delta`."""
 
 # ----------------------------------------------------------------------------------------------- costs (3) and dC/do
@@ -109,7 +128,7 @@ def logarithm(x):
     return np.log(np.where(x == 0, 1, x))
 
 
-COSTS = {
+COSTS = Twins("name -> (C, dC/do)", {
     "squared_error": (lambda y, o, d: 0.5 * (o - y) ** 2, lambda y, o, d: o - y),
     "absolute_error": (lambda y, o, d: magnitude(o - y), lambda y, o, d: sign(o - y)),
     "huber": (
@@ -127,7 +146,7 @@ COSTS = {
     ),
     "cross_entropy": (lambda y, o, d: -y * logarithm(o), lambda y, o, d: -y / o),
     "poisson": (lambda y, o, d: o - y * logarithm(o), lambda y, o, d: 1 - y / o),
-}
+})
 """Name -> (C, dC/do) of (y, o, parameter), element by element."""
 
 PARAMETERS = {"huber": 1.0, "quantile": 0.5}
@@ -534,6 +553,64 @@ def permutation(n, key, epoch):
     return np.array(order)
 
 
+# ------------------------------------------------------------- derivatives of a network, complex step by complex step
+
+STEP = 1e-30j
+
+
+def layers_of(net):
+    """Return the layers of a `fastbp.Network`, or of whatever says the same of itself, in float64."""
+    return unflatten(net.parameters.astype(np.float64), net.layers, net.bias)
+
+
+def own_costs(net, layers, X, Y):
+    """E of each pair (3)."""
+    return sample_costs(Y, forward(layers, X, net.activations).out[-1], net.cost_function.name,
+                        net.cost_function.parameter)
+
+
+def moved(array, place):
+    """Take a step along one axis of the complex plane from an array's columns of this place."""
+    array = array.astype(np.complex128)
+    array[..., place] += STEP
+    return array
+
+
+def jacobian(net, X):
+    """do/dx, (n, n_L, n_0)."""
+    return np.stack([forward(layers_of(net), moved(X, k), net.activations).out[-1].imag / STEP.imag
+                     for k in range(net.layers[0])], axis=2)
+
+
+def input_gradient(net, X, Y):
+    """dE/dx of each pair's own cost, (n, n_0)."""
+    return np.stack([own_costs(net, layers_of(net), moved(X, k), Y).imag / STEP.imag
+                     for k in range(net.layers[0])], axis=1)
+
+
+def by_parameters(net, value):
+    """Derivatives of what some layers give, with respect to each parameter: the last axis."""
+    return np.stack([value(unflatten(moved(net.parameters, i), net.layers, net.bias)).imag / STEP.imag
+                     for i in range(net.n_parameters)], axis=-1)
+
+
+def per_sample_gradient(net, X, Y):
+    """dE/dparameters of each pair's own cost, (n, P)."""
+    return by_parameters(net, lambda layers: own_costs(net, layers, X, Y))
+
+
+DERIVATIVES = Twins("name of the method -> function of (net, X, ...)", {
+    "jacobian": jacobian,
+    "vjp": lambda net, X, U: np.einsum("njk,nj->nk", jacobian(net, X), U),
+    "jvp": lambda net, X, V: np.einsum("njk,nk->nj", jacobian(net, X), V),
+    "input_gradient": input_gradient,
+    "per_sample_gradient": per_sample_gradient,
+    "gradient_norms": lambda net, X, Y: np.linalg.norm(per_sample_gradient(net, X, Y), axis=1),
+    "parameter_jacobian": lambda net, X: by_parameters(
+        net, lambda layers: forward(layers, X, net.activations).out[-1]),
+})
+"""Exact to rounding, for the tests of `fastbp.derivatives.first`."""
+
 # --------------------------------------------------------------------------------------------------- full-batch methods
 
 
@@ -557,6 +634,31 @@ def two_loops(gradient, steps, changes):
     for s, y, alpha in zip(steps, changes, alphas[::-1], strict=True):
         r = r + (alpha - (y @ r) / (s @ y)) * s
     return r
+
+
+class LBFGS:
+    """Nocedal 1980: the direction of a step, from the points since the start, their gradients, the directions."""
+
+    def __init__(self, memory=10):
+        self.memory = memory
+
+    def direction(self, points, gradients, directions):
+        if len(points) == 1:
+            return -gradients[0]
+        steps, changes = (np.diff(kept[-self.memory - 1 :], axis=0) for kept in (points, gradients))
+        return two_loops(gradients[-1], steps, changes)
+
+
+class ConjugateGradient:
+    """Nocedal & Wright (2006), algorithm 5.4, beta by (5.45), restarted by (5.52)."""
+
+    def direction(self, points, gradients, directions):
+        if len(points) == 1:
+            return -gradients[0]
+        last, g = gradients[-2:]
+        if abs(g @ last) >= 0.2 * (g @ g):
+            return -g
+        return -g + max(g @ (g - last) / (last @ last), 0) * directions[-1]
 
 
 class Rprop:

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import contextmanager
+from dataclasses import astuple
 
 import naive
 import numpy as np
@@ -12,7 +13,6 @@ from fastbp import (
     LBFGS,
     BayesianRegularization,
     Checkpoint,
-    ConjugateGradient,
     DivergenceError,
     History,
     LevenbergMarquardt,
@@ -26,7 +26,7 @@ from fastbp import (
 )
 from fastbp.core import penalties
 from fastbp.kernels import tables
-from fastbp.kernels.passes import line_search
+from fastbp.kernels.passes import directions, line_search
 from fastbp.kernels.tables import HYPER_PAIRS, HYPER_STEPS, ROW_BEFORE, ROW_DIRECTION, ROW_GRADIENT, ROW_OWN, ROW_START
 from fastbp.kernels.updates import vectors
 from fastbp.optimizers.line_search import LineSearch
@@ -34,8 +34,11 @@ from fastbp.training import full_batch
 from fastbp.training.line_search import LineSearches
 from fastbp.training.steps import CompiledSteps
 
-SEARCHING = [LBFGS(), LBFGS(3), ConjugateGradient()]
-FALLING = [*SEARCHING, ScaledConjugateGradient()]
+EVERY = [kind() for kind in optimizers.BATCH_METHODS.values()]
+SECOND_ORDER = [LevenbergMarquardt(), BayesianRegularization()]
+SEARCHING = [*(method for method in EVERY if isinstance(method, LineSearch)), LBFGS(3)]
+FALLING = [*(method for method in EVERY if not isinstance(method, Rprop | Quickprop | LevenbergMarquardt)), LBFGS(3)]
+"""No step raises the cost, and without anything to gain they end."""
 VARIANTS = {
     "irprop+": Rprop(),
     "irprop-": Rprop(variant="irprop-"),
@@ -45,10 +48,10 @@ VARIANTS = {
 METHODS = [*FALLING, *VARIANTS.values(), Quickprop()]
 
 
-def search(method, function, w, steps):
+def search(method, function, w, steps, look=None):
     """Search along lines through a function that gives cost and gradient, which w follows, as `epoch.run` does.
 
-    Gives the cost of every pass, and those where steps ended.
+    Gives the cost of every pass, and those where steps ended. ``look`` is shown rows and numbers where a line begins.
     """
     state, numbers, cells = np.zeros(method.slots * w.size, w.dtype), method.hyper(), method.search(w.dtype)
     progress, path, seen = np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(steps), []
@@ -58,6 +61,8 @@ def search(method, function, w, steps):
         seen.append(cost)
         cells[[tables.SUM_EPOCH_COST, tables.SUM_EPOCH_WEIGHT]] = cost, 1
         line_search.next_point(w, state, numbers, progress, cells, path, 0, 0)
+        if look and cells[tables.SEARCH_DOING] == tables.DOING_SEARCHING and cells[tables.SEARCH_TRIES] == 0:
+            look(state.reshape(-1, w.size), numbers)
     assert progress[tables.PROGRESS_STATUS] == (tables.STATUS_PAUSED if progress[tables.PROGRESS_EPOCH] == steps
                                                else tables.STATUS_DONE)
     found, slope = function(w)
@@ -106,6 +111,27 @@ def bowl(n):
 # ----------------------------------------------------------------------------------------------------------- directions
 
 
+@pytest.mark.parametrize("n", [2, 8, 31])
+@pytest.mark.parametrize("method", SEARCHING, ids=str)
+def test_every_direction_is_that_of_the_twin(method, n):
+    """Which is told the points since the start, their gradients, and the directions that led from one to the next."""
+    twin, function = naive.twin(type(method).__name__)(*astuple(method)), rosenbrock if n == 2 else bowl(n)
+    path, lines = ([], [], []), []
+
+    def look(rows, numbers):
+        if numbers[HYPER_STEPS] == 0:
+            for kept in path:
+                kept.clear()
+        for kept, row in zip(path, (ROW_START, ROW_BEFORE, ROW_DIRECTION), strict=True):
+            kept.append(rows[row].copy())
+        *begun, directions = path
+        close(directions[-1], twin.direction(*map(np.array, begun), directions[:-1]), factor=1e4)
+        lines.append(numbers[HYPER_STEPS])
+
+    search(method, function, np.linspace(-1.2, 1.0, n), 12, look)
+    assert max(lines) > 3
+
+
 def pairs_of(rng, memory, n, condition=4.0):
     """Steps and changes of gradient along a bowl whose axes differ, with s·y = 1."""
     steps = rng.normal(size=(memory, n))
@@ -118,7 +144,7 @@ def direct(method, rows, kept, cells=None):
     """Let L-BFGS overwrite its direction from so many pairs in their places."""
     numbers = method.hyper()
     numbers[[HYPER_STEPS, HYPER_PAIRS]] = kept, kept
-    line_search.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers,
+    directions.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers,
                              method.search(rows.dtype) if cells is None else cells)
     return rows[ROW_DIRECTION]
 
@@ -181,7 +207,7 @@ def test_without_a_pair_the_direction_is_downhill(rng):
     cells[tables.SEARCH_COUNT :] = 7.0
     numbers = method.hyper()
     numbers[[HYPER_STEPS, HYPER_PAIRS]] = 2, 0
-    line_search.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers, cells)
+    directions.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers, cells)
     np.testing.assert_array_equal(rows[ROW_DIRECTION], -rows[ROW_GRADIENT])
     assert cells[tables.SEARCH_ALPHA] == pytest.approx(min(1, 1 / np.linalg.norm(rows[ROW_GRADIENT])))
 
@@ -194,7 +220,7 @@ def test_a_pair_that_cannot_be_kept_leaves_the_others(change, rng):
     cells = method.search(rows.dtype)
 
     def remember(w):
-        line_search.lbfgs_pair(w, rows.reshape(-1), numbers, cells)
+        directions.lbfgs_note(w, rows.reshape(-1), numbers, cells)
         numbers[HYPER_STEPS] += 1
 
     for _ in range(4):
@@ -311,13 +337,14 @@ def test_a_direction_whose_square_is_0_or_infinite_gives_way_to_the_gradient(len
     assert net.history.cost[-1] < before
 
 
-@pytest.mark.parametrize("method", [ConjugateGradient(), ScaledConjugateGradient(), LBFGS(20)], ids=str)
+@pytest.mark.parametrize("method", [*(method for method in FALLING if not isinstance(method, LBFGS)), LBFGS(20)],
+                         ids=str)
 def test_a_parabola_takes_about_as_many_steps_as_it_has_axes(method):
     w, path = minimise(method, bowl(8), np.linspace(-2, 3, 8), 24)
     assert path[-1] < 1e-7 * path[0] and len(path) > 5
 
 
-@pytest.mark.parametrize("method", [LBFGS(), ConjugateGradient(), ScaledConjugateGradient()], ids=str)
+@pytest.mark.parametrize("method", [method for method in FALLING if method != LBFGS(3)], ids=str)
 def test_rosenbrock(method):
     w, path = minimise(method, rosenbrock, [-1.2, 1.0], 400)
     assert np.abs(w - 1).max() < 1e-6
@@ -535,7 +562,7 @@ REGULAR = Regularization(l2=1e-3, trainable=np.arange(19) != 4)
 
 
 @pytest.mark.parametrize(("method", "regularization"), [
-    *((method, None) for method in (*METHODS, LevenbergMarquardt(), BayesianRegularization())),
+    *((method, None) for method in (*METHODS, *SECOND_ORDER)),
     *((method, REGULAR) for method in (*SEARCHING, Rprop())),
 ], ids=lambda value: "regularised" if value is REGULAR else str(value))  # fmt: skip
 def test_who_resumes_after_an_interrupt_has_the_uninterrupted_training(method, regularization, monkeypatch):
@@ -682,9 +709,6 @@ def prune(*epochs, then=None):
         return None
 
     return callback
-
-
-SECOND_ORDER = [LevenbergMarquardt(), BayesianRegularization()]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

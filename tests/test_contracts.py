@@ -12,6 +12,7 @@ from pathlib import Path
 
 import grimp
 import pytest
+import readme
 
 import fastbp
 
@@ -20,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 COMPILER = "kernels/compile/", "kernels/ir/", "kernels/functions/dual/"
 """Where Numba and LLVM are known."""
-ONE_FOR_EACH_NAME = "updates.rules", "prototypes"
-"""Modules whose kernels the page of kernels does not list one by one."""
+ONE_FOR_EACH_NAME = "updates.rules", "passes.directions", "derivatives.first", "prototypes"
+"""Modules whose kernels the page of kernels does not list one by one: they belong to the rows of a catalogue."""
 TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 
 
@@ -68,7 +69,7 @@ def test_kernels_know_nothing_above_them(name):
 
 
 def test_the_page_of_kernels_lists_them_all():
-    """Under the name of its module; activations, costs and rules stand there as one for each name."""
+    """Under the name of its module; those of the catalogues' rows stand there as one for each name."""
     sections, module = {}, ""
     for line in ast.get_docstring(TREES["kernels/__init__.py"]).splitlines():
         module = line if re.fullmatch(r"[a-z_]+(\.[a-z_]+)?", line) else module
@@ -81,6 +82,11 @@ def test_the_page_of_kernels_lists_them_all():
             decorators = {ast.unparse(found).partition("(")[0] for found in getattr(node, "decorator_list", ())}
             if decorators & {"kernel", "allocating", "by_address", "by_element", "rule"}:
                 assert re.search(rf"\b{node.name}\b", sections.get(module, "")), f"{module}.{node.name}"
+
+
+def test_the_tables_of_the_readme_have_every_row():
+    page = readme.README.read_text(encoding="utf-8")
+    assert readme.written(page) == page, "python tests/readme.py writes it"
 
 
 def test_every_module_has_a_layer():

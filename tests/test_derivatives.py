@@ -1,57 +1,41 @@
 """Derivatives with respect to inputs and parameters: complex step on the naive twin."""
 
+import inspect
+
 import naive
 import numpy as np
 import pytest
 from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, naive_layers, network, real_data
 
 from fastbp import Network, huber, quantile
+from fastbp.derivatives import first
 from fastbp.kernels import layout
 
-STEP = 1e-30j
 SHAPES = [(1, 1), (3, 2), (2, 5, 3), (4, 7, 5, 2), (3, 9, 1, 17, 6), (19, 33, 4)]
 
 
-def outputs(net, X):
-    return naive.forward(naive_layers(net), X, net.activations).out[-1]
+METHODS = [name for name, found in vars(first).items()
+           if inspect.isfunction(found) and next(iter(inspect.signature(found).parameters), None) == "self"]
+NETWORKS = [((3, 5, 4), {"output": "logistic"}), ((2, 4, 3), {"cost": "cross_entropy", "bias": False}),
+            ((4, 6, 2), {"hidden": "softsign", "cost": "huber"})]
 
 
-def own_costs(net, layers, X, Y):
-    """E of each pair (3), by the naive twin."""
-    cost = net.cost_function
-    return naive.sample_costs(Y, naive.forward(layers, X, net.activations).out[-1], cost.name, cost.parameter)
-
-
-def stepped_jacobian(net, X):
-    """∂o/∂x, (n, n_L, n_0), exact to rounding."""
-    X = X.astype(np.complex128)
-    columns = []
-    for k in range(net.layers[0]):
-        moved = X.copy()
-        moved[:, k] += STEP
-        columns.append(outputs(net, moved).imag / STEP.imag)
-    return np.stack(columns, axis=2)
-
-
-def stepped_parameters(net, X, Y=None):
-    """∂E/∂parameters of each pair's own cost, (n, P), or of each output, (n, n_L, P) without Y."""
-    columns = []
-    for i in range(net.n_parameters):
-        moved = net.parameters.astype(np.complex128)
-        moved[i] += STEP
-        layers = naive.unflatten(moved, net.layers, net.bias)
-        value = naive.forward(layers, X, net.activations).out[-1] if Y is None else own_costs(net, layers, X, Y)
-        columns.append(value.imag / STEP.imag)
-    return np.stack(columns, axis=-1)
-
-
-def stepped_input_gradient(net, X, Y):
-    columns = []
-    for k in range(net.layers[0]):
-        moved = X.astype(np.complex128)
-        moved[:, k] += STEP
-        columns.append(own_costs(net, naive_layers(net), moved, Y).imag / STEP.imag)
-    return np.stack(columns, axis=1)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("shape", "options"), NETWORKS, ids=lambda value: str(value))
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method(name, shape, options, dtype, rng):
+    """Each is a method of Network, told apart by the names of its arguments: inputs, targets, cotangents, tangents."""
+    assert getattr(Network, name) is getattr(first, name), f"derivatives/first.py has {name}, network.py has not"
+    net = network(shape, dtype=dtype, **options)
+    X, Y = real_data(rng, net.cost_function.name, None, few(37, 5), shape[0], shape[-1], dtype)
+    data = {"X": X, "Y": Y, "U": rng.normal(size=Y.shape).astype(dtype), "V": rng.normal(size=X.shape).astype(dtype)}
+    given = [data[argument] for argument in list(inspect.signature(getattr(first, name)).parameters)[1:]]
+    before = [array.copy() for array in given]
+    found = getattr(net, name)(*given)
+    assert found.dtype == dtype
+    close(found, naive.DERIVATIVES[name](net, *(array.astype(float) for array in given)), dtype, 5)
+    for array, kept in zip(given, before, strict=True):
+        np.testing.assert_array_equal(array, kept)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -60,7 +44,7 @@ def test_input_gradient_of_every_pair(output, cost, dtype, rng):
     net = network((3, 6, 4), "tanh", output, cost, dtype=dtype)
     X, Y = real_data(rng, cost, output, few(37, 5), 3, 4, dtype)
     X_before, Y_before = X.copy(), Y.copy()
-    close(net.input_gradient(X, Y), stepped_input_gradient(net, X, Y), dtype, 5)
+    close(net.input_gradient(X, Y), naive.input_gradient(net, X, Y), dtype, 5)
     assert (X == X_before).all() and (Y == Y_before).all()
 
 
@@ -68,13 +52,13 @@ def test_input_gradient_of_every_pair(output, cost, dtype, rng):
 def test_input_gradient_with_a_parameter(cost, rng):
     net = network((2, 5, 2), cost=cost, dtype="float64")
     X, Y = real_data(rng, cost.name, None, 20, 2, 2)
-    close(net.input_gradient(X, Y), stepped_input_gradient(net, X, Y))
+    close(net.input_gradient(X, Y), naive.input_gradient(net, X, Y))
 
 
 def test_input_gradient_of_class_indices(rng):
     net = network((3, 6, 4), cost="cross_entropy", dtype="float64")
     X, labels = rng.normal(size=(11, 3)), rng.integers(0, 4, 11)
-    close(net.input_gradient(X, labels), stepped_input_gradient(net, X, np.eye(4)[labels]))
+    close(net.input_gradient(X, labels), naive.input_gradient(net, X, np.eye(4)[labels]))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -82,12 +66,12 @@ def test_input_gradient_of_class_indices(rng):
 def test_every_depth(shape, bias, rng):
     net = network(shape, "tanh", "logistic", bias=bias, dtype="float64")
     X, Y = real_data(rng, "squared_error", None, few(53, 5), shape[0], shape[-1])
-    J = stepped_jacobian(net, X)
+    J = naive.jacobian(net, X)
     U, V = rng.normal(size=Y.shape), rng.normal(size=X.shape)
     close(net.jacobian(X), J)
     close(net.vjp(X, U), np.einsum("njk,nj->nk", J, U))
     close(net.jvp(X, V), np.einsum("njk,nk->nj", J, V))
-    close(net.input_gradient(X, Y), stepped_input_gradient(net, X, Y))
+    close(net.input_gradient(X, Y), naive.input_gradient(net, X, Y))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -98,7 +82,7 @@ def test_every_activation(hidden, dtype, rng):
             net = network(shape, hidden, output, dtype=dtype)
             net.parameters *= 0.5  # so that exp of exp of exp stays finite
             X = rng.normal(size=(few(21, 5), shape[0])).astype(dtype)
-            J = stepped_jacobian(net, X.astype(np.float64))
+            J = naive.jacobian(net, X.astype(np.float64))
             U = rng.normal(size=(len(X), 3)).astype(dtype)
             V = rng.normal(size=X.shape).astype(dtype)
             close(net.jacobian(X), J, dtype, 5)
@@ -112,7 +96,7 @@ def test_every_activation(hidden, dtype, rng):
 def test_gradients_of_single_pairs(output, cost, dtype, rng):
     net = network((3, 6, 4), "tanh", output, cost, dtype=dtype)
     X, Y = real_data(rng, cost, output, few(19, 5), 3, 4, dtype)
-    expected = stepped_parameters(net, X.astype(np.float64), Y.astype(np.float64))
+    expected = naive.per_sample_gradient(net, X.astype(np.float64), Y.astype(np.float64))
     close(net.per_sample_gradient(X, Y), expected, dtype, 5)
     close(net.gradient_norms(X, Y), np.linalg.norm(expected, axis=1), dtype, 5)
 
@@ -123,11 +107,11 @@ def test_parameters_at_every_depth(shape, bias, rng, monkeypatch):
     monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 2 * layout.lanes(dtype))
     net = network(shape, "tanh", "logistic", bias=bias, dtype="float64")
     X, Y = real_data(rng, "squared_error", None, few(21, 5), shape[0], shape[-1])
-    expected = stepped_parameters(net, X, Y)
+    expected = naive.per_sample_gradient(net, X, Y)
     close(net.per_sample_gradient(X, Y), expected)
     close(net.per_sample_gradient(X, Y).mean(axis=0), net.gradient(X, Y))
     close(net.gradient_norms(X, Y), np.linalg.norm(expected, axis=1))
-    close(net.parameter_jacobian(X), stepped_parameters(net, X))
+    close(net.parameter_jacobian(X), naive.DERIVATIVES["parameter_jacobian"](net, X))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -139,13 +123,13 @@ def test_parameter_jacobian_of_every_activation(hidden, dtype, rng):
         X = rng.normal(size=(few(21, 5), 2)).astype(dtype)
         J = net.parameter_jacobian(X)
         assert J.dtype == dtype
-        close(J, stepped_parameters(net, X.astype(np.float64)), dtype, 5)
+        close(J, naive.DERIVATIVES["parameter_jacobian"](net, X.astype(np.float64)), dtype, 5)
 
 
 def test_gradients_of_single_pairs_with_class_indices(rng):
     net = network((3, 6, 4), cost="cross_entropy", dtype="float64")
     X, labels = rng.normal(size=(11, 3)), rng.integers(0, 4, 11)
-    expected = stepped_parameters(net, X, np.eye(4)[labels])
+    expected = naive.per_sample_gradient(net, X, np.eye(4)[labels])
     close(net.per_sample_gradient(X, labels), expected)
     close(net.gradient_norms(X, labels), np.linalg.norm(expected, axis=1))
 
@@ -161,20 +145,20 @@ def test_tiny_gradients_keep_their_norm():
 def test_the_edges_of_blocks(n, rng):
     net = network((2, 4, 3), dtype="float64")
     X, Y = real_data(rng, "squared_error", None, n, 2, 3)
-    J = stepped_jacobian(net, X)
+    J = naive.jacobian(net, X)
     U, V = rng.normal(size=Y.shape), rng.normal(size=X.shape)
     close(net.jacobian(X), J)
     close(net.vjp(X, U), np.einsum("njk,nj->nk", J, U))
     close(net.jvp(X, V), np.einsum("njk,nk->nj", J, V))
-    close(net.input_gradient(X, Y), stepped_input_gradient(net, X, Y))
+    close(net.input_gradient(X, Y), naive.input_gradient(net, X, Y))
 
 
 def test_several_blocks(rng, monkeypatch):
     monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, batch, backward=True: 4 * layout.lanes(dtype))
     net = network((3, 9, 2), "sin", "softmax", "cross_entropy", dtype="float64")
     X, Y = real_data(rng, "cross_entropy", None, few(101, 21), 3, 2)
-    close(net.jacobian(X), stepped_jacobian(net, X))
-    close(net.input_gradient(X, Y), stepped_input_gradient(net, X, Y))
+    close(net.jacobian(X), naive.jacobian(net, X))
+    close(net.input_gradient(X, Y), naive.input_gradient(net, X, Y))
 
 
 def test_a_layer_that_packs(rng):

@@ -6,10 +6,10 @@ import pickle
 import naive
 import numpy as np
 import pytest
-from helpers import ACTIVATIONS, DTYPES, close, few, naive_layers, network, real_data
+from helpers import ACTIVATIONS, COSTS, DTYPES, close, few, naive_layers, network, real_data
 
 import fastbp
-from fastbp import Network, Record
+from fastbp import Network, Record, costs
 from fastbp.core.link import Request
 
 
@@ -175,9 +175,12 @@ def test_trace_of_a_matched_pair(output, cost, rng):
 
 
 def test_defaults_follow_the_cost():
-    outputs = {cost: Network((2, 2), cost=cost).activations[-1] for cost in naive.COSTS}
-    assert outputs == dict.fromkeys(naive.COSTS, "identity") | {
-        "binary_cross_entropy": "logistic", "cross_entropy": "softmax", "poisson": "exp"}
+    outputs = {cost: Network((2, 2), cost=cost).activations[-1] for cost in COSTS}
+    assert outputs == {cost: costs.get(cost).output for cost in COSTS}
+    assert outputs.items() >= (dict.fromkeys(["squared_error", "absolute_error", "huber", "log_cosh", "quantile"],
+                                             "identity")
+                               | {"binary_cross_entropy": "logistic", "cross_entropy": "softmax", "poisson": "exp"}
+                               ).items()
 
 
 def test_seed_and_reset():

@@ -10,21 +10,28 @@ from helpers import DTYPES, close, network, real_data
 import fastbp
 from fastbp import SGD, AdaBelief, Adadelta, Adagrad, Adam, AdamW, AMSGrad, Lion, NAdam, RAdam, RMSprop, optimizers
 from fastbp.kernels import tables
+from fastbp.util.settings import flag, fraction, not_negative, positive
+
+OTHER = {fraction: 0.8, positive: 1e-4, not_negative: 0.3, flag: True}
+"""A number that each check takes, and no default is."""
+
+
+def otherwise(kind):
+    """Return an optimizer none of whose settings is the default."""
+    return kind(0.02, **{name: OTHER[check] for name, (check, _) in kind.settings.items()})
+
 
 METHODS = [
+    *(kind() for kind in optimizers.RULES.values()), *map(otherwise, optimizers.RULES.values()),
     SGD(0.1), SGD(0.1, 0.9), SGD(0.1, 0.9, nesterov=True),
-    Adam(), Adam(0.02, 0.8, 0.99, 1e-4),
-    AdamW(), AdamW(0.02, 0.8, 0.99, 1e-4, 0.3),
+    Adam(0.02, 0.8, 0.99, 1e-4), AdamW(0.02, 0.8, 0.99, 1e-4, 0.3),
     Adam(0.02, epsilon=1e-2, epsilon_hat=True), NAdam(0.02, epsilon=1e-2, epsilon_hat=True),
-    AMSGrad(), AMSGrad(0.02, 0.8, 0.5, 1e-4),
-    NAdam(), NAdam(0.02, 0.8, 0.99, 1e-4),
-    RAdam(), RAdam(0.02, 0.8, 0.9, 1e-4), RAdam(0.02, 0.8, 0.6),
-    AdaBelief(), AdaBelief(0.02, 0.8, 0.99, 1e-6),
-    Lion(), Lion(0.02, 0.8, 0.9, 0.3),
-    RMSprop(), RMSprop(0.02, 0.5, 1e-3),
-    Adagrad(), Adagrad(0.2, 1e-3),
-    Adadelta(), Adadelta(0.5, 0.7, 1e-4),
+    AMSGrad(0.02, 0.8, 0.5, 1e-4), NAdam(0.02, 0.8, 0.99, 1e-4),
+    RAdam(0.02, 0.8, 0.9, 1e-4), RAdam(0.02, 0.8, 0.6), AdaBelief(0.02, 0.8, 0.99, 1e-6),
+    Lion(0.02, 0.8, 0.9, 0.3), RMSprop(0.02, 0.5, 1e-3), Adagrad(0.2, 1e-3), Adadelta(0.5, 0.7, 1e-4),
 ]  # fmt: skip
+"""Each with its defaults and without, and settings that take a rule another way."""
+
 STEPS = 100
 
 
@@ -50,16 +57,27 @@ def run(method, w, slopes):
 
 
 def twin_path(method, w, slopes):
-    twin, path = getattr(naive, type(method).__name__)(*astuple(method)), []
+    twin, path = naive.twin(type(method).__name__)(*astuple(method)), []
     for g in slopes:
         w = twin.step(w, g)
         path.append(w)
     return np.array(path)
 
 
-def test_the_table_has_every_optimizer():
-    assert {type(method) for method in METHODS} == set(optimizers.RULES.values())
-    assert all(getattr(fastbp, kind.__name__) is kind for kind in optimizers.OPTIMIZERS.values())
+@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+def test_every_optimizer_is_public(name):
+    kind = optimizers.OPTIMIZERS[name]
+    assert getattr(fastbp, kind.__name__, None) is kind, f"fastbp/__init__.py has no {kind.__name__}"
+    assert kind.__name__ in fastbp.__all__
+
+
+def kinds(base):
+    return {kind for found in base.__subclasses__() for kind in (found, *kinds(found))}
+
+
+def test_every_optimizer_is_in_the_list_of_its_file():
+    assert kinds(optimizers.Optimizer) - {optimizers.UpdateRule, optimizers.BatchMethod, optimizers.LineSearch} == set(
+        optimizers.OPTIMIZERS.values())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -113,7 +131,7 @@ def test_training_curve(name, dtype, rng):
         net = network((2, 5, 1), dtype=dtype)
         first, method = net.parameters.astype(float), optimizers.get(name)
         net.fit(X, Y, epochs=10, batch_size=batch, optimizer=name, shuffle=False)
-        twin = getattr(naive, type(method).__name__)(*astuple(method))
+        twin = naive.twin(type(method).__name__)(*astuple(method))
         w, curve = naive.train(first, net.layers, True, X.astype(float), Y.astype(float), net.activations,
                                "squared_error", twin, batch, [np.arange(30)] * 10)
         close(net.parameters, w, dtype, factor=20)

@@ -76,6 +76,10 @@ class Case(NamedTuple):
     """Results below this are only compared to within it."""
     corners: tuple[float, ...] = ()
     """Arguments around which to look closely."""
+    kinks: tuple[float, ...] = ()
+    """Where φ' or φ'' jumps."""
+    limits: bool = True
+    """Whether it tends to something at both ends, infinity too."""
 
 
 BIG = (3.4e38, 1.79e308)
@@ -93,8 +97,8 @@ ELEMENTS: dict[str, Case] = {
     "log": Case(mp.log, (0, 0), BIG, corners=(0.5, 0.7071067811865476, 1.0, 1.4142135623730951, 2.0)),
     "log1p": Case(mp.log1p, (-1, -1), BIG, corners=(-0.5, -0.2928932188134524, 0.41421356237309503, 1.0, 1e9)),
     "log1p_unit": Case(mp.log1p, (0, 0), (1, 1)),
-    "sin": Case(mp.sin, (-1e4, -1e6), (1e4, 1e6), corners=TURNS),
-    "cos": Case(mp.cos, (-1e4, -1e6), (1e4, 1e6), corners=TURNS),
+    "sin": Case(mp.sin, (-1e4, -1e6), (1e4, 1e6), corners=TURNS, limits=False),
+    "cos": Case(mp.cos, (-1e4, -1e6), (1e4, 1e6), corners=TURNS, limits=False),
 }
 
 # silu, gelu and mish are a product with a factor that underflows before they do
@@ -103,18 +107,21 @@ ACTIVATIONS: dict[str, tuple[Case, Exact]] = {
     "identity": (Case(lambda x: x, LOW, BIG), lambda x: mp.mpf(1)),
     "logistic": (ELEMENTS["logistic"], lambda x: logistic(x) * logistic(-x)),
     "tanh": (ELEMENTS["tanh"], lambda x: mp.sech(x) ** 2),
-    "relu": (Case(lambda x: max(x, mp.mpf(0)), LOW, BIG), lambda x: mp.mpf(x > 0)),
+    "relu": (Case(lambda x: max(x, mp.mpf(0)), LOW, BIG, kinks=(0,)), lambda x: mp.mpf(x > 0)),
     "leaky_relu": (
-        Case(lambda x: x if x > 0 else x / 100, LOW, BIG),
+        Case(lambda x: x if x > 0 else x / 100, LOW, BIG, kinks=(0,)),
         lambda x: mp.mpf(1) if x > 0 else mp.mpf(1) / 100,
     ),
-    "elu": (Case(lambda x: x if x > 0 else mp.expm1(x), LOW, BIG), lambda x: mp.exp(min(x, mp.mpf(0)))),
+    "elu": (
+        Case(lambda x: x if x > 0 else mp.expm1(x), LOW, BIG, kinks=(0,)),
+        lambda x: mp.exp(min(x, mp.mpf(0))),
+    ),
     "selu": (
-        Case(lambda x: SELU_SCALE * (x if x > 0 else SELU_ALPHA * mp.expm1(x)), LOW, (3.2e38, 1.7e308)),
+        Case(lambda x: SELU_SCALE * (x if x > 0 else SELU_ALPHA * mp.expm1(x)), LOW, (3.2e38, 1.7e308), kinks=(0,)),
         lambda x: SELU_SCALE * (1 if x > 0 else SELU_ALPHA * mp.exp(x)),
     ),
     "softplus": (ELEMENTS["softplus"], logistic),
-    "softsign": (Case(lambda x: x / (1 + abs(x)), LOW, BIG), lambda x: 1 / (1 + abs(x)) ** 2),
+    "softsign": (Case(lambda x: x / (1 + abs(x)), LOW, BIG, kinks=(0,)), lambda x: 1 / (1 + abs(x)) ** 2),
     "silu": (
         Case(lambda x: x * logistic(x), (-110, -760), (110, 760), PRODUCT, STEPS),
         lambda x: logistic(x) * (1 + x * logistic(-x)),
@@ -127,9 +134,9 @@ ACTIVATIONS: dict[str, tuple[Case, Exact]] = {
         Case(lambda x: x * mp.tanh(softplus(x)), (-110, -760), (110, 760), PRODUCT, STEPS),
         lambda x: mp.tanh(softplus(x)) + x * mp.sech(softplus(x)) ** 2 * logistic(x),
     ),
-    "hard_tanh": (Case(lambda x: clip(x, -1, 1), (-9, -9), (9, 9)), lambda x: mp.mpf(abs(x) < 1)),
+    "hard_tanh": (Case(lambda x: clip(x, -1, 1), (-9, -9), (9, 9), kinks=(-1, 1)), lambda x: mp.mpf(abs(x) < 1)),
     "hard_sigmoid": (
-        Case(lambda x: clip(x / 6 + HALF, 0, 1), (-9, -9), (9, 9)),
+        Case(lambda x: clip(x / 6 + HALF, 0, 1), (-9, -9), (9, 9), kinks=(-3, 3)),
         lambda x: mp.mpf(abs(x) < 3) / 6,
     ),
     "gaussian": (Case(lambda x: mp.exp(-x * x), (-11, -30), (11, 30)), lambda x: -2 * x * mp.exp(-x * x)),
@@ -164,6 +171,15 @@ def activate(name: str, net: Any, neurons: int = 1) -> tuple[Any, Any]:
     with np.errstate(all="ignore"):
         getattr(softmax if name == "softmax" else activations, name)(out, slope, neurons)
     return out, slope
+
+
+FAR = mp.mpf(10) ** 30
+
+
+def limit(function: Exact, end: int, dtype: Any) -> Any:
+    """Return what a function tends to at -1 or 1 times infinity: what it is far out, rounded to 0 or infinity there."""
+    found = function(end * FAR)
+    return dtype(0 if abs(found) < 1 / FAR ** HALF else mp.sign(found) * mp.inf if abs(found) > FAR**HALF else found)
 
 
 def arguments(case: Case, dtype: Any, count: int, seed: int = 0) -> Any:

@@ -12,8 +12,13 @@ from .custom import register_activation, register_cost
 from .derivatives.trace import LayerGradient, Trace
 from .derivatives.uncertainty import Posterior
 from .network import Network
-from .optimizers import (
-    LBFGS,
+from .optimizers import Optimizer
+from .optimizers.bayesian import BayesianRegularization
+from .optimizers.levenberg_marquardt import LevenbergMarquardt
+from .optimizers.line_search import LBFGS, ConjugateGradient
+from .optimizers.scaled_conjugate_gradient import ScaledConjugateGradient
+from .optimizers.sign_steps import Quickprop, Rprop
+from .optimizers.update_rules import (
     SGD,
     AdaBelief,
     Adadelta,
@@ -21,17 +26,10 @@ from .optimizers import (
     Adam,
     AdamW,
     AMSGrad,
-    BayesianRegularization,
-    ConjugateGradient,
-    LevenbergMarquardt,
     Lion,
     NAdam,
-    Optimizer,
-    Quickprop,
     RAdam,
     RMSprop,
-    Rprop,
-    ScaledConjugateGradient,
 )
 from .persistence import Checkpoint
 from .regularization import Regularization

@@ -42,6 +42,8 @@ class Activation:
     values : bytes
         Of a function of the user's own what it gave at some points, as doubles: by these another process tells whether
         its name stands for the same function there.
+    elementwise : bool
+        Whether an output depends on its own net input alone, as all do but softmax.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Activation:
     kernel: Callable[[Any, Any, int], None]
     second_derivative: Callable[[Any, Any, Any], None] | None = None
     values: bytes = field(default=b"", repr=False, compare=False)
+    elementwise: bool = field(default=True, repr=False)
 
     def __copy__(self) -> Activation:
         """Return itself: what a network computes does not change by copying."""
@@ -120,6 +123,7 @@ _ROWS = (
         _GLOROT,
         None,
         softmax,
+        elementwise=False,
     ),
 )
 

@@ -37,6 +37,9 @@ class Cost:
         The loop that multiplies a panel by ∂²C/∂o².
     values : bytes
         As of `fastbp.activations.Activation`.
+    least_squares : bool
+        Whether C is ½e²: its minimum is the mean of y given x, what is left there tells the variance of the noise, and
+        its second derivative is 1.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Cost:
     parameter_name: str | None = field(default=None, repr=False)
     second_derivative: Any = field(default=None, repr=False, compare=False)
     values: bytes = field(default=b"", repr=False, compare=False)
+    least_squares: bool = field(default=False, repr=False, compare=False)
 
     def __str__(self) -> str:
         if self.parameter is None:
@@ -113,7 +117,8 @@ def quantile(q: float = 0.5) -> Cost:
 COSTS: dict[str, Cost] = {
     cost.name: cost
     for cost in (
-        Cost("squared_error", kernels.squared_error, "½e²", "e", second_derivative=kernels.squared_error_curvature),
+        Cost("squared_error", kernels.squared_error, "½e²", "e", second_derivative=kernels.squared_error_curvature,
+             least_squares=True),
         Cost("absolute_error", kernels.absolute_error, "|e|", "sign(e), 0 at 0", second_derivative=kernels.straight),
         huber(),
         Cost("log_cosh", kernels.log_cosh, "log cosh e", "tanh e", second_derivative=kernels.log_cosh_curvature),

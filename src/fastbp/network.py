@@ -47,10 +47,10 @@ def _named_activations(layers: tuple[int, ...], activation: str | Sequence[str],
     if isinstance(activation, str):
         activations.get(activation)
     rows = [activations.get(name) for name in names]
-    names = [row.name for row in rows]
-    if "softmax" in names[:-1]:
-        raise ValueError("activation 'softmax' is not element-wise: it is for the output layer only")
-    if names[-1] == "softmax" and layers[-1] == 1:
+    for row in rows[:-1]:
+        if not row.elementwise:
+            raise ValueError(f"activation {row.name!r} is not element-wise: it is for the output layer only")
+    if rows[-1].name == "softmax" and layers[-1] == 1:
         raise ValueError("softmax of one output is 1, whatever the input: use an output for each class, or for two "
                          "classes one output with cost 'binary_cross_entropy'")
     return tuple(rows)
@@ -66,8 +66,8 @@ class Network(Trainable):
     activation : str or sequence of str, default "tanh"
         One name for all hidden layers, or one for each; see `fastbp.activations.ACTIVATIONS`.
     output : str, optional
-        Activation of the output layer. By default the cost's partner: identity for squared_error, logistic for
-        binary_cross_entropy, softmax for cross_entropy, exp for poisson.
+        Activation of the output layer. By default the one that goes with the cost, `fastbp.costs.Cost.output`:
+        logistic for binary_cross_entropy, softmax for cross_entropy, identity for squared_error.
     cost : str or Cost, default "squared_error"
         See `fastbp.costs.COSTS`; `fastbp.huber` and `fastbp.quantile` take a parameter. Summed over outputs, averaged
         over samples: squared_error is ½Σ_j(o_j − y_j)².
@@ -188,9 +188,8 @@ class Network(Trainable):
             Passes over the samples.
         batch_size : int, optional
             Samples in an update; the last batch of an epoch may be smaller. 1 is online learning, a number from
-            n_samples up is full batch. By default 32, or all samples for a full-batch method (`LBFGS`,
-            `ConjugateGradient`, `ScaledConjugateGradient`, `Rprop`, `Quickprop`, `LevenbergMarquardt`,
-            `BayesianRegularization`), for which an epoch is a step.
+            n_samples up is full batch. By default 32, or all samples for a full-batch method, such as `LBFGS` or
+            `LevenbergMarquardt`, for which an epoch is a step.
         optimizer : str or Optimizer, optional
             See `fastbp.optimizers`; a name stands for its defaults. By default Adam; in a fit that resumes, the one
             that it goes on with, see ``resume``.

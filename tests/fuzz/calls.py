@@ -271,13 +271,10 @@ class Calls:
 
         odd = self.odd
         if odd.chance(0.5):
-            return odd.pick(["adam", "sgd", "lbfgs", "rprop", "quickprop", "scaledconjugategradient",
-                             "conjugategradient", "levenbergmarquardt", "bayesianregularization"])
+            return odd.pick(list(fastbp.optimizers.OPTIMIZERS))
         if odd.chance(0.05):
             return odd.pick(NAMES)
-        kind = odd.pick([fastbp.SGD, fastbp.Adam, fastbp.AdamW, fastbp.RMSprop, fastbp.Lion, fastbp.Adagrad,
-                         fastbp.Adadelta, fastbp.LBFGS, fastbp.Rprop, fastbp.Quickprop, fastbp.LevenbergMarquardt,
-                         fastbp.BayesianRegularization, fastbp.NAdam, fastbp.RAdam, fastbp.AMSGrad, fastbp.AdaBelief])
+        kind = odd.pick(list(fastbp.optimizers.OPTIMIZERS.values()))
         names = [field.name for field in dataclasses.fields(kind) if odd.chance(0.1)]
         settings = {name: odd.number() if odd.chance(0.3) else odd.pick([0.5, 0.1, 2, 1e-3, True]) for name in names}
         if hasattr(kind, "rule") and odd.chance(0.2):

@@ -75,7 +75,7 @@ class Architecture:
     @property
     def softmax(self) -> bool:
         """Whether the output is not element-wise."""
-        return self.names[-1] == "softmax"
+        return not self.activations[-1].elementwise
 
     @cached_property
     def work(self) -> int:

@@ -43,7 +43,7 @@ SMALLEST_PIECE, LARGEST_PIECE = 64, 256
 
 def supported(network: Model) -> bool:
     """Return whether the cost has such an H_s: the squared error and the canonical links have."""
-    return network.cost_function.name == "squared_error" or network._architecture.canonical
+    return network.cost_function.least_squares or network._architecture.canonical
 
 
 def _workspace(network: Model, samples: int, *calls: Kernel) -> AbstractContextManager[tuple[layout.Plan, int]]:

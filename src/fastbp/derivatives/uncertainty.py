@@ -217,7 +217,7 @@ class Posterior:
         if not (is_number(level) and 0 < level < 1):
             raise ValueError(f"level is {level!r}, expected a probability between 0 and 1, for instance 0.95")
         network = self.network
-        if network.cost_function.name != "squared_error":
+        if not network.cost_function.least_squares:
             raise ValueError("predict_interval is for regression with squared_error, the network has "
                              f"{network.cost_function}")
         self._check_parameters()
@@ -296,7 +296,7 @@ def posterior(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: np
     samples, parameters = self._samples(X, Y, sample_weight), self.parameters.copy()
     spectrum = _spectrum(self, samples, regularization)
     freedom, cost = math.inf, math.nan
-    if self.cost_function.name == "squared_error":
+    if self.cost_function.least_squares:
         freedom = samples.counted * self.layers[-1] - spectrum.effective
         cost = objective.cost_and_gradient(self, samples, np.empty(0, self.dtype))
     return Posterior(self, spectrum.effective, freedom, parameters, spectrum.inverse_root(), cost, samples.counted,

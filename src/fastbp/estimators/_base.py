@@ -19,7 +19,9 @@ from ..activations import ACTIVATIONS
 from ..core.sparse import canonical
 from ..costs import ANY, COSTS, Cost
 from ..network import Network
-from ..optimizers import OPTIMIZERS, RULES, SGD, Adam, BayesianRegularization, Optimizer, UpdateRule
+from ..optimizers import OPTIMIZERS, RULES, Optimizer, UpdateRule
+from ..optimizers.bayesian import BayesianRegularization
+from ..optimizers.update_rules import SGD, Adam
 from ..regularization import Regularization
 
 Array = npt.NDArray[Any]
@@ -206,7 +208,7 @@ class _MLP(BaseEstimator):
 
     def _loss(self, cost: float, part: float, offset: float) -> float:
         """Return scikit-learn's loss: of squared errors the mean over outputs, of the penalty the whole."""
-        outputs = self.n_outputs_ if self._network.cost_function.name == "squared_error" else 1
+        outputs = self.n_outputs_ if self._network.cost_function.least_squares else 1
         return (cost - part) / outputs + part + offset if outputs > 1 else cost + offset
 
     def _offset(self, targets: Array, weight: Array | None) -> float:

@@ -35,13 +35,9 @@ derivatives.shared
     outer_products     (6) sample by sample from the panels of a pass: (samples, parameters), strided
                        -> per_sample_gradient, parameter_jacobian, jacobian_rows
 derivatives.first
-    vjp, jvp, jacobian_by_rows, jacobian_by_columns
-                       products with ∂o^L/∂x, and itself: (samples, n_0), (samples, n_L), (samples, n_L, n_0)
-                       -> by_blocks, for Network's methods of the same names
-    input_gradient     ∂E/∂x of each sample's own cost: (samples, n_0) -> by_blocks
-    per_sample_gradient, gradient_norms
-                       (6) of each sample's own cost: (samples, parameters), and its norm: (samples,) -> by_blocks
-    parameter_jacobian ∂o^L/∂parameters of each sample: (samples, n_L, parameters) -> by_blocks
+    one for each method of Network
+                       derivatives of outputs and cost, sample by sample: rows -> by_blocks; ∂o^L/∂x by rows or by
+                       columns, whichever are fewer
 derivatives.second
     product_samples    phase 1 of a product with the Hessian or the Gauss–Newton matrix: all panels -> run, by address
     diagonal_samples   phase 1 of the Hessian's diagonal: δ panels hold ∂²E/∂net², outputs their squares -> run
@@ -80,10 +76,9 @@ passes.line_search
                        numbers and record of a full-batch method -> epoch.run, by address, where end_epoch stands else
     set_out            the same where a step begins without a pass -> training
     judge              what becomes of a line after one more point: the cells of a search -> next_point
-    lbfgs_direction, conjugate_direction
-                       the direction, and the first step length: a row of state -> next_point, by address
-    lbfgs_pair, conjugate_note
-                       what is remembered of a step: rows of state -> next_point, by address
+passes.directions
+    name_direction     the direction, and the first step length: a row of state -> next_point, by address
+    name_note          what is remembered of a step: rows of state -> next_point, by address
 layer.dense
     forward            (1): panel of n_out from that of n_in, W (n_out, n_in) and b (n_out,) -> my_samples, predict
     backward           (5): panel of n_in, where φ' becomes δ, from that of n_out -> my_samples

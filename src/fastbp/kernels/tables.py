@@ -349,7 +349,7 @@ SEARCH = Table({
     "high_alpha": "the other end of the interval",
     "high_cost": "its cost",
     "high_slope": "its slope",
-    "known": "pairs of L-BFGS that have their products in the tables behind, see `line_search.lbfgs_direction`",
+    "known": "pairs of L-BFGS that have their products in the tables behind, see `directions.lbfgs_direction`",
 }, np.float64, start=SUM.count, others=dict.fromkeys(("direct", "remember", "penalize"), np.int64))
 """A search along lines, behind SUM in one array."""
 (SEARCH_DOING, SEARCH_LEFT, SEARCH_STEPS, SEARCH_PENALTY, SEARCH_DIRECT, SEARCH_REMEMBER, SEARCH_PENALIZE,

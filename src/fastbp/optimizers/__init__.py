@@ -5,42 +5,21 @@ from __future__ import annotations
 import functools
 
 from ..util.names import canonical, names
+from . import bayesian, levenberg_marquardt, line_search, scaled_conjugate_gradient, sign_steps, update_rules
 from .base import BatchMethod, Optimizer
-from .bayesian import BayesianRegularization
-from .levenberg_marquardt import LevenbergMarquardt
-from .line_search import LBFGS, ConjugateGradient, LineSearch
-from .scaled_conjugate_gradient import ScaledConjugateGradient
-from .sign_steps import Quickprop, Rprop
-from .update_rules import (
-    SGD,
-    AdaBelief,
-    Adadelta,
-    Adagrad,
-    Adam,
-    AdamW,
-    AMSGrad,
-    Lion,
-    NAdam,
-    RAdam,
-    RMSprop,
-    UpdateRule,
-)
+from .line_search import LineSearch
+from .update_rules import UpdateRule
 
-__all__ = ["AMSGrad", "AdaBelief", "Adadelta", "Adagrad", "Adam", "AdamW", "BATCH_METHODS", "BatchMethod",
-           "BayesianRegularization", "ConjugateGradient", "LBFGS", "LevenbergMarquardt", "LineSearch", "Lion", "NAdam",
-           "OPTIMIZERS", "Optimizer", "Quickprop", "RAdam", "RMSprop", "RULES", "Rprop", "SGD",
-           "ScaledConjugateGradient", "UpdateRule", "get", "resumed"]
+__all__ = ["BATCH_METHODS", "BatchMethod", "LineSearch", "OPTIMIZERS", "Optimizer", "RULES", "UpdateRule", "get",
+           "resumed"]
 
-RULES: dict[str, type[UpdateRule]] = {
-    kind.__name__.lower(): kind
-    for kind in (SGD, Adam, AdamW, AMSGrad, NAdam, RAdam, AdaBelief, Lion, RMSprop, Adagrad, Adadelta)
-}
+RULES: dict[str, type[UpdateRule]] = {kind.__name__.lower(): kind for kind in update_rules.RULES}
 """Lower-case name -> class, of those for mini-batches."""
 
 BATCH_METHODS: dict[str, type[BatchMethod]] = {
     kind.__name__.lower(): kind
-    for kind in (LBFGS, ConjugateGradient, ScaledConjugateGradient, Rprop, Quickprop, LevenbergMarquardt,
-                 BayesianRegularization)
+    for module in (line_search, scaled_conjugate_gradient, sign_steps, levenberg_marquardt, bayesian)
+    for kind in module.METHODS
 }
 """Lower-case name -> class, of those that take all samples in a step."""
 

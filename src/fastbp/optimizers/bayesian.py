@@ -94,7 +94,7 @@ class BayesianRegularization(LevenbergMarquardt):
     def _weigh(self, evaluate: Evaluation, parameters: Array, numbers: Numbers, eigenvalues: Doubles,
                samples: int) -> None:
         """Write γ with the present α and β, those that follow, and the evidence for these."""
-        size, noisy = parameters.size, evaluate.model.cost_function.name == "squared_error"
+        size, noisy = parameters.size, evaluate.model.cost_function.least_squares
         rows = samples * evaluate.model.layers[-1]
         square = max(float(np.square(parameters, dtype=np.float64).sum()), LEAST)
         summed = max(samples * float(numbers[HYPER_COST]), LEAST)
@@ -110,3 +110,6 @@ class BayesianRegularization(LevenbergMarquardt):
         if noisy:
             evidence += 0.5 * rows * math.log(beta / (2 * math.pi))
         numbers[[HYPER_ALPHA, HYPER_BETA, HYPER_EFFECTIVE_PARAMETERS, HYPER_EVIDENCE]] = alpha, beta, gamma, evidence
+
+
+METHODS = (BayesianRegularization,)

@@ -195,7 +195,7 @@ class LevenbergMarquardt(BatchMethod):
         damping, growth = float(numbers[HYPER_DAMPING]), float(numbers[HYPER_GROWTH])
         if growth == 0:
             damping, growth = self.damping * system.largest, 2.0
-        accelerate = self.geodesic_acceleration and evaluate.model.cost_function.name == "squared_error"
+        accelerate = self.geodesic_acceleration and evaluate.model.cost_function.least_squares
         while 0 < damping < math.inf:
             if (steps := self._steps(evaluate, system, slope, damping + ridge, accelerate)) is not None:
                 straight, step = steps
@@ -229,3 +229,6 @@ class LevenbergMarquardt(BatchMethod):
             if 2 * np.linalg.norm(a) <= MOST_ACCELERATION * np.linalg.norm(v):
                 return v, v + 0.5 * a
         return v, v
+
+
+METHODS = (LevenbergMarquardt,)

@@ -1,6 +1,6 @@
 """Full-batch methods that are a direction and a search along it, which runs compiled: L-BFGS, conjugate gradients.
 
-A new direction is a `LineSearch` with two kernels of `kernels.passes.line_search`.
+A new direction is a `LineSearch` with two kernels of `kernels.passes.directions`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..core.model import Model
 from ..core.samples import Samples
 from ..kernels import prototypes, tables
 from ..kernels.compile import address
-from ..kernels.passes import line_search
+from ..kernels.passes import directions
 from ..kernels.tables import HYPER_STEP_LENGTH
 from ..regularization import Regularization
 from ..util.settings import count, finite, not_negative, whole
@@ -67,8 +67,8 @@ class LBFGS(LineSearch):
     memory: int = 10
     checks = {"memory": count}
     varying = LineSearch.varying | {"pairs": (whole(0), tables.HYPER_PAIRS)}
-    direct = staticmethod(line_search.lbfgs_direction)
-    remember = staticmethod(line_search.lbfgs_pair)
+    direct = staticmethod(directions.lbfgs_direction)
+    remember = staticmethod(directions.lbfgs_note)
 
     @property
     def slots(self) -> int:  # type: ignore[override]
@@ -105,5 +105,8 @@ class ConjugateGradient(LineSearch):
     slots = tables.ROW_OWN + 2
     curvature = 0.1
     varying = LineSearch.varying | {"last_slope": (finite, tables.HYPER_LAST_SLOPE)}
-    direct = staticmethod(line_search.conjugate_direction)
-    remember = staticmethod(line_search.conjugate_note)
+    direct = staticmethod(directions.conjugate_direction)
+    remember = staticmethod(directions.conjugate_note)
+
+
+METHODS = (LBFGS, ConjugateGradient)

@@ -102,3 +102,6 @@ class ScaledConjugateGradient(BatchMethod):
         elif not gain >= 0.25:
             numbers[HYPER_SCALE] = scale + curvature * (1 - gain) / square if math.isfinite(gain) else 10 * scale + 1
         return not stuck
+
+
+METHODS = (ScaledConjugateGradient,)

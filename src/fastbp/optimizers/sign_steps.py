@@ -123,3 +123,6 @@ class Quickprop(BatchMethod):
         vectors.quickprop(parameters, gradient, previous, moved, float(self.learning_rate), float(self.growth))
         numbers[HYPER_COST] = evaluate(gradient)
         return True
+
+
+METHODS = (Rprop, Quickprop)

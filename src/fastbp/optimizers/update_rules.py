@@ -362,3 +362,7 @@ class Adadelta(UpdateRule):
     slots = 2
     settings = {"decay": (fraction, tables.HYPER_DECAY), "epsilon": (positive, tables.HYPER_EPSILON)}
     rule = staticmethod(rules.adadelta)
+
+
+RULES = (SGD, Adam, AdamW, AMSGrad, NAdam, RAdam, AdaBelief, Lion, RMSprop, Adagrad, Adadelta)
+"""All of them; a name is a class's in lower case."""

@@ -6,10 +6,7 @@ threads takes many steps in one call, and may come back after any block, since a
 ``state`` (rows laid out like the parameters), a few ``numbers``, both kept from fit to fit, and ``search``, which is
 not.
 
-A method is this search and a direction, two kernels called by address, (parameters, state, numbers, search):
-one overwrites the direction and ``search[SEARCH_ALPHA]``, the first length to try, and nothing else that is kept, so
-that an interrupted step can be done again with the same bits; the other takes note of a step that was made.
-``numbers[HYPER_STEPS]`` is 0 at a (re)start.
+A method is this search and a direction, two kernels of `directions` called by address.
 """
 
 import math
@@ -17,7 +14,6 @@ import math
 from .. import prototypes
 from ..compile import by_address, inline, kernel
 from ..compile.arguments import Doubles, Floats, Integers
-from ..elementwise import wide
 from ..ir import call, to_bits, view
 from ..tables import (
     CELL_END_EPOCH,
@@ -27,9 +23,6 @@ from ..tables import (
     DOING_SEARCHING,
     HYPER_COST,
     HYPER_COUNT,
-    HYPER_LAST_SLOPE,
-    HYPER_MEMORY,
-    HYPER_PAIRS,
     HYPER_STEP_LENGTH,
     HYPER_STEPS,
     LINE_FOUND,
@@ -44,11 +37,9 @@ from ..tables import (
     ROW_BEFORE,
     ROW_DIRECTION,
     ROW_GRADIENT,
-    ROW_OWN,
     ROW_START,
     SEARCH_ALPHA,
     SEARCH_BRACKETED,
-    SEARCH_COUNT,
     SEARCH_CURVATURE,
     SEARCH_DIRECT,
     SEARCH_DOING,
@@ -56,7 +47,6 @@ from ..tables import (
     SEARCH_HIGH_ALPHA,
     SEARCH_HIGH_COST,
     SEARCH_HIGH_SLOPE,
-    SEARCH_KNOWN,
     SEARCH_LEFT,
     SEARCH_LOW_ALPHA,
     SEARCH_LOW_COST,
@@ -76,7 +66,7 @@ from ..tables import (
     SUM_EPOCH_PENALTY,
     SUM_EPOCH_WEIGHT,
 )
-from ..updates.vectors import combine, dot, mix, products
+from ..updates.vectors import combine, dot
 from . import record
 
 DECREASE = 1e-4
@@ -243,113 +233,3 @@ def next_point(parameters: Floats, state: Floats, numbers: Doubles, progress: In
 def set_out(address, parameters, state, numbers, progress, search, costs):
     """Call `next_point` where a step has ended and another follows: no pass is needed for its first point."""
     call(record.end_epoch, address, parameters, state, numbers, progress, search, costs, 0, 0)
-
-
-@inline
-def downhill(direction, gradient):
-    """Overwrite the direction by −∂E/∂w; give a step length that moves the parameters by 1 at most."""
-    combine(direction, -1.0, gradient, 0.0, gradient)
-    return 1.0 / max(math.sqrt(dot(gradient, gradient)), 1.0)
-
-
-@by_address()
-def lbfgs_direction(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
-    """−H∂E/∂w from the last steps s and changes of gradient y with s·y = 1, H⁰ = 1/y·y of the newest (Nocedal 1980).
-
-    Algorithm 7.4 of Nocedal & Wright (2006), whose vectors are all combinations of the gradient and the pairs: with the
-    products of these (Chen, Wang & Zhou 2014) it runs over numbers, and every vector is read twice. s_k·y_i and y_k·y_i
-    stay in tables from step to step.
-    """
-    n, memory = parameters.size, int(numbers[HYPER_MEMORY])
-    gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
-    if numbers[HYPER_STEPS] == 0.0 or numbers[HYPER_PAIRS] == 0.0:  # a step whose pair was refused tells no curvature
-        search[SEARCH_KNOWN], search[SEARCH_ALPHA] = 0.0, downhill(direction, gradient)
-        return
-    search[SEARCH_ALPHA] = 1.0
-    kept = int(numbers[HYPER_PAIRS])
-    count = min(kept, memory)
-    square = memory * memory
-    tables = view(search, SEARCH_COUNT, search.size - SEARCH_COUNT)  # of older pairs by younger ones
-    step_change, change_change = view(tables, 0, square), view(tables, square, square)
-    slopes, column = view(tables, 2 * square, 2 * memory), view(tables, 2 * square + 2 * memory, memory)
-    weights = view(tables, 2 * square + 3 * memory, 2 * memory)  # slopes and weights: first of steps, then of changes
-    for pair in range(max(min(int(search[SEARCH_KNOWN]), kept - 1), kept - count), kept):
-        place = pair % memory
-        for half in range(2):
-            products(view(state, (ROW_OWN + half * memory) * n, memory * n), count, gradient,
-                     row(state, ROW_OWN + memory + place, n), view(slopes, half * memory, memory), column)
-            for k in range(count):
-                tables[half * square + k * memory + place] = column[k]
-    search[SEARCH_KNOWN] = float(kept)
-    newest = (kept - 1) % memory
-    scale = 1.0 / change_change[newest * memory + newest]
-    for i in range(2 * memory):
-        weights[i] = 0.0
-    for age in range(count):
-        k = (kept - 1 - age) % memory
-        alpha = -slopes[k]
-        for younger in range(age):
-            i = (kept - 1 - younger) % memory
-            alpha += weights[memory + i] * step_change[k * memory + i]
-        weights[k], weights[memory + k] = alpha, -alpha
-    for k in range(memory):
-        weights[memory + k] *= scale
-    for age in range(count - 1, -1, -1):
-        k = (kept - 1 - age) % memory
-        beta = -scale * slopes[memory + k]
-        for other in range(count):
-            i = (kept - 1 - other) % memory
-            if other <= age:
-                beta += weights[memory + i] * change_change[k * memory + i]
-            else:
-                beta += weights[memory + i] * change_change[i * memory + k] + weights[i] * step_change[i * memory + k]
-        weights[k] -= beta
-    mix(direction, -scale, gradient, view(state, ROW_OWN * n, 2 * memory * n), weights)
-
-
-@by_address()
-def lbfgs_pair(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
-    """Keep s and y, scaled to s·y = 1, which leaves H as it is; not where their product is too small to divide by."""
-    n, memory = parameters.size, int(numbers[HYPER_MEMORY])
-    gradient, start, before = row(state, ROW_GRADIENT, n), row(state, ROW_START, n), row(state, ROW_BEFORE, n)
-    if numbers[HYPER_STEPS] == 0.0:
-        numbers[HYPER_PAIRS] = 0.0
-    product, fall = 0.0, 0.0
-    for i in range(n):
-        s = wide(parameters[i] - start[i])
-        product += s * float(gradient[i] - before[i])
-        fall -= s * float(before[i])
-    if product > search[SEARCH_EPSILON] * max(fall, 0.0):
-        pair, scale = int(numbers[HYPER_PAIRS]) % memory, type(parameters[0])(1.0 / math.sqrt(product))
-        step, change = row(state, ROW_OWN + pair, n), row(state, ROW_OWN + memory + pair, n)
-        for i in range(n):
-            step[i], change[i] = scale * (parameters[i] - start[i]), scale * (gradient[i] - before[i])
-        numbers[HYPER_PAIRS] += 1.0
-
-
-@by_address()
-def conjugate_direction(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
-    """−g + βd with β after Polak and Ribière, at least 0 (Nocedal & Wright 2006, eq. 5.45); −g where (5.52) says so."""
-    n = parameters.size
-    gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
-    last_gradient, last = row(state, ROW_OWN, n), row(state, ROW_OWN + 1, n)
-    square, overlap = dot(gradient, gradient), dot(gradient, last_gradient)
-    if numbers[HYPER_STEPS] == 0.0 or abs(overlap) >= 0.2 * square:
-        search[SEARCH_ALPHA] = downhill(direction, gradient)
-    else:
-        beta = max((square - overlap) / dot(last_gradient, last_gradient), 0.0)
-        combine(direction, -1.0, gradient, beta, last)
-    slope = dot(gradient, direction)
-    if numbers[HYPER_STEPS] != 0.0 and slope < 0.0:  # as much to first order as the last step brought (the same, p. 59)
-        search[SEARCH_ALPHA] = numbers[HYPER_STEP_LENGTH] * numbers[HYPER_LAST_SLOPE] / slope
-
-
-@by_address()
-def conjugate_note(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
-    """Keep the direction, and gradient and slope from before the step."""
-    n = parameters.size
-    direction, before = row(state, ROW_DIRECTION, n), row(state, ROW_BEFORE, n)
-    last_gradient, last = row(state, ROW_OWN, n), row(state, ROW_OWN + 1, n)
-    for i in range(n):
-        last_gradient[i], last[i] = before[i], direction[i]
-    numbers[HYPER_LAST_SLOPE] = search[SEARCH_START_SLOPE]

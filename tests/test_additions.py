@@ -1,0 +1,386 @@
+"""An addition touches at most four files: one of each kind is made in a copy of the package, and its tests find it.
+
+The recipes are those of CONTRIBUTING.md.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from fastbp.kernels.compile import JIT
+
+if JIT:
+    pytest.skip("the copy is tested with the JIT off, in the run that is", allow_module_level=True)
+
+ROOT = Path(__file__).resolve().parents[1]
+MOST_FILES = 4
+
+
+class Addition(NamedTuple):
+    """What is written, where, and an old row of the same catalogue."""
+
+    name: str
+    """A part of the ids of all tests that run over it."""
+    like: str
+    """An old row's: whatever runs over this one has to run over the new one."""
+    edits: list[tuple[str, str, str]]
+    """File, a text in it ('' is the end of the file) and what is written before that."""
+    wrong: tuple[str, str]
+    """A part of the kernel, and what makes it wrong."""
+
+
+ADDITIONS = {
+    "activation": Addition("isru", "gaussian", [
+        ("src/fastbp/kernels/functions/activations.py", "", '''
+
+@by_address(LAYER_ACTIVATION)
+def isru(panel: Floats, slope: Floats, neurons: int) -> None:
+    """Overwrite panel <- net/sqrt(1 + net**2), slope <- (1 + net**2)**(-3/2)."""
+    r = type(panel[0])
+    far = r(2.0**60) if is_single(panel[0]) else r(2.0**500)  # its square is finite, and more than any digit of 1
+    for i in range(panel.size):
+        x = panel[i]
+        x = far if x > far else x
+        x = -far if x < -far else x
+        square = r(1.0) + x * x
+        d = r(1.0) / math.sqrt(square)
+        panel[i] = x * d
+        slope[i] = d / square
+
+
+@by_address(LAYER_SECOND)
+def isru_curvature(net: Floats, out: Floats, slope: Floats) -> None:
+    """Overwrite net <- -3 o phi' / sqrt(1 + net**2)."""
+    r = type(net[0])
+    far = r(2.0**60) if is_single(net[0]) else r(2.0**500)
+    for i in range(net.size):
+        x = abs(net[i])
+        x = far if x > far else x
+        net[i] = r(-3.0) * out[i] * slope[i] / math.sqrt(r(1.0) + x * x)
+'''),
+        ("src/fastbp/kernels/functions/activations.py", "from typing import Any\n", "import math\n"),
+        ("src/fastbp/activations.py", '    Activation(\n        "softmax",', '''\
+    Activation("isru", "x/sqrt(1 + x**2)", "(1 + x**2)**(-3/2)", _GLOROT, (2.5, 2.5),
+               kernels.isru, kernels.isru_curvature),
+'''),
+        ("tests/naive.py", '    "softmax": (softmax, None),', '''\
+    "isru": (lambda x: x / np.sqrt(1 + x * x), lambda x: (1 + x * x) ** -1.5),
+'''),
+        ("tests/ulp.py", '    "exp": (ELEMENTS["exp"], mp.exp),', '''\
+    "isru": (Case(lambda x: x / mp.sqrt(1 + x * x), LOW, BIG), lambda x: (1 + x * x) ** mp.mpf(-1.5)),
+'''),
+        ("tests/ulp.py", '    "exp": np.exp,\n}', '''\
+    "isru": lambda x: x / np.hypot(1, x),
+'''),
+    ], ("slope[i] = d / square", "slope[i] = d / square * r(1.01)")),
+
+    "cost": Addition("cauchy", "log_cosh", [
+        ("src/fastbp/kernels/functions/costs.py", "", '''
+
+@by_address(CELL_COST_KERNEL)
+def cauchy(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
+    """C = ½log(1 + e²), with e = o − y; ∂C/∂o = e/(1 + e²)."""
+    real = type(out[0])
+    for i in range(out.size):
+        error = out[i] - target[i]
+        target[i] = real(0.5) * elementwise.log1p(error * error)
+        delta[i] *= error / (real(1) + error * error)
+
+
+@by_address(CELL_COST_SECOND)
+def cauchy_curvature(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+    """∂²C/∂o² = (1 − e²)/(1 + e²)²."""
+    real = type(out[0])
+    for i in range(out.size):
+        square = (out[i] - target[i]) * (out[i] - target[i])
+        delta[i] *= (real(1) - square) / ((real(1) + square) * (real(1) + square))
+'''),
+        ("src/fastbp/costs.py", '        Cost("binary_cross_entropy",', '''\
+        Cost("cauchy", kernels.cauchy, "½log(1 + e²)", "e/(1 + e²)", second_derivative=kernels.cauchy_curvature),
+'''),
+        ("tests/naive.py", '    "binary_cross_entropy": (\n', '''\
+    "cauchy": (lambda y, o, d: np.log(1 + (o - y) ** 2) / 2, lambda y, o, d: (o - y) / (1 + (o - y) ** 2)),
+'''),
+    ], ("delta[i] *= error / (real(1)", "delta[i] *= error / (real(1.01)")),
+
+    "optimizer": Addition("QHM", "Adadelta", [
+        ("src/fastbp/kernels/updates/rules.py", "", '''
+
+@rule
+def qhm(parameters: Floats, gradient: Floats, state: Floats, start: int, stop: int, shift: int,
+        hyper: Doubles) -> None:
+    """m ← βm + (1−β)g; Δw = −μ((1−ν)g + νm) (Ma & Yarats 2019, equations 3 and 4)."""
+    n, hyper = stop - start, pointer(hyper)
+    p, g, m = view(parameters, start, n), view(gradient, start - shift, n), view(state, start, n)
+    real = type(p[0])
+    rate, beta, rest = real(hyper[HYPER_RATE]), real(hyper[HYPER_MOMENTUM]), real(1.0 - hyper[HYPER_MOMENTUM])
+    share, plain = real(hyper[HYPER_DECAY]), real(1.0 - hyper[HYPER_DECAY])
+    for i in range(n):
+        mean = beta * m[i] + rest * g[i]
+        m[i] = mean
+        p[i] -= rate * (plain * g[i] + share * mean)
+'''),
+        ("src/fastbp/optimizers/update_rules.py", "RULES = (", '''\
+@dataclass(frozen=True)
+class QHM(UpdateRule):
+    """Quasi-hyperbolic momentum: a step between the gradient's and that of its running mean (Ma & Yarats 2019).
+
+    Parameters
+    ----------
+    learning_rate : float or schedule, default 0.1
+        μ > 0.
+    momentum : float, default 0.9
+        β in [0, 1) of the running mean.
+    share : float, default 0.7
+        ν in [0, 1), that of the running mean in the step.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    learning_rate: schedules.LearningRate = 0.1
+    momentum: float = 0.9
+    share: float = 0.7
+    slots = 1
+    settings = {"momentum": (fraction, tables.HYPER_MOMENTUM), "share": (fraction, tables.HYPER_DECAY)}
+    rule = staticmethod(rules.qhm)
+
+
+'''),
+        ("src/fastbp/optimizers/update_rules.py", ')\n"""All of them', ", QHM"),
+        ("src/fastbp/__init__.py", "    RMSprop,\n)", "    QHM,\n"),
+        ("src/fastbp/__init__.py", '    "Quickprop",\n', '    "QHM",\n'),
+        ("tests/naive.py", "class Regular:\n", '''\
+class QHM:
+    """Ma & Yarats 2019."""
+
+    def __init__(self, learning_rate=0.1, momentum=0.9, share=0.7):
+        self.rate, self.beta, self.share, self.m = learning_rate, momentum, share, 0.0
+
+    def step(self, w, g):
+        self.m = self.beta * self.m + (1 - self.beta) * g
+        return w - self.rate * ((1 - self.share) * g + self.share * self.m)
+
+
+'''),
+    ], ("mean = beta * m[i] + rest * g[i]", "mean = beta * m[i] + g[i]")),
+
+    "full-batch method": Addition("HestenesStiefel", "ConjugateGradient", [
+        ("src/fastbp/kernels/passes/directions.py", "", '''
+
+@by_address()
+def hestenes_direction(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
+    """−g + βd with β after Hestenes and Stiefel (Nocedal & Wright 2006, eq. 5.46), at least 0."""
+    n = parameters.size
+    gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
+    last_gradient, last = row(state, ROW_OWN, n), row(state, ROW_OWN + 1, n)
+    if numbers[HYPER_STEPS] == 0.0:
+        search[SEARCH_ALPHA] = downhill(direction, gradient)
+        return
+    change = dot(gradient, last) - dot(last_gradient, last)
+    beta = max((dot(gradient, gradient) - dot(gradient, last_gradient)) / change, 0.0)
+    combine(direction, -1.0, gradient, beta, last)
+    search[SEARCH_ALPHA] = numbers[HYPER_STEP_LENGTH] * numbers[HYPER_LAST_SLOPE] / dot(gradient, direction)
+
+
+@by_address()
+def hestenes_note(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
+    """Keep the direction, and gradient and slope from before the step."""
+    n = parameters.size
+    direction, before = row(state, ROW_DIRECTION, n), row(state, ROW_BEFORE, n)
+    last_gradient, last = row(state, ROW_OWN, n), row(state, ROW_OWN + 1, n)
+    for i in range(n):
+        last_gradient[i], last[i] = before[i], direction[i]
+    numbers[HYPER_LAST_SLOPE] = search[SEARCH_START_SLOPE]
+'''),
+        ("src/fastbp/optimizers/line_search.py", "METHODS = (", '''\
+@dataclass(frozen=True)
+class HestenesStiefel(LineSearch):
+    """Nonlinear conjugate gradients after Hestenes and Stiefel, β ≥ 0 (Nocedal & Wright 2006, eq. 5.46)."""
+
+    slots = tables.ROW_OWN + 2
+    curvature = 0.1
+    varying = LineSearch.varying | {"last_slope": (finite, tables.HYPER_LAST_SLOPE)}
+    direct = staticmethod(directions.hestenes_direction)
+    remember = staticmethod(directions.hestenes_note)
+
+
+'''),
+        ("src/fastbp/optimizers/line_search.py", "LBFGS, ConjugateGradient)\n", "HestenesStiefel, "),
+        ("src/fastbp/__init__.py", "LBFGS, ConjugateGradient\n", "HestenesStiefel, "),
+        ("src/fastbp/__init__.py", '    "History",\n', '    "HestenesStiefel",\n'),
+        ("tests/naive.py", "class Rprop:\n", '''\
+class HestenesStiefel:
+    """Nocedal & Wright (2006), algorithm 5.4, beta by (5.46)."""
+
+    def direction(self, points, gradients, directions):
+        if len(points) == 1:
+            return -gradients[0]
+        change = gradients[-1] - gradients[-2]
+        return -gradients[-1] + max(gradients[-1] @ change / (directions[-1] @ change), 0) * directions[-1]
+
+
+'''),
+    ], ("dot(gradient, gradient) - dot(gradient, last_gradient)) / change", "dot(gradient, gradient)) / change")),
+
+    "derivative": Addition("input_gradient_norms", "gradient_norms", [
+        ("src/fastbp/kernels/derivatives/first.py", "", '''
+
+@by_address()
+def input_gradient_norms(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats, parameters: Floats,
+                         inputs: ReadOnly, given: ReadOnly, weights: ReadOnly, total: float, order: Integers,
+                         begin: int, end: int, strips: int, labels: int, rows: Floats, out: Floats) -> None:
+    """‖∂E/∂x‖ of each sample's own cost, whose target is given: (samples,)."""
+    lane, n_in = lanes(panels), layers[0, LAYER_N_IN]
+    backpropagate(layers, cells, cost_parameter, panels, parameters, inputs, given, weights, total, order, begin, end,
+                  strips, labels)
+    slope = panel(panels, layers[0, LAYER_SOURCE], n_in, 0, strips)
+    for i in range(slope.size):
+        slope[i] = 1
+    call(dense.backward, cells, parameters, layers[0, LAYER_WEIGHTS], panels, layers[0, LAYER_DELTA],
+         layers[0, LAYER_SOURCE], n_in, layers[0, LAYER_N_OUT], 0, strips,
+         cells[CELL_SCRATCH] if layers[0, LAYER_PACKS] != 0 else -1)
+    for i in range(end - begin):
+        square = 0.0
+        for k in range(n_in):
+            square = with_square(square, slope[(i // lane * n_in + k) * lane + i % lane])
+        out[begin + i] = math.sqrt(square)
+'''),
+        ("src/fastbp/derivatives/first.py", "def vjp(self", '''\
+def input_gradient_norms(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
+    """Compute the Euclidean norm of ∂E/∂x of each pair's own cost.
+
+    Parameters
+    ----------
+    X, Y : array_like
+        As in `fit`.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,)
+        Norms of the rows of `input_gradient`.
+    """
+    samples = self._samples(X, Y, empty=True)
+    n = len(samples)
+    out = np.empty(n, self.dtype)
+    with self._borrow(Request(max(n, 1), calls=(dense.backward,))) as (plan, block):
+        by_blocks(self, derivatives.input_gradient_norms, plan, block, self._architecture.work, out, samples.inputs,
+                  samples.targets, labels=samples.labels)
+    return out
+
+
+'''),
+        ("src/fastbp/network.py", "    vjp = first.vjp\n", "    input_gradient_norms = first.input_gradient_norms\n"),
+        ("tests/naive.py", '    "per_sample_gradient": per_sample_gradient,\n', '''\
+    "input_gradient_norms": lambda net, X, Y: np.linalg.norm(input_gradient(net, X, Y), axis=1),
+'''),
+    ], ("square = with_square(square, slope[(i //", "square += abs(slope[(i //")),
+}
+
+CATALOGUES = [f"tests/test_{name}.py" for name in (
+    "activations", "second_derivatives", "costs", "naive", "gradient", "derivatives", "optimizers", "batch_methods",
+    "calls", "contracts", "naming")]
+"""The tests that run over all rows, and the contracts of the whole source."""
+
+QUICK = ("test_output_and_slope or test_slope_is_the_derivative or test_of_every_activation or test_against_naive or "
+         "test_one_step_and_a_hundred or test_every_direction or test_every_method")
+"""Of each kind of row the comparison with its twin."""
+
+
+class Copy:
+    """A copy of package and tests in a folder of its own."""
+
+    def __init__(self, root):
+        self.root = root
+        for folder in ("src", "tests"):
+            shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "fuzz"))
+        for name in ("pyproject.toml", "README.md"):
+            shutil.copy(ROOT / name, root / name)
+
+    def write(self, file, before, text):
+        path = self.root / file
+        found = path.read_text(encoding="utf-8")
+        assert before == "" or found.count(before) == 1, f"{file} has no, or more than one: {before}"
+        place = found.index(before) if before else len(found)
+        path.write_text(found[:place] + text + found[place:], encoding="utf-8")
+
+    def python(self, *arguments):
+        environment = os.environ | {"PYTHONPATH": str(self.root / "src"), "NUMBA_DISABLE_JIT": "1"}
+        return subprocess.run([sys.executable, *arguments], cwd=self.root, env=environment, capture_output=True,
+                              text=True, encoding="utf-8", timeout=300)
+
+    def tests(self, which, *options):
+        """Run tests by the words in their ids: what pytest says, and the outcome of each."""
+        said = self.python("-m", "pytest", "-v", "--tb=line", "-p", "no:cacheprovider", "-k", which, *options,
+                           *CATALOGUES).stdout
+        return said, dict(re.findall(r"^(tests/\S+::.*?) (PASSED|FAILED|ERROR|SKIPPED)", said, re.M))
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A copy with all additions, whose README has been written anew."""
+    found = Copy(tmp_path_factory.mktemp("additions"))
+    for addition in ADDITIONS.values():
+        for edit in addition.edits:
+            found.write(*edit)
+    wrote = found.python("tests/readme.py")
+    assert wrote.returncode == 0, wrote.stderr
+    return found
+
+
+def row(name, test):
+    """Tell whether a test's id has a row among its parameters."""
+    return re.search(rf"\[.*(?<![a-z_]){re.escape(name)}(?![a-z_])", test) is not None
+
+
+def functions(name, outcomes):
+    return {test.partition("[")[0] for test in outcomes if row(name, test)}
+
+
+@pytest.mark.parametrize("kind", ADDITIONS)
+def test_an_addition_touches_few_files(kind):
+    assert len({file for file, _, _ in ADDITIONS[kind].edits}) <= MOST_FILES
+
+
+def test_the_tests_of_all_rows_find_every_addition_and_pass(copy):
+    """Each that runs over an old row runs over the new one of its kind; and so do the contracts of the source."""
+    words = [addition.name for addition in ADDITIONS.values()]
+    said, outcomes = copy.tests(" or ".join([*words, "test_contracts", "test_calls", "test_naming"]))
+    assert set(outcomes.values()) == {"PASSED"}, said[-3000:]
+    known = copy.python("-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *CATALOGUES).stdout
+    for addition in ADDITIONS.values():
+        found, expected = (functions(name, known.splitlines()) for name in (addition.name, addition.like))
+        assert found == functions(addition.name, outcomes), "all have run"
+        assert expected <= found, f"not over {addition.name}: {expected - found}"
+    assert (copy.root / "README.md").read_text(encoding="utf-8").count("isru") == 1
+
+
+def test_a_wrong_kernel_is_found(copy):
+    for addition in ADDITIONS.values():
+        file, (right, wrong) = addition.edits[0][0], addition.wrong
+        copy.write(file, right, "")
+        path = copy.root / file
+        path.write_text(path.read_text(encoding="utf-8").replace(right, wrong), encoding="utf-8")
+    _, outcomes = copy.tests(QUICK)
+    for addition in ADDITIONS.values():
+        assert "FAILED" in {outcome for test, outcome in outcomes.items() if row(addition.name, test)}, addition.name
+    wrong = {test for test, outcome in outcomes.items() if outcome != "PASSED"}
+    assert all(any(row(addition.name, test) for addition in ADDITIONS.values()) for test in wrong), "only these"
+
+
+def test_an_addition_without_its_twin_is_told_where_to_write_it(copy):
+    for name in ("naive.py", "ulp.py"):
+        shutil.copy(ROOT / "tests" / name, copy.root / "tests" / name)
+    said, _ = copy.tests(" or ".join(addition.name for addition in ADDITIONS.values()), "--tb=short", "-x",
+                         "--maxfail=1000")
+    for addition in ADDITIONS.values():
+        assert f"{addition.name} has no twin" in said
+    assert "tests/ulp.py has no isru" in said
