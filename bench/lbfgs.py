@@ -98,11 +98,12 @@ def passes(function: Callable[[Array], tuple[float, Array]], parameters: Array, 
     method, dtype = fastbp.LBFGS(), parameters.dtype
     state, numbers, cells = np.zeros(method.slots * parameters.size, dtype), method.hyper(), method.search(dtype)
     progress, path = np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(steps)
+    sums, best = np.zeros(tables.SUM_COUNT), parameters[:0]
     cells[tables.SEARCH_LEFT] = steps
     while progress[tables.PROGRESS_STATUS] == tables.STATUS_RUNNING:
         cost, state[: parameters.size] = function(parameters)
-        cells[[tables.SUM_EPOCH_COST, tables.SUM_EPOCH_WEIGHT]] = cost, 1
-        line_search.next_point(parameters, state, numbers, progress, cells, path, 0, 0)
+        sums[[tables.SUM_EPOCH_COST, tables.SUM_EPOCH_WEIGHT]] = cost, 1
+        line_search.next_point(parameters, best, state, numbers, progress, sums, cells, path, 0, 0)
     return int(progress[tables.PROGRESS_EPOCH])
 
 

@@ -8,7 +8,7 @@ from helpers import DTYPES, close, few, laid_out, naive_cost, naive_gradient, na
 from fastbp.core.samples import Samples
 from fastbp.kernels import layout, prototypes, tables
 from fastbp.kernels.compile import address
-from fastbp.kernels.layout import NOT_SHUFFLED
+from fastbp.kernels.layout import NO_STRUCTURE, NOT_SHUFFLED
 from fastbp.kernels.passes import epoch, online
 from fastbp.kernels.passes.backprop import my_neurons, my_samples
 from fastbp.kernels.passes.predict import all_finite, predict
@@ -38,18 +38,18 @@ def both_phases(net, samples, fill, parts):
     strips = layout.strips(n, net.dtype)
     plan, around, slack = guarded(net, n, fill)
     gradient = np.full(net.n_parameters + 20, CANARY, net.dtype)
-    inputs, targets, weights, order = samples.data(NOT_SHUFFLED)
+    data = samples.data(NOT_SHUFFLED)
     total = float(samples.weights.sum(dtype=float)) if samples.weights.size else float(n)
     before = net.parameters.copy()
     no_clock = np.empty(0, np.int64)
     for part in range(parts):
-        my_samples(plan.layers, plan.cells, plan.cost_parameter, plan.panels, net.parameters, inputs, targets, weights,
-                   order, 0, n, total, int(samples.labels), 1, strips, strips * part // parts,
-                   strips * (part + 1) // parts, plan.cells[tables.CELL_SCRATCH], no_clock, 0)
+        my_samples(plan.layers, plan.cells, plan.cost_parameter, plan.panels, net.parameters, data.inputs,
+                   data.structure, data.targets, data.weights, data.order, 0, n, total, int(samples.labels), 1, strips,
+                   strips * part // parts, strips * (part + 1) // parts, plan.cells[tables.CELL_SCRATCH], no_clock, 0)
     for part in range(parts):
         my_neurons(plan.layers, plan.cells, plan.panels, net.parameters, gradient, gradient,
                    np.zeros(tables.HYPER_COUNT), 0, strips, 0, part, parts,
-                   plan.cells[tables.CELL_SCRATCH], inputs, order, 0, 0, no_clock, 0)
+                   plan.cells[tables.CELL_SCRATCH], data.inputs, data.order, 0, 0, no_clock, 0)
     costs = plan.panels[plan.cells[tables.CELL_COST] : plan.cells[tables.CELL_COST] + strips * lane]
     assert (net.parameters == before).all()
     assert all((canaries == CANARY).all() for canaries in around), "written outside the workspace"
@@ -107,7 +107,8 @@ def test_predict(sizes, hidden, dtype, rng):
         outputs = np.full(n * sizes[-1] + 9, CANARY, dtype)
         flat = X.reshape(-1).copy()
         flat.flags.writeable = False
-        predict(plan.layers, plan.cells, plan.panels, net.parameters, flat, NOT_SHUFFLED, n, block, outputs[:-9])
+        predict(plan.layers, plan.cells, plan.panels, net.parameters, flat, NO_STRUCTURE, NOT_SHUFFLED, n, block,
+                outputs[:-9])
         expected = naive.forward(naive_layers(net), X.astype(float), net.activations).out[-1]
         close(outputs[:-9].reshape(n, -1), expected, dtype)
         assert (outputs[-9:] == CANARY).all()

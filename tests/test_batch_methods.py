@@ -55,12 +55,13 @@ def search(method, function, w, steps, look=None):
     """
     state, numbers, cells = np.zeros(method.slots * w.size, w.dtype), method.hyper(), method.search(w.dtype)
     progress, path, seen = np.zeros(tables.PROGRESS_COUNT, np.int64), np.zeros(steps), []
+    sums, best = np.zeros(tables.SUM_COUNT), w[:0]
     cells[tables.SEARCH_LEFT] = steps
     while progress[tables.PROGRESS_STATUS] == tables.STATUS_RUNNING:
         cost, state[: w.size] = function(w)
         seen.append(cost)
-        cells[[tables.SUM_EPOCH_COST, tables.SUM_EPOCH_WEIGHT]] = cost, 1
-        line_search.next_point(w, state, numbers, progress, cells, path, 0, 0)
+        sums[[tables.SUM_EPOCH_COST, tables.SUM_EPOCH_WEIGHT]] = cost, 1
+        line_search.next_point(w, best, state, numbers, progress, sums, cells, path, 0, 0)
         if look and cells[tables.SEARCH_DOING] == tables.DOING_SEARCHING and cells[tables.SEARCH_TRIES] == 0:
             look(state.reshape(-1, w.size), numbers)
     assert progress[tables.PROGRESS_STATUS] == (tables.STATUS_PAUSED if progress[tables.PROGRESS_EPOCH] == steps
@@ -364,10 +365,10 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
-def along(cost, slope, first, curvature):
+def along(cost, slope, first, c2):
     """Search a line; give what becomes of it, where, and the points that were tried."""
     cells, seen = np.zeros(tables.SEARCH_COUNT), []
-    cells[[tables.SEARCH_CURVATURE, tables.SEARCH_ALPHA]] = curvature, first
+    cells[[tables.SEARCH_C2, tables.SEARCH_ALPHA]] = c2, first
     with np.errstate(all="ignore"):
         cells[[tables.SEARCH_START_COST, tables.SEARCH_LOW_COST]] = cost(0.0)
         cells[[tables.SEARCH_START_SLOPE, tables.SEARCH_LOW_SLOPE]] = slope(0.0)
@@ -379,14 +380,14 @@ def along(cost, slope, first, curvature):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("curvature", [0.9, 0.1])
+@pytest.mark.parametrize("c2", [0.9, 0.1])
 @pytest.mark.parametrize("first", [1e-3, 0.1, 1.0, 10.0, 1e3])
-def test_strong_wolfe(name, curvature, first):
+def test_strong_wolfe(name, c2, first):
     cost, slope = FUNCTIONS[name]
-    verdict, alpha, seen = along(cost, slope, first, curvature)
+    verdict, alpha, seen = along(cost, slope, first, c2)
     assert verdict == tables.LINE_FOUND and alpha == seen[-1] > 0
     assert cost(alpha) <= cost(0.0) + line_search.DECREASE * alpha * slope(0.0)
-    assert abs(slope(alpha)) <= -curvature * slope(0.0)
+    assert abs(slope(alpha)) <= -c2 * slope(0.0)
     assert len(seen) <= 20
 
 

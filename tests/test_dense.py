@@ -7,6 +7,7 @@ from helpers import DTYPES, close, few, from_panel, readonly, to_panel
 from fastbp.kernels import layout
 from fastbp.kernels.ir import WHOLE
 from fastbp.kernels.layer import dense, gather
+from fastbp.kernels.layout import NO_STRUCTURE
 
 WIDTHS = few([(1, 1), (1, 9), (9, 1), (3, 4), (4, 3), (5, 7), (7, 8), (8, 5), (11, 6), (12, 13), (16, 12), (17, 16),
               (33, 31)],
@@ -167,7 +168,8 @@ def test_gather_and_turn(n, dtype, rng):
         wide = -(-n // lane) * lane
         bench = Bench(dtype, panel=n * strips * lane, across=across_size(n, strips * lane, lane),
                       turned=across_size(n, strips * lane, lane))
-        gather.gather(flat, order, begin, end, n, bench.array, bench.at("panel"), bench.at("across"), strips, 0, strips)
+        gather.gather(flat, NO_STRUCTURE, order, begin, end, n, bench.array, bench.at("panel"), bench.at("across"),
+                      strips, 0, strips)
         bench.assert_canaries()
         chosen = rows[order[begin:end]] if ordered else rows[begin:end]
         padded = np.concatenate([chosen, np.repeat(chosen[-1:], strips * lane - samples, axis=0)])
@@ -179,7 +181,8 @@ def test_gather_and_turn(n, dtype, rng):
             by_sample = by_vector.transpose(1, 0, 2).reshape(strips * lane, wide)
             assert (by_sample[:, :n] == padded).all()
         without = Bench(dtype, panel=n * strips * lane)
-        gather.gather(flat, order, begin, end, n, without.array, without.at("panel"), -1, strips, 0, strips)
+        gather.gather(flat, NO_STRUCTURE, order, begin, end, n, without.array, without.at("panel"), -1, strips, 0,
+                      strips)
         without.assert_canaries()
         assert (without["panel"] == bench["panel"]).all()
 

@@ -316,9 +316,10 @@ def test_both_gradient_tiles_see_the_noise(monkeypatch, rng):
 
 def noise_of(settings, layer, samples, neurons, dtype, key=3, epoch=0):
     """What `before_layer` does to a panel of ones (outputs and slopes) or to inputs of 0: (samples, neurons) each."""
+    progress = np.zeros(tables.PROGRESS_COUNT, np.int64)
+    progress[tables.PROGRESS_EPOCH] = epoch
     plan = plan_of(network((neurons, neurons, 1), dtype=dtype), samples, noise_key=key,
-                   regularization=Regularization(**settings))
-    plan.cells[tables.CELL_PROGRESS + tables.PROGRESS_EPOCH] = epoch
+                   regularization=Regularization(**settings), progress=progress)
     row, width = plan.layers[layer], layout.lanes(dtype)
     strips, size = samples // width, samples * neurons
     offsets = (row[tables.LAYER_SOURCE], row[tables.LAYER_DELTA_BELOW]) if layer > 0 else (row[tables.LAYER_SOURCE],)

@@ -7,9 +7,10 @@ from scipy import sparse
 
 from fastbp import Network
 from fastbp.core.arrays import rows
-from fastbp.core.samples import SparseRows
+from fastbp.core.samples import SparseRows, flattened
 from fastbp.kernels import layout
 from fastbp.kernels.layer import gather
+from fastbp.kernels.layout import NO_STRUCTURE
 
 
 def matrix(rng, n, n_in, dtype):
@@ -31,8 +32,9 @@ def test_a_block_is_gathered_as_if_it_were_dense(n_in, across, dtype, rng):
     panels = np.full((2, sum(sizes) + width * width), np.nan, dtype)
     found = rows(sparse.csr_array(X), n_in, np.dtype(dtype))
     where = sizes[0] if across else -1
-    gather.gather(X.reshape(-1), order, 11, 30, n_in, panels[0], 0, where, strips, 0, strips)
-    gather.gather_sparse(found.values, found.table(order), 11, 30, n_in, panels[1], 0, where, strips, 0, strips)
+    gather.gather(X.reshape(-1), NO_STRUCTURE, order, 11, 30, n_in, panels[0], 0, where, strips, 0, strips)
+    gather.gather_sparse(*flattened(found, found.values.dtype), order, 11, 30, n_in, panels[1], 0, where, strips, 0,
+                         strips)
     assert (panels[1, : sizes[0]] == panels[0, : sizes[0]]).all()
     if across:
         copies = panels[:, sizes[0] : sum(sizes)].reshape(2, -(-n_in // width), strips * width + 1, width)

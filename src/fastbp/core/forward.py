@@ -119,6 +119,7 @@ def outputs(model: Model, inputs: Array | SparseRows, layer: int, out: Array) ->
     n, width = len(inputs), architecture.layers[layer]
     with model._borrow(Request(max(n, 1), backward=False, sparse=isinstance(inputs, SparseRows))) as (plan, block):
         for rows in thread_team.chunks(n, block, architecture.work, PART // architecture.layers[0]):
-            part, order = flattened(inputs[rows], NOT_SHUFFLED, architecture.dtype)
-            kernels.predict(plan.layers[:layer], plan.cells, plan.panels, model._parameters, part, order,
-                    rows.stop - rows.start, block, flat[rows.start * width : rows.stop * width])
+            part, structure = flattened(inputs[rows], architecture.dtype)
+            kernels.predict(plan.layers[:layer], plan.cells, plan.panels, model._parameters, part, structure,
+                            NOT_SHUFFLED, rows.stop - rows.start, block,
+                            flat[rows.start * width : rows.stop * width])

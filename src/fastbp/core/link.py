@@ -45,6 +45,7 @@ from ..kernels.tables import (
     CELL_MY_SAMPLES,
     CELL_ONES,
     CELL_PLAIN_NEURONS,
+    CELL_PROGRESS,
     CELL_ROOT,
     CELL_SCRATCH,
     CELL_SCRATCH_SIZE,
@@ -297,6 +298,8 @@ def _regularized(architecture: Architecture, plan: Plan, request: Request, regul
         classes = architecture.layers[-1] if architecture.cost.targets == CLASSES else 2
         settings[[COST_SMOOTH_SHARE, COST_SMOOTH_BASE]] = (1 - regularization.label_smoothing,
                                                            regularization.label_smoothing / classes)
+    if request.progress is not None:
+        cells[CELL_PROGRESS] = request.progress.ctypes.data
     if request.noise_key is not None:
         cells[CELL_KEY] = request.noise_key
         settings[COST_INPUT_NOISE] = regularization.input_noise

@@ -37,11 +37,6 @@ class SparseRows:
         values = slice(starts[0], starts[-1])
         return SparseRows(self.values[values], self.columns[values], starts - starts[0])
 
-    def table(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the order with what `gather.gather_sparse` reads behind it."""
-        order = order if order.size else np.arange(len(self))
-        return np.concatenate([order, self.starts, self.columns, [len(self)]], dtype=np.int64)
-
 
 @dataclass
 class Samples:
@@ -86,8 +81,8 @@ class Samples:
 
     def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
         """Return what the kernels read."""
-        inputs, order = flattened(self.inputs, order, self.targets.dtype)
-        return layout.Data(inputs, readonly(self.targets), readonly(self.weights), order)
+        inputs, structure = flattened(self.inputs, self.targets.dtype)
+        return layout.Data(inputs, readonly(self.targets), readonly(self.weights), order, structure)
 
     @property
     def sparse(self) -> bool:
@@ -95,9 +90,9 @@ class Samples:
         return isinstance(self.inputs, SparseRows)
 
 
-def flattened(rows: Array | SparseRows, order: npt.NDArray[np.int64],
-              kind: np.dtype[Any]) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Return what the kernels read of X: the numbers, and the order with the table of a sparse matrix behind it."""
+def flattened(rows: Array | SparseRows, kind: np.dtype[Any]) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Return what the kernels read of X: the numbers, and the structure of a sparse matrix (`layout.Data`)."""
     if isinstance(rows, SparseRows):
-        return readonly(converted(rows.values, kind)), rows.table(order)
-    return readonly(converted(rows, kind)), order
+        structure = np.concatenate([rows.starts + np.int64(len(rows.starts)), rows.columns], dtype=np.int64)
+        return readonly(converted(rows.values, kind)), structure
+    return readonly(converted(rows, kind)), layout.NO_STRUCTURE

@@ -68,15 +68,15 @@ def normal_matrix(network: Model, samples: Samples, matrix: Doubles, threads: in
                           network.dtype)
     rows[:] = 0
     matrix[...] = 0
-    inputs, _, weights, order = samples.data(NOT_SHUFFLED)
+    data = samples.data(NOT_SHUFFLED)
     total = samples.total_weight
     with _workspace(network, n, dense.transpose_panel) as (plan, block):
         some = max(CHUNK_WORK // (work * block), 1) * block
 
         def chunk(begin: int, thread: int, barrier: npt.NDArray[np.int64]) -> None:
-            kernels.normal_matrix(thread, n_threads, plan.layers, plan.cells, plan.panels, network._parameters, inputs,
-                                  weights, order, begin, min(begin + some, n), total, block, rows, padded, piece,
-                                  matrix.reshape(-1), barrier)
+            kernels.normal_matrix(thread, n_threads, plan.layers, plan.cells, plan.panels, network._parameters,
+                                  data.inputs, data.weights, data.order, begin, min(begin + some, n), total, block,
+                                  rows, padded, piece, matrix.reshape(-1), barrier)
 
         for begin in range(0, n, some):
             thread_team.run(n_threads, partial(chunk, begin))
@@ -100,11 +100,11 @@ def directional_second_derivative(network: Model, samples: Samples, step: Array,
     out = np.zeros(network.n_parameters, network.dtype)
     direction = step.astype(network.dtype)
     ahead = (network._parameters + part * step).astype(network.dtype)
-    inputs, _, weights, order = samples.data(NOT_SHUFFLED)
+    data = samples.data(NOT_SHUFFLED)
     calls = shared.pushforward_tangents, shared.weigh, dense.gradient_by_lanes
     with _workspace(network, len(samples), *calls) as (plan, block):
         kernels.directional_second_derivative(plan.layers, plan.cells, plan.panels, network._parameters, ahead,
-                                              direction, part, inputs, weights, order, len(samples),
+                                              direction, part, data.inputs, data.weights, data.order, len(samples),
                                               samples.total_weight, block, out)
     return out
 

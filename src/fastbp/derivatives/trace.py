@@ -41,10 +41,10 @@ class Trace(NamedTuple):
 def _backward(network: Model, samples: Samples, plan: layout.Plan, begin: int, end: int, total: float) -> None:
     """Take samples begin..end forward, to the cost and back (1)-(5), as a step of training does."""
     strips = layout.strips(end - begin, network.dtype)
-    inputs, targets, weights, order = samples.data(NOT_SHUFFLED)
-    my_samples(plan.layers, plan.cells, plan.cost_parameter, plan.panels, network._parameters, inputs, targets, weights,
-               order, begin, end, total, int(samples.labels), 1, strips, 0, strips, plan.cells[tables.CELL_SCRATCH],
-               layout.NO_CLOCK, 0)
+    data = samples.data(NOT_SHUFFLED)
+    my_samples(plan.layers, plan.cells, plan.cost_parameter, plan.panels, network._parameters, data.inputs,
+               data.structure, data.targets, data.weights, data.order, begin, end, total, int(samples.labels), 1,
+               strips, 0, strips, plan.cells[tables.CELL_SCRATCH], layout.NO_CLOCK, 0)
 
 
 def _strips(panels: Array, start: int, strips: int, n: int) -> Array:

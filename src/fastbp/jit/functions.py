@@ -154,7 +154,8 @@ def forward_batch(model: Model, X: Array, out: Array, work: Array) -> bool:
             or work.size < model.calls[ENTRY_WORK_SIZE]:
         return False
     call(predict.predict, pointer(model.calls), layers, model.cells, _work(model.parameters, work), model.parameters,
-         _X(model.parameters, X), model.order, n, model.calls[ENTRY_BLOCK], _out(model.parameters, out))
+         _X(model.parameters, X), pointer(model.order), model.order, n, model.calls[ENTRY_BLOCK],
+         _out(model.parameters, out))
     return True
 
 

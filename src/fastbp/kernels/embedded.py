@@ -17,7 +17,19 @@ import numpy as np
 from . import prototypes
 from .compile import by_address, c_function, inline
 from .compile.arguments import DoublePointer, Doubles, FloatPointer, Floats, IntegerPointer, Integers, ReadOnly, Table
-from .ir import COLUMN_VECTORS, array_at, call, copy_vector, lanes, pointer_at, rank_one, stack, sum_columns, view
+from .ir import (
+    COLUMN_VECTORS,
+    array_at,
+    call,
+    copy_vector,
+    lanes,
+    pointer,
+    pointer_at,
+    rank_one,
+    stack,
+    sum_columns,
+    view,
+)
 from .passes import backprop, predict
 from .passes.online import activate, net_input
 from .tables import (
@@ -232,9 +244,10 @@ def many(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats
     for begin in range(0, samples, block):
         end = min(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(backprop.my_samples, cells, layers, cells, cost_parameter, panels, parameters, inputs, targets, none,
-             order, begin, end, float(samples), 0, 1 if gradient.size > 0 else 0, strips, 0, strips,
-             cells[CELL_SCRATCH], order, 0)  # the order is empty: no clock
+        call(backprop.my_samples, cells, layers, cells, cost_parameter, panels, parameters, inputs,
+             pointer(order), targets, none, order, begin, end, float(samples), 0,
+             1 if gradient.size > 0 else 0, strips, 0, strips, cells[CELL_SCRATCH],
+             order, 0)  # the order is empty: no clock, no sparse rows
         for i in range(strips * lane):
             total += panels[cells[CELL_COST] + i]
         if gradient.size > 0:

@@ -41,6 +41,9 @@ LARGE_WEIGHTS = 4 * 1024 * 1024
 NOT_SHUFFLED: Integers = np.empty(0, np.int64)
 """For `Data.order`: take the samples as they come."""
 
+NO_STRUCTURE: Integers = np.empty(0, np.int64)
+"""For `Data.structure` where inputs are dense."""
+
 NO_CLOCK: Integers = np.empty(0, np.int64)
 """For `Learner.clock` when nobody asks where the time goes."""
 
@@ -70,8 +73,10 @@ class Data(NamedTuple):
     weights: Floats
     """One a sample, or empty."""
     order: Integers
-    """Sample indices, shuffled in place; empty to take the samples as they come. Behind them, where the inputs are
-    sparse, the table that says where the values belong, see `gather.gather_sparse`."""
+    """Sample indices, shuffled in place; empty to take the samples as they come."""
+    structure: Integers = NO_STRUCTURE
+    """Where the inputs are sparse (CSR): for each row where in this table its columns begin, and where the last one's
+    end; then the column of each of the inputs. Else empty."""
 
 
 class Task(NamedTuple):
@@ -110,6 +115,8 @@ class Learner(NamedTuple):
     """Where the pass stands."""
     sums: Doubles
     """Running costs."""
+    search: Doubles
+    """A search along lines and what its direction keeps; empty where no line is searched."""
     costs: Doubles
     """Mean cost of each epoch."""
     clock: Integers = NO_CLOCK
@@ -117,7 +124,7 @@ class Learner(NamedTuple):
 
 
 def learner(gradient: Floats, *, state: Floats | None = None, hyper: Doubles | None = None, update: int = 0,
-            best: Floats | None = None, progress: Integers | None = None, sums: Doubles | None = None,
+            best: Floats | None = None, progress: Integers | None = None, search: Doubles | None = None,
             epochs: int = 1, clock: Integers = NO_CLOCK) -> Learner:
     """Return a `Learner` before its first pass, with what it has need of, and room for the costs of so many epochs."""
     nothing = gradient[:0]
@@ -128,7 +135,8 @@ def learner(gradient: Floats, *, state: Floats | None = None, hyper: Doubles | N
         update=update,
         best=nothing if best is None else best,
         progress=np.zeros(tables.PROGRESS_COUNT, np.int64) if progress is None else progress,
-        sums=np.zeros(tables.SUM_COUNT) if sums is None else sums,
+        sums=np.zeros(tables.SUM_COUNT),
+        search=np.empty(0) if search is None else search,
         costs=np.zeros(epochs),
         clock=clock,
     )

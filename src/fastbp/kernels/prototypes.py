@@ -5,7 +5,7 @@ them.
 """
 
 from .compile import by_address
-from .compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
+from .compile.arguments import DoublePointer, Doubles, Floats, Integers, ReadOnly, Table
 from .tables import CELL_COST_KERNEL, CELL_COST_SECOND, CELL_JACOBIAN, LAYER_ACTIVATION, LAYER_SECOND
 
 
@@ -41,7 +41,7 @@ def update_rule(parameters: Floats, gradient: Floats, state: Floats, start: int,
 
 
 @by_address()
-def total_penalty(hyper: Doubles, sums: Doubles) -> None:
+def total_penalty(hyper: Doubles, sums: DoublePointer) -> None:
     """The penalty of a regularised fit, into ``sums``."""
 
 

@@ -164,10 +164,10 @@ CELL = Table({
     "plain_neurons": "clipping the norm: address of `backprop.my_neurons`, which ``my_neurons`` calls",
     "measure": "clipping the norm: address of `penalties.measure`",
     "key": "key of the random numbers of noise",
-    "progress": "regularised: `layout.Learner.progress` lies here, since noise depends on the epoch",
+    "progress": "regularised: address of `layout.Learner.progress`, since noise depends on the epoch",
     "midway": "clipping the norm: a barrier between the halves of phase 2",
     "model": "which `jit.Model` it belongs to",
-}, widths={"progress": PROGRESS.count, "midway": BARRIER.count})
+}, widths={"midway": BARRIER.count})
 """Single panels, the output stage, addresses of kernels: `layout.Plan.cells`."""
 (CELL_TARGET, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE, CELL_COST_KERNEL, CELL_CANONICAL,
  CELL_JACOBIAN, CELL_FORWARD, CELL_BACKWARD, CELL_TRANSPOSE, CELL_GRADIENT, CELL_GRADIENT_BY_LANES, CELL_GATHER,
@@ -336,7 +336,7 @@ SEARCH = Table({
     "direct": "address of the kernel that overwrites the direction",
     "remember": "address of the kernel that takes note of a step",
     "penalize": "address of `penalties.update`, or 0",
-    "curvature": "c₂ of the Wolfe conditions",
+    "c2": "c₂ of the Wolfe conditions",
     "epsilon": "the resolution of the dtype",
     "alpha": "how far along the line the pass goes",
     "tries": "passes that have gone along this line",
@@ -350,13 +350,12 @@ SEARCH = Table({
     "high_cost": "its cost",
     "high_slope": "its slope",
     "known": "pairs of L-BFGS that have their products in the tables behind, see `directions.lbfgs_direction`",
-}, np.float64, start=SUM.count, others=dict.fromkeys(("direct", "remember", "penalize"), np.int64))
-"""A search along lines, behind SUM in one array."""
-(SEARCH_DOING, SEARCH_LEFT, SEARCH_STEPS, SEARCH_PENALTY, SEARCH_DIRECT, SEARCH_REMEMBER, SEARCH_PENALIZE,
- SEARCH_CURVATURE, SEARCH_EPSILON, SEARCH_ALPHA, SEARCH_TRIES, SEARCH_BRACKETED, SEARCH_START_COST, SEARCH_START_SLOPE,
- SEARCH_LOW_ALPHA, SEARCH_LOW_COST, SEARCH_LOW_SLOPE, SEARCH_HIGH_ALPHA, SEARCH_HIGH_COST, SEARCH_HIGH_SLOPE,
- SEARCH_KNOWN) = SEARCH
-SEARCH_COUNT = SUM.count + SEARCH.count
+}, np.float64, others=dict.fromkeys(("direct", "remember", "penalize"), np.int64))
+"""A search along lines: `layout.Learner.search`; behind it lies what a direction keeps during a fit."""
+(SEARCH_DOING, SEARCH_LEFT, SEARCH_STEPS, SEARCH_PENALTY, SEARCH_DIRECT, SEARCH_REMEMBER, SEARCH_PENALIZE, SEARCH_C2,
+ SEARCH_EPSILON, SEARCH_ALPHA, SEARCH_TRIES, SEARCH_BRACKETED, SEARCH_START_COST, SEARCH_START_SLOPE, SEARCH_LOW_ALPHA,
+ SEARCH_LOW_COST, SEARCH_LOW_SLOPE, SEARCH_HIGH_ALPHA, SEARCH_HIGH_COST, SEARCH_HIGH_SLOPE, SEARCH_KNOWN) = SEARCH
+SEARCH_COUNT = SEARCH.count
 
 DOING_FRESH, DOING_RESTING, DOING_SEARCHING, DOING_RETURNING = range(4)
 """What a pass is for: where a fit begins; none, a step has ended; along the line; back to its lowest point."""

@@ -28,7 +28,7 @@ class LineSearch(BatchMethod):
     direct: ClassVar[Any] = None
     remember: ClassVar[Any] = None
     """The kernels of the direction."""
-    curvature: ClassVar[float] = 0.9
+    c2: ClassVar[float] = 0.9
     """c₂ of the Wolfe conditions."""
     reports = {"step_length": HYPER_STEP_LENGTH}
     varying = {"step_length": (not_negative, HYPER_STEP_LENGTH), "steps": (whole(0), tables.HYPER_STEPS)}
@@ -41,7 +41,7 @@ class LineSearch(BatchMethod):
     def search(self, dtype: np.dtype[Any], penalize: int = 0) -> Numbers:
         """Return the numbers of a search that is about to begin; with a regularisation it is told what to call."""
         found = np.zeros(tables.SEARCH_COUNT + self.cells)
-        found[[tables.SEARCH_CURVATURE, tables.SEARCH_EPSILON]] = self.curvature, np.finfo(dtype).eps
+        found[[tables.SEARCH_C2, tables.SEARCH_EPSILON]] = self.c2, np.finfo(dtype).eps
         found.view(np.int64)[[tables.SEARCH_DIRECT, tables.SEARCH_REMEMBER, tables.SEARCH_PENALIZE]] = (
             *(address(kernel, dtype, prototypes.direction) for kernel in (self.direct, self.remember)), penalize)
         return found
@@ -103,7 +103,7 @@ class ConjugateGradient(LineSearch):
     """
 
     slots = tables.ROW_OWN + 2
-    curvature = 0.1
+    c2 = 0.1
     varying = LineSearch.varying | {"last_slope": (finite, tables.HYPER_LAST_SLOPE)}
     direct = staticmethod(directions.conjugate_direction)
     remember = staticmethod(directions.conjugate_note)

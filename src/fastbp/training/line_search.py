@@ -31,39 +31,39 @@ class LineSearches(CompiledSteps):
             numbers, state = self.regularized()
             penalize = address(regular.update, network.dtype, prototypes.update_rule)
         self.rows = progress.state.reshape(-1, network.n_parameters)
-        self.learner = layout.learner(self.rows[ROW_GRADIENT], hyper=numbers, best=state,
-                                      sums=optimizer.search(network.dtype, penalize),
+        self.learner = layout.learner(self.rows[ROW_GRADIENT], hyper=numbers, state=state,
+                                      search=optimizer.search(network.dtype, penalize),
                                       epochs=min(fit.chunk, CHUNK_EPOCHS))
         self.learner.progress[[tables.PROGRESS_EPOCH, tables.PROGRESS_FIRST_EPOCH]] = progress.epochs
         self.blocks = max(1, min(self.blocks, int(2e6 / network.n_parameters)))  # some fifty vectors are read in a step
 
     def run(self, last: int, epochs_ended: Callable[[], bool]) -> None:
         """Take some, or go on with one that takes longer than a call."""
-        learner, search = self.learner, self.learner.sums
+        learner, search = self.learner, self.learner.search
         learner.progress[tables.PROGRESS_STATUS] = tables.STATUS_RUNNING
         search[tables.SEARCH_LEFT] = min(len(learner.costs), last - learner.progress[tables.PROGRESS_EPOCH])
         if search[tables.SEARCH_DOING] == tables.DOING_RESTING:
             line_search.set_out(self.plan.cells[tables.CELL_END_EPOCH], self.network._parameters, learner.best,
-                                learner.hyper, learner.progress, search, learner.costs)
+                                learner.state, learner.hyper, learner.progress, learner.sums, search, learner.costs)
         if learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_RUNNING:
             self.call()
         self.ended = bool(learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DONE)
 
     def settle(self) -> None:
         """Go back to where the line begins."""
-        if self.learner.sums[tables.SEARCH_DOING] in (tables.DOING_SEARCHING, tables.DOING_RETURNING):
+        if self.learner.search[tables.SEARCH_DOING] in (tables.DOING_SEARCHING, tables.DOING_RETURNING):
             self.network._parameters[:], self.rows[ROW_GRADIENT] = self.rows[ROW_START], self.rows[ROW_BEFORE]
 
     def restore(self) -> None:
         """Go back to where the line begins, or to where the last ended if a callback has put it where nothing is."""
         self.settle()
-        self.learner.sums[tables.SEARCH_DOING] = tables.DOING_RESTING
+        self.learner.search[tables.SEARCH_DOING] = tables.DOING_RESTING
         if self.left is not None and not all_finite(readonly(self.network._parameters)):
             self.network._parameters[:] = self.left
 
     def restart(self) -> None:
         """Let the next pass be the one with which a fit begins, and go along the gradient then."""
-        self.learner.hyper[tables.HYPER_STEPS], self.learner.sums[tables.SEARCH_DOING] = 0, tables.DOING_FRESH
+        self.learner.hyper[tables.HYPER_STEPS], self.learner.search[tables.SEARCH_DOING] = 0, tables.DOING_FRESH
         self.ended = False
 
     def gradient_norm(self) -> float:

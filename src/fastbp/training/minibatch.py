@@ -27,17 +27,17 @@ class MiniBatches(CompiledSteps):
         batch, first = min(fit.batch_size, n), progress.epochs
         self.reorder = fit.shuffle if callable(fit.shuffle) else None
         shuffles = fit.shuffle is True and batch < n  # a batch of all samples has no order
-        request = fit.samples.request(batch)._replace(regularization=regularization, noise_key=progress.key)
+        place = np.zeros(tables.PROGRESS_COUNT, np.int64)
+        request = fit.samples.request(batch)._replace(regularization=regularization, noise_key=progress.key,
+                                                      progress=place)
         super().__init__(fit, request, np.arange(n) if shuffles or self.reorder else NOT_SHUFFLED)
         update = address(optimizer.rule, network.dtype, prototypes.update_rule)
-        numbers, state, place = progress.hyper, progress.state, np.zeros(tables.PROGRESS_COUNT, np.int64)
+        numbers, state = progress.hyper, progress.state
         if regularization is not None:  # a rule of ours takes its place, and calls it
             numbers, state = self.regularized(update)
             clipped = regularization.clip_norm is not None
             update = address(regular.update_clipped if clipped else regular.update, network.dtype,
                              prototypes.update_rule)
-            # `noise` reads the epoch
-            place = self.plan.cells[tables.CELL_PROGRESS : tables.CELL_PROGRESS + tables.PROGRESS_COUNT]
         self.learner = layout.learner(
             np.zeros(network.n_parameters, network.dtype), state=state, hyper=numbers, update=update,
             best=network._parameters.copy(), progress=place, epochs=min(fit.chunk, CHUNK_EPOCHS),
@@ -56,7 +56,7 @@ class MiniBatches(CompiledSteps):
         """Take some."""
         learner = self.learner
         if self.reorder and learner.progress[tables.PROGRESS_POSITION] == 0:
-            _reorder(self.reorder, self.data.order[: len(self.fit.samples)])
+            _reorder(self.reorder, self.data.order)
         self.task = self.task._replace(epochs=min(int(learner.progress[tables.PROGRESS_EPOCH]) + len(learner.costs),
                                                   last))
         self.call()

@@ -9,7 +9,7 @@ from typing import Any
 from ..compile import VECTOR_BYTES, by_address, inline, scalar
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
 from ..elementwise import wide
-from ..ir import array_at, call, lanes, panel, stack, view
+from ..ir import array_at, call, lanes, panel, pointer, stack, view
 from ..layer import dense, gather
 from ..passes import backprop
 from ..tables import (
@@ -40,8 +40,8 @@ def vjp(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats,
     lane, top = lanes(panels), layers.shape[0] - 1
     n_in = layers[0, LAYER_N_IN]
     call(shared.forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
-    call(gather.gather, cells, given, order, begin - strips * lane, end, layers[top, LAYER_N_OUT], panels,
-         layers[top, LAYER_DELTA], -1, strips, strips, 2 * strips)
+    call(gather.gather, cells, given, pointer(order), order, begin - strips * lane, end, layers[top, LAYER_N_OUT],
+         panels, layers[top, LAYER_DELTA], -1, strips, strips, 2 * strips)
     shared.from_outputs(layers, cells, panels, parameters, strips, 1)
     call(gather.scatter, cells, panels, layers[0, LAYER_SOURCE] + strips * lane * n_in, n_in, begin, end, out)
 
@@ -54,8 +54,8 @@ def jvp(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats,
     lane, top = lanes(panels), layers.shape[0] - 1
     n_out = layers[top, LAYER_N_OUT]
     call(shared.forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
-    call(gather.gather, cells, given, order, begin - strips * lane, end, layers[0, LAYER_N_IN], panels,
-         layers[0, LAYER_SOURCE], -1, strips, strips, 2 * strips)
+    call(gather.gather, cells, given, pointer(order), order, begin - strips * lane, end, layers[0, LAYER_N_IN],
+         panels, layers[0, LAYER_SOURCE], -1, strips, strips, 2 * strips)
     call(shared.pushforward, cells, layers, cells, panels, parameters, strips)
     call(gather.scatter, cells, panels, layers[top, LAYER_OUT] + strips * lane * n_out, n_out, begin, end, out)
 
@@ -96,9 +96,9 @@ def jacobian_by_columns(layers: Table, cells: Integers, cost_parameter: Doubles,
 def backpropagate(layers, cells, cost_parameter, panels, parameters, inputs, targets, weights, total, order, begin, end,
                   strips, labels):
     """(1)-(5): forward, to each sample's cost and back; ``weights`` and ``total`` are such that each has its own."""
-    call(backprop.my_samples, cells, layers, cells, cost_parameter, panels, parameters, inputs, targets, weights,
-         order, begin, end, total, labels, 1, strips, 0, strips, cells[CELL_SCRATCH],
-         order, 0)  # the order is empty: no clock
+    # the order is empty: it will also do for the structure of sparse rows, of which there are none, and for no clock
+    call(backprop.my_samples, cells, layers, cells, cost_parameter, panels, parameters, inputs, pointer(order), targets,
+         weights, order, begin, end, total, labels, 1, strips, 0, strips, cells[CELL_SCRATCH], order, 0)
 
 
 @by_address()

@@ -17,10 +17,10 @@ number of threads, mini-batches, every optimizer.
 
 from .. import prototypes
 from ..compile import by_address
-from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
+from ..compile.arguments import Doubles, Floats, IntegerPointer, Integers, ReadOnly, Table
 from ..functions import costs
 from ..functions.softmax import softmax_curvature
-from ..ir import array_at_address, call, panel, row
+from ..ir import array_at_address, call, panel, pointer, row
 from ..layer import dense, gather
 from ..tables import (
     CELL_CANONICAL,
@@ -72,13 +72,14 @@ def forward_second(layers: Table, cells: Integers, panels: Floats, parameters: F
     """
     top = layers.shape[0] - 1
     classes = layers[top, LAYER_N_OUT]
-    call(gather.gather, cells, inputs, order, begin, end, layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], -1,
-         strips, first, last)
+    dense_rows = pointer(order)  # for want of a structure
+    call(gather.gather, cells, inputs, dense_rows, order, begin, end, layers[0, LAYER_N_IN], panels,
+         layers[0, LAYER_SOURCE], -1, strips, first, last)
     if labels != 0:
         call(gather.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
     else:
-        call(gather.gather, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
-             last)
+        call(gather.gather, cells, targets, dense_rows, order, begin, end, classes, panels, cells[CELL_TARGET], -1,
+             strips, first, last)
     call(gather.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
     for layer in range(top + 1):
         n = layers[layer, LAYER_N_OUT]
@@ -184,9 +185,9 @@ def transpose_all(layers: Table, cells: Integers, panels: Floats, strips: int, f
 
 @by_address(CELL_MY_SAMPLES)
 def product_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats, parameters: Floats,
-                    inputs: ReadOnly, targets: ReadOnly, weights: ReadOnly, order: Integers, begin: int, end: int,
-                    total: float, labels: int, backward: int, strips: int, first: int, last: int, scratch: int,
-                    clock: Integers, start: int) -> None:
+                    inputs: ReadOnly, structure: IntegerPointer, targets: ReadOnly,
+                    weights: ReadOnly, order: Integers, begin: int, end: int, total: float, labels: int, backward: int,
+                    strips: int, first: int, last: int, scratch: int, clock: Integers, start: int) -> None:
     """Phase 1 of a Hessian's or Gauss–Newton matrix's product with a direction (Pearlmutter 1994, section 3).
 
     The Hessian's is the gradient of the cost's derivative along v, so strips 0..s end with δ̇ and strips s..2s with δ.
@@ -239,9 +240,9 @@ def product_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
 
 @by_address(CELL_MY_SAMPLES)
 def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats, parameters: Floats,
-                     inputs: ReadOnly, targets: ReadOnly, weights: ReadOnly, order: Integers, begin: int, end: int,
-                     total: float, labels: int, backward: int, strips: int, first: int, last: int, scratch: int,
-                     clock: Integers, start: int) -> None:
+                     inputs: ReadOnly, structure: IntegerPointer, targets: ReadOnly,
+                     weights: ReadOnly, order: Integers, begin: int, end: int, total: float, labels: int, backward: int,
+                     strips: int, first: int, last: int, scratch: int, clock: Integers, start: int) -> None:
     """Phase 1 of the Hessian's diagonal: ∂²E/∂w_jk² = Σ_samples h_j o_k², h_j = ∂²E/∂net_j²; for biases Σ h_j.
 
     net_j is linear in w_jk, and o_k does not depend on it. Each neuron's h_j takes a tangent that starts with
@@ -353,9 +354,9 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
 
 @by_address(CELL_MY_SAMPLES)
 def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats, parameters: Floats,
-                    inputs: ReadOnly, targets: ReadOnly, weights: ReadOnly, order: Integers, begin: int, end: int,
-                    total: float, labels: int, backward: int, strips: int, first: int, last: int, scratch: int,
-                    clock: Integers, start: int) -> None:
+                    inputs: ReadOnly, structure: IntegerPointer, targets: ReadOnly,
+                    weights: ReadOnly, order: Integers, begin: int, end: int, total: float, labels: int, backward: int,
+                    strips: int, first: int, last: int, scratch: int, clock: Integers, start: int) -> None:
     """Phase 1 of training on derivatives: C + λ/2 Σ_ji (∂o_j/∂x_i − J_ji)² (Czarnecki et al. 2017, equation 1).
 
     The tangent along x_i is ∂o/∂x_i; λ stands in cost_parameter[COST_SLOPE_WEIGHT].
@@ -377,8 +378,8 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
     call(shared.pushforward_tangents, cells, layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first,
          last)
     given = array_at_address(inputs, cells[CELL_GIVEN_SLOPES], inputs.size * n)
-    call(gather.gather, cells, given, order, begin, end, n * n_in, panels, cells[CELL_SLOPE_TARGETS], -1, strips, first,
-         last)
+    call(gather.gather, cells, given, structure, order, begin, end, n * n_in, panels, cells[CELL_SLOPE_TARGETS], -1,
+         strips, first, last)
     for i in range(n_in):
         for s in range(first, last):
             for j in range(n):

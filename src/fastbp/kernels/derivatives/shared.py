@@ -11,11 +11,10 @@ A derivative is a kernel with the arguments of `prototypes.block`, which `by_blo
 from .. import prototypes
 from ..compile import by_address, inline, kernel
 from ..compile.arguments import Floats, Integers, ReadOnly, Table
-from ..ir import call, lanes, panel, rank_one, row, view
+from ..ir import call, lanes, panel, pointer, rank_one, row, view
 from ..layer import dense, gather
 from ..tables import (
     CELL_FORWARD_SLOPES,
-    CELL_GATHER_INPUTS,
     CELL_JACOBIAN,
     CELL_OUTER,
     CELL_PULLBACK,
@@ -58,7 +57,7 @@ def by_blocks(block_kernel, layers, cells, cost_parameter, panels, parameters, i
 def forward_slopes(layers: Table, cells: Integers, panels: Floats, parameters: Floats, inputs: ReadOnly,
                    order: Integers, begin: int, end: int, strips: int) -> None:
     """(1)(2) for samples begin..end; overwrites the out panels and, with φ'(net), the delta panels."""
-    call(gather.gather, cells[CELL_GATHER_INPUTS], inputs, order, begin, end, layers[0, LAYER_N_IN], panels,
+    call(gather.gather, cells, inputs, pointer(order), order, begin, end, layers[0, LAYER_N_IN], panels,
          layers[0, LAYER_SOURCE], layers[0, LAYER_TRANSPOSED], strips, 0, strips)
     for layer in range(layers.shape[0]):
         n = layers[layer, LAYER_N_OUT]

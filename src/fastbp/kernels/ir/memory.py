@@ -68,6 +68,8 @@ def panel(panels: Any, start: int, n: int, first: int, last: int) -> Any:
 
 def _pointer(typing: Any, array: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        if isinstance(signature.args[0], types.CPointer):
+            return arguments[0]
         return field(context, builder, signature.args[0], arguments[0], "data")
 
     return types.CPointer(array.dtype)(array), generate
@@ -75,7 +77,7 @@ def _pointer(typing: Any, array: Any) -> Any:
 
 @twin(_pointer)
 def pointer(array: Any) -> Any:
-    """Return where an array begins.
+    """Return where an array begins; of a pointer, itself, so that a kernel that takes one takes an array from Python.
 
     An array takes seven words and more in a call by address, a pointer one, and to compile ``p[i]`` takes a seventh
     of the time of ``a[i]``.

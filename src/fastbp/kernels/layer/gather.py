@@ -1,7 +1,7 @@
 """How samples get into panels and out of them: rows by index, from arrays and sparse matrices; labels; weights."""
 
 from ..compile import VECTOR_BYTES, by_address
-from ..compile.arguments import Doubles, Floats, Integers, ReadOnly
+from ..compile.arguments import Doubles, Floats, IntegerPointer, Integers, ReadOnly
 from ..ir import FEW, copy_vector, gather_few, gather_square, lanes, least, stack, transpose, view
 from ..tables import (
     CELL_GATHER,
@@ -19,13 +19,15 @@ MOST_LANES = VECTOR_BYTES // 4
 
 
 @by_address(CELL_GATHER)
-def gather(rows: ReadOnly, order: Integers, begin: int, end: int, n: int, panels: Floats, target: int, transposed: int,
-           strips: int, first: int, last: int) -> None:
+def gather(rows: ReadOnly, structure: IntegerPointer, order: Integers, begin: int, end: int, n: int, panels: Floats,
+           target: int, transposed: int, strips: int, first: int, last: int) -> None:
     """Bring rows order[begin:end] into strips first..last of a panel, and of its copy with neurons in lanes.
 
     An empty order takes the rows as they come; ``transposed`` = -1 makes no copy. A lane past the end repeats the last
     sample, so that padding is finite wherever the samples are. With a copy, rows are read one after the other, which
     the processor foresees; sixteen at a time it does not.
+
+    Dense rows have no ``structure``, so any pointer will do: it is for `gather_sparse`, which stands in for this.
     """
     lane = lanes(panels)
     starts = stack(begin, MOST_LANES)
@@ -54,16 +56,13 @@ def gather(rows: ReadOnly, order: Integers, begin: int, end: int, n: int, panels
 
 
 @by_address(CELL_GATHER_INPUTS)
-def gather_sparse(values: ReadOnly, order: Integers, begin: int, end: int, n: int, panels: Floats, target: int,
-                  transposed: int, strips: int, first: int, last: int) -> None:
+def gather_sparse(values: ReadOnly, structure: IntegerPointer, order: Integers, begin: int, end: int, n: int,
+                  panels: Floats, target: int, transposed: int, strips: int, first: int, last: int) -> None:
     """Do what `gather` does with the rows of a sparse matrix (CSR), of which a block is made dense.
 
-    ``order`` holds the sample indices, then where each row's values begin and the last one's end, then the column of
-    each value, and at the end the number of rows. Values of one place add up.
+    ``structure`` is that of `layout.Data`. Values of one place add up.
     """
     lane = lanes(panels)
-    rows = order[order.size - 1]
-    starts, columns = rows, 2 * rows + 1
     for s in range(first, last):
         strip = view(panels, target + s * n * lane, n * lane)
         for i in range(strip.size):
@@ -74,13 +73,15 @@ def gather_sparse(values: ReadOnly, order: Integers, begin: int, end: int, n: in
                 for i in range(square.size):
                     square[i] = 0
         for v in range(lane):
-            row = order[least(begin + s * lane + v, end - 1)]
-            for i in range(order[starts + row], order[starts + row + 1]):
-                k = order[columns + i]
-                strip[k * lane + v] += values[i]
+            row = least(begin + s * lane + v, end - 1)
+            if order.size > 0:
+                row = order[row]
+            for i in range(structure[row], structure[row + 1]):
+                k, value = structure[i], values[i - structure[0]]
+                strip[k * lane + v] += value
                 if transposed >= 0:
                     panels[transposed + k // lane * column(strips, lane) + (s * lane + v) * lane
-                           + k % lane] += values[i]
+                           + k % lane] += value
 
 
 @by_address(CELL_GATHER_LABELS)

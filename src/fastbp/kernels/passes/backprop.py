@@ -8,7 +8,7 @@ address (see `compile`).
 
 from .. import prototypes
 from ..compile import by_address
-from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
+from ..compile.arguments import Doubles, Floats, IntegerPointer, Integers, ReadOnly, Table
 from ..functions import costs
 from ..ir import WHOLE, call, lanes, lap, least, most, panel, pointer, row
 from ..layer import dense, gather
@@ -50,9 +50,9 @@ UPDATE_BYTES = 64 * 1024
 
 @by_address(CELL_MY_SAMPLES)
 def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats, parameters: Floats,
-               inputs: ReadOnly, targets: ReadOnly, weights: ReadOnly, order: Integers, begin: int, end: int,
-               total: float, labels: int, backward: int, strips: int, first: int, last: int, scratch: int,
-               clock: Integers, start: int) -> None:
+               inputs: ReadOnly, structure: IntegerPointer, targets: ReadOnly, weights: ReadOnly, order: Integers,
+               begin: int, end: int, total: float, labels: int, backward: int, strips: int, first: int, last: int,
+               scratch: int, clock: Integers, start: int) -> None:
     """Phase 1: bring samples order[begin:end] into strips first..last, go forward (1)(2), to the cost (3)(4), back (5).
 
     ``total`` holds the weight of the batch: each sample's cost and deltas are multiplied by its share of it.
@@ -62,13 +62,14 @@ def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
     top, cells = layers.shape[0] - 1, pointer(cells)
     bottom, output = row(layers, 0), row(layers, top)
     classes = output[LAYER_N_OUT]
-    call(gather.gather, cells[CELL_GATHER_INPUTS], inputs, order, begin, end, bottom[LAYER_N_IN], panels,
+    structure = pointer(structure)  # from Python it comes as an array
+    call(gather.gather, cells[CELL_GATHER_INPUTS], inputs, structure, order, begin, end, bottom[LAYER_N_IN], panels,
          bottom[LAYER_SOURCE], bottom[LAYER_TRANSPOSED], strips, first, last)
     if labels != 0:
         call(gather.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
     else:
-        call(gather.gather, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], -1, strips, first,
-             last)
+        call(gather.gather, cells, targets, structure, order, begin, end, classes, panels, cells[CELL_TARGET], -1,
+             strips, first, last)
     call(gather.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
     lap(clock, start, 0, PHASE_GATHER)
     for layer in range(top + 1):

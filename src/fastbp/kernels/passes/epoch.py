@@ -114,7 +114,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     while epoch < task.epochs and blocks < task.blocks:
         if position == 0:  # the end of the epoch before is waited for, too
             if thread == 0 and task.shuffle != 0:
-                call(random.shuffle, cells, view(order, 0, task.samples), task.key, epoch)
+                call(random.shuffle, cells, order, task.key, epoch)
             if not wait(barrier, threads):
                 break
         if progress[PROGRESS_STATUS] != STATUS_RUNNING:
@@ -134,8 +134,9 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
             hyper[HYPER_POWER2] *= hyper[HYPER_BETA2]
             hyper[HYPER_BATCH_WEIGHT] = total
         call(backprop.my_samples, cells, layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
-             data.targets, weights, order, position, end, total, task.labels, backward, strips,
-             strips * thread // threads, strips * (thread + 1) // threads, scratch, clock, start)
+             pointer(data.structure), data.targets, weights, order, position, end, total,
+             task.labels, backward, strips, strips * thread // threads, strips * (thread + 1) // threads, scratch,
+             clock, start)
         if not wait(barrier, threads):
             break
         if threads > 1:
@@ -159,8 +160,8 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
             lap(clock, start, 0, PHASE_WAIT)
         if position == task.samples:
             if thread == 0 and progress[PROGRESS_STATUS] == STATUS_RUNNING:
-                call(record.end_epoch, cells, parameters, learner.best, learner.hyper, learner.progress, learner.sums,
-                     learner.costs, learner.update, epoch)
+                call(record.end_epoch, cells, parameters, learner.best, learner.state, learner.hyper, progress, sums,
+                     learner.search, learner.costs, learner.update, epoch)
             position = 0
             epoch += 1
     if thread == 0:

@@ -13,8 +13,8 @@ import math
 
 from .. import prototypes
 from ..compile import by_address, inline, kernel
-from ..compile.arguments import Doubles, Floats, Integers
-from ..ir import call, to_bits, view
+from ..compile.arguments import DoublePointer, Doubles, Floats, IntegerPointer
+from ..ir import call, pointer, to_bits, view
 from ..tables import (
     CELL_END_EPOCH,
     DOING_FRESH,
@@ -40,7 +40,7 @@ from ..tables import (
     ROW_START,
     SEARCH_ALPHA,
     SEARCH_BRACKETED,
-    SEARCH_CURVATURE,
+    SEARCH_C2,
     SEARCH_DIRECT,
     SEARCH_DOING,
     SEARCH_EPSILON,
@@ -116,7 +116,7 @@ def judge(search, cost, slope):
         search[SEARCH_HIGH_ALPHA], search[SEARCH_HIGH_COST], search[SEARCH_HIGH_SLOPE] = alpha, cost, slope
         search[SEARCH_BRACKETED] = 1.0
     else:
-        if abs(slope) <= -search[SEARCH_CURVATURE] * search[SEARCH_START_SLOPE]:
+        if abs(slope) <= -search[SEARCH_C2] * search[SEARCH_START_SLOPE]:
             return LINE_FOUND
         if search[SEARCH_BRACKETED] == 0.0 and slope < 0.0:
             search[SEARCH_ALPHA] = extrapolate(search[SEARCH_LOW_ALPHA], search[SEARCH_LOW_SLOPE], alpha, slope)
@@ -147,7 +147,7 @@ def row(state, index, n):
 
 
 @inline
-def end_step(parameters, numbers, progress, search, costs, status):
+def end_step(parameters, numbers, progress, sums, search, costs, status):
     """Record a step, and tell `epoch.run` to come back: with a ``status``, or for a pause; or diverged."""
     nothing = numbers[HYPER_COST] * 0.0
     for i in range(parameters.size):
@@ -158,7 +158,7 @@ def end_step(parameters, numbers, progress, search, costs, status):
     costs[progress[PROGRESS_EPOCH] - progress[PROGRESS_FIRST_EPOCH]] = numbers[HYPER_COST]
     search[SEARCH_STEPS] += 1.0
     search[SEARCH_LEFT] -= 1.0
-    search[SUM_EPOCH_PENALTY] = search[SEARCH_PENALTY]
+    sums[SUM_EPOCH_PENALTY] = search[SEARCH_PENALTY]
     search[SEARCH_DOING] = DOING_RESTING
     progress[PROGRESS_EPOCH] += 1
     progress[PROGRESS_UPDATES] = int(search[SEARCH_STEPS])  # where `epoch.run` counts passes
@@ -166,12 +166,12 @@ def end_step(parameters, numbers, progress, search, costs, status):
 
 
 @by_address(CELL_END_EPOCH)
-def next_point(parameters: Floats, state: Floats, numbers: Doubles, progress: Integers, search: Doubles, costs: Doubles,
-               update: int, epoch: int) -> None:
+def next_point(parameters: Floats, best: Floats, state: Floats, numbers: Doubles, progress: IntegerPointer,
+               sums: DoublePointer, search: Doubles, costs: Doubles, update: int, epoch: int) -> None:
     """Take the cost and the gradient of a pass, and overwrite the parameters by the next point to look at.
 
-    Overwrites state, numbers and search; where a step ends, also progress and ``costs``, and at the end of the last one
-    the parameters stay.
+    Overwrites state, numbers, sums and search; where a step ends, also progress and ``costs``, and at the end of the
+    last one the parameters stay.
     """
     n = parameters.size
     gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
@@ -181,12 +181,12 @@ def next_point(parameters: Floats, state: Floats, numbers: Doubles, progress: In
         if numbers.size > HYPER_COUNT:
             penalize, total = to_bits(search[SEARCH_PENALIZE]), to_bits(numbers[REGULAR_TOTAL])
             call(prototypes.update_rule, penalize, parameters, gradient, state, 0, n, 0, numbers)
-            call(prototypes.total_penalty, total, numbers, search)
-        cost = search[SUM_EPOCH_COST] / search[SUM_EPOCH_WEIGHT] if search[SUM_EPOCH_WEIGHT] > 0.0 else 0.0
-        search[SUM_EPOCH_COST] = 0.0
-        search[SUM_EPOCH_WEIGHT] = 0.0
+            call(prototypes.total_penalty, total, numbers, pointer(sums))
+        cost = sums[SUM_EPOCH_COST] / sums[SUM_EPOCH_WEIGHT] if sums[SUM_EPOCH_WEIGHT] > 0.0 else 0.0
+        sums[SUM_EPOCH_COST] = 0.0
+        sums[SUM_EPOCH_WEIGHT] = 0.0
     if doing == DOING_FRESH:
-        numbers[HYPER_COST], search[SEARCH_PENALTY] = cost, search[SUM_EPOCH_PENALTY]
+        numbers[HYPER_COST], search[SEARCH_PENALTY] = cost, sums[SUM_EPOCH_PENALTY]
         search[SEARCH_DOING] = DOING_RESTING
     elif doing != DOING_RESTING:
         verdict = judge(search, cost, dot(gradient, direction)) if doing == DOING_SEARCHING else LINE_FOUND
@@ -197,16 +197,16 @@ def next_point(parameters: Floats, state: Floats, numbers: Doubles, progress: In
         # in its last digit the first condition lets equal costs pass
         if verdict == LINE_FOUND and cost < numbers[HYPER_COST]:
             numbers[HYPER_COST], numbers[HYPER_STEP_LENGTH] = cost, search[SEARCH_ALPHA]
-            search[SEARCH_PENALTY] = search[SUM_EPOCH_PENALTY]
+            search[SEARCH_PENALTY] = sums[SUM_EPOCH_PENALTY]
             remember = to_bits(search[SEARCH_REMEMBER])
             call(prototypes.direction, remember, parameters, state, numbers, search)
             numbers[HYPER_STEPS] += 1.0
-            end_step(parameters, numbers, progress, search, costs, STATUS_RUNNING)
+            end_step(parameters, numbers, progress, sums, search, costs, STATUS_RUNNING)
         else:
             for i in range(n):
                 parameters[i], gradient[i] = start[i], before[i]
             if numbers[HYPER_STEPS] == 0.0:
-                end_step(parameters, numbers, progress, search, costs, STATUS_DONE)
+                end_step(parameters, numbers, progress, sums, search, costs, STATUS_DONE)
             # along the gradient, where the direction leads nowhere
             numbers[HYPER_STEPS], search[SEARCH_DOING] = 0.0, DOING_RESTING
     if progress[PROGRESS_STATUS] != STATUS_RUNNING:
@@ -221,7 +221,7 @@ def next_point(parameters: Floats, state: Floats, numbers: Doubles, progress: In
             break
         numbers[HYPER_STEPS] = 0.0
     if not slope < 0.0:
-        end_step(parameters, numbers, progress, search, costs, STATUS_DONE)
+        end_step(parameters, numbers, progress, sums, search, costs, STATUS_DONE)
         return
     search[SEARCH_DOING], search[SEARCH_TRIES], search[SEARCH_BRACKETED] = DOING_SEARCHING, 0.0, 0.0
     search[SEARCH_START_COST], search[SEARCH_START_SLOPE] = numbers[HYPER_COST], slope
@@ -230,6 +230,7 @@ def next_point(parameters: Floats, state: Floats, numbers: Doubles, progress: In
 
 
 @kernel
-def set_out(address, parameters, state, numbers, progress, search, costs):
+def set_out(address, parameters, best, state, numbers, progress, sums, search, costs):
     """Call `next_point` where a step has ended and another follows: no pass is needed for its first point."""
-    call(record.end_epoch, address, parameters, state, numbers, progress, search, costs, 0, 0)
+    call(record.end_epoch, address, parameters, best, state, numbers, pointer(progress), pointer(sums), search, costs,
+         0, 0)

@@ -11,10 +11,11 @@ import numpy as np
 
 from ..compile import by_address, inline, kernel, scalar
 from ..compile.arguments import Doubles, Floats, IntegerPointer, Table
-from ..ir import call, from_bits, is_single, lanes, to_bits, view, wrapped
+from ..ir import array_at, array_at_address, call, from_bits, is_single, lanes, pointer, to_bits, view, wrapped
 from ..layer import dense
 from ..random import GOLDEN, STEP, hashed, low, mix
 from ..tables import (
+    CELL_COUNT,
     CELL_KEY,
     CELL_NOISE,
     CELL_PROGRESS,
@@ -28,6 +29,7 @@ from ..tables import (
     LAYER_N_OUT,
     LAYER_SOURCE,
     LAYER_TRANSPOSED,
+    PROGRESS_COUNT,
     PROGRESS_EPOCH,
 )
 
@@ -117,7 +119,8 @@ def before_layer(layers: Table, cells: IntegerPointer, settings: Doubles, panels
     layer below, some of them dropped. ``settings`` are the cells behind a cost's parameter, see `tables`.
     """
     lane, n = lanes(panels), layers[layer, LAYER_N_IN]
-    source, epoch = layers[layer, LAYER_SOURCE], cells[CELL_PROGRESS + PROGRESS_EPOCH]
+    progress = array_at_address(array_at(pointer(cells), CELL_COUNT), cells[CELL_PROGRESS], PROGRESS_COUNT)
+    source, epoch = layers[layer, LAYER_SOURCE], progress[PROGRESS_EPOCH]
     start, size = first * n * lane, (last - first) * n * lane
     if layer > 0:
         if settings[COST_DROPOUT + layer - 1] > 0.0:

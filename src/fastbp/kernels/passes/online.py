@@ -6,7 +6,7 @@ layer below in (5), and with plain gradient descent (6) and (7) are one sweep ov
 
 from .. import prototypes, random
 from ..compile import inline, kernel
-from ..ir import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, rank_one, row, sum_columns, view
+from ..ir import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, pointer, rank_one, row, sum_columns, view
 from ..tables import (
     CELL_CANONICAL,
     CELL_JACOBIAN,
@@ -80,7 +80,7 @@ def predict(layers, panels, parameters, x, output):
 def run(plan, parameters, data, task, learner):
     """Like `epoch.run` for batches of one sample: each goes forward, back, and changes the parameters."""
     layers, cells, panels = plan.layers, plan.cells, plan.panels
-    gradient, hyper, progress = learner.gradient, learner.hyper, learner.progress
+    gradient, hyper, progress, sums = learner.gradient, learner.hyper, pointer(learner.progress), pointer(learner.sums)
     top = layers.shape[0] - 1
     n_in, classes = layers[0, LAYER_N_IN], layers[top, LAYER_N_OUT]
     x, y = view(panels, layers[0, LAYER_SOURCE], n_in), view(panels, cells[CELL_TARGET], classes)
@@ -89,7 +89,7 @@ def run(plan, parameters, data, task, learner):
     wide = COLUMN_VECTORS * lanes(panels)
     at_once = parameters.size * parameters.itemsize <= UPDATE_BYTES
     epoch, position, steps = progress[PROGRESS_EPOCH], progress[PROGRESS_POSITION], 0
-    costs, weights = learner.sums[SUM_EPOCH_COST], learner.sums[SUM_EPOCH_WEIGHT]
+    costs, weights = sums[SUM_EPOCH_COST], sums[SUM_EPOCH_WEIGHT]
     while epoch < task.epochs and steps < task.blocks and progress[PROGRESS_STATUS] == STATUS_RUNNING:
         if position == 0 and task.shuffle != 0:
             call(random.shuffle, cells, data.order, task.key, epoch)
@@ -163,10 +163,10 @@ def run(plan, parameters, data, task, learner):
             if cost * 0.0 != 0.0:
                 progress[PROGRESS_STATUS] = STATUS_DIVERGED
                 break
-        learner.sums[SUM_EPOCH_COST], learner.sums[SUM_EPOCH_WEIGHT] = costs, weights
+        sums[SUM_EPOCH_COST], sums[SUM_EPOCH_WEIGHT] = costs, weights
         if position == task.samples and progress[PROGRESS_STATUS] == STATUS_RUNNING:
-            call(record.end_epoch, cells, parameters, learner.best, hyper, progress, learner.sums, learner.costs,
-                 learner.update, epoch)
+            call(record.end_epoch, cells, parameters, learner.best, learner.state, hyper, progress, sums,
+                 learner.search, learner.costs, learner.update, epoch)
             costs, weights = 0.0, 0.0
             position = 0
             epoch += 1

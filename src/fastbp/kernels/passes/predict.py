@@ -2,8 +2,8 @@
 
 from .. import prototypes
 from ..compile import by_address, kernel
-from ..compile.arguments import Floats, Integers, ReadOnly, Table
-from ..ir import call, lanes, least, panel, row
+from ..compile.arguments import Floats, IntegerPointer, Integers, ReadOnly, Table
+from ..ir import call, lanes, least, panel, pointer, row
 from ..layer import dense, gather
 from ..tables import (
     CELL_GATHER_INPUTS,
@@ -20,16 +20,17 @@ from ..tables import (
 
 
 @by_address(ENTRY_FORWARD_MANY)
-def predict(layers: Table, cells: Integers, panels: Floats, parameters: Floats, inputs: ReadOnly, order: Integers,
-            samples: int, block: int, outputs: Floats) -> None:
+def predict(layers: Table, cells: Integers, panels: Floats, parameters: Floats, inputs: ReadOnly,
+            structure: IntegerPointer, order: Integers, samples: int, block: int,
+            outputs: Floats) -> None:
     """o^L = f^L(W^L … f^1(W^1 x + b^1) … + b^L) (1)(2), block by block; overwrites ``outputs``, flat (samples, n_L)."""
     lane = lanes(panels)
     top = layers.shape[0] - 1
     for begin in range(0, samples, block):
         end = least(begin + block, samples)
         strips = (end - begin + lane - 1) // lane
-        call(gather.gather, cells[CELL_GATHER_INPUTS], inputs, order, begin, end, layers[0, LAYER_N_IN], panels,
-             layers[0, LAYER_SOURCE], layers[0, LAYER_TRANSPOSED], strips, 0, strips)
+        call(gather.gather, cells[CELL_GATHER_INPUTS], inputs, pointer(structure), order, begin, end,
+             layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], layers[0, LAYER_TRANSPOSED], strips, 0, strips)
         for layer in range(top + 1):
             n = layers[layer, LAYER_N_OUT]
             call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,

@@ -2,8 +2,8 @@
 
 from .. import prototypes
 from ..compile import by_address, inline
-from ..compile.arguments import Doubles, Floats, Integers
-from ..ir import call, pointer, to_bits
+from ..compile.arguments import DoublePointer, Doubles, Floats, IntegerPointer
+from ..ir import call, to_bits
 from ..tables import (
     CELL_END_EPOCH,
     HYPER_COUNT,
@@ -34,15 +34,14 @@ def end_batch(progress, sums, update, weight):
 
 
 @by_address(CELL_END_EPOCH)
-def end_epoch(parameters: Floats, best: Floats, hyper: Doubles, progress: Integers, sums: Doubles, costs: Doubles,
-              update: int, epoch: int) -> None:
+def end_epoch(parameters: Floats, best: Floats, state: Floats, hyper: Doubles, progress: IntegerPointer,
+              sums: DoublePointer, search: Doubles, costs: Doubles, update: int, epoch: int) -> None:
     """Record the epoch's mean cost and keep its parameters in ``best``, unless one of them is no longer finite."""
-    progress, running = pointer(progress), pointer(sums)
     if update != 0:
         if hyper.size > HYPER_COUNT:
             total = to_bits(hyper[REGULAR_TOTAL])
             call(prototypes.total_penalty, total, hyper, sums)
-        nothing = running[SUM_EPOCH_COST] * 0.0  # inf·0 and NaN·0 are NaN
+        nothing = sums[SUM_EPOCH_COST] * 0.0  # inf·0 and NaN·0 are NaN
         for i in range(parameters.size):
             nothing += parameters[i] * 0.0
         if nothing == 0.0:
@@ -51,8 +50,8 @@ def end_epoch(parameters: Floats, best: Floats, hyper: Doubles, progress: Intege
         else:
             progress[PROGRESS_STATUS] = STATUS_DIVERGED
     if progress[PROGRESS_STATUS] == STATUS_RUNNING:
-        mean = running[SUM_EPOCH_COST] / running[SUM_EPOCH_WEIGHT] if running[SUM_EPOCH_WEIGHT] > 0.0 else 0.0
+        mean = sums[SUM_EPOCH_COST] / sums[SUM_EPOCH_WEIGHT] if sums[SUM_EPOCH_WEIGHT] > 0.0 else 0.0
         costs[epoch - progress[PROGRESS_FIRST_EPOCH]] = mean
-        running[SUM_EPOCH_COST] = 0.0
-        running[SUM_EPOCH_WEIGHT] = 0.0
+        sums[SUM_EPOCH_COST] = 0.0
+        sums[SUM_EPOCH_WEIGHT] = 0.0
         progress[PROGRESS_EPOCH] = epoch + 1

@@ -13,7 +13,7 @@ import math
 
 from .. import prototypes
 from ..compile import by_address, inline, scalar
-from ..compile.arguments import Doubles, Floats
+from ..compile.arguments import DoublePointer, Doubles, Floats
 from ..elementwise import wide
 from ..ir import call, to_bits, view
 from ..tables import (
@@ -236,7 +236,7 @@ def update_clipped(parameters: Floats, gradient: Floats, state: Floats, start: i
 
 
 @by_address()
-def total(hyper: Doubles, sums: Doubles) -> None:
+def total(hyper: Doubles, sums: DoublePointer) -> None:
     """Add the penalties of an epoch's batches to its cost, leave their mean beside it, and begin anew."""
     penalty, first = 0.0, to_bits(hyper[REGULAR_PENALTIES])
     cells = view(hyper, first, hyper.size - first)
