@@ -92,7 +92,7 @@ def huber(delta: float = 1.0) -> Cost:
     if not (is_number(delta) and delta > 0):
         raise ValueError(f"huber(delta={delta!r}): delta must be a positive number")
     return Cost("huber", kernels.huber, "½e² if |e| ≤ d else d(|e| − ½d)", "clip(e, −d, d)", parameter=float(delta),
-                parameter_name="delta", second_derivative=kernels.huber_curvature)
+                parameter_name="delta", second_derivative=kernels.huber_second)
 
 
 def quantile(q: float = 0.5) -> Cost:
@@ -117,20 +117,20 @@ def quantile(q: float = 0.5) -> Cost:
 COSTS: dict[str, Cost] = {
     cost.name: cost
     for cost in (
-        Cost("squared_error", kernels.squared_error, "½e²", "e", second_derivative=kernels.squared_error_curvature,
+        Cost("squared_error", kernels.squared_error, "½e²", "e", second_derivative=kernels.squared_error_second,
              least_squares=True),
         Cost("absolute_error", kernels.absolute_error, "|e|", "sign(e), 0 at 0", second_derivative=kernels.straight),
         huber(),
-        Cost("log_cosh", kernels.log_cosh, "log cosh e", "tanh e", second_derivative=kernels.log_cosh_curvature),
+        Cost("log_cosh", kernels.log_cosh, "log cosh e", "tanh e", second_derivative=kernels.log_cosh_second),
         quantile(),
         Cost("binary_cross_entropy", kernels.binary_cross_entropy, "−y log o − (1−y) log(1−o)", "(o−y)/(o(1−o))",
              "logistic", UNIT, MappingProxyType({"logistic": kernels.logistic_binary_cross_entropy}),
-             second_derivative=kernels.binary_cross_entropy_curvature),
+             second_derivative=kernels.binary_cross_entropy_second),
         Cost("cross_entropy", kernels.cross_entropy, "−y log o", "−y/o", "softmax", CLASSES,
              MappingProxyType({"softmax": kernels.softmax_cross_entropy}),
-             second_derivative=kernels.logarithm_curvature),
+             second_derivative=kernels.logarithm_second),
         Cost("poisson", kernels.poisson, "o − y log o", "1 − y/o", "exp", COUNT,
-             MappingProxyType({"exp": kernels.exp_poisson}), second_derivative=kernels.logarithm_curvature),
+             MappingProxyType({"exp": kernels.exp_poisson}), second_derivative=kernels.logarithm_second),
     )
 }
 """Name -> cost, with default parameters."""

@@ -101,7 +101,7 @@ def register_activation(function: Callable[[Any], Any], derivative: Callable[[An
 
     def compiled(function: Any, derivative: Any, second_derivative: Any) -> tuple[Any, ...]:
         loop, plain = _checked(name, dual.activation, dual.plain_activation, function, derivative, [values])
-        second = dual.activation_curvature(function, derivative, second_derivative, plain)
+        second = dual.activation_second_derivative(function, derivative, second_derivative, plain)
         if second_derivative is not None:
             given = GRID.copy()
             second(given, given, given)
@@ -165,7 +165,7 @@ def register_cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any
 
     def compiled(function: Any, derivative: Any, second_derivative: Any) -> tuple[Any, ...]:
         loop, plain = _checked(name, dual.cost, dual.plain_cost, function, derivative, tables)
-        second = dual.cost_curvature(function, derivative, second_derivative, plain)
+        second = dual.cost_second_derivative(function, derivative, second_derivative, plain)
         if second_derivative is not None:
             for y in (0.25, 1.0):
                 given = np.ones_like(GRID)

@@ -261,7 +261,7 @@ class Network(Trainable):
         """
         training.fit(self, X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
                      callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads, profile=profile,
-                     regularization=regularization, slopes=(target_jacobian, jacobian_weight))
+                     regularization=regularization, jacobian=(target_jacobian, jacobian_weight))
         return self
 
     predict = forward.predict
@@ -315,8 +315,8 @@ class Network(Trainable):
         """
         regularization = self._regularization(regularization)
         samples = self._samples(X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=True)
-        if samples.slopes is not None and regularization is not None:
-            regularization.check_slopes()
+        if samples.jacobian is not None and regularization is not None:
+            regularization.check_jacobian()
         gradient = np.zeros(self.n_parameters, self.dtype)
         return objective.cost_and_gradient(self, samples, gradient, None, regularization), gradient
 

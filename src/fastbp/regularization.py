@@ -172,7 +172,7 @@ class Regularization:
             raise ValueError(f"Regularization: trainable has {len(self.trainable)} values, expected {count}, one for "
                              f"each layer, or {n_parameters}, one for each parameter of the network")
 
-    def check_slopes(self) -> None:
+    def check_jacobian(self) -> None:
         """Raise ValueError if a setting changes samples, whose slopes are then not those of the targets."""
         for name in ("label_smoothing", *self.of_samples):
             if self.is_set(name):

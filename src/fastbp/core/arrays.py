@@ -329,7 +329,7 @@ def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
     return array
 
 
-def slopes(J: Any, n: int, layers: tuple[int, ...], kind: np.dtype[Any]) -> Array:
+def target_jacobian(J: Any, n: int, layers: tuple[int, ...], kind: np.dtype[Any]) -> Array:
     """Return targets of ∂o/∂x as (n, n_L, n_0) of the network's dtype; the workspace that they ask for must fit."""
     n_in, n_out = layers[0], layers[-1]
     array = numbers("target_jacobian", J)
@@ -368,7 +368,7 @@ def validation_split(value: Any, n: int) -> int:
     return kept
 
 
-def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, weight_of_slopes: float, *, sparse: bool,
+def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, J_weight: float, *, sparse: bool,
             empty: bool) -> Samples:
     """Return a user's samples, checked; X may be sparse, or have no rows, where that is allowed."""
     if J is not None and hasattr(X, "tocsr"):
@@ -381,7 +381,7 @@ def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, we
     shares = sample_weight(weights, n, kind)
     if J is None:
         return Samples(found, wanted, labels, shares)
-    return Samples(found, wanted, labels, shares, slopes(J, n, sizes, kind), jacobian_weight(weight_of_slopes))
+    return Samples(found, wanted, labels, shares, target_jacobian(J, n, sizes, kind), jacobian_weight(J_weight))
 
 
 def inputs_only(architecture: Architecture, X: Any, weights: Any, *, empty: bool = False) -> Samples:

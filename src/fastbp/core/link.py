@@ -5,7 +5,7 @@ are called. Kernels are compiled when their address is asked for at first, each 
 that its pass can come to call, and no others.
 
 What depends on sizes and kinds alone is `prepared` once and kept (`workspaces`); `bind` adds what belongs to one use,
-in cells of its own: where the user's slopes lie, a direction, penalties, what ends an epoch.
+in cells of its own: where the targets of ∂o/∂x lie, a direction, penalties, what ends an epoch.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from ..kernels.tables import (
     CELL_DIRECTION,
     CELL_END_EPOCH,
     CELL_GATHER_INPUTS,
-    CELL_GIVEN_SLOPES,
+    CELL_GIVEN_JACOBIAN,
     CELL_JACOBIAN,
+    CELL_JACOBIAN_TARGETS,
     CELL_KEY,
     CELL_KIND,
     CELL_MEASURE,
@@ -49,14 +50,13 @@ from ..kernels.tables import (
     CELL_ROOT,
     CELL_SCRATCH,
     CELL_SCRATCH_SIZE,
-    CELL_SLOPE_TARGETS,
     CELL_SPARE,
     CELL_TARGET,
     CELL_WEIGHT,
     COST_DROPOUT,
     COST_INPUT_NOISE,
+    COST_JACOBIAN_WEIGHT,
     COST_PARAMETER,
-    COST_SLOPE_WEIGHT,
     COST_SMOOTH_BASE,
     COST_SMOOTH_SHARE,
     ENTRY,
@@ -108,9 +108,9 @@ class Request(NamedTuple):
     calls: tuple[Kernel, ...] = ()
     """Kernels that it calls beside those of forward and backward pass."""
     choices: Choices = Choices()
-    slopes: Array | None = None
+    jacobian: Array | None = None
     """Targets of ∂o/∂x."""
-    slope_weight: float = 0.0
+    jacobian_weight: float = 0.0
     direction: Array | None = None
     """Laid out like the parameters, for a product with it."""
     regularization: Regularization | None = None
@@ -152,9 +152,9 @@ def prepared(architecture: Architecture, request: Request) -> Plan:
 def bind(architecture: Architecture, plan: Plan, request: Request) -> Plan:
     """Return a prepared plan with what belongs to one use, in cells of its own."""
     cells, cost_parameter = plan.cells.copy(), plan.cost_parameter.copy()
-    if request.slopes is not None:
-        cells[CELL_GIVEN_SLOPES] = request.slopes.ctypes.data
-        cost_parameter[COST_SLOPE_WEIGHT] = request.slope_weight
+    if request.jacobian is not None:
+        cells[CELL_GIVEN_JACOBIAN] = request.jacobian.ctypes.data
+        cost_parameter[COST_JACOBIAN_WEIGHT] = request.jacobian_weight
     if request.direction is not None:
         cells[CELL_DIRECTION] = request.direction.ctypes.data
     if request.end_epoch is not record.end_epoch:
@@ -206,7 +206,7 @@ def _laid_out(architecture: Architecture, request: Request) -> Plan:
     cells[[CELL_TARGET, CELL_WEIGHT, CELL_COST, CELL_ONES]] = (
         take(sizes[-1] * alone), take(alone), take(alone), take(width))
     if tangents:
-        cells[[CELL_SPARE, CELL_SLOPE_TARGETS]] = take(sizes[-1] * alone), take(sizes[-1] * tangents * alone)
+        cells[[CELL_SPARE, CELL_JACOBIAN_TARGETS]] = take(sizes[-1] * alone), take(sizes[-1] * tangents * alone)
     if layers[:, LAYER_PACKS].any():
         widest = max(max(sizes), samples)  # a scratch holds at least eight neurons of the widest layer
         size = max(layout.SCRATCH_BYTES // dtype.itemsize, 8 * widest)
@@ -234,7 +234,7 @@ def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterat
     else:
         yield from second.KERNELS
         if architecture.softmax:
-            yield softmax.softmax_curvature
+            yield softmax.softmax_second
     if len(plan.layers) > 1:
         yield dense.backward
     if transposed.any():

@@ -46,9 +46,9 @@ class Samples:
     targets: Array
     labels: bool
     weights: Array
-    slopes: Array | None = None
+    jacobian: Array | None = None
     """Targets of ∂o/∂x, (n, n_L, n_0)."""
-    slope_weight: float = 0.0
+    jacobian_weight: float = 0.0
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -65,19 +65,19 @@ class Samples:
 
     def part(self, rows: slice) -> Samples:
         """Return some rows, as views."""
-        slopes = None if self.slopes is None else self.slopes[rows]
-        return Samples(self.inputs[rows], self.targets[rows], self.labels, self.weights[rows], slopes,
-                       self.slope_weight)
+        jacobian = None if self.jacobian is None else self.jacobian[rows]
+        return Samples(self.inputs[rows], self.targets[rows], self.labels, self.weights[rows], jacobian,
+                       self.jacobian_weight)
 
     @property
     def kind(self) -> int:
         """What a pass over them computes, one of the kinds in `tables`."""
-        return tables.KIND_PLAIN if self.slopes is None else tables.KIND_SOBOLEV
+        return tables.KIND_PLAIN if self.jacobian is None else tables.KIND_SOBOLEV
 
     def request(self, batch: int, threads: int = 1, kind: int | None = None) -> Request:
         """Return what a pass forward and back needs for batches of them; it computes ``kind``, or what they ask for."""
         return Request(batch, True, threads, self.kind if kind is None else kind, self.sparse, self.weights.size > 0,
-                       slopes=self.slopes, slope_weight=self.slope_weight)
+                       jacobian=self.jacobian, jacobian_weight=self.jacobian_weight)
 
     def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
         """Return what the kernels read."""

@@ -64,8 +64,8 @@ def _traced(network: Model, samples: Samples, views: bool) -> Trace:
     plan = plan._replace(panels=panels)
     layers, cells = plan.layers, plan.cells
     _backward(network, samples, plan, 0, n, float(n))
-    slopes = np.empty(network.n_parameters, network.dtype)
-    my_neurons(layers, cells, panels, parameters, slopes, slopes, np.zeros(tables.HYPER_COUNT), 0, strips, 0, 0, 1,
+    gradient = np.empty(network.n_parameters, network.dtype)
+    my_neurons(layers, cells, panels, parameters, gradient, gradient, np.zeros(tables.HYPER_COUNT), 0, strips, 0, 0, 1,
                cells[tables.CELL_SCRATCH], samples.data(NOT_SHUFFLED).inputs, NOT_SHUFFLED, 0, 0, layout.NO_CLOCK, 0)
 
     def rows(start: int, width: int) -> Array:
@@ -80,8 +80,8 @@ def _traced(network: Model, samples: Samples, views: bool) -> Trace:
         net += n_out * strips * layout.lanes(network.dtype)
         found.out.append(rows(row[tables.LAYER_OUT], n_out))
         found.delta.append(rows(row[tables.LAYER_DELTA], n_out))
-        biases = slopes[b : b + n_out] if b >= 0 else slopes[:0]
-        found.gradient.append(LayerGradient(slopes[w : w + n_in * n_out].reshape(n_out, n_in), biases))
+        biases = gradient[b : b + n_out] if b >= 0 else gradient[:0]
+        found.gradient.append(LayerGradient(gradient[w : w + n_in * n_out].reshape(n_out, n_in), biases))
     return found
 
 

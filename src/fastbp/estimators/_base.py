@@ -260,14 +260,14 @@ class _MLP(BaseEstimator):
         """
         network = self.network_
         X = validate_data(self, X, reset=False)
-        slopes = network.jacobian(_standardized(self.input_scaler_, X))
+        jacobian = network.jacobian(_standardized(self.input_scaler_, X))
         if self.input_scaler_ is not None:
-            slopes /= self.input_scaler_.scale_
+            jacobian /= self.input_scaler_.scale_
         if self.target_scaler_ is not None:
-            slopes *= self.target_scaler_.scale_[:, np.newaxis]
+            jacobian *= self.target_scaler_.scale_[:, np.newaxis]
         if is_classifier(self) and self.n_outputs_ == 1:
-            return np.concatenate([-slopes, slopes], axis=1)
-        return slopes
+            return np.concatenate([-jacobian, jacobian], axis=1)
+        return jacobian
 
     @classmethod
     def _wrapped(cls, network: Network, settings: dict[str, Any]) -> Self:

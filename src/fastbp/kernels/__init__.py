@@ -60,7 +60,7 @@ embedded
     forward_one, gradient_one, input_one, vjp_one, train_one
                        one sample, neurons in lanes: outputs, cost and gradient, ∂E/∂x, uᵀ∂o/∂x, an update -> jit
     many               a batch, block by block: mean cost, gradient, an update -> jit
-    forward, backward, slopes
+    forward, backward, backpropagate
                        (1)(2), (5) and (6)(7) of one sample -> the five above, by address
     c_forward          forward_one for callers in C: compiled anew for each network -> cfunctions
 passes.online
@@ -86,7 +86,7 @@ layer.dense
     gradient           (6): rows of ∂E/∂W (n_out, n_in) from such a copy -> my_neurons
     gradient_by_lanes  (6): the same from the panel itself, for narrow layers and for biases -> my_neurons
 layer.gather
-    gather             rows (samples, n) by index: a panel, and its turned copy -> my_samples, predict
+    gather             rows (samples, n) by index: a panel, and its transposed copy -> my_samples, predict
     gather_sparse      the same from the rows of a sparse matrix -> my_samples, predict
     gather_labels      class indices (samples,): a one-hot panel -> my_samples
     total_weight       sample weights (samples,): their sum over a batch, into ``hyper`` -> epoch.run
@@ -94,17 +94,17 @@ layer.gather
     scatter            a panel: rows (samples, n) -> predict
 functions.activations
     one for each name  (2): a panel, net becomes o, and another, which receives φ' -> my_samples, predict, online
-    name_curvature     φ'': a panel of net inputs, with out and φ' at hand -> forward_second
+    name_second     φ'': a panel of net inputs, with out and φ' at hand -> forward_second
 functions.softmax
     softmax            (2): the same for outputs that sum to one, sample by sample -> my_samples, predict, online
     softmax_backward   (4): the Jacobian product for softmax with a cost that is not its partner -> my_samples, online
-    softmax_curvature  the product of softmax's second derivative with a tangent and a cotangent: added to a panel
+    softmax_second  the product of softmax's second derivative with a tangent and a cotangent: added to a panel
                        -> second_order, diagonal_samples
 functions.costs
     one for each name  (3)(4): the target panel receives each element's C, in the delta panel φ' becomes δ
                        -> my_samples
     canonical links      the same from net inputs: net becomes o, and δ = o − y -> my_samples, online
-    name_curvature     ∂²C/∂o²: multiplies a panel -> product_samples, diagonal_samples
+    name_second     ∂²C/∂o²: multiplies a panel -> product_samples, diagonal_samples
     collect            C of each sample, summed over outputs and weighted; deltas weighted -> my_samples
 updates.rules
     sgd, adam ...      (7): a slice of parameters and state -> my_neurons, online.run

@@ -39,6 +39,7 @@ from .tables import (
     CELL_JACOBIAN,
     CELL_SCRATCH,
     CELL_TARGET,
+    ENTRY_BACKPROPAGATE,
     ENTRY_BACKWARD,
     ENTRY_COUNT,
     ENTRY_DEPTH,
@@ -49,7 +50,6 @@ from .tables import (
     ENTRY_INPUT_ONE,
     ENTRY_OUTPUT,
     ENTRY_SIZE,
-    ENTRY_SLOPES_ONE,
     ENTRY_TRAIN_ONE,
     ENTRY_VJP_ONE,
     ENTRY_WORK_SIZE,
@@ -107,10 +107,10 @@ def backward(network: IntegerPointer, table: IntegerPointer, weights: FloatPoint
                     layers[layer, LAYER_DELTA], target + k, n_in - k)
 
 
-@by_address(ENTRY_SLOPES_ONE)
-def slopes(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer,
-           target: FloatPointer, rate: float, add: int) -> None:
-    """(5)(6) for one sample: overwrites the gradient at ``target``, or if ``add`` = 1 adds −μ times the slopes, (7).
+@by_address(ENTRY_BACKPROPAGATE)
+def backpropagate(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer,
+                  target: FloatPointer, rate: float, add: int) -> None:
+    """(5)(6) for one sample: overwrites the gradient at ``target``, or if ``add`` = 1 adds it times −μ, (7).
 
     So ``target`` may be the parameters themselves: each δ^{l-1} is taken from W^l before W^l changes.
     """
@@ -187,7 +187,7 @@ def gradient_one(network: IntegerPointer, stage: IntegerPointer, table: IntegerP
     to_cost(network, stage, table, number, weights, work, x, y)
     calls = array_at(table, ENTRY_COUNT)
     if size > 0:
-        call(slopes, calls, network, table, weights, work, gradient, 0.0, 0)
+        call(backpropagate, calls, network, table, weights, work, gradient, 0.0, 0)
 
 
 @by_address(ENTRY_INPUT_ONE)
@@ -222,9 +222,9 @@ def train_one(network: IntegerPointer, stage: IntegerPointer, table: IntegerPoin
     to_cost(network, stage, table, number, weights, work, x, y)
     calls, numbers = array_at(table, ENTRY_COUNT), array_at(hyper, HYPER_COUNT)
     if plain != 0:
-        call(slopes, calls, network, table, weights, work, weights, numbers[HYPER_RATE], 1)
+        call(backpropagate, calls, network, table, weights, work, weights, numbers[HYPER_RATE], 1)
         return
-    call(slopes, calls, network, table, weights, work, gradient, 0.0, 0)
+    call(backpropagate, calls, network, table, weights, work, gradient, 0.0, 0)
     numbers[HYPER_POWER1] *= numbers[HYPER_BETA1]
     numbers[HYPER_POWER2] *= numbers[HYPER_BETA2]
     n = calls[ENTRY_SIZE]
@@ -296,5 +296,6 @@ def c_forward(form, dtype, slot, room, width):
     return c_function(function, result, arguments, dtype)
 
 
-KERNELS = (forward, backward, slopes, forward_one, predict.predict, gradient_one, input_one, vjp_one, train_one, many)
+KERNELS = (forward, backward, backpropagate, forward_one, predict.predict, gradient_one, input_one, vjp_one, train_one,
+           many)
 """What a model calls: each has its place in `Model.calls`."""

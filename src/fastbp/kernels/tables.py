@@ -149,12 +149,12 @@ CELL = Table({
     "pullback_tangents": "address of `second.pullback`",
     "transpose_all": "address of `second.transpose_all`",
     "weigh": "address of `shared.weigh`",
-    "softmax_second": "address of `softmax.softmax_curvature`, or 0",
+    "softmax_second": "address of `softmax.softmax_second`, or 0",
     "cost_second": "address of ∂²C/∂o²",
     "spare": "offset of a spare panel of the output layer",
-    "slope_targets": "offset of the targets of ∂o/∂x",
+    "jacobian_targets": "offset of the targets of ∂o/∂x",
     "direction": "address of the user's direction in the space of parameters",
-    "given_slopes": "address of the user's targets of ∂o/∂x",
+    "given_jacobian": "address of the user's targets of ∂o/∂x",
     "kind": "what a pass computes, one of KIND_PLAIN …",
     "root": "the root of the cost's second derivative, for the Gauss–Newton matrix: one of ROOT_SLOPE …",
     "gather_inputs": "address of the kernel that gathers inputs: `gather.gather`, or `gather.gather_sparse`",
@@ -174,9 +174,9 @@ CELL = Table({
  CELL_GATHER_LABELS, CELL_GATHER_WEIGHTS, CELL_COLLECT, CELL_SHUFFLE, CELL_SCATTER, CELL_MY_SAMPLES, CELL_MY_NEURONS,
  CELL_FORWARD_SLOPES, CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER, CELL_FORWARD_SECOND,
  CELL_PUSHFORWARD_TANGENTS, CELL_SECOND_ORDER, CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL, CELL_WEIGH,
- CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_SPARE, CELL_SLOPE_TARGETS, CELL_DIRECTION, CELL_GIVEN_SLOPES, CELL_KIND,
- CELL_ROOT, CELL_GATHER_INPUTS, CELL_NOISE, CELL_END_EPOCH, CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS, CELL_MEASURE,
- CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_MODEL) = CELL
+ CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_DIRECTION, CELL_GIVEN_JACOBIAN,
+ CELL_KIND, CELL_ROOT, CELL_GATHER_INPUTS, CELL_NOISE, CELL_END_EPOCH, CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS,
+ CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_MODEL) = CELL
 CELL_COUNT = CELL.count
 
 KIND_PLAIN, KIND_SOBOLEV, KIND_HESSIAN, KIND_GAUSS_NEWTON, KIND_DIAGONAL = range(5)
@@ -187,14 +187,14 @@ ROOT_SLOPE, ROOT_OF_SLOPE, ROOT_FISHER, ROOT_PRODUCT = range(4)
 
 COST = Table({
     "parameter": "the number of a cost that has one (huber, quantile)",
-    "slope_weight": "λ of training on derivatives",
+    "jacobian_weight": "λ of training on derivatives",
     "input_noise": "standard deviation of the noise of inputs",
     "smooth_share": "1 − ε of label smoothing",
     "smooth_base": "ε/n of label smoothing",
     "dropout": "probability to drop an output of the first hidden layer; those of the others stand behind it",
 }, np.float64)
 """Settings of the cost, and of what a regularised fit does to samples: `layout.Plan.cost_parameter`."""
-COST_PARAMETER, COST_SLOPE_WEIGHT, COST_INPUT_NOISE, COST_SMOOTH_SHARE, COST_SMOOTH_BASE, COST_DROPOUT = COST
+COST_PARAMETER, COST_JACOBIAN_WEIGHT, COST_INPUT_NOISE, COST_SMOOTH_SHARE, COST_SMOOTH_BASE, COST_DROPOUT = COST
 
 ENTRY = Table({
     "work_size": "numbers in a workspace",
@@ -208,7 +208,7 @@ ENTRY = Table({
     "gradient_many": "address of `embedded.many`",
     "forward": "address of `embedded.forward`",
     "backward": "address of `embedded.backward`",
-    "slopes_one": "address of `embedded.slopes`",
+    "backpropagate": "address of `embedded.backpropagate`",
     "output": "address of the output's Jacobian product or 0, also for canonical links, where CELL_JACOBIAN is 0",
     "depth": "layers of weights",
     "size": "parameters",
@@ -216,7 +216,7 @@ ENTRY = Table({
 })
 """The network inside a user's compiled code: `jit.Model.calls`."""
 (ENTRY_WORK_SIZE, ENTRY_BLOCK, ENTRY_FORWARD_ONE, ENTRY_FORWARD_MANY, ENTRY_GRADIENT_ONE, ENTRY_INPUT_ONE,
- ENTRY_VJP_ONE, ENTRY_TRAIN_ONE, ENTRY_GRADIENT_MANY, ENTRY_FORWARD, ENTRY_BACKWARD, ENTRY_SLOPES_ONE, ENTRY_OUTPUT,
+ ENTRY_VJP_ONE, ENTRY_TRAIN_ONE, ENTRY_GRADIENT_MANY, ENTRY_FORWARD, ENTRY_BACKWARD, ENTRY_BACKPROPAGATE, ENTRY_OUTPUT,
  ENTRY_DEPTH, ENTRY_SIZE, ENTRY_MODEL) = ENTRY
 ENTRY_COUNT = ENTRY.count
 

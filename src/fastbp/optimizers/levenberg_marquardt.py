@@ -154,8 +154,8 @@ class LevenbergMarquardt(BatchMethod):
     def check(self, network: Model, samples: Samples, regularization: Regularization | None, memory: int) -> None:
         """See that cost, samples and memory will do."""
         name = type(self).__name__
-        if samples.slopes is not None or samples.sparse:
-            given = "target_jacobian" if samples.slopes is not None else "a sparse X"
+        if samples.jacobian is not None or samples.sparse:
+            given = "target_jacobian" if samples.jacobian is not None else "a sparse X"
             raise ValueError(f"{name} does not take {given}: use 'lbfgs' with it")
         if not gauss_newton.supported(network):
             raise ValueError(

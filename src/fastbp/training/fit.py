@@ -22,11 +22,11 @@ from .steps import Reorder
 def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer | None,
         resume: bool, *, epochs: int, batch_size: int | None, callbacks: Iterable[Callback], bar: bool,
         shuffle: bool | Reorder, threads: int | None, profile: bool, regularization: Regularization | None,
-        slopes: tuple[Any, float]) -> None:
+        jacobian: tuple[Any, float]) -> None:
     """Check all arguments of `Network.fit`, and train.
 
-    ``kept`` is what is kept back for validation, ``bar`` whether there is a bar of the progress, ``slopes`` the targets
-    of ∂o/∂x and the weight of their cost.
+    ``kept`` is what is kept back for validation, ``bar`` whether there is a bar of the progress, ``jacobian`` the
+    targets of ∂o/∂x and the weight of their cost.
     """
     epochs = arrays.whole("epochs", epochs)
     batch_size = None if batch_size is None else arrays.whole("batch_size", batch_size)
@@ -41,15 +41,15 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
     listeners = arrays.callbacks(callbacks)
     if bar:
         require("tqdm.auto", "progress")
-    samples, other = network._samples(X, Y, sample_weight, *slopes, sparse=True), None
-    if samples.slopes is not None and regularization is not None:
-        regularization.check_slopes()
-    if samples.slopes is not None and profile:
+    samples, other = network._samples(X, Y, sample_weight, *jacobian, sparse=True), None
+    if samples.jacobian is not None and regularization is not None:
+        regularization.check_jacobian()
+    if samples.jacobian is not None and profile:
         raise ValueError("profile=True tells apart the phases of training on values: leave out target_jacobian")
     if isinstance(kept, (tuple, list)) and len(kept) == 2:
         other = network._samples(kept[0], kept[1], None, sparse=True)
     elif isinstance(kept, (tuple, list)) and len(kept) == 3:
-        other = network._samples(kept[0], kept[1], None, kept[2], slopes[1])
+        other = network._samples(kept[0], kept[1], None, kept[2], jacobian[1])
     elif kept is not None:
         first = len(samples) - arrays.validation_split(kept, len(samples))
         samples, other = samples.part(slice(None, first)), samples.part(slice(first, None))

@@ -19,7 +19,7 @@ from .. import prototypes
 from ..compile import by_address
 from ..compile.arguments import Doubles, Floats, IntegerPointer, Integers, ReadOnly, Table
 from ..functions import costs
-from ..functions.softmax import softmax_curvature
+from ..functions.softmax import softmax_second
 from ..ir import array_at_address, call, panel, pointer, row
 from ..layer import dense, gather
 from ..tables import (
@@ -27,18 +27,18 @@ from ..tables import (
     CELL_COST,
     CELL_DIRECTION,
     CELL_FORWARD_SECOND,
-    CELL_GIVEN_SLOPES,
+    CELL_GIVEN_JACOBIAN,
     CELL_JACOBIAN,
+    CELL_JACOBIAN_TARGETS,
     CELL_KIND,
     CELL_MY_SAMPLES,
     CELL_PULLBACK_TANGENTS,
     CELL_SECOND_ORDER,
-    CELL_SLOPE_TARGETS,
     CELL_SPARE,
     CELL_TARGET,
     CELL_TRANSPOSE_ALL,
     CELL_WEIGHT,
-    COST_SLOPE_WEIGHT,
+    COST_JACOBIAN_WEIGHT,
     KIND_DIAGONAL,
     KIND_GAUSS_NEWTON,
     KIND_HESSIAN,
@@ -64,8 +64,8 @@ from .shared import panel_row
 @by_address(CELL_FORWARD_SECOND)
 def forward_second(layers: Table, cells: Integers, panels: Floats, parameters: Floats, inputs: ReadOnly,
                    targets: ReadOnly, weights: ReadOnly, order: Integers, begin: int, end: int, total: float,
-                   labels: int, strips: int, first: int, last: int, bend: int) -> None:
-    """(1)(2) for samples order[begin:end], in strips first..last; with ``second_order`` = 1 also φ''(net).
+                   labels: int, strips: int, first: int, last: int, second: int) -> None:
+    """(1)(2) for samples order[begin:end], in strips first..last; with ``second`` = 1 also φ''(net).
 
     Overwrites the out panels, the delta panels with φ'(net), the net panels with net or φ''(net), and the targets and
     weights.
@@ -95,7 +95,7 @@ def forward_second(layers: Table, cells: Integers, panels: Floats, parameters: F
             for i in range(net.size):
                 spare[i] = net[i]
         call(prototypes.activation, row(layers, layer), out, slope, n)
-        if bend != 0 and layers[layer, LAYER_SECOND] != 0:
+        if second != 0 and layers[layer, LAYER_SECOND] != 0:
             call(prototypes.second_derivative, row(layers, layer), net, out, slope)
 
 
@@ -109,16 +109,16 @@ def second_order(layers: Table, cells: Integers, panels: Floats, layer: int, tan
     """
     n = layers[layer, LAYER_N_OUT]
     out = panel(panels, layers[layer, LAYER_OUT], n, first, last)
-    slope, bent = panel(panels, layers[layer, LAYER_DELTA], n, first, last), panel(panels, layers[layer, LAYER_NET], n,
-                                                                                   first, last)
+    slope = panel(panels, layers[layer, LAYER_DELTA], n, first, last)
+    second = panel(panels, layers[layer, LAYER_NET], n, first, last)
     zero = type(out[0])(0)
     if layer == layers.shape[0] - 1 and cells[CELL_JACOBIAN] != 0:
-        for k in range(bent.size):
-            bent[k] = zero
+        for k in range(second.size):
+            second[k] = zero
         for i in range(1, tangents + 1):
             a = panel(panels, layers[layer, LAYER_DELTA], n, i * strips + first, i * strips + last)
             tangent = panel(panels, layers[layer, LAYER_OUT], n, i * strips + first, i * strips + last)
-            call(softmax_curvature, cells, bent, out, tangent, a, n)
+            call(softmax_second, cells, second, out, tangent, a, n)
             call(prototypes.jacobian_product, cells, out, a, n)
         return
     for i in range(1, tangents + 1):
@@ -132,8 +132,8 @@ def second_order(layers: Table, cells: Integers, panels: Floats, layer: int, tan
             for k in range(a.size):
                 total[k] += net[k]
     total = panel(panels, layers[layer, LAYER_NET], n, strips + first, strips + last)
-    for k in range(bent.size):
-        bent[k] *= total[k]
+    for k in range(second.size):
+        second[k] *= total[k]
 
 
 @by_address(CELL_PULLBACK_TANGENTS)
@@ -150,7 +150,7 @@ def pullback(layers: Table, cells: Integers, panels: Floats, parameters: Floats,
         above, below, net_below = layers[layer, LAYER_DELTA], layers[layer, LAYER_DELTA_BELOW], layers[layer - 1,
                                                                                                        LAYER_NET]
         pack = scratch if layers[layer, LAYER_PACKS] != 0 else -1
-        delta, bent = panel(panels, below, n_in, first, last), panel(panels, net_below, n_in, first, last)
+        delta, second = panel(panels, below, n_in, first, last), panel(panels, net_below, n_in, first, last)
         for i in range(1, tangents + 1, together):
             low, high = i * strips + first, (i + together - 1) * strips + last
             a = panel(panels, below, n_in, low, high)
@@ -166,11 +166,11 @@ def pullback(layers: Table, cells: Integers, panels: Floats, parameters: Floats,
             call(dense.backward, cells, direction, w, panels, above, net_below, n_in, n, strips + first, strips + last,
                  pack)
             for k in range(more.size):
-                bent[k] += more[k]
+                second[k] += more[k]
         call(dense.backward, cells, parameters, w, panels, above, below, n_in, n, first, last, pack)
         if tangents > 0:
             for k in range(delta.size):
-                delta[k] += bent[k]
+                delta[k] += second[k]
 
 
 @by_address(CELL_TRANSPOSE_ALL)
@@ -228,9 +228,9 @@ def product_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
             call(prototypes.cost, cells, out, target, a, n, cost_parameter)
             call(shared.weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
             call(second_order, cells, layers, cells, panels, top, 1, strips, first, last)
-            bent = panel(panels, layers[top, LAYER_NET], n, first, last)
+            second = panel(panels, layers[top, LAYER_NET], n, first, last)
             for k in range(change.size):
-                change[k] += bent[k]
+                change[k] += second[k]
         for k in range(delta.size):
             delta[k] = change[k]
     call(pullback, cells, layers, cells, panels, parameters, direction, exact, exact, strips, first, last,
@@ -257,7 +257,7 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
          total, labels, strips, first, last, 1)
     out, tangent = panel(panels, layers[top, LAYER_OUT], n, first, last), panel(panels, layers[top, LAYER_OUT], n, low,
                                                                                 high)
-    bent, net = panel(panels, layers[top, LAYER_NET], n, first, last), panel(panels, layers[top, LAYER_NET], n, low,
+    second, net = panel(panels, layers[top, LAYER_NET], n, first, last), panel(panels, layers[top, LAYER_NET], n, low,
                                                                              high)
     slope, a = panel(panels, layers[top, LAYER_DELTA], n, first, last), panel(panels, layers[top, LAYER_DELTA], n, low,
                                                                               high)
@@ -275,23 +275,23 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
         call(shared.weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
         if cells[CELL_JACOBIAN] != 0:
             for k in range(a.size):
-                bent[k] = a[k]
+                second[k] = a[k]
             call(prototypes.jacobian_product, cells, out, a, n)
         else:
             for k in range(a.size):
-                bent[k] *= a[k]
+                second[k] *= a[k]
                 a[k] *= slope[k]
     # From here on the net panels hold φ'' ∂E/∂o in place of φ'': what a tangent of net adds to that of δ.
     for layer in range(top, 0, -1):
         n_in, below = layers[layer, LAYER_N_IN], layers[layer, LAYER_DELTA_BELOW]
         slope_below, a_below = panel(panels, below, n_in, first, last), panel(panels, below, n_in, low, high)
-        bent_below = panel(panels, layers[layer - 1, LAYER_NET], n_in, first, last)
+        second_below = panel(panels, layers[layer - 1, LAYER_NET], n_in, first, last)
         for k in range(a_below.size):
             a_below[k] = one
         call(dense.backward, cells, parameters, layers[layer, LAYER_WEIGHTS], panels, layers[layer, LAYER_DELTA], below,
              n_in, layers[layer, LAYER_N_OUT], low, high, scratch if layers[layer, LAYER_PACKS] != 0 else -1)
         for k in range(a_below.size):
-            bent_below[k] *= a_below[k]
+            second_below[k] *= a_below[k]
             a_below[k] *= slope_below[k]
     for layer in range(top + 1):
         size, delta = layers[layer, LAYER_N_OUT], layers[layer, LAYER_DELTA]
@@ -324,10 +324,10 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
                     a[k] = change[k] * tangent[k]
                 if cells[CELL_JACOBIAN] != 0:
                     call(prototypes.jacobian_product, cells, out, a, n)
-                    call(softmax_curvature, cells, a, out, tangent, bent, n)
+                    call(softmax_second, cells, a, out, tangent, second, n)
                 else:
                     for k in range(a.size):
-                        a[k] = slope[k] * a[k] + bent[k] * net[k]
+                        a[k] = slope[k] * a[k] + second[k] * net[k]
             for m in range(top, layer, -1):
                 n_in, below = layers[m, LAYER_N_IN], layers[m, LAYER_DELTA_BELOW]
                 slope_below, a_below = panel(panels, below, n_in, first, last), panel(panels, below, n_in, low, high)
@@ -336,10 +336,10 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
                 call(dense.backward, cells, parameters, layers[m, LAYER_WEIGHTS], panels, layers[m, LAYER_DELTA], below,
                      n_in, layers[m, LAYER_N_OUT], low, high, scratch if layers[m, LAYER_PACKS] != 0 else -1)
                 if m - 1 > layer:
-                    bent_below = panel(panels, layers[m - 1, LAYER_NET], n_in, first, last)
+                    second_below = panel(panels, layers[m - 1, LAYER_NET], n_in, first, last)
                     net_below = panel(panels, layers[m - 1, LAYER_NET], n_in, low, high)
                     for k in range(a_below.size):
-                        a_below[k] += bent_below[k] * net_below[k]
+                        a_below[k] += second_below[k] * net_below[k]
             for s in range(first, last):  # φ' of this neuron is needed no more
                 own, found = panel_row(panels, delta, size, s, j), panel_row(panels, delta, size, strips + s, j)
                 extra = panel_row(panels, layers[layer, LAYER_NET], size, s, j)
@@ -359,14 +359,14 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
                     strips: int, first: int, last: int, scratch: int, clock: Integers, start: int) -> None:
     """Phase 1 of training on derivatives: C + λ/2 Σ_ji (∂o_j/∂x_i − J_ji)² (Czarnecki et al. 2017, equation 1).
 
-    The tangent along x_i is ∂o/∂x_i; λ stands in cost_parameter[COST_SLOPE_WEIGHT].
+    The tangent along x_i is ∂o/∂x_i; λ stands in cost_parameter[COST_JACOBIAN_WEIGHT].
     """
     if first == last:
         return
     top = layers.shape[0] - 1
     n, n_in = layers[top, LAYER_N_OUT], layers[0, LAYER_N_IN]
     real = type(panels[0])
-    half, factor, zero, one = real(0.5), real(cost_parameter[COST_SLOPE_WEIGHT]), real(0), real(1)
+    half, factor, zero, one = real(0.5), real(cost_parameter[COST_JACOBIAN_WEIGHT]), real(0), real(1)
     call(forward_second, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
          total, labels, strips, first, last, backward)
     for i in range(n_in):
@@ -377,15 +377,15 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
                     direction[v] = one if k == i else zero
     call(shared.pushforward_tangents, cells, layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first,
          last)
-    given = array_at_address(inputs, cells[CELL_GIVEN_SLOPES], inputs.size * n)
-    call(gather.gather, cells, given, structure, order, begin, end, n * n_in, panels, cells[CELL_SLOPE_TARGETS], -1,
+    given = array_at_address(inputs, cells[CELL_GIVEN_JACOBIAN], inputs.size * n)
+    call(gather.gather, cells, given, structure, order, begin, end, n * n_in, panels, cells[CELL_JACOBIAN_TARGETS], -1,
          strips, first, last)
     for i in range(n_in):
         for s in range(first, last):
             for j in range(n):
                 tangent = panel_row(panels, layers[top, LAYER_OUT], n, (i + 1) * strips + s, j)
                 a = panel_row(panels, layers[top, LAYER_DELTA], n, (i + 1) * strips + s, j)
-                wanted = panel_row(panels, cells[CELL_SLOPE_TARGETS], n * n_in, s, j * n_in + i)
+                wanted = panel_row(panels, cells[CELL_JACOBIAN_TARGETS], n * n_in, s, j * n_in + i)
                 for v in range(a.size):
                     error = tangent[v] - wanted[v]
                     a[v] = factor * error
@@ -409,14 +409,14 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
         for j in range(n):
             cost = panel_row(panels, cells[CELL_TARGET], n, s, j)
             for i in range(n_in):
-                more = panel_row(panels, cells[CELL_SLOPE_TARGETS], n * n_in, s, j * n_in + i)
+                more = panel_row(panels, cells[CELL_JACOBIAN_TARGETS], n * n_in, s, j * n_in + i)
                 for v in range(cost.size):
                     cost[v] += more[v]
     call(costs.collect, cells, target, weight, delta, panel(panels, cells[CELL_COST], 1, first, last), n)
     if backward != 0:
-        bent = panel(panels, layers[top, LAYER_NET], n, first, last)
+        second = panel(panels, layers[top, LAYER_NET], n, first, last)
         for k in range(delta.size):
-            delta[k] += bent[k]
+            delta[k] += second[k]
         call(pullback, cells, layers, cells, panels, parameters, parameters, 0, n_in, strips, first, last,
              scratch)
         call(transpose_all, cells, layers, cells, panels, strips, first, last)

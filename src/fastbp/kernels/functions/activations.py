@@ -5,7 +5,7 @@ with the outputs phi(net); ``slope``, of the same size, is overwritten with phi'
 `softmax` only, which has a file of its own. What output and slope share is computed once; a slope comes from whichever
 of net and output gives it without cancellation.
 
-``name_curvature(net, out, slope)`` overwrites ``net``, which holds net inputs, with phi''(net); what the first kernel
+``name_second(net, out, slope)`` overwrites ``net``, which holds net inputs, with phi''(net); what the first kernel
 gave is at hand. Only Hessians and training on derivatives call it. Piecewise linear activations share ``straight``.
 """
 
@@ -67,7 +67,7 @@ def _logistic(x: Any) -> Any:
 
 
 @by_address(LAYER_SECOND)
-def logistic_curvature(net: Floats, out: Floats, slope: Floats) -> None:
+def logistic_second(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- o (1 - o) (1 - 2 o)."""
     r = type(net[0])
     for i in range(net.size):
@@ -82,7 +82,7 @@ def tanh(panel: Floats, slope: Floats, neurons: int) -> None:
 
 
 @by_address(LAYER_SECOND)
-def tanh_curvature(net: Floats, out: Floats, slope: Floats) -> None:
+def tanh_second(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- -2 o (1 - o**2)."""
     r = type(net[0])
     for i in range(net.size):
@@ -134,7 +134,7 @@ def selu(panel: Floats, slope: Floats, neurons: int) -> None:
 
 
 @by_address(LAYER_SECOND)
-def exponential_curvature(net: Floats, out: Floats, slope: Floats) -> None:
+def exponential_second(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- 0 where net > 0, else phi'(net): elu and selu, at 0 too."""
     r = type(net[0])
     for i in range(net.size):
@@ -157,7 +157,7 @@ def _softplus(x: Any) -> Any:
 
 
 @by_address(LAYER_SECOND)
-def softplus_curvature(net: Floats, out: Floats, slope: Floats) -> None:
+def softplus_second(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- s (1 - s), where s = 1/(1 + exp(-net)) is the slope."""
     r = type(net[0])
     for i in range(net.size):
@@ -179,7 +179,7 @@ def softsign(panel: Floats, slope: Floats, neurons: int) -> None:
 
 
 @by_address(LAYER_SECOND)
-def softsign_curvature(net: Floats, out: Floats, slope: Floats) -> None:
+def softsign_second(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- -2 sign(net)/(1 + |net|)**3, 0 at 0."""
     r = type(net[0])
     for i in range(net.size):
@@ -212,7 +212,7 @@ def _silu(x: Any) -> Any:
 
 
 @by_address(LAYER_SECOND)
-def silu_curvature(net: Floats, out: Floats, slope: Floats) -> None:
+def silu_second(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- s (1 - s) (2 + net (1 - 2 s)), where s = 1/(1 + exp(-net)).
 
     With z = exp(-|net|) it is z/(1 + z)**2 (2 - |net| (1 - z)/(1 + z)).
@@ -247,7 +247,7 @@ def _gelu(x: Any) -> Any:
 
 
 @by_address(LAYER_SECOND)
-def gelu_curvature(net: Floats, out: Floats, slope: Floats) -> None:
+def gelu_second(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- (2 - net**2) Phi'(net), Phi' the normal density."""
     r = type(net[0])
     for i in range(net.size):
@@ -288,14 +288,14 @@ def _mish(x: Any) -> Any:
 
 
 @by_address(LAYER_SECOND)
-def mish_curvature(net: Floats, out: Floats, slope: Floats) -> None:
+def mish_second(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- 2 t' + net t'', where t = tanh(log(1 + exp(net)))."""
     for i in range(net.size):
-        net[i] = _mish_curvature(net[i])
+        net[i] = _mish_second(net[i])
 
 
 @scalar
-def _mish_curvature(x: Any) -> Any:
+def _mish_second(x: Any) -> Any:
     """With e = exp(net), d = 1/(e**2 + 2 e + 2): t' = 4 e (1 + e) d**2, t'' = 4 e d (d + 2 e d - 4 e d (1 + e)**2 d).
 
     At 24, where net is limited so that no product overflows, both are far below a rounding of 1.
@@ -350,7 +350,7 @@ def gaussian(panel: Floats, slope: Floats, neurons: int) -> None:
 
 
 @by_address(LAYER_SECOND)
-def gaussian_curvature(net: Floats, out: Floats, slope: Floats) -> None:
+def gaussian_second(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- (4 net**2 - 2) o."""
     r = type(net[0])
     for i in range(net.size):
@@ -367,7 +367,7 @@ def sin(panel: Floats, slope: Floats, neurons: int) -> None:
 
 
 @by_address(LAYER_SECOND)
-def sin_curvature(net: Floats, out: Floats, slope: Floats) -> None:
+def sin_second(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- -o."""
     for i in range(net.size):
         net[i] = -out[i]
@@ -383,7 +383,7 @@ def exp(panel: Floats, slope: Floats, neurons: int) -> None:
 
 
 @by_address(LAYER_SECOND)
-def exp_curvature(net: Floats, out: Floats, slope: Floats) -> None:
+def exp_second(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- o."""
     for i in range(net.size):
         net[i] = out[i]

@@ -6,7 +6,7 @@ canonical link ``out`` holds net inputs and is overwritten with outputs, and ``d
 Jacobian of the activation and the derivative of the cost cancel, and no logarithm of 0 can arise.
 `collect` then sums over neurons and multiplies by the weights of the samples.
 
-``cost_curvature(out, target, delta, parameter)`` multiplies ``delta`` by ∂²C/∂o², for Hessians; a canonical link needs
+``cost_second(out, target, delta, parameter)`` multiplies ``delta`` by ∂²C/∂o², for Hessians; a canonical link needs
 none, as its δ = o − y changes with o alone.
 """
 
@@ -34,7 +34,7 @@ def squared_error(out: Floats, target: Floats, delta: Floats, neurons: int, para
 
 
 @by_address(CELL_COST_SECOND)
-def squared_error_curvature(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+def squared_error_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
     """∂²C/∂o² = 1: delta stays as it is."""
 
 
@@ -71,7 +71,7 @@ def huber(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: D
 
 
 @by_address(CELL_COST_SECOND)
-def huber_curvature(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+def huber_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
     """∂²C/∂o² = 1 where |o − y| ≤ d, else 0."""
     real = type(out[0])
     limit = real(parameter[0])
@@ -100,7 +100,7 @@ def log_cosh(out: Floats, target: Floats, delta: Floats, neurons: int, parameter
 
 
 @by_address(CELL_COST_SECOND)
-def log_cosh_curvature(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+def log_cosh_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
     """∂²C/∂o² = 1 − tanh²(o − y)."""
     for i in range(out.size):
         delta[i] *= elementwise.tanh_slope(out[i] - target[i])[1]
@@ -133,7 +133,7 @@ def binary_cross_entropy(out: Floats, target: Floats, delta: Floats, neurons: in
 
 
 @by_address(CELL_COST_SECOND)
-def binary_cross_entropy_curvature(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+def binary_cross_entropy_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
     """∂²C/∂o² = y/o² + (1 − y)/(1 − o)²."""
     real = type(out[0])
     tiny, one = real(TINY_SQUARED if is_single(out[0]) else TINY), real(1)
@@ -168,7 +168,7 @@ def poisson(out: Floats, target: Floats, delta: Floats, neurons: int, parameter:
 
 
 @by_address(CELL_COST_SECOND)
-def logarithm_curvature(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+def logarithm_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
     """∂²C/∂o² = y/o²: cross_entropy and poisson."""
     tiny = type(out[0])(TINY_SQUARED if is_single(out[0]) else TINY)
     for i in range(out.size):

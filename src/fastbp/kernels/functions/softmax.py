@@ -68,8 +68,8 @@ def softmax_backward(out: Floats, delta: Floats, neurons: int) -> None:
 
 
 @by_address(CELL_SOFTMAX_SECOND)
-def softmax_curvature(bend: Floats, out: Floats, tangent: Floats, cotangent: Floats, neurons: int) -> None:
-    """Add p_j (a_j - sum_i a_i o_i) - o_j sum_i a_i p_i to bend_j, sample by sample: sum_i a_i o_i derived twice.
+def softmax_second(second: Floats, out: Floats, tangent: Floats, cotangent: Floats, neurons: int) -> None:
+    """Add p_j (a_j - sum_i a_i o_i) - o_j sum_i a_i p_i to second_j, sample by sample: sum_i a_i o_i derived twice.
 
     Once with respect to net_j, and once along the direction in which the outputs change by p, the tangent; a is the
     cotangent. The layout is that of ``softmax``.
@@ -79,7 +79,7 @@ def softmax_curvature(bend: Floats, out: Floats, tangent: Floats, cotangent: Flo
     strip = neurons * lanes
     for s in range(out.size // strip):
         o, p = out[s * strip : (s + 1) * strip], tangent[s * strip : (s + 1) * strip]
-        a, b = cotangent[s * strip : (s + 1) * strip], bend[s * strip : (s + 1) * strip]
+        a, b = cotangent[s * strip : (s + 1) * strip], second[s * strip : (s + 1) * strip]
         for v in range(lanes):
             mean, change = r(0.0), r(0.0)
             for j in range(neurons):

@@ -123,11 +123,11 @@ def transpose_panel(panels: Floats, source: int, target: int, n: int, strips: in
 
 @by_address(CELL_GRADIENT)
 def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int, strips: int, j0: int, j1: int,
-             slopes: Floats, weights: int, accumulate: int, scratch: int, rows: ReadOnly, order: Integers, ahead: int,
+             gradient: Floats, weights: int, accumulate: int, scratch: int, rows: ReadOnly, order: Integers, ahead: int,
              ahead_end: int) -> None:
     """∂E/∂w_jk = Σ_samples δ_j o_k (6) for neurons j0..j1, from outputs with neurons in lanes.
 
-    Overwrites rows j0..j1 of W^l's part of ``slopes``, or adds to them. Overwrites the scratch, or packs nothing if
+    Overwrites rows j0..j1 of W^l's part of ``gradient``, or adds to them. Overwrites the scratch, or packs nothing if
     that is -1. Rows order[ahead:ahead_end] of the inputs are needed next: between the tiles of columns k those columns
     of them are asked for, each neuron its share, so that `gather` need not wait for the memory (7 of 175 µs at
     784-128-10).
@@ -156,13 +156,13 @@ def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int,
                         prefetch(rows, row + lane)
                 d = start + (j - i0) // WHOLE * tile + (j - i0) % WHOLE * lane
                 j += gradient_tile(panels, d, lane, strip, panels, transposed + k // lane * vector, vector, strips,
-                                   slopes, weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)
+                                   gradient, weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)
         i0 = i1
 
 
 @by_address(CELL_GRADIENT_BY_LANES)
 def gradient_by_lanes(panels: Floats, delta: int, out: int, out_strip: int, n_in: int, n_out: int, strips: int, j0: int,
-                      j1: int, slopes: Floats, weights: int, accumulate: int) -> None:
+                      j1: int, gradient: Floats, weights: int, accumulate: int) -> None:
     """The same from outputs with samples in lanes, each sum over lanes taken last; ``out_strip`` apart.
 
     With a panel of ones, n_in = 1 and out_strip = 0 it gives ∂E/∂b_j = Σ_samples δ_j.
@@ -172,8 +172,8 @@ def gradient_by_lanes(panels: Floats, delta: int, out: int, out_strip: int, n_in
     for j in range(j0, j1, 4):
         d, g = delta + j * lane, weights + j * n_in
         if n_in == 1:
-            lanes_4x1(panels, d, d_strip, panels, out, out_strip, strips, slopes, g, 1, accumulate, j1 - j, 1)
+            lanes_4x1(panels, d, d_strip, panels, out, out_strip, strips, gradient, g, 1, accumulate, j1 - j, 1)
         else:
             for k in range(0, n_in, LANES_COLUMNS):
-                lanes_4xn(panels, d, d_strip, panels, out + k * lane, out_strip, strips, slopes, g + k, n_in,
+                lanes_4xn(panels, d, d_strip, panels, out + k * lane, out_strip, strips, gradient, g + k, n_in,
                           accumulate, j1 - j, n_in - k)

@@ -119,17 +119,18 @@ def before_layer(layers: Table, cells: IntegerPointer, settings: Doubles, panels
     layer below, some of them dropped. ``settings`` are the cells behind a cost's parameter, see `tables`.
     """
     lane, n = lanes(panels), layers[layer, LAYER_N_IN]
+    # where nothing is random there is no progress, and none is looked at
     progress = array_at_address(array_at(pointer(cells), CELL_COUNT), cells[CELL_PROGRESS], PROGRESS_COUNT)
-    source, epoch = layers[layer, LAYER_SOURCE], progress[PROGRESS_EPOCH]
+    source = layers[layer, LAYER_SOURCE]
     start, size = first * n * lane, (last - first) * n * lane
     if layer > 0:
         if settings[COST_DROPOUT + layer - 1] > 0.0:
             drop_out(view(panels, source + start, size), view(panels, layers[layer, LAYER_DELTA_BELOW] + start, size),
-                 settings[COST_DROPOUT + layer - 1], stream(cells[CELL_KEY], epoch, layer, begin), start)
+                 settings[COST_DROPOUT + layer - 1], stream(cells[CELL_KEY], progress[PROGRESS_EPOCH], layer, begin), start)
         return
     if settings[COST_INPUT_NOISE] > 0.0:
         add_noise(view(panels, source + start, size), settings[COST_INPUT_NOISE],
-                stream(cells[CELL_KEY], epoch, 0, begin), start // 2)
+                stream(cells[CELL_KEY], progress[PROGRESS_EPOCH], 0, begin), start // 2)
         if layers[0, LAYER_TRANSPOSED] >= 0:
             call(dense.transpose_panel, cells, panels, source, layers[0, LAYER_TRANSPOSED], n, strips, first, last)
     if settings[COST_SMOOTH_BASE] > 0.0:

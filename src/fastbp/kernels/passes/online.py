@@ -147,9 +147,9 @@ def run(plan, parameters, data, task, learner):
                         call(prototypes.update_rule, learner.update, parameters, gradient, learner.state,
                              w + j * fan_in, w + (j + count) * fan_in, 0, hyper)
                 if b >= 0:
-                    slopes, deltas = view(gradient, b, fan_out), view(panels, d, fan_out)
+                    biases, deltas = view(gradient, b, fan_out), view(panels, d, fan_out)
                     for j in range(fan_out):
-                        slopes[j] = deltas[j]
+                        biases[j] = deltas[j]
                     if not at_once:
                         call(prototypes.update_rule, learner.update, parameters, gradient, learner.state, b,
                              b + fan_out, 0, hyper)

@@ -134,7 +134,7 @@ def overlap(start, stop, hyper, segment):
 @inline
 def before(parameters, gradient, state, start, stop, shift, hyper):
     """Make ∂E/∂w what the rule is to see: with its penalty, clipped, 0 where a parameter is fixed."""
-    real, slopes = type(parameters[0]), view(gradient, start - shift, stop - start)
+    real, part = type(parameters[0]), view(gradient, start - shift, stop - start)
     for segment in range(to_bits(hyper[REGULAR_SEGMENTS])):
         row, first, end = overlap(start, stop, hyper, segment)
         if first < end:
@@ -145,13 +145,13 @@ def before(parameters, gradient, state, start, stop, shift, hyper):
                     g[i] = real(0)
     if hyper[REGULAR_CLIP] > 0.0:
         limit = real(hyper[REGULAR_CLIP])
-        for i in range(slopes.size):
-            slope = slopes[i]
-            slopes[i] = limit if slope > limit else -limit if slope < -limit else slope
+        for i in range(part.size):
+            slope = part[i]
+            part[i] = limit if slope > limit else -limit if slope < -limit else slope
     if to_bits(hyper[REGULAR_FIXED]) >= 0:
         fixed = view(state, to_bits(hyper[REGULAR_FIXED]) + start, stop - start)
-        for i in range(slopes.size):
-            slopes[i] = real(0) if fixed[i] == fixed[i] else slopes[i]
+        for i in range(part.size):
+            part[i] = real(0) if fixed[i] == fixed[i] else part[i]
 
 
 @inline
@@ -190,7 +190,7 @@ def update(parameters: Floats, gradient: Floats, state: Floats, start: int, stop
            hyper: Doubles) -> None:
     """The rule at address ``hyper[REGULAR_RULE]`` with penalties before it and constraints behind it.
 
-    Without a rule it adds the slopes of the penalties to ``gradient``, which is 0 where a parameter is fixed.
+    Without a rule it adds that of the penalties to ``gradient``, which is 0 where a parameter is fixed.
     """
     before(parameters, gradient, state, start, stop, shift, hyper)
     if to_bits(hyper[REGULAR_RULE]) != 0:
@@ -207,14 +207,14 @@ def measure(parameters: Floats, gradient: Floats, state: Floats, start: int, sto
         row, first, end = overlap(start, stop, hyper, segment)
         length, cell = to_bits(hyper[row + SEGMENT_PIECE]), first_cell(first, hyper, row) - count
         if length == 1 and first < end:
-            slopes, cells = view(gradient, first - shift, end - first), view(hyper, cell, end - first)
-            for k in range(slopes.size):
-                cells[k] = wide(slopes[k]) * wide(slopes[k])
+            part, cells = view(gradient, first - shift, end - first), view(hyper, cell, end - first)
+            for k in range(part.size):
+                cells[k] = wide(part[k]) * wide(part[k])
             continue
         for i in range(first, end, length):
-            slopes, squares = view(gradient, i - shift, length), 0.0
+            part, squares = view(gradient, i - shift, length), 0.0
             for k in range(length):
-                squares += wide(slopes[k]) * wide(slopes[k])  # beyond float32 from 1e19 on
+                squares += wide(part[k]) * wide(part[k])  # beyond float32 from 1e19 on
             hyper[cell] = squares
             cell += 1
 
@@ -229,9 +229,9 @@ def update_clipped(parameters: Floats, gradient: Floats, state: Floats, start: i
         squares += cells[i]
     if squares > hyper[REGULAR_CLIP_NORM] * hyper[REGULAR_CLIP_NORM]:
         scale = type(parameters[0])(hyper[REGULAR_CLIP_NORM] / math.sqrt(squares))
-        slopes = view(gradient, start - shift, stop - start)
-        for i in range(slopes.size):
-            slopes[i] *= scale
+        part = view(gradient, start - shift, stop - start)
+        for i in range(part.size):
+            part[i] *= scale
     finish(parameters, gradient, state, start, stop, shift, hyper)
 
 

@@ -12,14 +12,14 @@ lambdas and interactive sessions do not have.
 
 from .fixed import Fixed
 from .loops import activation, cost, plain_activation, plain_cost
-from .second import activation_curvature, cost_curvature
+from .second import activation_second_derivative, cost_second_derivative
 
 __all__ = [
     "Fixed",
     "activation",
-    "activation_curvature",
+    "activation_second_derivative",
     "cost",
-    "cost_curvature",
+    "cost_second_derivative",
     "plain_activation",
     "plain_cost",
 ]

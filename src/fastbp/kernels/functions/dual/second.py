@@ -17,8 +17,8 @@ DIFFERENCE_STEPS = 7
 """How many are tried, each an eighth of the one before: the last is 2⁻²⁵, where rounding takes half the digits."""
 
 
-def activation_curvature(function: Callable[..., Any], derivative: Callable[..., Any] | None,
-                         curvature: Callable[..., Any] | None, plain: bool) -> Any:
+def activation_second_derivative(function: Callable[..., Any], derivative: Callable[..., Any] | None,
+                         second_derivative: Callable[..., Any] | None, plain: bool) -> Any:
     """Make the panel loop of a user's φ''(net): the one given, by dual numbers from a φ', or by differences of φ'.
 
     ``plain`` tells that dual numbers cannot go through the user's functions. φ'' overwrites the first panel.
@@ -27,7 +27,7 @@ def activation_curvature(function: Callable[..., Any], derivative: Callable[...,
         return f(dual(x, type(x)(1)))
 
     f = on_duals(derivative or function)
-    own = None if curvature is None else _ignoring_target(curvature)
+    own = None if second_derivative is None else _ignoring_target(second_derivative)
     given = None if derivative is None or not plain else _ignoring_target(derivative)
     second = _second_derivative(scalar(carried), own, given, derivative is not None)
 
@@ -39,14 +39,14 @@ def activation_curvature(function: Callable[..., Any], derivative: Callable[...,
     return compiled_loop(loop)
 
 
-def cost_curvature(function: Callable[..., Any], derivative: Callable[..., Any] | None,
-                   curvature: Callable[..., Any] | None, plain: bool) -> Any:
-    """Make the panel loop that multiplies ``delta`` by a user's ∂²C/∂o², found as in `activation_curvature`."""
+def cost_second_derivative(function: Callable[..., Any], derivative: Callable[..., Any] | None,
+                   second_derivative: Callable[..., Any] | None, plain: bool) -> Any:
+    """Make the panel loop that multiplies ``delta`` by a user's ∂²C/∂o², found as in `activation_second_derivative`."""
     def carried(y: Any, o: Any) -> Any:
         return f(dual(y, type(y)(0)), dual(o, type(o)(1)))
 
     f = on_duals(derivative or function)
-    own = None if curvature is None else on_numbers(curvature)
+    own = None if second_derivative is None else on_numbers(second_derivative)
     given = None if derivative is None or not plain else on_numbers(derivative)
     second = _second_derivative(scalar(carried), own, given, derivative is not None)
 
