@@ -94,17 +94,17 @@ layer.gather
     scatter            a panel: rows (samples, n) -> predict
 functions.activations
     one for each name  (2): a panel, net becomes o, and another, which receives φ' -> my_samples, predict, online
-    name_second     φ'': a panel of net inputs, with out and φ' at hand -> forward_second
+    name_second        φ'': a panel of net inputs, with out and φ' at hand -> forward_second
 functions.softmax
     softmax            (2): the same for outputs that sum to one, sample by sample -> my_samples, predict, online
     softmax_backward   (4): the Jacobian product for softmax with a cost that is not its partner -> my_samples, online
-    softmax_second  the product of softmax's second derivative with a tangent and a cotangent: added to a panel
+    softmax_second     the product of softmax's second derivative with a tangent and a cotangent: added to a panel
                        -> second_order, diagonal_samples
 functions.costs
     one for each name  (3)(4): the target panel receives each element's C, in the delta panel φ' becomes δ
                        -> my_samples
     canonical links      the same from net inputs: net becomes o, and δ = o − y -> my_samples, online
-    name_second     ∂²C/∂o²: multiplies a panel -> product_samples, diagonal_samples
+    name_second        ∂²C/∂o²: multiplies a panel -> product_samples, diagonal_samples
     collect            C of each sample, summed over outputs and weighted; deltas weighted -> my_samples
 updates.rules
     sgd, adam ...      (7): a slice of parameters and state -> my_neurons, online.run

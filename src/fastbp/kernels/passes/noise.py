@@ -126,11 +126,12 @@ def before_layer(layers: Table, cells: IntegerPointer, settings: Doubles, panels
     if layer > 0:
         if settings[COST_DROPOUT + layer - 1] > 0.0:
             drop_out(view(panels, source + start, size), view(panels, layers[layer, LAYER_DELTA_BELOW] + start, size),
-                 settings[COST_DROPOUT + layer - 1], stream(cells[CELL_KEY], progress[PROGRESS_EPOCH], layer, begin), start)
+                     settings[COST_DROPOUT + layer - 1],
+                     stream(cells[CELL_KEY], progress[PROGRESS_EPOCH], layer, begin), start)
         return
     if settings[COST_INPUT_NOISE] > 0.0:
         add_noise(view(panels, source + start, size), settings[COST_INPUT_NOISE],
-                stream(cells[CELL_KEY], progress[PROGRESS_EPOCH], 0, begin), start // 2)
+                  stream(cells[CELL_KEY], progress[PROGRESS_EPOCH], 0, begin), start // 2)
         if layers[0, LAYER_TRANSPOSED] >= 0:
             call(dense.transpose_panel, cells, panels, source, layers[0, LAYER_TRANSPOSED], n, strips, first, last)
     if settings[COST_SMOOTH_BASE] > 0.0:
