@@ -55,7 +55,7 @@ def isru(panel: Floats, slope: Floats, neurons: int) -> None:
 
 
 @by_address(LAYER_SECOND)
-def isru_curvature(net: Floats, out: Floats, slope: Floats) -> None:
+def isru_second(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- -3 o phi' / sqrt(1 + net**2)."""
     r = type(net[0])
     far = r(2.0**60) if is_single(net[0]) else r(2.0**500)
@@ -67,7 +67,7 @@ def isru_curvature(net: Floats, out: Floats, slope: Floats) -> None:
         ("src/fastbp/kernels/functions/activations.py", "from typing import Any\n", "import math\n"),
         ("src/fastbp/activations.py", '    Activation(\n        "softmax",', '''\
     Activation("isru", "x/sqrt(1 + x**2)", "(1 + x**2)**(-3/2)", _GLOROT, (2.5, 2.5),
-               kernels.isru, kernels.isru_curvature),
+               kernels.isru, kernels.isru_second),
 '''),
         ("tests/naive.py", '    "softmax": (softmax, None),', '''\
     "isru": (lambda x: x / np.sqrt(1 + x * x), lambda x: (1 + x * x) ** -1.5),
@@ -94,7 +94,7 @@ def cauchy(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: 
 
 
 @by_address(CELL_COST_SECOND)
-def cauchy_curvature(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+def cauchy_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
     """∂²C/∂o² = (1 − e²)/(1 + e²)²."""
     real = type(out[0])
     for i in range(out.size):
@@ -102,7 +102,7 @@ def cauchy_curvature(out: Floats, target: Floats, delta: Floats, parameter: Doub
         delta[i] *= (real(1) - square) / ((real(1) + square) * (real(1) + square))
 '''),
         ("src/fastbp/costs.py", '        Cost("binary_cross_entropy",', '''\
-        Cost("cauchy", kernels.cauchy, "½log(1 + e²)", "e/(1 + e²)", second_derivative=kernels.cauchy_curvature),
+        Cost("cauchy", kernels.cauchy, "½log(1 + e²)", "e/(1 + e²)", second_derivative=kernels.cauchy_second),
 '''),
         ("tests/naive.py", '    "binary_cross_entropy": (\n', '''\
     "cauchy": (lambda y, o, d: np.log(1 + (o - y) ** 2) / 2, lambda y, o, d: (o - y) / (1 + (o - y) ** 2)),
@@ -207,7 +207,7 @@ class HestenesStiefel(LineSearch):
     """Nonlinear conjugate gradients after Hestenes and Stiefel, β ≥ 0 (Nocedal & Wright 2006, eq. 5.46)."""
 
     slots = tables.ROW_OWN + 2
-    curvature = 0.1
+    c2 = 0.1
     varying = LineSearch.varying | {"last_slope": (finite, tables.HYPER_LAST_SLOPE)}
     direct = staticmethod(directions.hestenes_direction)
     remember = staticmethod(directions.hestenes_note)
