@@ -62,7 +62,7 @@ def test_piecewise_linear_ones_have_none(name):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", sorted(name for name in ACTIVATIONS if ulp.ACTIVATIONS[name][0].limits))
+@pytest.mark.parametrize("name", sorted(name for name, (case, _) in ulp.ACTIVATIONS.items() if case.limits))
 def test_far_out(name, dtype):
     """Nothing bends there but exp; softsign at 800 still does a little."""
     def exact(x):
