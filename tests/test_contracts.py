@@ -4,6 +4,7 @@ import ast
 import graphlib
 import importlib
 import inspect
+import pkgutil
 import re
 import subprocess
 import sys
@@ -87,6 +88,18 @@ def test_the_page_of_kernels_lists_them_all():
 def test_the_tables_of_the_readme_have_every_row():
     page = readme.README.read_text(encoding="utf-8")
     assert readme.written(page) == page, "python tests/readme.py writes it"
+
+
+@pytest.mark.parametrize("document", sorted(set([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+                                            - {ROOT / "CHANGELOG.md"}), ids=lambda path: path.name)
+def test_what_documents_name_is_where_they_say(document):
+    """Modules and what is in them, by their full names below fastbp; files by their paths."""
+    text = document.read_text(encoding="utf-8")
+    packages = "|".join(path.name for path in PACKAGE.iterdir() if path.is_dir() and (path / "__init__.py").exists())
+    for name in re.findall(rf"`(?:fastbp\.)?((?:{packages})\.[a-zA-Z_.]+)`", text):
+        pkgutil.resolve_name(f"fastbp.{name}")
+    for path in re.findall(rf"`((?:src|tests|{packages})/[a-z_/]+(?:\.py)?)`", text):
+        assert (ROOT / path).exists() or (PACKAGE / path).exists(), path
 
 
 def test_every_module_has_a_layer():

@@ -22,7 +22,7 @@ class Cost:
     ----------
     name : str
     kernel
-        Its loop over a panel (`fastbp.kernels.costs`).
+        Its loop over a panel (`fastbp.kernels.functions.costs`).
     formula, derivative : str
         C and ∂C/∂o of one output, with e = o − y.
     output : str
