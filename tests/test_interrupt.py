@@ -99,7 +99,8 @@ def test_ctrl_c(case, run_python):
     found = json.loads(run_python(script, environment={"PYTHONWARNINGS": None}))
     assert found["same"], found
     assert found["updates"] > 0 and found["finite"]
-    assert found["history"] == found["epochs"], found
+    last = 0 if JIT else 1  # a plain kernel is interrupted anywhere, also between an update and its record
+    assert found["epochs"] - last <= found["history"] <= found["epochs"], found
     assert found["epoch"] == ([found["history"]] if found["history"] else [])
     assert found["answered"] < 0.3 or not JIT, found
 
