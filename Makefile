@@ -48,16 +48,18 @@ test: lint check-bench
 	@$(MAKE) --no-print-directory -j2 --output-sync=target coverage compiled
 
 compiled: $(VENV)/test.stamp
-	@$(MAKE) --no-print-directory targets TARGETS=haswell TARGET_TESTS="simd dense online determinism"
+	@$(MAKE) --no-print-directory targets TARGETS=haswell TARGET_TESTS="kernels/ir kernels/layer kernels/passes/test_online.py core/test_determinism.py"
 	$(RUN) -m pytest
 
 # With other examples of Hypothesis in each run, and on all processors that Numba can compile for.
 all: test targets
 	HYPOTHESIS_PROFILE=exploring $(RUN) -m pytest
 
-QUICK_TESTS := contracts numba_internals calls naive elementwise random activations costs dense simd gradient backprop online optimizers
+QUICK_TESTS := test_contracts.py naive util kernels/ir kernels/layer kernels/passes kernels/functions kernels/test_calls.py \
+    kernels/test_elementwise.py kernels/test_random.py kernels/compile/test_numba_internals.py core/test_gradient.py \
+    optimizers/test_update_rules.py
 quick: lint
-	$(RUN) -m pytest --quiet $(wildcard $(QUICK_TESTS:%=tests/test_%.py)) -k 'not float64'
+	$(RUN) -m pytest --quiet $(QUICK_TESTS:%=tests/%) -k 'not float64'
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
@@ -84,12 +86,14 @@ coverage: $(VENV)/test.stamp
 # Vectors of 32 and 16 bytes, 16 registers, with fused multiply-add and without. NUMBA_CPU_FEATURES is set to nothing,
 # so that those of the name count and not those of this machine.
 TARGETS := haswell nehalem generic
-TARGET_TESTS := simd dense online determinism elementwise activations costs gradient normal_matrix training
+TARGET_TESTS := kernels/ir kernels/layer kernels/passes/test_online.py kernels/test_elementwise.py \
+    kernels/functions/test_activations.py kernels/functions/test_costs.py core/test_determinism.py \
+    core/test_gradient.py derivatives/test_gauss_newton.py training/test_fit.py
 targets: $(VENV)/test.stamp
 	@for cpu in $(TARGETS); do \
 	    echo "as for $$cpu:"; \
 	    NUMBA_CPU_NAME=$$cpu NUMBA_CPU_FEATURES= \
-	        $(RUN) -m pytest --quiet $(TARGET_TESTS:%=tests/test_%.py) || exit; \
+	        $(RUN) -m pytest --quiet $(TARGET_TESTS:%=tests/%) || exit; \
 	done
 
 bench: $(VENV)/test.stamp

@@ -29,8 +29,8 @@ def rng(request):
 
 @pytest.fixture(autouse=True)
 def steady(request, monkeypatch):
-    """Let all threads that a test asks for work in each call; which of them is faster is for `test_team` to ask."""
-    if request.path.stem != "test_team":
+    """Let all threads that a test asks for work in each call; which is faster is for `test_thread_team` to ask."""
+    if request.path.stem != "test_thread_team":
         monkeypatch.setattr(thread_team.Tuner, "choose", lambda tuner, blocks: tuner.threads)
 
 

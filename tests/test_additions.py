@@ -69,7 +69,7 @@ def isru_second(net: Floats, out: Floats, slope: Floats) -> None:
     Activation("isru", "x/sqrt(1 + x**2)", "(1 + x**2)**(-3/2)", _GLOROT, (2.5, 2.5),
                kernels.isru, kernels.isru_second),
 '''),
-        ("tests/naive.py", '    "softmax": (softmax, None),', '''\
+        ("tests/naive/activations.py", '    "softmax": (softmax, None),', '''\
     "isru": (lambda x: x / np.sqrt(1 + x * x), lambda x: (1 + x * x) ** -1.5),
 '''),
         ("tests/ulp.py", '    "exp": (ELEMENTS["exp"], mp.exp),', '''\
@@ -104,7 +104,7 @@ def cauchy_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles
         ("src/fastbp/costs.py", '        Cost("binary_cross_entropy",', '''\
         Cost("cauchy", kernels.cauchy, "½log(1 + e²)", "e/(1 + e²)", second_derivative=kernels.cauchy_second),
 '''),
-        ("tests/naive.py", '    "binary_cross_entropy": (\n', '''\
+        ("tests/naive/costs.py", '    "binary_cross_entropy": (\n', '''\
     "cauchy": (lambda y, o, d: np.log(1 + (o - y) ** 2) / 2, lambda y, o, d: (o - y) / (1 + (o - y) ** 2)),
 '''),
     ], ("delta[i] *= error / (real(1)", "delta[i] *= error / (real(1.01)")),
@@ -158,7 +158,7 @@ class QHM(UpdateRule):
         ("src/fastbp/optimizers/update_rules.py", ')\n"""All of them', ", QHM"),
         ("src/fastbp/__init__.py", "    RMSprop,\n)", "    QHM,\n"),
         ("src/fastbp/__init__.py", '    "Quickprop",\n', '    "QHM",\n'),
-        ("tests/naive.py", "class Regular:\n", '''\
+        ("tests/naive/update_rules.py", "class Regular:\n", '''\
 class QHM:
     """Ma & Yarats 2019."""
 
@@ -217,7 +217,7 @@ class HestenesStiefel(LineSearch):
         ("src/fastbp/optimizers/line_search.py", "LBFGS, ConjugateGradient)\n", "HestenesStiefel, "),
         ("src/fastbp/__init__.py", "LBFGS, ConjugateGradient\n", "HestenesStiefel, "),
         ("src/fastbp/__init__.py", '    "History",\n', '    "HestenesStiefel",\n'),
-        ("tests/naive.py", "class Rprop:\n", '''\
+        ("tests/naive/full_batch.py", "class Rprop:\n", '''\
 class HestenesStiefel:
     """Nocedal & Wright (2006), algorithm 5.4, beta by (5.46)."""
 
@@ -279,15 +279,15 @@ def input_gradient_norms(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Arr
 
 '''),
         ("src/fastbp/network.py", "    vjp = first.vjp\n", "    input_gradient_norms = first.input_gradient_norms\n"),
-        ("tests/naive.py", '    "per_sample_gradient": per_sample_gradient,\n', '''\
+        ("tests/naive/derivatives.py", '    "per_sample_gradient": per_sample_gradient,\n', '''\
     "input_gradient_norms": lambda net, X, Y: np.linalg.norm(input_gradient(net, X, Y), axis=1),
 '''),
     ], ("square = with_square(square, slope[(i //", "square += abs(slope[(i //")),
 }
 
-CATALOGUES = [f"tests/test_{name}.py" for name in (
-    "activations", "second_derivatives", "costs", "naive", "gradient", "derivatives", "optimizers", "batch_methods",
-    "calls", "contracts")]
+CATALOGUES = ["tests/kernels/functions", "tests/naive", "tests/optimizers/test_update_rules.py",
+              "tests/optimizers/test_full_batch.py", "tests/derivatives/test_first.py", "tests/core/test_gradient.py",
+              "tests/kernels/test_calls.py", "tests/test_contracts.py"]
 """The tests that run over all rows, and the contracts of the whole source."""
 
 SLOW = ("test_regression or test_steps_one_by_one or test_who_resumes or test_every_pass or "
@@ -396,8 +396,9 @@ def test_a_wrong_kernel_is_found(copy):
 
 
 def test_an_addition_without_its_twin_is_told_where_to_write_it(copy):
-    for name in ("naive.py", "ulp.py"):
-        shutil.copy(ROOT / "tests" / name, copy.root / "tests" / name)
+    shutil.copytree(ROOT / "tests" / "naive", copy.root / "tests" / "naive", dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "tests" / "ulp.py", copy.root / "tests")
     said, _ = copy.tests(f"({' or '.join(addition.name for addition in ADDITIONS.values())}) and "
                          f"({QUICK} or test_every_activation_is_tested)")
     for addition in ADDITIONS.values():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-FUZZ = Path(__file__).parent / "fuzz"
+FUZZ = Path(__file__).parent
 
 
 def load(name):

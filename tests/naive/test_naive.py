@@ -1,9 +1,10 @@
 """The reference is checked first: its derivatives by complex step, its permutation by counting."""
 
-import naive
 import numpy as np
 import pytest
 from helpers import ACTIVATIONS, COSTS, PAIRS, few, real_data, real_outputs
+
+import naive
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

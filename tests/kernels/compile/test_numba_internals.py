@@ -1,6 +1,7 @@
 """What fastbp needs of Numba and llvmlite that neither promises to keep: a release that changes it is seen here.
 
-Where fastbp itself can no longer be imported, ``pytest --noconftest tests/test_numba_internals.py`` still tells why.
+Where fastbp itself can no longer be imported,
+``pytest --noconftest tests/kernels/compile/test_numba_internals.py`` still tells why.
 """
 
 import ast
@@ -14,7 +15,7 @@ import pytest
 from numba import types
 from numba.extending import models
 
-KERNELS = Path(__file__).resolve().parents[1] / "src" / "fastbp" / "kernels"
+KERNELS = Path(__file__).resolve().parents[3] / "src" / "fastbp" / "kernels"
 PLACE = KERNELS / "compile" / "numba_internals.py"
 
 IMPORTED = {

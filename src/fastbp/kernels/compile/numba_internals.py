@@ -1,8 +1,8 @@
 """The one place that touches what Numba and llvmlite do not promise to keep.
 
-``tests/test_numba_internals.py`` names each such thing, and says which is missing or has changed in a release. The rest
-of fastbp uses what Numba documents: ``numba.njit``, ``cfunc``, ``types``, ``config`` and ``numba.extending``; but four
-options of a decorator, which `options` names.
+``tests/kernels/compile/test_numba_internals.py`` names each such thing, and says which is missing or has changed. The
+rest of fastbp uses what Numba documents: ``numba.njit``, ``cfunc``, ``types``, ``config`` and ``numba.extending``; but
+four options of a decorator, which `options` names.
 """
 
 from __future__ import annotations

@@ -1,0 +1,45 @@
+"""Backpropagation straight from the equations: the plain twin that every kernel is compared with.
+
+A network is a list of ``(W, b)`` pairs, W of shape (n_l, n_{l-1}) and b of shape (n_l,); a batch has a row a sample.
+Everything is NumPy, one neuron at a time, in the dtype of its arguments, and accepts complex numbers, so that the
+derivatives can themselves be checked by complex step.
+"""
+
+from . import full_batch, update_rules
+from .activations import ACTIVATIONS, distribution
+from .costs import COSTS, PARAMETERS
+from .derivatives import DERIVATIVES, input_gradient, jacobian, layers_of, per_sample_gradient
+from .full_batch import Quickprop, Rprop, bfgs_direction, two_loops
+from .network import (
+    complex_step_gradient,
+    deltas,
+    flatten,
+    forward,
+    gauss_newton,
+    gradient,
+    mean_cost,
+    shares,
+    unflatten,
+)
+from .noise import hashed, mask, normal, permutation, streams
+from .sobolev import sobolev_cost, target_jacobian
+from .training import penalty, train
+from .update_rules import SGD, Adam, Regular
+
+
+def twin(name):
+    """Return the class that stands here for an optimizer's."""
+    for module in (update_rules, full_batch):
+        if hasattr(module, name):
+            return getattr(module, name)
+    raise LookupError(f"{name} has no twin: write a class of this name into tests/naive/update_rules.py or "
+                      "tests/naive/full_batch.py")
+
+
+__all__ = [
+    "ACTIVATIONS", "Adam", "COSTS", "DERIVATIVES", "PARAMETERS", "Quickprop", "Regular", "Rprop", "SGD",
+    "bfgs_direction", "complex_step_gradient", "deltas", "distribution", "flatten", "forward", "gauss_newton",
+    "gradient", "hashed", "input_gradient", "jacobian", "layers_of", "mask", "mean_cost", "normal", "penalty",
+    "per_sample_gradient", "permutation", "shares", "sobolev_cost", "streams", "target_jacobian", "train", "twin",
+    "two_loops", "unflatten",
+]

@@ -1,0 +1,44 @@
+"""Costs (3) and their derivatives."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .activations import bounded
+from .twins import Twins
+
+
+def magnitude(x):
+    return np.where(np.real(x) < 0, -x, x)
+
+
+def sign(x):
+    return np.sign(np.real(x))
+
+
+def logarithm(x):
+    return np.log(np.where(x == 0, 1, x))
+
+
+COSTS = Twins("name -> (C, dC/do)", {
+    "squared_error": (lambda y, o, d: 0.5 * (o - y) ** 2, lambda y, o, d: o - y),
+    "absolute_error": (lambda y, o, d: magnitude(o - y), lambda y, o, d: sign(o - y)),
+    "huber": (
+        lambda y, o, d: np.where(np.abs(np.real(o - y)) <= d, 0.5 * (o - y) ** 2, d * (magnitude(o - y) - 0.5 * d)),
+        lambda y, o, d: bounded(o - y, -d, d),
+    ),
+    "log_cosh": (lambda y, o, d: np.log(np.cosh(o - y)), lambda y, o, d: np.tanh(o - y)),
+    "quantile": (
+        lambda y, o, q: np.where(np.real(o) < y, q * (y - o), (1 - q) * (o - y)),
+        lambda y, o, q: np.where(np.real(o) < y, -q, np.where(np.real(o) > y, 1 - q, 0.0)),
+    ),
+    "binary_cross_entropy": (
+        lambda y, o, d: -y * logarithm(o) - (1 - y) * logarithm(1 - o),
+        lambda y, o, d: (1 - y) / (1 - o) - y / o,
+    ),
+    "cross_entropy": (lambda y, o, d: -y * logarithm(o), lambda y, o, d: -y / o),
+    "poisson": (lambda y, o, d: o - y * logarithm(o), lambda y, o, d: 1 - y / o),
+})
+"""Name -> (C, dC/do) of (y, o, parameter), element by element."""
+
+PARAMETERS = {"huber": 1.0, "quantile": 0.5}
