@@ -39,30 +39,31 @@ ADDITIONS = {
     "activation": Addition("isru", ("gaussian", "mish"), [
         ("src/fastbp/kernels/functions/activations.py", "", '''
 
-@by_address(LAYER_ACTIVATION)
+@by_element(LAYER_ACTIVATION)
 def isru(panel: Floats, slope: Floats, neurons: int) -> None:
     """Overwrite panel <- net/sqrt(1 + net**2), slope <- (1 + net**2)**(-3/2)."""
-    r = type(panel[0])
-    far = r(2.0**60) if is_single(panel[0]) else r(2.0**500)  # its square is finite, and more than any digit of 1
     for i in range(panel.size):
-        x = panel[i]
-        x = far if x > far else x
-        x = -far if x < -far else x
-        square = r(1.0) + x * x
-        d = r(1.0) / math.sqrt(square)
-        panel[i] = x * d
-        slope[i] = d / square
+        panel[i], slope[i], _ = _isru(panel[i])
 
 
-@by_address(LAYER_SECOND)
+@scalar
+def _isru(x: Any) -> Any:
+    """And 1/sqrt(1 + net**2)."""
+    r = type(x)
+    far = r(2.0**60) if is_single(x) else r(2.0**500)  # its square is finite, and more than any digit of 1
+    x = far if x > far else x
+    x = -far if x < -far else x
+    square = r(1.0) + x * x
+    d = r(1.0) / math.sqrt(square)
+    return x * d, d / square, d
+
+
+@by_element(LAYER_SECOND)
 def isru_second(net: Floats, out: Floats, slope: Floats) -> None:
     """Overwrite net <- -3 o phi' / sqrt(1 + net**2)."""
     r = type(net[0])
-    far = r(2.0**60) if is_single(net[0]) else r(2.0**500)
     for i in range(net.size):
-        x = abs(net[i])
-        x = far if x > far else x
-        net[i] = r(-3.0) * out[i] * slope[i] / math.sqrt(r(1.0) + x * x)
+        net[i] = r(-3.0) * out[i] * slope[i] * _isru(net[i])[2]
 '''),
         ("src/fastbp/kernels/functions/activations.py", "from typing import Any\n", "import math\n"),
         ("src/fastbp/activations.py", '    Activation(\n        "softmax",', '''\
@@ -78,7 +79,7 @@ def isru_second(net: Floats, out: Floats, slope: Floats) -> None:
         ("tests/ulp.py", '    "exp": np.exp,\n}', '''\
     "isru": lambda x: x / np.hypot(1, x),
 '''),
-    ], ("slope[i] = d / square", "slope[i] = d / square * r(1.01)")),
+    ], ("return x * d, d / square, d", "return x * d, d / square * r(1.01), d")),
 
     "cost": Addition("cauchy", ("log_cosh", "absolute_error"), [
         ("src/fastbp/kernels/functions/costs.py", "", '''
