@@ -156,6 +156,24 @@ def test_loops_closures_and_functions_of_ones_own():
     close(slope, (1 + x + x**2 / 2) / 2)
 
 
+def test_what_kernels_do_without():
+    """A user's function is compiled with all of Numba's passes: a function within it, what depends on None."""
+    scale = None
+
+    def bent(x):
+        def square(t):
+            return t * t
+
+        if scale is None:
+            return square(x)
+        return square(x) * scale
+
+    x = np.linspace(-2, 2, 9)
+    found, slope = own_slopes(bent, x)
+    close(found, x**2)
+    close(slope, 2 * x)
+
+
 def test_a_target_has_no_slope(rng):
     """At y = 0 the slope of log(y) is infinite, but nothing of it belongs to ∂C/∂o."""
     row = fastbp.register_cost(lambda y, o: np.sqrt(y) * o + o, name="mixed")

@@ -21,7 +21,7 @@ PLACE = KERNELS / "compile" / "numba_internals.py"
 IMPORTED = {
     "numba.core": "cgutils",
     "numba.core.caching": "NullCache",
-    "numba.core.compiler": "CompileResult",
+    "numba.core.compiler": "CompileResult Compiler DefaultPassBuilder",
     "numba.core.compiler_lock": "global_compiler_lock",
     "numba.core.dispatcher": "Dispatcher",
     "numba.core.imputils": "lower_constant",
@@ -39,6 +39,8 @@ MEMBERS = {
     "numba.core.codegen.CPUCodegen": "magic_tuple",
     "numba.core.codegen.JITCodeLibrary": "get_pointer_to_function has_dynamic_globals",
     "numba.core.compiler.CompileResult": "_rebuild _reduce codegen fndesc library target_context",
+    "numba.core.compiler.Compiler": "compile_extra define_pipelines",
+    "numba.core.compiler.DefaultPassBuilder": "define_nopython_pipeline",
     "numba.core.compiler_lock.global_compiler_lock": "__enter__ __exit__ acquire release",
     "numba.core.cpu.CPUTargetOptions": "_nrt forceinline no_cfunc_wrapper no_cpython_wrapper",
     "numba.core.datamodel.DataModelManager": "__getitem__",
@@ -113,6 +115,16 @@ def test_what_a_dispatcher_is():
     assert compiled.library.has_dynamic_globals is False
     assert compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name) > 0
     assert compiled.codegen.magic_tuple() == compiled.target_context.codegen().magic_tuple()
+
+
+def test_passes():
+    """Those that kernels are compiled without are Numba's: one that has another name by now would be run again."""
+    numba_internals = pytest.importorskip("fastbp.kernels.compile.numba_internals")
+    state = numba.core.compiler.StateDict()
+    state.func_ir, state.flags = None, numba.core.compiler.Flags()
+    passes = numba.core.compiler.DefaultPassBuilder.define_nopython_pipeline(state)
+    missing = numba_internals.LEFT_OUT - {entry[0].__name__ for entry in passes.passes}
+    assert not missing, f"numba {numba.__version__} has no passes {missing}"
 
 
 def test_compiler_and_target():

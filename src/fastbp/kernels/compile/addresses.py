@@ -16,7 +16,6 @@ A call costs 3 ns or more. A function that a user defines takes the same way, so
 from __future__ import annotations
 
 import functools
-import gc
 import os
 from collections.abc import Callable
 from typing import Any
@@ -152,20 +151,17 @@ def address(kernel: Any, dtype: np.dtype[Any], prototype: Kernel | None = None) 
         return id(kernel)
     kinds = numba_types(numba.from_dtype(np.dtype(dtype)))
     signature = tuple(kinds[letter] for _, letter in declared)
-    # One thread at a time: of two twins of a kernel one would be lost with its code, and collector and option are the
-    # process's. Ctrl-C waits, so that both are put back.
+    # One thread at a time: of two twins of a kernel one would be lost with its code, and the option is the process's.
+    # Ctrl-C waits, so that it is put back.
     with Held(), global_compiler_lock:
-        bare, collects, vectors = _bare(kernel), gc.isenabled(), getattr(kernel, "together", 0)
+        bare, vectors = _bare(kernel), getattr(kernel, "together", 0)
         try:
-            gc.disable()  # it would go again and again through all that a compilation holds: 12 % of it
             if vectors:
                 llvm.set_option("fastbp", f"-force-vector-interleave={vectors}")
             bare.compile(signature)
         finally:
             if vectors:
                 llvm.set_option("fastbp", "-force-vector-interleave=0")  # leaves it to LLVM
-            if collects:
-                gc.enable()
         where = code_address(bare, signature)
         BY_ADDRESS[where] = kernel
     return where

@@ -27,7 +27,7 @@ import numpy as np
 from numba import config
 
 from .cache import Entries
-from .numba_internals import keep_code
+from .numba_internals import Compiler, KernelCompiler, keep_code
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,10 +57,21 @@ SCALAR: dict[str, Any] = {"error_model": "numpy", "fastmath": EXACT, "forceinlin
 """Options of a function that is always part of another."""
 
 
+def _is_ours(function: Callable[..., Any]) -> bool:
+    """Return whether this is a function of fastbp, and not one of a user."""
+    return function.__module__.startswith("fastbp.")
+
+
+def compiler(function: Callable[..., Any]) -> type[Compiler]:
+    """Return what compiles a function."""
+    return KernelCompiler if _is_ours(function) else Compiler
+
+
 def compile_loops(function: Callable[..., Any], **options: Any) -> Any:
     """Decorate, and keep on disk what is compiled, if the function is one of this package."""
-    dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
-    if function.__module__.startswith("fastbp."):
+    dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, pipeline_class=compiler(function),
+                            **options)(function)
+    if _is_ours(function):
         keep_code(dispatcher, Entries(function, options.get("no_cpython_wrapper", False)))
     return dispatcher
 
@@ -93,7 +104,7 @@ def scalar(function: F) -> F:
     """Compile a function of single elements, inlined wherever it is called."""
     if not JIT:
         return function
-    return numba.njit(**SCALAR)(function)  # type: ignore[no-any-return]
+    return numba.njit(pipeline_class=compiler(function), **SCALAR)(function)  # type: ignore[no-any-return]
 
 
 def reason(error: Exception) -> str:

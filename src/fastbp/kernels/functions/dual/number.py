@@ -10,6 +10,7 @@ from typing import Any
 import numba
 
 from ...compile import EXACT, JIT, scalar
+from ...compile.numba_internals import Compiler
 
 if JIT:
     from .compiled import dual, slope_of, value_of
@@ -32,7 +33,7 @@ def on_duals(function: Callable[..., Any]) -> Any:
 def compiled_loop(function: Any) -> Any:
     """Compile a loop over panels; it is called from Python too, and no cache holds it."""
     options = {"nogil": True, "error_model": "numpy", "fastmath": EXACT, "no_cfunc_wrapper": True}
-    return numba.njit(**options)(function) if JIT else function
+    return numba.njit(pipeline_class=Compiler, **options)(function) if JIT else function
 
 
 def on_numbers(function: Callable[..., Any]) -> Any:
