@@ -63,6 +63,20 @@ def test_a_commit_without_a_feature_is_no_failure(bench, monkeypatch):
             common.needs("Adam", missing)
 
 
+def test_the_features_that_the_suite_asks_for_are_there(bench):
+    """A name that has changed would make a benchmark n/a for ever."""
+    common, asked = bench("suite.common"), set()
+    for path in SUITE:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("needs", "has"):
+                asked |= {one.value for one in node.args if isinstance(one, ast.Constant)}
+    asked |= {feature for features in bench("suite.bench_given").KINDS.values() for feature in features}
+    asked |= {feature for _, features in bench("suite.bench_embedded").RATIOS.values() for feature in features}
+    asked.add(bench("suite.bench_training").PEAK)
+    assert len(asked) > 15
+    assert {feature for feature in asked if not common.has(feature)} == set()
+
+
 def test_pages_load_nothing_from_elsewhere(bench):
     asv = pytest.importorskip("asv", reason="asv is not installed")
     publish = bench("publish")

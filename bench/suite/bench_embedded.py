@@ -157,11 +157,11 @@ class OneSample:
 
 
 RATIOS: dict[str, tuple[Callable[[], tuple[Side, Side]], tuple[str, ...]]] = {
-    "a gradient, in forward passes": (forward_and_gradient, ("core.samples.Samples(slopes)",)),
-    "gradient norms, in gradients": (gradient_and_norms, ("core.samples.Samples(slopes)", "Network.gradient_norms")),
+    "a gradient, in forward passes": (forward_and_gradient, ("core.objective.cost_and_gradient",)),
+    "gradient norms, in gradients": (gradient_and_norms, ("core.objective.cost_and_gradient", "Network.gradient_norms")),
     "per-sample gradients, in writing as much": (lambda: per_sample_and_writing()[::-1],
                                                  ("Network.per_sample_gradient",)),
-    "a step with one's own tanh, in steps": (lambda: own_activation()[:2], ("activation",)),
+    "a step with one's own tanh, in steps": (lambda: own_activation()[:2], ("register_activation|activation",)),
 }
 """What is measured, as a multiple of what -> the other side and this one, and the features that it needs."""
 
@@ -194,7 +194,7 @@ class OwnFunction:
 
     def setup(self) -> None:
         """Skip commits without."""
-        needs("activation")
+        needs("register_activation|activation")
 
     def track_first_use(self) -> float:
         """Time registration and first compilation of a user's tanh."""

@@ -17,7 +17,7 @@ from .common import best_in_turns, needs, seconds_per_epoch
 KINDS: dict[str, tuple[str, ...]] = {
     "class indices": (),
     "sample weights": ("Network.fit(sample_weight)",),
-    "sparse rows": ("validation.SparseRows",),
+    "sparse rows": ("core.samples.SparseRows|validation.SparseRows",),
     "memory-mapped rows": (),
     "float64 rows": (),
     "columns first": (),
@@ -121,7 +121,7 @@ class SparsePredict:
 
     def setup(self) -> None:
         """Compile."""
-        needs("validation.SparseRows")
+        needs("core.samples.SparseRows|validation.SparseRows")
         from scipy.sparse import csr_array
 
         self.net = fastbp.Network((64, 100, 10), "relu", seed=1)

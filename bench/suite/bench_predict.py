@@ -60,7 +60,7 @@ class Peak:
 
     def setup(self, name: str) -> None:
         """Compile, once a process."""
-        needs("profiling.multiply_add_peak")
+        needs("training.profile.multiply_add_peak")
         self.net, self.X, self.out = compiled(name, 10_000)
 
     def track_rows_over_peak(self, name: str) -> float:

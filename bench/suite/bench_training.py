@@ -19,6 +19,10 @@ EVERY = {**WORKLOADS, **ONLINE}
 LARGEST = list(WORKLOADS)[-4:]
 
 
+PEAK = "training.profile.multiply_add_peak"
+"""What steps are measured beside."""
+
+
 class Epoch:
     """Wall time of `fit` for one epoch, call overhead included, on one thread."""
 
@@ -52,7 +56,7 @@ class Steady:
 
     def setup_cache(self) -> dict[str, dict[str, float]]:
         """Measure all workloads, and the peak beside each: a busy machine lowers it, nothing raises it."""
-        if not has("profiling.multiply_add_peak"):
+        if not has(PEAK):
             return {}
         measured = {name: self.measure(workload) for name, workload in EVERY.items()}
         operation = min(figures["operation"] for figures in measured.values())
@@ -85,7 +89,7 @@ class Steady:
     def setup(self, measured: dict[str, dict[str, float]], name: str) -> None:
         """Skip commits without the peak."""
         if name not in measured:
-            raise NotImplementedError("fastbp has no profiling.multiply_add_peak")
+            needs(PEAK)
 
     def track_step_time(self, measured: dict[str, dict[str, float]], name: str) -> float:
         """Return the time of a step."""

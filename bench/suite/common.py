@@ -20,7 +20,12 @@ from .workloads import Array, Workload
 
 
 def has(feature: str) -> bool:
-    """Return whether fastbp has a public name, ``"Network.save"``, or an argument, ``"Network.save(training)"``."""
+    """Return whether fastbp has a name, ``"Network.save"``, or an argument, ``"Network.save(training)"``.
+
+    Of several that a bar separates, the names of one thing at different times, one is enough.
+    """
+    if "|" in feature:
+        return any(map(has, feature.split("|")))
     name, _, argument = feature.rstrip(")").partition("(")
     try:
         found = operator.attrgetter(name)(fastbp)

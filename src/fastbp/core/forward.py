@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import online
 from ..kernels.passes import predict as kernels
-from . import arrays, thread_team
+from . import arrays, link, thread_team
 from .link import Request
 from .model import Model
 from .samples import SparseRows, flattened
@@ -71,9 +71,13 @@ def predict(self: Model, X: npt.ArrayLike, out: Array | None = None) -> Array:
 
 def _one(model: Model, x: Array, out: Array) -> None:
     row = arrays.own_row(x, model._architecture.layers[0], model._architecture.dtype)
-    plan = model._workspaces.take_single()
+    single = model._workspaces.single
+    try:
+        plan = single.pop()
+    except IndexError:
+        plan = link.prepared(model._architecture, link.Request(1, backward=False), 1)
     online.predict(plan.layers, plan.panels, model._parameters, row, out)
-    model._workspaces.give_back(plan)
+    single.append(plan)
 
 
 def layer_outputs(self: Model, X: npt.ArrayLike, layer: int) -> Array:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from ..kernels.derivatives import second
 from ..kernels.functions import costs, softmax
 from ..kernels.layer import dense, gather
 from ..kernels.layout import Integers, Plan
-from ..kernels.passes import backprop, epoch, noise, record
+from ..kernels.passes import backprop, epoch, noise, online, record
 from ..kernels.random import shuffle
 from ..kernels.tables import (
     CELL_CANONICAL,
@@ -90,7 +91,8 @@ class Choices(NamedTuple):
     """Samples in a block; else `layout.block_samples`."""
 
 
-class Request(NamedTuple):
+@dataclass(slots=True)
+class Request:
     """What a pass needs."""
 
     samples: int
@@ -129,16 +131,27 @@ class Request(NamedTuple):
         return layout.block_with_tangents(architecture.layers, architecture.dtype, self.samples,
                                           architecture.directions(self.kind))
 
+    @property
+    def prepared_by(self) -> tuple[Any, ...]:
+        """What a prepared plan depends on, beside its room."""
+        return self.backward, self.threads, self.kind, self.sparse, self.weighted, self.calls
+
+    @property
+    def binds(self) -> bool:
+        """Whether anything belongs to one use."""
+        return (self.jacobian is not None or self.direction is not None or self.regularization is not None
+                or self.end_epoch is not record.end_epoch)
+
 
 def link(architecture: Architecture, request: Request) -> Plan:
     """Return the complete plan of a pass over one block of all its samples."""
-    return bind(architecture, prepared(architecture, request), request)
+    return bind(architecture, prepared(architecture, request, request.samples), request)
 
 
-def prepared(architecture: Architecture, request: Request) -> Plan:
-    """Return a plan for blocks of ``request.samples``, but for what belongs to one use (`bind`)."""
+def prepared(architecture: Architecture, request: Request, samples: int) -> Plan:
+    """Return a plan for blocks of up to so many samples, but for what belongs to one use (`bind`)."""
     architecture = architecture.resolved()
-    plan = _laid_out(architecture, request)
+    plan = _laid_out(architecture, request, samples)
     dtype, cells = architecture.dtype, plan.cells
     for kernel in _kernels(architecture, request, plan):
         cells[kernel.place] = address(kernel, dtype)
@@ -150,7 +163,9 @@ def prepared(architecture: Architecture, request: Request) -> Plan:
 
 
 def bind(architecture: Architecture, plan: Plan, request: Request) -> Plan:
-    """Return a prepared plan with what belongs to one use, in cells of its own."""
+    """Return a prepared plan with what belongs to one use, if anything does, in cells of its own."""
+    if not request.binds:
+        return plan
     cells, cost_parameter = plan.cells.copy(), plan.cost_parameter.copy()
     if request.jacobian is not None:
         cells[CELL_GIVEN_JACOBIAN] = request.jacobian.ctypes.data
@@ -168,11 +183,11 @@ def bind(architecture: Architecture, plan: Plan, request: Request) -> Plan:
 # --------------------------------------------------------------------------------------------------------- layout
 
 
-def _laid_out(architecture: Architecture, request: Request) -> Plan:
-    """Say where everything lies, and allocate the panels for blocks of up to ``request.samples``."""
+def _laid_out(architecture: Architecture, request: Request, block: int) -> Plan:
+    """Say where everything lies, and allocate the panels for blocks of up to so many samples."""
     sizes, dtype, choices = architecture.layers, architecture.dtype, request.choices
     width, tangents, backward = layout.lanes(dtype), architecture.directions(request.kind), request.backward
-    alone = layout.strips(request.samples, dtype) * width
+    alone = layout.strips(block, dtype) * width
     samples = alone * (1 + tangents)
     total = 0
 
@@ -189,7 +204,7 @@ def _laid_out(architecture: Architecture, request: Request) -> Plan:
     def packs(n_in: int, n_out: int) -> bool:
         return layout.packs(n_in, n_out, dtype) if choices.packs is None else choices.packs
 
-    out = [take(n * samples + 16) for n in sizes]  # `online.net_input` writes up to 15 numbers more
+    out = [take(n * samples + online.BEHIND) for n in sizes]
     delta = [-1] + [take(n * samples) for n in sizes[1:]]
     layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
     for i, row in enumerate(LAYER.view(layers)):
@@ -215,7 +230,7 @@ def _laid_out(architecture: Architecture, request: Request) -> Plan:
     panels = layout.aligned(total + width * width, dtype)
     panels[:] = 0
     panels[cells[CELL_ONES] : cells[CELL_ONES] + width] = 1
-    return Plan(layers, cells, np.zeros(2), panels)
+    return Plan(layers, cells, np.zeros(COST_INPUT_NOISE), panels)
 
 
 # ------------------------------------------------------------------------------------------------ what it calls
@@ -327,7 +342,7 @@ def embedded_tables(architecture: Architecture, batch: int) -> tuple[Plan, Integ
     request = Request(batch, calls=(gather.scatter,))
     block = request.block(architecture)
     architecture = architecture.resolved()
-    plan = link(architecture, request._replace(samples=block))
+    plan = prepared(architecture, request, block)
     top = LAYER.view(plan.layers)[-1]
     top["activation"] = address(architecture.activations[-1].kernel, architecture.dtype, prototypes.activation)
     calls = np.zeros(tables.ENTRY_COUNT, np.int64)
@@ -352,7 +367,7 @@ def c_tables(architecture: Architecture) -> tuple[Integers, Integers]:
     """
     architecture = architecture.resolved()
     sizes, dtype = architecture.layers, architecture.dtype
-    panel = layout.strips(max(sizes), dtype) * layout.lanes(dtype) + 16  # as for `online.net_input` in any plan
+    panel = layout.strips(max(sizes), dtype) * layout.lanes(dtype) + online.BEHIND
     room = 3 * panel
     if room * dtype.itemsize > STACK_BYTES:
         raise ValueError(f"a layer of {max(sizes)} neurons takes {room * dtype.itemsize} bytes of its caller's "

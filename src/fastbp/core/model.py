@@ -170,7 +170,7 @@ class Model:
 
     def _strips(self, request: Request) -> int:
         """Return the number of vectors of samples in a block of a pass."""
-        return layout.strips(self._workspaces.block(request), self.dtype)
+        return layout.strips(self._workspaces.block(request)[0], self.dtype)
 
     @contextmanager
     def _fitting(self) -> Iterator[Held]:

@@ -63,7 +63,7 @@ def evaluation(model: Model, samples: Samples, threads: int | None = None,
     data, request = samples.data(NOT_SHUFFLED), samples.request(n, kind=kind)
     work = architecture.work * n * (1 + architecture.directions(request.kind))
     threads_used = thread_team.size(threads, work, work, model._strips(request))
-    request = request._replace(threads=threads_used, direction=direction, regularization=regularization)
+    request.threads, request.direction, request.regularization = threads_used, direction, regularization
     with model._borrow(request) as (plan, block):
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 0)
         blocks = max(1, machine.CHUNK_WORK // (work // n * block))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from ..kernels import layout
@@ -28,11 +29,21 @@ class Workspaces:
     def __init__(self, architecture: Architecture, choices: Choices | None = None) -> None:
         self.architecture = architecture
         self.choices = Choices() if choices is None else choices
+        self.single: list[Plan] = []
+        """Plans for one sample forward."""
         self._pools: dict[Any, list[Plan]] = {}
+        self._blocks: dict[tuple[int, bool, int], tuple[int, int]] = {}
 
-    def block(self, request: Request) -> int:
-        """Return the number of samples that go through such a pass together."""
-        return request._replace(choices=self.choices).block(self.architecture)
+    def block(self, request: Request) -> tuple[int, int]:
+        """Return the number of samples that go through such a pass together, and for how many a plan is made."""
+        samples = min(request.samples, layout.LARGEST_BLOCK)
+        known = samples, request.backward, request.kind
+        if known not in self._blocks:
+            asked = replace(request, samples=samples, choices=self.choices)
+            block, dtype = asked.block(self.architecture), self.architecture.dtype
+            largest = replace(asked, samples=layout.LARGEST_BLOCK).block(self.architecture)
+            self._blocks[known] = block, min(layout.room(block, dtype), largest)
+        return self._blocks[known]
 
     @contextmanager
     def borrow(self, request: Request) -> Iterator[tuple[Plan, int]]:
@@ -41,33 +52,22 @@ class Workspaces:
         Parameters
         ----------
         request : Request
+            Its choices are those of all workspaces.
 
         Yields
         ------
         plan : layout.Plan
-            Its cells belong to this use alone.
+            While it is borrowed it belongs to this use alone; what the request binds, in cells that are thrown away.
         block : int
         """
-        architecture = self.architecture
-        request = request._replace(choices=self.choices)
-        block = request.block(architecture)
-        room = min(layout.room(block, architecture.dtype),
-                   request._replace(samples=layout.LARGEST_BLOCK).block(architecture))
-        pool = self._pools.setdefault((room, *request[1:7]), [])
+        block, room = self.block(request)
+        pool = self._pools.setdefault((room, *request.prepared_by), [])
         try:
             plan = pool.pop()
         except IndexError:
-            plan = link.prepared(architecture, request._replace(samples=room))
+            request.choices = self.choices
+            plan = link.prepared(self.architecture, request, room)
         try:
-            yield link.bind(architecture, plan, request), block
+            yield link.bind(self.architecture, plan, request), block
         finally:
             pool.append(plan)
-
-    def take_single(self) -> Plan:
-        """Take a workspace for one sample forward; `give_back` returns it to the pool."""
-        pool = self._pools.setdefault(None, [])
-        return pool.pop() if pool else link.prepared(self.architecture, Request(1, backward=False))
-
-    def give_back(self, plan: Plan) -> None:
-        """Return a workspace that `take_single` has given."""
-        self._pools[None].append(plan)

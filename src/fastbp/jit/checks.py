@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ..kernels.tables import (
     CELL_COUNT,
     CELL_MODEL,
+    COST_INPUT_NOISE,
     ENTRY_COUNT,
     ENTRY_DEPTH,
     ENTRY_MODEL,
@@ -96,8 +97,8 @@ def _check_kind(name: str, array: Any, kind: np.dtype[Any], *, written: bool, wh
 
 def _checked_model(model: Model) -> tuple[int, np.dtype[Any]]:
     """Return the number of parameters and the dtype of a model whose arrays belong together."""
-    tables = {"layers": (-1, LAYER_COLUMNS), "cells": (CELL_COUNT,), "cost_parameter": (2,), "calls": (ENTRY_COUNT,),
-              "order": (0,)}
+    tables = {"layers": (-1, LAYER_COLUMNS), "cells": (CELL_COUNT,), "cost_parameter": (COST_INPUT_NOISE,),
+              "calls": (ENTRY_COUNT,), "order": (0,)}
     if not isinstance(model, Model):
         raise TypeError(f"model is of type {type(model).__name__}, expected a Model from Network.compiled")
     for name, shape in tables.items():

@@ -16,6 +16,7 @@ from ..kernels.tables import (
     CELL_COUNT,
     CELL_MODEL,
     CELL_ONES,
+    COST_INPUT_NOISE,
     ENTRY_BLOCK,
     ENTRY_COUNT,
     ENTRY_DEPTH,
@@ -54,7 +55,7 @@ def _shaped(model: Model) -> Any:
     _check_model(model)
     return ((model.calls.size == ENTRY_COUNT) & (model.cells.size == CELL_COUNT)
             & (model.layers.shape[1] == LAYER_COLUMNS) & (model.layers.shape[0] > 0)
-            & (model.cost_parameter.size == 2) & (model.none.size == 0) & (model.order.size == 0))
+            & (model.cost_parameter.size == COST_INPUT_NOISE) & (model.none.size == 0) & (model.order.size == 0))
 
 
 @inline

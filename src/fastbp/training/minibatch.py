@@ -28,8 +28,8 @@ class MiniBatches(CompiledSteps):
         self.reorder = fit.shuffle if callable(fit.shuffle) else None
         shuffles = fit.shuffle is True and batch < n  # a batch of all samples has no order
         place = np.zeros(tables.PROGRESS_COUNT, np.int64)
-        request = fit.samples.request(batch)._replace(regularization=regularization, noise_key=progress.key,
-                                                      progress=place)
+        request = fit.samples.request(batch)
+        request.regularization, request.noise_key, request.progress = regularization, progress.key, place
         super().__init__(fit, request, np.arange(n) if shuffles or self.reorder else NOT_SHUFFLED)
         update = address(optimizer.rule, network.dtype, prototypes.update_rule)
         numbers, state = progress.hyper, progress.state

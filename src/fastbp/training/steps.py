@@ -129,10 +129,12 @@ class CompiledSteps(Steps):
         n, work = len(samples), architecture.work * (1 + architecture.directions(samples.kind))
         self.threads = thread_team.size(fit.threads, work * request.samples, work * n * fit.chunk,
                                         network._strips(request))
-        self.plan, block = fit.stack.enter_context(network._borrow(request._replace(threads=self.threads)))
+        request.threads = self.threads
+        self.plan, block = fit.stack.enter_context(network._borrow(request))
         self.task = layout.Task(n, request.samples, block, int(samples.labels), 0, 0, 2**62, 0, 0)
         self.data = samples.data(order)
-        self.blocks, self.tuner, self.online = max(1, int(1e8 / (work * block))), thread_team.Tuner(self.threads), False
+        self.blocks, self.online = max(1, machine.CHUNK_WORK // (work * block)), False
+        self.tuner = thread_team.Tuner(self.threads)
 
     def regularized(self, rule: int = 0) -> tuple[npt.NDArray[np.float64], Array]:
         """Return numbers and state with what penalties need behind them; the progress keeps its part of both."""

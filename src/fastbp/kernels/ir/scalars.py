@@ -96,11 +96,10 @@ def polynomial(*, single: tuple[float, ...], double: tuple[float, ...]) -> Any:
     def horner(typing: Any, x: Any) -> Any:
         def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
             ty = arguments[0].type
-            name = f"llvm.fmuladd.f{bit_width(x)}"
-            step = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ty, [ty] * 3), name)
             first, *rest = (ir.Constant(ty, c) for c in (single if x == types.float32 else double))
             for coefficient in rest:
-                first = builder.call(step, [first, arguments[0], coefficient])
+                product = builder.fmul(first, arguments[0], flags=("contract",))
+                first = builder.fadd(product, coefficient, flags=("contract",))
             return first
 
         return x(x), generate

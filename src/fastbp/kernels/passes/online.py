@@ -37,6 +37,9 @@ from ..tables import (
 )
 from . import record
 
+BEHIND = 16
+"""`net_input` writes up to one number less behind an out panel."""
+
 UPDATE_BYTES = 16 * 1024
 """Gradients that are collected before they are applied, so that they are still in L1."""
 
