@@ -125,6 +125,17 @@ def test_kernels_are_decorated_in_one_way(name):
             assert text not in ("njit", "prange", "vectorize"), text  # `jit` is the name of a module here
 
 
+@pytest.mark.parametrize("name", [name for name in TREES if not name.startswith("kernels/")])
+def test_the_linker_alone_writes_the_tables_of_a_plan(name):
+    """And of what it is to a user's compiled code."""
+    written = {ast.unparse(target.value) for node in ast.walk(TREES[name])
+               if isinstance(node, (ast.Assign, ast.AugAssign))
+               for goal in (node.targets if isinstance(node, ast.Assign) else [node.target])
+               for target in ast.walk(goal) if isinstance(target, ast.Subscript)}
+    tables = {text for text in written if re.search(r"(^|\.)(cells|calls|cost_parameter)$|(plan|model)\.layers$", text)}
+    assert (name == "core/link.py") is bool(tables), tables
+
+
 def test_nothing_unpickles_or_evaluates():
     """But the cache of machine code, which may run what it finds anyway."""
     for name, tree in TREES.items():

@@ -291,20 +291,19 @@ def test_class_indices_are_smoothed(rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("by_lanes", [True, False])
-def test_noise_does_not_depend_on_threads(by_lanes, dtype, monkeypatch):
+def test_noise_does_not_depend_on_threads(by_lanes, dtype):
     """Nor on the gradient's tile, which reads the inputs from the panel or from its transposed copy; several blocks."""
-    monkeypatch.setattr(layout, "sums_lanes", lambda *a: by_lanes)
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 2 * layout.lanes(dtype))
     rng, found = np.random.default_rng(1), set()
     X, Y = real_data(rng, "cross_entropy", None, few(150, 20), 7, 3, dtype)
     for threads in (1, 2, 3):
         net = network((7, few(19, 5), 6, 3), dtype=dtype, cost="cross_entropy")
+        laid_out(net, by_lanes=by_lanes, block=2 * layout.lanes(dtype))
         net.fit(X, Y, epochs=2, batch_size=len(X) // 2, threads=threads, regularization=Regularization(**NOISES["all"]))
         found.add((net.parameters.tobytes(), net.history.cost.tobytes()))
     assert len(found) == 1
 
 
-def test_both_gradient_tiles_see_the_noise(monkeypatch, rng):
+def test_both_gradient_tiles_see_the_noise(rng):
     X, Y = real_data(rng, "squared_error", None, 40, 7, 2)
     found = []
     for by_lanes in (True, False):

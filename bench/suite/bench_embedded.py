@@ -158,7 +158,8 @@ class OneSample:
 
 RATIOS: dict[str, tuple[Callable[[], tuple[Side, Side]], tuple[str, ...]]] = {
     "a gradient, in forward passes": (forward_and_gradient, ("core.objective.cost_and_gradient",)),
-    "gradient norms, in gradients": (gradient_and_norms, ("core.objective.cost_and_gradient", "Network.gradient_norms")),
+    "gradient norms, in gradients": (gradient_and_norms,
+                                     ("core.objective.cost_and_gradient", "Network.gradient_norms")),
     "per-sample gradients, in writing as much": (lambda: per_sample_and_writing()[::-1],
                                                  ("Network.per_sample_gradient",)),
     "a step with one's own tanh, in steps": (lambda: own_activation()[:2], ("register_activation|activation",)),

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .common import best_in_turns, data, has, method, network, seconds_per_epoch, trainer, warm_trainer
+from .common import best_in_turns, data, has, method, needs, network, seconds_per_epoch, trainer, warm_trainer
 from .plain import PlainNetwork
 from .workloads import ONLINE, WORKLOADS, Workload
 

@@ -24,6 +24,9 @@ FORMS = {
 NAMES = names(FORMS, {"arrays": "pointers", "quad": "nquad quadpack", "filter": "generic_filter"}, {})
 """After what calls them."""
 
+_made: weakref.WeakKeyDictionary[Model, weakref.WeakValueDictionary[str, Any]] = weakref.WeakKeyDictionary()
+"""The C functions of a network that are alive, by form."""
+
 _unused: dict[tuple[Any, ...], list[tuple[Any, Any]]] = {}
 """Machine code, with its slot, of C functions that are no more, by what it was compiled for: Numba never frees any, and
 a function takes 0.4 MB, so the next network takes it over."""
@@ -57,9 +60,10 @@ class CFunction:
         if form != "arrays" and network.layers[-1] != 1:
             raise ValueError(f"form={form!r} returns one number, the network has {network.layers[-1]} outputs: use "
                              "form='arrays'")
-        found = network._c_functions.get(form)
+        made = _made.setdefault(network, weakref.WeakValueDictionary())
+        found = made.get(form)
         if found is None:
-            found = network._c_functions[form] = _entry(network, form)
+            found = made[form] = _entry(network, form)
         self.ctypes: Any = found
         self.address = _address(found)
 
@@ -80,10 +84,11 @@ def _entry(network: Model, form: str) -> Any:
     try:
         code, slot = unused.pop()
     except IndexError:
-        slot = np.zeros(embedded.SLOT_CELLS, np.int64 if JIT else object)
+        slot = np.zeros(tables.SLOT_COUNT, np.int64 if JIT else object)
         code = embedded.c_forward(form, network.dtype, place(slot), *made_for[2:])
-    slot[:] = [calls[tables.ENTRY_FORWARD_ONE], place(layers), place(calls), place(network._parameters),
-               network.layers[0]]
+    slot[tables.SLOT_FORWARD_ONE], slot[tables.SLOT_N_IN] = calls[tables.ENTRY_FORWARD_ONE], network.layers[0]
+    slot[tables.SLOT_LAYERS], slot[tables.SLOT_CALLS] = place(layers), place(calls)
+    slot[tables.SLOT_PARAMETERS] = place(network._parameters)
     entry = type(code)(_address(code))
     entry.network, entry.tables, entry.code = network, (network._parameters, layers, calls), code  # kept alive
     weakref.finalize(entry, unused.append, (code, slot)).atexit = False

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import ACTIVATIONS, DTYPES, close, few, network, real_data
+from helpers import ACTIVATIONS, DTYPES, close, few, laid_out, network, real_data
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,9 +14,9 @@ NETS = few([((1, 1), 7), ((3, 9, 2), 5), ((17, 33, 5), 100), ((40, 70, 60, 10), 
 """(sizes, batch): ragged batches of less than a strip to several, layers below and above what is packed."""
 
 
-def fitted(sizes, batch, dtype, threads, method, n, **options):
+def fitted(sizes, batch, dtype, threads, method, n, choices=None, **options):
     rng = np.random.default_rng(0)
-    net = Network(sizes, "tanh", dtype=dtype, seed=3, **options)
+    net = laid_out(Network(sizes, "tanh", dtype=dtype, seed=3, **options), **(choices or {}))
     X, Y = real_data(rng, net.cost_function.name, None, n, sizes[0], sizes[-1], dtype)
     net.fit(X, Y, epochs=few(3, 2), batch_size=batch, optimizer=method, threads=threads, validation=0.25,
             sample_weight=rng.uniform(0.1, 1, n))
@@ -35,14 +35,24 @@ def test_threads(sizes, batch, method, dtype):
 
 @pytest.mark.parametrize("by_lanes", [True, False])
 @pytest.mark.parametrize("packed", [True, False])
-def test_threads_on_several_blocks(packed, by_lanes, monkeypatch):
-    monkeypatch.setattr(layout, "sums_lanes", lambda *a: by_lanes)
-    monkeypatch.setattr(layout, "packs", lambda *a: packed)
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 2 * layout.lanes(dtype))
-    n = few(230, 20)
-    alone = fitted((7, 21, 19, 3), n // 2, "float32", 1, Adam(), n)
+def test_threads_on_several_blocks(packed, by_lanes):
+    n, choices = few(230, 20), {"by_lanes": by_lanes, "packs": packed, "block": 2 * layout.lanes("float32")}
+    alone = fitted((7, 21, 19, 3), n // 2, "float32", 1, Adam(), n, choices)
     for threads in (2, 3, 5):
-        assert fitted((7, 21, 19, 3), n // 2, "float32", threads, Adam(), n) == alone
+        assert fitted((7, 21, 19, 3), n // 2, "float32", threads, Adam(), n, choices) == alone
+
+
+def test_a_workspace_is_for_as_many_threads_as_it_was_made_for():
+    """Each thread packs into a scratch of its own: what one thread has used is not enough for three."""
+    found, sizes = [], few((40, 41, 3), (5, 6, 2))
+    for counts in ((1, 3), (1, 1)):
+        rng, net = np.random.default_rng(0), laid_out(Network(sizes, seed=1), packs=True)
+        X, Y = real_data(rng, "squared_error", None, 64, sizes[0], sizes[-1], "float32")
+        for threads in counts:
+            net.fit(X, Y, epochs=1, batch_size=64, threads=threads)
+        assert sum(map(len, net._workspaces._pools.values())) == len(set(counts))
+        found.append(net.parameters.tobytes())
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(("output", "cost"), [(None, "cross_entropy"), ("softmax", "squared_error"),

@@ -5,7 +5,7 @@ import inspect
 import naive
 import numpy as np
 import pytest
-from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, naive_layers, network, real_data
+from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, laid_out, naive_layers, network, real_data
 
 from fastbp import Network, huber, quantile
 from fastbp.derivatives import first
@@ -103,9 +103,8 @@ def test_gradients_of_single_pairs(output, cost, dtype, rng):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("bias", [True, False])
-def test_parameters_at_every_depth(shape, bias, rng, monkeypatch):
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, *a, **k: 2 * layout.lanes(dtype))
-    net = network(shape, "tanh", "logistic", bias=bias, dtype="float64")
+def test_parameters_at_every_depth(shape, bias, rng):
+    net = laid_out(network(shape, "tanh", "logistic", bias=bias, dtype="float64"), block=2 * layout.lanes("float64"))
     X, Y = real_data(rng, "squared_error", None, few(21, 5), shape[0], shape[-1])
     expected = naive.per_sample_gradient(net, X, Y)
     close(net.per_sample_gradient(X, Y), expected)
@@ -153,9 +152,9 @@ def test_the_edges_of_blocks(n, rng):
     close(net.input_gradient(X, Y), naive.input_gradient(net, X, Y))
 
 
-def test_several_blocks(rng, monkeypatch):
-    monkeypatch.setattr(layout, "block_samples", lambda sizes, dtype, batch, backward=True: 4 * layout.lanes(dtype))
+def test_several_blocks(rng):
     net = network((3, 9, 2), "sin", "softmax", "cross_entropy", dtype="float64")
+    laid_out(net, block=4 * layout.lanes("float64"))
     X, Y = real_data(rng, "cross_entropy", None, few(101, 21), 3, 2)
     close(net.jacobian(X), naive.jacobian(net, X))
     close(net.input_gradient(X, Y), naive.input_gradient(net, X, Y))

@@ -57,7 +57,7 @@ def predict(self: Model, X: npt.ArrayLike, out: Array | None = None) -> Array:
     if out is None:
         out = np.empty(shape, dtype)
     else:
-        _held = arrays.output(out, shape, dtype)
+        _held = arrays.output(out, shape, dtype)  # while this lives, nobody resizes it
         if not single and arrays.overlap(out, inputs, self._parameters):
             out[...] = predict(self, X)
             return out

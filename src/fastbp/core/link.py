@@ -1,4 +1,4 @@
-"""The linker: what a pass needs becomes a complete plan. Nothing else writes offsets, addresses or cells.
+"""The linker: what a pass needs becomes a complete plan. Nothing else writes offsets and addresses of a plan.
 
 A `Request` says what a pass is about; `link` lays out the panels, and writes where everything lies and which kernels
 are called. Kernels are compiled when their address is asked for at first, each in 0.1 to 0.5 s: so a plan holds those

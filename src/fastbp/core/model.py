@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -77,12 +76,11 @@ class Model:
             for start, n, m in zip(self._architecture.weights, sizes[:-1], sizes[1:], strict=True)
         )
         self._workspaces = Workspaces(self._architecture)
-        self._c_functions: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        for name in ("_shown", "_views", "_workspaces", "_c_functions", "_lock"):
+        for name in ("_shown", "_views", "_workspaces", "_lock"):
             del state[name]
         return state
 

@@ -25,8 +25,8 @@ Array = npt.NDArray[Any]
 
 
 def run_pass(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
-         learner: layout.Learner, thread: int, barrier: npt.NDArray[np.int64]) -> None:
-    """Call the kernel as one thread of a team."""
+             learner: layout.Learner, thread: int, barrier: npt.NDArray[np.int64]) -> None:
+    """Call the kernel as one of several threads."""
     epoch.run(thread, threads, plan, parameters, data, task, learner, barrier)
 
 

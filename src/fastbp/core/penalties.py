@@ -122,12 +122,12 @@ def penalty(regularization: Regularization, architecture: Architecture, paramete
     """Return the function that computes a batch's penalty and adds its gradient to another, if that has room."""
     table, kept = numbers(regularization, architecture, np.zeros(tables.HYPER_COUNT)), fixed(regularization, parameters)
     table[[tables.HYPER_BATCH_WEIGHT, tables.REGULAR_CLIP]] = weight, 0.0
-    cells = table[REGULAR.view(table)["penalties"] :]
+    sums = table[REGULAR.view(table)["penalties"] :]
 
     def penalize(gradient: Array) -> float:
-        cells[:] = 0
+        sums[:] = 0
         kernels.update(parameters, gradient if gradient.size else np.zeros_like(parameters), kept, 0, parameters.size,
                        0, table)
-        return float(cells.sum()) / weight
+        return float(sums.sum()) / weight
 
     return penalize

@@ -11,16 +11,17 @@ passes.epoch
     wait               the barrier between phases: its cells -> my_neurons_clipped, run
     my_neurons_clipped phase 2 where the norm of the gradient is clipped -> run, in the place of my_neurons
 passes.backprop
-    my_samples         phase 1, some strips through (1)-(5): all panels -> run, tracing
-    my_neurons         phase 2, some neurons of every layer: gradient (6), parameters and state (7) -> run, tracing
+    my_samples         phase 1, some strips through (1)-(5): all panels -> run, derivatives.trace
+    my_neurons         phase 2, some neurons of every layer: gradient (6), parameters and state (7)
+                       -> run, derivatives.trace
 passes.noise
     before_layer       inputs with noise, smoothed targets; outputs and slopes of a hidden layer, some dropped: panels
                        -> my_samples
     drop_out           some outputs of strips, and their slopes, become 0, the others grow -> before_layer
     add_noise          normal numbers added to strips of inputs -> before_layer
 passes.predict
-    predict            (1)(2) for all rows: outputs (samples, n_L) -> Network.predict, tracing
-    all_finite         tells whether there is neither NaN nor infinity -> validation
+    predict            (1)(2) for all rows: outputs (samples, n_L) -> core.forward
+    all_finite         tells whether there is neither NaN nor infinity -> core, training
 derivatives.shared
     by_blocks          a derivative of all samples: calls the kernel of one of the next modules for each block of them
                        -> Network's methods
@@ -64,7 +65,7 @@ embedded
                        (1)(2), (5) and (6)(7) of one sample -> the five above, by address
     c_forward          forward_one for callers in C: compiled anew for each network -> cfunctions
 passes.online
-    predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> Network.predict
+    predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> core.forward
     run                what epoch.run does, for batches of one sample, neurons in lanes: a `layout.Learner` -> training
 passes.record
     end_batch          a batch's cost into the epoch's; divergence: ``progress`` and ``sums`` of a `layout.Learner` ->
@@ -116,14 +117,14 @@ updates.penalties
                        the same in two halves, before and after the norm of the gradient is known
                        -> my_neurons_clipped
 updates.vectors
-    dot, combine       sums over whole flat buffers in double; ax + by: a flat buffer -> batch_methods, searches
+    dot, combine       sums over whole flat buffers in double; ax + by: a flat buffer -> optimizers, line_search
     products, mix      Σ_i r_i a_i of many vectors with two others, in double; ax + Σ_k w_k r_k: a flat buffer
                        -> lbfgs_direction
-    rprop              (7) by signs: parameters, and Δ, last slope, last step of each -> batch_methods
-    quickprop          (7) by parabolas: parameters, and last slope and step of each -> batch_methods
+    rprop              (7) by signs: parameters, and Δ, last slope, last step of each -> optimizers
+    quickprop          (7) by parabolas: parameters, and last slope and step of each -> optimizers
 ir.peak
-    tiles              (1) of one tile over and over: the end of an array in the L1 cache -> profiling
-    reading            the processor's clock -> profiling
+    tiles              (1) of one tile over and over: the end of an array in the L1 cache -> training.profile
+    reading            the processor's clock -> training.profile
 random
     shuffle            order (samples,): a permutation that depends on key and epoch only -> both run
 

@@ -68,10 +68,13 @@ from .tables import (
     LAYER_OUT,
     LAYER_SOURCE,
     LAYER_WEIGHTS,
+    SLOT_CALLS,
+    SLOT_COUNT,
+    SLOT_FORWARD_ONE,
+    SLOT_LAYERS,
+    SLOT_N_IN,
+    SLOT_PARAMETERS,
 )
-
-SLOT_CELLS = 5
-"""Numbers in the slot of `c_forward`."""
 
 
 @inline
@@ -114,7 +117,7 @@ def backpropagate(network: IntegerPointer, table: IntegerPointer, weights: Float
 
     So ``target`` may be the parameters themselves: each δ^{l-1} is taken from W^l before W^l changes.
     """
-    layers, calls, parameters, panels = unpack(network, table, weights, work)
+    layers, calls, _, panels = unpack(network, table, weights, work)
     gradient = array_at(target, calls[ENTRY_SIZE])
     scale = type(panels[0])(-rate if add != 0 else 1.0)
     for layer in range(layers.shape[0] - 1, -1, -1):
@@ -267,20 +270,20 @@ def c_forward(form, dtype, slot, room, width):
     zero = np.dtype(dtype).type(0)
 
     def arrays(x, out):
-        cells = array_at(pointer_at(0, slot), SLOT_CELLS)
-        call(forward_one, cells[0], pointer_at(0, cells[1]), pointer_at(0, cells[2]), pointer_at(zero, cells[3]),
-             stack(zero, room), x, out)
+        where = array_at(pointer_at(0, slot), SLOT_COUNT)
+        call(forward_one, where[SLOT_FORWARD_ONE], pointer_at(0, where[SLOT_LAYERS]), pointer_at(0, where[SLOT_CALLS]),
+             pointer_at(zero, where[SLOT_PARAMETERS]), stack(zero, room), x, out)
 
     @inline
     def first(n: Any, x: Any) -> Any:
-        cells, found = array_at(pointer_at(0, slot), SLOT_CELLS), np.nan
-        if n == cells[4]:
+        where, found = array_at(pointer_at(0, slot), SLOT_COUNT), np.nan
+        if n == where[SLOT_N_IN]:
             work, row, out = stack(zero, room), stack(zero, width), stack(zero, 1)
             given, inputs = array_at(x, n), array_at(row, n)
             for k in range(n):
                 inputs[k] = given[k]
-            call(forward_one, cells[0], pointer_at(0, cells[1]), pointer_at(0, cells[2]), pointer_at(zero, cells[3]),
-                 work, row, out)
+            call(forward_one, where[SLOT_FORWARD_ONE], pointer_at(0, where[SLOT_LAYERS]),
+                 pointer_at(0, where[SLOT_CALLS]), pointer_at(zero, where[SLOT_PARAMETERS]), work, row, out)
             found = float(array_at(out, 1)[0])
         return found
 

@@ -220,6 +220,17 @@ ENTRY = Table({
  ENTRY_DEPTH, ENTRY_SIZE, ENTRY_MODEL) = ENTRY
 ENTRY_COUNT = ENTRY.count
 
+SLOT = Table({
+    "forward_one": "address of `embedded.forward_one`",
+    "layers": "address of the network's LAYER",
+    "calls": "address of its ENTRY",
+    "parameters": "address of its parameters",
+    "n_in": "its inputs, n_0",
+})
+"""What a C function reads: where its network lies, see `embedded.c_forward`."""
+SLOT_FORWARD_ONE, SLOT_LAYERS, SLOT_CALLS, SLOT_PARAMETERS, SLOT_N_IN = SLOT
+SLOT_COUNT = SLOT.count
+
 RULE_ADDRESS = 2**56 - 1
 """The bits of `jit.State.rule` that are an address; the four above them count the bytes of a number that the rule
 is compiled for, those above these its slots of state."""

@@ -90,9 +90,9 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
             progress = new_progress(network, method)
             network._progress, network.history = progress if method.resumes else None, History()
         try:
-            loop.fit(network, samples, other, progress, epochs=epochs, batch_size=batch_size,
-                         callbacks=listeners, bar=bar, shuffle=shuffle,
-                         threads=threads, profile=bool(profile), regularization=regularization, hold=hold)
+            loop.fit(network, samples, other, progress, epochs=epochs, batch_size=batch_size, callbacks=listeners,
+                     bar=bar, shuffle=shuffle, threads=threads, profile=bool(profile), regularization=regularization,
+                     hold=hold)
         except DivergenceError:
             network._progress = None  # the optimizer's state is not finite either
             raise

@@ -48,8 +48,7 @@ class Progress:
 
     def own(self, n_parameters: int, dtype: np.dtype[Any]) -> None:
         """Have arrays of its own, that kernels can write to, of the sizes that they write."""
-        self.state = owned("the optimizer's state", self.state, (self.optimizer.slots * n_parameters,),
-                                      dtype)
+        self.state = owned("the optimizer's state", self.state, (self.optimizer.slots * n_parameters,), dtype)
         self.hyper = owned("the optimizer's numbers", self.hyper, (tables.HYPER_COUNT,), np.dtype("d"))
         for best in self.stopping:
             if best.parameters is not None:

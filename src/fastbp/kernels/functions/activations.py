@@ -31,8 +31,6 @@ from ..elementwise import (
 from ..ir import fused, is_single
 from ..tables import LAYER_ACTIVATION, LAYER_SECOND
 
-Panel = Any  # a 1-D array of float32 or float64
-
 
 @by_address(LAYER_ACTIVATION)
 def identity(panel: Floats, slope: Floats, neurons: int) -> None:
