@@ -353,7 +353,7 @@ def copy(added):
 
 
 def runs_over(name, test):
-    """Tell whether a test's id has a row among its parameters."""
+    """Return whether a test's id has a row among its parameters."""
     return re.search(rf"\[.*(?<![a-z_]){re.escape(name)}(?![a-z_])", test, re.IGNORECASE) is not None
 
 

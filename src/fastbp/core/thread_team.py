@@ -63,7 +63,7 @@ def _chunks(samples: int, block: int, work: int, most: int) -> Iterator[slice]:
 
 
 class Tuner:
-    """Chooses between a team and one thread alone, by how long a block has taken each of them lately.
+    """Chooses between a thread team and one thread alone, by how long a block has taken each of them lately.
 
     Where another process keeps a processor busy, the rest of a team waits for the one that shares it: 64-100-10 took
     2.1 times as long with two threads as with one (``python -m bench.busy_core``). Once a fit has taken a quarter of a

@@ -42,7 +42,7 @@ class Record(NamedTuple):
     learning_rate: float
     """The learning rate of the epoch; NaN with a full-batch method that has none."""
     gradient_norm: Callable[[], float]
-    """Gives ‖∂E/∂parameters‖ of the mean cost of all training samples, at the present parameters: at hand with a
+    """Returns ‖∂E/∂parameters‖ of the mean cost of all training samples, at the present parameters: at hand with a
     full-batch method, else computed when it is called, in a pass over the samples."""
     set_learning_rate: Callable[[float], None]
     """Sets the learning rate of the epochs that follow, also of a fit that resumes: a number that is not negative. A

@@ -63,7 +63,7 @@ class LineSearches(CompiledSteps):
             self.network._parameters[:] = self.left
 
     def restart(self) -> None:
-        """Let the next pass be the one with which a fit begins, and go along the gradient then."""
+        """Begin anew with the pass that a fit begins with, and go along the gradient then."""
         self.learner.hyper[tables.HYPER_STEPS], self.learner.search[tables.SEARCH_DOING] = 0, tables.DOING_FRESH
         self.ended = False
 

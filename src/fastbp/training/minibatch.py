@@ -71,7 +71,7 @@ class MiniBatches(CompiledSteps):
 
 
 def _reorder(reorder: Reorder, order: npt.NDArray[np.int64]) -> None:
-    """Let the user's function overwrite a copy of the order, since it may keep it, and see that it names samples."""
+    """Call the user's function with a copy of the order, which it may keep, and see that it has named samples."""
     given = order.copy()
     reorder(given)
     if given.shape != order.shape:

@@ -32,7 +32,7 @@ class Progress:
     """What the `EarlyStopping` of the last fit had seen."""
 
     def go_on_with(self, optimizer: Optimizer) -> None:
-        """Let the settings of an optimizer act that takes this one's state over (`Optimizer.takes_over`)."""
+        """Go on with the settings of an optimizer that takes this one's state over (`Optimizer.takes_over`)."""
         hyper = self.hyper.copy()
         optimizer.write_changes(self.optimizer, hyper, self.epochs)
         self.optimizer, self.hyper = optimizer, hyper

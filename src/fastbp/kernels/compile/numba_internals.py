@@ -94,7 +94,7 @@ class KernelCompiler(Compiler):
 
 
 def keep_code(dispatcher: Any, entries: NullCache) -> None:
-    """Let a function's machine code be kept by ``entries``."""
+    """Have a function's machine code kept by ``entries``."""
     dispatcher._cache = entries
 
 
@@ -157,7 +157,7 @@ def hold_compiler() -> None:
 
 
 def release_compiler() -> None:
-    """Let compile again."""
+    """Allow compilation again."""
     llvm.ffi.lib._lock.__exit__(None, None, None)
     global_compiler_lock.release()
 

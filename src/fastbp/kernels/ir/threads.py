@@ -126,5 +126,5 @@ def _give_way(typing: Any, address: Any) -> Any:
 
 @twin(_give_way)
 def give_way(address: int) -> None:
-    """Let another thread have the processor: calls the operating system's function at ``address``."""
+    """Yield the processor to another thread: calls the operating system's function at ``address``."""
     time.sleep(0)
