@@ -26,6 +26,8 @@ class Workspaces:
         What all of them are laid out by, where it is not for the sizes to decide.
     """
 
+    __slots__ = "_blocks", "_pools", "architecture", "choices", "single"
+
     def __init__(self, architecture: Architecture, choices: Choices | None = None) -> None:
         self.architecture = architecture
         self.choices = Choices() if choices is None else choices
