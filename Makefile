@@ -74,7 +74,7 @@ check-bench: $(VENV)/test.stamp
 	@$(BIN)/asv machine --yes >/dev/null
 	$(BIN)/asv check --environment existing:$(RUN)
 	$(BIN)/asv run --quick --dry-run --show-stderr --environment existing:$(RUN) --bench '$(subst | ,|,$(QUICK))'
-	$(BIN)/asv run HEAD --quick --dry-run --show-stderr --bench timeraw_first_fit_cached \
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/asv run HEAD --quick --dry-run --show-stderr --bench timeraw_first_fit_cached \
 	    --environment virtualenv:$$($(RUN) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 coverage: $(VENV)/test.stamp
