@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,9 @@ settings.register_profile("exploring", max_examples=200 if JIT else 30, deadline
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fastbp"))
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background jobs do, and with them what they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
