@@ -6,7 +6,7 @@ import pickle
 import naive
 import numpy as np
 import pytest
-from helpers import ACTIVATIONS, COSTS, DTYPES, close, few, naive_layers, network, real_data
+from helpers import ACTIVATIONS, COSTS, DTYPES, close, few, laid_out, naive_layers, network, real_data
 
 import fastbp
 from fastbp import Network, Record, costs
@@ -333,7 +333,7 @@ def test_workspaces_of_all_batches_take_less_than_three_times_the_largest():
     """However many numbers of rows a network has seen; if each were kept, it would be five to ten times as much."""
     rows, sizes = few((600, (20, 200, 5)), (160, (2, 30, 1)))
     X, Y = np.ones((rows, sizes[0]), np.float32), np.ones((rows, sizes[-1]), np.float32)
-    nets = [network(sizes), network(sizes)]
+    nets = [laid_out(network(sizes)), laid_out(network(sizes))]  # which have workspaces of their own
     for net, counts in zip(nets, ([rows], range(8, rows + 1, 16)), strict=True):
         for n in counts:
             with net._borrow(Request(n, backward=False)), net._borrow(Request(n)):

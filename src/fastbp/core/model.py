@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from .architecture import Architecture
 from .conversion import pickled
 from .link import Request
 from .samples import Samples
-from .workspaces import Workspaces
+from .workspaces import shared
 
 Array = npt.NDArray[Any]
 
@@ -69,13 +69,14 @@ class Model:
 
     def _prepare(self) -> None:
         """Make what is not copied or saved: views, workspaces, C functions, the lock."""
+        self._workspaces = shared(self._architecture)
+        self._architecture = self._workspaces.architecture
         sizes = self._architecture.layers
         self._shown = self._parameters[:]  # what is done to its shape or flags leaves that of the kernels alone
         self._views = tuple(
             self._parameters[start : start + n * m].reshape(m, n)
             for start, n, m in zip(self._architecture.weights, sizes[:-1], sizes[1:], strict=True)
         )
-        self._workspaces = Workspaces(self._architecture)
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -171,9 +172,10 @@ class Model:
         return layout.strips(self._workspaces.block(request)[0], self.dtype)
 
     @contextmanager
-    def _fitting(self) -> Iterator[Held]:
-        """Hold the lock, and Ctrl-C but for the open parts, while parameters are trained."""
-        with Held() as hold:  # Ctrl-C right after the lock is taken, or before it is released, would leave it taken
+    def _fitting(self, held: Held | None = None) -> Iterator[Held]:
+        """Hold the lock, and Ctrl-C but for the open parts, while parameters are trained; or as a caller holds it."""
+        # Ctrl-C right after the lock is taken, or before it is released, would leave it taken
+        with Held() if held is None else nullcontext(held) as hold:
             if not self._lock.acquire(blocking=False):
                 raise RuntimeError("this network is being fitted already (by another thread, or by the fit that called "
                                    "this): wait for its end, or use a copy()")

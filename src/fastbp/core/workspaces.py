@@ -1,7 +1,8 @@
-"""The pool of workspaces: plans that a network has used, for the next pass of their kind."""
+"""The pool of workspaces: plans that networks of one architecture have used, for the next pass of their kind."""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,7 +27,7 @@ class Workspaces:
         What all of them are laid out by, where it is not for the sizes to decide.
     """
 
-    __slots__ = "_blocks", "_pools", "architecture", "choices", "single"
+    __slots__ = "__weakref__", "_blocks", "_pools", "architecture", "choices", "single"
 
     def __init__(self, architecture: Architecture, choices: Choices | None = None) -> None:
         self.architecture = architecture
@@ -73,3 +74,18 @@ class Workspaces:
             yield link.bind(self.architecture, plan, request), block
         finally:
             pool.append(plan)
+
+
+_SHARED: weakref.WeakValueDictionary[Any, Workspaces] = weakref.WeakValueDictionary()
+
+
+def shared(architecture: Architecture) -> Workspaces:
+    """Return the workspaces of all networks that are built alike: as many as threads work with such networks at a time.
+
+    They live as long as one of these networks.
+    """
+    cost = architecture.cost
+    key = (architecture.layers, *map(id, architecture.activations), cost, id(cost.kernel), architecture.bias,
+           architecture.dtype)  # rows live as long as the workspaces, so that no other one gets the id of one of them
+    found = _SHARED.get(key)
+    return _SHARED.setdefault(key, Workspaces(architecture)) if found is None else found
