@@ -36,6 +36,7 @@ from .regularization import Regularization
 from .training.callbacks import EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .training.errors import DivergenceError
 from .training.history import History, Record
+from .training.many import fit_many
 from .util import optional
 
 if typing.TYPE_CHECKING:
@@ -84,6 +85,7 @@ __all__ = [
     "TimeLimit",
     "Trace",
     "__version__",
+    "fit_many",
     "huber",
     "initializers",
     "jit",

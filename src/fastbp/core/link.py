@@ -26,7 +26,7 @@ from ..kernels.functions import costs, softmax
 from ..kernels.layer import dense, gather
 from ..kernels.layout import Integers, Plan
 from ..kernels.passes import backprop, epoch, noise, online, record
-from ..kernels.random import shuffle
+from ..kernels.random import shuffle, shuffle_picked
 from ..kernels.tables import (
     CELL_CANONICAL,
     CELL_COST,
@@ -107,6 +107,8 @@ class Request:
     """Whether the inputs are the rows of a sparse matrix."""
     weighted: bool = False
     """Whether samples have weights."""
+    picks: bool = False
+    """Whether samples are rows that are picked from larger arrays, by indices behind their order."""
     calls: tuple[Kernel, ...] = ()
     """Kernels that it calls beside those of forward and backward pass."""
     choices: Choices = Choices()
@@ -134,7 +136,7 @@ class Request:
     @property
     def prepared_by(self) -> tuple[Any, ...]:
         """What a prepared plan depends on, beside its room."""
-        return self.backward, self.threads, self.kind, self.sparse, self.weighted, self.calls
+        return self.backward, self.threads, self.kind, self.sparse, self.weighted, self.picks, self.calls
 
     @property
     def binds(self) -> bool:
@@ -243,7 +245,8 @@ def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterat
     if not request.backward:
         yield gather.scatter
         return
-    yield from (gather.gather_weights, costs.collect, shuffle, record.end_epoch, backprop.my_neurons)
+    yield from (gather.gather_weights, costs.collect, record.end_epoch, backprop.my_neurons)
+    yield shuffle_picked if request.picks else shuffle
     if request.kind == tables.KIND_PLAIN:
         yield backprop.my_samples
     else:

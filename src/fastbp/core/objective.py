@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels import layout, tables
-from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import epoch
 from ..regularization import Regularization
 from ..util import machine
@@ -60,7 +59,7 @@ def evaluation(model: Model, samples: Samples, threads: int | None = None,
     """
     architecture, n = model._architecture, len(samples)
     learner = layout.learner(np.empty(0, architecture.dtype))
-    data, request = samples.data(NOT_SHUFFLED), samples.request(n, kind=kind)
+    data, request = samples.data(), samples.request(n, kind=kind)
     work = architecture.work * n * (1 + architecture.directions(request.kind))
     threads_used = thread_team.size(threads, work, work, model._strips(request))
     request.threads, request.direction, request.regularization = threads_used, direction, regularization

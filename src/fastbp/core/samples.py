@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..kernels import layout, tables
+from ..kernels.layout import NOT_SHUFFLED
 from .conversion import converted, readonly
 from .link import Request
 
@@ -49,22 +50,44 @@ class Samples:
     jacobian: Array | None = None
     """Targets of ∂o/∂x, (n, n_L, n_0)."""
     jacobian_weight: float = 0.0
+    picked: npt.NDArray[np.int64] | None = None
+    """Which rows of these arrays the samples are, some perhaps more than once; None for all of them as they come."""
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return len(self.inputs) if self.picked is None else len(self.picked)
+
+    @property
+    def own_weights(self) -> Array:
+        """Those of these samples, or none."""
+        return self.weights if self.picked is None or not self.weights.size else self.weights[self.picked]
 
     @property
     def total_weight(self) -> float:
         """The sum of their weights; of samples without, their number."""
-        return float(self.weights.sum(dtype=np.float64)) if self.weights.size else float(len(self))
+        return float(self.own_weights.sum(dtype=np.float64)) if self.weights.size else float(len(self))
 
     @property
     def counted(self) -> int:
         """The number of samples that weigh anything."""
-        return int(np.count_nonzero(self.weights)) if self.weights.size else len(self)
+        return int(np.count_nonzero(self.own_weights)) if self.weights.size else len(self)
+
+    def pick(self, rows: npt.NDArray[np.int64]) -> Samples:
+        """Return these rows of all, without a copy; whoever calls this has looked whether there are such rows."""
+        return replace(self, picked=rows)
+
+    def gathered(self) -> Samples:
+        """Return samples in arrays of their own where they are picked rows of larger ones, which are dense."""
+        if self.picked is None:
+            return self
+        jacobian = None if self.jacobian is None else self.jacobian[self.picked]
+        assert not isinstance(self.inputs, SparseRows)
+        return replace(self, inputs=self.inputs[self.picked], targets=self.targets[self.picked],
+                       weights=self.own_weights, jacobian=jacobian, picked=None)
 
     def part(self, rows: slice) -> Samples:
         """Return some rows, as views."""
+        if self.picked is not None:
+            return self.pick(self.picked[rows])
         jacobian = None if self.jacobian is None else self.jacobian[rows]
         return Samples(self.inputs[rows], self.targets[rows], self.labels, self.weights[rows], jacobian,
                        self.jacobian_weight)
@@ -77,10 +100,21 @@ class Samples:
     def request(self, batch: int, threads: int = 1, kind: int | None = None) -> Request:
         """Return what a pass forward and back needs for batches of them; it computes ``kind``, or what they ask for."""
         return Request(batch, True, threads, self.kind if kind is None else kind, self.sparse, self.weights.size > 0,
-                       jacobian=self.jacobian, jacobian_weight=self.jacobian_weight)
+                       self.picked is not None, jacobian=self.jacobian, jacobian_weight=self.jacobian_weight)
 
-    def data(self, order: npt.NDArray[np.int64]) -> layout.Data:
-        """Return what the kernels read."""
+    def order(self) -> npt.NDArray[np.int64]:
+        """Return what a pass that shuffles overwrites: an index a sample, behind them the rows that are picked."""
+        n = len(self)
+        if self.picked is None:
+            return np.arange(n)
+        order = np.empty(2 * n, np.int64)
+        order[:n] = order[n:] = self.picked
+        return order
+
+    def data(self, order: npt.NDArray[np.int64] = NOT_SHUFFLED) -> layout.Data:
+        """Return what the kernels read, the samples in this order, or as they come."""
+        if not order.size and self.picked is not None:
+            order = self.picked
         inputs, structure = flattened(self.inputs, self.targets.dtype)
         return layout.Data(inputs, readonly(self.targets), readonly(self.weights), order, structure)
 

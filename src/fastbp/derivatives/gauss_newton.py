@@ -25,7 +25,6 @@ from ..kernels.derivatives import gauss_newton as kernels
 from ..kernels.derivatives import shared
 from ..kernels.ir import WHOLE
 from ..kernels.layer import dense, gather
-from ..kernels.layout import NOT_SHUFFLED
 from .first import by_blocks, directions, room_for_rows
 
 Array = npt.NDArray[Any]
@@ -68,7 +67,7 @@ def normal_matrix(network: Model, samples: Samples, matrix: Doubles, threads: in
                           network.dtype)
     rows[:] = 0
     matrix[...] = 0
-    data = samples.data(NOT_SHUFFLED)
+    data = samples.data()
     total = samples.total_weight
     with _workspace(network, n, dense.transpose_panel) as (plan, block):
         some = max(CHUNK_WORK // (work * block), 1) * block
@@ -87,7 +86,7 @@ def jacobian_rows(network: Model, samples: Samples, total: float) -> Array:
 
     With ``samples.total_weight``, JᵀJ is `normal_matrix`.
     """
-    n, n_out = len(samples), network.layers[-1]
+    samples, n, n_out = samples.gathered(), len(samples), network.layers[-1]
     out = np.empty((n, n_out, network.n_parameters), network.dtype)
     with _workspace(network, n, shared.panel_rows, shared.outer_products) as (plan, block):
         by_blocks(network, kernels.jacobian_rows, plan, block, network._architecture.work * (1 + n_out), out,
@@ -100,7 +99,7 @@ def directional_second_derivative(network: Model, samples: Samples, step: Array,
     out = np.zeros(network.n_parameters, network.dtype)
     direction = step.astype(network.dtype)
     ahead = (network._parameters + part * step).astype(network.dtype)
-    data = samples.data(NOT_SHUFFLED)
+    data = samples.data()
     calls = shared.pushforward_tangents, shared.weigh, dense.gradient_by_lanes
     with _workspace(network, len(samples), *calls) as (plan, block):
         kernels.directional_second_derivative(plan.layers, plan.cells, plan.panels, network._parameters, ahead,

@@ -41,7 +41,7 @@ class Trace(NamedTuple):
 def _backward(network: Model, samples: Samples, plan: layout.Plan, begin: int, end: int, total: float) -> None:
     """Take samples begin..end forward, to the cost and back (1)-(5), as a step of training does."""
     strips = layout.strips(end - begin, network.dtype)
-    data = samples.data(NOT_SHUFFLED)
+    data = samples.data()
     my_samples(plan.layers, plan.cells, plan.cost_parameter, plan.panels, network._parameters, data.inputs,
                data.structure, data.targets, data.weights, data.order, begin, end, total, int(samples.labels), 1,
                strips, 0, strips, plan.cells[tables.CELL_SCRATCH], layout.NO_CLOCK, 0)
@@ -66,7 +66,7 @@ def _traced(network: Model, samples: Samples, views: bool) -> Trace:
     _backward(network, samples, plan, 0, n, float(n))
     gradient = np.empty(network.n_parameters, network.dtype)
     my_neurons(layers, cells, panels, parameters, gradient, gradient, np.zeros(tables.HYPER_COUNT), 0, strips, 0, 0, 1,
-               cells[tables.CELL_SCRATCH], samples.data(NOT_SHUFFLED).inputs, NOT_SHUFFLED, 0, 0, layout.NO_CLOCK, 0)
+               cells[tables.CELL_SCRATCH], samples.data().inputs, NOT_SHUFFLED, 0, 0, layout.NO_CLOCK, 0)
 
     def rows(start: int, width: int) -> Array:
         view = _strips(panels, start, strips, width)

@@ -127,6 +127,7 @@ ir.peak
     reading            the processor's clock -> training.profile
 random
     shuffle            order (samples,): a permutation that depends on key and epoch only -> both run
+    shuffle_picked     the same of the rows that stand behind the order -> both run
 
 functions.dual
     activation, cost   the loops of the user's own functions, as those above, their slopes by dual numbers -> custom

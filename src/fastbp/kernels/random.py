@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .compile import by_address, scalar
+from .compile import by_address, inline, scalar
 from .compile.arguments import Integers
 from .ir import wrapped
 from .tables import CELL_SHUFFLE
@@ -41,15 +41,29 @@ def hashed(x, key):
     return low(x ^ (x >> 16))
 
 
-@by_address(CELL_SHUFFLE)
-def shuffle(order: Integers, key: int, epoch: int) -> None:
-    """Overwrite ``order`` with a permutation of 0..n−1 that depends on key and epoch only (Fisher & Yates)."""
-    n = order.size
-    for i in range(n):
-        order[i] = i
+@inline
+def exchange(order, n, key, epoch):
+    """Permute order[0:n] by exchanges that depend on key and epoch only (Fisher & Yates)."""
     stream = mix(wrapped(key + wrapped(epoch) * GOLDEN))
     for i in range(n - 1, 0, -1):
         # 32 random bits times i+1, shifted down: a bias below n/2³² and no division
         bits = mix(wrapped(stream + i * GOLDEN)) & 0xFFFFFFFF
         j = (bits * (i + 1)) >> 32
         order[i], order[j] = order[j], order[i]
+
+
+@by_address(CELL_SHUFFLE)
+def shuffle(order: Integers, key: int, epoch: int) -> None:
+    """Overwrite ``order`` with a permutation of 0..n−1 that depends on key and epoch only (Fisher & Yates)."""
+    for i in range(order.size):
+        order[i] = i
+    exchange(order, order.size, key, epoch)
+
+
+@by_address(CELL_SHUFFLE)
+def shuffle_picked(order: Integers, key: int, epoch: int) -> None:
+    """Overwrite the first half of ``order`` with the second, permuted as `shuffle` permutes 0..n−1."""
+    n = order.size // 2
+    for i in range(n):
+        order[i] = order[n + i]
+    exchange(order, n, key, epoch)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from .. import optimizers
 from ..core import arrays
+from ..core.samples import Samples
+from ..kernels.compile.interrupts import Held
 from ..optimizers import BatchMethod, Optimizer
 from ..regularization import Regularization
 from ..util import machine
@@ -15,7 +18,7 @@ from . import loop
 from .callbacks import Callback, EarlyStopping
 from .errors import DivergenceError
 from .history import History
-from .progress import Trainable, new_progress
+from .progress import Progress, Trainable, new_progress
 from .steps import Reorder
 
 
@@ -28,22 +31,11 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
     ``kept`` is what is kept back for validation, ``bar`` whether there is a bar of the progress, ``jacobian`` the
     targets of ∂o/∂x and the weight of their cost.
     """
-    epochs = arrays.whole("epochs", epochs)
-    batch_size = None if batch_size is None else arrays.whole("batch_size", batch_size)
-    threads = None if threads is None else arrays.whole("threads", threads, most=machine.MOST_THREADS)
-    shuffle = arrays.shuffle(shuffle)
-    progress = network._progress if resume else None
-    if progress is not None:
-        method = optimizers.resumed(progress.optimizer, optimizer)
-    else:
-        method = optimizers.get("adam" if optimizer is None else optimizer)
-    regularization = network._regularization(regularization)
-    listeners = arrays.callbacks(callbacks)
+    training = Training(network, optimizer, resume, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
+                        threads=threads, regularization=regularization, callbacks=callbacks)
     if bar:
         require("tqdm.auto", "progress")
     samples, other = network._samples(X, Y, sample_weight, *jacobian, sparse=True), None
-    if samples.jacobian is not None and regularization is not None:
-        regularization.check_jacobian()
     if samples.jacobian is not None and profile:
         raise ValueError("profile=True tells apart the phases of training on values: leave out target_jacobian")
     if isinstance(kept, (tuple, list)) and len(kept) == 2:
@@ -58,30 +50,75 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
                 raise ValueError(f"validation={kept!r} keeps back the last {len(other)} of {first + len(other)} "
                                  f"rows, and sample_weight is 0 for all rows to {use}: shuffle the rows and their "
                                  "weights, or give validation=(X, Y)")
-    if isinstance(method, BatchMethod):
-        if batch_size is not None and batch_size < len(samples):
-            raise ValueError(f"{type(method).__name__} takes all samples in a step, but batch_size is {batch_size} "
-                             f"of {len(samples)}: leave it out, or use 'adam' or another optimizer for "
-                             "mini-batches")
-        if profile:
-            raise ValueError("profile=True tells the phases of mini-batches apart: use 'adam' or 'sgd'")
-        if callable(shuffle):
-            raise ValueError(f"shuffle is a function, but {type(method).__name__} takes all samples in a step and "
-                             "knows no order: leave it out, or use 'adam' or another optimizer for mini-batches")
-        if regularization is not None:
-            regularization.check_full_batch(type(method).__name__)
-        method.check(network, samples, regularization, machine.physical_memory() // 2)
-        batch_size = len(samples)
-    batch_size = 32 if batch_size is None else batch_size
-    if profile and min(batch_size, len(samples)) == 1:
-        raise ValueError(f"profile=True tells the phases of mini-batches apart, but batch_size is {batch_size} "
-                         f"with {len(samples)} samples to train on, one a batch: use batch_size=2 or more, and "
-                         "samples for it")
+    training.check(samples, profile=bool(profile))
     with network._fitting() as hold:
+        training.run(samples, other, hold, bar=bar, profile=bool(profile))
+
+
+@dataclass(slots=True)
+class Training:
+    """The settings of a fit of one network, looked at; and the fit itself."""
+
+    network: Trainable
+    progress: Progress | None
+    """What it goes on with."""
+    method: Optimizer
+    epochs: int
+    batch_size: int | None
+    shuffle: bool | Reorder
+    threads: int | None
+    regularization: Regularization | None
+    callbacks: list[Callback]
+
+    def __init__(self, network: Trainable, optimizer: str | Optimizer | None, resume: bool, *, epochs: int,
+                 batch_size: int | None, shuffle: bool | Reorder, threads: int | None,
+                 regularization: Regularization | None, callbacks: Iterable[Callback]) -> None:
+        self.network = network
+        self.epochs = arrays.whole("epochs", epochs)
+        self.batch_size = None if batch_size is None else arrays.whole("batch_size", batch_size)
+        self.threads = None if threads is None else arrays.whole("threads", threads, most=machine.MOST_THREADS)
+        self.shuffle = arrays.shuffle(shuffle)
+        self.progress = network._progress if resume else None
+        if self.progress is not None:
+            self.method = optimizers.resumed(self.progress.optimizer, optimizer)
+        else:
+            self.method = optimizers.get("adam" if optimizer is None else optimizer)
+        self.regularization = network._regularization(regularization)
+        self.callbacks = arrays.callbacks(callbacks)
+
+    def check(self, samples: Samples, *, profile: bool = False) -> None:
+        """Check that the settings go together, and with the samples to train on; raises ValueError."""
+        method, batch_size, n, regularization = self.method, self.batch_size, len(samples), self.regularization
+        if samples.jacobian is not None and regularization is not None:
+            regularization.check_jacobian()
+        if isinstance(method, BatchMethod):
+            if batch_size is not None and batch_size < n:
+                raise ValueError(f"{type(method).__name__} takes all samples in a step, but batch_size is {batch_size} "
+                                 f"of {n}: leave it out, or use 'adam' or another optimizer for mini-batches")
+            if profile:
+                raise ValueError("profile=True tells the phases of mini-batches apart: use 'adam' or 'sgd'")
+            if callable(self.shuffle):
+                raise ValueError(f"shuffle is a function, but {type(method).__name__} takes all samples in a step and "
+                                 "knows no order: leave it out, or use 'adam' or another optimizer for mini-batches")
+            if regularization is not None:
+                regularization.check_full_batch(type(method).__name__)
+            method.check(self.network, samples, regularization, machine.physical_memory() // 2)
+            batch_size = n
+        self.batch_size = 32 if batch_size is None else batch_size
+        if profile and min(self.batch_size, n) == 1:
+            raise ValueError(f"profile=True tells the phases of mini-batches apart, but batch_size is "
+                             f"{self.batch_size} with {n} samples to train on, one a batch: use batch_size=2 or more, "
+                             "and samples for it")
+
+    def run(self, samples: Samples, validation: Samples | None, hold: Held, *, bar: bool = False,
+            profile: bool = False) -> None:
+        """Train, while the network is locked."""
+        network, progress, method = self.network, self.progress, self.method
+        assert self.batch_size is not None
         if progress is not None and network._progress is not progress:  # whose state may be of another size
             raise RuntimeError("this network has been fitted or reset while its arguments were looked at (by "
                                "another thread, or by an argument): resume again, or use a copy()")
-        for listener in listeners:
+        for listener in self.callbacks:
             if isinstance(listener, EarlyStopping):
                 listener.watch(network)
         if progress is not None:
@@ -90,9 +127,9 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
             progress = new_progress(network, method)
             network._progress, network.history = progress if method.resumes else None, History()
         try:
-            loop.fit(network, samples, other, progress, epochs=epochs, batch_size=batch_size, callbacks=listeners,
-                     bar=bar, shuffle=shuffle, threads=threads, profile=bool(profile), regularization=regularization,
-                     hold=hold)
+            loop.fit(network, samples, validation, progress, epochs=self.epochs, batch_size=self.batch_size,
+                     callbacks=self.callbacks, bar=bar, shuffle=self.shuffle, threads=self.threads, profile=profile,
+                     regularization=self.regularization, hold=hold)
         except DivergenceError:
             network._progress = None  # the optimizer's state is not finite either
             raise

@@ -30,7 +30,7 @@ class MiniBatches(CompiledSteps):
         place = np.zeros(tables.PROGRESS_COUNT, np.int64)
         request = fit.samples.request(batch)
         request.regularization, request.noise_key, request.progress = regularization, progress.key, place
-        super().__init__(fit, request, np.arange(n) if shuffles or self.reorder else NOT_SHUFFLED)
+        super().__init__(fit, request, fit.samples.order() if shuffles or self.reorder else NOT_SHUFFLED)
         update = address(optimizer.rule, network.dtype, prototypes.update_rule)
         numbers, state = progress.hyper, progress.state
         if regularization is not None:  # a rule of ours takes its place, and calls it
@@ -47,6 +47,7 @@ class MiniBatches(CompiledSteps):
             fit.stack.callback(lambda: setattr(network.history, "profile", profiling.read(
                 network, self.learner.clock, self.threads, int((place[tables.PROGRESS_EPOCH] - first) * n
                                                                + place[tables.PROGRESS_POSITION]))))
+        self.positions = np.arange(n) if self.reorder else NOT_SHUFFLED
         self.task = self.task._replace(shuffle=int(shuffles), key=progress.key,
                                        plain=int(optimizer.rule is rules.sgd and regularization is None))
         self.online = (batch == 1 and fit.samples.kind == tables.KIND_PLAIN and not fit.samples.sparse
@@ -56,10 +57,17 @@ class MiniBatches(CompiledSteps):
         """Take some."""
         learner = self.learner
         if self.reorder and learner.progress[tables.PROGRESS_POSITION] == 0:
-            _reorder(self.reorder, self.data.order)
+            self.reorder_samples()
         self.task = self.task._replace(epochs=min(int(learner.progress[tables.PROGRESS_EPOCH]) + len(learner.costs),
                                                   last))
         self.call()
+
+    def reorder_samples(self) -> None:
+        """Take the samples in the order that the user's function makes of the last one."""
+        assert self.reorder is not None
+        self.positions = _reordered(self.reorder, self.positions)
+        picked = self.fit.samples.picked
+        self.data.order[: self.positions.size] = self.positions if picked is None else picked[self.positions]
 
     def restore(self) -> None:
         """Go back to the last epoch that left all finite."""
@@ -70,14 +78,15 @@ class MiniBatches(CompiledSteps):
         return gradient_norm(self.network, self.fit.samples, self.fit.threads, self.fit.regularization)
 
 
-def _reorder(reorder: Reorder, order: npt.NDArray[np.int64]) -> None:
-    """Call the user's function with a copy of the order, which it may keep, and see that it has named samples."""
-    given = order.copy()
+def _reordered(reorder: Reorder, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Call the user's function with a copy of the samples' numbers, which it may keep; return those that it wrote."""
+    given = positions.copy()
     reorder(given)
-    if given.shape != order.shape:
-        raise ValueError(f"shuffle left sample indices of shape {given.shape}, expected {order.shape}: overwrite them "
-                         "in place")
-    order[:] = given  # by which kernels index, so this is what is looked at
-    if order.min() < 0 or order.max() >= order.size:
-        raise ValueError(f"shuffle wrote sample indices from {order.min()} to {order.max()}, expected 0 to "
-                         f"{order.size - 1}")
+    if given.shape != positions.shape:
+        raise ValueError(f"shuffle left sample indices of shape {given.shape}, expected {positions.shape}: overwrite "
+                         "them in place")
+    found = given.copy()  # by which kernels index, so this is what is looked at
+    if found.min() < 0 or found.max() >= found.size:
+        raise ValueError(f"shuffle wrote sample indices from {found.min()} to {found.max()}, expected 0 to "
+                         f"{found.size - 1}")
+    return found

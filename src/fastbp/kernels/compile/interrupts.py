@@ -66,6 +66,32 @@ class Held:
             signal.raise_signal(signal.SIGINT)
 
 
+class Relayed(Held):
+    """What a thread that is never interrupted holds: in its open parts it is, once another one has been.
+
+    Parameters
+    ----------
+    stop : threading.Event
+        Set by the thread that was interrupted.
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__()
+        self._stop = stop
+
+    def __enter__(self) -> Relayed:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        self.closed = False
+
+    def answer(self) -> None:
+        """Raise the interrupt of the other thread."""
+        if self._stop.is_set():
+            raise KeyboardInterrupt
+
+
 class Open:
     """A part of a `Held` block in which interrupts do not wait."""
 

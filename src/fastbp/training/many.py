@@ -1,0 +1,375 @@
+"""Many networks in one call: each is trained as by a fit of its own, on rows of arrays that all share."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import arrays
+from ..core.conversion import numbers
+from ..core.samples import Samples
+from ..kernels.compile.interrupts import Held, Relayed
+from ..optimizers import Optimizer
+from ..regularization import Regularization
+from ..util import machine
+from ..util.optional import require
+from .callbacks import Callback
+from .fit import Training
+from .progress import Trainable
+from .steps import Reorder
+
+Array = npt.NDArray[Any]
+
+
+def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None, sample_weight: Any = None,
+             validation_rows: Any = None, epochs: int | Sequence[int] = 100,
+             batch_size: int | Sequence[int | None] | None = None,
+             optimizer: str | Optimizer | Sequence[str | Optimizer | None] | None = None,
+             shuffle: bool | Reorder | Sequence[bool | Reorder] = True,
+             regularization: Regularization | Sequence[Regularization | None] | None = None,
+             callbacks: Callable[[int], Iterable[Callback]] | None = None, resume: bool = False,
+             threads: int | None = None, progress: bool = False,
+             on_error: Literal["raise", "keep"] = "raise") -> list[Exception | None]:
+    """Train many networks in one call, each as by a `Network.fit` of its own on rows of the same arrays.
+
+    Each network ends with the bits of ``network.fit(X[rows], Y[rows], ...)``, whatever its neighbours, and whatever the
+    number of threads. Settings, from ``rows`` to ``regularization``, are one value for all networks, or a sequence with
+    one for each.
+
+    Parameters
+    ----------
+    networks : sequence of Network
+        They may differ in everything but the numbers of inputs and outputs, and in those too where X and Y are one for
+        each. They are trained in place.
+    X : array_like, shape (n_samples, n_0)
+        Inputs as in `Network.fit`; or a list with one array for each network, or one of shape (networks, n_samples,
+        n_0).
+    Y : array_like, shape (n_samples, n_L), or (n_samples,)
+        Targets as in `Network.fit`; or a list with one array for each network, or one of shape (networks, n_samples,
+        n_L).
+    rows : array_like of int or bool, or a sequence of these, optional
+        Indices of the rows to train on, some more than once if you like (folds, bootstrap), or a mask of them. None
+        takes all rows. X and Y are read where they lie; no network has a copy of its rows.
+    sample_weight : array_like, shape (n_samples,), or a sequence of these, optional
+        A weight for each row of X, as in `Network.fit`.
+    validation_rows : array_like of int or bool, or a sequence of these, optional
+        Rows whose cost is computed after each epoch, without weights.
+    epochs, batch_size, optimizer, shuffle, regularization
+        As in `Network.fit`. A function that shuffles is given the numbers 0 … m − 1 of a network's m rows.
+    callbacks : callable, optional
+        Called with the index of each network before the first is trained, it returns the callbacks of that network's
+        fit: ``lambda index: [fastbp.EarlyStopping(5)]``. They are called in the thread that trains the network.
+    resume : bool, default False
+        As in `Network.fit`, for all.
+    threads : int, optional
+        Networks that are trained at a time, at most 1024. None takes as many as there are processors, or one where the
+        whole work is less than starting threads. With fewer networks than threads, several threads share each fit.
+    progress : bool, default False
+        Show a tqdm bar over the networks, with the time left (``pip install fastbp[progress]``).
+    on_error : {"raise", "keep"}, default "raise"
+        What happens where one network's arguments do not fit it, or its fit fails (it diverges, or a callback raises).
+        "raise": such arguments are an error before anything is trained; after the failure of a fit those that run come
+        to their end, no other is begun, and the error is raised. "keep": all others are trained, and the error is
+        returned in the network's place.
+
+    Returns
+    -------
+    list of Exception or None
+        For each network None, or with ``on_error="keep"`` what its fit has raised.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there are no networks, one comes twice, they differ in inputs or outputs, a sequence has another length, rows
+        are out of range or none, or an argument does not fit; nothing has been changed then. What concerns one network
+        names its index in a note.
+    DivergenceError, RuntimeError
+        As in `Network.fit`, with the network's index in a note.
+
+    Notes
+    -----
+    A thread takes one network after the other, the longest fits first, and trains it alone, so there is nothing to wait
+    for between them. Networks of one architecture share their workspaces: there are as many as threads. Ctrl-C leaves
+    every network after whole updates, and its history with all epochs that are done.
+
+    Examples
+    --------
+    >>> import fastbp, numpy as np
+    >>> X = np.linspace(-1, 1, 64, dtype=np.float32).reshape(-1, 1)
+    >>> Y = X**2
+    >>> networks = [fastbp.Network((1, 8, 1), seed=seed) for seed in range(10)]
+    >>> rows = [np.random.default_rng(seed).integers(0, 64, 64) for seed in range(10)]
+    >>> errors = fastbp.fit_many(networks, X, Y, rows=rows, epochs=50, optimizer=fastbp.Adam(0.02))
+    >>> bool(networks[3].cost(X, Y) < 0.05)
+    True
+    """
+    if on_error not in ("raise", "keep"):
+        raise ValueError(f"on_error is {on_error!r}, expected 'raise' or 'keep'")
+    nets = _distinct(networks)
+    if callbacks is not None and not callable(callbacks):
+        raise TypeError("callbacks is a list, expected a function that returns the callbacks of a network by its "
+                        "index, for instance lambda index: [fastbp.EarlyStopping(5)]: each fit needs callbacks of its "
+                        "own, since they keep what they have seen")
+    threads = None if threads is None else arrays.whole("threads", threads, most=machine.MOST_THREADS)
+    if progress:
+        require("tqdm.auto", "progress")
+    data = _Arrays(nets, X, Y, sample_weight, rows, validation_rows)
+    settings = {name: _each(name, value, len(nets)) for name, value in (
+        ("epochs", epochs), ("batch_size", batch_size), ("optimizer", optimizer), ("shuffle", shuffle),
+        ("regularization", regularization))}
+    errors: list[Exception | None] = [None] * len(nets)
+    jobs = []
+    for i, network in enumerate(nets):
+        try:
+            training = Training(network, resume=resume, threads=1, callbacks=() if callbacks is None else callbacks(i),
+                                **{name: values[i] for name, values in settings.items()})
+            samples, other = data.samples(i), data.validation(i)
+            training.check(samples)
+        except Exception as error:
+            error.add_note(f"This concerns networks[{i}].")
+            if on_error == "raise":
+                raise
+            errors[i] = error
+            continue
+        jobs.append(_Job(i, training, samples, other))
+    _train(jobs, errors, threads, progress, on_error == "raise")
+    return errors
+
+
+@dataclass(slots=True)
+class _Job:
+    """A fit to come: its samples name the rows as the user has, and are looked at again once they are its own."""
+
+    index: int
+    training: Training
+    samples: Samples
+    validation: Samples | None
+
+    @property
+    def work(self) -> int:
+        """Multiply-adds, about."""
+        return self.training.epochs * len(self.samples) * self.training.network._architecture.work
+
+    def run(self, hold: Held) -> None:
+        """Train, on copies of the indices that nobody else can change."""
+        with self.training.network._fitting(hold):
+            other = None if self.validation is None else _own_rows(self.validation)
+            self.training.run(_own_rows(self.samples), other, hold)
+
+
+def _train(jobs: list[_Job], errors: list[Exception | None], threads: int | None, progress: bool, stops: bool) -> None:
+    """Run all fits, each in one of several threads; what they raise goes to ``errors``, or is raised here."""
+    if not jobs:
+        return
+    total, count = sum(job.work for job in jobs), machine.processors() if threads is None else threads
+    if threads is None and total < machine.PASS_WORK:
+        count = 1
+    for job in jobs if len(jobs) < count else ():
+        batch = min(job.training.batch_size or 1, len(job.samples)) * job.training.network._architecture.work
+        if threads is not None or batch >= machine.STEP_WORK:
+            job.training.threads = count // len(jobs)
+    count = min(count, len(jobs))
+    left = deque(sorted(jobs, key=lambda job: -job.work) if count > 1 else jobs)
+    jobs.clear()  # so that a fit takes no memory once it is done
+    bar = _bar(len(left)) if progress else None
+    stop, done = threading.Event(), threading.Lock()
+    failures: list[Exception] = []
+    interrupts: list[BaseException] = []
+
+    def work(hold: Held) -> None:
+        while left and not stop.is_set() and not failures:
+            try:
+                job = left.popleft()
+            except IndexError:  # another thread took it
+                return
+            try:
+                job.run(hold)
+            except Exception as error:
+                error.add_note(f"This concerns networks[{job.index}].")
+                errors[job.index] = error
+                if stops:
+                    failures.append(error)
+            if bar is not None:
+                with done:
+                    bar.update()
+
+    def help_out() -> None:
+        try:
+            with Relayed(stop) as hold:
+                work(hold)
+        except BaseException as error:
+            stop.set()
+            interrupts.append(error)
+
+    helpers = [threading.Thread(target=help_out, daemon=True) for _ in range(1, count)]
+    with Held() as hold:
+        try:
+            for helper in helpers:
+                helper.start()
+            work(hold)
+        except BaseException:
+            stop.set()
+            raise
+        finally:
+            for helper in helpers:
+                if helper.ident is not None:
+                    helper.join()
+            if bar is not None:
+                bar.close()
+    if interrupts:
+        raise interrupts[0]
+    if failures:
+        raise failures[0]
+
+
+def _bar(count: int) -> Any:
+    return require("tqdm.auto", "progress").tqdm(total=count, unit="network", dynamic_ncols=True)
+
+
+# ---------------------------------------------------------------------------------------------------- what is given
+
+
+def _distinct(networks: Any) -> list[Trainable]:
+    """Return the networks as a list: at least one, none twice."""
+    if isinstance(networks, Trainable) or not isinstance(networks, Iterable):
+        raise TypeError(f"networks is {networks!r}, expected a list of fastbp.Network")
+    found = list(networks)
+    if not found:
+        raise ValueError("networks is empty, expected at least one fastbp.Network")
+    first: dict[int, int] = {}
+    for i, network in enumerate(found):
+        if not isinstance(network, Trainable):
+            raise TypeError(f"networks[{i}] is {network!r}, expected a fastbp.Network")
+        if first.setdefault(id(network), i) != i:
+            raise ValueError(f"networks[{i}] is networks[{first[id(network)]}]: a network is trained once in a call, "
+                             "use a copy()")
+    return found
+
+
+def _each(name: str, value: Any, count: int) -> list[Any]:
+    """Return one value for each network: those of a sequence, or one for all."""
+    if isinstance(value, (list, tuple)) or isinstance(value, np.ndarray) and value.ndim:
+        if len(value) != count:
+            raise ValueError(f"{name} has {len(value)} values, expected one for all networks, or {count}, one for each")
+        return list(value)
+    return [value] * count
+
+
+def _one_each(value: Any, dimensions: int, *, lists: bool = False) -> bool:
+    """Return whether this is a sequence of arrays of so many dimensions at least, or of None, and not one array.
+
+    With ``lists``, lists count as arrays.
+    """
+    def is_array(item: Any) -> bool:
+        return item is None or getattr(item, "ndim", int(lists and isinstance(item, (list, tuple)))) >= dimensions
+
+    if isinstance(value, np.ndarray):
+        return value.ndim > dimensions
+    return isinstance(value, (list, tuple)) and len(value) > 0 and all(map(is_array, value))
+
+
+class _Arrays:
+    """The arrays of all networks, each converted and checked once for all networks that it is for."""
+
+    def __init__(self, networks: list[Trainable], X: Any, Y: Any, sample_weight: Any, rows: Any,
+                 validation_rows: Any) -> None:
+        self.networks, count = networks, len(networks)
+        several = _one_each(X, 2)
+        several_targets = _one_each(Y, 2) if isinstance(Y, np.ndarray) else _one_each(Y, 1) and (
+            several or all(len(item) == _length(X) for item in Y if item is not None))
+        for given, place, what in ((several, 0, "inputs"), (several_targets, -1, "outputs")):
+            for i, network in enumerate(networks if not given else ()):
+                if (other := network.layers[place]) != (one := networks[0].layers[place]):
+                    raise ValueError(f"networks[{i}] has {other} {what} and networks[0] has {one}: networks that are "
+                                     f"trained on the same {'XY'[place]} have as many {what}")
+        self.X = _each("X", X, count) if several else [X] * count
+        self.Y = _each("Y", Y, count) if several_targets else [Y] * count
+        self.weights = _each("sample_weight", sample_weight, count) if _one_each(sample_weight, 1, lists=True) \
+            else [sample_weight] * count
+        self.rows = _each("rows", rows, count) if _one_each(rows, 1, lists=True) else [rows] * count
+        self.validation_rows = _each("validation_rows", validation_rows, count) \
+            if _one_each(validation_rows, 1, lists=True) else [validation_rows] * count
+        self._known: dict[Any, Any] = {}
+        if not (several or several_targets):
+            self._all(0)  # what is wrong with arrays that all share concerns all
+
+    def _once(self, key: Any, make: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what was made for this key before, or make it."""
+        if key not in self._known:
+            self._known[key] = make(*arguments)
+        return self._known[key]
+
+    def _all(self, i: int) -> Samples:
+        """Return all samples that network i may be trained on."""
+        architecture, X, Y, weights = self.networks[i]._architecture, self.X[i], self.Y[i], self.weights[i]
+        dtype, cost, canonical = architecture.dtype, architecture.cost, architecture.canonical
+        inputs = self._once(("X", id(X), dtype), arrays.rows, X, architecture.layers[0], dtype)
+        n = len(inputs)
+        targets, labels = self._once(("Y", id(Y), n, dtype, cost, canonical), arrays.targets, Y, n,
+                                     architecture.layers[-1], dtype, cost, canonical)
+        shares = self._once(("sample_weight", id(weights), n, dtype), arrays.sample_weight, weights, n, dtype)
+        return Samples(inputs, targets, labels, shares)
+
+    def samples(self, i: int) -> Samples:
+        """Return what network i is trained on."""
+        every, rows = self._all(i), self.rows[i]
+        if rows is None:
+            return every
+        picked = every.pick(self._once(("rows", id(rows), len(every)), _indices, "rows", rows, len(every)))
+        if every.weights.size and picked.own_weights.max() == 0:
+            raise ValueError(f"sample_weight is 0 for each of the {len(picked)} rows, expected at least one positive "
+                             "weight")
+        return picked
+
+    def validation(self, i: int) -> Samples | None:
+        """Return what network i is validated with."""
+        rows = self.validation_rows[i]
+        if rows is None:
+            return None
+        every = self._all(i)
+        every = Samples(every.inputs, every.targets, every.labels, every.weights[:0])
+        return every.pick(self._once(("validation_rows", id(rows), len(every)), _indices, "validation_rows", rows,
+                                     len(every)))
+
+
+def _length(X: Any) -> int:
+    """Return the number of rows."""
+    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
+
+
+def _indices(name: str, value: Any, n: int) -> Array:
+    """Return the rows that are named, of n, as the user has them; those of a mask in an array of their own."""
+    found = numbers(name, value)
+    if found.ndim != 1:
+        raise ValueError(f"{name} has shape {found.shape}, expected indices of rows, (m,), or a mask, ({n},)")
+    if found.dtype.kind == "b":
+        if found.size != n:
+            raise ValueError(f"{name} is a mask of {found.size} rows, but X has {n}")
+        found = np.flatnonzero(found)
+    if not found.size:
+        raise ValueError(f"{name} names no row, expected at least one")
+    if found.dtype.kind not in "iu":
+        raise TypeError(f"{name} has dtype {found.dtype}, expected indices of rows: whole numbers, or a mask")
+    _check_range(name, found, n)
+    return found
+
+
+def _check_range(name: str, found: Array, n: int) -> None:
+    low, high = int(found.min()), int(found.max())
+    if low < 0 or high >= n:
+        raise ValueError(f"{name} holds {low if low < 0 else high}, expected indices from 0 to {n - 1}: X has {n} rows")
+
+
+def _own_rows(samples: Samples) -> Samples:
+    """Return the samples with indices of their own, by which kernels may go: what is looked at is the copy."""
+    if samples.picked is None:
+        return samples
+    own = np.array(samples.picked, np.int64)
+    _check_range("rows", own, len(samples.inputs))
+    return samples.pick(own)
