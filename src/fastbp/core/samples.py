@@ -52,6 +52,8 @@ class Samples:
     jacobian_weight: float = 0.0
     picked: npt.NDArray[np.int64] | None = None
     """Which rows of these arrays the samples are, some perhaps more than once; None for all of them as they come."""
+    read: layout.Data | None = None
+    """What kernels read of these arrays, once it has been asked for: many fits may pick rows of them."""
 
     def __len__(self) -> int:
         return len(self.inputs) if self.picked is None else len(self.picked)
@@ -82,7 +84,7 @@ class Samples:
         jacobian = None if self.jacobian is None else self.jacobian[self.picked]
         assert not isinstance(self.inputs, SparseRows)
         return replace(self, inputs=self.inputs[self.picked], targets=self.targets[self.picked],
-                       weights=self.own_weights, jacobian=jacobian, picked=None)
+                       weights=self.own_weights, jacobian=jacobian, picked=None, read=None)
 
     def part(self, rows: slice) -> Samples:
         """Return some rows, as views."""
@@ -115,8 +117,10 @@ class Samples:
         """Return what the kernels read, the samples in this order, or as they come."""
         if not order.size and self.picked is not None:
             order = self.picked
-        inputs, structure = flattened(self.inputs, self.targets.dtype)
-        return layout.Data(inputs, readonly(self.targets), readonly(self.weights), order, structure)
+        if self.read is None:
+            inputs, structure = flattened(self.inputs, self.targets.dtype)
+            self.read = layout.Data(inputs, readonly(self.targets), readonly(self.weights), order, structure)
+        return self.read._replace(order=order)
 
     @property
     def sparse(self) -> bool:

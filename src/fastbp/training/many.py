@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -314,7 +314,8 @@ class _Arrays:
         targets, labels = self._once(("Y", id(Y), n, dtype, cost, canonical), arrays.targets, Y, n,
                                      architecture.layers[-1], dtype, cost, canonical)
         shares = self._once(("sample_weight", id(weights), n, dtype), arrays.sample_weight, weights, n, dtype)
-        return Samples(inputs, targets, labels, shares)
+        key = id(inputs), id(targets), id(shares)
+        return cast(Samples, self._once(key, _readable, inputs, targets, labels, shares))
 
     def samples(self, i: int) -> Samples:
         """Return what network i is trained on."""
@@ -333,9 +334,17 @@ class _Arrays:
         if rows is None:
             return None
         every = self._all(i)
-        every = Samples(every.inputs, every.targets, every.labels, every.weights[:0])
+        own = id(every), "without weights"
+        every = cast(Samples, self._once(own, _readable, every.inputs, every.targets, every.labels, every.weights[:0]))
         return every.pick(self._once(("validation_rows", id(rows), len(every)), _indices, "validation_rows", rows,
                                      len(every)))
+
+
+def _readable(inputs: Any, targets: Array, labels: bool, weights: Array) -> Samples:
+    """Return samples with what kernels read of them, which is then that of all rows picked from them."""
+    samples = Samples(inputs, targets, labels, weights)
+    samples.data()
+    return samples
 
 
 def _length(X: Any) -> int:
