@@ -134,7 +134,7 @@ CELL = Table({
     "gather_labels": "address of `gather.gather_labels`",
     "gather_weights": "address of `gather.gather_weights`",
     "collect": "address of `costs.collect`",
-    "shuffle": "address of `random.shuffle`",
+    "shuffle": "address of `random.shuffle`, or of `random.shuffle_picked`",
     "scatter": "address of `gather.scatter`",
     "my_samples": "address of phase 1: `backprop.my_samples`, or one of `second.PHASES`",
     "my_neurons": "address of phase 2: `backprop.my_neurons`, or `epoch.my_neurons_clipped`",
