@@ -44,7 +44,7 @@ from ..tables import (
     SUM_BATCH_COST,
 )
 from . import backprop, record
-from .record import end_batch
+from .record import batch_cost, end_batch
 
 SPINS = 2000
 """Rounds before a waiting thread gives way: far more than a barrier takes when all are running."""
@@ -146,10 +146,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
                  learner.hyper, learner.update if last_block else 0, strips, 1 if position != batch else 0, thread,
                  threads, scratch, data.inputs, order, end, least(end + task.block, task.samples), clock, start)
         if thread == 0:
-            cost = 0.0
-            for i in range(strips * lane):
-                cost += float(panels[cells[CELL_COST] + i])
-            sums[SUM_BATCH_COST] += cost
+            sums[SUM_BATCH_COST] += batch_cost(panels, cells[CELL_COST], strips * lane)
             if last_block:
                 end_batch(progress, sums, learner.update, total)
         position = end

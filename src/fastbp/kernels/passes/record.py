@@ -21,6 +21,15 @@ from ..tables import (
 
 
 @inline
+def batch_cost(panels, start, count):
+    """Return the sum of so many numbers of a panel."""
+    cost = 0.0
+    for i in range(count):
+        cost += float(panels[start + i])
+    return cost
+
+
+@inline
 def end_batch(progress, sums, update, weight):
     """Add a batch's mean cost, of samples with a total weight, to the epoch's; notice divergence."""
     cost = sums[SUM_BATCH_COST]
