@@ -113,8 +113,19 @@ class Training:
     def run(self, samples: Samples, validation: Samples | None, hold: Held, *, bar: bool = False,
             profile: bool = False) -> None:
         """Train, while the network is locked."""
-        network, progress, method = self.network, self.progress, self.method
+        progress, network = self.begin(), self.network
         assert self.batch_size is not None
+        try:
+            loop.fit(network, samples, validation, progress, epochs=self.epochs, batch_size=self.batch_size,
+                     callbacks=self.callbacks, bar=bar, shuffle=self.shuffle, threads=self.threads, profile=profile,
+                     regularization=self.regularization, hold=hold)
+        except DivergenceError:
+            network._progress = None  # the optimizer's state is not finite either
+            raise
+
+    def begin(self) -> Progress:
+        """Begin, while the network is locked, or go on: return what it goes on from."""
+        network, progress, method = self.network, self.progress, self.method
         if progress is not None and network._progress is not progress:  # whose state may be of another size
             raise RuntimeError("this network has been fitted or reset while its arguments were looked at (by "
                                "another thread, or by an argument): resume again, or use a copy()")
@@ -126,10 +137,4 @@ class Training:
         else:
             progress = new_progress(network, method)
             network._progress, network.history = progress if method.resumes else None, History()
-        try:
-            loop.fit(network, samples, validation, progress, epochs=self.epochs, batch_size=self.batch_size,
-                     callbacks=self.callbacks, bar=bar, shuffle=self.shuffle, threads=self.threads, profile=profile,
-                     regularization=self.regularization, hold=hold)
-        except DivergenceError:
-            network._progress = None  # the optimizer's state is not finite either
-            raise
+        return progress

@@ -121,6 +121,12 @@ class History:
         self._cells += array("d", (epoch, cost, np.nan if validation_cost is None else validation_cost, seconds,
                                    *(diagnostics[name] for name in self._names)))
 
+    def extend(self, first: int, costs: npt.NDArray[np.float64], seconds: npt.NDArray[np.float64]) -> None:
+        """Add a row for each epoch from ``first`` on, without validation and diagnostics."""
+        rows = np.full((len(costs), COLUMNS), np.nan)
+        rows[:, 0], rows[:, 1], rows[:, 3] = np.arange(first, first + len(costs)), costs, seconds
+        self._cells.frombytes(rows.tobytes())
+
     @property
     def last(self) -> int:
         """Number of the last epoch, 0 before the first."""
