@@ -230,8 +230,8 @@ def test_the_bar_counts_networks(rng, monkeypatch):
             shown.append(self)
             self.total, self.unit, self.n, self.closed = total, unit, 0, False
 
-        def update(self):
-            self.n += 1
+        def update(self, count=1):
+            self.n += count
 
         def close(self):
             self.closed = True

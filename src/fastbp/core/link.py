@@ -185,8 +185,8 @@ def bind(architecture: Architecture, plan: Plan, request: Request) -> Plan:
 # --------------------------------------------------------------------------------------------------------- layout
 
 
-def _laid_out(architecture: Architecture, request: Request, block: int) -> Plan:
-    """Say where everything lies, and allocate the panels for blocks of up to so many samples."""
+def _laid_out(architecture: Architecture, request: Request, block: int, spare: int = 0) -> Plan:
+    """Say where everything lies, and allocate the panels for blocks of up to so many samples, and spare numbers."""
     sizes, dtype, choices = architecture.layers, architecture.dtype, request.choices
     width, tangents, backward = layout.lanes(dtype), architecture.directions(request.kind), request.backward
     alone = layout.strips(block, dtype) * width
@@ -222,6 +222,8 @@ def _laid_out(architecture: Architecture, request: Request, block: int) -> Plan:
     cells = np.zeros(tables.CELL_COUNT, np.int64)
     cells[[CELL_TARGET, CELL_WEIGHT, CELL_COST, CELL_ONES]] = (
         take(sizes[-1] * alone), take(alone), take(alone), take(width))
+    if spare:
+        cells[CELL_SPARE] = take(spare)
     if tangents:
         cells[[CELL_SPARE, CELL_JACOBIAN_TARGETS]] = take(sizes[-1] * alone), take(sizes[-1] * tangents * alone)
     if layers[:, LAYER_PACKS].any():
@@ -233,6 +235,22 @@ def _laid_out(architecture: Architecture, request: Request, block: int) -> Plan:
     panels[:] = 0
     panels[cells[CELL_ONES] : cells[CELL_ONES] + width] = 1
     return Plan(layers, cells, np.zeros(COST_INPUT_NOISE), panels)
+
+
+def stacked(architecture: Architecture, alone: Plan, batch: int, *, picks: bool) -> Plan:
+    """Return the plan of a stack of networks, one in each lane, whose sums have the order of those of ``alone``.
+
+    A strip is one sample of all networks.
+    """
+    architecture = architecture.resolved()
+    width = layout.lanes(architecture.dtype)
+    request = Request(batch * width, choices=Choices(by_lanes=True, packs=False))
+    plan = _laid_out(architecture, request, request.samples, layout.strips(batch, architecture.dtype) * width)
+    plan.layers[:, LAYER_TRANSPOSED] = np.minimum(alone.layers[:, LAYER_TRANSPOSED], 0)
+    for kernel in (costs.collect, gather.total_weight, shuffle_picked if picks else shuffle):
+        plan.cells[kernel.place] = address(kernel, architecture.dtype)
+    _link_functions(architecture, request, plan)
+    return plan
 
 
 # ------------------------------------------------------------------------------------------------ what it calls

@@ -68,10 +68,14 @@ passes.online
     predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> core.forward
     run                what epoch.run does, for batches of one sample, neurons in lanes: a `layout.Learner` -> training
 passes.record
+    batch_cost         the cost of a batch: a panel of one row -> both run, which inline it
     end_batch          a batch's cost into the epoch's; divergence: ``progress`` and ``sums`` of a `layout.Learner` ->
                        epoch.run, which inlines it
     end_epoch          the epoch's cost, the last finite parameters: the arrays of a `layout.Learner` -> both run, by
                        address
+passes.stacked
+    run                what epoch.run does for a stack of networks, one in each lane: a `layout.StackedLearner`, and
+                       parameters (n_parameters, lanes) -> training
 passes.line_search
     next_point         the parameters of the next pass over all samples, after cost and gradient of one: state,
                        numbers and record of a full-batch method -> epoch.run, by address, where end_epoch stands else

@@ -123,6 +123,37 @@ class Learner(NamedTuple):
     """Ticks for each thread: the last reading, then a row of `tables.PHASE_COUNT` a layer; empty when nobody asks."""
 
 
+class StackedLearner(NamedTuple):
+    """What a pass over a stack of networks changes: as in `Learner`, with a number for each network, in lanes."""
+
+    gradient: Floats
+    """A vector for each parameter, and so are the other two."""
+    state: Floats
+    best: Floats
+    hyper: Doubles
+    """One for all networks."""
+    update: int
+    order: Integers
+    """Of each network its order, as `Data` has it, one behind the other."""
+    apart: int
+    """How long each of them is."""
+    keys: Integers
+    progress: Integers
+    """Where the pass stands, all networks together."""
+    status: Integers
+    """One of `tables.STATUS_RUNNING` … for each network."""
+    done: Integers
+    """Epochs that ended well."""
+    totals: Doubles
+    """The weight of the present batch."""
+    epoch_costs: Doubles
+    """Summed cost of the present epoch."""
+    weights: Doubles
+    """Weight of the samples of the present epoch."""
+    costs: Doubles
+    """Mean cost of each epoch, one number a network."""
+
+
 def learner(gradient: Floats, *, state: Floats | None = None, hyper: Doubles | None = None, update: int = 0,
             best: Floats | None = None, progress: Integers | None = None, search: Doubles | None = None,
             epochs: int = 1, clock: Integers = NO_CLOCK) -> Learner:

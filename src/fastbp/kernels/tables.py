@@ -151,7 +151,7 @@ CELL = Table({
     "weigh": "address of `shared.weigh`",
     "softmax_second": "address of `softmax.softmax_second`, or 0",
     "cost_second": "address of ∂²C/∂o²",
-    "spare": "offset of a spare panel of the output layer",
+    "spare": "offset of a spare panel: of the output layer, or for the costs of one network of a stack",
     "jacobian_targets": "offset of the targets of ∂o/∂x",
     "direction": "address of the user's direction in the space of parameters",
     "given_jacobian": "address of the user's targets of ∂o/∂x",

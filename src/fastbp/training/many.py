@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,9 @@ import numpy.typing as npt
 from ..core import arrays
 from ..core.conversion import numbers
 from ..core.samples import Samples
+from ..kernels import layout
 from ..kernels.compile.interrupts import Held, Relayed
+from ..kernels.layout import Plan
 from ..optimizers import Optimizer
 from ..regularization import Regularization
 from ..util import machine
@@ -22,9 +25,17 @@ from ..util.optional import require
 from .callbacks import Callback
 from .fit import Training
 from .progress import Trainable
+from .stacked import Member, Stack, shape_of_stack
 from .steps import Reorder
 
 Array = npt.NDArray[Any]
+
+STACK_LANES = 0.5
+"""The part of its lanes that a stack has networks in, at least: it takes as long with fewer."""
+
+STACK_STEPS = 100_000
+"""Steps of all fits of one shape from which they are stacked. Each saves about half a microsecond, and a network saves
+25; the kernel of stacks takes 1.7 s to compile once, 10 ms to load."""
 
 
 def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None, sample_weight: Any = None,
@@ -95,8 +106,11 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
     Notes
     -----
     A thread takes one network after the other, the longest fits first, and trains it alone, so there is nothing to wait
-    for between them. Networks of one architecture share their workspaces: there are as many as threads. Ctrl-C leaves
-    every network after whole updates, and its history with all epochs that are done.
+    for between them. Small networks of one architecture with the same update rule and as many rows, with which nothing
+    is done between epochs (no callbacks, validation, schedule, regularization), are trained as a stack, one in each
+    lane of a vector, where that is faster: their sums keep their order, and so their bits. Networks of one architecture
+    share their workspaces: there are as many as threads. Ctrl-C leaves every network after whole updates, and its
+    history with all epochs that are done.
 
     Examples
     --------
@@ -156,11 +170,78 @@ class _Job:
         """Multiply-adds, about."""
         return self.training.epochs * len(self.samples) * self.training.network._architecture.work
 
+    @property
+    def steps(self) -> int:
+        """What a stack saves of it, in steps."""
+        return 50 + self.training.epochs * -(-len(self.samples) // (self.training.batch_size or 1))
+
     def run(self, hold: Held) -> None:
         """Train, on copies of the indices that nobody else can change."""
         with self.training.network._fitting(hold):
             other = None if self.validation is None else _own_rows(self.validation)
             self.training.run(_own_rows(self.samples), other, hold)
+
+
+Failed = list[tuple[int, Exception]]
+"""Indices of networks, and what their fits have raised."""
+
+
+class _Alone(NamedTuple):
+    """A fit by itself."""
+
+    jobs: tuple[_Job]
+
+    def run(self, hold: Held) -> Failed:
+        """Train the network."""
+        try:
+            self.jobs[0].run(hold)
+        except Exception as error:
+            return [(self.jobs[0].index, error)]
+        return []
+
+
+class _Stacked(NamedTuple):
+    """Fits of small networks of one shape, one in each lane of a vector."""
+
+    jobs: list[_Job]
+    pool: dict[Any, list[Plan]]
+
+    def run(self, hold: Held) -> Failed:
+        """Train the networks."""
+        failed, members, indices = [], [], []
+        with ExitStack() as locks:
+            for job in self.jobs:
+                try:
+                    locks.enter_context(job.training.network._fitting(hold))
+                    samples = _own_rows(job.samples)
+                    members.append(Member(job.training, job.training.begin(), samples))
+                    indices.append(job.index)
+                except Exception as error:
+                    failed.append((job.index, error))
+            ends = Stack(members, self.pool).run(hold) if members else []
+        return failed + [(i, error) for i, error in zip(indices, ends, strict=True) if error is not None]
+
+
+def _grouped(jobs: list[_Job]) -> list[_Alone | _Stacked]:
+    """Return the fits in the order in which they are begun, small networks of one shape together."""
+    shapes: dict[Any, list[_Job]] = {}
+    units: list[_Alone | _Stacked] = []
+    pool: dict[Any, list[Plan]] = {}
+    for job in jobs:
+        shape = shape_of_stack(job.training, job.samples, job.validation)
+        if shape is None:
+            units.append(_Alone((job,)))
+        else:
+            shapes.setdefault(shape, []).append(job)
+    for alike in shapes.values():
+        lane, pays = layout.lanes(alike[0].training.network.dtype), sum(job.steps for job in alike) >= STACK_STEPS
+        for first in range(0, len(alike), lane):
+            some = alike[first : first + lane]
+            if pays and len(some) >= max(2, STACK_LANES * lane):
+                units.append(_Stacked(some, pool))
+            else:
+                units += [_Alone((job,)) for job in some]
+    return sorted(units, key=lambda unit: unit.jobs[0].index)
 
 
 def _train(jobs: list[_Job], errors: list[Exception | None], threads: int | None, progress: bool, stops: bool) -> None:
@@ -174,10 +255,12 @@ def _train(jobs: list[_Job], errors: list[Exception | None], threads: int | None
         batch = min(job.training.batch_size or 1, len(job.samples)) * job.training.network._architecture.work
         if threads is not None or batch >= machine.STEP_WORK:
             job.training.threads = count // len(jobs)
-    count = min(count, len(jobs))
-    left = deque(sorted(jobs, key=lambda job: -job.work) if count > 1 else jobs)
+    bar = _bar(len(jobs)) if progress else None
+    units = _grouped(jobs)
     jobs.clear()  # so that a fit takes no memory once it is done
-    bar = _bar(len(left)) if progress else None
+    count = min(count, len(units))
+    left = deque(sorted(units, key=lambda unit: -sum(job.work for job in unit.jobs)) if count > 1 else units)
+    units.clear()
     stop, done = threading.Event(), threading.Lock()
     failures: list[Exception] = []
     interrupts: list[BaseException] = []
@@ -185,19 +268,17 @@ def _train(jobs: list[_Job], errors: list[Exception | None], threads: int | None
     def work(hold: Held) -> None:
         while left and not stop.is_set() and not failures:
             try:
-                job = left.popleft()
+                unit = left.popleft()
             except IndexError:  # another thread took it
                 return
-            try:
-                job.run(hold)
-            except Exception as error:
-                error.add_note(f"This concerns networks[{job.index}].")
-                errors[job.index] = error
+            for index, error in unit.run(hold):
+                error.add_note(f"This concerns networks[{index}].")
+                errors[index] = error
                 if stops:
                     failures.append(error)
             if bar is not None:
                 with done:
-                    bar.update()
+                    bar.update(len(unit.jobs))
 
     def help_out() -> None:
         try:

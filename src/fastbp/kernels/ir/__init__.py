@@ -5,6 +5,15 @@ from .copies import FEW, copy_tile, copy_vector, gather_few, gather_square, mult
 from .memory import array_at, array_at_address, lanes, made_of, panel, pointer, pointer_at, row, stack, user_array, view
 from .rows import COLUMN_VECTORS, DOT_ROWS, dot_rows, rank_one, sum_columns
 from .scalars import from_bits, fused, is_single, least, most, polynomial, to_bits, wrapped
+from .stacked import (
+    STACKED_COLUMNS,
+    STACKED_ROWS,
+    STACKED_WIDE,
+    stacked_backward,
+    stacked_forward,
+    stacked_gradient,
+    stacked_lanes_sum,
+)
 from .threads import atomic_add, atomic_load, give_way, lap, prefetch, ticks
 from .tiles import LANES_COLUMNS, WHOLE, backward_tile, forward_tile, gradient_tile, lanes_4x1, lanes_4xn
 
@@ -13,6 +22,9 @@ __all__ = [
     "DOT_ROWS",
     "FEW",
     "LANES_COLUMNS",
+    "STACKED_COLUMNS",
+    "STACKED_ROWS",
+    "STACKED_WIDE",
     "WHOLE",
     "array_at",
     "array_at_address",
@@ -47,6 +59,10 @@ __all__ = [
     "rank_one",
     "row",
     "stack",
+    "stacked_backward",
+    "stacked_forward",
+    "stacked_gradient",
+    "stacked_lanes_sum",
     "sum_columns",
     "ticks",
     "to_bits",

@@ -150,14 +150,18 @@ class Pointers:
 
 
 def counted_loop(builder: Builder, count: Any, carried: list[tuple[Any, Any]],
-                 body: Callable[[list[Any]], list[Any]], name: str, *, unroll: bool = True) -> list[Any]:
+                 body: Callable[[list[Any]], list[Any]], name: str, *, unroll: bool = True,
+                 may_be_none: bool = False) -> list[Any]:
     """Emit a loop of ``count`` >= 1 rounds over carried values; return their values after the last round.
 
-    Without ``unroll`` LLVM is asked to leave the loop as it is.
+    Without ``unroll`` LLVM is asked to leave the loop as it is. With ``may_be_none`` there may be no round.
     """
     before = builder.basic_block
     start, done = builder.append_basic_block(name), builder.append_basic_block(name + "_done")
-    builder.branch(start)
+    if may_be_none:
+        builder.cbranch(builder.icmp_signed(">", count, constant(0)), start, done)
+    else:
+        builder.branch(start)
     builder.position_at_end(start)
     number = builder.phi(INDEX)
     number.add_incoming(constant(0), before)
@@ -177,7 +181,15 @@ def counted_loop(builder: Builder, count: Any, carried: list[tuple[Any, Any]],
         loop.operands = (loop, words)  # that it names itself tells this loop from others
         again.set_metadata("llvm.loop", loop)
     builder.position_at_end(done)
-    return new
+    if not may_be_none:
+        return new
+    last = []
+    for (ty, initial), value in zip(carried, new, strict=True):
+        phi = builder.phi(ty)
+        phi.add_incoming(initial, before)
+        phi.add_incoming(value, end)
+        last.append(phi)
+    return last
 
 
 def lane_sums(p: Pointers, values: list[Any]) -> list[Any]:
@@ -193,3 +205,10 @@ def lane_sums(p: Pointers, values: list[Any]) -> list[Any]:
         pairs = zip(group[0::2], group[1::2], strict=True)
         group = [p.b.fadd(p.shuffle(a, b, evens), p.shuffle(a, b, odds)) for a, b in pairs]
     return group
+
+
+def plain_lane_sum(values: Any) -> Any:
+    """Return the sum of a vector's lanes, or of the vectors in a list, in that order."""
+    while len(values) > 1:
+        values = [left + right for left, right in zip(values[0::2], values[1::2], strict=True)]
+    return values[0]

@@ -17,7 +17,7 @@ from numba import types
 
 from ..compile import VECTOR_BYTES, VECTOR_REGISTERS
 from ..compile.numba_internals import cgutils
-from .builder import Builder, Pointers, constant, counted_loop, emit_prefetch, lane_sums, twin
+from .builder import Builder, Pointers, constant, counted_loop, emit_prefetch, lane_sums, plain_lane_sum, twin
 
 WHOLE, LANES_COLUMNS = (8, 4) if VECTOR_REGISTERS >= 32 else (6, 2)
 """Rows of the tiles n x 2 and n x 1, which are always full, and columns of the tile 4 x n that sums over lanes.
@@ -312,7 +312,7 @@ def _lanes_tile(rows: int, columns: int) -> Any:
                     delta, out = d + s * d_strip + m * n, a + s * a_strip + k * n
                     total += D[delta : delta + n] * A[out : out + n]
                 where = g + m * g_row + k
-                G[where] = G[where] + total.sum() if accumulate else total.sum()
+                G[where] = (G[where] if accumulate else 0) + plain_lane_sum(total)
 
     return tile
 
