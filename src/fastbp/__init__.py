@@ -11,6 +11,8 @@ from .costs import Cost, huber, quantile
 from .custom import register_activation, register_cost
 from .derivatives.trace import LayerGradient, Trace
 from .derivatives.uncertainty import Posterior
+from .ensembles.ensemble import Ensemble
+from .ensembles.predictions import Uncertainty
 from .network import Network
 from .optimizers import Optimizer
 from .optimizers.bayesian import BayesianRegularization
@@ -59,6 +61,7 @@ __all__ = [
     "Cost",
     "DivergenceError",
     "EarlyStopping",
+    "Ensemble",
     "GradientNorm",
     "History",
     "LBFGS",
@@ -84,6 +87,7 @@ __all__ = [
     "TargetCost",
     "TimeLimit",
     "Trace",
+    "Uncertainty",
     "__version__",
     "fit_many",
     "huber",
