@@ -20,16 +20,16 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-from . import costs
-from .core.model import Model
-from .initializers import Constant, Given, Rule
-from .optimizers import OPTIMIZERS, Optimizer
-from .schedules import SCHEDULES
-from .training.callbacks import Best, CalledLast
-from .training.history import COLUMNS, History, Record
-from .training.progress import Progress, Trainable
-from .util.names import lookup, same
-from .util.settings import LARGEST_WHOLE, count
+from .. import costs
+from ..core.model import Model
+from ..initializers import Constant, Given, Rule
+from ..optimizers import OPTIMIZERS, Optimizer
+from ..schedules import SCHEDULES
+from ..training.callbacks import Best, CalledLast
+from ..training.history import COLUMNS, History, Record
+from ..training.progress import Progress, Trainable
+from ..util.names import lookup, same
+from ..util.settings import LARGEST_WHOLE, count
 
 Array = npt.NDArray[Any]
 N = TypeVar("N", bound=Trainable)
