@@ -13,8 +13,9 @@ import pytest
 from helpers import DTYPES, close, few, network, real_data
 
 import fastbp
-from fastbp import activations, costs, custom, jit, persistence
+from fastbp import activations, costs, custom, jit
 from fastbp.kernels.compile import JIT
+from fastbp.persistence import networks
 
 
 @pytest.fixture(autouse=True)
@@ -454,7 +455,7 @@ def test_a_file_says_what_is_missing(tmp_path):
 @pytest.mark.parametrize("functions", [3, {}, {"activation twofold": 3}, {"activation twofold": "xyz"}])
 def test_a_file_whose_functions_are_none(functions, tmp_path, monkeypatch):
     net, _ = own_network()
-    monkeypatch.setattr(persistence, "_fingerprints", lambda network: functions)
+    monkeypatch.setattr(networks, "fingerprints", lambda network: functions)
     net.save(tmp_path / "net")
     monkeypatch.undo()
     with pytest.raises(ValueError, match="has a corrupt header"):

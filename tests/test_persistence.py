@@ -21,7 +21,10 @@ from helpers import few, network
 from safetensors.numpy import save as to_bytes
 
 import fastbp
-from fastbp import Network, persistence
+from fastbp import Network
+from fastbp.persistence import disk
+from fastbp.persistence.networks import tensors as tensors_of
+from fastbp.persistence.reading import FORMAT
 
 NETS = [
     network((2, 1)),
@@ -92,9 +95,9 @@ def test_a_failing_write_leaves_the_old_file(where, tmp_path, monkeypatch):
                 self.file.write(content[:10])
                 fail()
 
-        monkeypatch.setattr(persistence, "open", Full, raising=False)
+        monkeypatch.setattr(disk, "open", Full, raising=False)
     else:
-        monkeypatch.setattr(persistence.os, where, fail)
+        monkeypatch.setattr(disk.os, where, fail)
     with pytest.raises(OSError, match="No space left"):
         NETS[1].save(path)
     monkeypatch.undo()
@@ -113,12 +116,13 @@ def test_killed_while_saving(tmp_path, run_python):
     script = f"""
 import os, sys
 import numpy as np
-from fastbp import Network, persistence
+from fastbp import Network
+from fastbp.persistence import disk, networks
 step = {{step}}
 count = 0
 def tracer(frame, event, argument):
     global count
-    if frame.f_code.co_filename == persistence.__file__ and event == "line":
+    if frame.f_code.co_filename in (disk.__file__, networks.__file__) and event == "line":
         count += 1
         if count == step:
             os._exit(0)
@@ -209,15 +213,15 @@ def test_never_runs_code(tmp_path):
 
     refused(tmp_path, pickle.dumps(Bomb()), "not a whole safetensors file")
     architecture = NETS[0].architecture() | {"cost": "__import__('os').abort()"}
-    header = {"format": persistence.FORMAT, "architecture": architecture}
-    tensors = {name: np.ascontiguousarray(a) for name, a in persistence._names(NETS[0]).items()}
+    header = {"format": FORMAT, "architecture": architecture}
+    tensors = tensors_of(NETS[0])
     refused(tmp_path, to_bytes(tensors, {"fastbp": json.dumps(header)}), "unknown cost")
     assert not (tmp_path / "bomb").exists()
 
 
 def forged(net=NETS[1], tensors=None, header=None, **architecture):
-    own = {name: np.ascontiguousarray(a) for name, a in persistence._names(net).items()}
-    whole = {"format": persistence.FORMAT, "architecture": net.architecture() | architecture}
+    own = tensors_of(net)
+    whole = {"format": FORMAT, "architecture": net.architecture() | architecture}
     return to_bytes(own | (tensors or {}), {"fastbp": json.dumps(whole | header if header else whole)})
 
 
@@ -281,10 +285,10 @@ def test_forged_headers(changes, message, tmp_path):
     refused(tmp_path, forged(**changes), message)
 
 
-@pytest.mark.parametrize("text", ["", "{", "5", "[]", "null", '{"format": 1}', "[" * 100_000, "NaN",
+@pytest.mark.parametrize("text", ["", "{", "5", "[]", "null", '{"format": 2}', "[" * 100_000, "NaN",
                                   '"' + "x" * 1000 + '"'])
 def test_headers_that_are_not_ours(text, tmp_path):
-    tensors = {name: np.ascontiguousarray(a) for name, a in persistence._names(NETS[1]).items()}
+    tensors = tensors_of(NETS[1])
     refused(tmp_path, to_bytes(tensors, {"fastbp": text}), "corrupt header")
 
 
@@ -547,7 +551,7 @@ def test_a_failing_write_names_the_file(where, checkpoint, tmp_path, monkeypatch
     def fail(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device", *map(str, arguments[:1]))
 
-    monkeypatch.setattr(persistence.os, where, fail)
+    monkeypatch.setattr(disk.os, where, fail)
     with pytest.raises(OSError, match="No space left") as caught:
         if checkpoint:
             network((2, 1)).fit(np.eye(2), np.ones(2), epochs=1, callbacks=[fastbp.Checkpoint(path)])
@@ -580,7 +584,7 @@ def test_what_killed_saves_leave_is_removed(tmp_path, monkeypatch):
     leave(7200, ".fastbp.0123456789abcdea")
     NETS[0].save(tmp_path / "n")  # the folder has been looked through a moment ago
     assert len(os.listdir(tmp_path)) == 6
-    monkeypatch.setattr(persistence, "_swept", {})
+    monkeypatch.setattr(disk, "_swept", {})
     NETS[0].save(tmp_path / "n")
     assert sorted(os.listdir(tmp_path)) == [".fastbp.0123", ".fastbp.0123456789abcdef", ".fastbp.notes.of.mine", "n",
                                             "old"]

@@ -29,9 +29,9 @@ from fastbp import (
     Record,
     TargetCost,
     TimeLimit,
-    persistence,
     schedules,
 )
+from fastbp.persistence import disk
 
 
 @pytest.fixture
@@ -418,7 +418,7 @@ def test_no_folder(tmp_path):
 
 def test_a_failing_write_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):
     X, Y = data
-    net, path, written = network((2, 4, 1)), tmp_path / "net", persistence.write
+    net, path, written = network((2, 4, 1)), tmp_path / "net", disk.write
 
     def full(where, content):
         if net.history.epoch[-1] == 3:
@@ -427,7 +427,7 @@ def test_a_failing_write_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):
                 written(where, content)
         written(where, content)
 
-    monkeypatch.setattr(persistence, "write", full)
+    monkeypatch.setattr(disk, "write", full)
     with pytest.raises(OSError, match="No space left"):
         net.fit(X, Y, epochs=5, callbacks=[Checkpoint(path)])
     assert [file.name for file in tmp_path.iterdir()] == ["net"]

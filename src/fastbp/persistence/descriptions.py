@@ -1,0 +1,116 @@
+"""What a network, an optimizer or a schedule was built with, as plain values for a header, and built of them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import costs
+from ..core.model import Model
+from ..initializers import Constant, Given, Rule
+from ..optimizers import OPTIMIZERS, Optimizer
+from ..schedules import SCHEDULES
+from ..training.progress import Trainable
+from ..util.names import lookup
+
+Array = npt.NDArray[Any]
+N = TypeVar("N", bound=Trainable)
+
+DEEPEST = 16
+"""Schedules in one another that a file may hold: each is called by the one around it, and Python ends at 1,000."""
+
+
+def described(network: Model) -> dict[str, Any]:
+    """Return what a network was built with, as plain values: see `Network.architecture`."""
+    return {
+        "layers": list(network.layers),
+        "activation": list(network.activations[:-1]),
+        "output": network.activations[-1],
+        "cost": network.cost_function.name,
+        "cost_parameter": network.cost_function.parameter,
+        "bias": network.bias,
+        "dtype": network.dtype.name,
+        "init": _described_init(network.init),
+        "seed": network.seed,
+    }
+
+
+def _described_init(init: Rule | tuple[Rule, ...]) -> Any:
+    """Return what layers begin with as plain values; given arrays are named only."""
+    if isinstance(init, tuple):
+        return [_described_init(rule) for rule in init]
+    if isinstance(init, Constant):
+        return {"constant": init.value}
+    if isinstance(init, Given):
+        return {"given": "weights" if init.biases is None else "weights and biases"}
+    return init
+
+
+def _made_init(description: Any, arrays: Mapping[str, Array]) -> Any:
+    """Make it again."""
+    if isinstance(description, list):
+        return [_made_rule(rule, i, arrays) for i, rule in enumerate(description)]
+    return _made_rule(description, 0, arrays)
+
+
+def _made_rule(description: Any, layer: int, arrays: Mapping[str, Array]) -> Any:
+    """Make what one layer begins with."""
+    if isinstance(description, dict) and "constant" in description:
+        return Constant(description["constant"])
+    if isinstance(description, dict):
+        W = arrays[f"init.weights.{layer}"]
+        return (W, arrays[f"init.biases.{layer}"]) if description["given"] == "weights and biases" else W
+    return description
+
+
+def network(kind: Callable[..., N], architecture: dict[str, Any], given: Mapping[str, Array]) -> N:
+    """Build a network of what `described` says, and of the arrays that its layers begin with."""
+    settings = dict(architecture, init=_made_init(architecture["init"], given))
+    settings["cost"] = costs.get(settings["cost"], settings.pop("cost_parameter"))
+    built = kind(**settings)
+    same_description("architecture", architecture, described(built))
+    return built
+
+
+def fingerprints(network: Trainable) -> dict[str, str]:
+    """Return some values of each function of the user's own, by which a file tells it from another of its name."""
+    rows = [("activation", row) for row in network._architecture.activations] + [("cost", network.cost_function)]
+    return {f"{kind} {row.name}": row.values.hex() for kind, row in rows if row.values}
+
+
+def described_settings(settings: Any, depth: int = 0) -> dict[str, Any]:
+    """Return an optimizer or schedule as its name and plain numbers."""
+    found: dict[str, Any] = {"kind": type(settings).__name__.lower()}
+    if found["kind"] not in OPTIMIZERS | SCHEDULES:
+        raise ValueError(f"{settings!r} cannot be saved: give the optimizer a schedule of fastbp.schedules")
+    if depth > DEEPEST:
+        raise ValueError(f"more than {DEEPEST} schedules in one another cannot be saved")
+    for name, value in vars(settings).items():
+        if isinstance(value, np.generic):
+            value = value.item()
+        found[name] = value if isinstance(value, (bool, int, float, str)) else described_settings(value, depth + 1)
+    return found
+
+
+def optimizer(description: dict[str, Any]) -> Optimizer:
+    """Make an optimizer of what `described_settings` says."""
+    made: Optimizer = _made("optimizer", description, OPTIMIZERS)
+    same_description("optimizer", description, described_settings(made))
+    return made
+
+
+def _made(kind: str, description: dict[str, Any], known: dict[str, Any]) -> Any:
+    settings = dict(description)
+    made = lookup(kind, settings.pop("kind"), known)
+    return made(**{name: _made("schedule", value, SCHEDULES) if isinstance(value, dict) else value
+                   for name, value in settings.items()})
+
+
+def same_description(what: str, description: Any, made: Any) -> None:
+    """Check that what was made of a description is described by it, to the last name and type."""
+    if json.dumps(description, sort_keys=True) != json.dumps(made, sort_keys=True):
+        raise ValueError(f"{what} is {description}, which is that of {made}")
