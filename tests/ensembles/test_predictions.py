@@ -231,7 +231,7 @@ def test_what_is_no_probability(q):
 
 def test_predict_makes_no_array_of_all_members():
     networks = [network((2, 2, 8), seed=i) for i in range(30)]
-    ensemble, X = Ensemble(networks), np.zeros((few(100_000, 1000), 2), np.float32)
+    ensemble, X = Ensemble(networks), np.zeros((few(100_000, 100), 2), np.float32)
     ensemble.predict(X)  # now the networks have their workspaces
     size = 4 * 8 * len(X)
     tracemalloc.start()

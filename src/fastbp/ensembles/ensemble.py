@@ -7,12 +7,17 @@ import operator
 from collections.abc import Iterator
 from typing import Any, overload
 
+import numpy as np
+import numpy.typing as npt
+
 from ..network import Network
-from . import predictions
-from .members import Members
+from . import intervals, predictions, resampling
+from .held_out import BOOTSTRAP, CALIBRATION, FOLDS, HeldOut, hold_out, score
+from .intervals import Informed
+from .members import Doubles
 
 
-class Ensemble(Members):
+class Ensemble(Informed):
     """Several networks that answer together: their mean, and how far they differ.
 
     Deep ensembles (Lakshminarayanan et al. 2017) are networks that were trained from different first weights; those of
@@ -39,7 +44,7 @@ class Ensemble(Members):
     >>> X = np.linspace(-1, 1, 40)[:, None]
     >>> networks = [fastbp.Network((1, 8, 1), dtype="float64", seed=seed) for seed in range(5)]
     >>> for network in networks:
-    ...     _ = network.fit(X, X**2, epochs=200, optimizer="lbfgs")
+    ...     _ = network.fit(X, X**2, epochs=60, optimizer="lbfgs")
     >>> ensemble = fastbp.Ensemble(networks)
     >>> ensemble.predict([0.5]).round(2)
     array([0.25])
@@ -50,11 +55,163 @@ class Ensemble(Members):
     Ensemble of 2 networks: Network((1, 8, 1), dtype='float64')
     """
 
+    @classmethod
+    def bootstrap(cls, network: Network, X: npt.ArrayLike, Y: npt.ArrayLike, *, n: int = 20, seed: int | None = None,
+                  sample_weight: npt.ArrayLike | None = None, **settings: Any) -> Ensemble:
+        """Train copies of a network, each on a bootstrap resample of the rows (Breiman 1996).
+
+        Each row is left out by about 37 % of the networks, which tell of it what new rows have to expect:
+        `oob_predictions`, `oob_score`, and the intervals of `predict_interval`.
+
+        Parameters
+        ----------
+        network : Network
+            It is not changed; its copies have new first weights.
+        X, Y : array_like
+            As in `Network.fit`. All networks read the same arrays, by indices.
+        n : int, default 20
+            Networks.
+        seed : int, optional
+            Of ``g = numpy.random.default_rng(seed)``, from which for one network after the other are drawn the seed of
+            its `Network.reset`, ``g.integers(2**63)``, and its rows, ``g.integers(n_samples, size=n_samples)``. So the
+            first networks are the same whatever ``n``. None draws it from the operating system.
+        sample_weight : array_like, shape (n_samples,), optional
+            As in `Network.fit`, for the fits and for `oob_score`; rows are drawn without regard to it.
+        **settings
+            epochs, batch_size, optimizer, shuffle, regularization, callbacks, threads and progress of `fit_many`.
+
+        Returns
+        -------
+        Ensemble
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit, see `fit_many`.
+        DivergenceError
+            If the cost or a parameter of a network becomes infinite or NaN.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> X = np.random.default_rng(0).uniform(-1, 1, (100, 2))
+        >>> network = fastbp.Network((2, 6, 1), dtype="float64")
+        >>> ensemble = fastbp.Ensemble.bootstrap(network, X, X[:, 0] * X[:, 1], n=10, seed=0, epochs=60,
+        ...                                      optimizer="lbfgs")
+        >>> ensemble.oob_score > 0.9
+        True
+        """
+        drawn = resampling.Resampling(network, X, Y, sample_weight, seed, settings)
+        networks, unseen = resampling.bootstrap(drawn, n)
+        ensemble = cls(networks)
+        ensemble._resample = hold_out(ensemble, drawn.samples, BOOTSTRAP, unseen)
+        return ensemble
+
+    @classmethod
+    def folds(cls, network: Network, X: npt.ArrayLike, Y: npt.ArrayLike, *, k: int = 5, stratify: bool = False,
+              seed: int | None = None, sample_weight: npt.ArrayLike | None = None, **settings: Any) -> Ensemble:
+        """Train k copies of a network, each on all rows but one fold (cross-validation).
+
+        Each row is in one fold, so one network has not seen it, and tells what new rows have to expect:
+        `oob_predictions`, `oob_score`, and the intervals of `predict_interval`.
+
+        Parameters
+        ----------
+        network : Network
+            It is not changed; its copies have new first weights.
+        X, Y : array_like
+            As in `Network.fit`. All networks read the same arrays, by indices.
+        k : int, default 5
+            Folds, from 2 to n_samples, and networks. The first n_samples % k folds have a row more.
+        stratify : bool, default False
+            Whether each class is dealt out evenly, to within a row; for networks with several outputs that are each a
+            probability, each combination of answers.
+        seed : int, optional
+            Of ``g = numpy.random.default_rng(seed)``, from which are drawn the order ``g.permutation(n_samples)`` in
+            which rows are dealt out to the folds in turn (sorted by class if ``stratify``), then for one network after
+            the other the seed of its `Network.reset`, ``g.integers(2**63)``. None draws it from the operating system.
+        sample_weight : array_like, shape (n_samples,), optional
+            As in `Network.fit`, for the fits and for `oob_score`.
+        **settings
+            epochs, batch_size, optimizer, shuffle, regularization, callbacks, threads and progress of `fit_many`.
+
+        Returns
+        -------
+        Ensemble
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit, see `fit_many`; or ``stratify`` is asked for, but the network is for numbers.
+        DivergenceError
+            If the cost or a parameter of a network becomes infinite or NaN.
+        """
+        drawn = resampling.Resampling(network, X, Y, sample_weight, seed, settings)
+        networks, unseen = resampling.folds(drawn, k, stratify)
+        ensemble = cls(networks)
+        ensemble._resample = hold_out(ensemble, drawn.samples, FOLDS, unseen)
+        return ensemble
+
+    def calibrate(self, X: npt.ArrayLike, Y: npt.ArrayLike) -> Ensemble:
+        """Take rows that no network has been trained on as the measure of what new rows have to expect.
+
+        `predict_interval` and `predict_set` then go by how far the ensemble misses these (split conformal prediction).
+
+        Parameters
+        ----------
+        X, Y : array_like
+            As in `Network.fit`. Rows that a network has seen make the intervals too narrow, and nobody can tell.
+
+        Returns
+        -------
+        Ensemble
+            self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If they do not fit.
+        """
+        samples = resampling.checked_calibration(self, X, Y)
+        self._calibration = hold_out(self, samples, CALIBRATION, np.ones((len(self), 1), np.bool_))
+        return self
+
+    @property
+    def unseen(self) -> npt.NDArray[np.bool_]:
+        """Which network has not seen which row of `bootstrap` or `folds`, (B, n_samples)."""
+        return self._resampled().unseen.copy()
+
+    @property
+    def oob_predictions(self) -> Doubles:
+        """The mean over the networks that have not seen a row, (n_samples, n_L); NaN where all of them have.
+
+        Of `bootstrap` that is called out of bag, of `folds` out of fold. Shape (n_samples, n_L/2) for gaussian_nll.
+        """
+        return self._resampled().predictions.copy()
+
+    @property
+    def oob_score(self) -> float:
+        """How good `oob_predictions` are: for numbers R², the mean over the outputs; for classes the accuracy.
+
+        By the sample weights, on the rows that some network has not seen; NaN if there are none. As in scikit-learn, R²
+        of constant targets is 1 if they are met, else 0, and of several outputs that are each a probability all must be
+        right.
+        """
+        return score(self, self._resampled())
+
+    def _resampled(self) -> HeldOut:
+        if self._resample is None:
+            raise AttributeError("this ensemble was not made by Ensemble.bootstrap or Ensemble.folds, or is a part of "
+                                 "one: it does not know which rows its networks have not seen")
+        return self._resample
+
     predict = predictions.predict
     predict_all = predictions.predict_all
     std = predictions.std
     quantiles = predictions.quantiles
     uncertainty = predictions.uncertainty
+    predict_interval = intervals.predict_interval
+    predict_set = intervals.predict_set
 
     def __len__(self) -> int:
         return len(self._networks)
@@ -69,7 +226,7 @@ class Ensemble(Members):
     def __getitem__(self, index: slice) -> Ensemble: ...
 
     def __getitem__(self, index: Any) -> Network | Ensemble:
-        """Return a member, or an ensemble of some of them."""
+        """Return a member, or an ensemble of some of them, which knows of no rows that they have not seen."""
         if isinstance(index, slice):
             return type(self)(self._networks[index])
         try:

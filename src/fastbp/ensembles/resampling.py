@@ -1,0 +1,107 @@
+"""Ensembles made of one network: copies with first weights of their own, each trained on some of the rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import arrays
+from ..core.samples import Samples, SparseRows
+from ..network import Network
+from ..training.many import fit_many
+from .members import BERNOULLI, DISTRIBUTION, Members, kind_of
+
+Indices = npt.NDArray[np.int64]
+
+SETTINGS = ("epochs", "batch_size", "optimizer", "shuffle", "regularization", "callbacks", "threads", "progress")
+"""Of a fit, that a user may choose; rows are chosen here."""
+
+
+class Resampling:
+    """One network's samples, checked, and what draws rows and first weights."""
+
+    def __init__(self, network: Network, X: Any, Y: Any, sample_weight: Any, seed: int | None,
+                 settings: dict[str, Any]) -> None:
+        if not isinstance(network, Network):
+            raise TypeError(f"network is {network!r}, expected a Network, copies of which are trained")
+        for name in settings:
+            if name not in SETTINGS:
+                raise TypeError(f"{name} is no argument here, expected {', '.join(SETTINGS)}: which rows a network is "
+                                "trained on is drawn")
+        self.network, self.settings = network, settings
+        self.samples: Samples = network._samples(X, Y, sample_weight, sparse=True)
+        self.X = X if isinstance(self.samples.inputs, SparseRows) else self.samples.inputs
+        self.generator = np.random.default_rng(None if seed is None else arrays.whole("seed", seed, 0))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def new(self) -> Network:
+        """Return a copy of the network with new first weights."""
+        return self.network.copy().reset(int(self.generator.integers(2**63)))
+
+    def fit(self, networks: list[Network], rows: list[Indices]) -> None:
+        """Train each network on its rows."""
+        weights = self.samples.weights
+        fit_many(networks, self.X, self.samples.targets, rows=rows,
+                 sample_weight=weights if weights.size else None, **self.settings)
+
+    def unseen(self, rows: list[Indices]) -> npt.NDArray[np.bool_]:
+        """Return which network has not seen which row."""
+        found = np.ones((len(rows), len(self)), np.bool_)
+        for of_network, seen in zip(found, rows, strict=True):
+            of_network[seen] = False
+        return found
+
+    def fold_of(self, k: int, stratify: bool) -> Indices:
+        """Return the fold of each row: the rows in a random order, class by class if asked for, dealt out in turn."""
+        order = self.generator.permutation(len(self))
+        if stratify:
+            order = order[np.argsort(self._classes()[order], kind="stable")]
+        fold = np.empty(len(self), np.int64)
+        fold[order] = np.arange(len(self)) % k
+        return fold
+
+    def _classes(self) -> Indices:
+        """Return the class of each row."""
+        kind, targets = kind_of(self.network.cost_function), self.samples.targets
+        if kind not in (DISTRIBUTION, BERNOULLI):
+            raise ValueError("stratify=True deals out classes evenly, but the network is for numbers, with cost "
+                             f"{self.network.cost_function}: leave it out")
+        if self.samples.labels:
+            return targets.astype(np.int64)
+        if kind == DISTRIBUTION:
+            return targets.argmax(axis=1)  # type: ignore[no-any-return]
+        answers: Indices = np.unique(targets > 0.5, axis=0, return_inverse=True)[1].reshape(-1)
+        return answers
+
+
+def bootstrap(drawn: Resampling, n: int) -> tuple[list[Network], npt.NDArray[np.bool_]]:
+    """Train n networks on resamples, and return which has not seen which row."""
+    networks, rows = [], []
+    for _ in range(arrays.whole("n", n)):
+        networks.append(drawn.new())
+        rows.append(drawn.generator.integers(len(drawn), size=len(drawn)))
+    drawn.fit(networks, rows)
+    return networks, drawn.unseen(rows)
+
+
+def folds(drawn: Resampling, k: int, stratify: bool) -> tuple[list[Network], npt.NDArray[np.bool_]]:
+    """Train k networks, each on all rows but one fold, and return which has not seen which row."""
+    number = arrays.whole("k", k, 2)
+    if number > len(drawn):
+        raise ValueError(f"k is {number}, but X has {len(drawn)} rows: each fold needs one at least")
+    if not isinstance(stratify, (bool, np.bool_)):
+        raise TypeError(f"stratify is {stratify!r}, expected True or False")
+    fold = drawn.fold_of(number, bool(stratify))
+    networks = [drawn.new() for _ in range(number)]
+    rows = [np.flatnonzero(fold != i) for i in range(number)]
+    drawn.fit(networks, rows)
+    return networks, drawn.unseen(rows)
+
+
+def checked_calibration(members: Members, X: Any, Y: Any) -> Samples:
+    """Return rows to calibrate with, by what the first network takes."""
+    return members.networks[0]._samples(X, Y, sparse=True)
