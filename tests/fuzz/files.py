@@ -1,11 +1,12 @@
-"""Damaged files, loaded and trained on: none may crash or hang the process, or raise what the docs do not say.
+"""Damaged files, loaded and used: none may crash or hang the process, or raise what the docs do not say.
 
     python tests/fuzz/files.py --count 10000 --workers 2
 
 Each file holds a training of one of the optimizers, with bits flipped, its end cut off, its JSON changed by type and by
 value, or its tensors swapped, resized or filled with huge numbers. A worker under a limit of memory loads it, goes on
-with the training for some epochs, and predicts. The right ends are: a ValueError of `Network.load` that names the file;
-a fit that ends, or raises DivergenceError or a ValueError of fastbp's own. A case is a function of ``--seed`` and its
+with the training for some epochs, and predicts. Others hold an ensemble, which is asked for all that it knows. The
+right ends are: a ValueError of `Network.load` or `Ensemble.load` that names the file; a fit that ends, or raises
+DivergenceError or a ValueError of fastbp's own. A case is a function of ``--seed`` and its
 number: ``--only 17`` does one of them again and shows what it raised. The exit status is 1 where a case ends wrongly.
 """
 
@@ -30,7 +31,7 @@ from pathlib import Path
 import numpy as np
 
 import fastbp
-from fastbp import Network, schedules
+from fastbp import Ensemble, Network, schedules
 from fastbp.kernels.compile import JIT
 
 KERNELS = str(Path(fastbp.__file__).parent / "kernels")
@@ -85,6 +86,22 @@ def make_originals(folder):
         stopping = [fastbp.EarlyStopping(5), fastbp.EarlyStopping(9, restore_best=False)][: i % 3]
         net.fit(*samples(net), epochs=3, optimizer=optimizer,
                 callbacks=[*stopping, fastbp.Checkpoint(folder / f"{i:02}")])
+    for ensemble in ensembles():
+        i += 1
+        ensemble.save(folder / f"{i:02}")
+
+
+def ensembles():
+    """Return ensembles of each kind, with what they know of rows that they have not seen."""
+    X, Y = np.random.default_rng(2).normal(size=(12, 2)), np.arange(12) % 3
+    numbers, classes = Network((2, 3, 2), dtype="float64"), Network((2, 2, 3), cost="cross_entropy")
+    return [
+        Ensemble([numbers.copy(), Network((2, 2), init=[np.eye(2)], bias=False, dtype="float64")]),
+        Ensemble.folds(numbers, X, X**2, k=3, seed=0, epochs=2),
+        Ensemble.bootstrap(numbers, X, X**2, n=4, seed=0, sample_weight=Y + 1.0, epochs=2).calibrate(X, X**2),
+        Ensemble.folds(classes, X, Y, k=3, seed=0, epochs=2).calibrate(X, np.eye(3)[Y]),
+        Ensemble.bootstrap(classes, X, np.full((12, 3), 1 / 3), n=3, seed=0, epochs=2),
+    ]
 
 
 # ---------------------------------------------------------------------------------------------------------- damage
@@ -213,14 +230,47 @@ def deliberate(error):
             and (place.line or "").startswith("raise"))
 
 
+def load(path):
+    """Load what a file says that it holds."""
+    try:
+        return Network.load(path)
+    except ValueError as error:
+        if "use fastbp.Ensemble.load" not in str(error):
+            raise
+        return Ensemble.load(path)
+
+
+def asked(ensemble):
+    """Ask an ensemble for all that it knows, and train one of its networks; return what became of it."""
+    X = np.random.default_rng(0).normal(size=(3, 2))
+    try:
+        for values in (ensemble.predict(X), ensemble.std(X), *ensemble.uncertainty(X), ensemble.quantiles(X, 0.5)):
+            assert len(values) == 3
+    except Exception as error:
+        if not deliberate(error):
+            return WRONG[4], error
+    for ask in (lambda: ensemble.oob_score, lambda: ensemble.unseen.sum(), lambda: ensemble.predict_interval(X, 0.8),
+                lambda: ensemble.predict_set(X, 0.8, "aps"), lambda: ensemble.calibrate(*samples(ensemble[0])),
+                lambda: ensemble[0].fit(*samples(ensemble[0]), epochs=2), ensemble.copy):
+        try:
+            ask()
+        except Exception as error:
+            unknown = isinstance(error, AttributeError) and "it does not know which rows" in str(error)
+            if not (deliberate(error) or unknown or isinstance(error, fastbp.DivergenceError)):
+                return WRONG[4], error
+    return "trained", None
+
+
 def outcome(path):
     """Load a file, train and predict; return what became of it, and the exception."""
     try:
-        net = Network.load(path)
+        net = load(path)
     except ValueError as error:
         return ("refused" if str(error).startswith(str(path)) and deliberate(error) else WRONG[2]), error
     except Exception as error:
         return WRONG[2], error
+    if isinstance(net, Ensemble):
+        return asked(net)
     ended, caught = "trained", None
     try:
         net.fit(*samples(net), epochs=3, resume=True, callbacks=[fastbp.EarlyStopping(50)])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Iterator
+from os import PathLike
 from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from ..network import Network
-from . import intervals, predictions, resampling
+from . import files, intervals, predictions, resampling
 from .held_out import BOOTSTRAP, CALIBRATION, FOLDS, HeldOut, hold_out, score
 from .intervals import Informed
 from .members import Doubles
@@ -236,6 +237,33 @@ class Ensemble(Informed):
         if not -len(self) <= place < len(self):
             raise IndexError(f"index is {place}, this ensemble has {len(self)} networks")
         return self._networks[place]
+
+    save = files.save
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Ensemble:
+        """Read an ensemble that `save` wrote; no code of the file is run.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        Ensemble
+            With the networks, `oob_predictions` and `predict_interval` of the one that was saved.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is not a whole file of a known format, or says what no ensemble would; the message says what is wrong.
+        """
+        networks, known = files.load(path)
+        ensemble = cls(networks)
+        ensemble._resample, ensemble._calibration = known["resample"], known["calibration"]
+        return ensemble
 
     def copy(self) -> Ensemble:
         """Return an ensemble of copies of the networks. So do `copy.copy` and `copy.deepcopy`."""

@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 FORMAT = 2
 """Version of the format: raised when an older fastbp could not read the file."""
 
-DTYPES = {"float32": "F32", "float64": "F64", "bool": "BOOL"}
+DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64", "bool": "BOOL"}
 """Names of dtypes here and in safetensors."""
 
 
