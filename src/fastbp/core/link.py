@@ -11,7 +11,7 @@ in cells of its own: where the targets of ∂o/∂x lie, a direction, penalties,
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -60,6 +60,7 @@ from ..kernels.tables import (
     COST_PARAMETER,
     COST_SMOOTH_BASE,
     COST_SMOOTH_SHARE,
+    ENSEMBLE,
     ENTRY,
     LAYER,
     LAYER_BIASES,
@@ -67,6 +68,7 @@ from ..kernels.tables import (
     LAYER_PACKS,
     LAYER_TANGENTS,
     LAYER_TRANSPOSED,
+    MEMBER,
 )
 from ..kernels.updates import penalties
 from ..regularization import Regularization
@@ -378,6 +380,43 @@ def embedded_tables(architecture: Architecture, batch: int) -> tuple[Plan, Integ
     return plan, calls
 
 
+def ensemble_tables(architectures: Sequence[Architecture],
+                    targets: int) -> tuple[Integers, Integers, Integers, Integers]:
+    """Return `tables.ENSEMBLE`, `tables.MEMBER`, and the LAYER and ENTRY of all members, for one sample at a time.
+
+    However many there are, what is compiled is the same; members of one architecture share their tables.
+
+    Raises
+    ------
+    ValueError
+        If a function of the user's own is missing.
+    """
+    sizes, dtype = np.zeros(tables.ENSEMBLE_COUNT, np.int64), architectures[0].dtype
+    members = np.zeros((len(architectures), tables.MEMBER_COUNT), np.int64)
+    known: dict[int, tuple[int, int]] = {}
+    layers: list[Integers] = []
+    calls: list[Integers] = []
+    whole, member = ENSEMBLE.view(sizes), MEMBER.view(members)
+    for row, architecture in zip(member, architectures, strict=True):
+        if id(architecture) not in known:
+            known[id(architecture)] = int(whole["layers"]) * tables.LAYER_COLUMNS, len(calls) * tables.ENTRY_COUNT
+            for table, of_all in zip(_one_sample(architecture), (layers, calls), strict=True):
+                of_all.append(table)
+            whole["layers"] += len(layers[-1])
+            whole["outputs"] = max(whole["outputs"], calls[-1][tables.ENTRY_WORK_SIZE])
+        row["layers"], row["calls"] = known[id(architecture)]
+        row["parameters"] = whole["size"]
+        whole["size"] += layout.strips(architecture.n_parameters, dtype) * layout.lanes(dtype)
+    whole["forward"] = address(embedded.forward_members, dtype)
+    whole["members"], whole["calls"], whole["targets"] = len(members), len(calls), targets
+    whole["n_in"], whole["n_out"] = architectures[0].layers[0], architectures[0].layers[-1]
+    whole["work_size"] = whole["outputs"] + len(members) * whole["n_out"]
+    all_layers, all_calls = np.concatenate(layers), np.stack(calls)
+    number = next(_numbers)
+    whole["model"] = member[0]["model"] = all_layers[0, LAYER_MODEL] = all_calls[0, tables.ENTRY_MODEL] = number
+    return sizes, members, all_layers, all_calls
+
+
 def c_tables(architecture: Architecture) -> tuple[Integers, Integers]:
     """Return `tables.LAYER` and `tables.ENTRY` for one sample in the least room: layers take turns in two panels.
 
@@ -386,13 +425,19 @@ def c_tables(architecture: Architecture) -> tuple[Integers, Integers]:
     ValueError
         If a function of the user's own is missing, or the room is more than a stack has.
     """
+    layers, calls = _one_sample(architecture)
+    room, itemsize = int(calls[tables.ENTRY_WORK_SIZE]), architecture.dtype.itemsize
+    if room * itemsize > STACK_BYTES:
+        raise ValueError(f"a layer of {max(architecture.layers)} neurons takes {room * itemsize} bytes of its caller's "
+                         f"stack, at most {STACK_BYTES} are taken: use fastbp.jit.forward with a workspace")
+    return layers, calls
+
+
+def _one_sample(architecture: Architecture) -> tuple[Integers, Integers]:
+    """Return `tables.LAYER` and `tables.ENTRY` for the forward pass of one sample in two panels."""
     architecture = architecture.resolved()
     sizes, dtype = architecture.layers, architecture.dtype
     panel = layout.strips(max(sizes), dtype) * layout.lanes(dtype) + online.BEHIND
-    room = 3 * panel
-    if room * dtype.itemsize > STACK_BYTES:
-        raise ValueError(f"a layer of {max(sizes)} neurons takes {room * dtype.itemsize} bytes of its caller's "
-                         f"stack, at most {STACK_BYTES} are taken: use fastbp.jit.forward with a workspace")
     layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
     for i, row in enumerate(LAYER.view(layers)):
         row["n_in"], row["n_out"] = sizes[i], sizes[i + 1]
@@ -401,7 +446,7 @@ def c_tables(architecture: Architecture) -> tuple[Integers, Integers]:
         row["activation"] = address(architecture.activations[i].kernel, dtype, prototypes.activation)
     calls = np.zeros(tables.ENTRY_COUNT, np.int64)
     entry = ENTRY.view(calls)
-    entry["work_size"], entry["depth"], entry["size"] = room, len(layers), architecture.n_parameters
+    entry["work_size"], entry["depth"], entry["size"] = 3 * panel, len(layers), architecture.n_parameters
     for kernel in (embedded.forward, embedded.forward_one):
         calls[kernel.place] = address(kernel, dtype)
     return layers, calls

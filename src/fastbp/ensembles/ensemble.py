@@ -11,6 +11,8 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from ..jit.make import compiled_ensemble
+from ..jit.model import EnsembleModel
 from ..network import Network
 from . import files, intervals, predictions, resampling
 from .held_out import BOOTSTRAP, CALIBRATION, FOLDS, HeldOut, hold_out, score
@@ -237,6 +239,40 @@ class Ensemble(Informed):
         if not -len(self) <= place < len(self):
             raise IndexError(f"index is {place}, this ensemble has {len(self)} networks")
         return self._networks[place]
+
+    def compiled(self) -> EnsembleModel:
+        """Return the ensemble for use inside your own compiled code, see `fastbp.jit`.
+
+        Returns
+        -------
+        fastbp.jit.EnsembleModel
+            A NamedTuple of arrays for `fastbp.jit.forward_ensemble`. Its type does not depend on the networks, so that
+            the caller is compiled once for all ensembles of a dtype. It holds the present parameters, a copy: after
+            training call this again.
+
+        Raises
+        ------
+        ValueError
+            If a function of the user's own is missing in this process.
+
+        Examples
+        --------
+        >>> import numba, numpy as np, fastbp
+        >>> @numba.njit
+        ... def most_uncertain(model, X):
+        ...     mean, std = np.empty(1), np.empty(1)
+        ...     work, found, largest = fastbp.jit.ensemble_workspace(model), -1, 0.0
+        ...     for i in range(len(X)):
+        ...         fastbp.jit.forward_ensemble(model, X[i], mean, std, work)
+        ...         if std[0] > largest:
+        ...             found, largest = i, std[0]
+        ...     return found
+        >>> ensemble = fastbp.Ensemble([fastbp.Network((2, 3, 1), dtype="float64", seed=seed) for seed in range(4)])
+        >>> X = np.array([[0.0, 0.0], [3.0, 1.0], [0.1, 0.0]])
+        >>> most_uncertain(ensemble.compiled(), X)
+        1
+        """
+        return compiled_ensemble(self._networks, self._n_targets)
 
     save = files.save
 

@@ -2,8 +2,9 @@
 
 ``model = net.compiled()`` is a NamedTuple of arrays over the same parameter buffer as the Network. Pass it to compiled
 functions (as an argument, not as a global: Numba would freeze its arrays) and call what is below on it. Nothing is
-allocated but by `workspace`; each thread, or each iteration of a ``prange``, needs a workspace of its own. The callers
-may be cached, release the interpreter lock, and run in parallel.
+allocated but by `workspace` and `ensemble_workspace`; each thread, or each iteration of a ``prange``, needs a workspace
+of its own. The callers may be cached, release the interpreter lock, and run in parallel. `Ensemble.compiled` makes an
+`EnsembleModel`, for `forward_ensemble`: many networks in one call, however many and of whatever sizes.
 
 Arrays must be C-contiguous and of the network's dtype, and writable if they are written to: anything else is an error
 when the caller is compiled. The parameters may be read-only for all that does not train. Compiled code cannot raise
@@ -25,6 +26,7 @@ array([2., 1.])
 """
 
 from .checks import check
+from .ensemble import ensemble_workspace, forward_ensemble
 from .functions import (
            cost_and_gradient,
            cost_and_gradient_batch,
@@ -38,7 +40,8 @@ from .functions import (
            workspace,
 )
 from .make import state
-from .model import Model, State
+from .model import EnsembleModel, Model, State
 
-__all__ = ["Model", "State", "check", "cost_and_gradient", "cost_and_gradient_batch", "forward", "forward_batch",
-           "input_gradient", "state", "train_batch", "train_one", "update", "vjp", "workspace"]
+__all__ = ["EnsembleModel", "Model", "State", "check", "cost_and_gradient", "cost_and_gradient_batch",
+           "ensemble_workspace", "forward", "forward_batch", "forward_ensemble", "input_gradient", "state",
+           "train_batch", "train_one", "update", "vjp", "workspace"]

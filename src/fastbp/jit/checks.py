@@ -11,6 +11,15 @@ from ..kernels.tables import (
     CELL_COUNT,
     CELL_MODEL,
     COST_INPUT_NOISE,
+    ENSEMBLE_CALLS,
+    ENSEMBLE_COUNT,
+    ENSEMBLE_LAYERS,
+    ENSEMBLE_MEMBERS,
+    ENSEMBLE_MODEL,
+    ENSEMBLE_N_IN,
+    ENSEMBLE_SIZE,
+    ENSEMBLE_TARGETS,
+    ENSEMBLE_WORK_SIZE,
     ENTRY_COUNT,
     ENTRY_DEPTH,
     ENTRY_MODEL,
@@ -21,26 +30,28 @@ from ..kernels.tables import (
     LAYER_MODEL,
     LAYER_N_IN,
     LAYER_N_OUT,
+    MEMBER_COUNT,
+    MEMBER_MODEL,
     RULE_BYTES,
     RULE_SLOTS,
 )
-from .model import Model, State
+from .model import EnsembleModel, Model, State
 
 Array = npt.NDArray[Any]
 
 
-def check(model: Model, *, state: State | None = None, **arrays: Array) -> None:
+def check(model: Model | EnsembleModel, *, state: State | None = None, **arrays: Array) -> None:
     """Say what is wrong with arrays that are to go to compiled code. Called from Python.
 
     Parameters
     ----------
-    model : Model
+    model : Model or EnsembleModel
         Its arrays are checked too: whether they belong together.
     state : State, optional
         One that is to train the model.
     **arrays
         Any of x, X, y, Y, u, out, gradient, work, by the names of the parameters above. ``out`` may have n_0 or n_L
-        numbers a sample.
+        numbers a sample. With an EnsembleModel any of x, mean, std, work.
 
     Raises
     ------
@@ -58,6 +69,9 @@ def check(model: Model, *, state: State | None = None, **arrays: Array) -> None:
         ...
     ValueError: x has shape (3,), expected (2,)
     """
+    if isinstance(model, EnsembleModel):
+        _check_ensemble(model, arrays)
+        return
     size, kind = _checked_model(model)
     if state is not None:
         _check_state(model, state, size, kind)
@@ -119,6 +133,38 @@ def _checked_model(model: Model) -> tuple[int, np.dtype[Any]]:
         raise ValueError(f"parameters of the model has shape {model.parameters.shape}, expected ({size},), laid out "
                          "like those of its network")
     return size, kind
+
+
+def _check_ensemble(model: EnsembleModel, arrays: dict[str, Array]) -> None:
+    """Check that the arrays of an ensemble's model belong together, and those that go with it to `forward_ensemble`."""
+    tables = {"sizes": (ENSEMBLE_COUNT,), "members": (-1, MEMBER_COUNT), "layers": (-1, LAYER_COLUMNS),
+              "calls": (-1, ENTRY_COUNT)}
+    for name, shape in tables.items():
+        array = getattr(model, name)
+        _check_kind(f"{name} of the model", array, np.dtype(np.int64), written=True, whose=f"{name} in every model")
+        if array.ndim != len(shape) or array.shape[-1] != shape[-1] or not array.size:
+            raise ValueError(f"{name} of the model has shape {array.shape}: it is none of a model")
+    sizes = model.sizes
+    marks = {int(sizes[ENSEMBLE_MODEL]), int(model.members[0, MEMBER_MODEL]), int(model.layers[0, LAYER_MODEL]),
+             int(model.calls[0, ENTRY_MODEL])}
+    if len(marks) > 1 or (len(model.members), len(model.layers), len(model.calls)) != tuple(
+            sizes[[ENSEMBLE_MEMBERS, ENSEMBLE_LAYERS, ENSEMBLE_CALLS]]):
+        raise ValueError("sizes, members, layers and calls are of different models: take all of them from one")
+    kind = getattr(model.none, "dtype", np.dtype("d"))
+    _check_kind("parameters of the model", model.parameters, kind, written=False)
+    if model.parameters.shape != (sizes[ENSEMBLE_SIZE],):
+        raise ValueError(f"parameters of the model has shape {model.parameters.shape}, expected "
+                         f"({sizes[ENSEMBLE_SIZE]},), those of all its networks")
+    wanted = {"x": sizes[ENSEMBLE_N_IN], "mean": sizes[ENSEMBLE_TARGETS], "std": sizes[ENSEMBLE_TARGETS]}
+    for name, array in arrays.items():
+        if name not in (*wanted, "work"):
+            raise TypeError(f"check has no argument {name!r} for an ensemble: x, mean, std, work")
+        _check_kind(name, array, kind, written=name != "x", whose="the networks")
+        if name == "work" and array.size < sizes[ENSEMBLE_WORK_SIZE]:
+            raise ValueError(f"work has {array.size} numbers, expected {sizes[ENSEMBLE_WORK_SIZE]}: use "
+                             "ensemble_workspace(model)")
+        if name != "work" and array.shape != (wanted[name],):
+            raise ValueError(f"{name} has shape {array.shape}, expected ({wanted[name]},)")
 
 
 def _check_state(model: Model, state: State, size: int, kind: np.dtype[Any]) -> None:

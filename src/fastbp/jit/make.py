@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .. import optimizers
 from ..core import arrays, link
 from ..core import model as core
 from ..core.conversion import readonly
-from ..kernels import prototypes
+from ..kernels import layout, prototypes
 from ..kernels.compile import address
-from ..kernels.tables import RULE_BYTES, RULE_SLOTS
+from ..kernels.tables import ENSEMBLE_SIZE, MEMBER_PARAMETERS, RULE_BYTES, RULE_SLOTS
 from ..kernels.updates import rules
 from ..optimizers import Optimizer
 from .checks import check
-from .model import Model, State
+from .model import EnsembleModel, Model, State
 
 
 def compiled(self: core.Model, batch: int = 256) -> Model:
@@ -40,6 +42,20 @@ def compiled(self: core.Model, batch: int = 256) -> Model:
     parameters = self._parameters if self.parameters.flags.writeable else readonly(self._parameters)
     return Model(parameters, plan.layers, plan.cells, plan.cost_parameter, calls,
                  readonly(np.empty(0, self.dtype)), np.empty(0, np.int64))
+
+
+def compiled_ensemble(networks: Sequence[core.Model], targets: int) -> EnsembleModel:
+    """Return networks of one dtype, n_0 and n_L for `forward_ensemble`, with a copy of their parameters.
+
+    Where ``targets`` are half of n_L, a log variance stands behind each.
+    """
+    sizes, members, layers, calls = link.ensemble_tables([network._architecture for network in networks], targets)
+    parameters = layout.aligned(int(sizes[ENSEMBLE_SIZE]), networks[0].dtype)
+    parameters[:] = 0
+    for network, row in zip(networks, members, strict=True):
+        start = row[MEMBER_PARAMETERS]
+        parameters[start : start + network.n_parameters] = network._parameters
+    return EnsembleModel(parameters, sizes, members, layers, calls, readonly(np.empty(0, networks[0].dtype)))
 
 
 def state(model: Model, optimizer: str | Optimizer = "adam") -> State:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 from ..kernels.layout import Doubles, Floats, Integers
 
 
-def _stays(given: Model | State, again: str) -> NoReturn:
+def _stays(given: Model | EnsembleModel | State, again: str) -> NoReturn:
     """Refuse to pickle addresses: in another process they point anywhere."""
     raise TypeError(f"fastbp.jit.{type(given).__name__} holds addresses of this process and cannot be pickled: send "
                     f"the Network, and call {again} there")
@@ -40,6 +40,32 @@ class Model(NamedTuple):
 
     def __deepcopy__(self, memo: Any) -> Model:
         return Model._make(copy.deepcopy(part, memo) for part in self)
+
+
+class EnsembleModel(NamedTuple):
+    """An ensemble as compiled code sees it: one type, however many networks there are; its parameters are a copy."""
+
+    parameters: Floats
+    """Those of all networks, one behind the other."""
+    sizes: Integers
+    """Sizes, and the address of the kernel, see `tables.ENSEMBLE`."""
+    members: Integers
+    """A row a network, where its parts lie in the arrays here, see `tables.MEMBER`."""
+    layers: Integers
+    """A row a layer of all networks, see `tables.LAYER`."""
+    calls: Integers
+    """A row an architecture, see `tables.ENTRY`."""
+    none: Floats
+    """Empty, read-only: of the networks' dtype."""
+
+    def __reduce__(self) -> NoReturn:
+        _stays(self, "compiled()")
+
+    def __copy__(self) -> EnsembleModel:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> EnsembleModel:
+        return EnsembleModel._make(copy.deepcopy(part, memo) for part in self)
 
 
 class State(NamedTuple):

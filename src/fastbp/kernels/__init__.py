@@ -60,6 +60,7 @@ derivatives.gauss_newton
 embedded
     forward_one, gradient_one, input_one, vjp_one, train_one
                        one sample, neurons in lanes: outputs, cost and gradient, ∂E/∂x, uᵀ∂o/∂x, an update -> jit
+    forward_members    one sample through all networks of an ensemble: mean and standard deviation of outputs -> jit
     many               a batch, block by block: mean cost, gradient, an update -> jit
     forward, backward, backpropagate
                        (1)(2), (5) and (6)(7) of one sample -> the five above, by address

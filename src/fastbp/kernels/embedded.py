@@ -10,6 +10,7 @@ caller counts references to it by locked instructions: half of the time of a sma
 arrays, 100 with pointers).
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,16 @@ from .tables import (
     CELL_JACOBIAN,
     CELL_SCRATCH,
     CELL_TARGET,
+    ENSEMBLE_CALLS,
+    ENSEMBLE_COUNT,
+    ENSEMBLE_FORWARD,
+    ENSEMBLE_LAYERS,
+    ENSEMBLE_MEMBERS,
+    ENSEMBLE_N_OUT,
+    ENSEMBLE_OUTPUTS,
+    ENSEMBLE_SIZE,
+    ENSEMBLE_TARGETS,
+    ENSEMBLE_WORK_SIZE,
     ENTRY_BACKPROPAGATE,
     ENTRY_BACKWARD,
     ENTRY_COUNT,
@@ -68,6 +79,10 @@ from .tables import (
     LAYER_OUT,
     LAYER_SOURCE,
     LAYER_WEIGHTS,
+    MEMBER_CALLS,
+    MEMBER_COUNT,
+    MEMBER_LAYERS,
+    MEMBER_PARAMETERS,
     SLOT_CALLS,
     SLOT_COUNT,
     SLOT_FORWARD_ONE,
@@ -258,6 +273,39 @@ def many(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats
                  rule if end == samples else 0, strips, 1 if begin > 0 else 0, 0, 1, cells[CELL_SCRATCH], inputs, order,
                  end, end, order, 0)
     panels[cells[CELL_COST]] = total
+
+
+@by_address(ENSEMBLE_FORWARD)
+def forward_members(sizes: IntegerPointer, places: IntegerPointer, network: IntegerPointer, table: IntegerPointer,
+                    weights: FloatPointer, work: FloatPointer, x: FloatPointer, mean: FloatPointer,
+                    std: FloatPointer) -> None:
+    """(1)(2) of all members for one sample; overwrites ``mean`` and ``std`` (targets) of o^L, in double."""
+    numbers = array_at(sizes, ENSEMBLE_COUNT)
+    count, n, targets = numbers[ENSEMBLE_MEMBERS], numbers[ENSEMBLE_N_OUT], numbers[ENSEMBLE_TARGETS]
+    members = array_at(places, count * MEMBER_COUNT)
+    layers, entries = array_at(network, numbers[ENSEMBLE_LAYERS] * LAYER_COLUMNS), numbers[ENSEMBLE_CALLS] * ENTRY_COUNT
+    parameters, panels = array_at(weights, numbers[ENSEMBLE_SIZE]), array_at(work, numbers[ENSEMBLE_WORK_SIZE])
+    for m in range(count):
+        where = view(members, m * MEMBER_COUNT, MEMBER_COUNT)
+        calls = view(array_at(table, entries), where[MEMBER_CALLS], ENTRY_COUNT)
+        call(forward_one, calls,
+             pointer(view(layers, where[MEMBER_LAYERS], calls[ENTRY_DEPTH] * LAYER_COLUMNS)), pointer(calls),
+             pointer(view(parameters, where[MEMBER_PARAMETERS], calls[ENTRY_SIZE])), pointer(panels), x,
+             pointer(view(panels, numbers[ENSEMBLE_OUTPUTS] + m * n, n)))
+    outputs = view(panels, numbers[ENSEMBLE_OUTPUTS], count * n)
+    average, spread = array_at(mean, targets), array_at(std, targets)
+    for j in range(targets):
+        total, squares = 0.0, 0.0
+        for m in range(count):
+            total += float(outputs[m * n + j])
+        total /= count
+        for m in range(count):
+            difference = float(outputs[m * n + j]) - total
+            squares += difference * difference
+            if targets < n:
+                squares += math.exp(float(outputs[m * n + targets + j]))
+        average[j] = total
+        spread[j] = math.sqrt(squares / count)
 
 
 def c_forward(form, dtype, slot, room, width):

@@ -231,6 +231,34 @@ SLOT = Table({
 SLOT_FORWARD_ONE, SLOT_LAYERS, SLOT_CALLS, SLOT_PARAMETERS, SLOT_N_IN = SLOT
 SLOT_COUNT = SLOT.count
 
+ENSEMBLE = Table({
+    "forward": "address of `embedded.forward_members`",
+    "members": "networks",
+    "n_in": "their inputs, n_0",
+    "n_out": "their outputs, n_L",
+    "targets": "numbers that they predict: n_L, or n_L/2 where a log variance stands behind each",
+    "work_size": "numbers in a workspace",
+    "outputs": "offset in a workspace of the members' outputs",
+    "layers": "rows of LAYER",
+    "calls": "rows of ENTRY",
+    "size": "numbers that the parameters take",
+    "model": "which `jit.EnsembleModel` it belongs to, the number in LAYER_MODEL, ENTRY_MODEL and MEMBER_MODEL",
+})
+"""An ensemble inside a user's compiled code: `jit.EnsembleModel.sizes`."""
+(ENSEMBLE_FORWARD, ENSEMBLE_MEMBERS, ENSEMBLE_N_IN, ENSEMBLE_N_OUT, ENSEMBLE_TARGETS, ENSEMBLE_WORK_SIZE,
+ ENSEMBLE_OUTPUTS, ENSEMBLE_LAYERS, ENSEMBLE_CALLS, ENSEMBLE_SIZE, ENSEMBLE_MODEL) = ENSEMBLE
+ENSEMBLE_COUNT = ENSEMBLE.count
+
+MEMBER = Table({
+    "layers": "where its LAYER begins: members of one architecture share it",
+    "calls": "where its ENTRY begins",
+    "parameters": "where its parameters begin",
+    "model": "in the first row: which `jit.EnsembleModel` it belongs to",
+})
+"""A member of an ensemble, a row each: offsets in arrays that hold those of all members."""
+MEMBER_LAYERS, MEMBER_CALLS, MEMBER_PARAMETERS, MEMBER_MODEL = MEMBER
+MEMBER_COUNT = MEMBER.count
+
 RULE_ADDRESS = 2**56 - 1
 """The bits of `jit.State.rule` that are an address; the four above them count the bytes of a number that the rule
 is compiled for, those above these its slots of state."""
