@@ -294,6 +294,8 @@ NOT_TOGETHER = [
     ([], ValueError, "networks is empty"),
     (network((2, 1)), TypeError, "expected a list of Networks"),
     (3, TypeError, "networks is 3, expected a list"),
+    (np.array(1), TypeError, r"networks is array\(1\), expected a list"),
+    ("ab", TypeError, r"networks\[0\] is 'a', expected a Network"),
     ([network((2, 1)), 3], TypeError, r"networks\[1\] is 3, expected a Network"),
     ([network((2, 1)), network((3, 1))], ValueError, r"networks\[1\] differs from networks\[0\] in inputs: 3 and 2"),
     ([network((2, 1)), network((2, 3))], ValueError, "in outputs: 3 and 1"),

@@ -256,6 +256,7 @@ def test_arguments_that_do_not_fit(make, changed, error, message, rng):
 @pytest.mark.parametrize(("make", "changed", "error", "message"), [
     (Ensemble.bootstrap, {"n": 0}, ValueError, "n is 0, expected at least 1"),
     (Ensemble.bootstrap, {"n": 2.5}, TypeError, "n is 2.5, expected a whole number"),
+    (Ensemble.bootstrap, {"n": 2**62}, ValueError, "n is 4611686018427387904: so many networks and the indices of"),
     (Ensemble.folds, {"k": 1}, ValueError, "k is 1, expected at least 2"),
     (Ensemble.folds, {"k": 41}, ValueError, "k is 41, but X has 40 rows"),
     (Ensemble.folds, {"k": None}, TypeError, "k is None"),

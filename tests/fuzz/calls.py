@@ -458,6 +458,60 @@ class Calls:
                 return None  # types that do not fit, told when the caller is compiled: documented
             raise
 
+    # -------------------------------------------------------------------------------------------------- ensembles
+
+    def ensemble(self) -> Any:
+        """Ensemble, its constructors, and all that it can be asked for."""
+        import fastbp
+
+        odd, net = self.odd, self.network()
+        X, Y = self.samples(net)
+        settings: dict[str, Any] = {"epochs": int(odd.rng.integers(1, 3)), "seed": odd.pick([0, 0, 0, odd.number()])}
+        if odd.chance(0.2):
+            settings["sample_weight"] = odd.array((5,))
+        if odd.chance(0.2):
+            settings[odd.pick(["optimizer", "threads", "batch_size", "regularization", "callbacks", "shuffle",
+                               "rows"])] = odd.number()
+        made = odd.pick(["networks", "bootstrap", "folds"])
+        if made == "networks":
+            settings = {"networks": odd.pick([[net, net.copy()], [net, self.network()], odd.number(),
+                                              [net, odd.number()]])}
+        else:
+            settings["n" if made == "bootstrap" else "k"] = odd.pick([2, 3, odd.number()])
+            if made == "folds" and odd.chance(0.3):
+                settings["stratify"] = odd.pick([True, odd.number()])
+        level = odd.pick([0.9, 0.6, odd.number()])
+        method = odd.pick([None, "split", "cv+", "lac", "aps", odd.number()])
+        name = odd.pick(["predict", "predict_all", "std", "uncertainty", "quantiles", "predict_interval",
+                         "predict_set", "calibrate", "oob_score", "oob_predictions", "unseen", "save", "load",
+                         "compiled", "copy", "index", "pickle"])
+        self.say(f"Ensemble of {net!r} by {made} {settings}, then {name} {level!r} {method!r}")
+        ensemble = fastbp.Ensemble(**settings) if made == "networks" else getattr(fastbp.Ensemble, made)(
+            net, X, Y, **settings)
+        if odd.chance(0.3):
+            ensemble.calibrate(*self.samples(net))
+        new = odd.pick([X, self.samples(net)[0]])
+        if name in ("predict", "predict_all", "std", "uncertainty"):
+            return getattr(ensemble, name)(new)
+        if name == "quantiles":
+            return ensemble.quantiles(new, odd.pick([0.5, [0.1, 0.9], odd.array((2,)), odd.number()]))
+        if name in ("predict_interval", "predict_set"):
+            if method in ("lac", "aps") and name == "predict_interval":
+                method = None
+            return getattr(ensemble, name)(new, level, *([] if method is None else [method]))
+        if name == "calibrate":
+            return ensemble.calibrate(*self.samples(net))
+        if name == "index":
+            return ensemble[odd.pick([0, -1, slice(1), slice(9, 10), odd.number()])]
+        if name == "pickle":
+            return pickle.loads(pickle.dumps(ensemble, int(odd.rng.integers(2, 6)))).predict(X)
+        if name == "save":
+            return ensemble.save(odd.pick([odd.number(), "/nowhere/x", "", "/", "\0", b"x", "x" * 300]))
+        if name == "load":
+            return fastbp.Ensemble.load(odd.pick([odd.number(), "/nowhere/x", "", "/", "\0", b"x", os.devnull]))
+        found = getattr(ensemble, name)
+        return found() if callable(found) else found
+
     # ------------------------------------------------------------------------------------------------- estimators
 
     def estimator(self) -> Any:
@@ -522,7 +576,7 @@ class Calls:
     def one(self) -> Any:
         """Call something."""
         return self.odd.pick([self.build, self.fit, self.fit, self.fit, self.use, self.use, self.use, self.compiled,
-                              self.compiled, self.estimator, self.estimator, self.parts])()
+                              self.compiled, self.ensemble, self.ensemble, self.estimator, self.estimator, self.parts])()
 
 
 def deliberate(error: BaseException) -> bool:

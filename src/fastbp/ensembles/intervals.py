@@ -180,7 +180,7 @@ def predict_set(self: Informed, X: npt.ArrayLike, level: float = 0.9,
 
     As in `predict_interval`, of n rows the scores E_i = s(x_i, y_i; p_{-i}) are known, with p_{-i} the mean
     probabilities of the networks that have not seen row i. A class y is in the set of x if fewer than level (n+1) of
-    the rows have E_i < s(x, y; p_{-i}) (Romano et al. 2020, sections 2 and 3).
+    the rows have E_i < s(x, y; p_{-i}) (Romano et al. 2020, section 2).
 
     Parameters
     ----------
@@ -210,8 +210,8 @@ def predict_set(self: Informed, X: npt.ArrayLike, level: float = 0.9,
     Notes
     -----
     The rows are those of `calibrate` where there are any, with the promise of ``level`` at least; else those of
-    `Ensemble.folds` (Romano et al. 2020, theorem 3) or `Ensemble.bootstrap`, with the promise of ``"cv+"`` in
-    `predict_interval`, and about ``level`` in practice.
+    `Ensemble.folds`, with the promise of ``"cv+"`` in `predict_interval` (Romano et al. 2020, section 2), or of
+    `Ensemble.bootstrap`. Both come to about ``level`` in practice, to more where the networks of an ensemble differ.
 
     Examples
     --------

@@ -35,7 +35,7 @@ def kind_of(cost: Cost) -> str:
 
 def checked(networks: Iterable[Network]) -> tuple[Network, ...]:
     """Return the members of an ensemble, or say why they make none."""
-    if isinstance(networks, Network) or not isinstance(networks, Iterable):
+    if isinstance(networks, (Network, np.ndarray)) or not isinstance(networks, Iterable):
         raise TypeError(f"networks is {networks!r}, expected a list of Networks")
     found = tuple(networks)
     for i, network in enumerate(found):

@@ -11,6 +11,7 @@ from ..core import arrays
 from ..core.samples import Samples, SparseRows
 from ..network import Network
 from ..training.many import fit_many
+from ..util import machine
 from .members import BERNOULLI, DISTRIBUTION, Members, kind_of
 
 Indices = npt.NDArray[np.int64]
@@ -37,6 +38,13 @@ class Resampling:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def check_memory(self, name: str, count: int) -> None:
+        """Raise if so many networks, with the indices of their rows, are more than this machine's memory."""
+        needed = count * (self.network.n_parameters * self.network.dtype.itemsize + 9 * len(self))
+        if needed > (memory := machine.physical_memory()):
+            raise ValueError(f"{name} is {count}: so many networks and the indices of their {len(self)} rows need "
+                             f"{needed:.3g} bytes, this machine has {memory:.3g}")
 
     def new(self) -> Network:
         """Return a copy of the network with new first weights."""
@@ -80,8 +88,10 @@ class Resampling:
 
 def bootstrap(drawn: Resampling, n: int) -> tuple[list[Network], npt.NDArray[np.bool_]]:
     """Train n networks on resamples, and return which has not seen which row."""
+    number = arrays.whole("n", n)
+    drawn.check_memory("n", number)
     networks, rows = [], []
-    for _ in range(arrays.whole("n", n)):
+    for _ in range(number):
         networks.append(drawn.new())
         rows.append(drawn.generator.integers(len(drawn), size=len(drawn)))
     drawn.fit(networks, rows)
@@ -93,6 +103,7 @@ def folds(drawn: Resampling, k: int, stratify: bool) -> tuple[list[Network], npt
     number = arrays.whole("k", k, 2)
     if number > len(drawn):
         raise ValueError(f"k is {number}, but X has {len(drawn)} rows: each fold needs one at least")
+    drawn.check_memory("k", number)
     if not isinstance(stratify, (bool, np.bool_)):
         raise TypeError(f"stratify is {stratify!r}, expected True or False")
     fold = drawn.fold_of(number, bool(stratify))
