@@ -62,7 +62,8 @@ def cost_rows() -> Iterator[list[str]]:
     """Each with its output and targets."""
     for row in built_in(costs.COSTS):
         more = "" if row.parameter is None else f"; `fastbp.{row.name}({row.parameter_name}={row.parameter})`"
-        yield [f"`{row.name}`", text(row.formula) + more, f"`{row.output}`", row.targets]
+        each = "" if row.outputs_per_target == 1 else f"; one for {row.outputs_per_target} outputs"
+        yield [f"`{row.name}`", text(row.formula) + more, f"`{row.output}`", row.targets + each]
 
 
 TABLES = {

@@ -95,7 +95,7 @@ def cauchy(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: 
 
 
 @by_address(CELL_COST_SECOND)
-def cauchy_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+def cauchy_second(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """∂²C/∂o² = (1 − e²)/(1 + e²)²."""
     real = type(out[0])
     for i in range(out.size):

@@ -7,7 +7,7 @@ import typing
 from . import initializers, jit, plots, schedules
 from .cfunctions import CFunction
 from .core.summary import LayerSummary, Summary
-from .costs import Cost, huber, quantile
+from .costs import Cost, gaussian_nll, huber, quantile
 from .custom import register_activation, register_cost
 from .derivatives.trace import LayerGradient, Trace
 from .derivatives.uncertainty import Posterior
@@ -90,6 +90,7 @@ __all__ = [
     "Uncertainty",
     "__version__",
     "fit_many",
+    "gaussian_nll",
     "huber",
     "initializers",
     "jit",

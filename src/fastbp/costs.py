@@ -24,7 +24,7 @@ class Cost:
     kernel
         Its loop over a panel (`fastbp.kernels.functions.costs`).
     formula, derivative : str
-        C and ∂C/∂o of one output, with e = o − y.
+        C and ∂C/∂o of one output, with e = o − y; of gaussian_nll those of the two outputs μ and s, e = μ − y.
     output : str
         The activation that goes with it when none is named.
     targets : str
@@ -40,6 +40,14 @@ class Cost:
     least_squares : bool
         Whether C is ½e²: its minimum is the mean of y given x, what is left there tells the variance of the noise, and
         its second derivative is 1.
+    outputs_per_target : int
+        1, or 2 where a target is described by two outputs: the first half of the outputs belongs to the targets in
+        order, and so does the second half.
+    fisher
+        The loop that multiplies a panel by Fisher's information of the outputs, which stands in for ∂²C/∂o² in
+        Gauss–Newton matrices; None where ∂²C/∂o² will do.
+    weighted : bool
+        Whether δ is ∂C/∂o times a number that is held constant, so that it is the derivative of no cost.
     """
 
     name: str
@@ -54,6 +62,9 @@ class Cost:
     second_derivative: Any = field(default=None, repr=False, compare=False)
     values: bytes = field(default=b"", repr=False, compare=False)
     least_squares: bool = field(default=False, repr=False, compare=False)
+    outputs_per_target: int = field(default=1, repr=False, compare=False)
+    fisher: Any = field(default=None, repr=False, compare=False)
+    weighted: bool = field(default=False, repr=False, compare=False)
 
     def __str__(self) -> str:
         if self.parameter is None:
@@ -68,6 +79,13 @@ class Cost:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self.name, self.parameter, self.output, self.targets, self.values)
+
+    def check_unweighted(self, method: str) -> None:
+        """Raise ValueError if δ is not the derivative of C, for a method that needs both to agree."""
+        if self.weighted:
+            raise ValueError(f"{method} needs a cost and its gradient, but that of {self} is weighted, and belongs to "
+                             f"no cost: use it with cost={self.name!r}, or train with 'adam' or another optimizer that "
+                             "compares no costs")
 
     def again(self) -> Cost:
         """Return what its name stands for, if it was missing in this process and has been registered since."""
@@ -114,6 +132,75 @@ def quantile(q: float = 0.5) -> Cost:
                 parameter=float(q), parameter_name="q", second_derivative=kernels.straight)
 
 
+def gaussian_nll(beta: float = 0.5) -> Cost:
+    """Negative log-likelihood of normal targets of which the network tells mean and variance (Nix & Weigend 1994).
+
+    A network with 2m outputs describes m targets: the outputs are μ_1 … μ_m, then s_1 … s_m with s = log σ², so that
+    every real number is a variance. Of one target
+
+        C = ½(s + (y − μ)² e⁻ˢ),  ∂C/∂μ = (μ − y) e⁻ˢ,  ∂C/∂s = ½(1 − (y − μ)² e⁻ˢ).
+
+    The constant ½ log 2π = 0.9189… a target is left out; add it for the logarithm of the density.
+
+    Where σ is large the slope of μ is small, so a mean that is far off is first called noise and then hardly learned.
+    β-NLL (Seitzer, Tavakoli, Antić & Martius 2022, "On the pitfalls of heteroscedastic uncertainty estimation with
+    probabilistic neural networks", ICLR, section 3) multiplies both slopes of each target by σ^{2β} = e^{βs}, which is
+    not differentiated: with β = 1 the mean is learned as by squared_error.
+
+    Parameters
+    ----------
+    beta : float, default 0.5
+        β from 0 to 1. The paper recommends ½. The *name* ``"gaussian_nll"`` stands for β = 0, the plain likelihood.
+
+    Returns
+    -------
+    Cost
+        For `Network`, with the output identity.
+
+    Raises
+    ------
+    ValueError
+        If ``beta`` is not a number from 0 to 1; in `Network`, if the number of outputs is odd, or their activation is
+        another than identity.
+
+    Notes
+    -----
+    With ``init="auto"`` all weights and biases of the outputs s are 0 at first, so σ = 1 whatever x is: standardise the
+    targets. Y has a column for each target, (n, m), or is (n,) for one; `Network.predict` gives all 2m outputs. Targets
+    of slopes (``target_jacobian``) are those of ∂μ/∂x, (n, m, n_0).
+
+    The cost has no lower bound: where the network can meet a target exactly, s falls and falls. Nothing is clipped,
+    since that would break the gradient; e⁻ˢ is finite in float32 for s > −88, in float64 for s > −709. Beyond, a fit
+    ends in `DivergenceError`, with the last finite parameters. Stop early, or take fewer weights than targets.
+
+    With β > 0 the cost that is recorded is C itself, and all first derivatives (`Network.gradient`, `input_gradient`,
+    `trace`, those of `fastbp.jit`) are the weighted slopes, by which training goes. They are the gradient of no cost.
+    What compares costs along the way or asks for second derivatives refuses them: L-BFGS, conjugate gradients,
+    Levenberg–Marquardt, Bayesian regularisation, Rprop's "irprop+", Hessians, posterior. With β = 0 all of these work.
+    ∂²C/∂(μ, s)² has a negative eigenvalue wherever y is not μ, so Gauss–Newton matrices are made of its mean over y,
+    Fisher's information diag(e⁻ˢ, ½).
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, (2000, 1))
+    >>> Y = X + np.where(X > 0, 0.5, 0.1) * rng.normal(size=X.shape)
+    >>> net = fastbp.Network((1, 16, 2), cost=fastbp.gaussian_nll(), seed=0)
+    >>> mean, log_variance = net.fit(X, Y, epochs=100, optimizer=fastbp.Adam(0.01)).predict([[-0.5], [0.5]]).T
+    >>> bool(np.allclose(mean, [-0.5, 0.5], atol=0.1))
+    True
+    >>> bool(np.allclose(np.exp(log_variance / 2), [0.1, 0.5], rtol=0.2))
+    True
+    """
+    if not (is_number(beta) and 0 <= beta <= 1):
+        raise ValueError(f"gaussian_nll(beta={beta!r}): beta must be a number from 0 to 1")
+    return Cost("gaussian_nll", kernels.gaussian_nll, "½(s + e²exp(−s)) of outputs μ and s = log σ², e = μ − y",
+                "e exp(−s) and ½(1 − e²exp(−s))", parameter=float(beta), parameter_name="beta",
+                second_derivative=kernels.gaussian_nll_second, outputs_per_target=2, fisher=kernels.gaussian_nll_fisher,
+                weighted=beta > 0)
+
+
 COSTS: dict[str, Cost] = {
     cost.name: cost
     for cost in (
@@ -131,9 +218,10 @@ COSTS: dict[str, Cost] = {
              second_derivative=kernels.logarithm_second),
         Cost("poisson", kernels.poisson, "o − y log o", "1 − y/o", "exp", COUNT,
              MappingProxyType({"exp": kernels.exp_poisson}), second_derivative=kernels.logarithm_second),
+        gaussian_nll(0.0),
     )
 }
-"""Name -> cost, with default parameters."""
+"""Name -> cost, with default parameters; gaussian_nll is that without weights, β = 0."""
 
 NAMES = names(
     COSTS,
@@ -149,11 +237,14 @@ NAMES = names(
                          "sparse_categorical_crossentropy cross_entropy_loss softmax_cross_entropy "
                          "softmax_cross_entropy_with_integer_labels softmax_cross_entropy_with_logits",
         "poisson": "poisson_nll poisson_nll_loss poisson_loss",
+        "gaussian_nll": "gaussian_nll_loss gaussian_negative_log_likelihood normal_nll heteroscedastic_loss",
     },
     {
         "'squared_error', which is least at the same weights":
             "rmse root_mean_squared_error sse sum_squared_error r2 r_squared mean_squared_logarithmic_error msle rmsle "
-            "gaussian_nll gaussian_nll_loss friedman_mse brier brier_score",
+            "friedman_mse brier brier_score",
+        "fastbp.gaussian_nll(beta=0.5)": "beta_nll beta_nll_loss",
+        "'gaussian_nll', one component": "mdn mixture_density mixture_nll crps",
         "'squared_error' with fastbp.Regularization(l2=...)": "msereg ridge",
         "'absolute_error'": "mape mean_absolute_percentage_error sae smape median_absolute_error",
         "'cross_entropy', whose gradient is the same": "kl kl_div kl_div_loss kld kl_divergence kullback_leibler",
@@ -195,4 +286,4 @@ def get(cost: str | Cost, parameter: float | None = None) -> Cost:
     found = lookup("cost", cost, COSTS, NAMES)
     if parameter is None or found.parameter is None:
         return found
-    return {"huber": huber, "quantile": quantile}[found.name](parameter)
+    return {"huber": huber, "quantile": quantile, "gaussian_nll": gaussian_nll}[found.name](parameter)

@@ -169,7 +169,7 @@ def register_cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any
         if second_derivative is not None:
             for y in (0.25, 1.0):
                 given = np.ones_like(GRID)
-                second(GRID.copy(), np.full_like(GRID, y), given, np.zeros(1))
+                second(GRID.copy(), np.full_like(GRID, y), given, 1, np.zeros(1))
                 _check_second_derivative(f"{name} at y = {y}", partial(values, loop, y=y), given)
         return loop, second, _fingerprint(loop, tables)
 

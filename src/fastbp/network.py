@@ -53,6 +53,13 @@ def _named_activations(layers: tuple[int, ...], activation: str | Sequence[str],
     if rows[-1].name == "softmax" and layers[-1] == 1:
         raise ValueError("softmax of one output is 1, whatever the input: use an output for each class, or for two "
                          "classes one output with cost 'binary_cross_entropy'")
+    if layers[-1] % cost.outputs_per_target:
+        raise ValueError(f"layers end with {layers[-1]}, expected an even number: {cost.name} has two outputs for each "
+                         f"target, all means before all logarithms of variances; use {2 * layers[-1]} for {layers[-1]} "
+                         "targets")
+    if cost.outputs_per_target > 1 and rows[-1].name != cost.output:
+        raise ValueError(f"output is {rows[-1].name!r}, expected {cost.output!r} with {cost.name}, whose outputs are "
+                         "means and logarithms of variances, one activation for both: leave output out")
     return tuple(rows)
 
 
@@ -69,8 +76,9 @@ class Network(Trainable):
         Activation of the output layer. By default the one that goes with the cost, `fastbp.costs.Cost.output`:
         logistic for binary_cross_entropy, softmax for cross_entropy, identity for squared_error.
     cost : str or Cost, default "squared_error"
-        See `fastbp.costs.COSTS`; `fastbp.huber` and `fastbp.quantile` take a parameter. Summed over outputs, averaged
-        over samples: squared_error is ½Σ_j(o_j − y_j)².
+        See `fastbp.costs.COSTS`; `fastbp.huber`, `fastbp.quantile` and `fastbp.gaussian_nll` take a parameter. Summed
+        over outputs, averaged over samples: squared_error is ½Σ_j(o_j − y_j)². gaussian_nll has two outputs for each
+        target, its mean and the logarithm of its variance: all means before all logarithms.
     bias : bool, default True
         Whether neurons have biases b_j.
     dtype : {"float32", "float64"}, default "float32"
@@ -78,8 +86,8 @@ class Network(Trainable):
     init : str, Constant or list, default "auto"
         What the parameters begin with, also after `reset`: a name of `fastbp.initializers.INITIALIZERS`;
         ``fastbp.initializers.Constant(value)``; or a list with an entry for each layer l = 1..L, which is one of these,
-        or W^l of shape (n_l, n_{l-1}), or a tuple (W^l, b^l). "auto" picks by each layer's activation. Biases start at
-        0 unless they are given or "nguyen_widrow" draws them.
+        or W^l of shape (n_l, n_{l-1}), or a tuple (W^l, b^l). "auto" picks by each layer's activation, and begins with
+        0 for the outputs log σ² of gaussian_nll. Biases start at 0 unless they are given or "nguyen_widrow" draws them.
     seed : int, optional
         Seed of the generator of first weights and shuffles. The same seed gives the same bits, for any number of
         threads, on the same type of CPU: another vector width changes the last digits, and all that dropout and
@@ -102,7 +110,7 @@ class Network(Trainable):
     ------
     ValueError
         If a name is unknown (the message gives the nearest), a layer has no neurons, the number of activations does not
-        fit, or the network is larger than the machine's memory.
+        fit, outputs do not go with the cost, or the network is larger than the machine's memory.
     TypeError
         If an argument is of the wrong type.
 

@@ -218,7 +218,7 @@ def test_differences_near_a_singularity(rng, forgotten):
     row = fastbp.register_cost(lambda y, o: o - y * np.log(o), name="counts", output="exp")
     o = np.geomspace(1e-5, 100, few(200, 40))
     target, delta = rng.integers(1, 9, o.size).astype(float), np.ones(o.size)
-    row.second_derivative(o, target, delta, np.zeros(1))
+    row.second_derivative(o, target, delta, 1, np.zeros(1))
     np.testing.assert_allclose(delta, target / o**2, rtol=1e-6)
     mine, twin = (network((1, 1), cost=cost, output="exp", dtype="float64") for cost in ("counts", "poisson"))
     X, Y = np.log([[0.0273], [0.3], [4.0]]), np.array([[2.0], [1.0], [7.0]])

@@ -27,7 +27,7 @@ STAND_INS = set(tangents.PHASES.values())
 """Kernels that lie where the table names all of them together."""
 OF_ROWS = {function for row in activations.ACTIVATIONS.values() for function in (row.kernel, row.second_derivative)}
 OF_ROWS |= {function for row in costs.COSTS.values()
-            for function in (row.kernel, row.second_derivative, *row.pairs.values())}
+            for function in (row.kernel, row.second_derivative, row.fisher, *row.pairs.values())}
 """Kernels of the catalogues: their prototypes have the place."""
 PLACED = [found for found in ALL.values() if found.place >= 0 and found not in OF_ROWS
           and found.__module__ != prototypes.__name__]
@@ -69,13 +69,15 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
              if row.second_derivative]
     rows += [(k, prototypes.cost) for row in costs.COSTS.values() for k in (row.kernel, *row.pairs.values())]
     rows += [(row.second_derivative, prototypes.cost_second) for row in costs.COSTS.values()]
+    rows += [(row.fisher, prototypes.fisher) for row in costs.COSTS.values() if row.fisher]
     rows += [(kind().rule, prototypes.update_rule) for kind in optimizers.RULES.values()]
     rows += [(k, prototypes.update_rule) for k in (regular.update, regular.update_clipped, regular.measure)]
     rows += [(k, prototypes.direction) for kind in BATCH_METHODS.values() if issubclass(kind, LineSearch)
              for k in (kind.direct, kind.remember)]
     rows += [(phase, backprop.my_samples) for phase in tangents.PHASES.values()]
     rows += [(regular.total, prototypes.total_penalty), (epoch.my_neurons_clipped, backprop.my_neurons),
-             (line_search.next_point, record.end_epoch), (gather.gather_sparse, gather.gather)]
+             (line_search.next_point, record.end_epoch), (gather.gather_sparse, gather.gather),
+             (gather.gather_halves, gather.gather)]
     rows += [(found, prototypes.block) for found in (*vars(first).values(), gauss_newton.jacobian_rows)
              if isinstance(found, Kernel)]
     assert len(rows) > 80
@@ -129,7 +131,7 @@ def test_calls_look_into_the_table_that_holds_their_kernel():
     expected = {"cells": "CELL", "plan.cells": "CELL", "calls": "ENTRY", "pointer(model.calls)": "ENTRY",
                 "pointer(model.sizes)": "ENSEMBLE"}
     prototype_tables = {"activation": "LAYER", "second_derivative": "LAYER", "cost": "CELL", "cost_second": "CELL",
-                        "jacobian_product": "CELL"}
+                        "fisher": "CELL", "jacobian_product": "CELL"}
     seen = 0
     for where, found, table in call_sites():
         named = "LAYER" if table == "here" or table.startswith("row(") else expected.get(table)

@@ -73,6 +73,11 @@ class Architecture:
         return self.names[-1] in self.cost.pairs
 
     @property
+    def n_targets(self) -> int:
+        """Numbers that a sample's target has: one for each output, or for each two."""
+        return self.layers[-1] // self.cost.outputs_per_target
+
+    @property
     def softmax(self) -> bool:
         """Whether the output is not element-wise."""
         return not self.activations[-1].elementwise

@@ -246,9 +246,9 @@ def _sparse(X: Any, n_in: int, kind: np.dtype[Any] | None = None) -> SparseRows:
     return SparseRows(values, csr.indices, csr.indptr)
 
 
-def targets(Y: Any, n: int, n_out: int, kind: np.dtype[Any], cost: Cost, canonical_link: bool) -> tuple[Array, bool]:
-    """Return Y as (n, n_L), or (n,) class indices, of the network's dtype, and whether they are class indices."""
-    array = numbers("Y", Y)
+def targets(Y: Any, n: int, architecture: Architecture) -> tuple[Array, bool]:
+    """Return Y as (n, n_targets), or (n,) class indices, of the network's dtype, and whether they are class indices."""
+    array, cost, kind, n_out = numbers("Y", Y), architecture.cost, architecture.dtype, architecture.n_targets
     if array.size == 0 and n == 0 and array.shape in ((0,), (0, n_out)):
         return np.empty((0, n_out), kind), False
     if cost.targets == CLASSES and n_out > 1 and array.shape in ((n,), (n, 1)):
@@ -258,11 +258,13 @@ def targets(Y: Any, n: int, n_out: int, kind: np.dtype[Any], cost: Cost, canonic
     if array.ndim == 1 and (n_out == 1 or n == 1):
         array = array.reshape(-1, n_out) if array.size == n * n_out else array
     if array.shape != (n, n_out):
-        raise ValueError(f"Y has shape {array.shape}, expected ({n}, {n_out}): X has {n} rows and the network {n_out} "
-                         "outputs" + (f", or ({n},) class indices" if cost.targets == CLASSES else ""))
+        outputs = architecture.layers[-1]
+        raise ValueError(f"Y has shape {array.shape}, expected ({n}, {n_out}): X has {n} rows and the network "
+                         f"{outputs} outputs" + (f", or ({n},) class indices" if cost.targets == CLASSES else "")
+                         + (f", two for each target of {cost.name}" if n_out < outputs else ""))
     array = converted(array, kind)
     _check_finite("Y", array)
-    _check_range(array, cost, canonical_link)
+    _check_range(array, cost, architecture.canonical)
     return array, False
 
 
@@ -329,17 +331,19 @@ def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
     return array
 
 
-def target_jacobian(J: Any, n: int, layers: tuple[int, ...], kind: np.dtype[Any]) -> Array:
-    """Return targets of ∂o/∂x as (n, n_L, n_0) of the network's dtype; the workspace that they ask for must fit."""
-    n_in, n_out = layers[0], layers[-1]
+def target_jacobian(J: Any, n: int, architecture: Architecture) -> Array:
+    """Return targets of ∂o/∂x as (n, n_targets, n_0) of the network's dtype; the workspace they ask for must fit."""
+    layers, kind = architecture.layers, architecture.dtype
+    n_in, n_out = layers[0], architecture.n_targets
     array = numbers("target_jacobian", J)
     if array.shape == (n, n_in) and n_out == 1:
         array = array.reshape(n, 1, n_in)
     if array.shape != (n, n_out, n_in):
         raise ValueError(f"target_jacobian has shape {array.shape}, expected ({n}, {n_out}, {n_in})"
                          + (f" or ({n}, {n_in})" if n_out == 1 else "")
-                         + f": X has {n} rows, the network {n_out} outputs and {n_in} inputs")
-    needed = (1 + n_in) * VECTOR_BYTES * (4 * sum(layers) + n_in * n_out)
+                         + f": X has {n} rows, the network {n_out} "
+                         + ("outputs" if n_out == layers[-1] else "targets") + f" and {n_in} inputs")
+    needed = (1 + n_in) * VECTOR_BYTES * (4 * sum(layers) + n_in * layers[-1])
     if needed > (memory := machine.physical_memory()):
         raise ValueError(f"training on the derivatives along {n_in} inputs needs a workspace of {needed:.3g} bytes, "
                          f"this machine has {memory:.3g}: use a smaller network, or train on values alone")
@@ -377,11 +381,11 @@ def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, J_
     sizes, kind = architecture.layers, architecture.dtype
     found = rows(X, sizes[0], kind) if sparse else inputs(X, sizes[0], kind, empty=empty)
     n = len(found)
-    wanted, labels = targets(Y, n, sizes[-1], kind, architecture.cost, architecture.canonical)
+    wanted, labels = targets(Y, n, architecture)
     shares = sample_weight(weights, n, kind)
     if J is None:
         return Samples(found, wanted, labels, shares)
-    return Samples(found, wanted, labels, shares, target_jacobian(J, n, sizes, kind), jacobian_weight(J_weight))
+    return Samples(found, wanted, labels, shares, target_jacobian(J, n, architecture), jacobian_weight(J_weight))
 
 
 def inputs_only(architecture: Architecture, X: Any, weights: Any, *, empty: bool = False) -> Samples:

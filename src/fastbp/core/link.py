@@ -35,6 +35,7 @@ from ..kernels.tables import (
     CELL_DIRECTION,
     CELL_END_EPOCH,
     CELL_GATHER_INPUTS,
+    CELL_GATHER_TARGETS,
     CELL_GIVEN_JACOBIAN,
     CELL_JACOBIAN,
     CELL_JACOBIAN_TARGETS,
@@ -53,6 +54,7 @@ from ..kernels.tables import (
     CELL_SCRATCH_SIZE,
     CELL_SPARE,
     CELL_TARGET,
+    CELL_TARGETS,
     CELL_WEIGHT,
     COST_DROPOUT,
     COST_INPUT_NOISE,
@@ -160,6 +162,9 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
     for kernel in _kernels(architecture, request, plan):
         cells[kernel.place] = address(kernel, dtype)
     cells[CELL_GATHER_INPUTS] = address(gather.gather_sparse if request.sparse else gather.gather, dtype, gather.gather)
+    if request.backward:
+        halves = architecture.n_targets < architecture.layers[-1]
+        cells[CELL_GATHER_TARGETS] = address(gather.gather_halves if halves else gather.gather, dtype, gather.gather)
     _link_functions(architecture, request, plan)
     if request.kind != tables.KIND_PLAIN:
         _link_tangents(architecture, request, plan)
@@ -224,6 +229,7 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
     cells = np.zeros(tables.CELL_COUNT, np.int64)
     cells[[CELL_TARGET, CELL_WEIGHT, CELL_COST, CELL_ONES]] = (
         take(sizes[-1] * alone), take(alone), take(alone), take(width))
+    cells[CELL_TARGETS] = architecture.n_targets
     if spare:
         cells[CELL_SPARE] = take(spare)
     if tangents:
@@ -273,6 +279,8 @@ def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterat
         yield from second.KERNELS
         if architecture.softmax:
             yield softmax.softmax_second
+        if request.kind == tables.KIND_GAUSS_NEWTON and architecture.cost.fisher is not None:
+            yield architecture.cost.fisher
     if len(plan.layers) > 1:
         yield dense.backward
     if transposed.any():
@@ -309,6 +317,8 @@ def _root(architecture: Architecture) -> int:
     """Return how the root of the cost's second derivative is taken where a Gauss–Newton matrix is made of it."""
     if architecture.canonical:
         return tables.ROOT_FISHER if architecture.softmax else tables.ROOT_OF_SLOPE
+    if architecture.cost.fisher is not None:
+        return tables.ROOT_OF_SLOPE
     return tables.ROOT_PRODUCT if architecture.softmax else tables.ROOT_SLOPE
 
 

@@ -66,6 +66,9 @@ class Model:
                 W[:], first = initializers.draw(row.initializer if rule == "auto" else rule, self.generator, *W.shape)
                 if b.size:
                     b[:] = first
+        if rules[-1] == "auto":  # outputs that no target is compared with, as log σ², are 0 at first, whatever x is
+            self.weights[-1][self._architecture.n_targets :] = 0
+            self.biases[-1][self._architecture.n_targets :] = 0
 
     def _prepare(self) -> None:
         """Make what is not copied or saved: views, workspaces, C functions, the lock."""
@@ -110,7 +113,7 @@ class Model:
 
     @property
     def cost_function(self) -> Cost:
-        """The cost, a row of `fastbp.costs.COSTS` or what `fastbp.huber` and `fastbp.quantile` give."""
+        """The cost, a row of `fastbp.costs.COSTS` or what `fastbp.huber`, `quantile` and `gaussian_nll` give."""
         return self._architecture.cost
 
     @property

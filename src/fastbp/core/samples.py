@@ -48,7 +48,7 @@ class Samples:
     labels: bool
     weights: Array
     jacobian: Array | None = None
-    """Targets of ∂o/∂x, (n, n_L, n_0)."""
+    """Targets of ∂o/∂x, (n, n_targets, n_0)."""
     jacobian_weight: float = 0.0
     picked: npt.NDArray[np.int64] | None = None
     """Which rows of these arrays the samples are, some perhaps more than once; None for all of them as they come."""

@@ -3,7 +3,9 @@
 The matrix is that of Σ_s ω_s C(y_s, o_s): Σ_s ω_s J_sᵀ H_s J_s with ω_s the sample's share of the mean. For the squared
 error J_s is ∂o^L/∂parameters and H_s = 1; for a canonical link J_s is ∂net^L/∂parameters and H_s the second derivative
 of the cost with respect to net^L: diag(p) − ppᵀ for softmax with cross_entropy, o(1 − o) for logistic with
-binary_cross_entropy, o for exp with poisson (generalised Gauss–Newton: Schraudolph 2002; Martens 2020).
+binary_cross_entropy, o for exp with poisson (generalised Gauss–Newton: Schraudolph 2002; Martens 2020). For
+gaussian_nll, whose second derivative has a negative eigenvalue wherever a target is not its mean, H_s is the mean of it
+over targets as the outputs have them, Fisher's information: 1/σ² for μ, ½ for log σ².
 """
 
 from __future__ import annotations
@@ -41,13 +43,16 @@ SMALLEST_PIECE, LARGEST_PIECE = 64, 256
 
 
 def supported(network: Model) -> bool:
-    """Return whether the cost has such an H_s: the squared error and the canonical links have."""
-    return network.cost_function.least_squares or network._architecture.canonical
+    """Return whether the cost has such an H_s: the squared error, the canonical links and gaussian_nll have."""
+    cost = network.cost_function
+    return cost.least_squares or network._architecture.canonical or cost.fisher is not None
 
 
 def _workspace(network: Model, samples: int, *calls: Kernel) -> AbstractContextManager[tuple[layout.Plan, int]]:
     """Borrow a workspace for blocks of samples twice over, and the samples in a block."""
-    return directions(network, samples, gather.gather_weights, shared.pullback, dense.backward, *calls)
+    fisher = network.cost_function.fisher
+    return directions(network, samples, gather.gather_weights, shared.pullback, dense.backward,
+                      *(() if fisher is None else (fisher,)), *calls)
 
 
 def normal_matrix(network: Model, samples: Samples, matrix: Doubles, threads: int | None = None) -> None:

@@ -44,7 +44,7 @@ def hessian_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, v: n
     Raises
     ------
     ValueError, TypeError
-        If the arrays do not fit, or are not finite.
+        If the arrays do not fit, or are not finite, or the cost is gaussian_nll with β > 0.
 
     Notes
     -----
@@ -52,6 +52,7 @@ def hessian_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, v: n
     quantile. It takes at most 8/3 times the multiply-adds of a gradient, 3/2 in the first layer. Beside the result it
     uses a workspace of at most 1024 samples and as many tangents, whatever the number of samples.
     """
+    self.cost_function.check_unweighted("hessian_vector_product")
     samples = self._samples(X, Y, sample_weight)
     return _product(self, samples, tables.KIND_HESSIAN, arrays.parameters("v", v, self.n_parameters, self.dtype))
 
@@ -71,18 +72,21 @@ def gauss_newton_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     -------
     ndarray, shape (n_parameters,)
         J = ∂o^L/∂parameters and B = ∂²C/∂o² of each sample. For the canonical links (softmax with cross_entropy,
-        logistic with binary_cross_entropy, exp with poisson) J = ∂net^L/∂parameters and B = ∂²C/∂net². G is positive
-        semi-definite for every built-in cost; for squared_error B is the identity, for absolute_error and quantile 0.
+        logistic with binary_cross_entropy, exp with poisson) J = ∂net^L/∂parameters and B = ∂²C/∂net². For gaussian_nll
+        B is Fisher's information, 1/σ² for μ and ½ for log σ², the mean of ∂²C/∂o² over y as the outputs have it, so
+        that G v is what a natural gradient is made with. G is positive semi-definite for every built-in cost; for
+        squared_error B is the identity, for absolute_error and quantile 0.
 
     Raises
     ------
     ValueError, TypeError
-        If the arrays do not fit, or are not finite.
+        If the arrays do not fit, or are not finite, or the cost is gaussian_nll with β > 0.
 
     Notes
     -----
     It takes at most 5/3 times the multiply-adds of a gradient; the workspace is that of `hessian_vector_product`.
     """
+    self.cost_function.check_unweighted("gauss_newton_vector_product")
     samples = self._samples(X, Y, sample_weight)
     return _product(self, samples, tables.KIND_GAUSS_NEWTON, arrays.parameters("v", v, self.n_parameters,
                                                                                   self.dtype))
@@ -107,12 +111,13 @@ def hessian(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.
     ValueError
         If it would be larger than the machine's memory, before anything is computed.
     ValueError, TypeError
-        If the arrays do not fit.
+        If the arrays do not fit, or the cost is gaussian_nll with β > 0.
 
     Notes
     -----
     n_parameters² numbers, beside the workspace of `hessian_vector_product`.
     """
+    self.cost_function.check_unweighted("hessian")
     arrays.square_matrix(self.n_parameters, self.dtype)
     samples, P = self._samples(X, Y, sample_weight), self.n_parameters
     H, direction = np.empty((P, P), self.dtype), np.zeros(P, self.dtype)
@@ -147,11 +152,12 @@ def hessian_diagonal(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     Raises
     ------
     ValueError, TypeError
-        If the arrays do not fit.
+        If the arrays do not fit, or the cost is gaussian_nll with β > 0.
 
     Notes
     -----
     It costs less than one gradient for each *neuron*, where `hessian` takes a product for each parameter. The workspace
     is that of `hessian_vector_product`.
     """
+    self.cost_function.check_unweighted("hessian_diagonal")
     return _product(self, self._samples(X, Y, sample_weight), tables.KIND_DIAGONAL)

@@ -55,6 +55,7 @@ class Spectrum(NamedTuple):
 
 
 def _spectrum(network: Model, samples: Samples, regularization: Regularization | None) -> Spectrum:
+    network.cost_function.check_unweighted("posterior")
     regularization = network._regularization(regularization)
     size = network.n_parameters
     if 7 * 8 * size**2 > machine.physical_memory() // 2:
@@ -62,7 +63,7 @@ def _spectrum(network: Model, samples: Samples, regularization: Regularization |
                          "half of this machine's memory: use a smaller network")
     if not gauss_newton.supported(network):
         raise ValueError(f"JᵀJ of {network.cost_function} with {network.activations[-1]} is no matrix of second "
-                         "derivatives: use squared_error, or a cost with its partner")
+                         "derivatives: use squared_error, gaussian_nll, or a cost with its partner")
     matrix = np.empty((size, size))
     gauss_newton.normal_matrix(network, samples, matrix)
     penalty, trained = np.zeros(size), np.ones(size, np.bool_)

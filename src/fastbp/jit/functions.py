@@ -16,6 +16,7 @@ from ..kernels.tables import (
     CELL_COUNT,
     CELL_MODEL,
     CELL_ONES,
+    CELL_TARGETS,
     COST_INPUT_NOISE,
     ENTRY_BLOCK,
     ENTRY_COUNT,
@@ -169,7 +170,7 @@ def cost_and_gradient(model: Model, x: Array, y: Array, gradient: Array, work: A
     model : Model
     x : ndarray, shape (n_0,)
         The input.
-    y : ndarray, shape (n_L,)
+    y : ndarray, shape (n_L,), or (n_L/2,) for gaussian_nll
         The target; for cross_entropy probabilities or one-hot.
     gradient : ndarray, shape (n_parameters,) or (0,)
         Overwritten with ∂E/∂parameters; an empty one asks for the cost alone.
@@ -183,7 +184,7 @@ def cost_and_gradient(model: Model, x: Array, y: Array, gradient: Array, work: A
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != layers[0, LAYER_N_IN] or y.size != layers[-1, LAYER_N_OUT] \
+            or x.size != layers[0, LAYER_N_IN] or y.size != model.cells[CELL_TARGETS] \
             or work.size < model.calls[ENTRY_WORK_SIZE] \
             or (gradient.size != model.parameters.size and gradient.size != 0):
         return np.nan
@@ -202,7 +203,7 @@ def cost_and_gradient_batch(model: Model, X: Array, Y: Array, gradient: Array, w
     Parameters
     ----------
     model : Model
-    X, Y : ndarray, shape (n_samples, n_0) and (n_samples, n_L)
+    X, Y : ndarray, shape (n_samples, n_0) and (n_samples, n_L), for gaussian_nll (n_samples, n_L/2)
         Inputs and targets.
     gradient : ndarray, shape (n_parameters,) or (0,)
         Overwritten with ∂E/∂parameters; an empty one asks for the cost alone.
@@ -217,7 +218,7 @@ def cost_and_gradient_batch(model: Model, X: Array, Y: Array, gradient: Array, w
     layers = model.layers
     n = len(X)
     if not _shaped(model) or not _whole(model) \
-            or n == 0 or X.size != n * layers[0, LAYER_N_IN] or Y.size != n * layers[-1, LAYER_N_OUT] \
+            or n == 0 or X.size != n * layers[0, LAYER_N_IN] or Y.size != n * model.cells[CELL_TARGETS] \
             or work.size < model.calls[ENTRY_WORK_SIZE] \
             or (gradient.size != model.parameters.size and gradient.size != 0):
         return np.nan
@@ -236,7 +237,7 @@ def input_gradient(model: Model, x: Array, y: Array, out: Array, work: Array) ->
     Parameters
     ----------
     model : Model
-    x, y : ndarray, shape (n_0,) and (n_L,)
+    x, y : ndarray, shape (n_0,) and (n_L,), for gaussian_nll (n_L/2,)
         Input and target.
     out : ndarray, shape (n_0,)
         Overwritten with ∂E/∂x.
@@ -250,7 +251,7 @@ def input_gradient(model: Model, x: Array, y: Array, out: Array, work: Array) ->
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != layers[0, LAYER_N_IN] or y.size != layers[-1, LAYER_N_OUT] or out.size != x.size \
+            or x.size != layers[0, LAYER_N_IN] or y.size != model.cells[CELL_TARGETS] or out.size != x.size \
             or work.size < model.calls[ENTRY_WORK_SIZE]:
         return np.nan
     panels = _work(model.parameters, work)
@@ -300,7 +301,7 @@ def train_one(model: Model, state: State, x: Array, y: Array, work: Array) -> fl
     model : Model
     state : State
         From `state`; overwritten.
-    x, y : ndarray, shape (n_0,) and (n_L,)
+    x, y : ndarray, shape (n_0,) and (n_L,), for gaussian_nll (n_L/2,)
         Input and target.
     work : ndarray
         A `workspace`.
@@ -312,7 +313,7 @@ def train_one(model: Model, state: State, x: Array, y: Array, work: Array) -> fl
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != layers[0, LAYER_N_IN] or y.size != layers[-1, LAYER_N_OUT] \
+            or x.size != layers[0, LAYER_N_IN] or y.size != model.cells[CELL_TARGETS] \
             or work.size < model.calls[ENTRY_WORK_SIZE] or not _of(model, state):
         return np.nan
     panels = _work(model.parameters, work)
@@ -334,7 +335,7 @@ def train_batch(model: Model, state: State, X: Array, Y: Array, work: Array) -> 
     model : Model
     state : State
         From `state`; overwritten.
-    X, Y : ndarray, shape (n_samples, n_0) and (n_samples, n_L)
+    X, Y : ndarray, shape (n_samples, n_0) and (n_samples, n_L), for gaussian_nll (n_samples, n_L/2)
         Inputs and targets.
     work : ndarray
         A `workspace`.
@@ -348,7 +349,7 @@ def train_batch(model: Model, state: State, X: Array, Y: Array, work: Array) -> 
     layers = model.layers
     n = len(X)
     if not _shaped(model) or not _whole(model) \
-            or n == 0 or X.size != n * layers[0, LAYER_N_IN] or Y.size != n * layers[-1, LAYER_N_OUT] \
+            or n == 0 or X.size != n * layers[0, LAYER_N_IN] or Y.size != n * model.cells[CELL_TARGETS] \
             or work.size < model.calls[ENTRY_WORK_SIZE] or not _of(model, state):
         return np.nan
     panels = _work(model.parameters, work)

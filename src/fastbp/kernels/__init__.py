@@ -94,6 +94,7 @@ layer.dense
 layer.gather
     gather             rows (samples, n) by index: a panel, and its transposed copy -> my_samples, predict
     gather_sparse      the same from the rows of a sparse matrix -> my_samples, predict
+    gather_halves      the same for targets of which each has two outputs -> my_samples, forward_second
     gather_labels      class indices (samples,): a one-hot panel -> my_samples
     total_weight       sample weights (samples,): their sum over a batch, into ``hyper`` -> epoch.run
     gather_weights     sample weights (samples,): each one's share of the batch, a panel of one row -> my_samples
@@ -111,6 +112,8 @@ functions.costs
                        -> my_samples
     canonical links      the same from net inputs: net becomes o, and δ = o − y -> my_samples, online
     name_second        ∂²C/∂o²: multiplies a panel -> product_samples, diagonal_samples
+    name_fisher        Fisher's information, where that stands in for it: multiplies a panel -> product_samples,
+                       gauss_newton.forward_pass
     collect            C of each sample, summed over outputs and weighted; deltas weighted -> my_samples
 updates.rules
     sgd, adam ...      (7): a slice of parameters and state -> my_neurons, online.run

@@ -56,7 +56,7 @@ class Plan(NamedTuple):
     cells: Integers
     """Single offsets and addresses, see `tables`."""
     cost_parameter: Doubles
-    """The one number of a cost that has one (huber, quantile), and the weight of the costs of ∂o/∂x (`second`).
+    """The number of a cost that has one (huber, quantile, gaussian_nll), and the weight of the costs of ∂o/∂x (`second`).
 
     Where a fit is regularised also input noise, label smoothing and the dropout of each hidden layer (`noise`)."""
     panels: Floats
@@ -69,7 +69,7 @@ class Data(NamedTuple):
     inputs: Floats
     """n_0 numbers a sample, or the values of a sparse matrix."""
     targets: Floats
-    """n_L numbers a sample, or one class index a sample."""
+    """One number a target (tables.CELL_TARGETS), n_L or n_L/2 a sample, or one class index a sample."""
     weights: Floats
     """One a sample, or empty."""
     order: Integers

@@ -6,7 +6,7 @@ them.
 
 from .compile import by_address
 from .compile.arguments import DoublePointer, Doubles, Floats, Integers, ReadOnly, Table
-from .tables import CELL_COST_KERNEL, CELL_COST_SECOND, CELL_JACOBIAN, LAYER_ACTIVATION, LAYER_SECOND
+from .tables import CELL_COST_KERNEL, CELL_COST_SECOND, CELL_FISHER, CELL_JACOBIAN, LAYER_ACTIVATION, LAYER_SECOND
 
 
 @by_address(LAYER_ACTIVATION)
@@ -25,8 +25,13 @@ def cost(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Do
 
 
 @by_address(CELL_COST_SECOND)
-def cost_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+def cost_second(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """Multiplies ``delta`` by ∂²C/∂o²."""
+
+
+@by_address(CELL_FISHER)
+def fisher(out: Floats, delta: Floats, neurons: int) -> None:
+    """Multiplies ``delta`` by Fisher's information of the outputs: the mean of ∂²C/∂o² over targets as C has them."""
 
 
 @by_address(CELL_JACOBIAN)

@@ -117,6 +117,7 @@ BARRIER_COUNT = BARRIER.count
 
 CELL = Table({
     "target": "offset in the panels of the targets",
+    "targets": "how many targets a sample has: as many as outputs, but where two outputs describe one",
     "weight": "offset of the sample weights",
     "cost": "offset of the samples' costs",
     "ones": "offset of a row of ones",
@@ -151,6 +152,8 @@ CELL = Table({
     "weigh": "address of `shared.weigh`",
     "softmax_second": "address of `softmax.softmax_second`, or 0",
     "cost_second": "address of ∂²C/∂o²",
+    "fisher": "address of the product with Fisher's information, which stands in for ∂²C/∂o² in a Gauss–Newton matrix, "
+              "or 0",
     "spare": "offset of a spare panel: of the output layer, or for the costs of one network of a stack",
     "jacobian_targets": "offset of the targets of ∂o/∂x",
     "direction": "address of the user's direction in the space of parameters",
@@ -158,6 +161,7 @@ CELL = Table({
     "kind": "what a pass computes, one of KIND_PLAIN …",
     "root": "the root of the cost's second derivative, for the Gauss–Newton matrix: one of ROOT_SLOPE …",
     "gather_inputs": "address of the kernel that gathers inputs: `gather.gather`, or `gather.gather_sparse`",
+    "gather_targets": "address of the kernel that gathers targets: `gather.gather`, or `gather.gather_halves`",
     "noise": "address of `noise.before_layer`, or 0",
     "end_epoch": "address of `record.end_epoch`, or of `line_search.next_point`",
     "total_weight": "address of `gather.total_weight` where samples have weights",
@@ -169,14 +173,14 @@ CELL = Table({
     "model": "which `jit.Model` it belongs to",
 }, widths={"midway": BARRIER.count})
 """Single panels, the output stage, addresses of kernels: `layout.Plan.cells`."""
-(CELL_TARGET, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE, CELL_COST_KERNEL, CELL_CANONICAL,
- CELL_JACOBIAN, CELL_FORWARD, CELL_BACKWARD, CELL_TRANSPOSE, CELL_GRADIENT, CELL_GRADIENT_BY_LANES, CELL_GATHER,
- CELL_GATHER_LABELS, CELL_GATHER_WEIGHTS, CELL_COLLECT, CELL_SHUFFLE, CELL_SCATTER, CELL_MY_SAMPLES, CELL_MY_NEURONS,
- CELL_FORWARD_SLOPES, CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER, CELL_FORWARD_SECOND,
+(CELL_TARGET, CELL_TARGETS, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE, CELL_COST_KERNEL,
+ CELL_CANONICAL, CELL_JACOBIAN, CELL_FORWARD, CELL_BACKWARD, CELL_TRANSPOSE, CELL_GRADIENT, CELL_GRADIENT_BY_LANES,
+ CELL_GATHER, CELL_GATHER_LABELS, CELL_GATHER_WEIGHTS, CELL_COLLECT, CELL_SHUFFLE, CELL_SCATTER, CELL_MY_SAMPLES,
+ CELL_MY_NEURONS, CELL_FORWARD_SLOPES, CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER, CELL_FORWARD_SECOND,
  CELL_PUSHFORWARD_TANGENTS, CELL_SECOND_ORDER, CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL, CELL_WEIGH,
- CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_DIRECTION, CELL_GIVEN_JACOBIAN,
- CELL_KIND, CELL_ROOT, CELL_GATHER_INPUTS, CELL_NOISE, CELL_END_EPOCH, CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS,
- CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_MODEL) = CELL
+ CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_FISHER, CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_DIRECTION,
+ CELL_GIVEN_JACOBIAN, CELL_KIND, CELL_ROOT, CELL_GATHER_INPUTS, CELL_GATHER_TARGETS, CELL_NOISE, CELL_END_EPOCH,
+ CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS, CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_MODEL) = CELL
 CELL_COUNT = CELL.count
 
 KIND_PLAIN, KIND_SOBOLEV, KIND_HESSIAN, KIND_GAUSS_NEWTON, KIND_DIAGONAL = range(5)
@@ -186,7 +190,7 @@ ROOT_SLOPE, ROOT_OF_SLOPE, ROOT_FISHER, ROOT_PRODUCT = range(4)
 """What `gauss_newton.root` computes: element by element from φ' or its root; for softmax with its partner, or not."""
 
 COST = Table({
-    "parameter": "the number of a cost that has one (huber, quantile)",
+    "parameter": "the number of a cost that has one (huber, quantile, gaussian_nll)",
     "jacobian_weight": "λ of training on derivatives",
     "input_noise": "standard deviation of the noise of inputs",
     "smooth_share": "1 − ε of label smoothing",

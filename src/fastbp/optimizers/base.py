@@ -106,6 +106,11 @@ class BatchMethod(Optimizer):
     checks: ClassVar[dict[str, Check]] = {}
     """What each setting must be."""
 
+    @property
+    def compares_costs(self) -> bool:
+        """Whether its steps depend on costs, whose gradient must then be theirs."""
+        return True
+
     def __post_init__(self) -> None:
         plain_numbers(self)
         for name, check in self.checks.items():

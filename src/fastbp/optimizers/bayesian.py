@@ -97,7 +97,9 @@ class BayesianRegularization(LevenbergMarquardt):
         size, noisy = parameters.size, evaluate.model.cost_function.least_squares
         rows = samples * evaluate.model.layers[-1]
         square = max(float(np.square(parameters, dtype=np.float64).sum()), LEAST)
-        summed = max(samples * float(numbers[HYPER_COST]), LEAST)
+        summed = samples * float(numbers[HYPER_COST])
+        if noisy:  # other costs may be negative
+            summed = max(summed, LEAST)
         alpha, beta = numbers[[HYPER_ALPHA, HYPER_BETA]]
         ridge = alpha / (beta * samples) if beta > 0 else FIRST_RIDGE * float(eigenvalues.max())
         gamma = float((eigenvalues / (eigenvalues + max(ridge, LEAST))).sum())

@@ -119,8 +119,9 @@ class LevenbergMarquardt(BatchMethod):
     lower cost is to be found.
 
     For squared_error, and for the canonical links softmax and cross_entropy, logistic and binary_cross_entropy, exp and
-    poisson, whose matrix is that of generalised Gauss–Newton (Schraudolph 2002). Of `Regularization` it takes l2, which
-    goes into the matrix, l1, trainable and label_smoothing.
+    poisson, whose matrix is that of generalised Gauss–Newton (Schraudolph 2002); for gaussian_nll with Fisher's
+    information, so that the steps are damped natural gradients (Amari 1998; Martens 2020). Of `Regularization` it takes
+    l2, which goes into the matrix, l1, trainable and label_smoothing.
 
     Parameters
     ----------
@@ -159,8 +160,8 @@ class LevenbergMarquardt(BatchMethod):
             raise ValueError(f"{name} does not take {given}: use 'lbfgs' with it")
         if not gauss_newton.supported(network):
             raise ValueError(
-                f"{name} needs a cost that curves upwards: squared_error, or one with its partner (softmax and "
-                "cross_entropy, logistic and binary_cross_entropy, exp and poisson), but the network has "
+                f"{name} needs a cost that curves upwards: squared_error, gaussian_nll, or one with its partner "
+                "(softmax and cross_entropy, logistic and binary_cross_entropy, exp and poisson), but the network has "
                 f"{network.cost_function} with {network.activations[-1]}: use 'lbfgs'")
         rows, size = len(samples) * network.layers[-1], network.n_parameters
         if _by_samples(network, samples):

@@ -57,6 +57,11 @@ class Rprop(BatchMethod):
             raise ValueError(f"Rprop: first_step is {self.first_step!r}, expected {self.smallest!r} to "
                              f"{self.largest!r}, smallest to largest")
 
+    @property
+    def compares_costs(self) -> bool:
+        """Whether a step is taken back by what it did to the cost."""
+        return self.variant == "irprop+"
+
     def write_changes(self, former: Self, hyper: Numbers, epochs: int) -> None:
         """Begin with another first step."""
         if self.first_step != former.first_step:
@@ -105,6 +110,11 @@ class Quickprop(BatchMethod):
     growth: float = 1.75
     slots = 3
     checks = {"learning_rate": positive, "growth": positive}
+
+    @property
+    def compares_costs(self) -> bool:
+        """It looks at slopes only."""
+        return False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -51,7 +51,7 @@ def test_the_same_bits_at_any_place(name, dtype, rng):
     def found(part):
         target, first, second = Y[part].copy(), slope[part].copy(), slope[part].copy()
         cost.kernel(out[part].copy(), target, first, 1, parameter)
-        cost.second_derivative(out[part].copy(), Y[part].copy(), second, parameter)
+        cost.second_derivative(out[part].copy(), Y[part].copy(), second, 1, parameter)
         return np.array([target, first, second])
 
     whole = found(slice(None))

@@ -82,6 +82,6 @@ def test_of_every_cost(name, dtype, rng):
     some = rng.normal(size=Y.shape).astype(dtype)
     parameter = naive.PARAMETERS.get(name, 0.0)
     delta = some.reshape(-1).copy()
-    costs.get(name).second_derivative(O.reshape(-1), Y.reshape(-1), delta, np.array([parameter]))
+    costs.get(name).second_derivative(O.reshape(-1), Y.reshape(-1), delta, 3, np.array([parameter]))
     exact = naive.COSTS[name][1](Y.astype(float), O.astype(float) + STEP, parameter).imag / STEP.imag
     close(delta, (some * exact).reshape(-1), dtype)

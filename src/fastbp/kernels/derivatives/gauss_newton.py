@@ -7,7 +7,7 @@ workspace of 2s strips serves s strips of samples: strips s..2s of the delta pan
 
 import math
 
-from .. import tables
+from .. import prototypes, tables
 from ..compile import by_address, kernel
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
 from ..ir import WHOLE, call, copy_vector, gradient_tile, lanes, multiply_vector, panel, view
@@ -15,6 +15,7 @@ from ..layer import dense, gather
 from ..layer.dense import column
 from ..passes.epoch import wait
 from ..tables import (
+    CELL_FISHER,
     CELL_ONES,
     CELL_ROOT,
     CELL_TARGET,
@@ -34,7 +35,8 @@ from . import shared
 def root(out, slope, share, delta, neurons, c, which):
     """δ_j = √ω u_j for output c; overwrites ``delta``, of as many strips as ``share`` has.
 
-    With s = φ'(net): u_c = s for the squared error, √s for a canonical link, where s is the cost's second derivative.
+    With s = φ'(net): u_c = s for the squared error, √s for a canonical link, where s is the cost's second derivative,
+    and where s is Fisher's information (`forward_pass`).
     For softmax with outputs p, √p_j 1_jc − p_j √p_c with its partner, since these make up diag(p) − ppᵀ, and the row
     p_c (1_jc − p_j) of its Jacobian with the squared error. Weight 0 gives 0, also where outputs overflow.
     """
@@ -61,8 +63,16 @@ def root(out, slope, share, delta, neurons, c, which):
 
 @kernel
 def forward_pass(layers, cells, panels, parameters, inputs, weights, order, begin, end, total, strips):
-    """(1)(2) with φ' for samples begin..end, and each one's share ω of the mean, w/``total``."""
+    """(1)(2) with φ' for samples begin..end, and each one's share ω of the mean, w/``total``.
+
+    Where Fisher's information stands in for ∂²C/∂o², it multiplies φ'(net^L), of which `root` then takes the root.
+    """
     call(shared.forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
+    if cells[CELL_FISHER] != 0:
+        top = layers.shape[0] - 1
+        n = layers[top, LAYER_N_OUT]
+        call(prototypes.fisher, cells, panel(panels, layers[top, LAYER_OUT], n, 0, strips),
+             panel(panels, layers[top, LAYER_DELTA], n, 0, strips), n)
     call(gather.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], 0, strips)
 
 

@@ -26,7 +26,9 @@ from ..tables import (
     CELL_CANONICAL,
     CELL_COST,
     CELL_DIRECTION,
+    CELL_FISHER,
     CELL_FORWARD_SECOND,
+    CELL_GATHER_TARGETS,
     CELL_GIVEN_JACOBIAN,
     CELL_JACOBIAN,
     CELL_JACOBIAN_TARGETS,
@@ -36,6 +38,7 @@ from ..tables import (
     CELL_SECOND_ORDER,
     CELL_SPARE,
     CELL_TARGET,
+    CELL_TARGETS,
     CELL_TRANSPOSE_ALL,
     CELL_WEIGHT,
     COST_JACOBIAN_WEIGHT,
@@ -78,8 +81,8 @@ def forward_second(layers: Table, cells: Integers, panels: Floats, parameters: F
     if labels != 0:
         call(gather.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
     else:
-        call(gather.gather, cells, targets, dense_rows, order, begin, end, classes, panels, cells[CELL_TARGET], -1,
-             strips, first, last)
+        call(gather.gather, cells[CELL_GATHER_TARGETS], targets, dense_rows, order, begin, end, classes, panels,
+             cells[CELL_TARGET], -1, strips, first, last)
     call(gather.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
     for layer in range(top + 1):
         n = layers[layer, LAYER_N_OUT]
@@ -209,8 +212,10 @@ def product_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
                                                                               high)
     for k in range(change.size):
         change[k] = tangent[k]
-    if cells[CELL_CANONICAL] == 0:
-        call(prototypes.cost_second, cells, out, target, change, cost_parameter)
+    if cells[CELL_FISHER] != 0:
+        call(prototypes.fisher, cells, out, change, n)
+    elif cells[CELL_CANONICAL] == 0:
+        call(prototypes.cost_second, cells, out, target, change, n, cost_parameter)
     call(shared.weigh, cells, panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
     if cells[CELL_CANONICAL] != 0:
         for k in range(delta.size):
@@ -247,11 +252,14 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
 
     net_j is linear in w_jk, and o_k does not depend on it. Each neuron's h_j takes a tangent that starts with
     ṅet_j = 1, to the outputs and back. Overwrites the delta panels with h and the outputs with their squares.
+
+    ∂²C/∂o² is kept in the spare panel; where it couples outputs that describe one target, the targets are.
     """
     if first == last:
         return
     top = layers.shape[0] - 1
     n, low, high = layers[top, LAYER_N_OUT], strips + first, strips + last
+    together = cells[CELL_TARGETS] < n
     one, zero = type(panels[0])(1), type(panels[0])(0)
     call(forward_second, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
          total, labels, strips, first, last, 1)
@@ -268,9 +276,10 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
         call(shared.weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
     else:
         for k in range(a.size):
-            a[k], change[k] = one, one
-        call(prototypes.cost_second, cells, out, target, change, cost_parameter)
-        call(shared.weigh, cells, panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
+            a[k], change[k] = one, target[k] if together else one
+        if not together:
+            call(prototypes.cost_second, cells, out, target, change, n, cost_parameter)
+            call(shared.weigh, cells, panels, cells[CELL_WEIGHT], cells[CELL_SPARE], n, first, first, last)
         call(prototypes.cost, cells, out, target, a, n, cost_parameter)
         call(shared.weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
         if cells[CELL_JACOBIAN] != 0:
@@ -315,13 +324,16 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
             else:
                 for k in range(net.size):
                     tangent[k] = slope[k] * net[k]
-            if cells[CELL_CANONICAL] != 0:
+            if together or cells[CELL_CANONICAL] != 0:
                 for k in range(a.size):
                     a[k] = tangent[k]
+                if together:
+                    call(prototypes.cost_second, cells, out, change, a, n, cost_parameter)
                 call(shared.weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, low, first, last)
             else:
                 for k in range(a.size):
                     a[k] = change[k] * tangent[k]
+            if cells[CELL_CANONICAL] == 0:
                 if cells[CELL_JACOBIAN] != 0:
                     call(prototypes.jacobian_product, cells, out, a, n)
                     call(softmax_second, cells, a, out, tangent, second, n)
@@ -359,12 +371,13 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
                     strips: int, first: int, last: int, scratch: int, clock: Integers, start: int) -> None:
     """Phase 1 of training on derivatives: C + λ/2 Σ_ji (∂o_j/∂x_i − J_ji)² (Czarnecki et al. 2017, equation 1).
 
-    The tangent along x_i is ∂o/∂x_i; λ stands in cost_parameter[COST_JACOBIAN_WEIGHT].
+    The tangent along x_i is ∂o/∂x_i; λ stands in cost_parameter[COST_JACOBIAN_WEIGHT]. J has a row for each target, so
+    outputs behind those that are compared with targets have no slope to learn.
     """
     if first == last:
         return
     top = layers.shape[0] - 1
-    n, n_in = layers[top, LAYER_N_OUT], layers[0, LAYER_N_IN]
+    n, n_in, compared = layers[top, LAYER_N_OUT], layers[0, LAYER_N_IN], cells[CELL_TARGETS]
     real = type(panels[0])
     half, factor, zero, one = real(0.5), real(cost_parameter[COST_JACOBIAN_WEIGHT]), real(0), real(1)
     call(forward_second, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
@@ -377,15 +390,19 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
                     direction[v] = one if k == i else zero
     call(shared.pushforward_tangents, cells, layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first,
          last)
-    given = array_at_address(inputs, cells[CELL_GIVEN_JACOBIAN], inputs.size * n)
-    call(gather.gather, cells, given, structure, order, begin, end, n * n_in, panels, cells[CELL_JACOBIAN_TARGETS], -1,
-         strips, first, last)
+    given = array_at_address(inputs, cells[CELL_GIVEN_JACOBIAN], inputs.size * compared)
+    call(gather.gather, cells, given, structure, order, begin, end, compared * n_in, panels,
+         cells[CELL_JACOBIAN_TARGETS], -1, strips, first, last)
     for i in range(n_in):
         for s in range(first, last):
-            for j in range(n):
+            for j in range(compared, n):
+                a = panel_row(panels, layers[top, LAYER_DELTA], n, (i + 1) * strips + s, j)
+                for v in range(a.size):
+                    a[v] = zero
+            for j in range(compared):
                 tangent = panel_row(panels, layers[top, LAYER_OUT], n, (i + 1) * strips + s, j)
                 a = panel_row(panels, layers[top, LAYER_DELTA], n, (i + 1) * strips + s, j)
-                wanted = panel_row(panels, cells[CELL_JACOBIAN_TARGETS], n * n_in, s, j * n_in + i)
+                wanted = panel_row(panels, cells[CELL_JACOBIAN_TARGETS], compared * n_in, s, j * n_in + i)
                 for v in range(a.size):
                     error = tangent[v] - wanted[v]
                     a[v] = factor * error
@@ -406,10 +423,10 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
         if cells[CELL_JACOBIAN] != 0:
             call(prototypes.jacobian_product, cells, out, delta, n)
     for s in range(first, last):
-        for j in range(n):
+        for j in range(compared):
             cost = panel_row(panels, cells[CELL_TARGET], n, s, j)
             for i in range(n_in):
-                more = panel_row(panels, cells[CELL_JACOBIAN_TARGETS], n * n_in, s, j * n_in + i)
+                more = panel_row(panels, cells[CELL_JACOBIAN_TARGETS], compared * n_in, s, j * n_in + i)
                 for v in range(cost.size):
                     cost[v] += more[v]
     call(costs.collect, cells, target, weight, delta, panel(panels, cells[CELL_COST], 1, first, last), n)

@@ -6,15 +6,16 @@ canonical link ``out`` holds net inputs and is overwritten with outputs, and ``d
 Jacobian of the activation and the derivative of the cost cancel, and no logarithm of 0 can arise.
 `collect` then sums over neurons and multiplies by the weights of the samples.
 
-``cost_second(out, target, delta, parameter)`` multiplies ``delta`` by ∂²C/∂o², for Hessians; a canonical link needs
-none, as its δ = o − y changes with o alone.
+``cost_second(out, target, delta, neurons, parameter)`` multiplies ``delta`` by ∂²C/∂o², for Hessians; a canonical link
+needs none, as its δ = o − y changes with o alone. Where that is not what a Gauss–Newton matrix is made of,
+``cost_fisher(out, delta, neurons)`` multiplies by Fisher's information.
 """
 
 from .. import elementwise
 from ..compile import by_address
 from ..compile.arguments import Doubles, Floats
 from ..ir import is_single, lanes, least, view
-from ..tables import CELL_COLLECT, CELL_COST_KERNEL, CELL_COST_SECOND
+from ..tables import CELL_COLLECT, CELL_COST_KERNEL, CELL_COST_SECOND, CELL_FISHER
 
 TINY = 1e-30
 """Outputs are kept this far from 0 in a logarithm or a quotient (where output and cost are no canonical link)."""
@@ -34,7 +35,7 @@ def squared_error(out: Floats, target: Floats, delta: Floats, neurons: int, para
 
 
 @by_address(CELL_COST_SECOND)
-def squared_error_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+def squared_error_second(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """∂²C/∂o² = 1: delta stays as it is."""
 
 
@@ -50,7 +51,7 @@ def absolute_error(out: Floats, target: Floats, delta: Floats, neurons: int, par
 
 
 @by_address(CELL_COST_SECOND)
-def straight(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+def straight(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """∂²C/∂o² = 0: the absolute error and quantile, at their kinks too."""
     real = type(out[0])
     for i in range(out.size):
@@ -71,7 +72,7 @@ def huber(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: D
 
 
 @by_address(CELL_COST_SECOND)
-def huber_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+def huber_second(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """∂²C/∂o² = 1 where |o − y| ≤ d, else 0."""
     real = type(out[0])
     limit = real(parameter[0])
@@ -100,7 +101,7 @@ def log_cosh(out: Floats, target: Floats, delta: Floats, neurons: int, parameter
 
 
 @by_address(CELL_COST_SECOND)
-def log_cosh_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+def log_cosh_second(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """∂²C/∂o² = 1 − tanh²(o − y)."""
     for i in range(out.size):
         delta[i] *= elementwise.tanh_slope(out[i] - target[i])[1]
@@ -133,7 +134,7 @@ def binary_cross_entropy(out: Floats, target: Floats, delta: Floats, neurons: in
 
 
 @by_address(CELL_COST_SECOND)
-def binary_cross_entropy_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+def binary_cross_entropy_second(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """∂²C/∂o² = y/o² + (1 − y)/(1 − o)²."""
     real = type(out[0])
     tiny, one = real(TINY_SQUARED if is_single(out[0]) else TINY), real(1)
@@ -168,12 +169,70 @@ def poisson(out: Floats, target: Floats, delta: Floats, neurons: int, parameter:
 
 
 @by_address(CELL_COST_SECOND)
-def logarithm_second(out: Floats, target: Floats, delta: Floats, parameter: Doubles) -> None:
+def logarithm_second(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """∂²C/∂o² = y/o²: cross_entropy and poisson."""
     tiny = type(out[0])(TINY_SQUARED if is_single(out[0]) else TINY)
     for i in range(out.size):
         yes = tiny if out[i] < tiny else out[i]
         delta[i] *= target[i] / yes / yes
+
+
+@by_address(CELL_COST_KERNEL)
+def gaussian_nll(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
+    """C = ½(s + e²/σ²), e = μ − y, s = log σ²; ∂C/∂μ = e/σ², ∂C/∂s = ½(1 − e²/σ²), both times σ^2β, held fixed.
+
+    Of each sample all μ come first, then all s; so do the targets, whose second half receives ½s, the first ½e²/σ².
+    """
+    real, means = type(out[0]), neurons // 2
+    half, one, beta = real(0.5), real(1), real(parameter[0])
+    width = least(lanes(out), out.size // neurons)
+    for strip in range(out.size // (neurons * width)):
+        first = strip * neurons * width
+        for j in range(means):
+            above, below = first + j * width, first + (means + j) * width
+            mean, spread = view(out, above, width), view(out, below, width)
+            y, share = view(target, above, width), view(target, below, width)
+            slope, spread_slope = view(delta, above, width), view(delta, below, width)
+            for v in range(width):
+                s, error = spread[v], mean[v] - y[v]
+                scaled, weight = error * elementwise.exp(-s), elementwise.exp(beta * s)
+                square = error * scaled
+                y[v], share[v] = half * square, half * s
+                slope[v] *= weight * scaled
+                spread_slope[v] *= weight * (half * (one - square))
+
+
+@by_address(CELL_COST_SECOND)
+def gaussian_nll_second(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
+    """∂²C/∂μ² = 1/σ², ∂²C/∂μ∂s = −e/σ², ∂²C/∂s² = ½e²/σ²: each target's two outputs together."""
+    real, means = type(out[0]), neurons // 2
+    half, width = real(0.5), least(lanes(out), out.size // neurons)
+    for strip in range(out.size // (neurons * width)):
+        first = strip * neurons * width
+        for j in range(means):
+            above, below = first + j * width, first + (means + j) * width
+            mean, spread, y = view(out, above, width), view(out, below, width), view(target, above, width)
+            of_mean, of_spread = view(delta, above, width), view(delta, below, width)
+            for v in range(width):
+                error, precision = mean[v] - y[v], elementwise.exp(-spread[v])
+                a, b = of_mean[v], error * of_spread[v]
+                of_mean[v] = precision * (a - b)
+                of_spread[v] = error * precision * (half * b - a)
+
+
+@by_address(CELL_FISHER)
+def gaussian_nll_fisher(out: Floats, delta: Floats, neurons: int) -> None:
+    """The mean of ∂²C/∂o² over y of mean μ and variance σ²: 1/σ² for μ, ½ for s, and nothing between them."""
+    real, means = type(out[0]), neurons // 2
+    half, width = real(0.5), least(lanes(out), out.size // neurons)
+    for strip in range(out.size // (neurons * width)):
+        first = strip * neurons * width
+        for j in range(means):
+            above, below = first + j * width, first + (means + j) * width
+            spread, of_mean, of_spread = view(out, below, width), view(delta, above, width), view(delta, below, width)
+            for v in range(width):
+                of_mean[v] *= elementwise.exp(-spread[v])
+                of_spread[v] *= half
 
 
 @by_address(CELL_COST_KERNEL)

@@ -7,6 +7,7 @@ from ..tables import (
     CELL_GATHER,
     CELL_GATHER_INPUTS,
     CELL_GATHER_LABELS,
+    CELL_GATHER_TARGETS,
     CELL_GATHER_WEIGHTS,
     CELL_SCATTER,
     CELL_TOTAL_WEIGHT,
@@ -82,6 +83,20 @@ def gather_sparse(values: ReadOnly, structure: IntegerPointer, order: Integers, 
                 if transposed >= 0:
                     panels[transposed + k // lane * column(strips, lane) + (s * lane + v) * lane
                            + k % lane] += value
+
+
+@by_address(CELL_GATHER_TARGETS)
+def gather_halves(rows: ReadOnly, structure: IntegerPointer, order: Integers, begin: int, end: int, n: int,
+                  panels: Floats, target: int, transposed: int, strips: int, first: int, last: int) -> None:
+    """Do what `gather` does with rows of n/2 numbers, for the first half of a panel of n; leaves its other half."""
+    lane, half = lanes(panels), n // 2
+    for s in range(first, last):
+        strip = view(panels, target + s * n * lane, half * lane)
+        for v in range(lane):
+            i = least(begin + s * lane + v, end - 1)
+            row = (order[i] if order.size > 0 else i) * half
+            for k in range(half):
+                strip[k * lane + v] = rows[row + k]
 
 
 @by_address(CELL_GATHER_LABELS)

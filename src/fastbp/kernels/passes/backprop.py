@@ -16,6 +16,7 @@ from ..tables import (
     CELL_CANONICAL,
     CELL_COST,
     CELL_GATHER_INPUTS,
+    CELL_GATHER_TARGETS,
     CELL_JACOBIAN,
     CELL_MY_NEURONS,
     CELL_MY_SAMPLES,
@@ -68,8 +69,8 @@ def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
     if labels != 0:
         call(gather.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
     else:
-        call(gather.gather, cells, targets, structure, order, begin, end, classes, panels, cells[CELL_TARGET], -1,
-             strips, first, last)
+        call(gather.gather, cells[CELL_GATHER_TARGETS], targets, structure, order, begin, end, classes, panels,
+             cells[CELL_TARGET], -1, strips, first, last)
     call(gather.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
     lap(clock, start, 0, PHASE_GATHER)
     for layer in range(top + 1):

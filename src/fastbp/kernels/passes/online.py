@@ -11,6 +11,7 @@ from ..tables import (
     CELL_CANONICAL,
     CELL_JACOBIAN,
     CELL_TARGET,
+    CELL_TARGETS,
     HYPER_BATCH_WEIGHT,
     HYPER_BETA1,
     HYPER_BETA2,
@@ -85,7 +86,7 @@ def run(plan, parameters, data, task, learner):
     layers, cells, panels = plan.layers, plan.cells, plan.panels
     gradient, hyper, progress, sums = learner.gradient, learner.hyper, pointer(learner.progress), pointer(learner.sums)
     top = layers.shape[0] - 1
-    n_in, classes = layers[0, LAYER_N_IN], layers[top, LAYER_N_OUT]
+    n_in, classes, wanted = layers[0, LAYER_N_IN], layers[top, LAYER_N_OUT], cells[CELL_TARGETS]
     x, y = view(panels, layers[0, LAYER_SOURCE], n_in), view(panels, cells[CELL_TARGET], classes)
     out, delta = view(panels, layers[top, LAYER_OUT], classes), view(panels, layers[top, LAYER_DELTA], classes)
     real = type(parameters[0])
@@ -105,8 +106,8 @@ def run(plan, parameters, data, task, learner):
                     y[j] = real(0)
                 y[int(data.targets[sample])] = real(1)
             else:
-                for j in range(classes):
-                    y[j] = data.targets[sample * classes + j]
+                for j in range(wanted):
+                    y[j] = data.targets[sample * wanted + j]
             for layer in range(top + 1):
                 net_input(layers, layer, panels, parameters)
                 if layer < top or cells[CELL_CANONICAL] == 0:

@@ -50,7 +50,7 @@ def cost_second_derivative(function: Callable[..., Any], derivative: Callable[..
     given = None if derivative is None or not plain else on_numbers(derivative)
     second = _second_derivative(scalar(carried), own, given, derivative is not None)
 
-    def loop(out: Any, target: Any, delta: Any, parameter: Any) -> None:
+    def loop(out: Any, target: Any, delta: Any, neurons: Any, parameter: Any) -> None:
         real = type(out[0])
         for i in range(out.size):
             delta[i] *= real(second(np.float64(target[i]), np.float64(out[i])))
