@@ -25,7 +25,7 @@ def target_jacobian(layers, X, activations):
 
 
 def sobolev_cost(layers, X, Y, J, weight, activations, cost, weights=None, parameter=None):
-    """Mean of C + weight/2 sum_ji (do_j/dx_i - J_ji)^2."""
+    """Mean of C + weight/2 sum_ji (do_j/dx_i - J_ji)^2, over as many of the first outputs as J has rows."""
     values = mean_cost(layers, X, Y, activations, cost, weights, parameter)
-    errors = ((target_jacobian(layers, X, activations) - J) ** 2).sum(axis=(1, 2))
+    errors = ((target_jacobian(layers, X, activations)[:, : J.shape[1]] - J) ** 2).sum(axis=(1, 2))
     return values + weight / 2 * (shares(len(X), weights) * errors).sum()

@@ -56,7 +56,7 @@ class Plan(NamedTuple):
     cells: Integers
     """Single offsets and addresses, see `tables`."""
     cost_parameter: Doubles
-    """The number of a cost that has one (huber, quantile, gaussian_nll), and the weight of the costs of ∂o/∂x (`second`).
+    """The number of a cost that has one (huber, quantile, gaussian_nll); the weight of the costs of ∂o/∂x (`second`).
 
     Where a fit is regularised also input noise, label smoothing and the dropout of each hidden layer (`noise`)."""
     panels: Floats
