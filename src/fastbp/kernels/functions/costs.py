@@ -11,8 +11,10 @@ needs none, as its δ = o − y changes with o alone. Where that is not what a G
 ``cost_fisher(out, delta, neurons)`` multiplies by Fisher's information.
 """
 
+from typing import Any
+
 from .. import elementwise
-from ..compile import by_address
+from ..compile import by_address, scalar
 from ..compile.arguments import Doubles, Floats
 from ..ir import is_single, lanes, least, view
 from ..tables import CELL_COLLECT, CELL_COST_KERNEL, CELL_COST_SECOND, CELL_FISHER
@@ -177,6 +179,23 @@ def logarithm_second(out: Floats, target: Floats, delta: Floats, neurons: int, p
         delta[i] *= target[i] / yes / yes
 
 
+@scalar
+def normal_slopes(y: Any, mean: Any, spread: Any, beta: Any) -> tuple[Any, Any, Any]:
+    """½e²/σ² with e = μ − y and s = log σ², then e/σ² and ½(1 − e²/σ²), these two times σ^2β."""
+    half, error = type(y)(0.5), mean - y
+    scaled, weight = error * elementwise.exp(-spread), elementwise.exp(beta * spread)
+    share = half * (error * scaled)
+    return share, weight * scaled, weight * (half - share)
+
+
+@scalar
+def normal_second(y: Any, mean: Any, spread: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """(a − eb)/σ² and e(½eb − a)/σ²: the second derivative of ½(s + e²/σ²) times (a, b)."""
+    error, precision = mean - y, elementwise.exp(-spread)
+    b = error * b
+    return precision * (a - b), error * (precision * (type(y)(0.5) * b - a))
+
+
 @by_address(CELL_COST_KERNEL)
 def gaussian_nll(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """C = ½(s + e²/σ²), e = μ − y, s = log σ²; ∂C/∂μ = e/σ², ∂C/∂s = ½(1 − e²/σ²), both times σ^2β, held fixed.
@@ -184,8 +203,7 @@ def gaussian_nll(out: Floats, target: Floats, delta: Floats, neurons: int, param
     Of each sample all μ come first, then all s; so do the targets, whose second half receives ½s, the first ½e²/σ².
     """
     real, means = type(out[0]), neurons // 2
-    half, one, beta = real(0.5), real(1), real(parameter[0])
-    width = least(lanes(out), out.size // neurons)
+    half, beta, width = real(0.5), real(parameter[0]), least(lanes(out), out.size // neurons)
     for strip in range(out.size // (neurons * width)):
         first = strip * neurons * width
         for j in range(means):
@@ -194,19 +212,16 @@ def gaussian_nll(out: Floats, target: Floats, delta: Floats, neurons: int, param
             y, share = view(target, above, width), view(target, below, width)
             slope, spread_slope = view(delta, above, width), view(delta, below, width)
             for v in range(width):
-                s, error = spread[v], mean[v] - y[v]
-                scaled, weight = error * elementwise.exp(-s), elementwise.exp(beta * s)
-                square = error * scaled
-                y[v], share[v] = half * square, half * s
-                slope[v] *= weight * scaled
-                spread_slope[v] *= weight * (half * (one - square))
+                square, by_mean, by_spread = normal_slopes(y[v], mean[v], spread[v], beta)
+                y[v], share[v] = square, half * spread[v]
+                slope[v] *= by_mean
+                spread_slope[v] *= by_spread
 
 
 @by_address(CELL_COST_SECOND)
 def gaussian_nll_second(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """∂²C/∂μ² = 1/σ², ∂²C/∂μ∂s = −e/σ², ∂²C/∂s² = ½e²/σ²: each target's two outputs together."""
-    real, means = type(out[0]), neurons // 2
-    half, width = real(0.5), least(lanes(out), out.size // neurons)
+    means, width = neurons // 2, least(lanes(out), out.size // neurons)
     for strip in range(out.size // (neurons * width)):
         first = strip * neurons * width
         for j in range(means):
@@ -214,10 +229,7 @@ def gaussian_nll_second(out: Floats, target: Floats, delta: Floats, neurons: int
             mean, spread, y = view(out, above, width), view(out, below, width), view(target, above, width)
             of_mean, of_spread = view(delta, above, width), view(delta, below, width)
             for v in range(width):
-                error, precision = mean[v] - y[v], elementwise.exp(-spread[v])
-                a, b = of_mean[v], error * of_spread[v]
-                of_mean[v] = precision * (a - b)
-                of_spread[v] = error * precision * (half * b - a)
+                of_mean[v], of_spread[v] = normal_second(y[v], mean[v], spread[v], of_mean[v], of_spread[v])
 
 
 @by_address(CELL_FISHER)
