@@ -140,11 +140,11 @@ def gaussian_nll(beta: float = 0.5) -> Cost:
 
         C = ½(s + (y − μ)² e⁻ˢ),  ∂C/∂μ = (μ − y) e⁻ˢ,  ∂C/∂s = ½(1 − (y − μ)² e⁻ˢ).
 
-    The constant ½ log 2π = 0.9189… a target is left out; add it for the logarithm of the density.
+    The constant ½ log 2π = 0.9189… is left out: −log of the density is C with as much more for each target.
 
     Where σ is large the slope of μ is small, so a mean that is far off is first called noise and then hardly learned.
     β-NLL (Seitzer, Tavakoli, Antić & Martius 2022, "On the pitfalls of heteroscedastic uncertainty estimation with
-    probabilistic neural networks", ICLR, section 3) multiplies both slopes of each target by σ^{2β} = e^{βs}, which is
+    probabilistic neural networks", ICLR) multiplies both slopes of each target by σ^{2β} = e^{βs}, which is
     not differentiated: with β = 1 the mean is learned as by squared_error.
 
     Parameters

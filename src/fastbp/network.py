@@ -55,8 +55,8 @@ def _named_activations(layers: tuple[int, ...], activation: str | Sequence[str],
                          "classes one output with cost 'binary_cross_entropy'")
     if layers[-1] % cost.outputs_per_target:
         raise ValueError(f"layers end with {layers[-1]}, expected an even number: {cost.name} has two outputs for each "
-                         f"target, all means before all logarithms of variances; use {2 * layers[-1]} for {layers[-1]} "
-                         "targets")
+                         "target, all means before all logarithms of variances; where that was the number of targets, "
+                         f"use {2 * layers[-1]}")
     if cost.outputs_per_target > 1 and rows[-1].name != cost.output:
         raise ValueError(f"output is {rows[-1].name!r}, expected {cost.output!r} with {cost.name}, whose outputs are "
                          "means and logarithms of variances, one activation for both: leave output out")
@@ -191,7 +191,7 @@ class Network(Trainable):
             arrays of scipy.sparse are read as CSR, and made dense a block of samples at a time. In a masked array
             nothing may be masked.
         Y : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1
-            Targets. For cross_entropy also (n_samples,) class indices.
+            Targets. For cross_entropy also (n_samples,) class indices; for gaussian_nll n_L/2 columns.
         epochs : int, default 100
             Passes over the samples.
         batch_size : int, optional
@@ -240,7 +240,7 @@ class Network(Trainable):
         target_jacobian : array_like, shape (n_samples, n_L, n_0), or (n_samples, n_0) if n_L is 1, optional
             Targets J of ∂o/∂x, beside those of o. Then what is minimised, and recorded as cost, is the (weighted) mean
             of C(y, o) + λ/2 Σ_ji (∂o_j/∂x_i − J_ji)² (Sobolev training, Czarnecki et al. 2017, equation 1); see Notes.
-            Not with a sparse X.
+            For gaussian_nll those of ∂μ/∂x, n_L/2 rows a sample. Not with a sparse X.
         jacobian_weight : float, default 1.0
             λ, not negative.
 

@@ -209,8 +209,8 @@ class Calls:
         odd = self.odd
         layers = odd.pick(LAYERS)
         cost = odd.pick(["squared_error", "squared_error", "absolute_error", "cross_entropy", "binary_cross_entropy",
-                         "poisson", "huber", "quantile", "log_cosh"])
-        if cost == "cross_entropy" and layers[-1] == 1:
+                         "poisson", "huber", "quantile", "log_cosh", "gaussian_nll"])
+        if cost == "cross_entropy" and layers[-1] == 1 or cost == "gaussian_nll" and layers[-1] % 2:
             cost = "squared_error"
         activation = odd.pick(sorted(set(fastbp.Network.__init__.__globals__["activations"].ACTIVATIONS) - {"softmax"}))
         return fastbp.Network(layers, activation, cost=cost, bias=odd.chance(0.8), seed=int(odd.rng.integers(100)),
@@ -219,7 +219,7 @@ class Calls:
     def samples(self, net: Any, n: int | None = None) -> tuple[Any, Any]:
         odd = self.odd
         n = int(odd.pick([1, 2, 5, 33, 70])) if n is None else n
-        n_in, n_out = net.layers[0], net.layers[-1]
+        n_in, n_out = net.layers[0], net._architecture.n_targets
         if odd.chance(0.75):
             X, Y = odd.guarded(odd.rng.normal(size=(n, n_in)).astype(net.dtype)), None
         else:
@@ -328,7 +328,7 @@ class Calls:
             options[odd.pick(["threads", "batch_size", "regularization", "optimizer", "sample_weight", "profile",
                               "progress", "resume"])] = odd.number()
         if odd.chance(0.1):
-            options["target_jacobian"] = odd.array((5, net.layers[-1], net.layers[0]))
+            options["target_jacobian"] = odd.array((5, net._architecture.n_targets, net.layers[0]))
             options["jacobian_weight"] = odd.number()
         if odd.chance(0.1):
             options["profile"] = True
@@ -400,8 +400,8 @@ class Calls:
             if attribute.startswith("_"):
                 return None  # private: at one's own risk
             setattr(net, attribute, odd.pick([odd.number(), (9, 9), np.dtype("float64"), odd.array((size,))]))
-            return net.predict(np.zeros((2, n_in))), repr(net), net.fit(np.zeros((2, n_in)), [[0.0] * n_out] * 2,
-                                                                        epochs=1)
+            Y = np.zeros((2, net._architecture.n_targets))
+            return net.predict(np.zeros((2, n_in))), repr(net), net.fit(np.zeros((2, n_in)), Y, epochs=1)
         if name == "save":
             return net.save(odd.pick([odd.number(), "/nowhere/x", "", "/", "\0", b"x", "x" * 300]))
         if name == "load":

@@ -57,6 +57,7 @@ TYPED = [
     ("schedule", "CosineDecay", "cosine"), ("schedule", "InverseTimeDecay", "inversescaling"),
     # JAX and optax
     ("activation", "leaky-relu", "leaky_relu"), ("cost", "l2_loss", "squared_error"),
+    ("cost", "GaussianNLLLoss", "gaussian_nll"),
     ("cost", "softmax_cross_entropy", "cross_entropy"), ("cost", "huber_loss", "huber"),
     ("cost", "sigmoid_binary_cross_entropy", "binary_cross_entropy"), ("optimizer", "adamw", "adamw"),
     ("cost", "softmax_cross_entropy_with_integer_labels", "cross_entropy"), ("optimizer", "adabelief", "adabelief"),
@@ -84,6 +85,7 @@ HINTED = [
     ("activation", "relu6", "'relu'"), ("activation", "PReLU", "'leaky_relu'"),
     ("activation", "log_softmax", "'softmax' with the cost 'cross_entropy'"),
     ("activation", "hardlim", "'logistic'"), ("activation", "sigmiod", "'logistic'"), ("activation", "tahn", "'tanh'"),
+    ("cost", "beta_nll", "fastbp.gaussian_nll(beta=0.5)"),
     ("cost", "kl_div", "'cross_entropy'"), ("cost", "rmse", "'squared_error'"), ("cost", "mape", "'absolute_error'"),
     ("cost", "hinge", "'cross_entropy' or 'binary_cross_entropy'"), ("cost", "pinbal", "'quantile'"),
     ("optimizer", "momentum", "fastbp.SGD(momentum=0.9)"), ("optimizer", "newton", "'levenbergmarquardt' or 'lbfgs'"),
@@ -243,14 +245,15 @@ COSTS = {
     "binary_cross_entropy": lambda y, o: -(y * np.log(o) + (1 - y) * np.log(1 - o)).sum(),
     "cross_entropy": lambda y, o: -(y * np.log(o)).sum(),
     "poisson": lambda y, o: (o - y * np.log(o)).sum(),
+    "gaussian_nll": lambda y, o: (o[2:] + (y[:2] - o[:2]) ** 2 / np.exp(o[2:])).sum() / 2,
 }
 
 
 @pytest.mark.parametrize("name", COSTS)
 def test_costs_are_what_the_table_of_names_says(name, rng):
     """Summed over outputs, averaged over samples, with the output activation that is the default."""
-    net = fastbp.Network((2, 3), cost=name, dtype="float64", seed=0)
-    X, Y = rng.normal(size=(7, 2)), rng.uniform(size=(7, 3))
+    net = fastbp.Network((2, 4 if name == "gaussian_nll" else 3), cost=name, dtype="float64", seed=0)
+    X, Y = rng.normal(size=(7, 2)), rng.uniform(size=(7, 2 if name == "gaussian_nll" else 3))
     if name == "cross_entropy":
         Y = np.eye(3)[rng.integers(3, size=7)]
         assert net.cost(X, Y.argmax(axis=1)) == net.cost(X, Y)
@@ -295,6 +298,7 @@ def test_defaults_that_the_table_of_names_tells():
     assert fastbp.AdamW().weight_decay == 0.01 and fastbp.Adadelta().learning_rate == 1
     assert (fastbp.RMSprop().learning_rate, fastbp.RMSprop().decay) == (1e-3, 0.9)
     assert fastbp.quantile().parameter == 0.5 and fastbp.huber().parameter == 1
+    assert fastbp.gaussian_nll().parameter == 0.5 and costs.get("gaussian_nll").parameter == 0
     assert fastbp.LBFGS().memory == 10 and fastbp.Rprop().variant == "irprop+"
     assert fastbp.schedules.InverseScaling(0.3, 0.7)(4) == pytest.approx(0.3 / 5**0.7, rel=1e-15)
     assert activations.ACTIVATIONS["selu"].initializer == "lecun_normal"
