@@ -10,7 +10,7 @@ import math
 from .. import prototypes, tables
 from ..compile import by_address, kernel
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
-from ..ir import WHOLE, call, copy_vector, gradient_tile, lanes, multiply_vector, panel, view
+from ..ir import WHOLE, call, copy_vector, gradient_tile, lanes, multiply_vector, panel, pointer, row, view
 from ..layer import dense, gather
 from ..layer.dense import column
 from ..passes.epoch import wait
@@ -68,11 +68,12 @@ def forward_pass(layers, cells, panels, parameters, inputs, weights, order, begi
     Where Fisher's information stands in for ∂²C/∂o², it multiplies φ'(net^L), of which `root` then takes the root.
     """
     call(shared.forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
-    if cells[CELL_FISHER] != 0:
-        top = layers.shape[0] - 1
-        n = layers[top, LAYER_N_OUT]
-        call(prototypes.fisher, cells, panel(panels, layers[top, LAYER_OUT], n, 0, strips),
-             panel(panels, layers[top, LAYER_DELTA], n, 0, strips), n)
+    address = pointer(cells)[CELL_FISHER]
+    if address != 0:
+        output = row(layers, layers.shape[0] - 1)
+        n = output[LAYER_N_OUT]
+        call(prototypes.fisher, address, panel(panels, output[LAYER_OUT], n, 0, strips),
+             panel(panels, output[LAYER_DELTA], n, 0, strips), n)
     call(gather.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], 0, strips)
 
 
