@@ -110,14 +110,14 @@ class Posterior:
         γ = tr (JᵀJ + D)⁻¹JᵀJ, from 0 to n_parameters: how many parameters the samples determine (MacKay 1992; Moody
         1992). Without a penalty the rank of J.
     degrees_of_freedom : float
-        n·n_L − γ, those of `noise_variance`, where n counts the samples that weigh anything. Infinite for a cost with
-        its partner.
+        n·n_L − γ, those of `noise_variance`, where n counts the samples that weigh anything. Infinite for gaussian_nll
+        and for a cost with its partner, which know their noise.
     noise_variance : float
-        σ² = 2nE/(n·n_L − γ) for squared_error, with E the mean cost; 1 for a cost with its partner. A ValueError where
-        no degree of freedom is left.
+        σ² = 2nE/(n·n_L − γ) for squared_error, with E the mean cost; 1 for the others. A ValueError where no degree
+        of freedom is left.
     covariance : ndarray of float64, shape (n_parameters, n_parameters)
-        σ²/n (JᵀJ + D)⁻¹, for a cost with its partner the inverse of Fisher's information: in the squares of the
-        parameters' units, laid out like `Network.parameters`; read-only. Without a penalty it is the pseudo-inverse:
+        σ²/n (JᵀJ + D)⁻¹, but for squared_error the inverse of Fisher's information: in the squares of the parameters'
+        units, laid out like `Network.parameters`; read-only. Without a penalty it is the pseudo-inverse:
         it has nothing along directions that the data do not determine, where the variance is unknown, not 0. Raises as
         ``noise_variance`` does.
     """
