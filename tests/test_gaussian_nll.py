@@ -313,7 +313,7 @@ def test_resumed_saved_and_copied_trainings_go_on_with_the_same_bits(batch, rng,
     halves.save(tmp_path / "net", training=True)
     for again in (halves, Network.load(tmp_path / "net"), pickle.loads(pickle.dumps(halves)), copy.deepcopy(halves)):
         assert str(again.cost_function) == "fastbp.gaussian_nll(beta=0.5)" and again.cost_function == net.cost_function
-        assert again.cost_function.weighted
+        assert again.cost_function.reweighted
         again.fit(X, Y, epochs=3, batch_size=batch, resume=True)
         np.testing.assert_array_equal(again.parameters, whole.parameters)
     plain = Network((1, 2), cost="gaussian_nll")

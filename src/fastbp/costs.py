@@ -46,7 +46,7 @@ class Cost:
     fisher
         The loop that multiplies a panel by Fisher's information of the outputs, which stands in for ∂²C/∂o² in
         Gauss–Newton matrices; None where ∂²C/∂o² will do.
-    weighted : bool
+    reweighted : bool
         Whether δ is ∂C/∂o times a number that is held constant, so that it is the derivative of no cost.
     """
 
@@ -64,7 +64,7 @@ class Cost:
     least_squares: bool = field(default=False, repr=False, compare=False)
     outputs_per_target: int = field(default=1, repr=False, compare=False)
     fisher: Any = field(default=None, repr=False, compare=False)
-    weighted: bool = field(default=False, repr=False, compare=False)
+    reweighted: bool = field(default=False, repr=False, compare=False)
 
     def __str__(self) -> str:
         if self.parameter is None:
@@ -80,9 +80,9 @@ class Cost:
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self.name, self.parameter, self.output, self.targets, self.values)
 
-    def check_unweighted(self, method: str) -> None:
+    def check_gradient(self, method: str) -> None:
         """Raise ValueError if δ is not the derivative of C, for a method that needs both to agree."""
-        if self.weighted:
+        if self.reweighted:
             raise ValueError(f"{method} needs a cost and its gradient, but that of {self} is weighted, and belongs to "
                              f"no cost: use it with cost={self.name!r}, or train with 'adam' or another optimizer that "
                              "compares no costs")
@@ -198,7 +198,7 @@ def gaussian_nll(beta: float = 0.5) -> Cost:
     return Cost("gaussian_nll", kernels.gaussian_nll, "½(s + e²exp(−s)) of outputs μ and s = log σ², e = μ − y",
                 "e exp(−s) and ½(1 − e²exp(−s))", parameter=float(beta), parameter_name="beta",
                 second_derivative=kernels.gaussian_nll_second, outputs_per_target=2, fisher=kernels.gaussian_nll_fisher,
-                weighted=beta > 0)
+                reweighted=beta > 0)
 
 
 COSTS: dict[str, Cost] = {

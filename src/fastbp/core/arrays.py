@@ -246,9 +246,9 @@ def _sparse(X: Any, n_in: int, kind: np.dtype[Any] | None = None) -> SparseRows:
     return SparseRows(values, csr.indices, csr.indptr)
 
 
-def targets(Y: Any, n: int, architecture: Architecture) -> tuple[Array, bool]:
+def targets(Y: Any, n: int, outputs: int, kind: np.dtype[Any], cost: Cost, canonical_link: bool) -> tuple[Array, bool]:
     """Return Y as (n, n_targets), or (n,) class indices, of the network's dtype, and whether they are class indices."""
-    array, cost, kind, n_out = numbers("Y", Y), architecture.cost, architecture.dtype, architecture.n_targets
+    array, n_out = numbers("Y", Y), outputs // cost.outputs_per_target
     if array.size == 0 and n == 0 and array.shape in ((0,), (0, n_out)):
         return np.empty((0, n_out), kind), False
     if cost.targets == CLASSES and n_out > 1 and array.shape in ((n,), (n, 1)):
@@ -258,13 +258,12 @@ def targets(Y: Any, n: int, architecture: Architecture) -> tuple[Array, bool]:
     if array.ndim == 1 and (n_out == 1 or n == 1):
         array = array.reshape(-1, n_out) if array.size == n * n_out else array
     if array.shape != (n, n_out):
-        outputs = architecture.layers[-1]
         raise ValueError(f"Y has shape {array.shape}, expected ({n}, {n_out}): X has {n} rows and the network "
                          f"{outputs} outputs" + (f", or ({n},) class indices" if cost.targets == CLASSES else "")
                          + (f", two for each target of {cost.name}" if n_out < outputs else ""))
     array = converted(array, kind)
     _check_finite("Y", array)
-    _check_range(array, cost, architecture.canonical)
+    _check_range(array, cost, canonical_link)
     return array, False
 
 
@@ -381,7 +380,7 @@ def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, J_
     sizes, kind = architecture.layers, architecture.dtype
     found = rows(X, sizes[0], kind) if sparse else inputs(X, sizes[0], kind, empty=empty)
     n = len(found)
-    wanted, labels = targets(Y, n, architecture)
+    wanted, labels = targets(Y, n, sizes[-1], kind, architecture.cost, architecture.canonical)
     shares = sample_weight(weights, n, kind)
     if J is None:
         return Samples(found, wanted, labels, shares)

@@ -46,6 +46,7 @@ from ..kernels.tables import (
     CELL_MODEL,
     CELL_MY_NEURONS,
     CELL_MY_SAMPLES,
+    CELL_N_TARGETS,
     CELL_ONES,
     CELL_PLAIN_NEURONS,
     CELL_PROGRESS,
@@ -54,7 +55,6 @@ from ..kernels.tables import (
     CELL_SCRATCH_SIZE,
     CELL_SPARE,
     CELL_TARGET,
-    CELL_TARGETS,
     CELL_WEIGHT,
     COST_DROPOUT,
     COST_INPUT_NOISE,
@@ -229,7 +229,7 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
     cells = np.zeros(tables.CELL_COUNT, np.int64)
     cells[[CELL_TARGET, CELL_WEIGHT, CELL_COST, CELL_ONES]] = (
         take(sizes[-1] * alone), take(alone), take(alone), take(width))
-    cells[CELL_TARGETS] = architecture.n_targets
+    cells[CELL_N_TARGETS] = architecture.n_targets
     if spare:
         cells[CELL_SPARE] = take(spare)
     if tangents:

@@ -52,7 +52,7 @@ def hessian_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, v: n
     quantile. It takes at most 8/3 times the multiply-adds of a gradient, 3/2 in the first layer. Beside the result it
     uses a workspace of at most 1024 samples and as many tangents, whatever the number of samples.
     """
-    self.cost_function.check_unweighted("hessian_vector_product")
+    self.cost_function.check_gradient("hessian_vector_product")
     samples = self._samples(X, Y, sample_weight)
     return _product(self, samples, tables.KIND_HESSIAN, arrays.parameters("v", v, self.n_parameters, self.dtype))
 
@@ -86,7 +86,7 @@ def gauss_newton_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     -----
     It takes at most 5/3 times the multiply-adds of a gradient; the workspace is that of `hessian_vector_product`.
     """
-    self.cost_function.check_unweighted("gauss_newton_vector_product")
+    self.cost_function.check_gradient("gauss_newton_vector_product")
     samples = self._samples(X, Y, sample_weight)
     return _product(self, samples, tables.KIND_GAUSS_NEWTON, arrays.parameters("v", v, self.n_parameters,
                                                                                   self.dtype))
@@ -117,7 +117,7 @@ def hessian(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.
     -----
     n_parameters² numbers, beside the workspace of `hessian_vector_product`.
     """
-    self.cost_function.check_unweighted("hessian")
+    self.cost_function.check_gradient("hessian")
     arrays.square_matrix(self.n_parameters, self.dtype)
     samples, P = self._samples(X, Y, sample_weight), self.n_parameters
     H, direction = np.empty((P, P), self.dtype), np.zeros(P, self.dtype)
@@ -159,5 +159,5 @@ def hessian_diagonal(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     It costs less than one gradient for each *neuron*, where `hessian` takes a product for each parameter. The workspace
     is that of `hessian_vector_product`.
     """
-    self.cost_function.check_unweighted("hessian_diagonal")
+    self.cost_function.check_gradient("hessian_diagonal")
     return _product(self, self._samples(X, Y, sample_weight), tables.KIND_DIAGONAL)

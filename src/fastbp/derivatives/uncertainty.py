@@ -55,7 +55,7 @@ class Spectrum(NamedTuple):
 
 
 def _spectrum(network: Model, samples: Samples, regularization: Regularization | None) -> Spectrum:
-    network.cost_function.check_unweighted("posterior")
+    network.cost_function.check_gradient("posterior")
     regularization = network._regularization(regularization)
     size = network.n_parameters
     if 7 * 8 * size**2 > machine.physical_memory() // 2:

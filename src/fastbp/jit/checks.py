@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..kernels.tables import (
     CELL_COUNT,
     CELL_MODEL,
-    CELL_TARGETS,
+    CELL_N_TARGETS,
     COST_INPUT_NOISE,
     ENSEMBLE_CALLS,
     ENSEMBLE_COUNT,
@@ -77,7 +77,7 @@ def check(model: Model | EnsembleModel, *, state: State | None = None, **arrays:
     if state is not None:
         _check_state(model, state, size, kind)
     n_in, n_out = int(model.layers[0, LAYER_N_IN]), int(model.layers[-1, LAYER_N_OUT])
-    one = {"x": n_in, "y": int(model.cells[CELL_TARGETS]), "u": n_out}
+    one = {"x": n_in, "y": int(model.cells[CELL_N_TARGETS]), "u": n_out}
     for name, array in arrays.items():
         if name not in ("x", "X", "y", "Y", "u", "out", "gradient", "work"):
             raise TypeError(f"check has no argument {name!r}: x, X, y, Y, u, out, gradient, work")

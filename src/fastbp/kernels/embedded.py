@@ -38,9 +38,9 @@ from .tables import (
     CELL_COST,
     CELL_COUNT,
     CELL_JACOBIAN,
+    CELL_N_TARGETS,
     CELL_SCRATCH,
     CELL_TARGET,
-    CELL_TARGETS,
     ENSEMBLE_CALLS,
     ENSEMBLE_COUNT,
     ENSEMBLE_FORWARD,
@@ -158,7 +158,7 @@ def to_cost(network, stage, table, number, weights, work, x, y):
     top = layers.shape[0] - 1
     n = layers[top, LAYER_N_OUT]
     out, target = view(panels, layers[top, LAYER_OUT], n), view(panels, cells[CELL_TARGET], n)
-    delta, given = view(panels, layers[top, LAYER_DELTA], n), array_at(y, cells[CELL_TARGETS])
+    delta, given = view(panels, layers[top, LAYER_DELTA], n), array_at(y, cells[CELL_N_TARGETS])
     for j in range(given.size):
         target[j] = given[j]
     call(prototypes.cost, cells, out, target, delta, n, array_at(number, 1))

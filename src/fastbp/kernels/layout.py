@@ -69,7 +69,7 @@ class Data(NamedTuple):
     inputs: Floats
     """n_0 numbers a sample, or the values of a sparse matrix."""
     targets: Floats
-    """One number a target (tables.CELL_TARGETS), n_L or n_L/2 a sample, or one class index a sample."""
+    """One number a target (tables.CELL_N_TARGETS), n_L or n_L/2 a sample, or one class index a sample."""
     weights: Floats
     """One a sample, or empty."""
     order: Integers

@@ -117,7 +117,7 @@ BARRIER_COUNT = BARRIER.count
 
 CELL = Table({
     "target": "offset in the panels of the targets",
-    "targets": "how many targets a sample has: as many as outputs, but where two outputs describe one",
+    "n_targets": "how many targets a sample has: as many as outputs, but where two outputs describe one",
     "weight": "offset of the sample weights",
     "cost": "offset of the samples' costs",
     "ones": "offset of a row of ones",
@@ -173,7 +173,7 @@ CELL = Table({
     "model": "which `jit.Model` it belongs to",
 }, widths={"midway": BARRIER.count})
 """Single panels, the output stage, addresses of kernels: `layout.Plan.cells`."""
-(CELL_TARGET, CELL_TARGETS, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE, CELL_COST_KERNEL,
+(CELL_TARGET, CELL_N_TARGETS, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE, CELL_COST_KERNEL,
  CELL_CANONICAL, CELL_JACOBIAN, CELL_FORWARD, CELL_BACKWARD, CELL_TRANSPOSE, CELL_GRADIENT, CELL_GRADIENT_BY_LANES,
  CELL_GATHER, CELL_GATHER_LABELS, CELL_GATHER_WEIGHTS, CELL_COLLECT, CELL_SHUFFLE, CELL_SCATTER, CELL_MY_SAMPLES,
  CELL_MY_NEURONS, CELL_FORWARD_SLOPES, CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER, CELL_FORWARD_SECOND,

@@ -103,7 +103,7 @@ class Training:
             if regularization is not None:
                 regularization.check_full_batch(type(method).__name__)
             if method.compares_costs:
-                self.network.cost_function.check_unweighted(type(method).__name__)
+                self.network.cost_function.check_gradient(type(method).__name__)
             method.check(self.network, samples, regularization, machine.physical_memory() // 2)
             batch_size = n
         self.batch_size = 32 if batch_size is None else batch_size

@@ -34,11 +34,11 @@ from ..tables import (
     CELL_JACOBIAN_TARGETS,
     CELL_KIND,
     CELL_MY_SAMPLES,
+    CELL_N_TARGETS,
     CELL_PULLBACK_TANGENTS,
     CELL_SECOND_ORDER,
     CELL_SPARE,
     CELL_TARGET,
-    CELL_TARGETS,
     CELL_TRANSPOSE_ALL,
     CELL_WEIGHT,
     COST_JACOBIAN_WEIGHT,
@@ -259,7 +259,7 @@ def diagonal_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pa
         return
     top = layers.shape[0] - 1
     n, low, high = layers[top, LAYER_N_OUT], strips + first, strips + last
-    together = cells[CELL_TARGETS] < n
+    together = cells[CELL_N_TARGETS] < n
     one, zero = type(panels[0])(1), type(panels[0])(0)
     call(forward_second, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,
          total, labels, strips, first, last, 1)
@@ -377,7 +377,7 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
     if first == last:
         return
     top = layers.shape[0] - 1
-    n, n_in, compared = layers[top, LAYER_N_OUT], layers[0, LAYER_N_IN], cells[CELL_TARGETS]
+    n, n_in, compared = layers[top, LAYER_N_OUT], layers[0, LAYER_N_IN], cells[CELL_N_TARGETS]
     real = type(panels[0])
     half, factor, zero, one = real(0.5), real(cost_parameter[COST_JACOBIAN_WEIGHT]), real(0), real(1)
     call(forward_second, cells, layers, cells, panels, parameters, inputs, targets, weights, order, begin, end,

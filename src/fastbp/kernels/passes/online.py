@@ -10,8 +10,8 @@ from ..ir import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, pointer, rank_
 from ..tables import (
     CELL_CANONICAL,
     CELL_JACOBIAN,
+    CELL_N_TARGETS,
     CELL_TARGET,
-    CELL_TARGETS,
     HYPER_BATCH_WEIGHT,
     HYPER_BETA1,
     HYPER_BETA2,
@@ -86,7 +86,7 @@ def run(plan, parameters, data, task, learner):
     layers, cells, panels = plan.layers, plan.cells, plan.panels
     gradient, hyper, progress, sums = learner.gradient, learner.hyper, pointer(learner.progress), pointer(learner.sums)
     top = layers.shape[0] - 1
-    n_in, classes, wanted = layers[0, LAYER_N_IN], layers[top, LAYER_N_OUT], cells[CELL_TARGETS]
+    n_in, classes, wanted = layers[0, LAYER_N_IN], layers[top, LAYER_N_OUT], cells[CELL_N_TARGETS]
     x, y = view(panels, layers[0, LAYER_SOURCE], n_in), view(panels, cells[CELL_TARGET], classes)
     out, delta = view(panels, layers[top, LAYER_OUT], classes), view(panels, layers[top, LAYER_DELTA], classes)
     real = type(parameters[0])
