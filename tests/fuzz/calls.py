@@ -576,7 +576,8 @@ class Calls:
     def one(self) -> Any:
         """Call something."""
         return self.odd.pick([self.build, self.fit, self.fit, self.fit, self.use, self.use, self.use, self.compiled,
-                              self.compiled, self.ensemble, self.ensemble, self.estimator, self.estimator, self.parts])()
+                              self.compiled, self.ensemble, self.ensemble, self.estimator, self.estimator,
+                              self.parts])()
 
 
 def deliberate(error: BaseException) -> bool:
