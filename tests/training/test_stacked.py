@@ -84,15 +84,17 @@ def test_bits_of_every_rule(rule, stacks, rng):
 
 KINDS = [("cross_entropy", None, "labels"), ("cross_entropy", None, "shares"), ("squared_error", "softmax", "shares"),
          ("binary_cross_entropy", None, "shares"), ("poisson", None, "counts"), (fastbp.huber(0.5), "relu", "real"),
-         ("binary_cross_entropy", "softplus", "shares")]
+         ("binary_cross_entropy", "softplus", "shares"), ("gaussian_nll", None, "half"),
+         (fastbp.gaussian_nll(0.5), None, "half")]
 
 
 @pytest.mark.parametrize(("cost", "output", "targets"), KINDS, ids=str)
 def test_bits_of_outputs_and_costs(cost, output, targets, stacks, rng):
-    """Canonical links and others, softmax with another cost, class indices."""
+    """Canonical links and others, softmax with another cost, class indices, two outputs for each target."""
     X = rng.normal(size=(40, 3)).astype("float32")
     Y = {"labels": lambda: rng.integers(0, 4, 40), "shares": lambda: rng.dirichlet(np.ones(4), 40),
-         "counts": lambda: rng.poisson(2.0, (40, 4)), "real": lambda: rng.normal(size=(40, 4))}[targets]()
+         "counts": lambda: rng.poisson(2.0, (40, 4)), "real": lambda: rng.normal(size=(40, 4)),
+         "half": lambda: rng.normal(size=(40, 2))}[targets]()
     together, alone = twins(few(8, 2), (3, 6, 4), activation="relu", cost=cost, output=output)
     check(together, alone, X, Y, [rng.permutation(40)[:37] for _ in together], epochs=few(4, 2), batch_size=7)
     assert sorted(stacks) == sizes_of_stacks(len(together))

@@ -32,14 +32,17 @@ def tile_columns(rows):
 
 
 @inline
-def gather_stack(rows, order, apart, begin, samples, n, panels, target):
-    """Bring row order[v·apart + begin + s] of each network v into sample s of a panel; overwrites the panel."""
+def gather_stack(rows, order, apart, begin, samples, n, panels, target, neurons):
+    """Bring row order[v·apart + begin + s] of each network v, n numbers, to the first n neurons of sample s of a panel.
+
+    Overwrites these, and leaves the panel's other ``neurons``.
+    """
     lane = lanes(panels)
     starts = stack(begin, MOST_LANES)
     for s in range(samples):
         for v in range(lane):
             starts[v] = order[v * apart + begin + s] * n
-        place, k = target + s * n * lane, 0
+        place, k = target + s * neurons * lane, 0
         while k + 2 * FEW < n:
             k += gather_square(rows, starts, k, n - k, panels, place + k * lane)
         while k < n:

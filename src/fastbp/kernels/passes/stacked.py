@@ -14,6 +14,7 @@ from ..tables import (
     CELL_CANONICAL,
     CELL_COST,
     CELL_JACOBIAN,
+    CELL_N_TARGETS,
     CELL_SPARE,
     CELL_TARGET,
     CELL_WEIGHT,
@@ -53,7 +54,7 @@ def run(plan, parameters, data, task, learner):
     hyper, progress, order, apart = pointer(learner.hyper), pointer(learner.progress), learner.order, learner.apart
     status, totals, epoch_costs, weights = learner.status, learner.totals, learner.epoch_costs, learner.weights
     lane, top = lanes(panels), layers.shape[0] - 1
-    classes = layers[top, LAYER_N_OUT]
+    n_in, classes = layers[0, LAYER_N_IN], layers[top, LAYER_N_OUT]
     epoch, position, blocks, running = progress[PROGRESS_EPOCH], progress[PROGRESS_POSITION], 0, 1
     while epoch < task.epochs and blocks < task.blocks and running > 0:
         if position == 0 and task.shuffle != 0:
@@ -72,13 +73,13 @@ def run(plan, parameters, data, task, learner):
         hyper[HYPER_POWER1] *= hyper[HYPER_BETA1]
         hyper[HYPER_POWER2] *= hyper[HYPER_BETA2]
 
-        stacked.gather_stack(data.inputs, order, apart, position, samples, layers[0, LAYER_N_IN], panels,
-                             layers[0, LAYER_SOURCE])
+        stacked.gather_stack(data.inputs, order, apart, position, samples, n_in, panels, layers[0, LAYER_SOURCE], n_in)
         if task.labels != 0:
             stacked.gather_stack_labels(data.targets, order, apart, position, samples, classes, panels,
                                         cells[CELL_TARGET])
         else:
-            stacked.gather_stack(data.targets, order, apart, position, samples, classes, panels, cells[CELL_TARGET])
+            stacked.gather_stack(data.targets, order, apart, position, samples, cells[CELL_N_TARGETS], panels,
+                                 cells[CELL_TARGET], classes)
         stacked.gather_stack_weights(data.weights, order, apart, position, samples, totals, panels, cells[CELL_WEIGHT])
         for layer in range(top + 1):
             here = row(layers, layer)
@@ -99,15 +100,15 @@ def run(plan, parameters, data, task, learner):
              panel(panels, cells[CELL_COST], 1, 0, samples), classes)
         for layer in range(top, -1, -1):
             here = row(layers, layer)
-            n_in, n = here[LAYER_N_IN], here[LAYER_N_OUT]
+            below, n = here[LAYER_N_IN], here[LAYER_N_OUT]
             if layer > 0:
                 stacked.backward(parameters, here[LAYER_WEIGHTS], panels, here[LAYER_DELTA], here[LAYER_DELTA_BELOW],
-                                 n_in, n, samples)
+                                 below, n, samples)
             if here[LAYER_TRANSPOSED] >= 0:
-                stacked.gradient(panels, here[LAYER_DELTA], here[LAYER_SOURCE], n_in, n, samples, learner.gradient,
+                stacked.gradient(panels, here[LAYER_DELTA], here[LAYER_SOURCE], below, n, samples, learner.gradient,
                                  here[LAYER_WEIGHTS])
             else:
-                stacked.gradient_by_lanes(panels, here[LAYER_DELTA], here[LAYER_SOURCE], n_in, n, samples,
+                stacked.gradient_by_lanes(panels, here[LAYER_DELTA], here[LAYER_SOURCE], below, n, samples,
                                           learner.gradient, here[LAYER_WEIGHTS])
             if here[LAYER_BIASES] >= 0:
                 stacked.bias_gradient(panels, here[LAYER_DELTA], n, samples, learner.gradient, here[LAYER_BIASES])
