@@ -19,7 +19,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -45,17 +45,18 @@ ROOT = Path(__file__).resolve().parents[1]
 # ------------------------------------------------------------------------------------------------ in a side's process
 
 
-def serve(connection: Connection, side: str, dtype: str) -> None:
-    """Answer the requests prepare, round and peak until None comes; an exception is an answer too."""
+def serve(connection: Connection, side: str, dtype: str, answer: Callable[..., Any]) -> None:
+    """Answer requests by ``answer(state, side, dtype, *request)`` until None comes; an exception is an answer too."""
     state: dict[str, Any] = {}
     while (request := connection.recv()) is not None:
         try:
-            connection.send(_answer(state, side, dtype, *request))
+            connection.send(answer(state, side, dtype, *request))
         except Exception as error:
             connection.send(error if isinstance(error, NotImplementedError) else RuntimeError(f"{side}: {error!r}"))
 
 
 def _answer(state: dict[str, Any], side: str, dtype: str, request: str, *arguments: Any) -> Any:
+    """Answer the requests prepare, round and peak."""
     if request == "peak":
         from .peak import multiply_add_peak
 
@@ -90,12 +91,12 @@ def _prepare(state: dict[str, Any], side: str, dtype: str, workload: Workload) -
 
 
 class Side:
-    """A process that runs one of the sides."""
+    """A process that runs one of the sides; one that starts processes of its own is no daemon, and must be closed."""
 
-    def __init__(self, name: str, dtype: str) -> None:
+    def __init__(self, name: str, dtype: str, answer: Callable[..., Any] = _answer, daemon: bool = True) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, other = context.Pipe()
-        self.process = context.Process(target=serve, args=(other, name, dtype), daemon=True)
+        self.process = context.Process(target=serve, args=(other, name, dtype, answer), daemon=daemon)
         self.process.start()
 
     def ask(self, *request: Any) -> Any:

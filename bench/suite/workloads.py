@@ -1,4 +1,4 @@
-"""What is measured: twelve training workloads from 33 to ten million parameters, and three online ones with plain SGD.
+"""What is measured: twelve workloads from 33 to ten million parameters, three online ones, four of many networks.
 
 Shared by the asv suite and by `bench.peers`. A name, a size or a seed that has been published is not changed: add a new
 workload instead, or the history of figures breaks.
@@ -100,6 +100,31 @@ ONLINE = {
 }
 """Plain SGD, one sample an update: what FANN's incremental training does."""
 
+
+@dataclass(frozen=True)
+class Many(Workload):
+    """Networks of one shape, each with weights and orders of its own, that are trained on the same samples."""
+
+    count: int = 1
+    cost: str = "squared_error"
+
+    @property
+    def name(self) -> str:
+        """Name it in tables, and for ``--select``."""
+        return f"{self.count} × {super().name}"
+
+
+MANY = {
+    workload.name: workload
+    for workload in (
+        Many((8, 32, 1), 32, 4096, count=256),
+        Many((2, 8, 1), 32, 4096, count=1000),
+        Many((17, 64, 64, 1), 128, 4096, count=64),
+        Many((64, 100, 10), 200, 4000, count=50, cost="cross_entropy"),
+    )
+}
+"""Many networks at once: what `fastbp.fit_many` is measured on. tanh, Adam."""
+
 LEARNING_RATE = 1e-3
 
 
@@ -123,4 +148,17 @@ def first_weights(workload: Workload, dtype: npt.DTypeLike) -> list[Array]:
     """Draw W^l of each layer, (n_l, n_{l-1}), so that every side starts from the same point; biases start at 0."""
     generator = np.random.default_rng(2)
     return [generator.uniform(-1, 1, shape).astype(dtype) * np.sqrt(6 / sum(shape)).astype(dtype)
+            for shape in workload.shapes]
+
+
+def data_of_many(workload: Many, dtype: npt.DTypeLike) -> tuple[Array, Array]:
+    """Draw the samples as `data` does; with cross_entropy the targets are the indices of the largest."""
+    X, Y = data(workload, dtype)
+    return X, Y.argmax(axis=1) if workload.cost == "cross_entropy" else Y
+
+
+def first_weights_of_many(workload: Many, dtype: npt.DTypeLike) -> list[Array]:
+    """Draw W^l of each layer for all networks, (count, n_l, n_{l-1}); biases start at 0."""
+    generator = np.random.default_rng(2)
+    return [(generator.uniform(-1, 1, (workload.count, *shape)) * np.sqrt(6 / sum(shape))).astype(dtype)
             for shape in workload.shapes]
