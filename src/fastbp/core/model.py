@@ -66,9 +66,10 @@ class Model:
                 W[:], first = initializers.draw(row.initializer if rule == "auto" else rule, self.generator, *W.shape)
                 if b.size:
                     b[:] = first
-        if rules[-1] == "auto":  # outputs that no target is compared with, as log σ², are 0 at first, whatever x is
-            self.weights[-1][self._architecture.n_targets :] = 0
-            self.biases[-1][self._architecture.n_targets :] = 0
+        n_targets = self._architecture.n_targets
+        if rules[-1] == "auto" and n_targets < self.layers[-1]:  # log σ² is 0 at first, whatever x is
+            self.weights[-1][n_targets:] = 0
+            self.biases[-1][n_targets:] = 0
 
     def _prepare(self) -> None:
         """Make what is not copied or saved: views, workspaces, C functions, the lock."""
