@@ -102,7 +102,8 @@ def _targets(members: Members, samples: Samples) -> Array:
         return samples.targets.astype(np.int64)
     targets = samples.targets.astype(np.float64)
     if members._kind == DISTRIBUTION and ((targets == 1).sum(axis=1) == 1).all():
-        return targets.argmax(axis=1)  # type: ignore[no-any-return]
+        classes: Array = targets.argmax(axis=1)
+        return classes
     return targets
 
 

@@ -202,7 +202,8 @@ def entropy(kind: str, probabilities: Array) -> Doubles:
     """Return −Σ p log p of each row of classes, (rows,), or of each output that is a probability, (rows, n_L); nats."""
     p = probabilities.astype(np.float64)
     if kind == DISTRIBUTION:
-        return _surprise(p).sum(axis=1)  # type: ignore[no-any-return]
+        total: Doubles = _surprise(p).sum(axis=1)
+        return total
     return _surprise(p) + _surprise(1 - p)
 
 

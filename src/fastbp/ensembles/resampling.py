@@ -81,7 +81,8 @@ class Resampling:
         if self.samples.labels:
             return targets.astype(np.int64)
         if kind == DISTRIBUTION:
-            return targets.argmax(axis=1)  # type: ignore[no-any-return]
+            classes: Indices = targets.argmax(axis=1)
+            return classes
         answers: Indices = np.unique(targets > 0.5, axis=0, return_inverse=True)[1].reshape(-1)
         return answers
 
