@@ -1,9 +1,9 @@
-"""What `MLPClassifier` and `MLPRegressor` share: parameters, the network, copies and pickles, predictions."""
+"""What `MLPClassifier` and `MLPRegressor` share: parameters, networks, copies and pickles, predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -25,6 +25,8 @@ from ..optimizers.update_rules import SGD, Adam
 from ..regularization import Regularization
 
 Array = npt.NDArray[Any]
+Rows = npt.NDArray[np.intp]
+Score = Callable[[Network], float]
 
 LARGEST_MOMENTUM = float(np.nextafter(1.0, 0.0))
 """scikit-learn lets a momentum of 1 pass."""
@@ -40,9 +42,25 @@ class _Samples:
     X: Any
     targets: Array
     weight: Array | None
+    rows: Rows | None = None
+    """Which rows of these arrays the samples are, where many fits share them; None for all as they come."""
 
-    def part(self, rows: npt.NDArray[np.int64]) -> _Samples:
-        """Return a copy of some rows."""
+    def __len__(self) -> int:
+        return self.X.shape[0] if self.rows is None else len(self.rows)
+
+    def pick(self, rows: Rows) -> _Samples:
+        """Return some of the samples, without a copy."""
+        return replace(self, rows=rows if self.rows is None else self.rows[rows])
+
+    def part(self, rows: Rows) -> _Samples:
+        """Return some of the samples: picked where these are, else a copy."""
+        return self.pick(rows) if self.rows is not None else self.pick(rows).own()
+
+    def own(self) -> _Samples:
+        """Return the samples in arrays that hold nothing else."""
+        rows = self.rows
+        if rows is None:
+            return self
         X = self.X.tocsr() if hasattr(self.X, "tocsr") else self.X
         return _Samples(X[rows], self.targets[rows], None if self.weight is None else self.weight[rows])
 
@@ -110,6 +128,8 @@ class _MLP(BaseEstimator):
         "callbacks": [list, tuple, None],
         "progress": ["boolean"],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "resample": [StrOptions({"folds", "bootstrap"}), None],
     }
 
     def _keep(self, arguments: dict[str, Any]) -> None:
@@ -122,12 +142,19 @@ class _MLP(BaseEstimator):
     @property
     def network_(self) -> Network:
         """The trained `fastbp.Network`; arrays that were put in `coefs_` or `intercepts_` since are copied into it."""
+        if hasattr(self, "estimators_"):
+            raise AttributeError(f"this {type(self).__name__} has {len(self.estimators_)} networks: they are networks_")
         check_is_fitted(self, "_network")
         now = self._arrays()
         if len(now) != len(self._views) or any(array is not view for array, view in zip(now, self._views, strict=True)):
             self._adopt(self.coefs_, self.intercepts_)
         network: Network = self._network
         return network
+
+    @property
+    def networks_(self) -> list[Network]:
+        """The trained networks, one for each member."""
+        return [member.network_ for member in getattr(self, "estimators_", [self])]
 
     def _arrays(self) -> list[Array]:
         return [*self.coefs_, *self.intercepts_]
@@ -211,9 +238,14 @@ class _MLP(BaseEstimator):
         outputs = self.n_outputs_ if self._network.cost_function.least_squares else 1
         return (cost - part) / outputs + part + offset if outputs > 1 else cost + offset
 
-    def _offset(self, targets: Array, weight: Array | None) -> float:
+    def _offset(self, data: _Samples) -> float:
         """Return what a loss has beside the cost."""
         return 0.0
+
+    def _scorer(self, kept: _Samples) -> Score:
+        """Return what scores a network by these samples."""
+        X, judge = self._narrowed(kept.X), self._judge(kept)
+        return lambda network: judge(network.predict(X))
 
     # ----------------------------------------------------------------------------------------------- standardising
 
@@ -232,10 +264,23 @@ class _MLP(BaseEstimator):
     # --------------------------------------------------------------------------------------------------- predicting
 
     def _outputs(self, X: Any) -> Array:
-        """Return the network's outputs, (n_samples, n_outputs_)."""
-        network = self.network_
+        """Return the outputs, (n_samples, n_outputs_), of several networks their mean."""
+        return self._mean(self._each_output(X))
+
+    def _each_output(self, X: Any) -> Iterator[Array]:
+        """Yield the outputs of each network."""
+        networks = self.networks_
         X = validate_data(self, _whole(X), accept_sparse=["csr", "csc"], reset=False)
-        return network.predict(_standardized(self.input_scaler_, X))
+        X = _standardized(self.input_scaler_, X)
+        return (network.predict(X) for network in networks)
+
+    def _mean(self, outputs: Iterator[Array]) -> Array:
+        """Return the mean over all networks, in their dtype; summed in double, in their order."""
+        first = next(outputs)
+        count, total = 1, first
+        for out in outputs:
+            count, total = count + 1, total + out.astype(np.float64, copy=False)
+        return first if count == 1 else (total / count).astype(first.dtype, copy=False)
 
     def input_gradient(self, X: Any) -> Array:
         """Compute how the outputs change with the inputs.
@@ -258,9 +303,9 @@ class _MLP(BaseEstimator):
         ValueError
             If X does not fit.
         """
-        network = self.network_
-        X = validate_data(self, X, reset=False)
-        jacobian = network.jacobian(_standardized(self.input_scaler_, X))
+        networks = self.networks_
+        X = _standardized(self.input_scaler_, validate_data(self, X, reset=False))
+        jacobian = self._mean(network.jacobian(X) for network in networks)
         if self.input_scaler_ is not None:
             jacobian /= self.input_scaler_.scale_
         if self.target_scaler_ is not None:
@@ -285,6 +330,8 @@ class _MLP(BaseEstimator):
         return self
 
     def _has_epochs(self) -> bool:
+        if self.n_members > 1:
+            raise AttributeError(f"partial_fit trains one network, but n_members is {self.n_members}.")
         if self.solver == "lbfgs" or not isinstance(self._make_optimizer(), UpdateRule):
             raise AttributeError("partial_fit is only available for stochastic optimizers. "
                                  f"{self.solver} is not stochastic.")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,9 +16,8 @@ from ..network import Network
 from ..optimizers import BatchMethod
 from ..training.errors import DivergenceError
 from ..training.history import Record
-from ._base import _MLP, NOT_FINITE, _Samples
-
-Score = Callable[[Network], float]
+from ._base import _MLP, NOT_FINITE, Score, _Samples
+from ._training import Training
 
 SMALLEST_RATE = 1e-6
 """Where ``learning_rate="adaptive"`` gives up."""
@@ -84,61 +82,67 @@ def _reorder(generator: np.random.RandomState, order: npt.NDArray[np.int64]) -> 
     order[:] = order[places]
 
 
-def fit(mlp: _MLP, data: _Samples, kept: _Samples | None, incremental: bool) -> None:
-    """Train for an epoch, or for up to max_iter: scikit-learn's stopping rule, warnings and early stopping."""
-    network: Network = mlp._network
-    score: Score | None = None
-    if mlp.early_stopping:
-        if incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        if kept is None:
-            data, kept = _split(mlp, data)
-        if kept.weight is not None and not kept.weight.any():
-            raise ValueError(f"all {len(kept.weight)} samples kept back for early stopping have weight 0: give "
-                             "validation_data, a larger validation_fraction or another random_state")
-        score = mlp._scorer(kept)
-    if bool(mlp.early_stopping) is (getattr(mlp, "validation_scores_", None) is None):
-        mlp._begin_watch(mlp.early_stopping)  # the last fit looked at the other one, or there was none
-    samples, optimizer, batch, begun = data.X.shape[0], mlp._make_optimizer(), None, network._progress
-    if not isinstance(optimizer, BatchMethod):
-        batch = 200 if mlp.batch_size == "auto" else int(mlp.batch_size)
-        if mlp.batch_size != "auto" and batch > samples:
-            warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                          stacklevel=6)
-    own = begun if incremental and begun is getattr(mlp, "_begun", None) else None  # not trained elsewhere
-    if own is not None and not optimizer.takes_over(own.optimizer):
-        own = None  # another kind begins anew
-    if own is not None:
-        own.go_on_with(optimizer)
-        if mlp.solver == "sgd" and mlp.learning_rate != "adaptive":
-            own.set_learning_rate(_rate(mlp))
-    mlp.n_iter_ = 0
-    end_of_epoch = _EndOfEpoch(mlp, samples, score, mlp._offset(data.targets, data.weight),
-                               0 if kept is None else mlp._offset(kept.targets, None))
-    try:
-        network.fit(data.X, data.targets, epochs=1 if incremental else mlp.max_iter, batch_size=batch,
-                    optimizer=optimizer, sample_weight=data.weight, threads=mlp.n_threads,
-                    validation=None if kept is None else (kept.X, kept.targets),
-                    callbacks=[end_of_epoch, *(mlp.callbacks or ())], progress=mlp.progress,
-                    regularization=mlp._regularization(), resume=own is not None,
-                    shuffle=partial(_reorder, mlp._random_state) if mlp.shuffle and batch else False)
-    except DivergenceError as error:
-        if not mlp.early_stopping:
-            raise ValueError(NOT_FINITE) from error
-        mlp.n_iter_ += 1
-        mlp._record(math.nan, math.nan)
-        mlp.validation_scores_.append(math.nan)
-        warnings.warn(f"Stochastic Optimizer: {error}", ConvergenceWarning, stacklevel=6)
-    except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=6)
-    else:
-        if mlp.n_iter_ == mlp.max_iter and not end_of_epoch.stopped and not incremental:
-            warnings.warn(f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) reached and the "
-                          "optimization hasn't converged yet.", ConvergenceWarning, stacklevel=6)
-    finally:
-        mlp._begun = network._progress
-        if mlp.early_stopping and (mlp.n_iter_ > 0 or mlp._begun is not begun):
-            network.parameters[:] = mlp._best_parameters
+class Epochs(Training):
+    """Up to max_iter epochs, or one of `partial_fit`: scikit-learn's stopping rule, warnings and early stopping."""
+
+    def __init__(self, mlp: _MLP, data: _Samples, kept: _Samples | None, incremental: bool = False) -> None:
+        network: Network = mlp._network
+        score: Score | None = None
+        if mlp.early_stopping:
+            if incremental:
+                raise ValueError("partial_fit does not support early_stopping=True")
+            if kept is None:
+                data, kept = _split(mlp, data)
+            own = kept.own()
+            if own.weight is not None and not own.weight.any():
+                raise ValueError(f"all {len(own)} samples kept back for early stopping have weight 0: give "
+                                 "validation_data, a larger validation_fraction or another random_state")
+            score = mlp._scorer(own)
+        if bool(mlp.early_stopping) is (getattr(mlp, "validation_scores_", None) is None):
+            mlp._begin_watch(mlp.early_stopping)  # the last fit looked at the other one, or there was none
+        optimizer, batch, self.begun, clipped = mlp._make_optimizer(), None, network._progress, False
+        if not isinstance(optimizer, BatchMethod):
+            batch = 200 if mlp.batch_size == "auto" else int(mlp.batch_size)
+            clipped = mlp.batch_size != "auto" and batch > len(data)
+        going = self.begun if incremental and self.begun is getattr(mlp, "_begun", None) else None  # ours alone
+        if going is not None and not optimizer.takes_over(going.optimizer):
+            going = None  # another kind begins anew
+        if going is not None:
+            going.go_on_with(optimizer)
+            if mlp.solver == "sgd" and mlp.learning_rate != "adaptive":
+                going.set_learning_rate(_rate(mlp))
+        self.watch = _EndOfEpoch(mlp, len(data), score, mlp._offset(data), 0 if kept is None else
+                                 mlp._offset(replace(kept, weight=None)))
+        self.incremental = incremental
+        super().__init__(mlp, data, kept, epochs=1 if incremental else mlp.max_iter, batch_size=batch,
+                         optimizer=optimizer, resume=going is not None, end_of_epoch=self.watch,
+                         shuffle=partial(_reorder, mlp._random_state) if mlp.shuffle and batch else False)
+        if clipped:
+            self.messages.append(("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+                                  UserWarning))
+
+    def end(self, error: BaseException | None) -> None:
+        """Warn of what has not converged, or diverged; go back to the best weights."""
+        mlp = self.mlp
+        try:
+            if isinstance(error, DivergenceError):
+                if not mlp.early_stopping:
+                    raise ValueError(NOT_FINITE) from error
+                mlp.n_iter_ += 1
+                mlp._record(math.nan, math.nan)
+                mlp.validation_scores_.append(math.nan)
+                self.messages.append((f"Stochastic Optimizer: {error}", ConvergenceWarning))
+            elif isinstance(error, KeyboardInterrupt):
+                self.messages.append(("Training interrupted by user.", UserWarning))
+            elif error is not None:
+                raise error
+            elif mlp.n_iter_ == mlp.max_iter and not self.watch.stopped and not self.incremental:
+                self.messages.append((f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) reached and the "
+                                      "optimization hasn't converged yet.", ConvergenceWarning))
+        finally:
+            mlp._begun = self.network._progress
+            if mlp.early_stopping and (mlp.n_iter_ > 0 or mlp._begun is not self.begun):
+                self.network.parameters[:] = mlp._best_parameters
 
 
 def _rate(mlp: _MLP) -> float:
@@ -153,8 +157,9 @@ def _rate(mlp: _MLP) -> float:
 
 def _split(mlp: _MLP, data: _Samples) -> tuple[_Samples, _Samples]:
     """Keep back validation_fraction of the samples, those that scikit-learn keeps."""
-    stratify = data.targets == 1 if is_classifier(mlp) and mlp.n_outputs_ == 1 else None
-    train, kept = train_test_split(np.arange(data.X.shape[0]), random_state=mlp._random_state,
+    targets = data.targets if data.rows is None else data.targets[data.rows]
+    stratify = targets == 1 if is_classifier(mlp) and mlp.n_outputs_ == 1 else None
+    train, kept = train_test_split(np.arange(len(data)), random_state=mlp._random_state,
                                    test_size=mlp.validation_fraction, stratify=stratify)
     if len(kept) < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your "

@@ -1,21 +1,20 @@
-"""A fit, up to the training itself: checks, the network, its first weights, what is kept back."""
+"""A fit of an estimator: checks, what is trained, and what is known at its end."""
 
 from __future__ import annotations
 
-import math
-import operator
 import warnings
-from collections.abc import Iterable
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
-from ..network import Network
-from . import _epochs, _lbfgs
+from . import _members
 from ._base import _MLP, _Samples
+from ._prepare import hidden_layers, make, ready
+from ._training import Training, run_many
 
 M = TypeVar("M", bound=_MLP)
 
@@ -38,11 +37,8 @@ def fit(mlp: M, X: Any, y: Any, sample_weight: Any, validation_data: Any, *, inc
 
 
 def _learn(mlp: _MLP, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> None:
-    """Check what is given, make the network, and train."""
-    hidden = mlp.hidden_layer_sizes
-    hidden = [operator.index(n) for n in (hidden if isinstance(hidden, Iterable) else [hidden])]
-    if any(n <= 0 for n in hidden):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+    """Check what is given, make the network or networks, and train."""
+    hidden_layers(mlp)
     first = not hasattr(mlp, "coefs_") or not (mlp.warm_start or incremental)
     X, y = mlp._checked(X, y, reset=first)
     mlp._set_classes(y, incremental)
@@ -56,66 +52,73 @@ def _learn(mlp: _MLP, X: Any, y: Any, sample_weight: Any, validation_data: Any, 
         X, y = mlp._checked(*validation_data, reset=False)
         mlp._check_known(y)
         kept = _Samples(X, mlp._targets(y), None)
-    mlp._random_state = check_random_state(mlp.random_state)
-    _prepare(mlp, data, hidden, first)
-    data = mlp._scaled(data)
-    kept = None if kept is None else mlp._scaled(kept)
-    if mlp.solver == "lbfgs":
-        _lbfgs.fit(mlp, data, kept)
+    prepared = prepare(mlp, data, kept, first=first, incremental=incremental)
+    for text, category in prepared.told():
+        warnings.warn(text, category, stacklevel=5)
+    if prepared.single:
+        prepared.trainings[0].run()
+        mlp._show()
     else:
-        _epochs.fit(mlp, data, kept, incremental)
-    mlp._show()
+        prepared.finish(run_many(prepared.trainings, mlp.n_threads, mlp.progress))
+    for text, category in prepared.told():
+        warnings.warn(text, category, stacklevel=5)
 
 
-def _prepare(mlp: _MLP, data: _Samples, hidden: list[int], first: bool) -> None:
-    """Make the network, and draw its first weights, or take those of the last fit."""
+@dataclass
+class Prepared:
+    """An estimator before its networks are trained."""
+
+    mlp: _MLP
+    data: _Samples
+    """What they are trained on, all together; standardised."""
+    trainings: list[Training]
+    """Of its network, or of those of its members."""
+
+    @property
+    def single(self) -> bool:
+        """Whether it has one network, which is its own."""
+        return self.trainings[0].mlp is self.mlp
+
+    def finish(self, errors: Sequence[BaseException | None]) -> None:
+        """Do what is done at the end of all trainings, where they have been trained with others; may raise."""
+        for training, error in zip(self.trainings, errors, strict=True):
+            training.end(error)
+        if self.single:
+            self.mlp._show()
+        else:
+            _members.join(self.mlp, self.data)
+
+    def told(self) -> list[tuple[str, type[Warning]]]:
+        """Return the warnings that have come up since the last call."""
+        found = Counter(message for training in self.trainings for message in training.messages)
+        for training in self.trainings:
+            training.messages.clear()
+        if self.single:
+            return list(found)
+        return [(f"{count} of {len(self.trainings)} members: {text}", category)
+                for (text, category), count in found.items()]
+
+
+def prepare(mlp: _MLP, data: _Samples, kept: _Samples | None = None, *, scaled: _Samples | None = None,
+            first: bool = True, incremental: bool = False) -> Prepared:
+    """Make the network, or those of the members, with first weights.
+
+    ``scaled`` are the samples standardised where the estimator has its scalers already.
+    """
     mlp.n_outputs_ = mlp._count_outputs(data.targets)
     if not first and mlp.n_outputs_ != (had := np.shape(mlp.coefs_[-1])[1]):
         raise ValueError(f"y needs {mlp.n_outputs_} outputs, but the network that is to learn on has {had}: fit a "
                          "new one, with warm_start=False")
-    cost, output = mlp._cost_and_output()
-    if first or not hasattr(mlp, "input_scaler_"):  # weights that the user has put there have no scalers
-        mlp._set_scalers(data, cost, mlp.standardize and first)
-    if first:
-        sizes, dtype = [data.X.shape[1], *hidden, mlp.n_outputs_], np.dtype(mlp.dtype or data.X.dtype)
-    else:
-        sizes, dtype = [*(np.shape(coef)[0] for coef in mlp.coefs_), mlp.n_outputs_], mlp.coefs_[0].dtype
-        for name, wanted, has in (("hidden_layer_sizes", hidden, sizes[1:-1]),
-                                  ("dtype", np.dtype(mlp.dtype or dtype).name, dtype.name)):
-            if wanted != has:
-                warnings.warn(f"{name} is {wanted!r}, but the network that learns on has {has!r} and stays so: for "
-                              "another one fit anew, with warm_start=False", stacklevel=6)
-    activation = mlp.activation if isinstance(mlp.activation, str) else tuple(mlp.activation)
-    description = sizes, activation, output, cost, dtype
-    if first or getattr(mlp, "_description", None) != description:
-        mlp._network = Network(sizes, activation, output, cost, dtype=dtype)
-        mlp._description = description
-    mlp.n_layers_, mlp.out_activation_ = len(sizes), output
-    if first:
-        _initialize(mlp, sizes)
-    else:
-        mlp._adopt(mlp.coefs_, mlp.intercepts_)
-
-
-def _initialize(mlp: _MLP, sizes: list[int]) -> None:
-    """Draw first weights, in scikit-learn's order if it knows the activation; forget what was recorded."""
-    network: Network = mlp._network
-    if mlp.activation in ("identity", "logistic", "tanh", "relu"):
-        for W, b, (n_in, n_out) in zip(network.weights, network.biases, pairwise(sizes), strict=True):
-            bound = math.sqrt((2.0 if mlp.activation == "logistic" else 6.0) / (n_in + n_out))
-            W[:] = mlp._random_state.uniform(-bound, bound, (n_in, n_out)).T
-            b[:] = mlp._random_state.uniform(-bound, bound, n_out)
-    else:
-        network.reset(int(mlp._random_state.randint(2**31 - 1)))
-    if np.any(mlp.dropout):  # drawn only then, since scikit-learn draws nothing here
-        network.generator = np.random.default_rng(int(mlp._random_state.randint(2**31 - 1)))
-    mlp._show()
-    if mlp.coefs_init is not None or mlp.intercepts_init is not None:
-        mlp._adopt(mlp.coefs_ if mlp.coefs_init is None else mlp.coefs_init,
-                   mlp.intercepts_ if mlp.intercepts_init is None else mlp.intercepts_init,
-                   ("coefs_init", "intercepts_init"))
-    mlp.t_ = 0
-    mlp.loss_curve_ = []
-    mlp.validation_loss_curve_ = []
-    mlp._no_improvement_count = 0
-    mlp._begin_watch(mlp.early_stopping and mlp.solver != "lbfgs")
+    if scaled is None:
+        if first or not hasattr(mlp, "input_scaler_"):  # weights that the user has put there have no scalers
+            mlp._set_scalers(data, mlp._cost_and_output()[0], mlp.standardize and first)
+        scaled = mlp._scaled(data)
+    kept = None if kept is None else mlp._scaled(kept)
+    if mlp.n_members > 1:
+        return Prepared(mlp, scaled, _members.prepare(mlp, data, scaled, kept))
+    if mlp.resample is not None:
+        raise ValueError(f"resample is {mlp.resample!r}, by which members see different samples, but n_members is 1: "
+                         "ask for more, or leave resample out")
+    _members.forget(mlp)
+    make(mlp, data, first)
+    return Prepared(mlp, scaled, [ready(mlp, scaled, kept, incremental)])

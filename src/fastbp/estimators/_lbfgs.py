@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,11 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from ..core.objective import evaluation, norm
 from ..kernels import layout, tables
-from ..network import Network
 from ..optimizers import BatchMethod
 from ..training.history import Record
 from ..training.steps import Fit, Steps, steps_of
 from ._base import _MLP, NOT_FINITE, _Samples
+from ._training import Training
 
 Array = npt.NDArray[Any]
 
@@ -112,31 +112,34 @@ class ScipySteps(Steps):
         return norm(gradient)
 
 
-def fit(mlp: _MLP, data: _Samples, kept: _Samples | None) -> None:
-    """Minimise as scikit-learn does: the same stopping rule, limits and messages."""
-    if np.any(mlp.dropout):
-        raise ValueError("solver='lbfgs' cannot follow a loss that is drawn anew each time: with dropout use "
-                         "solver='adam' or another one for mini-batches")
-    network: Network = mlp._network
-    method = ScipyLBFGS(mlp.tol, mlp.max_fun)
-    offset = mlp._offset(data.targets, data.weight)
-    other_offset = 0.0 if kept is None else mlp._offset(kept.targets, None)
-    mlp.n_iter_ = 0
+class Iterations(Training):
+    """Up to max_iter iterations of SciPy's L-BFGS-B: scikit-learn's stopping rule, limits and messages."""
 
-    def end_of_iteration(record: Record) -> None:
+    def __init__(self, mlp: _MLP, data: _Samples, kept: _Samples | None) -> None:
+        if np.any(mlp.dropout):
+            raise ValueError("solver='lbfgs' cannot follow a loss that is drawn anew each time: with dropout use "
+                             "solver='adam' or another one for mini-batches")
+        self.method = ScipyLBFGS(mlp.tol, mlp.max_fun)
+        self.offset = mlp._offset(data)
+        self.other_offset = 0.0 if kept is None else mlp._offset(replace(kept, weight=None))
+        super().__init__(mlp, data, kept, epochs=mlp.max_iter, optimizer=self.method,
+                         end_of_epoch=self.end_of_iteration)
+
+    def end_of_iteration(self, record: Record) -> None:
+        """Keep the losses."""
+        mlp, other = self.mlp, record.validation_cost
         mlp.n_iter_ += 1
-        other = record.validation_cost
-        mlp._record(mlp._loss(record.cost, record.penalty, offset),
-                    None if other is None else mlp._loss(other, 0.0, other_offset))
+        mlp._record(mlp._loss(record.cost, record.penalty, self.offset),
+                    None if other is None else mlp._loss(other, 0.0, self.other_offset))
 
-    network.fit(data.X, data.targets, epochs=mlp.max_iter, optimizer=method, sample_weight=data.weight,
-                validation=None if kept is None else (kept.X, kept.targets), threads=mlp.n_threads,
-                callbacks=[end_of_iteration, *(mlp.callbacks or ())], progress=mlp.progress,
-                regularization=mlp._regularization())
-    if not np.isfinite(network.parameters).all():
-        raise ValueError(NOT_FINITE)
-    found = method.result
-    found.nit = mlp.n_iter_
-    if not found.stopped:  # which SciPy takes for a failure
-        mlp.n_iter_ = _check_optimize_result("lbfgs", found, mlp.max_iter)
-    mlp.loss_ = mlp.best_loss_ = mlp._loss(float(found.fun), found.penalty, offset)
+    def end(self, error: BaseException | None) -> None:
+        """Say why it has stopped, and keep the loss there."""
+        mlp, found = self.mlp, self.method.result
+        if error is not None:
+            raise error
+        if not np.isfinite(self.network.parameters).all():
+            raise ValueError(NOT_FINITE)
+        found.nit = mlp.n_iter_
+        if not found.stopped:  # which SciPy takes for a failure
+            mlp.n_iter_ = _check_optimize_result("lbfgs", found, mlp.max_iter)
+        mlp.loss_ = mlp.best_loss_ = mlp._loss(float(found.fun), found.penalty, self.offset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -19,7 +20,6 @@ from ..costs import CLASSES, COSTS, Cost
 from ..network import Network
 from . import _fit
 from ._base import _MLP, _Samples
-from ._epochs import Score
 
 Array = npt.NDArray[Any]
 
@@ -170,7 +170,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
                  epsilon: Any = 1e-8, n_iter_no_change: Any = 10, max_fun: Any = 15000, loss: Any = "log_loss",
                  dtype: Any = None, coefs_init: Any = None, intercepts_init: Any = None, dropout: Any = 0.0,
                  standardize: Any = False, callbacks: Any = None, progress: Any = False, n_threads: Any = None,
-                 class_weight: Any = None) -> None:
+                 class_weight: Any = None, n_members: Any = 1, resample: Any = None) -> None:
         self._keep(locals())
 
     def _take_classes(self, y: Any, classes: Any) -> None:
@@ -234,13 +234,12 @@ class MLPClassifier(ClassifierMixin, _MLP):
         by_class: Array = compute_sample_weight(known, y)
         return by_class if weight is None else weight * by_class
 
-    def _scorer(self, kept: _Samples) -> Score:
+    def _judge(self, kept: _Samples) -> Callable[[Array], float]:
         """Return the accuracy, from outputs: what accuracy_score makes of the classes that `predict` gives."""
-        X, targets, weight = self._narrowed(kept.X), kept.targets, kept.weight
+        targets, weight = kept.targets, kept.weight
         single = len(self.classes_) == 1 and self._label_binarizer.y_type_ == "binary"
 
-        def score(network: Network) -> float:
-            out = network.predict(X)
+        def score(out: Array) -> float:
             if self.out_activation_ == "softmax":
                 right = out.argmax(axis=1) == (targets if targets.ndim == 1 else targets.argmax(axis=1))
             else:
@@ -346,8 +345,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
             If X does not fit.
         """
         check_is_fitted(self)
-        out = self._outputs(X)
-        return np.hstack([1 - out, out]) if self.n_outputs_ == 1 else out
+        return self._probabilities(self._outputs(X))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithms of `predict_proba`.
@@ -371,6 +369,12 @@ class MLPClassifier(ClassifierMixin, _MLP):
         """
         probabilities = self.predict_proba(X)
         return np.log(probabilities, out=probabilities)
+
+    def _probabilities(self, out: Array) -> Array:
+        return np.hstack([1 - out, out]) if self.n_outputs_ == 1 else out
+
+    def _set_oob(self, outputs: Array, score: float) -> None:
+        self.oob_decision_function_, self.oob_score_ = self._probabilities(outputs), score
 
     @classmethod
     def from_network(cls, network: Network, classes: npt.ArrayLike | None = None, **parameters: Any) -> Self:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +19,6 @@ from ..costs import Cost
 from ..network import Network
 from . import _fit
 from ._base import _MLP, _Samples
-from ._epochs import Score
 
 Array = npt.NDArray[Any]
 
@@ -159,7 +160,8 @@ class MLPRegressor(RegressorMixin, _MLP):
                  early_stopping: Any = False, validation_fraction: Any = 0.1, beta_1: Any = 0.9, beta_2: Any = 0.999,
                  epsilon: Any = 1e-8, n_iter_no_change: Any = 10, max_fun: Any = 15000, dtype: Any = None,
                  coefs_init: Any = None, intercepts_init: Any = None, dropout: Any = 0.0, standardize: Any = False,
-                 callbacks: Any = None, progress: Any = False, n_threads: Any = None) -> None:
+                 callbacks: Any = None, progress: Any = False, n_threads: Any = None, n_members: Any = 1,
+                 resample: Any = None) -> None:
         self._keep(locals())
 
     def _checked(self, X: Any, y: Any, *, reset: bool, **options: Any) -> tuple[Any, Any]:
@@ -175,15 +177,17 @@ class MLPRegressor(RegressorMixin, _MLP):
         cost = costs.get(self.loss)
         return cost, cost.output
 
-    def _offset(self, targets: Array, weight: Array | None) -> float:
+    def _offset(self, data: _Samples) -> float:
         """Return Σ y log y − y, which scikit-learn's half Poisson deviance has beside the cost."""
         if self._network.cost_function.name != "poisson":
             return 0.0
+        own = replace(data, X=data.targets).own()  # nothing of X
+        targets, weight = own.targets, own.weight
         return float(np.average(scipy.special.xlogy(targets, targets) - targets, axis=0, weights=weight).sum())
 
-    def _scorer(self, kept: _Samples) -> Score:
-        """Return R², as r2_score does, of the network's outputs; NaN where one of them is not finite."""
-        X, y = self._narrowed(kept.X), kept.targets
+    def _judge(self, kept: _Samples) -> Callable[[Array], float]:
+        """Return R², as r2_score does, of outputs; NaN where one of them is not finite."""
+        y = kept.targets
         if len(y) < 2:
             raise ValueError(f"validation_data has {len(y)} row, but early stopping of a regressor needs two or more: "
                              "R² of a single one does not depend on the prediction")
@@ -191,8 +195,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         with np.errstate(under="ignore"):
             spread = weight @ (y - np.average(y, axis=0, weights=weight)) ** 2
 
-        def score(network: Network) -> float:
-            out = network.predict(X)
+        def score(out: Array) -> float:
             if not np.isfinite(out).all():
                 return math.nan
             constant = spread == 0
@@ -252,30 +255,52 @@ class MLPRegressor(RegressorMixin, _MLP):
         """
         return _fit.fit(self, X, y, sample_weight, None, incremental=True)
 
-    def predict(self, X: Any) -> Array:
-        """Return the targets that the network expects.
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Return the targets that the network expects, or the mean of what the members do.
 
         Parameters
         ----------
         X : {array-like, sparse matrix}, shape (n_samples, n_features)
             Inputs.
+        return_std : bool, default False
+            Return beside the mean how far the members differ: the root of their mean squared distance from it.
 
         Returns
         -------
-        ndarray, shape (n_samples,) or (n_samples, n_outputs)
+        mean : ndarray, shape (n_samples,) or (n_samples, n_outputs)
+        std : ndarray, shape like mean
+            With ``return_std=True``; in the units of y. It tells where the data do not, not how far y scatters.
 
         Raises
         ------
         NotFittedError
             Before a fit.
         ValueError
-            If X does not fit.
+            If X does not fit, or there is a single network, whose standard deviation would be 0.
         """
         check_is_fitted(self)
-        out = self._outputs(X)
+        if not return_std:
+            return self._in_units(self._outputs(X))
+        if not hasattr(self, "estimators_"):
+            raise ValueError("return_std=True asks how far members differ, but there is one network: fit with "
+                             "n_members=5 or more")
+        outputs = list(self._each_output(X))
+        mean = self._mean(iter(outputs))
+        distance = np.array(outputs, np.float64) - np.mean(outputs, axis=0, dtype=np.float64)
+        std = np.sqrt(np.mean(distance**2, axis=0))
         if self.target_scaler_ is not None:
-            out = self.target_scaler_.inverse_transform(out.astype(np.float64))
+            std *= self.target_scaler_.scale_
+        std = std.astype(mean.dtype, copy=False)
+        return self._in_units(mean), std.ravel() if self.n_outputs_ == 1 else std
+
+    def _in_units(self, out: Array) -> Array:
+        """Return outputs in the units of y."""
+        if self.target_scaler_ is not None:
+            out = self.target_scaler_.inverse_transform(out.astype(np.float64, copy=False))
         return out.ravel() if self.n_outputs_ == 1 else out
+
+    def _set_oob(self, outputs: Array, score: float) -> None:
+        self.oob_prediction_, self.oob_score_ = self._in_units(outputs), score
 
     @classmethod
     def from_network(cls, network: Network, **parameters: Any) -> Self:

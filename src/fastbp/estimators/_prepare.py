@@ -1,0 +1,83 @@
+"""The network of an estimator with its first weights, ready to be trained."""
+
+from __future__ import annotations
+
+import math
+import operator
+import warnings
+from collections.abc import Iterable
+from itertools import pairwise
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from ..network import Network
+from ._base import _MLP, _Samples
+from ._epochs import Epochs
+from ._lbfgs import Iterations
+from ._training import Training
+
+
+def hidden_layers(mlp: _MLP) -> list[int]:
+    """Return the numbers of hidden neurons."""
+    hidden = mlp.hidden_layer_sizes
+    hidden = [operator.index(n) for n in (hidden if isinstance(hidden, Iterable) else [hidden])]
+    if any(n <= 0 for n in hidden):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+    return hidden
+
+
+def make(mlp: _MLP, data: _Samples, first: bool = True) -> None:
+    """Make the network, and draw its first weights, or take those of the last fit."""
+    mlp._random_state = check_random_state(mlp.random_state)
+    hidden, (cost, output) = hidden_layers(mlp), mlp._cost_and_output()
+    if first:
+        sizes, dtype = [data.X.shape[1], *hidden, mlp.n_outputs_], np.dtype(mlp.dtype or data.X.dtype)
+    else:
+        sizes, dtype = [*(np.shape(coef)[0] for coef in mlp.coefs_), mlp.n_outputs_], mlp.coefs_[0].dtype
+        for name, wanted, has in (("hidden_layer_sizes", hidden, sizes[1:-1]),
+                                  ("dtype", np.dtype(mlp.dtype or dtype).name, dtype.name)):
+            if wanted != has:
+                warnings.warn(f"{name} is {wanted!r}, but the network that learns on has {has!r} and stays so: for "
+                              "another one fit anew, with warm_start=False", stacklevel=7)
+    activation = mlp.activation if isinstance(mlp.activation, str) else tuple(mlp.activation)
+    description = sizes, activation, output, cost, dtype
+    if first or getattr(mlp, "_description", None) != description:
+        mlp._network = Network(sizes, activation, output, cost, dtype=dtype)
+        mlp._description = description
+    mlp.n_layers_, mlp.out_activation_ = len(sizes), output
+    if first:
+        _initialize(mlp, sizes)
+    else:
+        mlp._adopt(mlp.coefs_, mlp.intercepts_)
+
+
+def _initialize(mlp: _MLP, sizes: list[int]) -> None:
+    """Draw first weights, in scikit-learn's order if it knows the activation; forget what was recorded."""
+    network: Network = mlp._network
+    if mlp.activation in ("identity", "logistic", "tanh", "relu"):
+        for W, b, (n_in, n_out) in zip(network.weights, network.biases, pairwise(sizes), strict=True):
+            bound = math.sqrt((2.0 if mlp.activation == "logistic" else 6.0) / (n_in + n_out))
+            W[:] = mlp._random_state.uniform(-bound, bound, (n_in, n_out)).T
+            b[:] = mlp._random_state.uniform(-bound, bound, n_out)
+    else:
+        network.reset(int(mlp._random_state.randint(2**31 - 1)))
+    if np.any(mlp.dropout):  # drawn only then, since scikit-learn draws nothing here
+        network.generator = np.random.default_rng(int(mlp._random_state.randint(2**31 - 1)))
+    mlp._show()
+    if mlp.coefs_init is not None or mlp.intercepts_init is not None:
+        mlp._adopt(mlp.coefs_ if mlp.coefs_init is None else mlp.coefs_init,
+                   mlp.intercepts_ if mlp.intercepts_init is None else mlp.intercepts_init,
+                   ("coefs_init", "intercepts_init"))
+    mlp.t_ = 0
+    mlp.loss_curve_ = []
+    mlp.validation_loss_curve_ = []
+    mlp._no_improvement_count = 0
+    mlp._begin_watch(mlp.early_stopping and mlp.solver != "lbfgs")
+
+
+def ready(mlp: _MLP, data: _Samples, kept: _Samples | None, incremental: bool = False) -> Training:
+    """Return the training of the network, by the solver."""
+    if mlp.solver == "lbfgs":
+        return Iterations(mlp, data, kept)
+    return Epochs(mlp, data, kept, incremental)
