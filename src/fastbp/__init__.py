@@ -44,6 +44,8 @@ from .util import optional
 if typing.TYPE_CHECKING:
     from .estimators import MLPClassifier as MLPClassifier
     from .estimators import MLPRegressor as MLPRegressor
+    from .estimators.search import SearchResult as SearchResult
+    from .estimators.search import search as search
 
 __version__ = "0.1.0"
 
@@ -101,7 +103,7 @@ __all__ = [
     "schedules",
 ]
 
-_LAZY = {"MLPClassifier": ("estimators", "sklearn"), "MLPRegressor": ("estimators", "sklearn")}
+_LAZY = dict.fromkeys(("MLPClassifier", "MLPRegressor", "SearchResult", "search"), ("estimators", "sklearn"))
 """Public name -> its module, and the library, also the pip extra, that this needs: loaded when the name is asked for.
 
 They are not in `__all__`, since ``from fastbp import *`` would load the library, or fail without it."""

@@ -1,5 +1,7 @@
 """scikit-learn estimators on the compiled core: `MLPClassifier` and `MLPRegressor`, which drop in for scikit-learn's.
 
+`search` trains them with many settings, on all folds, in one call.
+
 They are subclasses of scikit-learn's BaseEstimator and mixins, and use its validation, its label binarizer and its
 splits, but they are no subclasses of its MLP classes: of those only the constructor, the docstrings and a few one-line
 methods would remain, while their private methods, which are what would have to be overridden, change their arguments
@@ -12,8 +14,11 @@ the order of the samples in each epoch. So the same ``random_state`` trains the 
 
 from .classifier import MLPClassifier
 from .regressor import MLPRegressor
+from .search import SearchResult, search
 
 __all__ = [
     "MLPClassifier",
     "MLPRegressor",
+    "SearchResult",
+    "search",
 ]

@@ -258,8 +258,8 @@ class _MLP(BaseEstimator):
                 self.target_scaler_ = _scaler("y", data.targets, data.weight)
 
     def _scaled(self, data: _Samples) -> _Samples:
-        return _Samples(_standardized(self.input_scaler_, data.X), _standardized(self.target_scaler_, data.targets),
-                        data.weight)
+        return replace(data, X=_standardized(self.input_scaler_, data.X),
+                       targets=_standardized(self.target_scaler_, data.targets))
 
     # --------------------------------------------------------------------------------------------------- predicting
 
