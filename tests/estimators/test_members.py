@@ -1,5 +1,6 @@
 """Estimators with members: each as a fit of its own on its rows, and what they say together."""
 
+import copy
 import pickle
 import warnings
 
@@ -47,8 +48,8 @@ def labels():
     return make_multilabel_classification(few(150, 40), 10, random_state=0)
 
 
-DATA = {"classes": (MLPClassifier, digits), "two": (MLPClassifier, lambda: digits(2)), "labels": (MLPClassifier, labels),
-        "one output": (MLPRegressor, diabetes), "outputs": (MLPRegressor, several)}
+DATA = {"classes": (MLPClassifier, digits), "two": (MLPClassifier, lambda: digits(2)),
+        "labels": (MLPClassifier, labels), "one output": (MLPRegressor, diabetes), "outputs": (MLPRegressor, several)}
 """Name -> class, samples."""
 
 
@@ -124,7 +125,8 @@ def test_what_members_predict_of_samples_that_they_have_not_seen(name, resample)
     expected = np.full(ours.shape, np.nan)
     for i in range(len(X)):
         one = X[[i]]
-        unseen = [member for member, rows in zip(mlp.estimators_, mlp.estimators_samples_, strict=True) if i not in rows]
+        unseen = [member for member, rows in zip(mlp.estimators_, mlp.estimators_samples_, strict=True)
+                  if i not in rows]
         if unseen:
             said = [(member.predict if isinstance(mlp, MLPRegressor) else member.predict_proba)(one)[0]
                     for member in unseen]
@@ -141,6 +143,43 @@ def test_what_members_predict_of_samples_that_they_have_not_seen(name, resample)
         found = expected > 0.5 if name == "labels" else mlp.classes_[expected.argmax(axis=1)]
         score = accuracy_score(y[known], found[known], sample_weight=weight[known])
     assert mlp.oob_score_ == pytest.approx(score)
+
+
+@pytest.mark.parametrize("resample", RESAMPLES)
+def test_members_are_an_ensemble(resample):
+    """It is asked as any other, for intervals too, which go by the samples that members have not seen."""
+    mlp, X, y = made("one output", resample=resample)
+    ensemble = mlp.fit(X, y).ensemble_
+    assert isinstance(ensemble, fastbp.Ensemble) and ensemble is mlp.ensemble_
+    assert all(one is other for one, other in zip(ensemble, mlp.networks_, strict=True))
+    np.testing.assert_array_equal(ensemble.predict(X)[:, 0], mlp.predict(X))
+    if resample is None:
+        with pytest.raises(AttributeError, match=r"not made by Ensemble\.bootstrap or Ensemble\.folds"):
+            _ = ensemble.oob_score
+        return
+    assert ensemble.oob_score == pytest.approx(mlp.oob_score_)
+    for i, rows in enumerate(mlp.estimators_samples_):
+        np.testing.assert_array_equal(np.flatnonzero(~ensemble.unseen[i]), np.unique(rows))
+    interval = ensemble.predict_interval(X, level=0.9)
+    again = pickle.loads(pickle.dumps(mlp)).ensemble_.predict_interval(X, level=0.9), copy.deepcopy(
+        mlp).ensemble_.predict_interval(X, level=0.9)
+    for other in again:
+        np.testing.assert_array_equal(interval, other)
+    mlp.oob_prediction_[:] = 0
+    np.testing.assert_array_equal(ensemble.predict_interval(X, level=0.9), interval)
+
+
+def test_an_ensemble_follows_its_members():
+    mlp, X, y = made("one output", resample="folds")
+    before, member = mlp.fit(X, y).ensemble_, mlp.estimators_[1]
+    member.coefs_ = [np.zeros_like(array) for array in member.coefs_]
+    assert mlp.ensemble_ is before and not before[1].weights[0].any()
+    mean = np.mean([each.predict(X) for each in mlp.estimators_], axis=0)
+    np.testing.assert_allclose(mlp.predict(X), mean, rtol=1e-12)
+    member.fit(X[::2], y[::2])
+    assert mlp.ensemble_ is not before and mlp.ensemble_[1] is member.network_
+    mean = np.mean([each.predict(X) for each in mlp.estimators_], axis=0)
+    np.testing.assert_allclose(mlp.predict(X), mean, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", DATA)
@@ -313,6 +352,10 @@ def test_spread_of_one_network_is_an_error():
     mlp, X, y = made("one output", n_members=1)
     with pytest.raises(ValueError, match="there is one network: fit with n_members=5 or more"):
         mlp.fit(X, y).predict(X, return_std=True)
+    with pytest.raises(AttributeError, match="has one network, network_: fit with n_members=5 or more"):
+        _ = mlp.ensemble_
+    with pytest.raises(NotFittedError):
+        _ = clone(mlp).ensemble_
 
 
 BAD = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -18,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..activations import ACTIVATIONS
 from ..core.sparse import canonical
 from ..costs import ANY, COSTS, Cost
+from ..ensembles.ensemble import Ensemble
 from ..network import Network
 from ..optimizers import OPTIMIZERS, RULES, Optimizer, UpdateRule
 from ..optimizers.bayesian import BayesianRegularization
@@ -95,6 +97,8 @@ def _standardized(scaler: StandardScaler | None, values: Any) -> Any:
 class _MLP(BaseEstimator):
     """What `MLPClassifier` and `MLPRegressor` share."""
 
+    _ensemble: Ensemble
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(ACTIVATIONS.keys()), list, tuple],
@@ -132,6 +136,13 @@ class _MLP(BaseEstimator):
         "resample": [StrOptions({"folds", "bootstrap"}), None],
     }
 
+    @classmethod
+    @functools.cache
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of the parameters: found once, since each copy asks, and the signature takes 0.1 ms."""
+        names: list[str] = super()._get_param_names()
+        return names
+
     def _keep(self, arguments: dict[str, Any]) -> None:
         """Store the constructor's arguments unchanged, as scikit-learn's contract asks for."""
         for name in self._get_param_names():
@@ -155,6 +166,16 @@ class _MLP(BaseEstimator):
     def networks_(self) -> list[Network]:
         """The trained networks, one for each member."""
         return [member.network_ for member in getattr(self, "estimators_", [self])]
+
+    @property
+    def ensemble_(self) -> Ensemble:
+        """The networks of the members as a `fastbp.Ensemble`, which knows which samples each has not seen."""
+        networks = self.networks_
+        if not hasattr(self, "estimators_"):
+            raise AttributeError(f"this {type(self).__name__} has one network, network_: fit with n_members=5 or more")
+        if [*map(id, networks)] != [*map(id, self._ensemble)]:  # a member has been fitted anew
+            self._ensemble = Ensemble(networks)
+        return self._ensemble
 
     def _arrays(self) -> list[Array]:
         return [*self.coefs_, *self.intercepts_]
@@ -263,24 +284,15 @@ class _MLP(BaseEstimator):
 
     # --------------------------------------------------------------------------------------------------- predicting
 
+    def _inputs(self, X: Any) -> Any:
+        """Return X as the networks take it, checked and standardised."""
+        X = validate_data(self, _whole(X), accept_sparse=["csr", "csc"], reset=False)
+        return _standardized(self.input_scaler_, X)
+
     def _outputs(self, X: Any) -> Array:
         """Return the outputs, (n_samples, n_outputs_), of several networks their mean."""
-        return self._mean(self._each_output(X))
-
-    def _each_output(self, X: Any) -> Iterator[Array]:
-        """Yield the outputs of each network."""
-        networks = self.networks_
-        X = validate_data(self, _whole(X), accept_sparse=["csr", "csc"], reset=False)
-        X = _standardized(self.input_scaler_, X)
-        return (network.predict(X) for network in networks)
-
-    def _mean(self, outputs: Iterator[Array]) -> Array:
-        """Return the mean over all networks, in their dtype; summed in double, in their order."""
-        first = next(outputs)
-        count, total = 1, first
-        for out in outputs:
-            count, total = count + 1, total + out.astype(np.float64, copy=False)
-        return first if count == 1 else (total / count).astype(first.dtype, copy=False)
+        asked: Network | Ensemble = self.ensemble_ if hasattr(self, "estimators_") else self.network_
+        return asked.predict(self._inputs(X))
 
     def input_gradient(self, X: Any) -> Array:
         """Compute how the outputs change with the inputs.
@@ -305,7 +317,7 @@ class _MLP(BaseEstimator):
         """
         networks = self.networks_
         X = _standardized(self.input_scaler_, validate_data(self, X, reset=False))
-        jacobian = self._mean(network.jacobian(X) for network in networks)
+        jacobian = functools.reduce(np.add, (network.jacobian(X) for network in networks)) / len(networks)
         if self.input_scaler_ is not None:
             jacobian /= self.input_scaler_.scale_
         if self.target_scaler_ is not None:

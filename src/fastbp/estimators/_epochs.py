@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -75,13 +73,6 @@ class _EndOfEpoch:
         return True
 
 
-def _reorder(generator: np.random.RandomState, order: npt.NDArray[np.int64]) -> None:
-    """Shuffle as `sklearn.utils.shuffle` does, with the same random numbers."""
-    places = np.arange(order.size)
-    generator.shuffle(places)
-    order[:] = order[places]
-
-
 class Epochs(Training):
     """Up to max_iter epochs, or one of `partial_fit`: scikit-learn's stopping rule, warnings and early stopping."""
 
@@ -116,7 +107,7 @@ class Epochs(Training):
         self.incremental = incremental
         super().__init__(mlp, data, kept, epochs=1 if incremental else mlp.max_iter, batch_size=batch,
                          optimizer=optimizer, resume=going is not None, end_of_epoch=self.watch,
-                         shuffle=partial(_reorder, mlp._random_state) if mlp.shuffle and batch else False)
+                         shuffle=mlp._random_state.shuffle if mlp.shuffle and batch else False)
         if clipped:
             self.messages.append(("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
                                   UserWarning))

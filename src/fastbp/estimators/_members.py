@@ -15,6 +15,8 @@ import scipy.sparse
 from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
+from ..ensembles.ensemble import Ensemble
+from ..ensembles.held_out import BOOTSTRAP, FOLDS, hold_out
 from ._base import _MLP, Rows, _Samples
 from ._epochs import _split
 from ._prepare import make, ready
@@ -24,7 +26,8 @@ SHARED = ("n_features_in_", "feature_names_in_", "n_outputs_", "classes_", "_lab
           "target_scaler_")
 """What members have of their estimator."""
 
-OF_MEMBERS = ("estimators_", "estimators_samples_", "oob_score_", "oob_prediction_", "oob_decision_function_")
+OF_MEMBERS = ("estimators_", "estimators_samples_", "_ensemble", "oob_score_", "oob_prediction_",
+              "oob_decision_function_")
 """What an estimator has that has members."""
 
 OF_ONE = ("_network", "coefs_", "intercepts_", "_views", "_description", "_begun", "_random_state", "t_", "loss_curve_",
@@ -114,21 +117,20 @@ def join(mlp: _MLP, data: _Samples) -> None:
         member._show()
     mlp.loss_ = float(np.mean([member.loss_ for member in members]))
     mlp.n_iter_ = max(member.n_iter_ for member in members)
+    mlp._ensemble = Ensemble(member._network for member in members)
     if mlp.resample is not None:
-        _out_of_bag(mlp, data)
+        _predict_unseen(mlp, data.own())
 
 
-def _out_of_bag(mlp: _MLP, data: _Samples) -> None:
+def _predict_unseen(mlp: _MLP, data: _Samples) -> None:
     """Average over the members that have not seen a sample; NaN where all have."""
-    total, count = np.zeros((len(data), mlp.n_outputs_)), np.zeros((len(data), 1))
-    for member, rows in zip(mlp.estimators_, mlp.estimators_samples_, strict=True):
-        unseen = np.setdiff1d(np.arange(len(data)), rows)
-        if unseen.size:
-            total[unseen] += member._network.predict(data.pick(unseen).own().X)
-            count[unseen] += 1
-    known = np.flatnonzero(count)
-    with np.errstate(invalid="ignore"):
-        outputs = total / count
+    unseen = np.ones((len(mlp.estimators_), len(data)), np.bool_)
+    for of_member, rows in zip(unseen, mlp.estimators_samples_, strict=True):
+        of_member[rows] = False
+    samples = mlp._ensemble[0]._samples(data.X, data.targets, data.weight, sparse=True)
+    held = hold_out(mlp._ensemble, samples, FOLDS if mlp.resample == "folds" else BOOTSTRAP, unseen)
+    mlp._ensemble._resample = held
+    known = np.flatnonzero(held.known)
     kept = data.pick(known).own()
     some = known.size > 1 and (kept.weight is None or kept.weight.any())  # R² of one sample is none
-    mlp._set_oob(outputs, mlp._judge(kept)(outputs[known]) if some else np.nan)
+    mlp._set_oob(mlp._ensemble.oob_predictions, mlp._judge(kept)(held.predictions[known]) if some else np.nan)

@@ -284,10 +284,8 @@ class MLPRegressor(RegressorMixin, _MLP):
         if not hasattr(self, "estimators_"):
             raise ValueError("return_std=True asks how far members differ, but there is one network: fit with "
                              "n_members=5 or more")
-        outputs = list(self._each_output(X))
-        mean = self._mean(iter(outputs))
-        distance = np.array(outputs, np.float64) - np.mean(outputs, axis=0, dtype=np.float64)
-        std = np.sqrt(np.mean(distance**2, axis=0))
+        X, ensemble = self._inputs(X), self.ensemble_
+        mean, std = ensemble.predict(X), ensemble.std(X)
         if self.target_scaler_ is not None:
             std *= self.target_scaler_.scale_
         std = std.astype(mean.dtype, copy=False)
