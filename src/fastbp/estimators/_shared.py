@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
-import joblib
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone, is_classifier
@@ -124,15 +123,18 @@ class Estimators(_Once):
         """Return the estimator with these settings."""
         return clone(self.estimator).set_params(**clone(settings, safe=False))
 
-    def prepare(self, estimator: Any, fold: int, rows: Rows) -> _fit.Prepared:
-        """Prepare its fit on these rows; transformers of a Pipeline are fitted."""
+    def prepare(self, estimator: Any, settings: dict[str, Any], fold: int, rows: Rows) -> _fit.Prepared:
+        """Prepare its fit on these rows; transformers of a Pipeline are fitted, or have been with the same settings.
+
+        The same settings are the same objects: so none has to be compared, or hashed.
+        """
         if self.shared is not None:
             return self.shared.prepare(estimator, fold, rows)
         name, mlp = estimator.steps[-1]
         if not isinstance(mlp, _MLP):
             raise TypeError(f"the last step is {mlp!r}, expected MLPClassifier or MLPRegressor of fastbp")
-        steps, shared = self.once((fold, joblib.hash(estimator.steps[:-1])),
-                                  lambda: self._transformed(estimator, mlp, rows))
+        theirs = frozenset((key, id(value)) for key, value in settings.items() if key.split("__")[0] != name)
+        steps, shared = self.once((fold, theirs), lambda: self._transformed(estimator, mlp, rows))
         estimator.steps = [*steps, (name, mlp)]
         prepared: _fit.Prepared = shared.prepare(mlp, fold, np.arange(len(rows)))
         return prepared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 import warnings
 from collections import Counter
@@ -28,7 +29,7 @@ from ._shared import Estimators
 from ._training import run_many
 
 Settings = dict[str, Any]
-Scorer = Callable[[Any, Any, Any], float]
+Scorer = Callable[..., float]
 Doubles = npt.NDArray[np.float64]
 
 
@@ -98,12 +99,14 @@ def search(estimator: Any, settings: Mapping[str, Iterable[Any]] | Iterable[Mapp
     y : array-like, shape (n_samples,) or (n_samples, n_outputs)
         Classes or targets.
     cv : int, splitter or iterable, default 5
-        The folds, as in GridSearchCV: how many (stratified for a classifier), a splitter, or pairs of index arrays.
+        The folds, as in GridSearchCV: how many (stratified for a classifier), a splitter, or pairs of index arrays,
+        for instance ``GroupKFold().split(X, y, groups)``.
     scoring : str, callable or None, default None
         The score, greater is better: a name of scikit-learn's, or ``scoring(estimator, X, y)``, which several threads
         may call at the same time. None is the estimator's own.
     sample_weight : array-like, shape (n_samples,), optional
-        Weights of the samples in the fits, of a Pipeline in its last step. As in GridSearchCV, scores have none.
+        Weights of the samples in the fits, and in the scores where ``scoring`` takes a ``sample_weight``. Of a Pipeline
+        in the fits of its last step alone, as in GridSearchCV.
     threads : int, optional
         Networks that are trained at a time, and scored; None takes as many as there are processors. ``n_threads`` and
         ``progress`` of the estimator act in the last fit only.
@@ -126,8 +129,8 @@ def search(estimator: Any, settings: Mapping[str, Iterable[Any]] | Iterable[Mapp
     TypeError
         If the estimator is another one.
     ValueError
-        If there are no settings, several scores are asked for, X, y or cv do not fit, or all fits fail. With
-        ``error_score="raise"`` what any fit raises, with its settings and fold in a note.
+        If there are no settings, one names no parameter, several scores are asked for, X, y or cv do not fit, or all
+        fits fail. With ``error_score="raise"`` what any fit raises, with its settings and fold in a note.
 
     Warns
     -----
@@ -138,7 +141,8 @@ def search(estimator: Any, settings: Mapping[str, Iterable[Any]] | Iterable[Mapp
 
     Notes
     -----
-    ``fit_time`` is the time of a network's own training, during which other threads train others. Fits that are alike
+    ``fit_time`` is the time of a network's own training, during which other threads train others. All networks, with
+    the state of their optimizers, are in memory until they are scored. Fits that are alike
     to the bit have scores alike to the bit; scikit-learn's own MLPs have them to rounding, in float64.
 
     Examples
@@ -166,7 +170,7 @@ def search(estimator: Any, settings: Mapping[str, Iterable[Any]] | Iterable[Mapp
     if not tried:
         raise ValueError("settings is empty, expected a grid, or one setting at least")
     scorer = check_scoring(estimator, scoring=scoring)
-    X, y = indexable(X, y)
+    X, y, sample_weight = indexable(X, y, sample_weight)
     rows = np.arange(len(y))
     splits = [(rows[train], rows[test])
               for train, test in check_cv(cv, y, classifier=is_classifier(estimator)).split(X, y)]
@@ -174,6 +178,7 @@ def search(estimator: Any, settings: Mapping[str, Iterable[Any]] | Iterable[Mapp
     fits = [_Fit(params, fold) for params in tried for fold in range(len(splits))]
     for fit in fits:
         fit.prepare(estimators, splits[fit.fold][0])
+    weight = None if last is not estimator else _score_weight(scorer, sample_weight)
     raises = error_score == "raise"
     if raises:
         _raise(fits)
@@ -184,9 +189,10 @@ def search(estimator: Any, settings: Mapping[str, Iterable[Any]] | Iterable[Mapp
     for (text, category), count in told.items():
         warnings.warn(f"{count} of {len(fits)} fits: {text}", category, stacklevel=2)
     _check_failures(fits, error_score)
-    parts = [tuple((_safe_indexing(X, part), _safe_indexing(y, part)) for part in split) for split in splits]
+    parts = [(_Scored(X, y, weight, test), _Scored(X, y, weight, train) if return_train_score else None)
+             for train, test in splits]
     with ThreadPoolExecutor(machine.processors() if threads is None else threads) as pool:
-        list(pool.map(lambda fit: fit.score(scorer, *parts[fit.fold], return_train_score), fits))
+        list(pool.map(lambda fit: fit.score(scorer, *parts[fit.fold]), fits))
     if raises:
         _raise(fits)
     for text, count in Counter(str(fit.error) for fit in fits if fit.scored and fit.error is not None).items():
@@ -217,11 +223,11 @@ class _Fit:
         self.scores: dict[str, float] = {}
 
     def prepare(self, estimators: Estimators, rows: Rows) -> None:
-        """Make the estimator, and what is to be trained."""
+        """Make the estimator, and what is to be trained; a name that is no parameter's is an error, not a failure."""
         began = time.perf_counter()
+        self.estimator = estimators.made(self.params)
         try:
-            self.estimator = estimators.made(self.params)
-            self.prepared = estimators.prepare(self.estimator, self.fold, rows)
+            self.prepared = estimators.prepare(self.estimator, self.params, self.fold, rows)
         except Exception as error:
             self.fail(error)
         self.times["fit_time"] += time.perf_counter() - began
@@ -236,17 +242,17 @@ class _Fit:
         for training in prepared.trainings:
             self.times["fit_time"] += max(training.network.history.seconds, default=0.0)
 
-    def score(self, scorer: Scorer, train: tuple[Any, Any], test: tuple[Any, Any], both: bool) -> None:
+    def score(self, scorer: Scorer, test: _Scored, train: _Scored | None) -> None:
         """Score the samples of the fold, perhaps those of the training, too."""
         if self.error is not None:
             return
         self.scored = True
         began = time.perf_counter()
         try:
-            self.scores["test_score"] = _number(scorer(self.estimator, *test))
+            self.scores["test_score"] = test.score(scorer, self.estimator)
             self.times["score_time"] = time.perf_counter() - began
-            if both:
-                self.scores["train_score"] = _number(scorer(self.estimator, *train))
+            if train is not None:
+                self.scores["train_score"] = train.score(scorer, self.estimator)
         except Exception as error:
             self.fail(error)
 
@@ -256,11 +262,32 @@ class _Fit:
         self.error = error
 
 
-def _number(score: Any) -> float:
-    """Return a score that a user's function gave."""
-    if not isinstance(score, Real):
-        raise ValueError(f"the score is {score!r}, expected a number")
-    return float(score)
+class _Scored:
+    """Samples that estimators are scored by."""
+
+    def __init__(self, X: Any, y: Any, weight: Any, rows: Rows) -> None:
+        self.X, self.y = _safe_indexing(X, rows), _safe_indexing(y, rows)
+        self.options = {} if weight is None else {"sample_weight": _safe_indexing(weight, rows)}
+
+    def score(self, scorer: Scorer, estimator: Any) -> float:
+        """Return the score, a number."""
+        found = scorer(estimator, self.X, self.y, **self.options)
+        if not isinstance(found, Real):
+            raise ValueError(f"the score is {found!r}, expected a number")
+        return float(found)
+
+
+def _score_weight(scorer: Any, weight: Any) -> Any:
+    """Return the weights of the samples in a score: none, with a warning, if it takes none."""
+    if weight is None:
+        return None
+    if hasattr(scorer, "_accept_sample_weight"):
+        takes = scorer._accept_sample_weight()
+    else:
+        takes = "sample_weight" in inspect.signature(scorer).parameters
+    if not takes:
+        warnings.warn(f"scoring {scorer!r} takes no sample_weight: fits are weighted, scores are not", stacklevel=3)
+    return weight if takes else None
 
 
 def _train(fits: list[_Fit], threads: int | None, progress: bool) -> None:
