@@ -402,6 +402,17 @@ def test_warnings_count_members_and_point_at_the_users_line():
     assert all(str(w.message).startswith("4 of 4 members: ") for w in caught)
 
 
+def test_lbfgs_warns_once_for_members_that_say_the_same():
+    mlp, X, y = made("one output", solver="lbfgs", max_iter=3)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        mlp.fit(X, y)
+        mlp.set_params(n_members=1).fit(X, y)
+    assert [(w.category, w.filename) for w in caught] == [(ConvergenceWarning, __file__)] * 2
+    assert str(caught[0].message).startswith("4 of 4 members: lbfgs failed to converge after 3 iteration(s) (status=1)")
+    assert str(caught[1].message).startswith("lbfgs failed to converge after 3 iteration(s) (status=1): STOP")
+
+
 def test_one_that_diverges_keeps_its_best_weights():
     mlp, X, y = made("one output", solver="sgd", learning_rate_init=5.0, early_stopping=True, max_iter=few(50, 20),
                      activation="identity")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.optimize
-from sklearn.utils.optimize import _check_optimize_result
+from sklearn.exceptions import ConvergenceWarning
 
 from ..core.objective import evaluation, norm
 from ..kernels import layout, tables
@@ -139,7 +139,9 @@ class Iterations(Training):
             raise error
         if not np.isfinite(self.network.parameters).all():
             raise ValueError(NOT_FINITE)
-        found.nit = mlp.n_iter_
-        if not found.stopped:  # which SciPy takes for a failure
-            mlp.n_iter_ = _check_optimize_result("lbfgs", found, mlp.max_iter)
+        if found.status != 0 and not found.stopped:  # by a callback, which SciPy takes for a failure
+            self.messages.append((f"lbfgs failed to converge after {mlp.n_iter_} iteration(s) (status={found.status}): "
+                                  f"{found.message}. Allow more than max_iter={mlp.max_iter} and "
+                                  f"max_fun={mlp.max_fun}, or scale the data, as standardize=True does",
+                                  ConvergenceWarning))
         mlp.loss_ = mlp.best_loss_ = mlp._loss(float(found.fun), found.penalty, self.offset)

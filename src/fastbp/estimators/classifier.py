@@ -102,6 +102,15 @@ class MLPClassifier(ClassifierMixin, _MLP):
         never the result.
     class_weight : dict, list of dict, "balanced" or None, default None
         Factors of the sample weights by class; "balanced" gives all classes the same weight together.
+    n_members : int, default 1
+        Networks, all trained in one call, whose probabilities are averaged. Each is an estimator of its own in
+        `estimators_`, with one network and a ``random_state`` drawn from this one's. More than one excludes
+        ``warm_start``, and there is no `partial_fit`; callbacks are copied for each.
+    resample : {"bootstrap", "folds"} or None, default None
+        Which samples a member is trained on: None all; "bootstrap" as many as there are, drawn with repetition (Breiman
+        1996), of which early stopping keeps back some that the member does not learn from; "folds" all but a fold of
+        its own, in which classes are as frequent as in all samples. Both are drawn without regard to sample weights,
+        and tell how good the members are together: `oob_score_`.
 
     Attributes
     ----------
@@ -111,7 +120,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Weights (n_in, n_out) and biases (n_out,) of each layer: views into ``network_.parameters``. What is put in
         their place is used from then on.
     network_ : Network
-        The trained network.
+        The trained network, of an estimator without members.
     loss_, best_loss_ : float
         The loss of the last epoch, and the lowest one; best_loss_ is None with early stopping.
     loss_curve_ : list of float
@@ -133,6 +142,17 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Of the output layer.
     input_scaler_ : StandardScaler or None
         With ``standardize=True``.
+    networks_ : list of Network
+        The trained networks, one for each member.
+    estimators_, estimators_samples_ : list
+        The members, and the indices of the samples that each was given; only with members. Their `loss_curve_` and
+        other records are their own; `loss_` is the mean of theirs, `n_iter_` the largest.
+    ensemble_ : Ensemble
+        The networks of the members as a `fastbp.Ensemble`, for intervals and more. Only with members.
+    oob_decision_function_ : ndarray, shape (n_samples, n_classes)
+        Mean probabilities by the members that have not seen a sample, NaN where all have; with ``resample``.
+    oob_score_ : float
+        Their accuracy.
 
     Raises
     ------
@@ -146,6 +166,10 @@ class MLPClassifier(ClassifierMixin, _MLP):
     things differ: a probability is not clipped before its logarithm is taken; training ends with the epoch in which a
     number leaves the finite: in an error, or with early stopping in a ConvergenceWarning and the best weights; and a
     negative sample weight is an error.
+
+    Of members, ``random_state`` draws with "folds" first the order in which samples are dealt out; then for one member
+    after the other its ``random_state``, and with "bootstrap" its samples. So the first members of a bootstrap are the
+    same however many there are.
 
     Examples
     --------

@@ -100,6 +100,15 @@ class MLPRegressor(RegressorMixin, _MLP):
     n_threads : int, optional
         Threads; by default the work in a batch decides, within what joblib leaves to a worker. It changes the time,
         never the result.
+    n_members : int, default 1
+        Networks, all trained in one call, whose predictions are averaged. Each is an estimator of its own in
+        `estimators_`, with one network and a ``random_state`` drawn from this one's. More than one excludes
+        ``warm_start``, and there is no `partial_fit`; callbacks are copied for each.
+    resample : {"bootstrap", "folds"} or None, default None
+        Which samples a member is trained on: None all; "bootstrap" as many as there are, drawn with repetition (Breiman
+        1996), of which early stopping keeps back some that the member does not learn from; "folds" all but a fold of
+        its own. Both are drawn without regard to sample weights, and tell how good the members are together:
+        `oob_score_`.
 
     Attributes
     ----------
@@ -107,7 +116,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         Weights (n_in, n_out) and biases (n_out,) of each layer: views into ``network_.parameters``. What is put in
         their place is used from then on.
     network_ : Network
-        The trained network.
+        The trained network, of an estimator without members.
     loss_, best_loss_ : float
         The loss of the last epoch, and the lowest one; best_loss_ is None with early stopping.
     loss_curve_ : list of float
@@ -129,6 +138,18 @@ class MLPRegressor(RegressorMixin, _MLP):
         Of the output layer.
     input_scaler_, target_scaler_ : StandardScaler or None
         With ``standardize=True``.
+    networks_ : list of Network
+        The trained networks, one for each member.
+    estimators_, estimators_samples_ : list
+        The members, and the indices of the samples that each was given; only with members. Their `loss_curve_` and
+        other records are their own; `loss_` is the mean of theirs, `n_iter_` the largest.
+    ensemble_ : Ensemble
+        The networks of the members as a `fastbp.Ensemble`, for intervals and more; with ``standardize=True`` in the
+        units inside. Only with members.
+    oob_prediction_ : ndarray, shape like y
+        Mean predictions of the members that have not seen a sample, NaN where all have; with ``resample``.
+    oob_score_ : float
+        Their R².
 
     Raises
     ------
@@ -143,12 +164,23 @@ class MLPRegressor(RegressorMixin, _MLP):
     number leaves the finite: in an error, or with early stopping in a ConvergenceWarning and the best weights; and a
     negative sample weight is an error.
 
+    Of members, ``random_state`` draws with "folds" first the order in which samples are dealt out; then for one member
+    after the other its ``random_state``, and with "bootstrap" its samples. So the first members of a bootstrap are the
+    same however many there are.
+
     Examples
     --------
     >>> from sklearn.datasets import load_diabetes
     >>> import fastbp
     >>> X, y = load_diabetes(return_X_y=True)
     >>> float(fastbp.MLPRegressor(standardize=True, random_state=0).fit(X, y).score(X, y)) > 0.5
+    True
+    >>> bags = fastbp.MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", alpha=5.0, max_iter=50, standardize=True,
+    ...                            random_state=0, n_members=20, resample="bootstrap").fit(X, y)
+    >>> bags.oob_score_ > 0.4
+    True
+    >>> mean, std = bags.predict([[0.0] * 10, [0.5] * 10], return_std=True)
+    >>> bool(std[1] > 5 * std[0])  # far from all samples the members differ
     True
     """
 
