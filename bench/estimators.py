@@ -2,9 +2,14 @@
 
     python -m bench.estimators --markdown
 
-Both take turns on the same samples in one process, in float64, with the threads that each chooses by itself
-(OMP_NUM_THREADS limits both). A fit before the clock starts compiles or loads what fastbp needs. Scores are those of
-samples that were kept back, mean ± standard deviation over the seeds.
+Both take turns on the same samples in one process, in float64 unless said otherwise, with the threads that each chooses
+by itself (OMP_NUM_THREADS limits both). A fit of each before the clock starts compiles or loads what is needed, and
+starts processes. Scores are those of samples that were kept back, mean ± standard deviation over the seeds.
+
+Searches on two cores are GridSearchCV with two processes, of scikit-learn's estimator, and fastbp.search with two
+threads:
+
+    OMP_NUM_THREADS=1 python -m bench.estimators --seeds 3 --select "two cores"
 """
 
 from __future__ import annotations
@@ -37,6 +42,36 @@ SIDES = {"scikit-learn": neural_network, "fastbp": fastbp}
 GRID = {"hidden_layer_sizes": [(50,), (100,), (50, 50)], "alpha": [1e-4, 1e-2], "learning_rate_init": [1e-3, 1e-2]}
 
 
+CORES = 2
+"""Processes of scikit-learn's search, and threads of fastbp's."""
+
+
+class Search:
+    """`fastbp.search` with the face of GridSearchCV."""
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def fit(self, X: Any, y: Any) -> None:
+        """Find the best settings."""
+        found = fastbp.search(self.estimator, GRID, X, y, cv=5, threads=CORES)
+        self.best_estimator_, self.best_params_ = found.best_estimator_, found.best_params_
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the accuracy of the best."""
+        return float(self.best_estimator_.score(X, y))
+
+
+def searching(dtype: str | None = None) -> Callable[[Any, int], Any]:
+    """Return a function that makes the search of a module."""
+    def make(module: Any, seed: int) -> Any:
+        if module is fastbp:
+            return Search(fastbp.MLPClassifier(random_state=seed, dtype=dtype))
+        return GridSearchCV(module.MLPClassifier(random_state=seed), GRID, cv=5, n_jobs=CORES)
+
+    return make
+
+
 @dataclass(frozen=True)
 class Case:
     """Samples, and how to make the estimator from a module that has MLPClassifier and MLPRegressor."""
@@ -64,16 +99,21 @@ CASES = [
     Case("50,000 × 50, 4 classes, defaults", classes(50_000, 50, 4), lambda m, s: m.MLPClassifier(random_state=s)),
     Case("digits, 5-fold search of 12 settings", lambda: load_digits(return_X_y=True),
          lambda m, s: GridSearchCV(m.MLPClassifier(random_state=s), GRID, cv=5)),
+    Case("the same on two cores, fastbp.search", lambda: load_digits(return_X_y=True), searching()),
+    Case("the same on two cores, fastbp.search in float32", lambda: load_digits(return_X_y=True),
+         searching("float32")),
 ]
 
 
 def measure(case: Case, seeds: int) -> dict[str, Any]:
-    """Fit both with every seed, in turns; give seconds, epochs and scores of each."""
+    """Fit both with every seed, in turns; give seconds, epochs, scores and the settings found of each."""
     X, y = case.data()
-    found: dict[str, Any] = {name: {"seconds": 0.0, "epochs": 0, "scores": []} for name in SIDES}
+    found: dict[str, Any] = {name: {"seconds": 0.0, "epochs": 0, "scores": [], "winners": []} for name in SIDES}
     train, test, y_train, y_test = train_test_split(X, y, random_state=0)
-    warm = case.make(fastbp, 0)
-    getattr(warm, "estimator", warm).set_params(max_iter=2).fit(train, y_train)
+    for module in SIDES.values():
+        warm = case.make(module, 0)
+        getattr(warm, "estimator", warm).set_params(max_iter=2)
+        warm.fit(train, y_train)
     for seed in range(seeds):
         for name, module in SIDES.items():
             mlp = case.make(module, seed)
@@ -82,6 +122,7 @@ def measure(case: Case, seeds: int) -> dict[str, Any]:
             found[name]["seconds"] += time.perf_counter() - began
             found[name]["epochs"] += getattr(mlp, "best_estimator_", mlp).n_iter_
             found[name]["scores"].append(mlp.score(test, y_test))
+            found[name]["winners"].append(getattr(mlp, "best_params_", None))
     return found
 
 
@@ -101,6 +142,10 @@ def table(rows: dict[str, dict[str, Any]], seeds: int) -> str:
         scores = " | ".join(spread(row[side]["scores"]) for side in SIDES)
         lines.append(f"| {name} | {theirs:.3g} | {ours:.3g} | {ratios[-1]:.1f} | {scores} |")
     lines.append(f"| geometric mean | | | {np.exp(np.mean(np.log(ratios))):.1f} | | |")
+    same = [ours == theirs for row in rows.values()
+            for theirs, ours in zip(*(row[side]["winners"] for side in SIDES), strict=True) if ours is not None]
+    if same:
+        lines += ["", f"{sum(same)} of {len(same)} pairs of searches have found the same settings."]
     return "\n".join(lines)
 
 
