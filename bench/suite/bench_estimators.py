@@ -80,3 +80,22 @@ class Classifier:
     def time_partial_fit(self) -> None:
         """Go on by 50 samples, as online learning does."""
         self.classifier.partial_fit(self.X[:50], self.y[:50])
+
+
+class Search:
+    """Four settings on five folds, float64."""
+
+    version = "1"
+
+    def setup(self) -> None:
+        """Compile, once a process."""
+        needs("search")
+        self.X, self.y, _ = data()
+        self.estimator = fastbp.MLPClassifier(hidden_layer_sizes=(50,), max_iter=10, random_state=0)
+        self.time_search()
+
+    def time_search(self) -> None:
+        """Train and score 20 networks, and the best."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fastbp.search(self.estimator, {"alpha": [1e-4, 1e-3, 1e-2, 0.1]}, self.X, self.y)

@@ -432,6 +432,24 @@ def test_oob_score_is_what_bagging_finds():
     assert abs(ours.oob_score_ - bagged.oob_score_) < 0.05 and ours.oob_score_ > 0.35
 
 
+class Small(MLPRegressor):
+    """One with parameters of its own, which are fewer."""
+
+    def __init__(self, size=3, random_state=None, n_members=1):
+        super().__init__(hidden_layer_sizes=(size,), max_iter=2, random_state=random_state, n_members=n_members)
+        self.size = size
+
+    def _keep(self, arguments):
+        vars(self).update({name: arguments[name] for name in MLPRegressor._get_param_names()})
+
+
+def test_a_subclass_has_parameters_of_its_own():
+    assert Small._get_param_names() == ["n_members", "random_state", "size"] != MLPRegressor._get_param_names()
+    _, X, y = made("one output")
+    mlp = clone(Small(2, 0, 3)).fit(X, y)
+    assert [network.layers[1] for network in mlp.networks_] == [2] * 3
+
+
 def test_members_are_a_setting_like_any_other():
     mlp, X, y = made("one output", n_members=1)
     found = GridSearchCV(mlp, {"n_members": [1, 3]}, cv=2).fit(X, y)

@@ -6,13 +6,12 @@ classes of all. So it is trained as by a fit of its own on its rows, to the bit.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import scipy.sparse
-from sklearn.base import is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state
 
 from ..ensembles.ensemble import Ensemble
@@ -54,9 +53,8 @@ def prepare(mlp: _MLP, data: _Samples, scaled: _Samples, kept: _Samples | None) 
         shared, kept = _stacked(scaled, kept)
     mlp.estimators_, mlp.estimators_samples_, trainings = [], [], []
     for seed, rows in _drawn(mlp, scaled):
-        own = mlp.get_params(deep=False) | {"n_members": 1, "resample": None, "random_state": seed,
-                                            "callbacks": copy.deepcopy(mlp.callbacks)}
-        member = type(mlp)(**own)
+        member = clone(mlp)  # with copies of the callbacks
+        member.n_members, member.resample, member.random_state = 1, None, seed
         member.__dict__.update((name, getattr(mlp, name)) for name in SHARED if hasattr(mlp, name))
         make(member, data)
         samples, held = shared.pick(rows), kept
