@@ -405,6 +405,7 @@ def test_ctrl_c_ends_it():
 
 BAD = [
     (dict(settings=[]), ValueError, "settings is empty"),
+    (dict(settings=["alpha"]), TypeError, "settings has 'alpha', expected a dict of parameters and their values"),
     (dict(settings={"alfa": [1.0]}), ValueError, "Invalid parameter 'alfa' for estimator"),
     (dict(settings=[{"alpha": 1.0}, {"alfa": 1.0}]), ValueError, "Invalid parameter 'alfa' for estimator"),
     (dict(settings={"alpha": 1.0}), TypeError, "alpha"),

@@ -142,8 +142,9 @@ def search(estimator: Any, settings: Mapping[str, Iterable[Any]] | Iterable[Mapp
     Notes
     -----
     ``fit_time`` is the time of a network's own training, during which other threads train others. All networks, with
-    the state of their optimizers, are in memory until they are scored. Fits that are alike
-    to the bit have scores alike to the bit; scikit-learn's own MLPs have them to rounding, in float64.
+    the state of their optimizers, are in memory until they are scored. Scores are GridSearchCV's to the bit, but for
+    columns that ``standardize=True`` takes out of a DataFrame, where sums run in another order; those of scikit-learn's
+    own MLPs agree to rounding, in float64.
 
     Examples
     --------
@@ -157,18 +158,9 @@ def search(estimator: Any, settings: Mapping[str, Iterable[Any]] | Iterable[Mapp
     >>> found.best_estimator_.predict(X[:3])
     array([0, 0, 0])
     """
-    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
-    if not isinstance(last, _MLP):
-        raise TypeError(f"estimator is {estimator!r}, expected fastbp's MLPClassifier or MLPRegressor, or a Pipeline "
-                        "that ends with one: for others use sklearn.model_selection.GridSearchCV")
-    if not (scoring is None or isinstance(scoring, str) or callable(scoring)):
-        raise ValueError(f"scoring is {scoring!r}, expected one score: for several use "
-                         "sklearn.model_selection.GridSearchCV")
-    if not isinstance(error_score, Real) and error_score != "raise":
-        raise ValueError(f"error_score is {error_score!r}, expected a number or 'raise'")
-    tried = [dict(each) for each in (ParameterGrid(settings) if isinstance(settings, Mapping) else settings)]
-    if not tried:
-        raise ValueError("settings is empty, expected a grid, or one setting at least")
+    piped = isinstance(estimator, Pipeline)
+    _check(estimator.steps[-1][1] if piped else estimator, estimator, scoring, error_score)
+    tried = _listed(settings)
     scorer = check_scoring(estimator, scoring=scoring)
     X, y, sample_weight = indexable(X, y, sample_weight)
     rows = np.arange(len(y))
@@ -178,7 +170,7 @@ def search(estimator: Any, settings: Mapping[str, Iterable[Any]] | Iterable[Mapp
     fits = [_Fit(params, fold) for params in tried for fold in range(len(splits))]
     for fit in fits:
         fit.prepare(estimators, splits[fit.fold][0])
-    weight = None if last is not estimator else _score_weight(scorer, sample_weight)
+    weight = None if piped else _score_weight(scorer, sample_weight)
     raises = error_score == "raise"
     if raises:
         _raise(fits)
@@ -202,11 +194,34 @@ def search(estimator: Any, settings: Mapping[str, Iterable[Any]] | Iterable[Mapp
     found = SearchResult(results, best, tried[best], float(results["mean_test_score"][best]), len(splits), scorer)
     if refit:
         began = time.perf_counter()
-        name = f"{estimator.steps[-1][0]}__sample_weight" if isinstance(estimator, Pipeline) else "sample_weight"
+        name = f"{estimator.steps[-1][0]}__sample_weight" if piped else "sample_weight"
         found.best_estimator_ = estimators.made(tried[best]).fit(
             X, y, **({} if sample_weight is None else {name: sample_weight}))
         found.refit_time_ = time.perf_counter() - began
     return found
+
+
+def _check(last: Any, estimator: Any, scoring: Any, error_score: Any) -> None:
+    """Raise where what is asked for is another search's."""
+    if not isinstance(last, _MLP):
+        raise TypeError(f"estimator is {estimator!r}, expected fastbp's MLPClassifier or MLPRegressor, or a Pipeline "
+                        "that ends with one: for others use sklearn.model_selection.GridSearchCV")
+    if not (scoring is None or isinstance(scoring, str) or callable(scoring)):
+        raise ValueError(f"scoring is {scoring!r}, expected one score: for several use "
+                         "sklearn.model_selection.GridSearchCV")
+    if not isinstance(error_score, Real) and error_score != "raise":
+        raise ValueError(f"error_score is {error_score!r}, expected a number or 'raise'")
+
+
+def _listed(settings: Any) -> list[Settings]:
+    """Return the settings to try, all combinations of a grid."""
+    tried = list(ParameterGrid(settings) if isinstance(settings, Mapping) else settings)
+    if not tried:
+        raise ValueError("settings is empty, expected a grid, or one setting at least")
+    for one in tried:
+        if not isinstance(one, Mapping):
+            raise TypeError(f"settings has {one!r}, expected a dict of parameters and their values")
+    return [dict(one) for one in tried]
 
 
 class _Fit:
