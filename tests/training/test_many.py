@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -199,6 +200,36 @@ def test_ctrl_c_leaves_whole_epochs(threads, rng):
         net.fit(X, Y, epochs=1, resume=True)
 
 
+def test_ctrl_c_where_another_thread_trains_alone(rng):
+    """The main thread has nothing left to train, and waits for the other one: it answers nevertheless."""
+    X, Y = real_data(rng, "squared_error", None, N, N_IN, N_OUT, "float32")
+    nets, twins = ([Network((N_IN, 2, N_OUT), seed=i) for i in range(2)] for _ in range(2))
+    main, helping, left = threading.main_thread(), threading.Event(), threading.Event()
+    late = []
+
+    def interrupt(record):
+        if threading.current_thread() is main:
+            if helping.wait(60):
+                left.set()
+            return True
+        helping.set()
+        if left.is_set():
+            if not late:
+                late.append(record.epoch)
+                threading.Timer(0.1, signal.pthread_kill, (main.ident, signal.SIGINT)).start()
+                late.append(time.monotonic() + 60)
+            return time.monotonic() > late[1]
+        return False
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_many(nets, X, Y, epochs=10**9, callbacks=lambda i: [interrupt], threads=2)
+    assert time.monotonic() < late[1]
+    for net, twin in zip(nets, twins, strict=True):
+        assert not net._lock.locked()
+        if len(net.history) < 10**4:
+            assert same(net, twin.fit(X, Y, epochs=len(net.history)))
+
+
 def test_an_exit_in_another_thread_ends_all(rng):
     X, Y = real_data(rng, "squared_error", None, N, N_IN, N_OUT, "float32")
     main = threading.get_ident()
@@ -243,6 +274,7 @@ def test_the_bar_counts_networks(rng, monkeypatch):
 
 
 SAME = Network((N_IN, 2, N_OUT), seed=0)
+STOPPER = EarlyStopping()
 WRONG = {
     "no networks": ({"networks": []}, ValueError, "networks is empty"),
     "one network": ({"networks": SAME}, TypeError, "expected a list"),
@@ -268,6 +300,10 @@ WRONG = {
     "optimizer": ({"optimizer": ["adam", "adam", "nothing"]}, ValueError, r"nothing(.|\n)*networks\[2\]"),
     "batches": ({"batch_size": 5, "optimizer": "lbfgs"}, ValueError, "takes all samples in a step"),
     "callbacks": ({"callbacks": [EarlyStopping()]}, TypeError, "lambda index"),
+    "no callbacks": ({"callbacks": 3}, TypeError, "callbacks is 3, expected a function"),
+    "the same watcher": ({"callbacks": lambda i: [STOPPER]}, ValueError,
+                         r"the same EarlyStopping for networks\[0\] and networks\[1\]"),
+    "resume": ({"resume": [True, False, False]}, TypeError, r"resume is \[True, .*, expected True or False for all"),
     "no list": ({"callbacks": lambda i: EarlyStopping()}, TypeError, "expected a list of callables"),
     "on_error": ({"on_error": "ignore"}, ValueError, "on_error is 'ignore', expected 'raise' or 'keep'"),
     "threads": ({"threads": 0}, ValueError, "threads is 0"),
@@ -276,6 +312,10 @@ WRONG = {
                           r"0 for each of the 2 rows(.|\n)*networks\[2\]"),
     "targets": ({"Y": np.zeros((N, 3))}, ValueError, "Y has shape"),
     "infinite": ({"X": np.full((N, N_IN), np.inf)}, ValueError, "X holds inf in row 0"),
+    "inputs of one array": ({"networks": [SAME, Network((N_IN + 1, 2, N_OUT))], "X": [np.zeros((N, N_IN))] * 2},
+                            ValueError, rf"X has shape \({N}, 3\)(.|\n)*networks\[1\]"),
+    "outputs of one array": ({"networks": [SAME, Network((N_IN, 2, N_OUT + 1))], "Y": [np.zeros((N, N_OUT))] * 2},
+                             ValueError, rf"Y has shape \({N}, 2\)(.|\n)*networks\[1\]"),
     "arrays": ({"X": [np.zeros((N, N_IN))] * 2}, ValueError, "X has 2 values, expected one for all networks, or 3"),
 }
 
@@ -299,6 +339,30 @@ def test_keeping_errors_of_arguments(rng):
     errors = fit_many(nets, X, Y, epochs=2, rows=[[3], [99], [5]], on_error="keep")
     assert errors[0] is errors[2] is None and "rows holds 99" in str(errors[1]) and not len(nets[1].history)
     assert same(nets[2], twins[2].fit(X[[5]], Y[[5]], epochs=2))
+
+
+def test_an_array_that_one_network_refuses(rng):
+    """Targets that its cost does not take concern that network, whichever comes first."""
+    X, Y = real_data(rng, "squared_error", None, N, N_IN, N_OUT, "float32")
+    for place in (0, 1):
+        nets = [Network((N_IN, 2, N_OUT), cost="poisson" if i == place else "squared_error") for i in range(2)]
+        errors = fit_many(nets, X, -abs(Y), epochs=1, on_error="keep")
+        assert "not negative for poisson" in str(errors[place]) and errors[1 - place] is None
+        with pytest.raises(ValueError, match=rf"poisson\nThis concerns networks\[{place}\]"):
+            fit_many(nets, X, -abs(Y), epochs=1)
+
+
+def test_rows_of_every_kind(rng):
+    X, Y = real_data(rng, "squared_error", None, N, N_IN, N_OUT, "float32")
+    mask = np.arange(N) % 3 == 0
+    for rows in ([range(7)] * 3, np.tile(mask, (3, 1)), [[1, 2], np.array([3], np.uint8), None], range(4),
+                 mask.tolist()):
+        nets, twins = ([Network((N_IN, 2, N_OUT), seed=i) for i in range(3)] for _ in range(2))
+        fit_many(nets, X, Y, rows=rows, epochs=1)
+        for i, (net, twin) in enumerate(zip(nets, twins, strict=True)):
+            own = rows if np.ndim(rows[0]) == 0 and not isinstance(rows[0], range) else rows[i]
+            own = slice(None) if own is None else np.array(own)
+            assert same(net, twin.fit(X[own], Y[own], epochs=1))
 
 
 def test_rows_that_change_while_others_train(rng):

@@ -22,7 +22,7 @@ from ..optimizers import Optimizer
 from ..regularization import Regularization
 from ..util import machine
 from ..util.optional import require
-from .callbacks import Callback
+from .callbacks import Callback, EarlyStopping
 from .fit import Training
 from .progress import Trainable
 from .stacked import Member, Stack, shape_of_stack
@@ -127,9 +127,11 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
         raise ValueError(f"on_error is {on_error!r}, expected 'raise' or 'keep'")
     nets = _distinct(networks)
     if callbacks is not None and not callable(callbacks):
-        raise TypeError("callbacks is a list, expected a function that returns the callbacks of a network by its "
-                        "index, for instance lambda index: [fastbp.EarlyStopping(5)]: each fit needs callbacks of its "
-                        "own, since they keep what they have seen")
+        raise TypeError(f"callbacks is {callbacks!r}, expected a function that returns the callbacks of a network by "
+                        "its index, for instance lambda index: [fastbp.EarlyStopping(5)]: each fit needs callbacks of "
+                        "its own, since they keep what they have seen")
+    if not isinstance(resume, (bool, np.bool_)):
+        raise TypeError(f"resume is {resume!r}, expected True or False for all networks")
     threads = None if threads is None else arrays.whole("threads", threads, most=machine.MOST_THREADS)
     if progress:
         require("tqdm.auto", "progress")
@@ -138,13 +140,17 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
         ("epochs", epochs), ("batch_size", batch_size), ("optimizer", optimizer), ("shuffle", shuffle),
         ("regularization", regularization))}
     errors: list[Exception | None] = [None] * len(nets)
-    jobs = []
+    jobs, watchers = [], dict[int, int]()
     for i, network in enumerate(nets):
         try:
             training = Training(network, resume=resume, threads=1, callbacks=() if callbacks is None else callbacks(i),
                                 **{name: values[i] for name, values in settings.items()})
             samples, other = data.samples(i), data.validation(i)
             training.check(samples)
+            for listener in training.callbacks:
+                if isinstance(listener, EarlyStopping) and (one := watchers.setdefault(id(listener), i)) != i:
+                    raise ValueError(f"callbacks returns the same EarlyStopping for networks[{one}] and networks[{i}], "
+                                     "expected one for each: it holds the best parameters of one network")
         except Exception as error:
             error.add_note(f"This concerns networks[{i}].")
             if on_error == "raise":
@@ -294,6 +300,11 @@ def _train(jobs: list[_Job], errors: list[Exception | None], threads: int | None
             for helper in helpers:
                 helper.start()
             work(hold)
+            for helper in helpers:
+                while helper.is_alive():
+                    helper.join(machine.CHUNK_SECONDS)
+                    with hold.open():  # Ctrl-C is answered here: within join Python 3.11 would take it for the end
+                        pass
         except BaseException:
             stop.set()
             raise
@@ -348,7 +359,8 @@ def _one_each(value: Any, dimensions: int, *, lists: bool = False) -> bool:
     With ``lists``, lists count as arrays.
     """
     def is_array(item: Any) -> bool:
-        return item is None or getattr(item, "ndim", int(lists and isinstance(item, (list, tuple)))) >= dimensions
+        of_list = int(lists and isinstance(item, (list, tuple, range)))
+        return item is None or getattr(item, "ndim", of_list) >= dimensions
 
     if isinstance(value, np.ndarray):
         return value.ndim > dimensions
@@ -377,7 +389,8 @@ class _Arrays:
         self.validation_rows = _each("validation_rows", validation_rows, count) \
             if _one_each(validation_rows, 1, lists=True) else [validation_rows] * count
         self._known: dict[Any, Any] = {}
-        if not (several or several_targets):
+        alike = {(each.dtype, each.cost, each.canonical) for each in (network._architecture for network in networks)}
+        if len(alike) == 1 and not (several or several_targets):
             self._all(0)  # what is wrong with arrays that all share concerns all
 
     def _once(self, key: Any, make: Callable[..., Any], *arguments: Any) -> Any:
@@ -390,10 +403,11 @@ class _Arrays:
         """Return all samples that network i may be trained on."""
         architecture, X, Y, weights = self.networks[i]._architecture, self.X[i], self.Y[i], self.weights[i]
         dtype, cost, canonical = architecture.dtype, architecture.cost, architecture.canonical
-        inputs = self._once(("X", id(X), dtype), arrays.rows, X, architecture.layers[0], dtype)
+        n_in, n_out = architecture.layers[0], architecture.layers[-1]
+        inputs = self._once(("X", id(X), n_in, dtype), arrays.rows, X, n_in, dtype)
         n = len(inputs)
-        targets, labels = self._once(("Y", id(Y), n, dtype, cost, canonical), arrays.targets, Y, n,
-                                     architecture.layers[-1], dtype, cost, canonical)
+        targets, labels = self._once(("Y", id(Y), n, n_out, dtype, cost, canonical), arrays.targets, Y, n, n_out,
+                                     dtype, cost, canonical)
         shares = self._once(("sample_weight", id(weights), n, dtype), arrays.sample_weight, weights, n, dtype)
         key = id(inputs), id(targets), id(shares)
         return cast(Samples, self._once(key, _readable, inputs, targets, labels, shares))
