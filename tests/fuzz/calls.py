@@ -179,6 +179,13 @@ class Odd:
             values[int(self.rng.integers(n))] = self.pick([-1, classes, 10**7, -(2**63)])
         return self.dress(values.astype(self.pick([np.int64, np.int8, np.float32, np.float64, np.uint16])))
 
+    def rows(self) -> Any:
+        """Return rows of some samples, sometimes of none."""
+        found = self.rng.integers(0, 5, int(self.pick([1, 3, 9])))
+        if self.chance(0.1):
+            found[0] = self.pick([-1, 5, 70, 2**62])
+        return self.pick([found, found, found.tolist(), found.astype(np.uint8), range(3), None, self.number()])
+
     def number(self) -> Any:
         return self.pick(NUMBERS)
 
@@ -458,6 +465,45 @@ class Calls:
                 return None  # types that do not fit, told when the caller is compiled: documented
             raise
 
+    # --------------------------------------------------------------------------------------------------- fit_many
+
+    def many(self) -> Any:
+        """fit_many: networks alike, of which there are stacks, and others, on arrays that they share or have each."""
+        import fastbp
+        from fastbp.training import many
+
+        odd, net = self.odd, self.network()
+        many.STACK_STEPS = odd.pick([0, 100_000])
+        X, Y = self.samples(net)
+        networks = odd.pick([[net.copy() for _ in range(9)], [net, net.copy()], [net, self.network()],
+                             [net, odd.number()], odd.number()])
+        count = max(len(networks), 1) if isinstance(networks, list) else 1
+        options: dict[str, Any] = {"epochs": int(odd.rng.integers(1, 4)), "on_error": odd.pick(["raise", "keep"])}
+        for name in ("rows", "validation_rows"):
+            if odd.chance(0.4):
+                own = [odd.rows() for _ in range(count)]
+                options[name] = odd.pick([own, own[0], own[1:], np.arange(4 * count).reshape(count, 4) % 5])
+        for name, value in (("optimizer", self.optimizer), ("regularization", self.regularization),
+                            ("batch_size", lambda: odd.pick([1, 2, 8, 8, 2**62])),
+                            ("shuffle", lambda: odd.pick([False, lambda order: order.fill(10**9)]))):
+            if odd.chance(0.3):
+                options[name] = odd.pick([[value() for _ in range(count)], value()])
+        if odd.chance(0.2):
+            options["sample_weight"] = odd.array((len(X) if isinstance(X, np.ndarray) and X.ndim else 5,))
+        if odd.chance(0.3):
+            given = options.get("rows")
+            options["callbacks"] = odd.pick([
+                lambda i: [], lambda i: [fastbp.EarlyStopping(1)], lambda i: [lambda record: self.overwrite(X, np.nan)],
+                lambda i: [lambda record: [part.fill(99) for part in given if isinstance(part, np.ndarray)]],
+                lambda i: odd.number(), odd.number()])
+        if odd.chance(0.2):
+            options[odd.pick(["threads", "resume", "progress", "epochs", "batch_size", "shuffle", "on_error",
+                              "rows"])] = odd.number()
+        X = odd.pick([X, X, X, [X] * count, [X, self.samples(net)[0]]])
+        Y = odd.pick([Y, Y, Y, [Y] * count, [Y, self.samples(net)[1]]])
+        self.say(f"fit_many({networks}, {options})")
+        return fastbp.fit_many(networks, X, Y, **options)
+
     # -------------------------------------------------------------------------------------------------- ensembles
 
     def ensemble(self) -> Any:
@@ -560,7 +606,8 @@ class Calls:
 
         odd = self.odd
         kinds = [getattr(fastbp, name) for name in fastbp.__all__ if inspect.isclass(getattr(fastbp, name))]
-        kinds += [*fastbp.schedules.SCHEDULES.values(), fastbp.initializers.Constant, fastbp.huber, fastbp.quantile]
+        kinds += [*fastbp.schedules.SCHEDULES.values(), fastbp.initializers.Constant, fastbp.huber, fastbp.quantile,
+                  fastbp.gaussian_nll]
         kind = odd.pick([k for k in kinds if k.__name__ not in (
             "Network", "CFunction", "Summary", "LayerSummary", "LayerGradient", "Trace", "Record", "History",
             "ProgressBar", "DivergenceError", "Cost", "Optimizer")])
@@ -576,8 +623,8 @@ class Calls:
     def one(self) -> Any:
         """Call something."""
         return self.odd.pick([self.build, self.fit, self.fit, self.fit, self.use, self.use, self.use, self.compiled,
-                              self.compiled, self.ensemble, self.ensemble, self.estimator, self.estimator,
-                              self.parts])()
+                              self.compiled, self.ensemble, self.ensemble, self.many, self.many, self.estimator,
+                              self.estimator, self.parts])()
 
 
 def deliberate(error: BaseException) -> bool:

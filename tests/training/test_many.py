@@ -278,6 +278,7 @@ STOPPER = EarlyStopping()
 WRONG = {
     "no networks": ({"networks": []}, ValueError, "networks is empty"),
     "one network": ({"networks": SAME}, TypeError, "expected a list"),
+    "one in an array": ({"networks": np.array(SAME, object)}, TypeError, "expected a list"),
     "the same twice": ({"networks": [SAME, Network((N_IN, N_OUT)), SAME]}, ValueError,
                        r"networks\[2\] is networks\[0\]"),
     "not a network": ({"networks": [SAME, 3]}, TypeError, r"networks\[1\] is 3, expected a fastbp.Network"),
@@ -310,6 +311,9 @@ WRONG = {
     "weights": ({"sample_weight": [None, np.zeros(N), None]}, ValueError, r"every sample(.|\n)*networks\[1\]"),
     "weights of a fold": ({"sample_weight": np.arange(N) < 30, "rows": [[1], [2], [40, 41]]}, ValueError,
                           r"0 for each of the 2 rows(.|\n)*networks\[2\]"),
+    "no inputs": ({"X": 3, "Y": [np.zeros(N)] * 3}, ValueError, r"X has shape \(\)"),
+    "sparse targets": ({"Y": [csr_array(np.zeros((N, N_OUT)))] * 3}, TypeError,
+                       r"Y has dtype object(.|\n)*networks\[0\]"),
     "targets": ({"Y": np.zeros((N, 3))}, ValueError, "Y has shape"),
     "infinite": ({"X": np.full((N, N_IN), np.inf)}, ValueError, "X holds inf in row 0"),
     "inputs of one array": ({"networks": [SAME, Network((N_IN + 1, 2, N_OUT))], "X": [np.zeros((N, N_IN))] * 2},

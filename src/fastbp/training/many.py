@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
@@ -329,7 +329,7 @@ def _bar(count: int) -> Any:
 
 def _distinct(networks: Any) -> list[Trainable]:
     """Return the networks as a list: at least one, none twice."""
-    if isinstance(networks, Trainable) or not isinstance(networks, Iterable):
+    if isinstance(networks, Trainable) or not isinstance(networks, Iterable) or getattr(networks, "ndim", 1) == 0:
         raise TypeError(f"networks is {networks!r}, expected a list of fastbp.Network")
     found = list(networks)
     if not found:
@@ -375,7 +375,7 @@ class _Arrays:
         self.networks, count = networks, len(networks)
         several = _one_each(X, 2)
         several_targets = _one_each(Y, 2) if isinstance(Y, np.ndarray) else _one_each(Y, 1) and (
-            several or all(len(item) == _length(X) for item in Y if item is not None))
+            several or all(_length(item) == _length(X) for item in Y if item is not None))
         for given, place, what in ((several, 0, "inputs"), (several_targets, -1, "outputs")):
             for i, network in enumerate(networks if not given else ()):
                 if (other := network.layers[place]) != (one := networks[0].layers[place]):
@@ -443,8 +443,11 @@ def _readable(inputs: Any, targets: Array, labels: bool, weights: Array) -> Samp
 
 
 def _length(X: Any) -> int:
-    """Return the number of rows."""
-    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
+    """Return the number of rows; −1 of what has none."""
+    shape = getattr(X, "shape", None)
+    if shape is None:
+        return len(X) if isinstance(X, Sized) else -1
+    return int(shape[0]) if shape else -1
 
 
 def _indices(name: str, value: Any, n: int) -> Array:
