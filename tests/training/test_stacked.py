@@ -168,11 +168,18 @@ def test_one_lane_diverges(when, stacks, rng):
 def test_ctrl_c_leaves_whole_updates(stacks, rng):
     X, Y = real_data(rng, "squared_error", None, 64, 3, 1, "float32")
     together, alone = twins(5, (3, 4, 1))
-    main = threading.get_ident()
-    timer = threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT))
-    timer.start()
+    others, _ = twins(5, (3, 4, 1))
+    fit_many(others, X, Y, epochs=1, batch_size=64, threads=1)  # compiled by now
+    stacks.clear()
+    timer = threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
+
+    def begin(index):
+        if index == 4:
+            timer.start()
+        return []
+
     with pytest.raises(KeyboardInterrupt):
-        fit_many(together, X, Y, epochs=10**9, batch_size=64, threads=1)
+        fit_many(together, X, Y, epochs=10**9, batch_size=64, callbacks=begin, threads=1)
     timer.join()
     done = [len(net.history) for net in together]
     assert len(stacks) == 1 and len(set(done[: stacks[0]])) == 1 and done[0] > 0 and not any(done[stacks[0] :])
@@ -183,6 +190,31 @@ def test_ctrl_c_leaves_whole_updates(stacks, rng):
             assert same(net, twin.fit(X, Y, epochs=epochs, batch_size=64))
         net.fit(X, Y, epochs=1, resume=True)
         assert len(net.history) == epochs + 1
+
+
+@pytest.mark.parametrize("on_error", ["raise", "keep"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_stack_that_cannot_be_made(threads, on_error, stacks, rng, monkeypatch):
+    """It is the error of its networks, whichever thread has it; the others end as they would."""
+    X, Y = real_data(rng, "squared_error", None, 30, 4, 2, "float32")
+    together, alone = (nets + [Network((4, 200, 2), seed=0)] for nets in twins(3, (4, 3, 2)))
+    monkeypatch.setattr(stacked, "STACK_BYTES", 2**17)
+
+    def fail(*arguments, **others):
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(stacked.link, "stacked", fail)
+    settings = {"epochs": 2, "threads": threads, "on_error": on_error}
+    if on_error == "raise":
+        with pytest.raises(MemoryError, match=r"no more\n(.*\n)*This concerns networks\[0\]"):
+            fit_many(together, X, Y, **settings)
+    else:
+        errors = fit_many(together, X, Y, **settings)
+        assert [type(error) for error in errors] == [MemoryError] * 3 + [type(None)]
+    assert len(together[3].history) in ((2,) if on_error == "keep" else (0, 2))
+    for net, twin in zip(together, alone, strict=True):
+        assert not net._lock.locked()
+        assert same(net, twin.fit(X, Y, epochs=2) if len(net.history) else twin)
 
 
 def test_a_network_that_is_locked_leaves_its_lane(stacks, rng):

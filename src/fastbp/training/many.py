@@ -224,7 +224,11 @@ class _Stacked(NamedTuple):
                     indices.append(job.index)
                 except Exception as error:
                     failed.append((job.index, error))
-            ends = Stack(members, self.pool).run(hold) if members else []
+            ends: Sequence[Exception | None] = []
+            try:
+                ends = Stack(members, self.pool).run(hold) if members else []
+            except Exception as error:  # want of memory, say, which leaves all of them where they were
+                ends = [error] * len(members)
         return failed + [(i, error) for i, error in zip(indices, ends, strict=True) if error is not None]
 
 
