@@ -237,7 +237,7 @@ WRONG = [
     (dict(resume=True), TypeError, "resume is no argument here"),
     (dict(epochs=0), ValueError, "epochs is 0"),
     (dict(epochs=[1, 2, 3, 4, 5, 6, 7]), ValueError, "epochs has 7 values"),
-    (dict(callbacks=[fastbp.EarlyStopping(3)]), TypeError, "callbacks is a list, expected a function"),
+    (dict(callbacks=[fastbp.EarlyStopping(3)]), TypeError, r"callbacks is \[EarlyStopping.*, expected a function"),
     (dict(X=np.zeros((40, 2))), ValueError, "the network has 3 inputs"),
     (dict(X=np.zeros((0, 3)), Y=np.zeros((0, 2))), ValueError, "no rows"),
     (dict(Y=np.zeros((39, 2))), ValueError, "Y has shape"),

@@ -17,7 +17,7 @@ from ..network import Network
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
 
-REGRESSION = "regression"
+REGRESSION = "numbers"
 GAUSSIAN = "a mean and a log variance for each target"
 DISTRIBUTION = "the probabilities of classes"
 BERNOULLI = "a probability for each output"
@@ -51,10 +51,10 @@ def checked(networks: Iterable[Network]) -> tuple[Network, ...]:
     first = found[0]
     for what, of in (("inputs", lambda network: network.layers[0]), ("outputs", lambda network: network.layers[-1]),
                      ("dtype", lambda network: network.dtype.name),
-                     ("outputs that are", lambda network: kind_of(network.cost_function))):
+                     ("what its outputs are", lambda network: kind_of(network.cost_function))):
         for i, network in enumerate(found):
             if of(network) != of(first):
-                raise ValueError(f"networks[{i}] differs from networks[0] in {what}: {of(network)} and {of(first)}; "
+                raise ValueError(f"networks[{i}] differs from networks[0] in {what}: {of(network)}, not {of(first)}; "
                                  "the members of an ensemble answer the same question")
     return found
 
