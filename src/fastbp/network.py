@@ -21,6 +21,7 @@ from .regularization import Regularization
 from .training import fit as training
 from .training.callbacks import Callback
 from .training.history import History
+from .training.metrics import Wanted
 from .training.progress import Trainable
 from .training.steps import Reorder
 
@@ -181,7 +182,8 @@ class Network(Trainable):
             callbacks: Iterable[Callback] = (), progress: bool = False,
             shuffle: bool | Reorder = True, threads: int | None = None, resume: bool = False,
             profile: bool = False, regularization: Regularization | None = None,
-            target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> Network:
+            target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0,
+            metrics: Wanted | None = None) -> Network:
         """Train by backpropagation, from the present parameters.
 
         Parameters
@@ -208,11 +210,12 @@ class Network(Trainable):
             the *last* rows (shuffle beforehand if they are sorted), and both parts need a positive sample weight.
         callbacks : iterable of callables
             Each is called after each epoch with a `Record` (epoch, cost, validation_cost, seconds, network, updates,
-            learning_rate, gradient_norm, set_learning_rate); if one returns True, training stops. One that is a context
-            manager is entered first, and left when the fit ends. Ready-made: `EarlyStopping`, `TargetCost`,
-            `GradientNorm`, `TimeLimit`, `MaxUpdates`, `Checkpoint`. One may change ``network.parameters``, with any
-            optimizer: a full-batch method then computes cost and gradient there, and begins its direction anew; the
-            history keeps the cost of before. ``record.set_learning_rate(rate)`` acts from the next epoch on.
+            learning_rate, gradient_norm, set_learning_rate, penalty, diagnostics, metrics); if one returns True,
+            training stops. One that is a context manager is entered first, and left when the fit ends. Ready-made:
+            `EarlyStopping`, `TargetCost`, `GradientNorm`, `TimeLimit`, `MaxUpdates`, `Checkpoint`. One may change
+            ``network.parameters``, with any optimizer: a full-batch method then computes cost and gradient there, and
+            begins its direction anew; the history keeps the cost of before. ``record.set_learning_rate(rate)`` acts
+            from the next epoch on.
         progress : bool, default False
             Show a tqdm bar (``pip install fastbp[progress]``).
         shuffle : bool or callable, default True
@@ -243,6 +246,11 @@ class Network(Trainable):
             For gaussian_nll those of ∂μ/∂x, n_L/2 rows a sample. Not with a sparse X.
         jacobian_weight : float, default 1.0
             λ, not negative.
+        metrics : list of str, callable or pair (str, callable), optional
+            What is recorded after each epoch beside the cost, in ``history.metrics`` and ``record.metrics``, and can be
+            watched (`EarlyStopping`, `fastbp.schedules.ReduceOnPlateau`): "accuracy", "auc", "cross_entropy" for costs
+            of classes or probabilities; "r2", "mae", "mse", "rmse" for all others, and probabilities; functions, which
+            are recorded under their name, or under the one given in a pair. See Notes.
 
         Returns
         -------
@@ -255,6 +263,9 @@ class Network(Trainable):
             If an argument does not fit; nothing has been changed then.
         DivergenceError
             If the cost or a parameter becomes infinite or NaN; the parameters of the last finite epoch are restored.
+        TypeError
+            If a function among the metrics returns no number. That epoch is recorded without metrics, and the network
+            is as after it; so it is whatever such a function raises.
         RuntimeError
             If this network is being fitted already, by another thread or by the fit whose callback calls this; another
             fit came between, while the arguments of one that resumes were looked at; or an `EarlyStopping` is watching
@@ -266,10 +277,23 @@ class Network(Trainable):
         time of a step. Its gradient is exact; φ'' is 0 at the kinks of relu and its like. Whatever the number of
         samples, the workspace holds at most 2048 samples and tangents together, or a vector of samples with its n_0
         tangents each where that is more: 16 · 785 for 784 inputs, float32 and AVX-512.
+
+        Metrics are of the validation samples where there are any, else of the training samples, weighted by their
+        weights. A name that begins with ``training_``, "training_accuracy", is of the training samples in any case.
+        They change no bit of the fit, and take an epoch the time of a `predict` of those samples and of the metric in
+        NumPy. "accuracy" counts the largest output of cross_entropy, and where outputs are each a probability those
+        samples of which all are on the right side of ½; "auc" is the area under the ROC curve, ties counting half, the
+        mean over each class against the rest; the others are means over the outputs, as in scikit-learn, "mse" without
+        ½. A value is NaN where an output is not finite or it is not defined.
+
+        A function of your own is called with y_true, the targets as the network learns them, (n, m), or class indices
+        (n,) int64, and y_pred, the outputs as `predict` has them, (n, n_L); both flat, (n,), where there is one column,
+        and read-only; and with ``sample_weight``, (n,) or None, if it has an argument of that name. It returns a
+        number.
         """
         training.fit(self, X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
                      callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads, profile=profile,
-                     regularization=regularization, jacobian=(target_jacobian, jacobian_weight))
+                     regularization=regularization, jacobian=(target_jacobian, jacobian_weight), metrics=metrics)
         return self
 
     predict = forward.predict

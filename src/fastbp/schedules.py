@@ -2,15 +2,15 @@
 
 A schedule is called with the number t of epochs that are done, 0 before the first, and gives the learning rate of the
 epoch that begins. Any callable of that kind serves: ``fastbp.Adam(lambda t: 0.01 / (1 + t))``. `ReduceOnPlateau`
-watches the cost instead. A number costs nothing: the kernel then comes back to Python for a chunk of epochs at a time,
-with a schedule after each.
+watches the cost or a metric instead. A number costs nothing: the kernel then comes back to Python for a chunk of epochs
+at a time, with a schedule after each.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .kernels.tables import HYPER_BEST_COST, HYPER_RATE, HYPER_WAITED
+from .metrics import direction
 from .util.names import lookup, names
 from .util.settings import (
     Check,
@@ -272,7 +273,7 @@ class OneCycle(Schedule):
 class ReduceOnPlateau(Schedule):
     """μ is multiplied by a factor whenever the cost has not gone down for some epochs.
 
-    It watches the validation cost where there is one, else the training cost.
+    It watches the validation cost where there is one, else the training cost; or a metric.
 
     Parameters
     ----------
@@ -283,14 +284,19 @@ class ReduceOnPlateau(Schedule):
     patience : int, default 10
         Epochs without progress after which μ falls.
     min_delta : float, default 0
-        Progress is a cost below the best so far by more than this.
+        Progress is a cost below the best so far by more than this, or a metric that is better by more.
     lowest : float, default 0
         μ does not fall below it.
+    metric : str, optional
+        The name of a metric to watch in place of the cost, one of those that ``fit(metrics=...)`` records.
+    higher_is_better : bool, optional
+        Whether more of the metric is better: to be said of a function of your own, known of all others.
 
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a number is out of range, or it is not known whether more of the metric is better; in `Network.fit`, if it
+        does not record the metric.
     """
 
     learning_rate: float
@@ -298,9 +304,12 @@ class ReduceOnPlateau(Schedule):
     patience: int = 10
     min_delta: float = 0.0
     lowest: float = 0.0
+    metric: str | None = None
+    higher_is_better: bool | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "metric", direction(self, self.metric, self.higher_is_better)[0])
         positive(self, "learning_rate", self.learning_rate)
         share(self, "factor", self.factor)
         count(self, "patience", self.patience)
@@ -309,12 +318,17 @@ class ReduceOnPlateau(Schedule):
 
     @property
     def varying(self) -> dict[str, tuple[Check, int]]:
-        """What it remembers, with the optimizer's numbers: what each must be, and its cell."""
+        """What it remembers, with the optimizer's numbers: what each must be, and its cell.
+
+        A metric of which more is better is negated there.
+        """
         return {"best_cost": (between(-math.inf, math.inf), HYPER_BEST_COST),
                 "waited": (whole(-1, self.patience - 1), HYPER_WAITED)}
 
-    def watch(self, hyper: npt.NDArray[np.float64], cost: float) -> None:
-        """Take note of an epoch's cost; what it remembers lies in ``hyper``, with the optimizer's numbers."""
+    def watch(self, hyper: npt.NDArray[np.float64], cost: float, values: Mapping[str, float]) -> None:
+        """Take note of an epoch's cost or metric; what it remembers lies in ``hyper``, with the optimizer's numbers."""
+        if self.metric is not None:  # there is none where a function of the user's has raised
+            cost = direction(self, self.metric, self.higher_is_better)[1] * values.get(self.metric, math.nan)
         if hyper[HYPER_WAITED] < 0:
             hyper[HYPER_BEST_COST], hyper[HYPER_WAITED] = math.inf, 0
         if -math.inf < cost < hyper[HYPER_BEST_COST] - self.min_delta:
@@ -381,10 +395,11 @@ def first(owner: object, rate: LearningRate, epochs: int = 0) -> float:
     return float(rate.learning_rate if isinstance(rate, ReduceOnPlateau) else rate)
 
 
-def follow(owner: object, rate: LearningRate, hyper: npt.NDArray[np.float64], epochs: int, cost: float) -> None:
-    """Write the learning rate of the next epoch into ``hyper``, after so many epochs, the last one with this cost."""
+def follow(owner: object, rate: LearningRate, hyper: npt.NDArray[np.float64], epochs: int, cost: float,
+           values: Mapping[str, float]) -> None:
+    """Write the learning rate of the next epoch into ``hyper``, after epochs the last of which has this cost."""
     if isinstance(rate, ReduceOnPlateau):
-        rate.watch(hyper, cost)
+        rate.watch(hyper, cost, values)
     elif callable(rate):
         hyper[HYPER_RATE] = _called(owner, rate, epochs)
 

@@ -74,7 +74,7 @@ def test_early_stopping(stopping, costs, stops, best):
 def test_early_stopping_knows_the_best_epoch():
     stopping = EarlyStopping(2)
     play(stopping, [5, 3, 4, 4])
-    assert (stopping.best_epoch, stopping.best_cost) == (2, 3)
+    assert (stopping.best_epoch, stopping.best_value) == (2, 3)
 
 
 def test_early_stopping_watches_one_fit_at_a_time(data):
@@ -113,7 +113,7 @@ def test_early_stopping_leaves_the_parameters_of_the_best_validation_cost(data):
     best = int(np.argmin(net.history.validation_cost))
     assert len(net.history) == best + 6 < 500
     assert (net.parameters == kept[best]).all() and not (net.parameters == kept[-1]).all()
-    assert net.cost(X[:9], Y[:9] + 0.5) == stopping.best_cost == net.history.validation_cost[best]
+    assert net.cost(X[:9], Y[:9] + 0.5) == stopping.best_value == net.history.validation_cost[best]
 
 
 @pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # of NumPy 2.5
@@ -128,7 +128,7 @@ def test_early_stopping_restores_whatever_becomes_of_the_array_that_shows_parame
     net.fit(X, Y, callbacks=[lambda record: change(record.network.parameters), stopping], **settings)
     assert len(net.history) == len(alone.history) > stopping.best_epoch
     assert (net.parameters.ravel() == alone.parameters).all()
-    assert stopping.best.parameters.shape == (net.n_parameters,)
+    assert stopping.seen.parameters.shape == (net.n_parameters,)
 
 
 def test_early_stopping_restores_after_divergence(data):
@@ -355,8 +355,8 @@ def test_early_stopping_goes_on_from_a_checkpoint(cut, tmp_path):
     assert len(loaded.history) == last
     assert (loaded.parameters == whole.parameters).all()
     for mine, theirs in zip(found, expected, strict=True):
-        assert (mine.best_epoch, mine.best_cost, mine.best.waited) == (theirs.best_epoch, theirs.best_cost,
-                                                                       theirs.best.waited)
+        assert (mine.best_epoch, mine.best_value, mine.seen.waited) == (theirs.best_epoch, theirs.best_value,
+                                                                       theirs.seen.waited)
 
 
 def test_a_training_that_had_stopped_stays_so(tmp_path):
@@ -401,7 +401,7 @@ def test_a_repr_makes_the_callback_again(make, tmp_path):
     callback = make(tmp_path)
     again = eval(repr(callback), dict(vars(fastbp)))
     assert type(again) is type(callback) and repr(again) == repr(callback)
-    settings = [name for name in vars(callback) if name not in ("best", "_network")]
+    settings = [name for name in vars(callback) if name not in ("seen", "_network")]
     assert settings and all(getattr(again, name) == getattr(callback, name) for name in settings)
 
 
@@ -536,7 +536,7 @@ def cast(name, dtype):
     lambda tensors, training: training["stopping"][0].update(epoch=math.nan),
     lambda tensors, training: training["stopping"][0].update(epoch=3),
     lambda tensors, training: training["stopping"][0].update(epoch=0),
-    lambda tensors, training: training["stopping"][0].update(cost=math.nan),
+    lambda tensors, training: training["stopping"][0].update(least=math.nan),
     lambda tensors, training: training["stopping"][0].update(mark="1"),
     lambda tensors, training: training["stopping"][0].update(waited=math.inf),
     lambda tensors, training: training["stopping"][0].update(waited=0.5),

@@ -13,7 +13,7 @@ from ..kernels.passes import predict as kernels
 from . import arrays, link, thread_team
 from .link import Request
 from .model import Model
-from .samples import SparseRows, flattened
+from .samples import Samples, SparseRows, flattened
 
 Array = npt.NDArray[Any]
 
@@ -127,3 +127,20 @@ def outputs(model: Model, inputs: Array | SparseRows, layer: int, out: Array) ->
             kernels.predict(plan.layers[:layer], plan.cells, plan.panels, model._parameters, part, structure,
                             NOT_SHUFFLED, rows.stop - rows.start, block,
                             flat[rows.start * width : rows.stop * width])
+
+
+def outputs_of(model: Model, samples: Samples) -> Array:
+    """Return the outputs for samples, (samples, n_L); rows that are picked are read where they lie."""
+    architecture, n = model._architecture, len(samples)
+    width = architecture.layers[-1]
+    out = np.empty((n, width), architecture.dtype)
+    if samples.picked is None:
+        outputs(model, samples.inputs, len(architecture.layers) - 1, out)
+        return out
+    data, flat = samples.data(), out.reshape(-1)
+    with model._borrow(Request(n, backward=False, sparse=samples.sparse)) as (plan, block):
+        for rows in thread_team.chunks(n, block, architecture.work):
+            kernels.predict(plan.layers, plan.cells, plan.panels, model._parameters, data.inputs, data.structure,
+                            data.order[rows], rows.stop - rows.start, block,
+                            flat[rows.start * width : rows.stop * width])
+    return out

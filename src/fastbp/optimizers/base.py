@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -91,8 +92,14 @@ class Optimizer:
         """Return what an epoch's record holds beside costs, time and learning rate, by name."""
         return {name: float(hyper[cell]) for name, cell in self.reports.items()}
 
-    def on_epoch_end(self, hyper: Numbers, epochs: int, cost: float) -> None:
-        """Change the numbers for the next epoch, after so many epochs, the last one with this cost."""
+    @property
+    def watches(self) -> str | None:
+        """The metric that it watches, if any."""
+        return None
+
+    def on_epoch_end(self, hyper: Numbers, epochs: int, cost: float,
+                     metrics: Mapping[str, float] = MappingProxyType({})) -> None:
+        """Change the numbers for the next epoch, after so many epochs, the last one with this cost and metrics."""
 
 
 @dataclass(frozen=True)

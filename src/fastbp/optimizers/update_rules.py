@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -72,9 +74,15 @@ class UpdateRule(Optimizer):
         """Whether the learning rate changes: it is a schedule, see `fastbp.schedules`."""
         return callable(self.learning_rate) or isinstance(self.learning_rate, schedules.ReduceOnPlateau)
 
-    def on_epoch_end(self, hyper: npt.NDArray[np.float64], epochs: int, cost: float) -> None:
-        """Write the learning rate of the next epoch, after so many epochs, the last one with this cost."""
-        schedules.follow(self, self.learning_rate, hyper, epochs, cost)
+    @property
+    def watches(self) -> str | None:
+        """The metric that its schedule watches, if any."""
+        return self.learning_rate.metric if isinstance(self.learning_rate, schedules.ReduceOnPlateau) else None
+
+    def on_epoch_end(self, hyper: npt.NDArray[np.float64], epochs: int, cost: float,
+                     metrics: Mapping[str, float] = MappingProxyType({})) -> None:
+        """Write the learning rate of the next epoch, after so many epochs, the last one with this cost and metrics."""
+        schedules.follow(self, self.learning_rate, hyper, epochs, cost, metrics)
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,8 @@ def described_settings(settings: Any, depth: int = 0) -> dict[str, Any]:
     for name, value in vars(settings).items():
         if isinstance(value, np.generic):
             value = value.item()
-        found[name] = value if isinstance(value, (bool, int, float, str)) else described_settings(value, depth + 1)
+        plain = value is None or isinstance(value, (bool, int, float, str))
+        found[name] = value if plain else described_settings(value, depth + 1)
     return found
 
 

@@ -24,7 +24,7 @@ STATE, ROWS, BEST = "training.state", "training.history", "training.best."
 STOPPING = {field.name for field in fields(Best)} - {"parameters"}
 """What a header says of each `EarlyStopping`."""
 
-TRAINING = {"optimizer", "numbers", "key", "epochs", "generator", "diagnostics", "stopping"}
+TRAINING = {"optimizer", "numbers", "key", "epochs", "generator", "diagnostics", "metrics", "stopping"}
 """What a header says of a training."""
 
 LARGEST_KEY = 2**63 - 2
@@ -48,6 +48,7 @@ def described(network: Trainable, progress: Progress) -> tuple[dict[str, Any], d
         "epochs": progress.epochs,
         "generator": network.generator.bit_generator.state,
         "diagnostics": list(network.history.diagnostics),
+        "metrics": list(network.history.metrics),
         "stopping": [{name: getattr(best, name) for name in sorted(STOPPING)} for best in progress.stopping],
     }
     tensors = {STATE: progress.state, ROWS: network.history.table()}
@@ -69,7 +70,7 @@ def resume(network: Trainable, training: dict[str, Any], file: File, names: set[
     epochs = _integer("epochs", training["epochs"], LARGEST_WHOLE)
     progress = Progress(optimizer, state, optimizer.resumed(training["numbers"]),
                         _integer("key", training["key"], LARGEST_KEY), epochs)
-    history = _made_history(file, training["diagnostics"])
+    history = _made_history(file, training["diagnostics"], training["metrics"])
     told, expected = list(history.diagnostics), list(optimizer.diagnostics(progress.hyper))
     if len(history) and (history.last != epochs or set(told) != set(expected)):
         raise ValueError(f"its history ends in epoch {history.last} and has the diagnostics {told}, its optimizer is "
@@ -90,14 +91,17 @@ def _integer(name: str, value: Any, largest: int) -> int:
     return value
 
 
-def _made_history(file: File, diagnostics: Any) -> History:
-    if not isinstance(diagnostics, list) or not all(isinstance(name, str) for name in diagnostics):
-        raise ValueError(f"diagnostics is {diagnostics!r}, expected a list of names")
+def _made_history(file: File, diagnostics: Any, metrics: Any) -> History:
+    for what, names in (("diagnostics", diagnostics), ("metrics", metrics)):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{what} is {names!r}, expected a list of names")
+        if len(set(names)) < len(names):
+            raise ValueError(f"{what} is {names!r}, expected each name once")
     length = file.found(ROWS)[1][0]
-    rows = file.read(ROWS, np.float64, [length, COLUMNS + len(diagnostics)])
+    rows = file.read(ROWS, np.float64, [length, COLUMNS + len(diagnostics) + len(metrics)])
     if not np.isfinite(rows[:, [0, 1, 3]]).all():
         raise ValueError("its history holds epochs, costs or seconds that are not finite")
-    return History(rows, diagnostics)
+    return History(rows, diagnostics, metrics)
 
 
 def _made_best(description: dict[str, Any], parameters: Array | None, epochs: int) -> Best:

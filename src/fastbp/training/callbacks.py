@@ -12,14 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ..core.model import Model
+from ..metrics import direction
 from ..util.optional import require
-from ..util.settings import Check, between, count, is_number, not_negative, positive, whole
+from ..util.settings import Check, between, choice, count, is_number, not_negative, optional, positive, text, whole
 from .history import Record
 
 Callback = Callable[[Record], object]
@@ -58,6 +59,7 @@ class ProgressBar:
         figures = {"cost": f"{record.cost:.4g}"}
         if record.validation_cost is not None:
             figures["validation"] = f"{record.validation_cost:.4g}"
+        figures |= {name: f"{value:.4g}" for name, value in record.metrics.items()}
         figures["samples/s"] = f"{done * self._samples / max(record.seconds, 1e-9):.3g}"
         self._bar.set_postfix(figures, refresh=False)
         self._bar.update(done - self._bar.n)
@@ -104,17 +106,20 @@ def watched(record: Record) -> float:
 class Best:
     """What `EarlyStopping` has seen: saved with the training."""
 
+    metric: str | None = None
+    """What is watched, None for the cost."""
     epoch: int = 0
-    cost: float = math.inf
+    least: float = math.inf
+    """The cost or metric of the epoch, the latter negated where more of it is better."""
     mark: float = math.inf
-    """The cost that counts as progress to fall below, by ``min_delta``."""
+    """What counts as progress to fall below, by ``min_delta``."""
     waited: int = 0
     """Epochs since then."""
     parameters: npt.NDArray[Any] | None = None
     """Those of the epoch, where they are to be restored."""
     checks: ClassVar[dict[str, Check]] = {
-        "epoch": whole(0), "cost": between(-math.inf, math.inf), "mark": between(-math.inf, math.inf),
-        "waited": whole(0),
+        "metric": optional(text), "epoch": whole(0), "least": between(-math.inf, math.inf),
+        "mark": between(-math.inf, math.inf), "waited": whole(0),
     }
     """What a file may say of each."""
 
@@ -126,10 +131,10 @@ _WATCH = threading.Lock()
 class EarlyStopping(_Shown):
     """Stop when the cost has not gone down for some epochs, and go back to the best parameters.
 
-    It watches the validation cost where there is one, else the training cost. However the fit ends, by itself, after
-    all epochs or by an error, the network is left with the parameters of the best epoch. What it has seen is part of a
-    `Checkpoint`: ``fit(resume=True)`` with an EarlyStopping goes on waiting, and has the best parameters still. A cost
-    that is not finite is never the best. It watches one fit at a time.
+    It watches the validation cost where there is one, else the training cost; or a metric. However the fit ends, by
+    itself, after all epochs or by an error, the network is left with the parameters of the best epoch. What it has seen
+    is part of a `Checkpoint`: ``fit(resume=True)`` with an EarlyStopping that watches the same goes on waiting, and has
+    the best parameters still. What is not finite is never the best. It watches one fit at a time.
 
     With mini-batches and without ``validation`` the cost of an epoch is what the record has, the mean of its batches,
     each taken before its update, which no single set of parameters has; those that are put back are the ones with which
@@ -142,31 +147,58 @@ class EarlyStopping(_Shown):
     patience : int, default 10
         Epochs without progress after which it stops.
     min_delta : float, default 0
-        Progress is a cost below the best so far by more than this.
+        Progress is a cost below the best so far by more than this, or a metric that is better by more.
     restore_best : bool, default True
         Whether to go back; the optimizer's state stays that of the last epoch.
+    metric : str, optional
+        The name of a metric to watch in place of the cost, one of those that the fit records: ``fit(...,
+        metrics=["r2"], callbacks=[EarlyStopping(metric="r2")])``.
+    higher_is_better : bool, optional
+        Whether more of the metric is better: to be said of a function of your own, known of all others.
+    best : {"first", "last"}, default "first"
+        Which of several epochs is the best that are equally good: a metric as coarse as the accuracy has many of them,
+        and the last has been trained longest. None but the first is progress.
 
     Attributes
     ----------
     best_epoch : int
-        The epoch of the lowest cost, 0 before the first. What is put back are the parameters at its end.
-    best_cost : float
+        The best epoch, 0 before the first. What is put back are the parameters at its end.
+    best_value : float
         Its cost, as in the record: with a validation set, or a full-batch method, that of the parameters at its end;
-        else the mean of its batches, each before its update.
+        else the mean of its batches, each before its update. Or its metric.
 
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a number is out of range, or it is not known whether more of the metric is better; in `Network.fit`, if it
+        does not record the metric.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(300, 2))
+    >>> y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    >>> net = fastbp.Network((2, 16, 2), cost="cross_entropy", seed=0)
+    >>> stopping = fastbp.EarlyStopping(20, metric="accuracy", best="last")
+    >>> _ = net.fit(X, y, epochs=200, optimizer=fastbp.Adam(0.01), validation=0.3, metrics=["accuracy"],
+    ...             callbacks=[stopping])
+    >>> stopping.best_value == (net.predict(X[210:]).argmax(axis=1) == y[210:]).mean() > 0.9
+    True
     """
 
-    _settings = "patience", "min_delta", "restore_best"
+    _settings = "patience", "min_delta", "restore_best", "metric", "higher_is_better", "best"
 
-    def __init__(self, patience: int = 10, min_delta: float = 0.0, restore_best: bool = True) -> None:
+    def __init__(self, patience: int = 10, min_delta: float = 0.0, restore_best: bool = True, *,
+                 metric: str | None = None, higher_is_better: bool | None = None,
+                 best: Literal["first", "last"] = "first") -> None:
         self.patience, self.min_delta, self.restore_best = patience, min_delta, restore_best
         count(self, "patience", patience)
         not_negative(self, "min_delta", min_delta)
-        self.best = Best()
+        choice("first", "last")(self, "best", best)
+        self.metric, self._sign = direction(self, metric, higher_is_better)
+        self.higher_is_better, self.best = higher_is_better, best
+        self.seen = Best(self.metric)
         self._network: Model | None = None
 
     def watch(self, network: Model) -> None:
@@ -191,44 +223,46 @@ class EarlyStopping(_Shown):
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of the lowest cost, 0 before the first."""
-        return self.best.epoch
+        """The best epoch, 0 before the first."""
+        return self.seen.epoch
 
     @property
-    def best_cost(self) -> float:
-        """Its cost."""
-        return self.best.cost
+    def best_value(self) -> float:
+        """Its cost, or its metric."""
+        return self._sign * self.seen.least
 
     @property
     def stops(self) -> bool:
         """Whether patience is at its end."""
-        return self.best.waited >= self.patience
+        return self.seen.waited >= self.patience
 
-    def resume(self, best: Best, network: Model) -> None:
-        """Go on where the fit that is resumed had stopped."""
-        self.best, self._network = best, network
+    def resume(self, seen: Best, network: Model) -> None:
+        """Go on where the fit that is resumed had stopped, if it is the same that is watched."""
+        if seen.metric == self.metric:
+            self.seen, self._network = seen, network
 
     def __enter__(self) -> EarlyStopping:
-        self.best = Best()
+        self.seen = Best(self.metric)
         return self
 
     def __call__(self, record: Record) -> bool:
         """Return whether to stop."""
-        cost, best = watched(record), self.best
-        if -math.inf < cost < best.cost:
-            best.epoch, best.cost = record.epoch, cost
+        value = watched(record) if self.metric is None else self._sign * record.metrics[self.metric]
+        seen = self.seen
+        if -math.inf < value < seen.least or (self.best == "last" and value == seen.least and seen.epoch):
+            seen.epoch, seen.least = record.epoch, value
             if self.restore_best:
-                self._network, best.parameters = record.network, record.network._parameters.copy()
-        if -math.inf < cost < best.mark - self.min_delta:
-            best.mark, best.waited = cost, 0
+                self._network, seen.parameters = record.network, record.network._parameters.copy()
+        if -math.inf < value < seen.mark - self.min_delta:
+            seen.mark, seen.waited = value, 0
         else:
-            best.waited += 1
+            seen.waited += 1
         return self.stops
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        if self.restore_best and self._network is not None and self.best.parameters is not None:
-            self._network._parameters[:] = self.best.parameters
+        if self.restore_best and self._network is not None and self.seen.parameters is not None:
+            self._network._parameters[:] = self.seen.parameters
         self._network = None
 
 

@@ -18,6 +18,7 @@ from . import loop
 from .callbacks import Callback, EarlyStopping
 from .errors import DivergenceError
 from .history import History
+from .metrics import Metrics
 from .progress import Progress, Trainable, new_progress
 from .steps import Reorder
 
@@ -25,14 +26,15 @@ from .steps import Reorder
 def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer | None,
         resume: bool, *, epochs: int, batch_size: int | None, callbacks: Iterable[Callback], bar: bool,
         shuffle: bool | Reorder, threads: int | None, profile: bool, regularization: Regularization | None,
-        jacobian: tuple[Any, float]) -> None:
+        jacobian: tuple[Any, float], metrics: Any) -> None:
     """Check all arguments of `Network.fit`, and train.
 
     ``kept`` is what is kept back for validation, ``bar`` whether there is a bar of the progress, ``jacobian`` the
-    targets of ∂o/∂x and the weight of their cost.
+    targets of ∂o/∂x and the weight of their cost, ``metrics`` what is recorded beside the cost.
     """
     training = Training(network, optimizer, resume, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
-                        threads=threads, regularization=regularization, callbacks=callbacks)
+                        threads=threads, regularization=regularization, callbacks=callbacks,
+                        metrics=Metrics(metrics))
     if bar:
         require("tqdm.auto", "progress")
     samples, other = network._samples(X, Y, sample_weight, *jacobian, sparse=True), None
@@ -69,10 +71,11 @@ class Training:
     threads: int | None
     regularization: Regularization | None
     callbacks: list[Callback]
+    metrics: Metrics
 
     def __init__(self, network: Trainable, optimizer: str | Optimizer | None, resume: bool, *, epochs: int,
                  batch_size: int | None, shuffle: bool | Reorder, threads: int | None,
-                 regularization: Regularization | None, callbacks: Iterable[Callback]) -> None:
+                 regularization: Regularization | None, callbacks: Iterable[Callback], metrics: Metrics) -> None:
         self.network = network
         self.epochs = arrays.whole("epochs", epochs)
         self.batch_size = None if batch_size is None else arrays.whole("batch_size", batch_size)
@@ -85,6 +88,12 @@ class Training:
             self.method = optimizers.get("adam" if optimizer is None else optimizer)
         self.regularization = network._regularization(regularization)
         self.callbacks = arrays.callbacks(callbacks)
+        self.metrics = metrics
+        metrics.check(network.cost_function)
+        metrics.check_watched(self.method, self.method.watches)
+        for listener in self.callbacks:
+            if isinstance(listener, EarlyStopping):
+                metrics.check_watched(listener, listener.metric)
 
     def check(self, samples: Samples, *, profile: bool = False) -> None:
         """Check that the settings go together, and with the samples to train on; raises ValueError."""
@@ -115,12 +124,14 @@ class Training:
     def run(self, samples: Samples, validation: Samples | None, hold: Held, *, bar: bool = False,
             profile: bool = False) -> None:
         """Train, while the network is locked."""
-        progress, network = self.begin(), self.network
+        network = self.network
+        measure = self.metrics.of(network, samples, validation) if self.metrics.columns else None
+        progress = self.begin()
         assert self.batch_size is not None
         try:
             loop.fit(network, samples, validation, progress, epochs=self.epochs, batch_size=self.batch_size,
                      callbacks=self.callbacks, bar=bar, shuffle=self.shuffle, threads=self.threads, profile=profile,
-                     regularization=self.regularization, hold=hold)
+                     regularization=self.regularization, hold=hold, measure=measure)
         except DivergenceError:
             network._progress = None  # the optimizer's state is not finite either
             raise

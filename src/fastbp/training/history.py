@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..metrics import TRAINING
 from ..util.optional import require
 from ..util.settings import LARGEST_WHOLE
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
 
 COLUMNS = 4
-"""Epoch, cost, validation cost, seconds; then the optimizer's diagnostics."""
+"""Epoch, cost, validation cost, seconds; then the optimizer's diagnostics, and behind them the metrics."""
 
 NONE: Mapping[str, float] = MappingProxyType({})
-"""No diagnostics."""
+"""No diagnostics, or no metrics."""
 
 
 class Record(NamedTuple):
@@ -54,6 +55,8 @@ class Record(NamedTuple):
     """What a full-batch method tells of its step: ``step_length`` along the direction (`LBFGS`, `ConjugateGradient`,
     `ScaledConjugateGradient`); ``damping`` (`LevenbergMarquardt`), and ``effective_parameters``, ``alpha``, ``beta``,
     ``evidence`` (`BayesianRegularization`)."""
+    metrics: Mapping[str, float] = NONE
+    """Those that ``fit(metrics=...)`` asks for, by name, after the epoch."""
 
 
 class History:
@@ -73,6 +76,8 @@ class History:
         Number of the last epoch, 0 before the first.
     diagnostics : dict of str to ndarray of float64
         What else the optimizer tells of each epoch, by name: `BayesianRegularization` does.
+    metrics : dict of str to ndarray of float64
+        Those that ``fit(metrics=...)`` asks for, by name; NaN in epochs in which one was not asked for.
     profile : Profile or None
         Where the time of the last fit went, after ``fit(profile=True)``.
 
@@ -83,23 +88,29 @@ class History:
         negative.
     """
 
-    def __init__(self, rows: Iterable[Sequence[float]] = (), names: Iterable[str] = ()) -> None:
+    def __init__(self, rows: Iterable[Sequence[float]] = (), names: Iterable[str] = (),
+                 metrics: Iterable[str] = ()) -> None:
         self._names = tuple(names)
+        self._metrics = {name: array("d") for name in metrics}
+        """By name, a number for each row up to the last that has one: so that a fit that resumes may ask for others."""
         self._cells = array("d")
         """The rows, one behind the other: so that a row more costs as much after a million epochs as after ten."""
         self.profile: Profile | None = None
         table = np.array(list(rows), np.float64)
         if table.size == 0:
             return
-        if table.ndim != 2 or table.shape[1] != self._width:
-            raise ValueError(f"History: rows have shape {table.shape}, expected (epochs, {self._width})")
+        width = self._width + len(self._metrics)
+        if table.ndim != 2 or table.shape[1] != width:
+            raise ValueError(f"History: rows have shape {table.shape}, expected (epochs, {width})")
         epochs, seconds = table[:, 0], table[:, 3]
         if not (epochs[0] >= 1 and epochs[-1] <= LARGEST_WHOLE and (np.diff(epochs) > 0).all()
                 and (epochs == np.floor(epochs)).all()):
             raise ValueError("History: epochs are expected to be whole numbers that increase, from 1 up")
         if (seconds < 0).any():
             raise ValueError(f"History: seconds are {seconds.min()}, expected no negative ones")
-        self._cells.frombytes(table.tobytes())
+        self._cells.frombytes(table[:, : self._width].tobytes())
+        for i, column in enumerate(self._metrics.values(), self._width):
+            column.frombytes(table[:, i].tobytes())
 
     @property
     def _width(self) -> int:
@@ -108,18 +119,23 @@ class History:
     def table(self) -> npt.NDArray[np.float64]:
         """Return all of it as one array, a column for each attribute and figure.
 
-        ``History(table, names)``, with the names of the diagnostics, makes it again.
+        ``History(table, names, metrics)``, with the names of the diagnostics and of the metrics, makes it again.
         """
         cells = self._cells[:]  # NumPy may copy without the lock of Python, and what it reads cannot grow meanwhile
-        return np.array(cells).reshape(-1, self._width)
+        table = np.array(cells).reshape(-1, self._width)
+        return np.column_stack([table, *(_filled(column, len(table)) for column in list(self._metrics.values()))])
 
     def append(self, epoch: int, cost: float, validation_cost: float | None, seconds: float,
-               diagnostics: Mapping[str, float] = NONE) -> None:
+               diagnostics: Mapping[str, float] = NONE, metrics: Mapping[str, float] = NONE) -> None:
         """Add a row; the diagnostics are of the same names in all of them."""
         if not self._cells:
             self._names = tuple(diagnostics)
-        self._cells += array("d", (epoch, cost, np.nan if validation_cost is None else validation_cost, seconds,
-                                   *(diagnostics[name] for name in self._names)))
+        row = array("d", (epoch, cost, np.nan if validation_cost is None else validation_cost, seconds,
+                          *(diagnostics[name] for name in self._names)))
+        for name, value in metrics.items():
+            column = self._metrics.setdefault(name, array("d"))
+            column += array("d", [np.nan] * (len(self) - len(column)) + [value])
+        self._cells += row
 
     def extend(self, first: int, costs: npt.NDArray[np.float64], seconds: npt.NDArray[np.float64]) -> None:
         """Add a row for each epoch from ``first`` on, without validation and diagnostics."""
@@ -136,6 +152,11 @@ class History:
     def diagnostics(self) -> dict[str, npt.NDArray[np.float64]]:
         """What the optimizer tells of each epoch."""
         return {name: self._column(COLUMNS + i) for i, name in enumerate(self._names)}
+
+    @property
+    def metrics(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Metrics of each epoch."""
+        return {name: _filled(column, len(self)) for name, column in list(self._metrics.items())}
 
     def __len__(self) -> int:
         return len(self._cells) // self._width
@@ -169,13 +190,16 @@ class History:
         """Times since the fit began."""
         return self._column(3)
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the cost curves.
+    def plot(self, ax: Any = None, *, metric: str | None = None) -> Any:
+        """Draw the cost curves, or those of a metric.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
             Where to draw; a new figure by default.
+        metric : str, optional
+            The name of a recorded metric, which is drawn in place of the cost: with "r2" also "training_r2" if it has
+            been recorded.
 
         Returns
         -------
@@ -183,11 +207,25 @@ class History:
 
         Raises
         ------
+        ValueError
+            If there is no such metric.
         ImportError
             Without matplotlib (``pip install fastbp[plot]``).
         """
+        metrics = self.metrics
+        if metric is not None and metric not in metrics:
+            raise ValueError(f"metric is {metric!r}, but {', '.join(map(repr, metrics)) or 'none'} has been recorded: "
+                             "fit(..., metrics=[...])")
         if ax is None:
             ax = require("matplotlib.pyplot", "plot").subplots()[1]
+        if metric is not None:
+            for name in dict.fromkeys((f"{TRAINING}{metric}", metric)):
+                if name in metrics:
+                    ax.plot(self.epoch, metrics[name], label=name)
+            ax.legend()
+            ax.set_xlabel("epoch")
+            ax.set_ylabel(metric)
+            return ax
         ax.plot(self.epoch, self.cost, label="training")
         if not np.isnan(self.validation_cost).all():
             ax.plot(self.epoch, self.validation_cost, label="validation")
@@ -198,3 +236,11 @@ class History:
         if len(self) and (costs > 0).all():
             ax.set_yscale("log")
         return ax
+
+
+def _filled(column: array[float], rows: int) -> npt.NDArray[np.float64]:
+    """Return a number for each row, NaN where the column has none."""
+    found = np.full(rows, np.nan)
+    known = np.array(column[:rows])
+    found[: known.size] = known
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 
 import numpy as np
@@ -15,15 +16,18 @@ from ..regularization import Regularization
 from . import full_batch, line_search, minibatch  # noqa: F401  each registers its kind of steps
 from .callbacks import Callback, CalledLast, EarlyStopping, ProgressBar, asks_to_stop
 from .errors import DivergenceError
-from .history import Record
+from .history import NONE, Record
 from .progress import Progress, Trainable
 from .steps import Fit, Reorder, steps_of
 
 
 def fit(network: Trainable, samples: Samples, validation: Samples | None, progress: Progress, *, epochs: int,
         batch_size: int, callbacks: list[Callback], bar: bool, shuffle: bool | Reorder, threads: int | None,
-        profile: bool, regularization: Regularization | None, hold: Held) -> None:
+        profile: bool, regularization: Regularization | None, hold: Held,
+        measure: Callable[[], Mapping[str, float]] | None = None) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted.
+
+    ``measure`` returns the metrics at the present parameters.
 
     Ctrl-C is raised in open parts of ``hold``, which are those that take time; it waits while what belongs together is
     written, and where one has been raised, others wait until all is in order.
@@ -42,38 +46,47 @@ def fit(network: Trainable, samples: Samples, validation: Samples | None, progre
             if isinstance(listener, EarlyStopping):
                 stoppers.append(listener)
             (called_last if isinstance(listener, CalledLast) else listeners).append(listener)
-        for stopper, best in zip(stoppers, progress.stopping, strict=False):
-            stopper.resume(best, network)
-        progress.stopping = [stopper.best for stopper in stoppers] if stoppers else []
+        for stopper, seen in zip(stoppers, progress.stopping, strict=False):
+            stopper.resume(seen, network)
+        progress.stopping = [stopper.seen for stopper in stoppers] if stoppers else []
         if stoppers and any(stopper.stops for stopper in stoppers):
             progress.stopping = []  # this fit had its end before it began; the next begins to wait anew
             return
         method = progress.optimizer
-        each = bool(listeners or called_last) or callable(shuffle) or validation is not None or method.has_schedule
+        each = (bool(listeners or called_last) or callable(shuffle) or validation is not None or method.has_schedule
+                or measure is not None)
         steps = steps_of(method, Fit(network=network, samples=samples, progress=progress, chunk=1 if each else epochs,
                                      batch_size=batch_size, shuffle=shuffle, threads=threads, profile=profile,
                                      regularization=regularization, hold=hold, stack=stack))
         learner, keeps = steps.learner, steps.restarts and bool(listeners)
 
-        def count(cost: float, validation_cost: float | None) -> tuple[float, dict[str, float]]:
+        def count(cost: float, validation_cost: float | None,
+                  metrics: Mapping[str, float] = NONE) -> tuple[float, dict[str, float]]:
             seconds, diagnostics = time.perf_counter() - began, method.diagnostics(progress.hyper)
-            history.append(progress.epochs + 1, cost, validation_cost, seconds, diagnostics)
+            history.append(progress.epochs + 1, cost, validation_cost, seconds, diagnostics, metrics)
             progress.epochs = history.last
-            method.on_epoch_end(progress.hyper, progress.epochs, cost if validation_cost is None else validation_cost)
+            method.on_epoch_end(progress.hyper, progress.epochs, cost if validation_cost is None else validation_cost,
+                                metrics)
             return seconds, diagnostics
 
         def epochs_ended() -> bool:
             """Record the epochs that have ended, and call the listeners; return whether one asks to stop."""
             for cost in steps.finished(progress):
-                validation_cost = None
+                validation_cost, metrics = None, NONE
                 if validation is not None:
                     with hold.open():
                         validation_cost = cost_and_gradient(network, validation, np.empty(0, network.dtype), threads)
                 rate = progress.learning_rate
-                seconds, diagnostics = count(cost, validation_cost)
+                try:
+                    if measure is not None:
+                        with hold.open():
+                            metrics = measure()
+                finally:  # an epoch whose metric has raised is recorded without
+                    seconds, diagnostics = count(cost, validation_cost, metrics)
                 record = Record(progress.epochs, cost, validation_cost, seconds, network,
                                 int(learner.progress[tables.PROGRESS_UPDATES]), rate, steps.gradient_norm,
-                                progress.set_learning_rate, float(learner.sums[tables.SUM_EPOCH_PENALTY]), diagnostics)
+                                progress.set_learning_rate, float(learner.sums[tables.SUM_EPOCH_PENALTY]), diagnostics,
+                                metrics)
                 if keeps:
                     steps.keep()
                 with hold.open():

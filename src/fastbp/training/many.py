@@ -24,6 +24,7 @@ from ..util import machine
 from ..util.optional import require
 from .callbacks import Callback, EarlyStopping
 from .fit import Training
+from .metrics import Metrics, Wanted
 from .progress import Trainable
 from .stacked import Member, Stack, shape_of_stack
 from .steps import Reorder
@@ -44,8 +45,8 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
              optimizer: str | Optimizer | Sequence[str | Optimizer | None] | None = None,
              shuffle: bool | Reorder | Sequence[bool | Reorder] = True,
              regularization: Regularization | Sequence[Regularization | None] | None = None,
-             callbacks: Callable[[int], Iterable[Callback]] | None = None, resume: bool = False,
-             threads: int | None = None, progress: bool = False,
+             callbacks: Callable[[int], Iterable[Callback]] | None = None, metrics: Wanted | None = None,
+             resume: bool = False, threads: int | None = None, progress: bool = False,
              on_error: Literal["raise", "keep"] = "raise") -> list[Exception | None]:
     """Train many networks in one call, each as by a `Network.fit` of its own on rows of the same arrays.
 
@@ -76,6 +77,9 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
     callbacks : callable, optional
         Called with the index of each network before the first is trained, it returns the callbacks of that network's
         fit: ``lambda index: [fastbp.EarlyStopping(5)]``. They are called in the thread that trains the network.
+    metrics : list of str, callable or pair (str, callable), optional
+        What is recorded of each network after each epoch, as in `Network.fit`: one list for all. They are of the
+        validation rows where there are any. A function of your own is called by several threads at a time.
     resume : bool, default False
         As in `Network.fit`, for all.
     threads : int, optional
@@ -107,10 +111,10 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
     -----
     A thread takes one network after the other, the longest fits first, and trains it alone, so there is nothing to wait
     for between them. Small networks of one architecture with the same update rule and as many rows, with which nothing
-    is done between epochs (no callbacks, validation, schedule, regularization), are trained as a stack, one in each
-    lane of a vector, where that is faster: their sums keep their order, and so their bits. Networks of one architecture
-    share their workspaces: there are as many as threads. Ctrl-C leaves every network after whole updates, and its
-    history with all epochs that are done.
+    is done between epochs (no callbacks, validation, metrics, schedule, regularization), are trained as a stack, one in
+    each lane of a vector, where that is faster: their sums keep their order, and so their bits. Networks of one
+    architecture share their workspaces: there are as many as threads. Ctrl-C leaves every network after whole updates,
+    and its history with all epochs that are done.
 
     Examples
     --------
@@ -135,6 +139,7 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
     threads = None if threads is None else arrays.whole("threads", threads, most=machine.MOST_THREADS)
     if progress:
         require("tqdm.auto", "progress")
+    recorded = Metrics(metrics)
     data = _Arrays(nets, X, Y, sample_weight, rows, validation_rows)
     settings = {name: _each(name, value, len(nets)) for name, value in (
         ("epochs", epochs), ("batch_size", batch_size), ("optimizer", optimizer), ("shuffle", shuffle),
@@ -143,7 +148,8 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
     jobs, watchers = [], dict[int, int]()
     for i, network in enumerate(nets):
         try:
-            training = Training(network, resume=resume, threads=1, callbacks=() if callbacks is None else callbacks(i),
+            training = Training(network, resume=resume, threads=1, metrics=recorded,
+                                callbacks=() if callbacks is None else callbacks(i),
                                 **{name: values[i] for name, values in settings.items()})
             samples, other = data.samples(i), data.validation(i)
             training.check(samples)

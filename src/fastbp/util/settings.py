@@ -107,6 +107,12 @@ def choice(*known: str) -> Check:
     return check
 
 
+def text(owner: object, name: str, value: Any) -> None:
+    """Accept strings."""
+    if not isinstance(value, str):
+        _fail(owner, name, value, "a text")
+
+
 def flag(owner: object, name: str, value: Any) -> None:
     """Accept True and False."""
     if not isinstance(value, (bool, np.bool_)):

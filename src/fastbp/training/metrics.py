@@ -1,0 +1,207 @@
+"""The metrics of a fit: which are recorded beside the cost, of which samples, and their values after an epoch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core.architecture import Architecture
+from ..core.forward import outputs_of
+from ..core.samples import Samples
+from ..costs import CLASSES, UNIT, Cost
+from ..metrics import METRICS, NAMES, TRAINING, Compared, Metric, recorded_as
+from ..util.names import plain
+from .progress import Trainable
+
+Array = npt.NDArray[Any]
+Function = Callable[..., Any]
+"""A metric of the user's own: called with y_true, y_pred, and sample_weight if there is an argument of that name."""
+
+Wanted = Iterable[str | Function | tuple[str, Function]]
+"""What a user asks for."""
+
+
+class Column(NamedTuple):
+    """A metric that is recorded."""
+
+    name: str
+    own: Function | None
+    """What the user has written, or None where it is one of the catalogue."""
+    weighted: bool
+    """Whether the user's function takes the weights of samples."""
+
+    @property
+    def training(self) -> bool:
+        """Whether it is of the training samples in any case."""
+        return self.name.startswith(TRAINING)
+
+    @property
+    def metric(self) -> Metric:
+        """The row of the catalogue."""
+        return METRICS[self.name.removeprefix(TRAINING)]
+
+
+class Metrics:
+    """What fits record beside the cost.
+
+    Parameters
+    ----------
+    wanted : list of str, callable or pair (str, callable)
+        What the user asks for, or None.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such metric, one comes twice, or a function has no name or other arguments.
+    """
+
+    def __init__(self, wanted: Any) -> None:
+        self.columns: list[Column] = []
+        if wanted is None:
+            return
+        if isinstance(wanted, (str, Mapping, np.ndarray)) or callable(wanted) or not isinstance(wanted, Iterable):
+            raise TypeError(f"metrics is {wanted!r}, expected a list of names and functions, for instance "
+                            "metrics=['r2', 'mae']")
+        for i, item in enumerate(wanted):
+            column = _column(f"metrics[{i}]", item)
+            if column.name in self.names:
+                raise ValueError(f"metrics[{i}] is recorded as {column.name!r}, and so is another one: leave one out, "
+                                 "or name a function of your own by a pair (name, function)")
+            self.columns.append(column)
+
+    @property
+    def names(self) -> list[str]:
+        """The names under which they are recorded."""
+        return [column.name for column in self.columns]
+
+    def check(self, cost: Cost) -> None:
+        """Raise ValueError if one judges what outputs that go with this cost are not."""
+        for column in self.columns:
+            if column.own is not None:
+                continue
+            if column.metric.of_classes and cost.targets not in (UNIT, CLASSES):
+                raise ValueError(f"metric {column.name!r} judges classes, but the cost is {cost}, for numbers: use "
+                                 f"{_known(False)}, a network with cost='cross_entropy' or 'binary_cross_entropy', or "
+                                 "a function of your own")
+            if not column.metric.of_classes and cost.targets == CLASSES:
+                raise ValueError(f"metric {column.name!r} judges numbers, but the cost is {cost}, for classes: use "
+                                 f"{_known(True)}, or a function of your own")
+
+    def check_watched(self, owner: object, name: str | None) -> None:
+        """Raise ValueError if somebody watches a metric that is not recorded."""
+        if name is not None and name not in self.names:
+            raise ValueError(f"{type(owner).__name__} watches the metric {name!r}, but metrics is {self.names}: add it")
+
+    def of(self, network: Trainable, samples: Samples, validation: Samples | None) -> Callable[[], dict[str, float]]:
+        """Return what computes them at the present parameters: of samples to validate with where there are any."""
+        mine = [column for column in self.columns if column.training or validation is None]
+        others = [column for column in self.columns if column not in mine]
+        sides = [(_Side(network, samples), mine)] if mine else []
+        if validation is not None and others:
+            sides.append((_Side(network, validation), others))
+
+        def measure() -> dict[str, float]:
+            found: dict[str, float] = {}
+            for side, columns in sides:
+                found |= side.measured(columns)
+            return {name: found[name] for name in self.names}
+
+        return measure
+
+
+def _known(of_classes: bool) -> str:
+    return ", ".join(repr(name) for name, metric in METRICS.items() if metric.of_classes is of_classes)
+
+
+def _column(place: str, item: Any) -> Column:
+    """Return what is asked for."""
+    if isinstance(item, str):
+        return Column(recorded_as(item), None, True)
+    name, function = item if isinstance(item, tuple) and len(item) == 2 else (getattr(item, "__name__", None), item)
+    if not callable(function):
+        raise TypeError(f"{place} is {item!r}, expected a name, a function of (y_true, y_pred) or (y_true, y_pred, "
+                        "sample_weight), or a pair (name, function)")
+    if not isinstance(name, str) or name in ("", "<lambda>"):
+        raise TypeError(f"{place} is {item!r}, which has no name to be recorded under: give a pair (name, function)")
+    name = str.__str__(name)
+    if (known := NAMES.accepted.get(plain(name.removeprefix(TRAINING)))) is not None:
+        raise ValueError(f"{place} is a function called {name!r}, which is a name of fastbp's own {known!r}: use that "
+                         f"one, metrics=[{known!r}], or give a pair with another name, ('my_{known}', function)")
+    return Column(name, function, _takes_weights(place, name, function))
+
+
+def _takes_weights(place: str, name: str, function: Function) -> bool:
+    """Return whether a function has an argument sample_weight; raise TypeError if it cannot be called with two."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some that are written in C have none
+        return False
+    weighted = "sample_weight" in signature.parameters
+    try:
+        signature.bind(None, None, **({"sample_weight": None} if weighted else {}))
+    except TypeError as error:
+        raise TypeError(f"{place}, the function {name!r}, takes {signature}, expected (y_true, y_pred) or (y_true, "
+                        f"y_pred, sample_weight): {error}") from None
+    return weighted
+
+
+class _Side:
+    """Samples, and what the network says of them."""
+
+    def __init__(self, network: Trainable, samples: Samples) -> None:
+        self.network, self.samples = network, samples
+        architecture, picked = network._architecture, samples.picked
+        targets = samples.targets if picked is None else samples.targets[picked]
+        weights = samples.own_weights
+        self.shown = _shown(targets.astype(np.int64) if samples.labels else targets)
+        self.shown_weights = _shown(weights) if weights.size else None
+        self.targets = self.shown if samples.labels else targets.astype(np.float64)
+        self.weights = weights.astype(np.float64) if weights.size else np.ones(len(samples))
+        self.architecture: Architecture = architecture
+
+    def measured(self, columns: list[Column]) -> dict[str, float]:
+        """Return their values by name; NaN where an output is not finite."""
+        outputs = outputs_of(self.network, self.samples)
+        shown, found = _shown(outputs), {}
+        compared = self._compared(outputs) if any(column.own is None for column in columns) else None
+        for column in columns:
+            if column.own is not None:
+                more = {"sample_weight": self.shown_weights} if column.weighted else {}
+                found[column.name] = _number(column.name, column.own(self.shown, shown, **more))
+            elif compared is None:
+                found[column.name] = float("nan")
+            else:
+                with np.errstate(all="ignore"):
+                    found[column.name] = column.metric.function(compared)
+        return found
+
+    def _compared(self, outputs: Array) -> Compared | None:
+        """Return what metrics of the catalogue take, or None if an output is not finite."""
+        if not np.isfinite(outputs).all():
+            return None
+        architecture = self.architecture
+        return Compared(self.targets, outputs[:, : architecture.n_targets].astype(np.float64), self.weights,
+                        architecture.cost.targets == CLASSES, float(np.finfo(architecture.dtype).eps))
+
+
+def _shown(array: Array) -> Array:
+    """Return what a user's function is given: read-only, and flat where there is one column."""
+    view = array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _number(name: str, value: Any) -> float:
+    """Return what a user's function has returned, if it is one number."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            pass
+    raise TypeError(f"metric {name!r} returned {value!r:.80}, expected a number")
