@@ -33,7 +33,7 @@ class Compared(NamedTuple):
     """(n,), not all 0."""
     exclusive: bool
     """Whether the outputs are probabilities of classes of which one is true, and not each a probability of its own."""
-    eps: float
+    eps: float = float(np.finfo(np.float64).eps)
     """The distance from 1 to the next number of the network's dtype: no probability is told better."""
 
     def mean(self, values: Array) -> Any:
@@ -128,7 +128,8 @@ def r2(compared: Compared) -> float:
     """Return 1 − Σ(y − o)² ÷ Σ(y − ȳ)², the mean over outputs; of constant targets 1 if they are met, else 0."""
     missed = compared.mean(np.square(compared.targets - compared.outputs))
     around = compared.mean(np.square(compared.targets - compared.mean(compared.targets)))
-    return float(np.where(around > 0, 1 - missed / around, np.where(missed > 0, 0.0, 1.0)).mean())
+    varied = around > 0
+    return float(np.where(varied, 1 - missed / np.where(varied, around, 1), missed == 0).mean())
 
 
 def mae(compared: Compared) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.samples import Samples
+from ..metrics import Compared, accuracy, r2
 from .members import BERNOULLI, DISTRIBUTION, Array, Doubles, Members, outputs, parts
 
 FOLDS, BOOTSTRAP, CALIBRATION = "folds", "bootstrap", "calibration"
@@ -111,21 +112,8 @@ def _targets(members: Members, samples: Samples) -> Array:
 def score(members: Members, held: HeldOut) -> float:
     """Return R² or accuracy on the rows that some member has not seen."""
     known = held.known
-    targets, predictions = held.targets[known], held.predictions[known]
-    weights = held.weights[known] if held.weights.size else np.ones(len(targets))
+    weights = held.weights[known] if held.weights.size else np.ones(np.count_nonzero(known))
     if not weights.any():
         return float("nan")
-    if members._kind in (DISTRIBUTION, BERNOULLI):
-        right = _right(members._kind, targets, predictions)
-        return float(weights @ right / weights.sum())
-    missed = weights @ np.square(targets - predictions)
-    around = weights @ np.square(targets - weights @ targets / weights.sum())
-    return float(np.where(around > 0, 1 - missed / around, np.where(missed > 0, 0.0, 1.0)).mean())
-
-
-def _right(kind: str, targets: Array, predictions: Doubles) -> npt.NDArray[np.bool_]:
-    """Return which rows are predicted rightly, in all outputs."""
-    if kind == BERNOULLI:
-        return ((predictions > 0.5) == (targets > 0.5)).all(axis=1)  # type: ignore[no-any-return]
-    classes = targets if targets.ndim == 1 else targets.argmax(axis=1)
-    return predictions.argmax(axis=1) == classes  # type: ignore[no-any-return]
+    compared = Compared(held.targets[known], held.predictions[known], weights, members._kind == DISTRIBUTION)
+    return accuracy(compared) if members._kind in (DISTRIBUTION, BERNOULLI) else r2(compared)
