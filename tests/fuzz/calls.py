@@ -288,7 +288,8 @@ class Calls:
             s = fastbp.schedules
             settings["learning_rate"] = odd.pick([
                 lambda t: 0.01 / (t + 1), lambda t: float("nan"), lambda t: -1, lambda t: "x", s.Cosine(0.1, 3),
-                s.ReduceOnPlateau(0.1, patience=1), s.OneCycle(0.1, 4), s.WarmUp(0.1, 2), s.Step(0.1, 1), s.Cosine])
+                s.ReduceOnPlateau(0.1, patience=1), s.ReduceOnPlateau(0.1, metric="r2"), s.OneCycle(0.1, 4),
+                s.WarmUp(0.1, 2), s.Step(0.1, 1), s.Cosine])
         return kind(**settings)
 
     def regularization(self) -> Any:
@@ -298,6 +299,21 @@ class Calls:
         names = [field.name for field in dataclasses.fields(fastbp.Regularization) if odd.chance(0.1)]
         return fastbp.Regularization(**{name: odd.pick([odd.number(), 0.1, 0.1, 0.01, 0.01, True, [0.1, 0.2]])
                                         for name in names})
+
+    def metrics(self) -> Any:
+        """What a fit records beside the cost."""
+        odd = self.odd
+        if odd.chance(0.4):
+            return odd.pick([["r2"], ["mae", "mse", "rmse"], ["accuracy", "auc", "log_loss"], ["accuracy"],
+                             ["training_r2", "r2"]])
+        if odd.chance(0.1):
+            return odd.pick([odd.number(), "r2", {"r2": 1}, len, np.array(["r2"])])
+        own = [lambda y, p: 0.5, lambda y, p: odd.number(), lambda y, p, sample_weight: sample_weight,
+               lambda y, p: p.resize(0, refcheck=False), lambda y, p: y.setflags(write=True), lambda y, p: p.fill(0),
+               lambda y: 1]
+        return [odd.pick(["mse", "training_mse", odd.pick(NAMES), odd.number(), (odd.pick(["own", *NAMES]),
+                                                                                  odd.pick(own))])
+                for _ in range(int(odd.rng.integers(4)))]
 
     def fit(self) -> Any:
         """Network.fit."""
@@ -316,6 +332,8 @@ class Calls:
             options["validation"] = odd.pick([0.3, 0.5, self.samples(net), self.samples(net), odd.number()])
         if odd.chance(0.3):
             options["callbacks"] = odd.pick([[fastbp.EarlyStopping(1)], [fastbp.TargetCost(0.1)],
+                                             [fastbp.EarlyStopping(1, metric=odd.pick(["r2", "accuracy", "mse"]),
+                                                                   best="last")],
                                              [fastbp.GradientNorm(0.1)], [fastbp.TimeLimit(0.5)],
                                              [fastbp.MaxUpdates(3)],
                                              [lambda record: record.network.parameters.fill(np.nan)],
@@ -323,6 +341,8 @@ class Calls:
                                              [lambda record: record.network.parameters.resize(1, refcheck=False)],
                                              [lambda record: True], [lambda record: self.overwrite(X, np.nan)],
                                              [lambda record: self.overwrite(Y, -5)], odd.number()])
+        if odd.chance(0.3):
+            options["metrics"] = self.metrics()
         if odd.chance(0.15):
             options["shuffle"] = odd.pick([False, lambda order: order.fill(-1), lambda order: order.fill(10**9),
                                            lambda order: order.sort(), lambda order: order.resize(0, refcheck=False),

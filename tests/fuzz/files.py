@@ -56,6 +56,7 @@ def optimizers():
     return found + [
         fastbp.SGD(0.01, 0.9, nesterov=True),
         fastbp.Adam(schedules.ReduceOnPlateau(0.01, 0.5, 2)),
+        fastbp.Adam(schedules.ReduceOnPlateau(0.01, metric="r2")),
         fastbp.Adam(schedules.WarmUp(schedules.Cosine(0.01, 4), 2)),
         fastbp.SGD(schedules.OneCycle(0.01, 9)),
         fastbp.SGD(schedules.InverseScaling(0.01)),
@@ -83,8 +84,8 @@ def make_originals(folder):
         if not isinstance(optimizer, fastbp.LevenbergMarquardt) and i % 2:
             options |= {"cost": fastbp.huber(0.5), "dtype": "float32"}
         net = Network((2, 3, 2), seed=i, **options)
-        stopping = [fastbp.EarlyStopping(5), fastbp.EarlyStopping(9, restore_best=False)][: i % 3]
-        net.fit(*samples(net), epochs=3, optimizer=optimizer,
+        stopping = [fastbp.EarlyStopping(5, metric="r2"), fastbp.EarlyStopping(9, restore_best=False)][: i % 3]
+        net.fit(*samples(net), epochs=3, optimizer=optimizer, metrics=["r2", ("own", lambda y, p: 1)][: 1 + i % 2],
                 callbacks=[*stopping, fastbp.Checkpoint(folder / f"{i:02}")])
     for ensemble in ensembles():
         i += 1
@@ -273,8 +274,8 @@ def outcome(path):
         return asked(net)
     ended, caught = "trained", None
     try:
-        net.fit(*samples(net), epochs=3, resume=True, callbacks=[fastbp.EarlyStopping(50)])
-        net.fit(*samples(net), epochs=2, resume=True)
+        net.fit(*samples(net), epochs=3, resume=True, metrics=["r2"], callbacks=[fastbp.EarlyStopping(50)])
+        net.fit(*samples(net), epochs=2, resume=True, metrics=["r2", "mae"])
     except fastbp.DivergenceError:
         ended = "diverged"
     except Exception as error:

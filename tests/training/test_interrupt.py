@@ -115,7 +115,8 @@ X, Y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
 EPOCHS, seen = 5, []
 
 def fit(net, epochs, method, **settings):
-    return net.fit(X, Y, epochs=epochs, optimizer=method, batch_size=40, callbacks=[seen.append], **settings)
+    return net.fit(X, Y, epochs=epochs, optimizer=method, batch_size=40, callbacks=[seen.append], metrics=["mse"],
+                   **settings)
 
 def trajectory(method):
     at, net = [Network((3, 5, 2), seed=1).parameters.copy()], Network((3, 5, 2), seed=1)

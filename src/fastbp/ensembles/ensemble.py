@@ -81,7 +81,8 @@ class Ensemble(Informed):
         sample_weight : array_like, shape (n_samples,), optional
             As in `Network.fit`, for the fits and for `oob_score`; rows are drawn without regard to it.
         **settings
-            epochs, batch_size, optimizer, shuffle, regularization, callbacks, threads and progress of `fit_many`.
+            epochs, batch_size, optimizer, shuffle, regularization, callbacks, metrics, threads and progress of
+            `fit_many`.
 
         Returns
         -------
@@ -136,7 +137,8 @@ class Ensemble(Informed):
         sample_weight : array_like, shape (n_samples,), optional
             As in `Network.fit`, for the fits and for `oob_score`.
         **settings
-            epochs, batch_size, optimizer, shuffle, regularization, callbacks, threads and progress of `fit_many`.
+            epochs, batch_size, optimizer, shuffle, regularization, callbacks, metrics, threads and progress of
+            `fit_many`.
 
         Returns
         -------

@@ -16,7 +16,8 @@ from .members import BERNOULLI, DISTRIBUTION, Members, kind_of
 
 Indices = npt.NDArray[np.int64]
 
-SETTINGS = ("epochs", "batch_size", "optimizer", "shuffle", "regularization", "callbacks", "threads", "progress")
+SETTINGS = ("epochs", "batch_size", "optimizer", "shuffle", "regularization", "callbacks", "metrics", "threads",
+            "progress")
 """Of a fit, that a user may choose; rows are chosen here."""
 
 
