@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fastbp import activations, costs, optimizers
+from fastbp import activations, costs, metrics, optimizers
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 SIGNS = {"|": r"\|", "**2": "²", "Phi": "Φ", "sqrt(2)": "√2", "sum_i": "Σ_i", "-": "−"}
@@ -69,6 +69,10 @@ def cost_rows() -> Iterator[list[str]]:
 TABLES = {
     "activations": lambda: table(["activation", "φ(x)", "", "activation", "φ(x)"], activation_rows()),
     "costs": lambda: table(["cost", "C of one output, e = o − y", "default output", "targets"], cost_rows()),
+    "metrics": lambda: table(["metric", "what it is", "better", "outputs"], (
+        [f"`{row.name}`", text(row.formula), "more" if row.higher_is_better else "less",
+         "probabilities" if row.of_classes else "numbers, or each a probability"]
+        for row in metrics.METRICS.values())),
     "optimizers": lambda: table(["optimizer", "what it is", "rule"], (
         [call(kind), summary(kind), SOURCE.sub("", summary(kind().rule))] for kind in optimizers.RULES.values())),
     "methods": lambda: table(["full-batch method", "what it is"], (

@@ -150,13 +150,14 @@ def rmse(compared: Compared) -> float:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", accuracy, "share of samples whose class is right", True, True),
-        Metric("auc", auc, "area under the ROC curve, mean of each class against the rest", True, True),
-        Metric("cross_entropy", cross_entropy, "−Σ y log o, or −y log o − (1−y) log(1−o)", False, True),
-        Metric("r2", r2, "1 − Σ(y − o)²/Σ(y − ȳ)²", True, False),
-        Metric("mae", mae, "|y − o|", False, False),
-        Metric("mse", mse, "(y − o)²", False, False),
-        Metric("rmse", rmse, "√ of the mean of (y − o)²", False, False),
+        Metric("accuracy", accuracy, "share of samples whose class is right, or all answers",
+               True, True),
+        Metric("auc", auc, "area under the ROC curve, the mean over each class against the rest", True, True),
+        Metric("cross_entropy", cross_entropy, "mean of −Σ y log o, or of −y log o − (1−y) log(1−o)", False, True),
+        Metric("r2", r2, "1 − Σ(y − o)² ÷ Σ(y − ȳ)²", True, False),
+        Metric("mae", mae, "mean of |y − o|", False, False),
+        Metric("mse", mse, "mean of (y − o)², without the ½ of squared_error", False, False),
+        Metric("rmse", rmse, "root of the mean of (y − o)²", False, False),
     )
 }
 """Name -> metric."""
@@ -176,8 +177,9 @@ NAMES = names(
     {
         "'accuracy', of which it is what is left to 1": "error classification_error error_rate zero_one_loss",
         "'mse' of two classes": "brier brier_score brier_score_loss",
+        "the cost, which is recorded and watched in any case": "cost loss val_loss validation_cost validation_loss",
         "the name alone, which is of the validation samples where there are any":
-            "val_accuracy val_acc val_auc val_loss val_mae val_mse val_rmse val_r2 validation_accuracy validation_auc "
+            "val_accuracy val_acc val_auc val_mae val_mse val_rmse val_r2 validation_accuracy validation_auc "
             "validation_cross_entropy validation_r2 validation_mae validation_mse validation_rmse",
         "a function of your own, for instance sklearn.metrics.f1_score of outputs > 0.5":
             "f1 f1_score fbeta fbeta_score precision precision_score recall recall_score balanced_accuracy mcc kappa "

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import activations, cfunctions, costs, initializers, optimizers, schedules
+from fastbp import activations, cfunctions, costs, initializers, metrics, optimizers, schedules
 from fastbp.util.names import canonical, plain
 
 CATALOGUES = {
@@ -18,6 +18,7 @@ CATALOGUES = {
     "schedule": (schedules.SCHEDULES, schedules.NAMES),
     "init": (initializers.INITIALIZERS, initializers.NAMES),
     "form": (cfunctions.FORMS, cfunctions.NAMES),
+    "metric": (metrics.METRICS, metrics.NAMES),
 }
 
 TYPED = [
@@ -26,7 +27,7 @@ TYPED = [
     ("optimizer", "lbfgs", "lbfgs"), ("schedule", "invscaling", "inversescaling"),
     ("cost", "mean_pinball_loss", "quantile"), ("activation", "identity", "identity"),
     ("cost", "squared_error", "squared_error"), ("cost", "absolute_error", "absolute_error"),
-    ("schedule", "adaptive", "reduceonplateau"),
+    ("schedule", "adaptive", "reduceonplateau"), ("metric", "roc_auc_score", "auc"), ("metric", "r2_score", "r2"),
     # PyTorch
     ("activation", "Sigmoid", "logistic"), ("activation", "ReLU", "relu"), ("activation", "LeakyReLU", "leaky_relu"),
     ("activation", "Hardtanh", "hard_tanh"), ("activation", "SiLU", "silu"), ("cost", "MSELoss", "squared_error"),
@@ -47,6 +48,7 @@ TYPED = [
     # Keras
     ("activation", "linear", "identity"), ("activation", "sigmoid", "logistic"), ("activation", "swish", "silu"),
     ("activation", "exponential", "exp"), ("cost", "mse", "squared_error"), ("cost", "mae", "absolute_error"),
+    ("metric", "R2Score", "r2"), ("metric", "CategoricalAccuracy", "accuracy"), ("metric", "AUC", "auc"),
     ("cost", "binary_crossentropy", "binary_cross_entropy"), ("cost", "categorical_crossentropy", "cross_entropy"),
     ("cost", "sparse_categorical_crossentropy", "cross_entropy"), ("cost", "logcosh", "log_cosh"),
     ("init", "GlorotUniform", "glorot_uniform"), ("schedule", "ExponentialDecay", "exponential"),
@@ -105,7 +107,8 @@ HINTED = [
     ("schedule", "LambdaLR", "a function of the number of epochs"), ("schedule", "MultiStepLR", "'step'"),
     ("schedule", "warmup_cosine_decay_schedule", "fastbp.schedules.WarmUp(fastbp.schedules.Cosine(...), epochs)"),
     ("schedule", "linear_schedule", "'inversescaling'"), ("schedule", "CyclicLR", "'onecycle'"),
-    ("form", "dblquad", "'quad'"),
+    ("form", "dblquad", "'quad'"), ("metric", "val_loss", "the cost, which is recorded and watched in any case"),
+    ("metric", "f1", "a function of your own"), ("metric", "acuracy", "'accuracy'"),
 ]
 
 
