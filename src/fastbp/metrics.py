@@ -150,8 +150,7 @@ def rmse(compared: Compared) -> float:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", accuracy, "share of samples whose class is right, or all answers",
-               True, True),
+        Metric("accuracy", accuracy, "share of samples whose class is right, or all of whose answers are", True, True),
         Metric("auc", auc, "area under the ROC curve, the mean over each class against the rest", True, True),
         Metric("cross_entropy", cross_entropy, "mean of −Σ y log o, or of −y log o − (1−y) log(1−o)", False, True),
         Metric("r2", r2, "1 − Σ(y − o)² ÷ Σ(y − ȳ)²", True, False),

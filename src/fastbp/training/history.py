@@ -123,6 +123,8 @@ class History:
         """
         cells = self._cells[:]  # NumPy may copy without the lock of Python, and what it reads cannot grow meanwhile
         table = np.array(cells).reshape(-1, self._width)
+        if not self._metrics:
+            return table
         return np.column_stack([table, *(_filled(column, len(table)) for column in list(self._metrics.values()))])
 
     def append(self, epoch: int, cost: float, validation_cost: float | None, seconds: float,
