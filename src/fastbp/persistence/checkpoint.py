@@ -17,8 +17,7 @@ class Checkpoint(CalledLast):
     ``Network.load(path).fit(X, Y, resume=True, ...)`` goes on from the last checkpoint, with the bits that the
     uninterrupted training would have had, given the same callbacks; it is called after the other callbacks of an epoch,
     so that it saves what `EarlyStopping` has seen. The file is replaced as a whole (`Network.save`): a kill leaves the
-    old one or the new one. It holds the whole history, of 32 bytes an epoch and 8 more for
-    each metric.
+    old one or the new one. It holds the whole history, of 32 bytes an epoch and 8 more for each metric.
 
     Parameters
     ----------
