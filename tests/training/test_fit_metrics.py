@@ -215,6 +215,7 @@ def test_a_function_that_raises_leaves_a_whole_epoch(optimizer, validation, rng)
     assert np.array_equal(net.history.metrics["own"], [1, 2, np.nan], equal_nan=True)
     assert np.isnan(net.history.metrics["r2"]).tolist() == [False, False, True]
     assert np.array_equal(net.history.validation_cost, whole.history.validation_cost[:3], equal_nan=True)
+    assert np.isfinite(net.history.validation_cost).all() == (validation is not None)
     net.fit(X, Y, epochs=2, metrics=["r2"], resume=True, validation=validation)
     assert (net.parameters == whole.parameters).all()
     assert np.array_equal(net.history.cost, whole.history.cost)
