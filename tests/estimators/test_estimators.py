@@ -895,6 +895,15 @@ def test_cross_entropy_is_the_log_loss(name):
         np.testing.assert_array_equal(again.coefs_[0], clone(ours).fit(X, y).coefs_[0])
 
 
+@pytest.mark.parametrize("loss", ["gaussian_nll", fastbp.gaussian_nll(0.5)])
+@pytest.mark.parametrize("name", ["one output", "outputs", "classes"])
+def test_a_loss_with_two_outputs_for_each_target_is_refused(name, loss):
+    ours, _, (X, y) = pair(name)
+    with pytest.raises(ValueError, match=r"loss is .*gaussian_nll.*expected a cost with one"):
+        ours.set_params(loss=loss).fit(X, y)
+    assert not hasattr(ours, "coefs_")
+
+
 def test_losses_of_samples_kept_back_have_no_weights(monkeypatch):
     """Half the mean Poisson deviance of the counts kept back, also where the samples have weights."""
     X, y = DATA["counts"][1]()

@@ -31,6 +31,9 @@ def make(mlp: _MLP, data: _Samples, first: bool = True) -> None:
     """Make the network, and draw its first weights, or take those of the last fit."""
     mlp._random_state = check_random_state(mlp.random_state)
     hidden, (cost, output) = hidden_layers(mlp), mlp._cost_and_output()
+    if cost.outputs_per_target > 1:
+        raise ValueError(f"loss is {mlp.loss!r}, whose networks have two outputs for each target, expected a cost with "
+                         "one: train a Network or an Ensemble with it")
     if first:
         sizes, dtype = [data.X.shape[1], *hidden, mlp.n_outputs_], np.dtype(mlp.dtype or data.X.dtype)
     else:
