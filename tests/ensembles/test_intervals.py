@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from helpers import few, network
+from helpers import JIT, few, network
 
 import fastbp
 from fastbp import Ensemble, Network
@@ -342,6 +342,7 @@ def test_rows_that_calibrate_nothing(X, Y, message, rng):
     assert ensemble._calibration is None
 
 
+@pytest.mark.skipif(not JIT, reason="the examples train for half a minute in plain Python")
 def test_examples():
     found = doctest.testmod(intervals)
     assert found.attempted > 10 and not found.failed

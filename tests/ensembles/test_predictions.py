@@ -8,7 +8,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from helpers import DTYPES, few, network
+from helpers import DTYPES, JIT, few, network
 
 import fastbp
 from fastbp import Ensemble, Network
@@ -317,6 +317,7 @@ def test_the_same_network_twice():
         Ensemble([net, net.copy(), net])
 
 
+@pytest.mark.skipif(not JIT, reason="the examples train for half a minute in plain Python")
 def test_examples():
     found = doctest.testmod(module)
     assert found.attempted > 5 and not found.failed
