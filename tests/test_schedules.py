@@ -2,13 +2,25 @@
 
 import math
 
+import naive
 import numpy as np
 import pytest
 from helpers import network, real_data
 
 import fastbp
-from fastbp import SGD, Adam, schedules
-from fastbp.schedules import Cosine, Exponential, InverseScaling, OneCycle, ReduceOnPlateau, Step, WarmUp
+from fastbp import SGD, Adam, AdamW, Regularization, schedules
+from fastbp.schedules import (
+    Chain,
+    Cosine,
+    CosLog,
+    Exponential,
+    Function,
+    InverseScaling,
+    OneCycle,
+    ReduceOnPlateau,
+    Step,
+    WarmUp,
+)
 
 
 @pytest.mark.parametrize(("schedule", "points"), [
@@ -24,10 +36,42 @@ from fastbp.schedules import Cosine, Exponential, InverseScaling, OneCycle, Redu
     (OneCycle(1.0, 11, rise=2 / 11, start=2, end=4), {0: 0.5, 1: 0.75, 2: 1, 6: 0.625, 10: 0.25, 99: 0.25}),
     (OneCycle(1.0, 3, rise=0, end=10), {0: 1, 1: 0.55, 2: 0.1, 3: 0.1}),
     (OneCycle(1.0, 1, end=10), {0: 1 / 25, 1: 0.1}),
+    (Cosine(1.0, 4, flat=0.5), {0: 1, 2: 1, 3: 0.5, 4: 1}),
+    (CosLog(2.0, 15, per="epoch"), {0: 0, 1: 0, 3: 0, 7: 0, 15: 0, 99: 0,
+                                    5: 1 - math.cos(2 * math.pi * math.log2(6))}),
+    (CosLog(2.0, 3, waves=1, per="epoch"), {0: 0, 1: 1 - math.cos(2 * math.pi * math.log2(4 / 3)), 3: 0}),
+    (Chain([0.5, Step(0.4, 1, 0.5), lambda t: 7 + t], [2, 3]), {0: 0.5, 1: 0.5, 2: 0.4, 3: 0.2, 4: 0.1, 5: 7, 9: 11}),
 ], ids=str)  # fmt: skip
 def test_points(schedule, points):
     for epoch, rate in points.items():
         assert schedule(epoch) == pytest.approx(rate, rel=1e-12), epoch
+
+
+UNITS = [(Cosine(0.3), naive.cosine), (Cosine(0.3, lowest=0.1, flat=0.5), naive.flat_cosine),
+         (CosLog(0.3), naive.coslog), (OneCycle(0.3), naive.one_cycle), (WarmUp(Cosine(0.3), 2), naive.warm_up),
+         (Chain([0.2, Cosine(0.3)], [3]), naive.chain)]
+"""Curves as long as the fit, and their twins: functions of (t, of how many, how many are an epoch)."""
+
+
+@pytest.mark.parametrize(("schedule", "twin"), UNITS, ids=lambda x: getattr(x, "__name__", str(x)))
+def test_curves_as_long_as_the_fit(schedule, twin):
+    """By epochs and by updates, of which seven are an epoch."""
+    for epoch in (1, 7):
+        for t in range(12 * epoch):
+            assert schedule(t, 12 * epoch, epoch) == pytest.approx(twin(t, 12 * epoch, epoch), rel=1e-12, abs=1e-14)
+
+
+@pytest.mark.parametrize("kind", [Step(0.4, 2, 0.5), Exponential(0.1, 0.5), InverseScaling(0.3), Cosine(1.0, 4),
+                                  Cosine(1.0, 2, 0.2, lengthen=2), CosLog(0.2, 5)], ids=str)
+def test_where_an_epoch_begins_both_units_agree(kind):
+    for t in range(14):
+        assert kind(6 * t, 84, 6) == pytest.approx(kind(t, 14), rel=1e-12, abs=1e-14)
+
+
+def test_units():
+    assert [s.unit for s in (Cosine(0.1), CosLog(0.1), Function(max), WarmUp(0.1, 2), WarmUp(CosLog(0.1), 2),
+                             Chain([0.1, Cosine(0.1, per="update")], [2]), WarmUp(Cosine(0.1), 0.5, per="update"))] == [
+        "epoch", "update", "update", "epoch", "update", "update", "update"]
 
 
 def rates(net, X, Y, epochs, **options):
@@ -126,14 +170,35 @@ def test_a_bad_rate_says_when_and_keeps_the_epochs(rng):
     (lambda: OneCycle(0.1, 5, start=0.5), "OneCycle: start is 0.5, expected a number of at least 1"),
     (lambda: ReduceOnPlateau(0.1, patience=0), "ReduceOnPlateau: patience is 0"),
     (lambda: Adam("cosine"), r"Adam: learning_rate is a kind of schedule, expected a positive number or a schedule "
-                             r"with its settings: fastbp.schedules.Cosine\(learning_rate, epochs, lowest, lengthen\)"),
+                             r"with its settings: fastbp.schedules.Cosine\(learning_rate, epochs, lowest, lengthen, "
+                             r"per, flat\)"),
     (lambda: Adam("one_cycle"), r"schedules.OneCycle\("),
     (lambda: Adam(Step), r"expected .*: fastbp.schedules.Step\("),
     (lambda: Adam("exponent"), "unknown schedule 'exponent': did you mean 'exponential'"),
     (lambda: Adam(lambda t: "high"), "Adam: the schedule .* gave the learning rate 'high' after 0 epochs"),
     (lambda: Adam(lambda t: float("nan")), "gave the learning rate nan"),
     (lambda: Adam(None), "Adam: learning_rate is None"),
-], ids=range(19))  # fmt: skip
+    (lambda: Cosine(0.1, per="batch"), "Cosine: per is 'batch', expected one of 'epoch', 'update'"),
+    (lambda: Cosine(0.1, flat=1), "Cosine: flat is 1, expected a number from 0 up to"),
+    (lambda: Cosine(0.1, lengthen=2), "Cosine: lengthen is 2, and epochs is None"),
+    (lambda: Cosine(0.1, 0.5), "Cosine: epochs is 0.5, expected a whole number"),
+    (lambda: Cosine(0.1)(3), "Cosine: epochs is None, which is as long as the fit, and none is known"),
+    (lambda: CosLog(0.1, waves=33), "CosLog: waves is 33"),
+    (lambda: WarmUp(0.1, None), "WarmUp: epochs is nan"),
+    (lambda: WarmUp(Cosine(0.1, per="update"), 2, per="epoch"), "WarmUp: per is 'epoch', and within it 'update'"),
+    (lambda: Chain([0.1, 0.2], []), "Chain: 2 schedules have 0 lengths"),
+    (lambda: Chain(0.1, 3), "Chain: schedules is 0.1, expected a sequence"),
+    (lambda: Chain([0.1, ReduceOnPlateau(0.1)], [3]), r"Chain: schedules\[1\] is ReduceOnPlateau"),
+    (lambda: Chain([-0.1, 0.2], [3]), r"Chain: schedules\[0\] is -0.1"),
+    (lambda: Function(3), "Function: function is 3, expected a callable"),
+    (lambda: AdamW(0.1, weight_decay=Step), r"AdamW: weight_decay is a kind of schedule.*Step\("),
+    (lambda: AdamW(0.1, weight_decay=lambda t: -1), "AdamW: the schedule .* gave the weight decay -1 after 0 epochs"),
+    (lambda: AdamW(0.1, weight_decay=ReduceOnPlateau(0.1)), "AdamW: weight_decay is ReduceOnPlateau"),
+    (lambda: Regularization(dropout=Cosine(1.5)), "Regularization: the schedule Cosine.* gave the dropout 1.5 at most, "
+                                                  "expected a number from 0 up to, not including, 1"),
+    (lambda: Regularization(l2=(0.1, Cosine)), r"Regularization: l2\[1\] is a kind of schedule"),
+    (lambda: Regularization(max_norm=Cosine(0.5)), "Regularization: max_norm is Cosine"),
+], ids=str)  # fmt: skip
 def test_bad_settings(make, says):
     with pytest.raises(ValueError, match=says):
         make()

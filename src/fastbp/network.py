@@ -232,8 +232,10 @@ class Network(Trainable):
             best parameters put back, from which the second goes on; a `Checkpoint` holds those of the last epoch.
             An ``optimizer`` of the same kind may have other settings, a learning rate or schedule for instance: they
             act from now on, and the state is kept. A new schedule is called with the number of all epochs so far, a new
-            `ReduceOnPlateau` begins with its own rate. A name alone changes nothing. Another kind, or a setting with
-            which the state has another size (``memory`` of `LBFGS`, a ``momentum`` of `SGD` from or to 0), is an error.
+            `ReduceOnPlateau` begins with its own rate. One that is as long as the fit is as long as all epochs up to
+            the last of this one: what a `Checkpoint` has kept goes on to the same end. A name alone changes nothing.
+            Another kind, or a setting with which the state has another size (``memory`` of `LBFGS`, a ``momentum`` of
+            `SGD` from or to 0), is an error.
         profile : bool, default False
             Leave in ``history.profile`` where the time went: gather, forward, activation, cost, backward, gradient,
             update and waiting, per layer, with GFLOP/s and share of the machine's peak. Not for ``batch_size=1``.
@@ -347,8 +349,10 @@ class Network(Trainable):
         """
         regularization = self._regularization(regularization)
         samples = self._samples(X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=True)
-        if samples.jacobian is not None and regularization is not None:
-            regularization.check_jacobian()
+        if regularization is not None:
+            regularization.check_penalties("cost_and_gradient")
+            if samples.jacobian is not None:
+                regularization.check_jacobian()
         gradient = np.zeros(self.n_parameters, self.dtype)
         return objective.cost_and_gradient(self, samples, gradient, None, regularization), gradient
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from . import schedules
 from .costs import CLASSES, UNIT, Cost
+from .schedules import Setting
 from .util.settings import Check, flag, fraction, not_negative, optional, plain_number, plain_numbers, positive
 
 
@@ -20,7 +22,9 @@ class Regularization:
     With penalties it minimises E + Σ_l (λ₂/2 Σ_jk (w^l_jk)² + λ₁ Σ_jk |w^l_jk|). They belong to the training cost that
     the history records, each batch's with the weights before its update; validation costs and `Network.cost` are
     without them. A setting that is said to be *by layer* is one value for all layers, or a sequence of one for each
-    layer l = 1..L.
+    layer l = 1..L. ``l2``, ``l1``, ``weight_decay``, ``dropout`` and ``input_noise`` may be schedules
+    (`fastbp.schedules`, or any callable that takes the number of epochs done), also those of single layers, in a fit on
+    mini-batches.
 
     Parameters
     ----------
@@ -75,9 +79,9 @@ class Regularization:
     >>> history = net.fit(X, X, epochs=5, regularization=settings).history
     """
 
-    l2: float | Sequence[float] = 0.0
-    l1: float | Sequence[float] = 0.0
-    weight_decay: float | Sequence[float] = 0.0
+    l2: Setting | Sequence[Setting] = 0.0
+    l1: Setting | Sequence[Setting] = 0.0
+    weight_decay: Setting | Sequence[Setting] = 0.0
     penalize_biases: bool = False
     per_sample: bool = False
     max_norm: float | None | Sequence[float | None] = None
@@ -85,8 +89,8 @@ class Regularization:
     trainable: Sequence[bool] | npt.NDArray[np.bool_] | None = None
     clip_value: float | None = None
     clip_norm: float | None = None
-    dropout: float | Sequence[float] = 0.0
-    input_noise: float = 0.0
+    dropout: Setting | Sequence[Setting] = 0.0
+    input_noise: Setting = 0.0
     label_smoothing: float = 0.0
 
     by_layer: ClassVar[dict[str, Check]] = {
@@ -107,25 +111,29 @@ class Regularization:
         "label_smoothing": fraction,
     }
     """The others."""
+    checks: ClassVar[dict[str, Check]] = by_layer | for_all
+    """What each value of a setting must be."""
     of_samples: ClassVar[tuple[str, ...]] = ("dropout", "input_noise")
     """Settings that draw random numbers, anew for each evaluation of the cost."""
     of_steps: ClassVar[tuple[str, ...]] = ("weight_decay", "max_norm", "non_negative", "clip_value",
                                           "clip_norm")
     """Settings that change an optimizer's steps, which a full-batch method could not foresee."""
+    scheduled: ClassVar[tuple[str, ...]] = ("l2", "l1", "weight_decay", *of_samples)
+    """Settings that may follow a schedule."""
 
     def __post_init__(self) -> None:
         plain_numbers(self)
         for name, check in self.for_all.items():
-            check(self, name, getattr(self, name))
+            self._check(name, name, getattr(self, name), check)
         for name, check in self.by_layer.items():
             value = getattr(self, name)
             sequence = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str)
             if sequence and getattr(value, "ndim", 1) > 0:
                 object.__setattr__(self, name, tuple(map(plain_number, value)))
                 for i, one in enumerate(value):
-                    check(self, f"{name}[{i}]", one)
+                    self._check(name, f"{name}[{i}]", one, check)
             else:
-                check(self, name, value)
+                self._check(name, name, value, check)
         if self.trainable is not None:
             if np.ma.is_masked(self.trainable):
                 raise ValueError("Regularization: trainable has masked entries, expected True or False for each: use "
@@ -138,6 +146,31 @@ class Regularization:
                 raise ValueError("Regularization: trainable is False throughout: nothing would be trained")
             mask.flags.writeable = False
             object.__setattr__(self, "trainable", mask)
+
+    def _check(self, name: str, place: str, value: Any, check: Check) -> None:
+        """Check a value of a setting, which stands in this place."""
+        if name in self.scheduled:
+            schedules.check(self, place, value, check)
+        else:
+            check(self, place, value)
+
+    def at(self, updates: int, total: int, epoch: int) -> Regularization:
+        """Return it with numbers for schedules: those of an update of ``total``, of which ``epoch`` make an epoch."""
+        def number(value: Any, name: str) -> Any:
+            if not callable(value):
+                return value
+            return float(schedules.of_updates(self, name, value, self.checks[name], updates, 1, total, epoch)[0])
+
+        found: dict[str, Any] = {}
+        for name in self.follows:
+            value = getattr(self, name)
+            found[name] = tuple(number(one, name) for one in value) if isinstance(value, tuple) else number(value, name)
+        return replace(self, **found)
+
+    @property
+    def follows(self) -> tuple[str, ...]:
+        """Names of the settings that follow a schedule."""
+        return tuple(name for name in self.scheduled if any(map(callable, self.of_layers(name, 1))))
 
     def of_layers(self, name: str, count: int) -> tuple[Any, ...]:
         """Return a setting of each of so many layers."""
@@ -172,6 +205,13 @@ class Regularization:
             raise ValueError(f"Regularization: trainable has {len(self.trainable)} values, expected {count}, one for "
                              f"each layer, or {n_parameters}, one for each parameter of the network")
 
+    def check_penalties(self, what: str) -> None:
+        """Raise ValueError if a penalty follows a schedule where there are no updates to follow it in."""
+        for name in ("l2", "l1"):
+            if name in self.follows:
+                raise ValueError(f"Regularization: {name} is a schedule, which a fit on mini-batches follows from "
+                                 f"update to update, and {what} has none: give a number as {name}")
+
     def check_jacobian(self) -> None:
         """Raise ValueError if a setting changes samples, whose slopes are then not those of the targets."""
         for name in ("label_smoothing", *self.of_samples):
@@ -181,6 +221,7 @@ class Regularization:
 
     def check_full_batch(self, method: str) -> None:
         """Raise ValueError if a setting changes cost or steps in a way that a full-batch method cannot foresee."""
+        self.check_penalties(method)
         for name in self.of_samples:
             if self.is_set(name):
                 raise ValueError(f"Regularization: {name} changes the cost from one evaluation to the next, and "

@@ -289,16 +289,29 @@ class Calls:
             settings["learning_rate"] = odd.pick([
                 lambda t: 0.01 / (t + 1), lambda t: float("nan"), lambda t: -1, lambda t: "x", s.Cosine(0.1, 3),
                 s.ReduceOnPlateau(0.1, patience=1), s.ReduceOnPlateau(0.1, metric="r2"), s.OneCycle(0.1, 4),
-                s.WarmUp(0.1, 2), s.Step(0.1, 1), s.Cosine])
+                s.WarmUp(0.1, 2), s.Step(0.1, 1), s.Cosine, self.curve()])
+        if "weight_decay" in getattr(kind, "settings", {}) and odd.chance(0.2):
+            settings["weight_decay"] = self.curve()
         return kind(**settings)
+
+    def curve(self) -> Any:
+        """A schedule that changes from update to update."""
+        import fastbp
+
+        odd, s = self.odd, fastbp.schedules
+        value = odd.number() if odd.chance(0.2) else odd.pick([0.1, 0.01, 2.0])
+        return odd.pick([
+            lambda: s.CosLog(value), lambda: s.Cosine(value, flat=0.5, per="update"), lambda: lambda t: value,
+            lambda: s.WarmUp(s.OneCycle(value), 0.7, per="update"), lambda: s.Chain([value, s.CosLog(0.1)], [1]),
+            lambda: s.Function(lambda done, total: value), lambda: s.Function(lambda done, total: value - done)])()
 
     def regularization(self) -> Any:
         import fastbp
 
         odd = self.odd
         names = [field.name for field in dataclasses.fields(fastbp.Regularization) if odd.chance(0.1)]
-        return fastbp.Regularization(**{name: odd.pick([odd.number(), 0.1, 0.1, 0.01, 0.01, True, [0.1, 0.2]])
-                                        for name in names})
+        return fastbp.Regularization(**{name: self.curve() if odd.chance(0.1) else odd.pick([
+            odd.number(), 0.1, 0.1, 0.01, 0.01, True, [0.1, 0.2]]) for name in names})
 
     def metrics(self) -> Any:
         """What a fit records beside the cost."""

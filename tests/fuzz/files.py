@@ -59,6 +59,8 @@ def optimizers():
         fastbp.Adam(schedules.ReduceOnPlateau(0.01, metric="r2")),
         fastbp.Adam(schedules.WarmUp(schedules.Cosine(0.01, 4), 2)),
         fastbp.SGD(schedules.OneCycle(0.01, 9)),
+        fastbp.AdamW(schedules.Chain([0.01, schedules.CosLog(0.02)], [2]),
+                     weight_decay=schedules.Cosine(0.01, flat=0.5, per="update")),
         fastbp.SGD(schedules.InverseScaling(0.01)),
         fastbp.SGD(schedules.Step(0.01, 2)),
         fastbp.RMSprop(schedules.Exponential(0.01, 0.9)),

@@ -22,6 +22,7 @@ from .network import (
     unflatten,
 )
 from .noise import hashed, mask, normal, permutation, streams
+from .schedules import chain, cosine, coslog, flat_cosine, one_cycle, warm_up
 from .sobolev import sobolev_cost, target_jacobian
 from .training import penalty, train
 from .update_rules import SGD, Adam, Regular
@@ -38,8 +39,9 @@ def twin(name):
 
 __all__ = [
     "ACTIVATIONS", "Adam", "COSTS", "DERIVATIVES", "PARAMETERS", "Quickprop", "Regular", "Rprop", "SGD",
-    "bfgs_direction", "complex_step_gradient", "deltas", "distribution", "flatten", "forward", "gauss_newton",
-    "gradient", "hashed", "input_gradient", "jacobian", "layers_of", "mask", "mean_cost", "normal", "penalty",
+    "bfgs_direction", "chain", "complex_step_gradient", "coslog", "cosine", "deltas", "distribution", "flat_cosine",
+    "flatten", "forward", "gauss_newton", "gradient",
+    "hashed", "input_gradient", "jacobian", "layers_of", "mask", "mean_cost", "normal", "one_cycle", "penalty",
     "per_sample_gradient", "permutation", "shares", "sobolev_cost", "streams", "target_jacobian", "train", "twin",
-    "two_loops", "unflatten",
+    "two_loops", "unflatten", "warm_up",
 ]

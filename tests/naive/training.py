@@ -19,20 +19,24 @@ def penalty(parameters, sizes, bias, l2, l1, biases=False):
 
 
 def train(parameters, sizes, bias, X, Y, activations, cost, optimizer, batch_size, orders, weights=None,
-          parameter=None, penalty=None):
+          parameter=None, penalty=None, ahead=None):
     """Mini-batch training over the given permutations, one an epoch: (parameters, cost of each epoch).
 
     An epoch's cost is the weighted mean of the costs of its batches, each taken before its update. ``penalty`` gives
-    what is added to a batch's cost, and its slopes, from parameters and the batch's weight.
+    what is added to a batch's cost, and its slopes, from parameters and the batch's weight. ``ahead`` is called with
+    the number of each update before it.
     """
     w = parameters.copy()
     weights = np.ones(len(X)) if weights is None else np.asarray(weights, np.float64)
-    curve = []
+    curve, updates = [], 0
     for order in orders:
         total = 0.0
         for start in range(0, len(X), batch_size):
             rows = order[start : start + batch_size]
             own = weights[rows]
+            if ahead is not None:
+                ahead(updates)
+            updates += 1
             more, g = (0.0, np.zeros_like(w)) if penalty is None else penalty(w, own.sum())
             if own.sum() > 0:
                 layers = unflatten(w, sizes, bias)

@@ -46,11 +46,13 @@ from ..kernels.tables import (
     CELL_MODEL,
     CELL_MY_NEURONS,
     CELL_MY_SAMPLES,
+    CELL_N_SCHEDULED,
     CELL_N_TARGETS,
     CELL_ONES,
     CELL_PLAIN_NEURONS,
     CELL_PROGRESS,
     CELL_ROOT,
+    CELL_SCHEDULED,
     CELL_SCRATCH,
     CELL_SCRATCH_SIZE,
     CELL_SPARE,
@@ -72,8 +74,9 @@ from ..kernels.tables import (
     LAYER_TRANSPOSED,
     MEMBER,
 )
-from ..kernels.updates import penalties
+from ..kernels.updates import penalties, scheduled
 from ..regularization import Regularization
+from ..schedules import number
 from . import thread_team
 from .architecture import Architecture
 
@@ -127,6 +130,8 @@ class Request:
     progress: Integers | None = None
     """`layout.Learner.progress` of a regularised fit, whose noise depends on the epoch."""
     end_epoch: Kernel = record.end_epoch
+    scheduled: Integers | None = None
+    """Rows of `tables.SCHEDULED` for numbers that follow schedules; who owns these and their values fills them."""
 
     def block(self, architecture: Architecture) -> int:
         """Return the number of samples that go through a pass together: of the network alone, never of threads."""
@@ -146,7 +151,7 @@ class Request:
     def binds(self) -> bool:
         """Whether anything belongs to one use."""
         return (self.jacobian is not None or self.direction is not None or self.regularization is not None
-                or self.end_epoch is not record.end_epoch)
+                or self.end_epoch is not record.end_epoch or self.scheduled is not None)
 
 
 def link(architecture: Architecture, request: Request) -> Plan:
@@ -184,9 +189,19 @@ def bind(architecture: Architecture, plan: Plan, request: Request) -> Plan:
     if request.end_epoch is not record.end_epoch:
         cells[CELL_END_EPOCH] = address(request.end_epoch, architecture.dtype, record.end_epoch)
     plan = plan._replace(cells=cells, cost_parameter=cost_parameter)
+    if request.scheduled is not None:
+        plan = following(plan, request.scheduled, architecture.dtype)
     if request.regularization is None:
         return plan
     return _regularized(architecture, plan, request, request.regularization)
+
+
+def following(plan: Plan, table: Integers, dtype: np.dtype[Any]) -> Plan:
+    """Return a plan, whose cells are its own, of a pass in which numbers follow schedules, as a table says."""
+    cells = plan.cells.copy()
+    cells[CELL_SCHEDULED], cells[CELL_N_SCHEDULED] = table.ctypes.data, len(table)
+    cells[scheduled.follow.place] = address(scheduled.follow, dtype)
+    return plan._replace(cells=cells)
 
 
 # --------------------------------------------------------------------------------------------------------- layout
@@ -350,11 +365,12 @@ def _regularized(architecture: Architecture, plan: Plan, request: Request, regul
         cells[CELL_PROGRESS] = request.progress.ctypes.data
     if request.noise_key is not None:
         cells[CELL_KEY] = request.noise_key
-        settings[COST_INPUT_NOISE] = regularization.input_noise
-        settings[COST_DROPOUT:] = regularization.of_layers("dropout", hidden)
-    if settings[COST_INPUT_NOISE:].any():
+        settings[COST_INPUT_NOISE] = number(regularization.input_noise)
+        settings[COST_DROPOUT:] = [number(rate) for rate in regularization.of_layers("dropout", hidden)]
+    noisy = [] if request.noise_key is None else list(filter(regularization.is_set, regularization.of_samples))
+    if noisy or settings[COST_SMOOTH_BASE]:
         cells[noise.before_layer.place] = address(noise.before_layer, dtype)
-    if settings[COST_INPUT_NOISE] and plan.layers[0, LAYER_TRANSPOSED] >= 0:
+    if "input_noise" in noisy and plan.layers[0, LAYER_TRANSPOSED] >= 0:
         cells[dense.transpose_panel.place] = address(dense.transpose_panel, dtype)
     if request.noise_key is not None and regularization.is_set("clip_norm"):
         cells[CELL_PLAIN_NEURONS] = cells[CELL_MY_NEURONS]

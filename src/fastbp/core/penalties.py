@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..kernels import tables
-from ..kernels.tables import REGULAR, REGULAR_TABLE, SEGMENT, SEGMENT_COLUMNS, SEGMENT_L2, SEGMENT_TRAINED
+from ..kernels.tables import (
+    REGULAR,
+    REGULAR_TABLE,
+    SEGMENT,
+    SEGMENT_COLUMNS,
+    SEGMENT_DECAY,
+    SEGMENT_L1,
+    SEGMENT_L2,
+    SEGMENT_TRAINED,
+)
 from ..kernels.updates import penalties as kernels
 from ..regularization import Regularization
+from ..schedules import number
 from .architecture import Architecture
 
 Array = npt.NDArray[Any]
@@ -19,6 +29,19 @@ Numbers = npt.NDArray[np.float64]
 
 SHORT = 32
 """Neurons with at most so many weights have a cell for each of them, and no sums: those would take longer."""
+
+
+class Place(NamedTuple):
+    """A number of the table that follows a schedule."""
+
+    setting: str
+    """Name of the setting."""
+    schedule: Callable[..., float]
+    cell: int
+
+
+PULLS = {"l2": SEGMENT_L2, "l1": SEGMENT_L1, "weight_decay": SEGMENT_DECAY}
+"""Settings that pull at weights, and their columns."""
 
 
 def _continues(row: Numbers, before: Numbers) -> bool:
@@ -48,11 +71,11 @@ def numbers(regularization: Regularization, architecture: Architecture, hyper: N
     sizes, count = architecture.layers, len(architecture.layers) - 1
     masked = regularization.trainable is not None and len(regularization.trainable) != count
     trained: Any = (True,) * count if regularization.trainable is None or masked else regularization.trainable
-    pulls = np.transpose([regularization.of_layers(name, count) for name in ("l2", "l1", "weight_decay")])
+    pulls = [regularization.of_layers(name, count) for name in PULLS]
     largest = [bound or 0.0 for bound in regularization.of_layers("max_norm", count)]
     non_negative = regularization.of_layers("non_negative", count)
     rows: list[Numbers] = []
-    cells = 0
+    cells, alone = 0, False
     for layer, (w, b) in enumerate(zip(architecture.weights, architecture.biases, strict=True)):
         n_in, n_out = sizes[layer], sizes[layer + 1]
         for begin, length in ((w, n_in), (b, 1)) if architecture.bias else ((w, n_in),):
@@ -61,20 +84,26 @@ def numbers(regularization: Regularization, architecture: Architecture, hyper: N
             segment["trained"] = trained[layer]
             if begin == w:
                 segment["largest"], segment["non_negative"] = largest[layer], non_negative[layer]
+            scheduled = penalized = False
             if begin == w or regularization.penalize_biases:
-                segment["l2"], segment["l1"], segment["decay"] = pulls[layer]
-            if not (row[SEGMENT_L2:SEGMENT_TRAINED].any() or not segment["trained"] or regularization.clip_norm):
+                given = [pull[layer] for pull in pulls]
+                segment["l2"], segment["l1"], segment["decay"] = map(number, given)
+                scheduled, penalized = any(map(callable, given)), any(map(callable, given[:2]))
+            if not (scheduled or row[SEGMENT_L2:SEGMENT_TRAINED].any() or not segment["trained"]
+                    or regularization.clip_norm):
                 continue
             piece = length if length > SHORT else 1
             segment["begin"], segment["end"], segment["row"] = begin, begin + length * n_out, length
             segment["piece"], segment["cell"] = piece, cells
-            if segment["l2"] or segment["l1"] or regularization.clip_norm:
+            if segment["l2"] or segment["l1"] or penalized or regularization.clip_norm:
                 cells += length * n_out // piece
-            if rows and _continues(row, rows[-1]):
+            if rows and not scheduled and not alone and _continues(row, rows[-1]):
                 SEGMENT.view(rows[-1])["end"] = segment["end"]
             else:
                 rows.append(row)
-    first = REGULAR_TABLE + SEGMENT_COLUMNS * len(rows) + cells
+            alone = scheduled  # such a row has numbers of its own
+    behind = REGULAR_TABLE + SEGMENT_COLUMNS * len(rows)
+    first = behind + cells
     found = np.zeros(first + cells)
     found[: tables.HYPER_COUNT] = hyper
     found[tables.HYPER_BATCH_WEIGHT] = 1  # which `online` writes only where samples have weights
@@ -83,10 +112,25 @@ def numbers(regularization: Regularization, architecture: Architecture, hyper: N
     settings["clip_norm"] = regularization.clip_norm or 0.0
     settings["rule"], settings["total"], settings["fixed"] = rule, total, fixed if masked else -1
     settings["segments"], settings["penalties"] = len(rows), first
-    for start, row in zip(range(REGULAR_TABLE, first, SEGMENT_COLUMNS), rows, strict=False):
+    for start, row in zip(range(REGULAR_TABLE, behind, SEGMENT_COLUMNS), rows, strict=True):
         SEGMENT.view(row)["cell"] += first
         found[start : start + SEGMENT_COLUMNS] = row
     return found
+
+
+def followed(regularization: Regularization, architecture: Architecture, table: Numbers) -> Iterator[Place]:
+    """Yield which numbers of a table that `numbers` has made follow a schedule."""
+    count = len(architecture.layers) - 1
+    layers = {place: i for places in (architecture.weights, architecture.biases) for i, place in enumerate(places)}
+    for i in range(int(REGULAR.view(table)["segments"])):
+        start = REGULAR_TABLE + i * SEGMENT_COLUMNS
+        begin = int(SEGMENT.view(table[start : start + SEGMENT_COLUMNS])["begin"])
+        if begin not in architecture.weights and not regularization.penalize_biases:
+            continue
+        for name, column in PULLS.items():
+            value = regularization.of_layers(name, count)[layers[begin]]
+            if callable(value):
+                yield Place(name, value, start + column)
 
 
 def fixed(regularization: Regularization, parameters: Array) -> Array:

@@ -57,6 +57,8 @@ class Spectrum(NamedTuple):
 def _spectrum(network: Model, samples: Samples, regularization: Regularization | None) -> Spectrum:
     network.cost_function.check_gradient("posterior")
     regularization = network._regularization(regularization)
+    if regularization is not None:
+        regularization.check_penalties("posterior")
     size = network.n_parameters
     if 7 * 8 * size**2 > machine.physical_memory() // 2:
         raise ValueError(f"JᵀJ of {size} parameters and its eigenvectors need {56.0 * size**2:.3g} bytes, more than "

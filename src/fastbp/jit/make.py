@@ -77,8 +77,8 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
     ------
     ValueError
         If there is no optimizer of that name, it is a method for the full batch, which has no rule for an update, or
-        its learning rate is a schedule, which `Network.fit` alone follows; or if the arrays of the model do not belong
-        together.
+        its learning rate or decay is a schedule, which `Network.fit` alone follows; or if the arrays of the model do
+        not belong together.
     TypeError
         If an array of the model is of another kind than `Network.compiled` makes it.
     """
@@ -87,9 +87,11 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
     if not isinstance(method, optimizers.UpdateRule):
         raise ValueError(f"{type(method).__name__} works on the full batch, through Network.fit: use an update rule "
                          "such as 'adam' in compiled code")
-    if method.has_schedule:
-        raise ValueError(f"learning_rate is {method.learning_rate!r}, and compiled code has no epochs for a schedule "
-                         "to follow: give a number, and change hyper[0] of the state as you go")
+    if method.has_schedule or method.followed:
+        name, cell = ("learning_rate", 0) if method.has_schedule else (method.followed[0].setting,
+                                                                       method.followed[0].cell)
+        raise ValueError(f"{name} is {getattr(method, name)!r}, and compiled code has no epochs for a schedule to "
+                         f"follow: give a number, and change hyper[{cell}] of the state as you go")
     size, dtype = model.parameters.size, model.parameters.dtype
     made_for = method.slots << RULE_SLOTS | dtype.itemsize << RULE_BYTES
     return State(np.zeros(size, dtype), np.zeros(method.slots * size, dtype), method.hyper(),

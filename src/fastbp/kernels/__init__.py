@@ -124,6 +124,8 @@ updates.penalties
     measure, update_clipped
                        the same in two halves, before and after the norm of the gradient is known
                        -> my_neurons_clipped
+updates.scheduled
+    follow             what follows a schedule: numbers of an optimizer, of penalties, of noise -> each run, by address
 updates.vectors
     dot, combine       sums over whole flat buffers in double; ax + by: a flat buffer -> optimizers, line_search
     products, mix      Σ_i r_i a_i of many vectors with two others, in double; ax + Σ_k w_k r_k: a flat buffer

@@ -170,6 +170,9 @@ CELL = Table({
     "key": "key of the random numbers of noise",
     "progress": "regularised: address of `layout.Learner.progress`, since noise depends on the epoch",
     "midway": "clipping the norm: a barrier between the halves of phase 2",
+    "follow": "address of `scheduled.follow` where numbers follow schedules, or 0",
+    "scheduled": "address of its table, a row of SCHEDULED for each of these numbers",
+    "n_scheduled": "rows of this table",
     "model": "which `jit.Model` it belongs to",
 }, widths={"midway": BARRIER.count})
 """Single panels, the output stage, addresses of kernels: `layout.Plan.cells`."""
@@ -180,8 +183,17 @@ CELL = Table({
  CELL_PUSHFORWARD_TANGENTS, CELL_SECOND_ORDER, CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL, CELL_WEIGH,
  CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_FISHER, CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_DIRECTION,
  CELL_GIVEN_JACOBIAN, CELL_KIND, CELL_ROOT, CELL_GATHER_INPUTS, CELL_GATHER_TARGETS, CELL_NOISE, CELL_END_EPOCH,
- CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS, CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_MODEL) = CELL
+ CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS, CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_FOLLOW,
+ CELL_SCHEDULED, CELL_N_SCHEDULED, CELL_MODEL) = CELL
 CELL_COUNT = CELL.count
+
+SCHEDULED = Table({
+    "number": "address of the number: an optimizer's, or behind these, or a setting of samples behind a cost's",
+    "values": "address of its values, one for each update that begins in a call",
+})
+"""A number that follows a schedule, in the table at CELL_SCHEDULED."""
+SCHEDULED_NUMBER, SCHEDULED_VALUES = SCHEDULED
+SCHEDULED_COLUMNS = SCHEDULED.count
 
 KIND_PLAIN, KIND_SOBOLEV, KIND_HESSIAN, KIND_GAUSS_NEWTON, KIND_DIAGONAL = range(5)
 """What a pass computes."""

@@ -92,14 +92,17 @@ class Optimizer:
         """Return what an epoch's record holds beside costs, time and learning rate, by name."""
         return {name: float(hyper[cell]) for name, cell in self.reports.items()}
 
+    def foresee(self, hyper: Numbers, epochs: int, total: int) -> None:
+        """Write what depends on how long the fit is that begins after so many epochs, and ends after ``total``."""
+
     @property
     def watches(self) -> str | None:
         """The metric that it watches, if any."""
         return None
 
     def on_epoch_end(self, hyper: Numbers, epochs: int, cost: float,
-                     metrics: Mapping[str, float] = MappingProxyType({})) -> None:
-        """Change the numbers for the next epoch, after so many epochs, the last one with this cost and metrics."""
+                     metrics: Mapping[str, float] = MappingProxyType({}), total: int | None = None) -> None:
+        """Change the numbers for the next epoch, after epochs of ``total``, the last with this cost and metrics."""
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,14 @@ from ..util.settings import Check, between, flag, fraction, not_negative, plain_
 from .base import Optimizer
 
 
+class Followed(NamedTuple):
+    """A number of an optimizer that follows a schedule from update to update."""
+
+    setting: str
+    schedule: Callable[..., float]
+    cell: int
+
+
 @dataclass(frozen=True)
 class UpdateRule(Optimizer):
     """An optimizer for mini-batches: a learning rate, and a rule that the training kernels apply after each."""
@@ -26,12 +34,17 @@ class UpdateRule(Optimizer):
     """Each number beside the learning rate: what it must be, and its cell in `hyper`."""
     rule: ClassVar[Any] = None
     """The kernel of `fastbp.kernels.updates.rules` that it runs."""
+    scheduled: ClassVar[tuple[str, ...]] = ("weight_decay",)
+    """Settings beside the learning rate that may follow a schedule."""
 
     def __post_init__(self) -> None:
         plain_numbers(self)
-        schedules.check(self, self.learning_rate)
+        schedules.check_rate(self, self.learning_rate)
         for name, (check, _) in self.settings.items():
-            check(self, name, getattr(self, name))
+            if name in self.scheduled:
+                schedules.check(self, name, getattr(self, name), check)
+            else:
+                check(self, name, getattr(self, name))
 
     def hyper(self) -> npt.NDArray[np.float64]:
         """Return the numbers that the rule reads, as laid out in `fastbp.kernels.tables`."""
@@ -40,13 +53,28 @@ class UpdateRule(Optimizer):
         numbers[tables.HYPER_WAITED] = -1
         numbers[[tables.HYPER_POWER1, tables.HYPER_POWER2]] = 1.0
         for name, (_, cell) in self.settings.items():
-            numbers[cell] = getattr(self, name)
+            numbers[cell] = schedules.number(getattr(self, name))
         return numbers
+
+    @property
+    def followed(self) -> list[Followed]:
+        """The numbers that follow a schedule from update to update."""
+        found = [Followed(name, getattr(self, name), self.settings[name][1]) for name in self.scheduled
+                 if name in self.settings and callable(getattr(self, name))]
+        if schedules.within_epochs(self.learning_rate):
+            assert callable(self.learning_rate)
+            found.append(Followed("learning_rate", self.learning_rate, tables.HYPER_RATE))
+        return found
+
+    def foresee(self, hyper: npt.NDArray[np.float64], epochs: int, total: int) -> None:
+        """Write the learning rate with which a curve begins that may be as long as the fit."""
+        if isinstance(self.learning_rate, schedules.Curve):
+            hyper[tables.HYPER_RATE] = schedules.first(self, self.learning_rate, epochs, total)
 
     def write_changes(self, former: Self, hyper: npt.NDArray[np.float64], epochs: int) -> None:
         """Write the settings, and a learning rate or schedule that is not the former one's."""
         for name, (_, cell) in self.settings.items():
-            hyper[cell] = getattr(self, name)
+            hyper[cell] = schedules.number(getattr(self, name))
         if self.learning_rate != former.learning_rate:
             hyper[tables.HYPER_RATE] = schedules.first(self, self.learning_rate, epochs)
             hyper[tables.HYPER_WAITED] = -1
@@ -54,7 +82,8 @@ class UpdateRule(Optimizer):
     def set_learning_rate(self, hyper: npt.NDArray[np.float64], rate: float) -> None:
         """Write the learning rate of the epochs that follow, unless a schedule would overwrite it."""
         if callable(self.learning_rate):
-            raise ValueError(f"{type(self).__name__}: the schedule {self.learning_rate!r} gives each epoch its "
+            unit = "update" if schedules.within_epochs(self.learning_rate) else "epoch"
+            raise ValueError(f"{type(self).__name__}: the schedule {self.learning_rate!r} gives each {unit} its "
                              "learning rate, and would overwrite what a callback sets: give a number as learning_rate")
         not_negative(self, "learning_rate", rate)
         hyper[tables.HYPER_RATE] = rate
@@ -71,8 +100,9 @@ class UpdateRule(Optimizer):
 
     @property
     def has_schedule(self) -> bool:
-        """Whether the learning rate changes: it is a schedule, see `fastbp.schedules`."""
-        return callable(self.learning_rate) or isinstance(self.learning_rate, schedules.ReduceOnPlateau)
+        """Whether the learning rate changes between epochs: it is such a schedule, see `fastbp.schedules`."""
+        return (callable(self.learning_rate) and not schedules.within_epochs(self.learning_rate)
+                or isinstance(self.learning_rate, schedules.ReduceOnPlateau))
 
     @property
     def watches(self) -> str | None:
@@ -80,9 +110,9 @@ class UpdateRule(Optimizer):
         return self.learning_rate.metric if isinstance(self.learning_rate, schedules.ReduceOnPlateau) else None
 
     def on_epoch_end(self, hyper: npt.NDArray[np.float64], epochs: int, cost: float,
-                     metrics: Mapping[str, float] = MappingProxyType({})) -> None:
-        """Write the learning rate of the next epoch, after so many epochs, the last one with this cost and metrics."""
-        schedules.follow(self, self.learning_rate, hyper, epochs, cost, metrics)
+                     metrics: Mapping[str, float] = MappingProxyType({}), total: int | None = None) -> None:
+        """Write the learning rate of the next epoch, after epochs of ``total``, the last with this cost and metrics."""
+        schedules.follow(self, self.learning_rate, hyper, epochs, cost, metrics, total)
 
 
 @dataclass(frozen=True)
@@ -173,7 +203,7 @@ class AdamW(Adam):
     ----------
     learning_rate, beta1, beta2, epsilon, epsilon_hat
         As for `Adam`.
-    weight_decay : float, default 0.01
+    weight_decay : float or schedule, default 0.01
         λ ≥ 0: each step takes the share μλ from every parameter, biases too.
 
     Raises
@@ -182,7 +212,7 @@ class AdamW(Adam):
         If a number is out of range.
     """
 
-    weight_decay: float = 0.01
+    weight_decay: schedules.Setting = 0.01
     settings = Adam.settings | {"weight_decay": (not_negative, tables.HYPER_WEIGHT_DECAY)}
     rule = staticmethod(rules.adamw)
 
@@ -273,7 +303,7 @@ class Lion(UpdateRule):
         μ > 0: how far a parameter moves in a step.
     beta1, beta2 : float, default 0.9 and 0.99
         Share of the momentum in the direction, and its decay, in [0, 1).
-    weight_decay : float, default 0
+    weight_decay : float or schedule, default 0
         λ ≥ 0: each step takes the share μλ from every parameter, biases too.
 
     Raises
@@ -285,7 +315,7 @@ class Lion(UpdateRule):
     learning_rate: schedules.LearningRate = 1e-4
     beta1: float = 0.9
     beta2: float = 0.99
-    weight_decay: float = 0.0
+    weight_decay: schedules.Setting = 0.0
     slots = 1
     settings = {
         "beta1": (fraction, tables.HYPER_BETA1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from types import NoneType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -82,19 +83,29 @@ def fingerprints(network: Trainable) -> dict[str, str]:
     return {f"{kind} {row.name}": row.values.hex() for kind, row in rows if row.values}
 
 
+LATER: dict[str, Any] = {"per": None, "flat": 0.0, "metric": None, "higher_is_better": None}
+"""Settings that older files do not tell, and what they were: left out where they are that."""
+
+
 def described_settings(settings: Any, depth: int = 0) -> dict[str, Any]:
     """Return an optimizer or schedule as its name and plain numbers."""
     found: dict[str, Any] = {"kind": type(settings).__name__.lower()}
-    if found["kind"] not in OPTIMIZERS | SCHEDULES:
+    if (OPTIMIZERS | SCHEDULES).get(found["kind"]) is not type(settings):
         raise ValueError(f"{settings!r} cannot be saved: give the optimizer a schedule of fastbp.schedules")
     if depth > DEEPEST:
         raise ValueError(f"more than {DEEPEST} schedules in one another cannot be saved")
     for name, value in vars(settings).items():
-        if isinstance(value, np.generic):
-            value = value.item()
-        plain = value is None or isinstance(value, (bool, int, float, str))
-        found[name] = value if plain else described_settings(value, depth + 1)
+        if name not in LATER or value != LATER[name]:
+            found[name] = _described_value(value, depth)
     return found
+
+
+def _described_value(value: Any, depth: int) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, tuple):
+        return [_described_value(one, depth) for one in value]
+    return value if isinstance(value, (bool, int, float, str, NoneType)) else described_settings(value, depth + 1)
 
 
 def optimizer(description: dict[str, Any]) -> Optimizer:
@@ -107,8 +118,13 @@ def optimizer(description: dict[str, Any]) -> Optimizer:
 def _made(kind: str, description: dict[str, Any], known: dict[str, Any]) -> Any:
     settings = dict(description)
     made = lookup(kind, settings.pop("kind"), known)
-    return made(**{name: _made("schedule", value, SCHEDULES) if isinstance(value, dict) else value
-                   for name, value in settings.items()})
+    return made(**{name: _made_value(value) for name, value in settings.items()})
+
+
+def _made_value(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_made_value(one) for one in value]
+    return _made("schedule", value, SCHEDULES) if isinstance(value, dict) else value
 
 
 def same_description(what: str, description: Any, made: Any) -> None:

@@ -14,7 +14,7 @@ from ..optimizers import BatchMethod, Optimizer
 from ..regularization import Regularization
 from ..util import machine
 from ..util.optional import require
-from . import loop
+from . import ahead, loop
 from .callbacks import Callback, EarlyStopping
 from .errors import DivergenceError
 from .history import History
@@ -116,6 +116,8 @@ class Training:
             method.check(self.network, samples, regularization, machine.physical_memory() // 2)
             batch_size = n
         self.batch_size = 32 if batch_size is None else batch_size
+        epoch, done = -(-n // min(self.batch_size, n)), 0 if self.progress is None else self.progress.epochs
+        ahead.check(method, regularization, done * epoch, (done + self.epochs) * epoch, epoch)
         if profile and min(self.batch_size, n) == 1:
             raise ValueError(f"profile=True tells the phases of mini-batches apart, but batch_size is "
                              f"{self.batch_size} with {n} samples to train on, one a batch: use batch_size=2 or more, "
@@ -150,4 +152,5 @@ class Training:
         else:
             progress = new_progress(network, method)
             network._progress, network.history = progress if method.resumes else None, History()
+        method.foresee(progress.hyper, progress.epochs, progress.epochs + self.epochs)
         return progress

@@ -13,7 +13,7 @@ from ..kernels.passes.predict import all_finite
 from ..kernels.tables import ROW_BEFORE, ROW_GRADIENT, ROW_START
 from ..kernels.updates import penalties as regular
 from ..optimizers.line_search import LineSearch
-from .steps import CHUNK_EPOCHS, CompiledSteps, Fit, steps_of
+from .steps import CHUNK_EPOCHS, CompiledSteps, Fit, regularized, steps_of
 
 
 @steps_of.register(LineSearch)
@@ -29,7 +29,7 @@ class LineSearches(CompiledSteps):
         network, progress, regularization = fit.network, fit.progress, fit.regularization
         numbers, state, penalize = progress.hyper, progress.state, 0
         if regularization is not None:
-            numbers, state = self.regularized()
+            numbers, state = regularized(fit)
             penalize = address(regular.update, network.dtype, prototypes.update_rule)
         self.rows = progress.state.reshape(-1, network.n_parameters)
         self.learner = layout.learner(self.rows[ROW_GRADIENT], hyper=numbers, state=state,

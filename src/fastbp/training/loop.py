@@ -55,9 +55,10 @@ def fit(network: Trainable, samples: Samples, validation: Samples | None, progre
         method = progress.optimizer
         each = (bool(listeners or called_last) or callable(shuffle) or validation is not None or method.has_schedule
                 or measure is not None)
-        steps = steps_of(method, Fit(network=network, samples=samples, progress=progress, chunk=1 if each else epochs,
-                                     batch_size=batch_size, shuffle=shuffle, threads=threads, profile=profile,
-                                     regularization=regularization, hold=hold, stack=stack))
+        steps = steps_of(method, Fit(network=network, samples=samples, progress=progress, last=last,
+                                     chunk=1 if each else epochs, batch_size=batch_size, shuffle=shuffle,
+                                     threads=threads, profile=profile, regularization=regularization, hold=hold,
+                                     stack=stack))
         learner, keeps = steps.learner, steps.restarts and bool(listeners)
 
         def count(cost: float, validation_cost: float | None,
@@ -66,7 +67,7 @@ def fit(network: Trainable, samples: Samples, validation: Samples | None, progre
             history.append(progress.epochs + 1, cost, validation_cost, seconds, diagnostics, metrics)
             progress.epochs = history.last
             method.on_epoch_end(progress.hyper, progress.epochs, cost if validation_cost is None else validation_cost,
-                                metrics)
+                                metrics, last)
             return seconds, diagnostics
 
         def epochs_ended() -> bool:

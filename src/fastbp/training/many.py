@@ -111,10 +111,10 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
     -----
     A thread takes one network after the other, the longest fits first, and trains it alone, so there is nothing to wait
     for between them. Small networks of one architecture with the same update rule and as many rows, with which nothing
-    is done between epochs (no callbacks, validation, metrics, schedule, regularization), are trained as a stack, one in
-    each lane of a vector, where that is faster: their sums keep their order, and so their bits. Networks of one
-    architecture share their workspaces: there are as many as threads. Ctrl-C leaves every network after whole updates,
-    and its history with all epochs that are done.
+    is done between epochs (no callbacks, validation or metrics, no learning rate that changes there, no
+    regularization), are trained as a stack, one in each lane of a vector, where that is faster: their sums keep their
+    order, and so their bits. Networks of one architecture share their workspaces: there are as many as threads. Ctrl-C
+    leaves every network after whole updates, and its history with all epochs that are done.
 
     Examples
     --------

@@ -14,8 +14,10 @@ from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.updates import penalties as regular
 from ..kernels.updates import rules
 from ..optimizers import UpdateRule
+from . import ahead
 from . import profile as profiling
-from .steps import CHUNK_EPOCHS, CompiledSteps, Fit, Reorder, steps_of
+from .ahead import Ahead
+from .steps import CHUNK_EPOCHS, CompiledSteps, Fit, Reorder, regularized, steps_of
 
 
 @steps_of.register(UpdateRule)
@@ -30,14 +32,18 @@ class MiniBatches(CompiledSteps):
         place = np.zeros(tables.PROGRESS_COUNT, np.int64)
         request = fit.samples.request(batch)
         request.regularization, request.noise_key, request.progress = regularization, progress.key, place
-        super().__init__(fit, request, fit.samples.order() if shuffles or self.reorder else NOT_SHUFFLED)
         update = address(optimizer.rule, network.dtype, prototypes.update_rule)
         numbers, state = progress.hyper, progress.state
         if regularization is not None:  # a rule of ours takes its place, and calls it
-            numbers, state = self.regularized(update)
+            numbers, state = regularized(fit, update)
             clipped = regularization.clip_norm is not None
             update = address(regular.update_clipped if clipped else regular.update, network.dtype,
                              prototypes.update_rule)
+        places, epoch = ahead.places(optimizer, regularization, network._architecture, numbers), -(-n // batch)
+        self.ahead, self.before = Ahead(places, epoch, fit.last * epoch), first * epoch
+        request.scheduled = self.ahead.table if places else None
+        super().__init__(fit, request, fit.samples.order() if shuffles or self.reorder else NOT_SHUFFLED)
+        self.ahead.write_to(numbers, self.plan.cost_parameter)
         self.learner = layout.learner(
             np.zeros(network.n_parameters, network.dtype), state=state, hyper=numbers, update=update,
             best=network._parameters.copy(), progress=place, epochs=min(fit.chunk, CHUNK_EPOCHS),
@@ -58,9 +64,16 @@ class MiniBatches(CompiledSteps):
         learner = self.learner
         if self.reorder and learner.progress[tables.PROGRESS_POSITION] == 0:
             self.reorder_samples()
-        self.task = self.task._replace(epochs=min(int(learner.progress[tables.PROGRESS_EPOCH]) + len(learner.costs),
-                                                  last))
+        end = min(int(learner.progress[tables.PROGRESS_EPOCH]) + len(learner.costs), last)
+        self.task = self.task._replace(epochs=end)
+        if self.ahead.places:
+            self.ahead.look(self.updates, min(self.blocks, end * self.ahead.epoch - self.updates))
         self.call()
+
+    @property
+    def updates(self) -> int:
+        """Return how many there have been, those of earlier fits included that it goes on with."""
+        return self.before + int(self.learner.progress[tables.PROGRESS_UPDATES])
 
     def reorder_samples(self) -> None:
         """Take the samples in the order that the user's function makes of the last one."""
@@ -74,8 +87,11 @@ class MiniBatches(CompiledSteps):
         self.network._parameters[:] = self.learner.best
 
     def gradient_norm(self) -> float:
-        """Compute ‖∂E/∂w‖."""
-        return gradient_norm(self.network, self.fit.samples, self.fit.threads, self.fit.regularization)
+        """Compute ‖∂E/∂w‖, with the penalties of the last update."""
+        regularization = self.fit.regularization
+        if regularization is not None and regularization.follows:
+            regularization = regularization.at(max(self.updates - 1, 0), self.ahead.total, self.ahead.epoch)
+        return gradient_norm(self.network, self.fit.samples, self.fit.threads, regularization)
 
 
 def _reordered(reorder: Reorder, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

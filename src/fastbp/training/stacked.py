@@ -18,6 +18,8 @@ from ..kernels.layout import Plan
 from ..kernels.passes import stacked
 from ..optimizers import UpdateRule
 from ..util import machine
+from . import ahead
+from .ahead import Ahead
 from .errors import DivergenceError
 from .fit import Training
 from .progress import Progress
@@ -95,6 +97,12 @@ class Stack:
                 plan = link.stacked(network._architecture, alone, batch, picks=picks)
         parameters, learner = self._learner()
         data, start, last = samples.data(), time.perf_counter(), before.epochs + first.epochs
+        epoch, updates, used = -(-n // batch), before.epochs * -(-n // batch), plan
+        places = ahead.places(first.method, None, network._architecture, learner.hyper)
+        coming = Ahead(places, epoch, last * epoch)
+        if places:
+            coming.write_to(learner.hyper, plan.cost_parameter)
+            used = link.following(plan, coming.table, network.dtype)
         task = layout.Task(n, batch, batch, int(samples.labels), int(first.shuffle and batch < n), 0, last, 0, 0)
         blocks = max(1, machine.CHUNK_WORK // (network._architecture.work * batch * layout.lanes(network.dtype)))
         seconds: list[float] = []
@@ -111,8 +119,10 @@ class Stack:
             while progress[tables.PROGRESS_EPOCH] < last and not learner.status.all():
                 end = min(int(progress[tables.PROGRESS_EPOCH]) + len(learner.costs) // len(learner.keys), last)
                 began = time.perf_counter()
+                coming.look(updates, min(blocks, end * epoch - updates))
                 with hold.open():
-                    stacked.run(plan, parameters, data, task._replace(epochs=end, blocks=blocks), learner)
+                    stacked.run(used, parameters, data, task._replace(epochs=end, blocks=blocks), learner)
+                updates += int(progress[tables.PROGRESS_BLOCKS])
                 taken = max(time.perf_counter() - began, 1e-9)
                 blocks = max(1, int(int(progress[tables.PROGRESS_BLOCKS]) * machine.CHUNK_SECONDS / taken))
                 settle()

@@ -42,6 +42,8 @@ class Fit:
     network: Trainable
     samples: Samples
     progress: Progress
+    last: int
+    """Number of the last epoch."""
     chunk: int
     """Epochs in a call at most."""
     batch_size: int
@@ -120,6 +122,18 @@ class Steps:
         raise NotImplementedError
 
 
+def regularized(fit: Fit, rule: int = 0) -> tuple[npt.NDArray[np.float64], Array]:
+    """Return numbers and state with what penalties need behind them; the progress keeps its part of both."""
+    network, progress, regularization = fit.network, fit.progress, fit.regularization
+    assert regularization is not None
+    total = address(regular.total, network.dtype, prototypes.total_penalty)
+    numbers = penalties.numbers(regularization, network._architecture, progress.hyper, rule=rule, total=total,
+                                fixed=progress.state.size)
+    state = np.concatenate((progress.state, penalties.fixed(regularization, network._parameters)))
+    progress.hyper, progress.state = numbers[: tables.HYPER_COUNT], state[: progress.state.size]
+    return numbers, state
+
+
 class CompiledSteps(Steps):
     """Steps that `epoch.run` takes, in calls that last CHUNK_SECONDS: by several threads, or by one alone."""
 
@@ -135,17 +149,6 @@ class CompiledSteps(Steps):
         self.data = samples.data(order)
         self.blocks, self.online = max(1, machine.CHUNK_WORK // (work * block)), False
         self.tuner = thread_team.Tuner(self.threads)
-
-    def regularized(self, rule: int = 0) -> tuple[npt.NDArray[np.float64], Array]:
-        """Return numbers and state with what penalties need behind them; the progress keeps its part of both."""
-        network, progress, regularization = self.network, self.fit.progress, self.fit.regularization
-        assert regularization is not None
-        total = address(regular.total, network.dtype, prototypes.total_penalty)
-        numbers = penalties.numbers(regularization, network._architecture, progress.hyper, rule=rule, total=total,
-                                    fixed=progress.state.size)
-        state = np.concatenate((progress.state, penalties.fixed(regularization, network._parameters)))
-        progress.hyper, progress.state = numbers[: tables.HYPER_COUNT], state[: progress.state.size]
-        return numbers, state
 
     def call(self) -> None:
         """Call the kernel once."""

@@ -18,6 +18,7 @@ from ..tables import (
     BARRIER_COUNT,
     BARRIER_YIELD,
     CELL_COST,
+    CELL_FOLLOW,
     CELL_MEASURE,
     CELL_MIDWAY,
     CELL_MY_NEURONS,
@@ -43,6 +44,7 @@ from ..tables import (
     STATUS_RUNNING,
     SUM_BATCH_COST,
 )
+from ..updates import scheduled
 from . import backprop, record
 from .record import batch_cost, end_batch
 
@@ -110,7 +112,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     scratch = cells[CELL_SCRATCH] + thread * cells[CELL_SCRATCH_SIZE]
     epoch, position = progress[PROGRESS_EPOCH], progress[PROGRESS_POSITION]
     backward = 1 if learner.gradient.size > 0 else 0
-    blocks, total, known = 0, 0.0, -1
+    blocks, updates, total, known = 0, 0, 0.0, -1
     while epoch < task.epochs and blocks < task.blocks:
         if position == 0:  # the end of the epoch before is waited for, too
             if thread == 0 and task.shuffle != 0:
@@ -122,6 +124,11 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         batch = position // task.batch * task.batch
         batch_end = least(batch + task.batch, task.samples)
         end = least(position + task.block, batch_end)
+        if cells[CELL_FOLLOW] != 0 and position == batch:  # threads read these numbers in both phases
+            if thread == 0:
+                call(scheduled.follow, cells, cells, learner.hyper, updates)
+            if not wait(barrier, threads):
+                break
         if batch != known or position == batch:
             total, known = float(batch_end - batch), batch
             if weights.size > 0:
@@ -151,6 +158,8 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
                 end_batch(progress, sums, learner.update, total)
         position = end
         blocks += 1
+        if last_block:
+            updates += 1
         if not wait(barrier, threads):
             break
         if threads > 1:

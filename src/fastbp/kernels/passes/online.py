@@ -9,6 +9,7 @@ from ..compile import inline, kernel
 from ..ir import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, pointer, rank_one, row, sum_columns, view
 from ..tables import (
     CELL_CANONICAL,
+    CELL_FOLLOW,
     CELL_JACOBIAN,
     CELL_N_TARGETS,
     CELL_TARGET,
@@ -36,6 +37,7 @@ from ..tables import (
     SUM_EPOCH_COST,
     SUM_EPOCH_WEIGHT,
 )
+from ..updates import scheduled
 from . import record
 
 BEHIND = 16
@@ -98,6 +100,8 @@ def run(plan, parameters, data, task, learner):
         if position == 0 and task.shuffle != 0:
             call(random.shuffle, cells, data.order, task.key, epoch)
         while position < task.samples and steps < task.blocks:
+            if cells[CELL_FOLLOW] != 0:
+                call(scheduled.follow, cells, pointer(cells), hyper, steps)
             sample = data.order[position] if data.order.size > 0 else position
             for k in range(n_in):
                 x[k] = data.inputs[sample * n_in + k]

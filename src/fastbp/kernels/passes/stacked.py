@@ -13,6 +13,7 @@ from ..layer.gather import MOST_LANES
 from ..tables import (
     CELL_CANONICAL,
     CELL_COST,
+    CELL_FOLLOW,
     CELL_JACOBIAN,
     CELL_N_TARGETS,
     CELL_SPARE,
@@ -39,6 +40,7 @@ from ..tables import (
     STATUS_DIVERGED,
     STATUS_RUNNING,
 )
+from ..updates import scheduled
 from .record import batch_cost
 
 
@@ -60,6 +62,8 @@ def run(plan, parameters, data, task, learner):
         if position == 0 and task.shuffle != 0:
             for v in range(lane):
                 call(random.shuffle, cells, view(order, v * apart, apart), int(learner.keys[v]), epoch)
+        if cells[CELL_FOLLOW] != 0:
+            call(scheduled.follow, cells, cells, learner.hyper, blocks)
         end = least(position + task.batch, task.samples)
         samples = end - position
         if data.weights.size > 0:
