@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastbp import activations, costs, metrics, optimizers
+from fastbp.optimizers.update_rules import GROUPED
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 SIGNS = {"|": r"\|", "**2": "²", "Phi": "Φ", "sqrt(2)": "√2", "sum_i": "Σ_i", "-": "−"}
@@ -36,9 +37,10 @@ def summary(thing: Any) -> str:
 
 
 def call(kind: type) -> str:
-    """Return how a class is called; what it has from another optimizer is left out."""
+    """Return how a class is called; what it has from another optimizer, or all rules have, is left out."""
     parent = kind.__base__ if kind.__base__ in optimizers.OPTIMIZERS.values() else None
-    known = {} if parent is None else {field.name: field.default for field in dataclasses.fields(parent)}
+    known = dict.fromkeys(GROUPED) | ({} if parent is None else {field.name: field.default
+                                                                 for field in dataclasses.fields(parent)})
     own = [f"{field.name}={field.default!r}" for field in dataclasses.fields(kind)
            if known.get(field.name, dataclasses.MISSING) != field.default]
     return f"`fastbp.{kind.__name__}({', '.join((['…'] if parent else []) + own)})`"

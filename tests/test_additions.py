@@ -140,6 +140,8 @@ class QHM(UpdateRule):
         β in [0, 1) of the running mean.
     share : float, default 0.7
         ν in [0, 1), that of the running mean in the step.
+    rate_factors, decay_factors : mapping of str to float, optional
+        Factors by groups of parameters, see `fastbp.optimizers.UpdateRule`.
 
     Raises
     ------

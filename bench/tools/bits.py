@@ -102,6 +102,13 @@ def fits() -> Iterator[tuple[str, Callable[[], str]]]:
         yield f"{dtype} validation", lambda d=dtype: fit(
             d, validation=0.3, epochs=9, callbacks=[fastbp.EarlyStopping(2)])
         yield f"{dtype} schedule", lambda d=dtype: fit(d, optimizer=fastbp.Adam(fastbp.schedules.Cosine(0.01, 5)))
+        yield f"{dtype} rates by update", lambda d=dtype: fit(d, optimizer=fastbp.AdamW(
+            fastbp.schedules.CosLog(0.01), weight_decay=fastbp.schedules.Cosine(0.1, flat=0.5, per="update")))
+        yield f"{dtype} noise by update", lambda d=dtype: fit(d, regularization=fastbp.Regularization(
+            dropout=fastbp.schedules.Cosine(0.3, flat=0.5, per="update"), l2=fastbp.schedules.CosLog(0.01)))
+        for rule, batch in itertools.product(("adamw", "sgd"), (1, 32)):
+            yield f"{dtype} factors {rule} batch {batch}", lambda r=rule, b=batch, d=dtype: fit(
+                d, batch_size=b, optimizer=fastbp.optimizers.RULES[r](rate_factors={"biases": 0.1, "weights[0]": 2.0}))
         yield f"{dtype} slopes", lambda d=dtype: fit(
             d, **{_jacobian_keyword(): np.random.default_rng(1).normal(size=(N, 3, 5))})
         yield f"{dtype} sparse", lambda d=dtype: fit(d, inputs=_sparse)

@@ -292,6 +292,10 @@ class Calls:
                 s.WarmUp(0.1, 2), s.Step(0.1, 1), s.Cosine, self.curve()])
         if "weight_decay" in getattr(kind, "settings", {}) and odd.chance(0.2):
             settings["weight_decay"] = self.curve()
+        if hasattr(kind, "rule") and odd.chance(0.2):
+            settings[odd.pick(["rate_factors", "decay_factors"])] = odd.pick([
+                {"biases": 0.5}, {"weights[0]": 2.0, "layers[-1]": 0}, {"weights[9]": 1}, {"layers": 3},
+                {"weights[0]": odd.number()}, {odd.pick(["", "biases[", "weights[-2]", "x[99999999999]", "é"]): 0.5}])
         return kind(**settings)
 
     def curve(self) -> Any:

@@ -61,6 +61,7 @@ def optimizers():
         fastbp.SGD(schedules.OneCycle(0.01, 9)),
         fastbp.AdamW(schedules.Chain([0.01, schedules.CosLog(0.02)], [2]),
                      weight_decay=schedules.Cosine(0.01, flat=0.5, per="update")),
+        fastbp.Lion(rate_factors={"biases": 0.1, "weights[0]": 2.0}, decay_factors={"layers[-1]": 0.0}),
         fastbp.SGD(schedules.InverseScaling(0.01)),
         fastbp.SGD(schedules.Step(0.01, 2)),
         fastbp.RMSprop(schedules.Exponential(0.01, 0.9)),

@@ -10,6 +10,7 @@ from .activations import ACTIVATIONS, distribution
 from .costs import COSTS, PARAMETERS
 from .derivatives import DERIVATIVES, input_gradient, jacobian, layers_of, per_sample_gradient
 from .full_batch import Quickprop, Rprop, bfgs_direction, two_loops
+from .groups import Grouped
 from .network import (
     complex_step_gradient,
     deltas,
@@ -37,11 +38,16 @@ def twin(name):
                       "tests/naive/full_batch.py")
 
 
+def twin_of(method):
+    """Return the twin of an optimizer, with its settings but for factors of groups."""
+    settings = {name: value for name, value in vars(method).items() if not name.endswith("_factors")}
+    return twin(type(method).__name__)(**settings)
+
+
 __all__ = [
-    "ACTIVATIONS", "Adam", "COSTS", "DERIVATIVES", "PARAMETERS", "Quickprop", "Regular", "Rprop", "SGD",
-    "bfgs_direction", "chain", "complex_step_gradient", "coslog", "cosine", "deltas", "distribution", "flat_cosine",
-    "flatten", "forward", "gauss_newton", "gradient",
-    "hashed", "input_gradient", "jacobian", "layers_of", "mask", "mean_cost", "normal", "one_cycle", "penalty",
-    "per_sample_gradient", "permutation", "shares", "sobolev_cost", "streams", "target_jacobian", "train", "twin",
-    "two_loops", "unflatten", "warm_up",
+    "ACTIVATIONS", "Adam", "COSTS", "DERIVATIVES", "Grouped", "PARAMETERS", "Quickprop", "Regular", "Rprop", "SGD",
+    "bfgs_direction", "chain", "complex_step_gradient", "cosine", "coslog", "deltas", "distribution", "flat_cosine",
+    "flatten", "forward", "gauss_newton", "gradient", "hashed", "input_gradient", "jacobian", "layers_of", "mask",
+    "mean_cost", "normal", "one_cycle", "penalty", "per_sample_gradient", "permutation", "shares", "sobolev_cost",
+    "streams", "target_jacobian", "train", "twin", "twin_of", "two_loops", "unflatten", "warm_up",
 ]

@@ -1,7 +1,5 @@
 """Every optimizer against the published rule in the naive twin, and against torch and optax where there are any."""
 
-from dataclasses import astuple
-
 import naive
 import numpy as np
 import pytest
@@ -57,7 +55,7 @@ def run(method, w, slopes):
 
 
 def twin_path(method, w, slopes):
-    twin, path = naive.twin(type(method).__name__)(*astuple(method)), []
+    twin, path = naive.twin_of(method), []
     for g in slopes:
         w = twin.step(w, g)
         path.append(w)
@@ -132,7 +130,7 @@ def test_training_curve(name, dtype, rng):
         net = network((2, 5, 1), dtype=dtype)
         first, method = net.parameters.astype(float), optimizers.get(name)
         net.fit(X, Y, epochs=10, batch_size=batch, optimizer=name, shuffle=False)
-        twin = naive.twin(type(method).__name__)(*astuple(method))
+        twin = naive.twin_of(method)
         w, curve = naive.train(first, net.layers, True, X.astype(float), Y.astype(float), net.activations,
                                "squared_error", twin, batch, [np.arange(30)] * 10)
         close(net.parameters, w, dtype, factor=20)

@@ -1,7 +1,5 @@
 """Settings that follow a schedule from update to update, beside plain twins: rates, decays, penalties, noise."""
 
-from dataclasses import astuple
-
 import naive
 import numpy as np
 import pytest
@@ -47,7 +45,7 @@ def total(batch):
 @pytest.mark.parametrize("name", RULES)
 def test_every_rule_has_the_rate_of_each_update(name, batch):
     """Online, in batches the last of which is smaller, and with one batch an epoch."""
-    twin = naive.twin(RULES[name].__name__)(*astuple(RULES[name]()))
+    twin = naive.twin_of(RULES[name]())
 
     def ahead(update):
         twin.rate = naive.coslog(update, total(batch), 1) / 10

@@ -63,6 +63,18 @@ class Architecture:
         return self._offsets[2]
 
     @cached_property
+    def named_ranges(self) -> dict[str, slice]:
+        """Where everything in the flat buffer lies, by kind and layer, in order: "weights[0]", "biases[0]", …, no gaps.
+
+        By these names `optimizers.groups` gives factors.
+        """
+        starts = {f"{kind}[{i}]": place for kind, places in (("weights", self.weights), ("biases", self.biases))
+                  for i, place in enumerate(places) if place >= 0}
+        order = sorted(starts, key=starts.__getitem__)
+        ends = [*map(starts.__getitem__, order[1:]), self.n_parameters]
+        return {name: slice(starts[name], end) for name, end in zip(order, ends, strict=True)}
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Name of every layer's activation."""
         return tuple(row.name for row in self.activations)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from ..kernels import tables
 from ..kernels.tables import (
+    FACTOR,
+    FACTOR_COLUMNS,
     REGULAR,
     REGULAR_TABLE,
     SEGMENT,
@@ -31,6 +33,17 @@ SHORT = 32
 """Neurons with at most so many weights have a cell for each of them, and no sums: those would take longer."""
 
 
+class Stretch(NamedTuple):
+    """A part of the flat buffer whose parameters have the same factors."""
+
+    begin: int
+    end: int
+    rate: float
+    """Factor of the learning rate."""
+    decay: float
+    """Factor of decoupled weight decay."""
+
+
 class Place(NamedTuple):
     """A number of the table that follows a schedule."""
 
@@ -38,10 +51,17 @@ class Place(NamedTuple):
     """Name of the setting."""
     schedule: Callable[..., float]
     cell: int
+    factor: float
+    """What its values are multiplied by."""
 
 
 PULLS = {"l2": SEGMENT_L2, "l1": SEGMENT_L1, "weight_decay": SEGMENT_DECAY}
 """Settings that pull at weights, and their columns."""
+
+
+def _decay_factor(factors: Sequence[Stretch], begin: int) -> float:
+    """Return what the decay λ of a stretch is multiplied by, where a step takes μλ: the factors of both."""
+    return next((row.rate * row.decay for row in factors if row.begin <= begin < row.end), 1.0)
 
 
 def _continues(row: Numbers, before: Numbers) -> bool:
@@ -52,7 +72,7 @@ def _continues(row: Numbers, before: Numbers) -> bool:
 
 
 def numbers(regularization: Regularization, architecture: Architecture, hyper: Numbers, *, rule: int = 0,
-            total: int = 0, fixed: int = 0) -> Numbers:
+            total: int = 0, fixed: int = 0, factors: Sequence[Stretch] = (), ungrouped: int = 0) -> Numbers:
     """Return what `kernels.updates.penalties` reads: an optimizer's numbers, and behind them those of the penalties.
 
     Parameters
@@ -67,6 +87,9 @@ def numbers(regularization: Regularization, architecture: Architecture, hyper: N
         Addresses of the update rule and of `kernels.updates.penalties.total`, or 0 for penalties alone.
     fixed
         Where in the state the values of fixed parameters lie, if there are any.
+    factors, ungrouped
+        Factors of groups of parameters, of all stretches of the flat buffer; and then the address of the rule that
+        ``kernels.updates.groups.update``, at ``rule``, calls.
     """
     sizes, count = architecture.layers, len(architecture.layers) - 1
     masked = regularization.trainable is not None and len(regularization.trainable) != count
@@ -88,6 +111,7 @@ def numbers(regularization: Regularization, architecture: Architecture, hyper: N
             if begin == w or regularization.penalize_biases:
                 given = [pull[layer] for pull in pulls]
                 segment["l2"], segment["l1"], segment["decay"] = map(number, given)
+                segment["decay"] *= _decay_factor(factors, begin)
                 scheduled, penalized = any(map(callable, given)), any(map(callable, given[:2]))
             if not (scheduled or row[SEGMENT_L2:SEGMENT_TRAINED].any() or not segment["trained"]
                     or regularization.clip_norm):
@@ -103,7 +127,8 @@ def numbers(regularization: Regularization, architecture: Architecture, hyper: N
                 rows.append(row)
             alone = scheduled  # such a row has numbers of its own
     behind = REGULAR_TABLE + SEGMENT_COLUMNS * len(rows)
-    first = behind + cells
+    start_of_cells = behind + FACTOR_COLUMNS * len(factors)
+    first = start_of_cells + cells
     found = np.zeros(first + cells)
     found[: tables.HYPER_COUNT] = hyper
     found[tables.HYPER_BATCH_WEIGHT] = 1  # which `online` writes only where samples have weights
@@ -112,25 +137,31 @@ def numbers(regularization: Regularization, architecture: Architecture, hyper: N
     settings["clip_norm"] = regularization.clip_norm or 0.0
     settings["rule"], settings["total"], settings["fixed"] = rule, total, fixed if masked else -1
     settings["segments"], settings["penalties"] = len(rows), first
+    settings["factors"], settings["n_factors"], settings["ungrouped"] = behind, len(factors), ungrouped
     for start, row in zip(range(REGULAR_TABLE, behind, SEGMENT_COLUMNS), rows, strict=True):
         SEGMENT.view(row)["cell"] += first
         found[start : start + SEGMENT_COLUMNS] = row
+    for start, stretch in zip(range(behind, start_of_cells, FACTOR_COLUMNS), factors, strict=True):
+        own = FACTOR.view(found[start : start + FACTOR_COLUMNS])
+        own["begin"], own["end"], own["rate"], own["decay"] = stretch
     return found
 
 
-def followed(regularization: Regularization, architecture: Architecture, table: Numbers) -> Iterator[Place]:
+def followed(regularization: Regularization, architecture: Architecture, table: Numbers,
+             factors: Sequence[Stretch] = ()) -> Iterator[Place]:
     """Yield which numbers of a table that `numbers` has made follow a schedule."""
     count = len(architecture.layers) - 1
-    layers = {place: i for places in (architecture.weights, architecture.biases) for i, place in enumerate(places)}
+    layers = {place: i for i, place in enumerate(architecture.weights)}
+    if regularization.penalize_biases:
+        layers |= {place: i for i, place in enumerate(architecture.biases)}
     for i in range(int(REGULAR.view(table)["segments"])):
         start = REGULAR_TABLE + i * SEGMENT_COLUMNS
         begin = int(SEGMENT.view(table[start : start + SEGMENT_COLUMNS])["begin"])
-        if begin not in architecture.weights and not regularization.penalize_biases:
-            continue
-        for name, column in PULLS.items():
+        for name, column in PULLS.items() if begin in layers else ():
             value = regularization.of_layers(name, count)[layers[begin]]
             if callable(value):
-                yield Place(name, value, start + column)
+                factor = _decay_factor(factors, begin) if column == SEGMENT_DECAY else 1.0
+                yield Place(name, value, start + column, factor)
 
 
 def fixed(regularization: Regularization, parameters: Array) -> Array:

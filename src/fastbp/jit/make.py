@@ -77,8 +77,8 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
     ------
     ValueError
         If there is no optimizer of that name, it is a method for the full batch, which has no rule for an update, or
-        its learning rate or decay is a schedule, which `Network.fit` alone follows; or if the arrays of the model do
-        not belong together.
+        its learning rate or decay is a schedule or has factors, which `Network.fit` alone knows; or if the arrays of
+        the model do not belong together.
     TypeError
         If an array of the model is of another kind than `Network.compiled` makes it.
     """
@@ -92,6 +92,10 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
                                                                        method.followed[0].cell)
         raise ValueError(f"{name} is {getattr(method, name)!r}, and compiled code has no epochs for a schedule to "
                          f"follow: give a number, and change hyper[{cell}] of the state as you go")
+    for name in ("rate_factors", "decay_factors"):
+        if getattr(method, name) is not None:
+            raise ValueError(f"{name} is {getattr(method, name)!r}, and in compiled code all parameters have the same "
+                             "learning rate: leave it out, or train with Network.fit")
     size, dtype = model.parameters.size, model.parameters.dtype
     made_for = method.slots << RULE_SLOTS | dtype.itemsize << RULE_BYTES
     return State(np.zeros(size, dtype), np.zeros(method.slots * size, dtype), method.hyper(),

@@ -124,6 +124,9 @@ updates.penalties
     measure, update_clipped
                        the same in two halves, before and after the norm of the gradient is known
                        -> my_neurons_clipped
+updates.groups
+    update             a rule, whose learning rate and decay each stretch of parameters multiplies by its factors: a
+                       slice of parameters and state -> in the place of a rule
 updates.scheduled
     follow             what follows a schedule: numbers of an optimizer, of penalties, of noise -> each run, by address
 updates.vectors

@@ -354,14 +354,19 @@ REGULAR = Table({
     "clip_norm": "the largest norm of the gradient, or 0",
     "fixed": "where in the state the values of fixed parameters lie, NaN for the others, or -1",
     "segments": "rows of the table",
+    "factors": "cell of the first row of FACTOR, behind the table",
+    "n_factors": "rows of FACTOR, or 0",
+    "ungrouped": "where there are any: address of the update rule that `groups.update` calls",
     "penalties": "cell of the first penalty of a neuron, as many cells behind the first square of the gradient",
-}, np.float64, start=HYPER.count, others=dict.fromkeys(("rule", "total", "fixed", "segments", "penalties"), np.int64))
-"""Behind an optimizer's numbers where a fit is regularised, see `penalties`; behind them the table and the penalties.
+}, np.float64, start=HYPER.count, others=dict.fromkeys(
+    ("rule", "total", "fixed", "segments", "factors", "n_factors", "ungrouped", "penalties"), np.int64))
+"""Behind an optimizer's numbers where a fit is regularised, see `penalties`, or parameters have factors, see `groups`;
+behind them the table, the factors and the penalties.
 
 Whole numbers are kept as bits: to convert them costs 25 ms of compilation.
 """
 (REGULAR_RULE, REGULAR_TOTAL, REGULAR_AVERAGED, REGULAR_CLIP, REGULAR_CLIP_NORM, REGULAR_FIXED, REGULAR_SEGMENTS,
- REGULAR_PENALTIES) = REGULAR
+ REGULAR_FACTORS, REGULAR_N_FACTORS, REGULAR_UNGROUPED, REGULAR_PENALTIES) = REGULAR
 REGULAR_TABLE = REGULAR.start + REGULAR.count
 """Where the table begins: a row of SEGMENT for each stretch of the flat buffer that something is done to."""
 
@@ -382,6 +387,16 @@ SEGMENT = Table({
 (SEGMENT_BEGIN, SEGMENT_END, SEGMENT_ROW, SEGMENT_PIECE, SEGMENT_CELL, SEGMENT_L2, SEGMENT_L1, SEGMENT_DECAY,
  SEGMENT_LARGEST, SEGMENT_NON_NEGATIVE, SEGMENT_TRAINED) = SEGMENT
 SEGMENT_COLUMNS = SEGMENT.count
+
+FACTOR = Table({
+    "begin": "where it begins in the flat buffer",
+    "end": "where it ends, which is where the next one begins",
+    "rate": "factor of the learning rate",
+    "decay": "factor of the decoupled decay of the rule",
+}, np.float64, others=dict.fromkeys(("begin", "end"), np.int64))
+"""A stretch of the flat buffer whose parameters have the same factors; all rows together are the whole buffer."""
+FACTOR_BEGIN, FACTOR_END, FACTOR_RATE, FACTOR_DECAY = FACTOR
+FACTOR_COLUMNS = FACTOR.count
 
 SEARCH = Table({
     "doing": "what the pass is for, one of DOING_FRESH …",

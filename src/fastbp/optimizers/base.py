@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from ..core.architecture import Architecture
 from ..core.model import Model
 from ..core.objective import Evaluation
 from ..core.samples import Samples
@@ -75,6 +76,9 @@ class Optimizer:
     def has_schedule(self) -> bool:
         """Whether something has to be done between epochs."""
         return False
+
+    def check_names(self, architecture: Architecture) -> None:
+        """Raise ValueError if a setting names parameters that the network does not have."""
 
     def takes_over(self, former: Optimizer) -> bool:
         """Whether it can go on with the state of another one: of the same kind, and of the same size."""

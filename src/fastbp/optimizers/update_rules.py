@@ -11,10 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import schedules
+from ..core.architecture import Architecture
+from ..core.penalties import Stretch
 from ..kernels import tables
 from ..kernels.updates import rules
 from ..util.settings import Check, between, flag, fraction, not_negative, plain_numbers, positive
 from .base import Optimizer
+from .groups import Factors, stretches
+
+GROUPED = "rate_factors", "decay_factors"
+"""Settings by groups of parameters, which all rules have."""
 
 
 class Followed(NamedTuple):
@@ -27,9 +33,43 @@ class Followed(NamedTuple):
 
 @dataclass(frozen=True)
 class UpdateRule(Optimizer):
-    """An optimizer for mini-batches: a learning rate, and a rule that the training kernels apply after each."""
+    """An optimizer for mini-batches: a learning rate, and a rule that the training kernels apply after each.
+
+    Parameters
+    ----------
+    learning_rate : float or schedule
+        μ > 0.
+    rate_factors : mapping of str to float, optional
+        Factors of the learning rate, not negative, by names of groups of parameters: "weights" or "biases" for those of
+        all layers, "weights[0]" for those of the first one, "layers[-1]" for all of the last one. Where several names
+        stand for the same parameters, their factors are multiplied; without a name the factor is 1.
+    decay_factors : mapping of str to float, optional
+        The same for decoupled weight decay: that of the rule (`AdamW`, `Lion`) and of `Regularization`. A step takes
+        the share μλ from a weight, with both factors in it.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range; by `Network.fit` also if the network has no parameters of a name.
+
+    Examples
+    --------
+    Biases learn ten times more slowly, without decay:
+
+    >>> import fastbp
+    >>> method = fastbp.AdamW(0.01, rate_factors={"biases": 0.1}, decay_factors={"biases": 0.0})
+
+    The NTK parametrisation (Jacot, Gabriel & Hongler 2018) with Adam, whose step does not depend on the size of slopes:
+    weights W/√n of a layer of n inputs with W's learning rate and decay.
+
+    >>> net = fastbp.Network((4, 64, 64, 1), seed=0)
+    >>> ntk = {f"weights[{i}]": n**-0.5 for i, n in enumerate(net.layers[:-1])}
+    >>> method = fastbp.AdamW(0.1, rate_factors=ntk, decay_factors={name: 1 / f for name, f in ntk.items()})
+    """
 
     learning_rate: schedules.LearningRate = 1e-3
+    rate_factors: Mapping[str, float] | None = field(default=None, kw_only=True)
+    decay_factors: Mapping[str, float] | None = field(default=None, kw_only=True)
     settings: ClassVar[dict[str, tuple[Check, int]]] = {}
     """Each number beside the learning rate: what it must be, and its cell in `hyper`."""
     rule: ClassVar[Any] = None
@@ -37,8 +77,20 @@ class UpdateRule(Optimizer):
     scheduled: ClassVar[tuple[str, ...]] = ("weight_decay",)
     """Settings beside the learning rate that may follow a schedule."""
 
+    def __init_subclass__(cls) -> None:
+        """Have what is left out left out where an optimizer is shown, in every class."""
+        cls.__repr__ = UpdateRule.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        shown = {name: value for name, value in vars(self).items() if name not in GROUPED or value is not None}
+        order = sorted(shown, key=GROUPED.__contains__)
+        return f"{type(self).__name__}({', '.join(f'{name}={shown[name]!r}' for name in order)})"
+
     def __post_init__(self) -> None:
         plain_numbers(self)
+        for name in GROUPED:
+            given = getattr(self, name)
+            object.__setattr__(self, name, None if given is None else Factors(self, name, given))
         schedules.check_rate(self, self.learning_rate)
         for name, (check, _) in self.settings.items():
             if name in self.scheduled:
@@ -65,6 +117,22 @@ class UpdateRule(Optimizer):
             assert callable(self.learning_rate)
             found.append(Followed("learning_rate", self.learning_rate, tables.HYPER_RATE))
         return found
+
+    def stretches(self, architecture: Architecture) -> list[Stretch]:
+        """Return the factors of all parameters in order; empty where all are 1.
+
+        Raises
+        ------
+        ValueError
+            If the network has no parameters of a name.
+        """
+        if self.rate_factors is None and self.decay_factors is None:
+            return []
+        return stretches(self, self.rate_factors, self.decay_factors, architecture)
+
+    def check_names(self, architecture: Architecture) -> None:
+        """Raise ValueError if a factor names parameters that the network does not have."""
+        self.stretches(architecture)
 
     def foresee(self, hyper: npt.NDArray[np.float64], epochs: int, total: int) -> None:
         """Write the learning rate with which a curve begins that may be as long as the fit."""
@@ -127,6 +195,8 @@ class SGD(UpdateRule):
         β in [0, 1): v ← βv − μ ∂E/∂w, Δw = v (Polyak 1964). 0 is plain gradient descent, which keeps no state.
     nesterov : bool, default False
         Look ahead: Δw = βv − μ ∂E/∂w with the new v (Nesterov 1983; Bengio et al. 2013, eq. 7).
+    rate_factors, decay_factors : mapping of str to float, optional
+        Factors by groups of parameters, see `fastbp.optimizers.UpdateRule`.
 
     Raises
     ------
@@ -173,6 +243,8 @@ class Adam(UpdateRule):
     epsilon_hat : bool, default False
         Add it to √v instead, before the bias correction: the ε̂ at the end of the paper's section 2, which is what
         scikit-learn and TensorFlow compute. The first steps are then shorter where gradients are tiny.
+    rate_factors, decay_factors : mapping of str to float, optional
+        Factors by groups of parameters, see `fastbp.optimizers.UpdateRule`.
 
     Raises
     ------
@@ -201,7 +273,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    learning_rate, beta1, beta2, epsilon, epsilon_hat
+    learning_rate, beta1, beta2, epsilon, epsilon_hat, rate_factors, decay_factors
         As for `Adam`.
     weight_decay : float or schedule, default 0.01
         λ ≥ 0: each step takes the share μλ from every parameter, biases too.
@@ -223,7 +295,7 @@ class AMSGrad(Adam):
 
     Parameters
     ----------
-    learning_rate, beta1, beta2, epsilon, epsilon_hat
+    learning_rate, beta1, beta2, epsilon, epsilon_hat, rate_factors, decay_factors
         As for `Adam`.
 
     Raises
@@ -242,7 +314,7 @@ class NAdam(Adam):
 
     Parameters
     ----------
-    learning_rate, beta1, beta2, epsilon, epsilon_hat
+    learning_rate, beta1, beta2, epsilon, epsilon_hat, rate_factors, decay_factors
         As for `Adam`.
 
     Raises
@@ -260,7 +332,7 @@ class RAdam(Adam):
 
     Parameters
     ----------
-    learning_rate, beta1, beta2, epsilon, epsilon_hat
+    learning_rate, beta1, beta2, epsilon, epsilon_hat, rate_factors, decay_factors
         As for `Adam`.
 
     Raises
@@ -278,7 +350,7 @@ class AdaBelief(Adam):
 
     Parameters
     ----------
-    learning_rate, beta1, beta2, epsilon_hat
+    learning_rate, beta1, beta2, epsilon_hat, rate_factors, decay_factors
         As for `Adam`.
     epsilon : float, default 1e-16
         Added to the running mean of (g − m)², and to the root.
@@ -305,6 +377,8 @@ class Lion(UpdateRule):
         Share of the momentum in the direction, and its decay, in [0, 1).
     weight_decay : float or schedule, default 0
         λ ≥ 0: each step takes the share μλ from every parameter, biases too.
+    rate_factors, decay_factors : mapping of str to float, optional
+        Factors by groups of parameters, see `fastbp.optimizers.UpdateRule`.
 
     Raises
     ------
@@ -337,6 +411,8 @@ class RMSprop(UpdateRule):
         ρ in [0, 1) of the running mean.
     epsilon : float, default 1e-8
         Added to the root.
+    rate_factors, decay_factors : mapping of str to float, optional
+        Factors by groups of parameters, see `fastbp.optimizers.UpdateRule`.
 
     Raises
     ------
@@ -361,6 +437,8 @@ class Adagrad(UpdateRule):
         μ > 0.
     epsilon : float, default 1e-10
         Added to the root.
+    rate_factors, decay_factors : mapping of str to float, optional
+        Factors by groups of parameters, see `fastbp.optimizers.UpdateRule`.
 
     Raises
     ------
@@ -387,6 +465,8 @@ class Adadelta(UpdateRule):
         ρ in [0, 1) of both running means.
     epsilon : float, default 1e-6
         Added under both roots.
+    rate_factors, decay_factors : mapping of str to float, optional
+        Factors by groups of parameters, see `fastbp.optimizers.UpdateRule`.
 
     Raises
     ------

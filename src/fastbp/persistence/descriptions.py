@@ -83,7 +83,8 @@ def fingerprints(network: Trainable) -> dict[str, str]:
     return {f"{kind} {row.name}": row.values.hex() for kind, row in rows if row.values}
 
 
-LATER: dict[str, Any] = {"per": None, "flat": 0.0, "metric": None, "higher_is_better": None}
+LATER: dict[str, Any] = {"flat": 0.0} | dict.fromkeys(
+    ("per", "metric", "higher_is_better", "rate_factors", "decay_factors"))
 """Settings that older files do not tell, and what they were: left out where they are that."""
 
 
@@ -103,6 +104,8 @@ def described_settings(settings: Any, depth: int = 0) -> dict[str, Any]:
 def _described_value(value: Any, depth: int) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, Mapping):  # pairs, since a mapping is the description of a schedule
+        return [[name, _described_value(one, depth)] for name, one in value.items()]
     if isinstance(value, tuple):
         return [_described_value(one, depth) for one in value]
     return value if isinstance(value, (bool, int, float, str, NoneType)) else described_settings(value, depth + 1)

@@ -62,6 +62,7 @@ def resume(network: Trainable, training: dict[str, Any], file: File, names: set[
     if set(training) != TRAINING:
         raise ValueError(f"it tells {sorted(training)}, expected {sorted(TRAINING)}")
     optimizer = descriptions.optimizer(training["optimizer"])
+    optimizer.check_names(network._architecture)
     stopping, size = training["stopping"], network.n_parameters
     best = {f"{BEST}{i}" for i in range(len(stopping))}
     if not {STATE, ROWS} <= names <= {STATE, ROWS} | best:

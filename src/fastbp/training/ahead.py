@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +30,8 @@ class Place(NamedTuple):
     of_samples: bool
     """Whether it lies with the settings of the cost, not with the optimizer's numbers."""
     cell: int
+    factor: float = 1.0
+    """What the values of the schedule are multiplied by."""
 
 
 def _of_optimizer(optimizer: Optimizer) -> Iterator[Place]:
@@ -47,12 +49,13 @@ def _of_samples(regularization: Regularization, hidden: int) -> Iterator[Place]:
 
 
 def places(optimizer: Optimizer, regularization: Regularization | None, architecture: Architecture,
-           numbers: Numbers) -> list[Place]:
+           numbers: Numbers, factors: Sequence[penalties.Stretch] = ()) -> list[Place]:
     """Return all numbers of a fit that follow schedules; ``numbers`` are the optimizer's, with what lies behind."""
     found = list(_of_optimizer(optimizer))
     if regularization is not None:
-        found += [Place(regularization, name, schedule, regularization.checks[name], False, cell)
-                  for name, schedule, cell in penalties.followed(regularization, architecture, numbers)]
+        found += [Place(regularization, name, schedule, regularization.checks[name], False, cell, factor)
+                  for name, schedule, cell, factor in penalties.followed(regularization, architecture, numbers,
+                                                                          factors)]
         found += _of_samples(regularization, len(architecture.layers) - 2)
     return found
 
@@ -96,7 +99,8 @@ class Ahead:
         """Compute the values of ``count`` updates, from number ``start`` on."""
         self._values = {}
         for row, place in zip(self.table, self.places, strict=True):
-            key = place.setting, id(place.schedule)
+            key = place.setting, id(place.schedule), place.factor
             if key not in self._values:
-                self._values[key] = schedules.of_updates(*place[:4], start, count, self.total, self.epoch)
+                found = schedules.of_updates(*place[:4], start, count, self.total, self.epoch)
+                self._values[key] = found * place.factor
             row[SCHEDULED_VALUES] = self._values[key].ctypes.data

@@ -98,6 +98,7 @@ class Training:
     def check(self, samples: Samples, *, profile: bool = False) -> None:
         """Check that the settings go together, and with the samples to train on; raises ValueError."""
         method, batch_size, n, regularization = self.method, self.batch_size, len(samples), self.regularization
+        method.check_names(self.network._architecture)
         if samples.jacobian is not None and regularization is not None:
             regularization.check_jacobian()
         if isinstance(method, BatchMethod):

@@ -11,8 +11,8 @@ from ..core.objective import gradient_norm
 from ..kernels import layout, prototypes, tables
 from ..kernels.compile import address
 from ..kernels.layout import NOT_SHUFFLED
+from ..kernels.updates import groups, rules
 from ..kernels.updates import penalties as regular
-from ..kernels.updates import rules
 from ..optimizers import UpdateRule
 from . import ahead
 from . import profile as profiling
@@ -33,13 +33,17 @@ class MiniBatches(CompiledSteps):
         request = fit.samples.request(batch)
         request.regularization, request.noise_key, request.progress = regularization, progress.key, place
         update = address(optimizer.rule, network.dtype, prototypes.update_rule)
-        numbers, state = progress.hyper, progress.state
-        if regularization is not None:  # a rule of ours takes its place, and calls it
-            numbers, state = regularized(fit, update)
+        numbers, state, factors = progress.hyper, progress.state, optimizer.stretches(network._architecture)
+        if factors or regularization is not None:  # a rule of ours takes its place, and calls it
+            numbers, state = regularized(fit, update, factors)
+        if factors:
+            update = address(groups.update, network.dtype, prototypes.update_rule)
+        if regularization is not None:
             clipped = regularization.clip_norm is not None
             update = address(regular.update_clipped if clipped else regular.update, network.dtype,
                              prototypes.update_rule)
-        places, epoch = ahead.places(optimizer, regularization, network._architecture, numbers), -(-n // batch)
+        places = ahead.places(optimizer, regularization, network._architecture, numbers, factors)
+        epoch = -(-n // batch)
         self.ahead, self.before = Ahead(places, epoch, fit.last * epoch), first * epoch
         request.scheduled = self.ahead.table if places else None
         super().__init__(fit, request, fit.samples.order() if shuffles or self.reorder else NOT_SHUFFLED)
@@ -55,7 +59,8 @@ class MiniBatches(CompiledSteps):
                                                                + place[tables.PROGRESS_POSITION]))))
         self.positions = np.arange(n) if self.reorder else NOT_SHUFFLED
         self.task = self.task._replace(shuffle=int(shuffles), key=progress.key,
-                                       plain=int(optimizer.rule is rules.sgd and regularization is None))
+                                       plain=int(optimizer.rule is rules.sgd and regularization is None
+                                                 and not factors))
         self.online = (batch == 1 and fit.samples.kind == tables.KIND_PLAIN and not fit.samples.sparse
                        and (regularization is None or regularization.online))
 

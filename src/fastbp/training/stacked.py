@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..core import link
+from ..core import link, penalties
 from ..core.samples import Samples
 from ..kernels import layout, prototypes, tables
 from ..kernels.compile import address
 from ..kernels.compile.interrupts import Held
 from ..kernels.layout import Plan
 from ..kernels.passes import stacked
+from ..kernels.updates import groups
 from ..optimizers import UpdateRule
+from ..regularization import Regularization
 from ..util import machine
 from . import ahead
 from .ahead import Ahead
@@ -150,10 +152,14 @@ class Stack:
         orders = [member.samples.order() for member in filled]
         progress = np.zeros(tables.PROGRESS_COUNT, np.int64)
         progress[[tables.PROGRESS_EPOCH, tables.PROGRESS_FIRST_EPOCH]] = before.epochs
+        update, hyper = address(method.rule, dtype, prototypes.update_rule), before.hyper.copy()
+        if factors := [row._replace(begin=lane * row.begin, end=lane * row.end)
+                       for row in method.stretches(network._architecture)]:
+            rule, update = update, address(groups.update, dtype, prototypes.update_rule)
+            hyper = penalties.numbers(Regularization(), network._architecture, hyper, factors=factors, ungrouped=rule)
         return parameters, layout.StackedLearner(
             gradient=layout.aligned(lane * count, dtype), state=vectors([member.progress.state for member in filled]),
-            best=parameters.copy(), hyper=before.hyper.copy(),
-            update=address(method.rule, dtype, prototypes.update_rule),
+            best=parameters.copy(), hyper=hyper, update=update,
             order=np.concatenate(orders), apart=orders[0].size,
             keys=np.array([member.progress.key for member in filled], np.int64), progress=progress,
             status=np.zeros(lane, np.int64), done=np.full(lane, before.epochs), totals=np.zeros(lane),
@@ -172,7 +178,7 @@ class Stack:
                 network._progress = None
                 continue
             progress.state[:] = learner.state[v::lane]
-            progress.hyper[:] = learner.hyper
+            progress.hyper[:] = learner.hyper[: tables.HYPER_COUNT]
             progress.hyper[tables.HYPER_BATCH_WEIGHT] = learner.totals[v]
             progress.epochs += done
 

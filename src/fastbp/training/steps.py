@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +15,14 @@ import numpy.typing as npt
 
 from ..core import objective, penalties, thread_team
 from ..core.link import Request
+from ..core.penalties import Stretch
 from ..core.samples import Samples
 from ..kernels import layout, prototypes, tables
 from ..kernels.compile import address
 from ..kernels.compile.interrupts import Held
 from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import online
+from ..kernels.updates import groups
 from ..kernels.updates import penalties as regular
 from ..optimizers.base import Optimizer
 from ..regularization import Regularization
@@ -122,13 +124,13 @@ class Steps:
         raise NotImplementedError
 
 
-def regularized(fit: Fit, rule: int = 0) -> tuple[npt.NDArray[np.float64], Array]:
-    """Return numbers and state with what penalties need behind them; the progress keeps its part of both."""
-    network, progress, regularization = fit.network, fit.progress, fit.regularization
-    assert regularization is not None
+def regularized(fit: Fit, rule: int = 0, factors: Sequence[Stretch] = ()) -> tuple[npt.NDArray[np.float64], Array]:
+    """Return numbers and state with what penalties and groups need behind; the progress keeps its part of both."""
+    network, progress, regularization = fit.network, fit.progress, fit.regularization or Regularization()
     total = address(regular.total, network.dtype, prototypes.total_penalty)
-    numbers = penalties.numbers(regularization, network._architecture, progress.hyper, rule=rule, total=total,
-                                fixed=progress.state.size)
+    grouped = address(groups.update, network.dtype, prototypes.update_rule) if factors else rule
+    numbers = penalties.numbers(regularization, network._architecture, progress.hyper, rule=grouped, total=total,
+                                fixed=progress.state.size, factors=factors, ungrouped=rule)
     state = np.concatenate((progress.state, penalties.fixed(regularization, network._parameters)))
     progress.hyper, progress.state = numbers[: tables.HYPER_COUNT], state[: progress.state.size]
     return numbers, state
