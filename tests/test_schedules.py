@@ -68,6 +68,12 @@ def test_where_an_epoch_begins_both_units_agree(kind):
         assert kind(6 * t, 84, 6) == pytest.approx(kind(t, 14), rel=1e-12, abs=1e-14)
 
 
+def test_shown_as_written():
+    assert repr(WarmUp(Cosine(0.1), 2)) == ("WarmUp(learning_rate=Cosine(learning_rate=0.1, epochs=None, lowest=0.0, "
+                                            "lengthen=1, flat=0.0), epochs=2)")
+    assert repr(CosLog(0.1, per="epoch")) == "CosLog(learning_rate=0.1, epochs=None, waves=4, per='epoch')"
+
+
 def test_units():
     assert [s.unit for s in (Cosine(0.1), CosLog(0.1), Function(max), WarmUp(0.1, 2), WarmUp(CosLog(0.1), 2),
                              Chain([0.1, Cosine(0.1, per="update")], [2]), WarmUp(Cosine(0.1), 0.5, per="update"))] == [

@@ -15,7 +15,7 @@ from ..core.architecture import Architecture
 from ..core.penalties import Stretch
 from ..kernels import tables
 from ..kernels.updates import rules
-from ..util.settings import Check, between, flag, fraction, not_negative, plain_numbers, positive
+from ..util.settings import Check, between, flag, fraction, not_negative, plain_numbers, positive, shown
 from .base import Optimizer
 from .groups import Factors, stretches
 
@@ -82,9 +82,7 @@ class UpdateRule(Optimizer):
         cls.__repr__ = UpdateRule.__repr__  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
-        shown = {name: value for name, value in vars(self).items() if name not in GROUPED or value is not None}
-        order = sorted(shown, key=GROUPED.__contains__)
-        return f"{type(self).__name__}({', '.join(f'{name}={shown[name]!r}' for name in order)})"
+        return shown(self, GROUPED)
 
     def __post_init__(self) -> None:
         plain_numbers(self)

@@ -17,6 +17,7 @@ from ..util.settings import (
     plain_numbers,
     positive,
     share,
+    shown,
 )
 
 EPOCH, UPDATE = "epoch", "update"
@@ -38,6 +39,13 @@ class Curve(Schedule):
     per: str | None = field(default=None, kw_only=True)
     usual: ClassVar[str] = EPOCH
     """What ``per`` is where it is None."""
+
+    def __init_subclass__(cls) -> None:
+        """Have every class shown without ``per`` where that is left out."""
+        cls.__repr__ = Curve.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        return shown(self, ("per",))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -52,7 +52,7 @@ def places(optimizer: Optimizer, regularization: Regularization | None, architec
            numbers: Numbers, factors: Sequence[penalties.Stretch] = ()) -> list[Place]:
     """Return all numbers of a fit that follow schedules; ``numbers`` are the optimizer's, with what lies behind."""
     found = list(_of_optimizer(optimizer))
-    if regularization is not None:
+    if regularization is not None and regularization.follows:
         found += [Place(regularization, name, schedule, regularization.checks[name], False, cell, factor)
                   for name, schedule, cell, factor in penalties.followed(regularization, architecture, numbers,
                                                                           factors)]
@@ -62,7 +62,7 @@ def places(optimizer: Optimizer, regularization: Regularization | None, architec
 
 def check(optimizer: Optimizer, regularization: Regularization | None, start: int, total: int, epoch: int) -> None:
     """Raise ValueError if the first value of a schedule is none that its setting may have."""
-    if regularization is not None:
+    if regularization is not None and regularization.follows:
         regularization.at(start, total, epoch)
     for place in _of_optimizer(optimizer):
         schedules.of_updates(*place[:4], start, 1, total, epoch)

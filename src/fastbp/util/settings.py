@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,13 @@ def plain_numbers(owner: object) -> None:
     for name, value in vars(owner).items():
         if isinstance(value, np.generic):
             object.__setattr__(owner, name, value.item())
+
+
+def shown(owner: object, seldom: Collection[str]) -> str:
+    """Return an object as it would be written; what is seldom set comes last, and is left out where it is None."""
+    given = {name: value for name, value in vars(owner).items() if name not in seldom or value is not None}
+    order = sorted(given, key=seldom.__contains__)
+    return f"{type(owner).__name__}({', '.join(f'{name}={given[name]!r}' for name in order)})"
 
 
 def finite(owner: object, name: str, value: Any) -> None:
