@@ -5,6 +5,7 @@ import sys
 import typing
 
 from . import initializers, jit, plots, schedules
+from .activations import parametric
 from .cfunctions import CFunction
 from .core.summary import LayerSummary, Summary
 from .costs import Cost, gaussian_nll, huber, quantile
@@ -96,6 +97,7 @@ __all__ = [
     "huber",
     "initializers",
     "jit",
+    "parametric",
     "plots",
     "quantile",
     "register_activation",

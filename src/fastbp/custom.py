@@ -214,6 +214,8 @@ def _name(function: Any, name: str | None, catalogue: dict[str, Any], names: Nam
     found = getattr(function, "__name__", "<lambda>") if name is None else name
     if not isinstance(found, str) or not found or found == "<lambda>":
         raise ValueError(f"name is {name!r}: this {kind} needs a name of its own, for instance name='bent'")
+    if activations.is_parametric(found):
+        raise ValueError(f"{found!r} is the name of a parametric activation: choose another name")
     if found in catalogue and catalogue[found].formula != "your own":
         raise ValueError(f"{found!r} is a built-in {kind}: choose another name")
     if (other := names.accepted.get(plain(found))) is not None:

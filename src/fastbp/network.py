@@ -28,29 +28,38 @@ from .training.steps import Reorder
 Array = npt.NDArray[Any]
 
 FIXED = frozenset({"layers", "activations", "cost_function", "bias", "dtype", "init", "n_parameters", "seed", "weights",
-                   "biases"})
+                   "biases", "alphas"})
 """Attributes that follow from what a network was built with."""
 
 KINDS: dict[str, type] = {"history": History, "generator": np.random.Generator}
 """Attributes that may be assigned, and what they must be."""
 
 
-def _named_activations(layers: tuple[int, ...], activation: str | Sequence[str], output: str | None,
+Functions = str | activations.Activation | Sequence[str | activations.Activation]
+"""Activations of the hidden layers, as a user gives them."""
+
+
+def _named_activations(layers: tuple[int, ...], activation: Functions, output: str | activations.Activation | None,
                        cost: costs.Cost) -> tuple[activations.Activation, ...]:
     """Return the row of the catalogue for each layer 1..L."""
     hidden = len(layers) - 2
-    if not isinstance(activation, (str, Sequence)):
-        raise TypeError(f"activation is {activation!r}, expected a name, or one for each hidden layer")
-    names = [activation] * hidden if isinstance(activation, str) else list(activation)
+    given: Any = activation
+    one = isinstance(given, (str, activations.Activation))
+    if not one and not isinstance(given, Sequence):
+        raise TypeError(f"activation is {given!r}, expected a name, or one for each hidden layer")
+    names: list[Any] = [given] * hidden if one else list(given)
     if len(names) != hidden:
         raise ValueError(f"activation has {len(names)} names, expected {hidden}: one for each hidden layer")
     names.append(cost.output if output is None else output)
-    if isinstance(activation, str):
-        activations.get(activation)
+    if one:
+        activations.get(given)
     rows = [activations.get(name) for name in names]
     for row in rows[:-1]:
         if not row.elementwise:
             raise ValueError(f"activation {row.name!r} is not element-wise: it is for the output layer only")
+    if rows[-1].phi in cost.pairs:
+        raise ValueError(f"output is {rows[-1].name!r}, expected {rows[-1].phi!r} with {cost.name}: the two are a "
+                         "canonical link, which has no parameters; use parametric activations in hidden layers")
     if rows[-1].name == "softmax" and layers[-1] == 1:
         raise ValueError("softmax of one output is 1, whatever the input: use an output for each class, or for two "
                          "classes one output with cost 'binary_cross_entropy'")
@@ -71,9 +80,10 @@ class Network(Trainable):
     ----------
     layers : sequence of int
         Neurons of each layer, (n_0, …, n_L); n_0 is the number of inputs, n_L of outputs.
-    activation : str or sequence of str, default "tanh"
-        One name for all hidden layers, or one for each; see `fastbp.activations.ACTIVATIONS`.
-    output : str, optional
+    activation : str, Activation or sequence of these, default "tanh"
+        One for all hidden layers, or one for each: a name of `fastbp.activations.ACTIVATIONS`, or what
+        `fastbp.parametric` gives.
+    output : str or Activation, optional
         Activation of the output layer. By default the one that goes with the cost, `fastbp.costs.Cost.output`:
         logistic for binary_cross_entropy, softmax for cross_entropy, identity for squared_error.
     cost : str or Cost, default "squared_error"
@@ -97,8 +107,8 @@ class Network(Trainable):
     Attributes
     ----------
     parameters : ndarray, shape (n_parameters,)
-        The flat buffer: for each layer W^l row by row, then b^l. Writable; training updates it in place, and what is
-        assigned is copied into it.
+        The flat buffer: for each layer W^l row by row, then b^l, then α^l of a parametric activation. Writable;
+        training updates it in place, and what is assigned is copied into it.
     history : History
         The record of the last fit.
     generator : numpy.random.Generator
@@ -124,7 +134,8 @@ class Network(Trainable):
     array([0., 1., 1., 0.], dtype=float32)
     """
 
-    def __init__(self, layers: Sequence[int], activation: str | Sequence[str] = "tanh", output: str | None = None,
+    def __init__(self, layers: Sequence[int], activation: Functions = "tanh",
+                 output: str | activations.Activation | None = None,
                  cost: str | costs.Cost = "squared_error", *, bias: bool = True, dtype: npt.DTypeLike = "float32",
                  init: str | initializers.Constant | Sequence[Any] = "auto", seed: int | None = None) -> None:
         kind = arrays.dtype(dtype)
@@ -154,7 +165,8 @@ class Network(Trainable):
         instead = {"history": "fit and reset begin a new one", "generator": "assign another one",
                    "seed": "reset(seed) begins anew with another one, or build a new Network",
                    "weights": "write into its arrays, weights[i][:] = W, or assign to parameters",
-                   "biases": "write into its arrays, biases[i][:] = b, or assign to parameters"}
+                   "biases": "write into its arrays, biases[i][:] = b, or assign to parameters",
+                   "alphas": "write into its arrays, alphas[i][:] = a, or assign to parameters"}
         raise AttributeError(f"{name} of a Network is fixed when it is built: "
                              + instead.get(name, "build a new Network"))
 

@@ -44,23 +44,33 @@ class Architecture:
         return Architecture, (self.layers, self.activations, self.cost, self.bias, self.dtype)
 
     @cached_property
-    def _offsets(self) -> tuple[list[int], list[int], int]:
-        return layout.offsets(self.layers, self.bias)
+    def parametric(self) -> tuple[bool, ...]:
+        """Whether every layer's activation has parameters α."""
+        return tuple(row.alpha is not None for row in self.activations)
+
+    @cached_property
+    def _offsets(self) -> layout.Offsets:
+        return layout.offsets(self.layers, self.bias, self.parametric)
 
     @property
     def weights(self) -> list[int]:
         """Offset of every W^l in the flat buffer."""
-        return self._offsets[0]
+        return self._offsets.weights
 
     @property
     def biases(self) -> list[int]:
         """Offset of every b^l in the flat buffer, -1 without biases."""
-        return self._offsets[1]
+        return self._offsets.biases
+
+    @property
+    def alphas(self) -> list[int]:
+        """Offset of every α^l in the flat buffer, -1 where the activation is not parametric."""
+        return self._offsets.alphas
 
     @cached_property
     def n_parameters(self) -> int:
         """Numbers in the flat buffer."""
-        return self._offsets[2]
+        return self._offsets.total
 
     @cached_property
     def named_ranges(self) -> dict[str, slice]:
@@ -98,6 +108,13 @@ class Architecture:
     def work(self) -> int:
         """Multiply-adds of a training step for one sample: three a weight."""
         return 3 * sum(n * m for n, m in zip(self.layers[:-1], self.layers[1:], strict=True))
+
+    def check_second_order(self, what: str) -> None:
+        """Raise ValueError if a layer has α, for what has no second-order terms of them."""
+        if any(self.parametric):
+            name = self.names[self.parametric.index(True)]
+            raise ValueError(f"{what} knows no parameters of activations, but the network has {name!r}: use it with "
+                             "plain activations, or train with 'adam', 'lbfgs' or another method of first order")
 
     def directions(self, kind: int) -> int:
         """Return how many directions' tangents go along with each sample in a pass of this kind."""

@@ -332,6 +332,7 @@ def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
 
 def target_jacobian(J: Any, n: int, architecture: Architecture) -> Array:
     """Return targets of ∂o/∂x as (n, n_targets, n_0) of the network's dtype; the workspace they ask for must fit."""
+    architecture.check_second_order("target_jacobian")
     layers, kind = architecture.layers, architecture.dtype
     n_in, n_out = layers[0], architecture.n_targets
     array = numbers("target_jacobian", J)

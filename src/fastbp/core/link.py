@@ -23,7 +23,7 @@ from ..kernels import embedded, layout, prototypes, tables
 from ..kernels.compile import Kernel, address
 from ..kernels.derivatives import second
 from ..kernels.functions import costs, softmax
-from ..kernels.layer import dense, gather
+from ..kernels.layer import dense, gather, parametric
 from ..kernels.layout import Integers, Plan
 from ..kernels.passes import backprop, epoch, noise, online, record
 from ..kernels.random import shuffle, shuffle_picked
@@ -32,6 +32,7 @@ from ..kernels.tables import (
     CELL_COST,
     CELL_COST_KERNEL,
     CELL_COST_SECOND,
+    CELL_DENSE_NEURONS,
     CELL_DIRECTION,
     CELL_END_EPOCH,
     CELL_GATHER_INPUTS,
@@ -171,6 +172,7 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
         halves = architecture.n_targets < architecture.layers[-1]
         cells[CELL_GATHER_TARGETS] = address(gather.gather_halves if halves else gather.gather, dtype, gather.gather)
     _link_functions(architecture, request, plan)
+    _link_alphas(architecture, request, plan)
     if request.kind != tables.KIND_PLAIN:
         _link_tangents(architecture, request, plan)
     return plan
@@ -230,13 +232,19 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
 
     out = [take(n * samples + online.BEHIND) for n in sizes]
     delta = [-1] + [take(n * samples) for n in sizes[1:]]
+    cotangent = list(delta)
+    for i, has_alphas in enumerate(architecture.parametric, 1):
+        if has_alphas:
+            cotangent[i] = take(sizes[i] * samples) if backward or request.calls else -1
     layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
     for i, row in enumerate(LAYER.view(layers)):
         n_in, n_out = sizes[i], sizes[i + 1]
         row["n_in"], row["n_out"] = n_in, n_out
         row["weights"], row["biases"] = architecture.weights[i], architecture.biases[i]
         row["source"], row["out"] = out[i], out[i + 1]
-        row["delta_below"], row["delta"] = delta[i], delta[i + 1]
+        row["delta_below"], row["delta"], row["cotangent"] = cotangent[i], delta[i + 1], cotangent[i + 1]
+        row["alphas"] = architecture.alphas[i]
+        row["change"] = take(n_out * samples) if architecture.parametric[i] else -1
         transposes = not by_lanes(n_in, n_out) if backward else i == 0
         row["transposed"] = take(-(-n_in // width) * width * (samples + 1)) if transposes else -1
         row["packs"] = backward and packs(n_in, n_out)
@@ -302,7 +310,7 @@ def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterat
         yield dense.gradient
     if transposed[1:].any() or request.kind != tables.KIND_PLAIN and transposed.any():
         yield dense.transpose_panel
-    if not transposed.all() or plan.layers[0, LAYER_BIASES] >= 0:
+    if not transposed.all() or plan.layers[0, LAYER_BIASES] >= 0 or any(architecture.parametric):
         yield dense.gradient_by_lanes
     if architecture.cost.targets == CLASSES:
         yield gather.gather_labels
@@ -326,6 +334,19 @@ def _link_functions(architecture: Architecture, request: Request, plan: Plan) ->
     cells[CELL_CANONICAL] = architecture.canonical
     cells[CELL_COST_KERNEL] = address(cost.pairs.get(architecture.names[-1], cost.kernel), dtype, prototypes.cost)
     plan.cost_parameter[COST_PARAMETER] = cost.parameter or 0.0
+
+
+def _link_alphas(architecture: Architecture, request: Request, plan: Plan) -> None:
+    """Write the addresses of what activations with parameters of their own take, if there are any."""
+    layers, dtype, cells = list(architecture.parametric), architecture.dtype, plan.cells
+    if not any(layers):
+        return
+    plan.layers[layers, parametric.activate.place] = address(parametric.activate, dtype)
+    if request.backward or request.calls:
+        plan.layers[layers, parametric.backward.place] = address(parametric.backward, dtype)
+    if request.backward:
+        cells[CELL_DENSE_NEURONS] = cells[CELL_MY_NEURONS]
+        cells[CELL_MY_NEURONS] = address(backprop.my_neurons_parametric, dtype, backprop.my_neurons)
 
 
 def _root(architecture: Architecture) -> int:
@@ -464,15 +485,19 @@ def _one_sample(architecture: Architecture) -> tuple[Integers, Integers]:
     architecture = architecture.resolved()
     sizes, dtype = architecture.layers, architecture.dtype
     panel = layout.strips(max(sizes), dtype) * layout.lanes(dtype) + online.BEHIND
+    panels = 4 if any(architecture.parametric) else 3
     layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
     for i, row in enumerate(LAYER.view(layers)):
         row["n_in"], row["n_out"] = sizes[i], sizes[i + 1]
         row["weights"], row["biases"] = architecture.weights[i], architecture.biases[i]
         row["source"], row["out"], row["delta"] = panel * (i % 2), panel * (1 - i % 2), panel * 2
         row["activation"] = address(architecture.activations[i].kernel, dtype, prototypes.activation)
+        row["alphas"], row["change"], row["cotangent"] = architecture.alphas[i], panel * 3, -1
+        if architecture.parametric[i]:
+            row["parametric"] = address(parametric.activate, dtype)
     calls = np.zeros(tables.ENTRY_COUNT, np.int64)
     entry = ENTRY.view(calls)
-    entry["work_size"], entry["depth"], entry["size"] = 3 * panel, len(layers), architecture.n_parameters
+    entry["work_size"], entry["depth"], entry["size"] = panels * panel, len(layers), architecture.n_parameters
     for kernel in (embedded.forward, embedded.forward_one):
         calls[kernel.place] = address(kernel, dtype)
     return layers, calls

@@ -66,6 +66,9 @@ class Model:
                 W[:], first = initializers.draw(row.initializer if rule == "auto" else rule, self.generator, *W.shape)
                 if b.size:
                     b[:] = first
+        if any(self._architecture.parametric):
+            for alphas, row in zip(self.alphas, functions, strict=True):
+                alphas[:] = row.alpha if alphas.size else 0
         n_targets = self._architecture.n_targets
         if rules[-1] == "auto" and n_targets < self.layers[-1]:  # log σ² is 0 at first, whatever x is
             self.weights[-1][n_targets:] = 0
@@ -129,12 +132,12 @@ class Model:
 
     @property
     def n_parameters(self) -> int:
-        """Weights and biases of all layers."""
+        """Weights and biases of all layers, and parameters of their activations."""
         return self._architecture.n_parameters
 
     @property
     def parameters(self) -> Array:
-        """The flat buffer: for each layer W^l row by row, then b^l.
+        """The flat buffer: for each layer W^l row by row, then b^l, then α^l where the activation is parametric.
 
         It is the same array throughout the network's life, since views, plans and compiled code hold its address. While
         its ``flags.writeable`` is False, the network does not train.
@@ -159,11 +162,17 @@ class Model:
     @property
     def biases(self) -> tuple[Array, ...]:
         """b^l of each layer, (n_l,): views into `parameters`; empty arrays if ``bias=False``."""
-        sizes = self._architecture.layers[1:]
-        if not self._architecture.bias:
-            return (self._parameters[:0],) * len(sizes)
-        return tuple(self._parameters[start : start + n]
-                     for start, n in zip(self._architecture.biases, sizes, strict=True))
+        return self._of_neurons(self._architecture.biases)
+
+    @property
+    def alphas(self) -> tuple[Array, ...]:
+        """α^l of each layer, (n_l,): views into `parameters`; empty where its activation is not `fastbp.parametric`."""
+        return self._of_neurons(self._architecture.alphas)
+
+    def _of_neurons(self, starts: list[int]) -> tuple[Array, ...]:
+        """Return views of what each layer has a number a neuron of, empty where that begins nowhere."""
+        return tuple(self._parameters[start : start + n] if start >= 0 else self._parameters[:0]
+                     for start, n in zip(starts, self._architecture.layers[1:], strict=True))
 
     # --------------------------------------------------------------------------------------------- what it works with
 

@@ -99,16 +99,19 @@ def numbers(regularization: Regularization, architecture: Architecture, hyper: N
     non_negative = regularization.of_layers("non_negative", count)
     rows: list[Numbers] = []
     cells, alone = 0, False
-    for layer, (w, b) in enumerate(zip(architecture.weights, architecture.biases, strict=True)):
+    starts = zip(architecture.weights, architecture.biases, architecture.alphas, strict=True)
+    for layer, (w, b, a) in enumerate(starts):
         n_in, n_out = sizes[layer], sizes[layer + 1]
-        for begin, length in ((w, n_in), (b, 1)) if architecture.bias else ((w, n_in),):
+        for begin, length in ((w, n_in), (b, 1), (a, 1)):
+            if begin < 0:
+                continue
             row = np.zeros(SEGMENT_COLUMNS)
             segment = SEGMENT.view(row)
             segment["trained"] = trained[layer]
             if begin == w:
                 segment["largest"], segment["non_negative"] = largest[layer], non_negative[layer]
             scheduled = penalized = False
-            if begin == w or regularization.penalize_biases:
+            if begin == w or begin == b and regularization.penalize_biases:
                 given = [pull[layer] for pull in pulls]
                 segment["l2"], segment["l1"], segment["decay"] = map(number, given)
                 segment["decay"] *= _decay_factor(factors, begin)

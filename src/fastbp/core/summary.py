@@ -16,7 +16,7 @@ class LayerSummary(NamedTuple):
     activation: str
     """Its name."""
     parameters: int
-    """Weights and biases."""
+    """Weights and biases, and those of a parametric activation."""
     multiply_adds: int
     """In a forward pass (1), for one sample; a gradient takes up to three times as many."""
     bytes: int
@@ -35,7 +35,7 @@ class Summary(NamedTuple):
     dtype: str
     """float32 or float64."""
     parameters: int
-    """Weights and biases of all layers."""
+    """Those of all layers."""
     multiply_adds: int
     """In a forward pass, for one sample."""
     bytes: int
@@ -82,8 +82,8 @@ def summary(self: Model) -> Summary:
     """
     itemsize = self.dtype.itemsize
     rows = tuple(
-        LayerSummary(n_out, name, (n_in + self.bias) * n_out, n_in * n_out,
-                     (n_in + self.bias) * n_out * itemsize)
-        for n_in, n_out, name in zip(self.layers[:-1], self.layers[1:], self.activations, strict=True))
+        LayerSummary(n_out, row.name, count, n_in * n_out, count * itemsize)
+        for n_in, n_out, row in zip(self.layers[:-1], self.layers[1:], self._architecture.activations, strict=True)
+        for count in [(n_in + self.bias + (row.alpha is not None)) * n_out])
     return Summary(self.layers[0], rows, str(self.cost_function), self.dtype.name, self.n_parameters,
                    sum(row.multiply_adds for row in rows), self.n_parameters * itemsize)

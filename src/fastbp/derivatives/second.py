@@ -53,6 +53,7 @@ def hessian_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, v: n
     uses a workspace of at most 1024 samples and as many tangents, whatever the number of samples.
     """
     self.cost_function.check_gradient("hessian_vector_product")
+    self._architecture.check_second_order("hessian_vector_product")
     samples = self._samples(X, Y, sample_weight)
     return _product(self, samples, tables.KIND_HESSIAN, arrays.parameters("v", v, self.n_parameters, self.dtype))
 
@@ -87,6 +88,7 @@ def gauss_newton_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     It takes at most 5/3 times the multiply-adds of a gradient; the workspace is that of `hessian_vector_product`.
     """
     self.cost_function.check_gradient("gauss_newton_vector_product")
+    self._architecture.check_second_order("gauss_newton_vector_product")
     samples = self._samples(X, Y, sample_weight)
     return _product(self, samples, tables.KIND_GAUSS_NEWTON, arrays.parameters("v", v, self.n_parameters,
                                                                                   self.dtype))
@@ -118,6 +120,7 @@ def hessian(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.
     n_parameters² numbers, beside the workspace of `hessian_vector_product`.
     """
     self.cost_function.check_gradient("hessian")
+    self._architecture.check_second_order("hessian")
     arrays.square_matrix(self.n_parameters, self.dtype)
     samples, P = self._samples(X, Y, sample_weight), self.n_parameters
     H, direction = np.empty((P, P), self.dtype), np.zeros(P, self.dtype)
@@ -160,4 +163,5 @@ def hessian_diagonal(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     is that of `hessian_vector_product`.
     """
     self.cost_function.check_gradient("hessian_diagonal")
+    self._architecture.check_second_order("hessian_diagonal")
     return _product(self, self._samples(X, Y, sample_weight), tables.KIND_DIAGONAL)

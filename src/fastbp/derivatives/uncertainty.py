@@ -56,6 +56,7 @@ class Spectrum(NamedTuple):
 
 def _spectrum(network: Model, samples: Samples, regularization: Regularization | None) -> Spectrum:
     network.cost_function.check_gradient("posterior")
+    network._architecture.check_second_order("posterior")
     regularization = network._regularization(regularization)
     if regularization is not None:
         regularization.check_penalties("posterior")

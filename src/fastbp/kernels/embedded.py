@@ -27,10 +27,12 @@ from .ir import (
     pointer,
     pointer_at,
     rank_one,
+    row,
     stack,
     sum_columns,
     view,
 )
+from .layer import parametric
 from .passes import backprop, predict
 from .passes.online import activate, net_input
 from .tables import (
@@ -71,13 +73,17 @@ from .tables import (
     HYPER_POWER1,
     HYPER_POWER2,
     HYPER_RATE,
+    LAYER_ALPHAS,
     LAYER_BIASES,
+    LAYER_CHANGE,
     LAYER_COLUMNS,
+    LAYER_COTANGENT,
     LAYER_DELTA,
     LAYER_DELTA_BELOW,
     LAYER_N_IN,
     LAYER_N_OUT,
     LAYER_OUT,
+    LAYER_PARAMETRIC_BACKWARD,
     LAYER_SOURCE,
     LAYER_WEIGHTS,
     MEMBER_CALLS,
@@ -112,7 +118,7 @@ def forward(network: IntegerPointer, table: IntegerPointer, weights: FloatPointe
     for layer in range(top + 1):
         net_input(layers, layer, panels, parameters)
         if layer < top or last != 0:
-            activate(layers, layer, panels)
+            activate(layers, layer, panels, parameters)
 
 
 @by_address(ENTRY_BACKWARD)
@@ -138,6 +144,12 @@ def backpropagate(network: IntegerPointer, table: IntegerPointer, weights: Float
     scale = type(panels[0])(-rate if add != 0 else 1.0)
     for layer in range(layers.shape[0] - 1, -1, -1):
         n_in, n_out, d = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT], layers[layer, LAYER_DELTA]
+        if layers[layer, LAYER_PARAMETRIC_BACKWARD] != 0:
+            call(parametric.backward, row(layers, layer), row(layers, layer), panels, 0, 0, 1, 1)
+            alphas, change = (view(gradient, layers[layer, LAYER_ALPHAS], n_out),
+                              view(panels, layers[layer, LAYER_CHANGE], n_out))
+            for j in range(n_out):
+                alphas[j] = alphas[j] + scale * change[j] if add != 0 else change[j]
         if layer > 0:
             call(backward, calls, network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
         rank_one(gradient, layers[layer, LAYER_WEIGHTS], n_out, n_in, panels, d, layers[layer, LAYER_SOURCE], scale,
@@ -158,7 +170,7 @@ def to_cost(network, stage, table, number, weights, work, x, y):
     top = layers.shape[0] - 1
     n = layers[top, LAYER_N_OUT]
     out, target = view(panels, layers[top, LAYER_OUT], n), view(panels, cells[CELL_TARGET], n)
-    delta, given = view(panels, layers[top, LAYER_DELTA], n), array_at(y, cells[CELL_N_TARGETS])
+    delta, given = view(panels, layers[top, LAYER_COTANGENT], n), array_at(y, cells[CELL_N_TARGETS])
     for j in range(given.size):
         target[j] = given[j]
     call(prototypes.cost, cells, out, target, delta, n, array_at(number, 1))
@@ -174,8 +186,11 @@ def to_cost(network, stage, table, number, weights, work, x, y):
 def to_input(network, table, weights, work, out):
     """From δ^L down to (W^1)ᵀ δ^1, which overwrites ``out``."""
     layers, calls, _, panels = unpack(network, table, weights, work)
-    for layer in range(layers.shape[0] - 1, 0, -1):
-        call(backward, calls, network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
+    for layer in range(layers.shape[0] - 1, -1, -1):
+        if layers[layer, LAYER_PARAMETRIC_BACKWARD] != 0:
+            call(parametric.backward, row(layers, layer), row(layers, layer), panels, 0, 0, 1, 1)
+        if layer > 0:
+            call(backward, calls, network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
     n = layers[0, LAYER_N_IN]
     slope, given = view(panels, layers[0, LAYER_SOURCE], n), array_at(out, n)
     for k in range(n):
@@ -225,7 +240,7 @@ def vjp_one(network: IntegerPointer, table: IntegerPointer, weights: FloatPointe
     call(forward, calls, network, table, weights, work, x, 1)
     top = layers.shape[0] - 1
     n = layers[top, LAYER_N_OUT]
-    delta, given = view(panels, layers[top, LAYER_DELTA], n), array_at(u, n)
+    delta, given = view(panels, layers[top, LAYER_COTANGENT], n), array_at(u, n)
     for j in range(n):
         delta[j] *= given[j]
     if calls[ENTRY_OUTPUT] != 0:

@@ -173,15 +173,29 @@ def learner(gradient: Floats, *, state: Floats | None = None, hyper: Doubles | N
     )
 
 
-def offsets(sizes: Sequence[int], bias: bool) -> tuple[list[int], list[int], int]:
-    """Return the offsets of every W^l and b^l (-1 without biases) in the flat buffer, and the number of parameters."""
-    weights, biases, total = [], [], 0
-    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
-        weights.append(total)
+class Offsets(NamedTuple):
+    """Where a network's parameters lie in the flat buffer, a number a layer."""
+
+    weights: list[int]
+    biases: list[int]
+    """-1 without biases."""
+    alphas: list[int]
+    """-1 where the activation is not parametric."""
+    total: int
+    """The number of parameters."""
+
+
+def offsets(sizes: Sequence[int], bias: bool, parametric: Sequence[bool]) -> Offsets:
+    """Return the offsets of every W^l, b^l and α^l in the flat buffer, in this order layer by layer."""
+    found = Offsets([], [], [], 0)
+    total = 0
+    for n_in, n_out, has_alphas in zip(sizes[:-1], sizes[1:], parametric, strict=True):
+        found.weights.append(total)
         total += n_in * n_out
-        biases.append(total if bias else -1)
-        total += n_out if bias else 0
-    return weights, biases, total
+        for starts, there in ((found.biases, bias), (found.alphas, has_alphas)):
+            starts.append(total if there else -1)
+            total += n_out if there else 0
+    return found._replace(total=total)
 
 
 def lanes(dtype: npt.DTypeLike) -> int:

@@ -77,18 +77,24 @@ LAYER = Table({
     "activation": "address of φ",
     "source": "offset in the panels of out^{l-1}",
     "out": "offset in the panels of out^l",
-    "delta_below": "offset in the panels of δ^{l-1}",
-    "delta": "offset in the panels of δ^l",
+    "delta_below": "offset in the panels of the layer below's ``cotangent``",
+    "delta": "offset in the panels of φ'(net), which becomes δ^l",
+    "cotangent": "offset in the panels of what ∂E/∂o^l multiplies: δ^l; with α a panel of ones",
     "transposed": "offset in the panels of out^{l-1} with neurons in lanes, -1 where no gradient needs it",
     "packs": "1 if its products pack their operand in a thread's scratch",
     "net": "with tangents: offset in the panels of the net inputs, which become φ''(net); -1",
     "second": "with tangents: address of φ'', or 0",
     "tangents": "for how many directions the gradient sums over tangents, too; else 0",
     "model": "in the first row: which `jit.Model` it belongs to, the number in CELL_MODEL and ENTRY_MODEL",
+    "alphas": "offset of α^l in the flat buffer, -1 where the activation is not parametric",
+    "change": "with α: offset in the panels of φ(net) − net, which becomes ∂E/∂α of each sample",
+    "parametric": "with α: address of `parametric.activate`; else 0",
+    "parametric_backward": "with α: address of `parametric.backward`; else 0",
 })
 """A row for each layer of weights: `layout.Plan.layers`."""
 (LAYER_N_IN, LAYER_N_OUT, LAYER_WEIGHTS, LAYER_BIASES, LAYER_ACTIVATION, LAYER_SOURCE, LAYER_OUT, LAYER_DELTA_BELOW,
- LAYER_DELTA, LAYER_TRANSPOSED, LAYER_PACKS, LAYER_NET, LAYER_SECOND, LAYER_TANGENTS, LAYER_MODEL) = LAYER
+ LAYER_DELTA, LAYER_COTANGENT, LAYER_TRANSPOSED, LAYER_PACKS, LAYER_NET, LAYER_SECOND, LAYER_TANGENTS, LAYER_MODEL,
+ LAYER_ALPHAS, LAYER_CHANGE, LAYER_PARAMETRIC, LAYER_PARAMETRIC_BACKWARD) = LAYER
 LAYER_COLUMNS = LAYER.count
 
 PROGRESS = Table({
@@ -138,7 +144,9 @@ CELL = Table({
     "shuffle": "address of `random.shuffle`, or of `random.shuffle_picked`",
     "scatter": "address of `gather.scatter`",
     "my_samples": "address of phase 1: `backprop.my_samples`, or one of `second.PHASES`",
-    "my_neurons": "address of phase 2: `backprop.my_neurons`, or `epoch.my_neurons_clipped`",
+    "my_neurons": "address of phase 2: `backprop.my_neurons`, `backprop.my_neurons_parametric`, or "
+                  "`epoch.my_neurons_clipped`",
+    "dense_neurons": "with α: address of `backprop.my_neurons`, which `backprop.my_neurons_parametric` calls",
     "forward_slopes": "address of `shared.forward_slopes`",
     "pushforward": "address of `shared.pushforward`",
     "pullback": "address of `shared.pullback`",
@@ -165,7 +173,7 @@ CELL = Table({
     "noise": "address of `noise.before_layer`, or 0",
     "end_epoch": "address of `record.end_epoch`, or of `line_search.next_point`",
     "total_weight": "address of `gather.total_weight` where samples have weights",
-    "plain_neurons": "clipping the norm: address of `backprop.my_neurons`, which ``my_neurons`` calls",
+    "plain_neurons": "clipping the norm: address of what ``my_neurons`` would be without it, which that calls",
     "measure": "clipping the norm: address of `penalties.measure`",
     "key": "key of the random numbers of noise",
     "progress": "regularised: address of `layout.Learner.progress`, since noise depends on the epoch",
@@ -179,9 +187,9 @@ CELL = Table({
 (CELL_TARGET, CELL_N_TARGETS, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE, CELL_COST_KERNEL,
  CELL_CANONICAL, CELL_JACOBIAN, CELL_FORWARD, CELL_BACKWARD, CELL_TRANSPOSE, CELL_GRADIENT, CELL_GRADIENT_BY_LANES,
  CELL_GATHER, CELL_GATHER_LABELS, CELL_GATHER_WEIGHTS, CELL_COLLECT, CELL_SHUFFLE, CELL_SCATTER, CELL_MY_SAMPLES,
- CELL_MY_NEURONS, CELL_FORWARD_SLOPES, CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER, CELL_FORWARD_SECOND,
- CELL_PUSHFORWARD_TANGENTS, CELL_SECOND_ORDER, CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL, CELL_WEIGH,
- CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_FISHER, CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_DIRECTION,
+ CELL_MY_NEURONS, CELL_DENSE_NEURONS, CELL_FORWARD_SLOPES, CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER,
+ CELL_FORWARD_SECOND, CELL_PUSHFORWARD_TANGENTS, CELL_SECOND_ORDER, CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL,
+ CELL_WEIGH, CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_FISHER, CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_DIRECTION,
  CELL_GIVEN_JACOBIAN, CELL_KIND, CELL_ROOT, CELL_GATHER_INPUTS, CELL_GATHER_TARGETS, CELL_NOISE, CELL_END_EPOCH,
  CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS, CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_FOLLOW,
  CELL_SCHEDULED, CELL_N_SCHEDULED, CELL_MODEL) = CELL

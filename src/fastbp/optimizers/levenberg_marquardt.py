@@ -158,6 +158,7 @@ class LevenbergMarquardt(BatchMethod):
         if samples.jacobian is not None or samples.sparse:
             given = "target_jacobian" if samples.jacobian is not None else "a sparse X"
             raise ValueError(f"{name} does not take {given}: use 'lbfgs' with it")
+        network._architecture.check_second_order(name)
         if not gauss_newton.supported(network):
             raise ValueError(
                 f"{name} needs a cost that curves upwards: squared_error, gaussian_nll, or one with its partner "

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save as to_bytes
 
+from .. import activations
 from ..initializers import Given, Rule
 from ..training.progress import Trainable
 from ..util.names import same
@@ -39,7 +40,7 @@ def parameters(network: Trainable, prefix: str = "") -> dict[str, Array]:
     arrays = {f"{prefix}weights.{i}": array for i, array in enumerate(network.weights)}
     if network.bias:
         arrays |= {f"{prefix}biases.{i}": array for i, array in enumerate(network.biases)}
-    return arrays
+    return arrays | {f"{prefix}alphas.{i}": array for i, array in enumerate(network.alphas) if array.size}
 
 
 def _given(init: Rule | tuple[Rule, ...], prefix: str) -> dict[str, Any]:
@@ -147,14 +148,16 @@ def _shapes(architecture: dict[str, Any], prefix: str) -> dict[str, list[int]]:
                 for i, (n, m) in enumerate(zip(layers[:-1], layers[1:], strict=True))}
     if architecture["bias"]:
         expected |= {f"{prefix}biases.{i}": [m] for i, m in enumerate(layers[1:])}
-    return expected
+    functions = [*architecture["activation"], architecture["output"]]
+    return expected | {f"{prefix}alphas.{i}": [m] for i, (m, name) in enumerate(zip(layers[1:], functions, strict=True))
+                       if activations.is_parametric(name)}
 
 
 def _check_tensors(file: File, architecture: dict[str, Any], names: set[str], prefix: str) -> None:
     """Raise unless the tensors of these names are the parameters of such a network."""
     try:
         dtype, expected = DTYPES[architecture["dtype"]], _shapes(architecture, prefix)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file.path} has a corrupt header: {error!r}") from error
     if names != set(expected):
         raise ValueError(f"{file.path} holds {sorted(names)}, its header says {sorted(expected)}")

@@ -14,7 +14,10 @@ from ..layer import dense, gather
 from ..passes import backprop
 from ..tables import (
     CELL_SCRATCH,
+    LAYER_ALPHAS,
     LAYER_BIASES,
+    LAYER_CHANGE,
+    LAYER_COTANGENT,
     LAYER_DELTA,
     LAYER_N_IN,
     LAYER_N_OUT,
@@ -41,7 +44,7 @@ def vjp(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats,
     n_in = layers[0, LAYER_N_IN]
     call(shared.forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
     call(gather.gather, cells, given, pointer(order), order, begin - strips * lane, end, layers[top, LAYER_N_OUT],
-         panels, layers[top, LAYER_DELTA], -1, strips, strips, 2 * strips)
+         panels, layers[top, LAYER_COTANGENT], -1, strips, strips, 2 * strips)
     shared.from_outputs(layers, cells, panels, parameters, strips, 1)
     call(gather.scatter, cells, panels, layers[0, LAYER_SOURCE] + strips * lane * n_in, n_in, begin, end, out)
 
@@ -70,7 +73,7 @@ def jacobian_by_rows(layers: Table, cells: Integers, cost_parameter: Doubles, pa
     size = n_in * n_out
     call(shared.forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
     for j in range(n_out):
-        shared.unit(panels, layers[top, LAYER_DELTA], n_out, strips, 2 * strips, j)
+        shared.unit(panels, layers[top, LAYER_COTANGENT], n_out, strips, 2 * strips, j)
         shared.from_outputs(layers, cells, panels, parameters, strips, 1)
         shared.scatter(panels, layers[0, LAYER_SOURCE] + strips * lane * n_in, n_in, end - begin, out,
                        begin * size + j * n_in, size, 1)
@@ -139,7 +142,7 @@ def parameter_jacobian(layers: Table, cells: Integers, cost_parameter: Doubles, 
     size = n_out * parameters.size
     call(shared.forward_slopes, cells, layers, cells, panels, parameters, inputs, order, begin, end, strips)
     for j in range(n_out):
-        shared.unit(panels, layers[top, LAYER_DELTA], n_out, strips, 2 * strips, j)
+        shared.unit(panels, layers[top, LAYER_COTANGENT], n_out, strips, 2 * strips, j)
         shared.from_outputs(layers, cells, panels, parameters, strips, 0)
         call(shared.outer_products, cells, layers, cells, panels, strips, end - begin, rows, out,
              begin * size + j * parameters.size, size)
@@ -157,7 +160,7 @@ def gradient_norms(layers: Table, cells: Integers, cost_parameter: Doubles, pane
                    end: int, strips: int, labels: int, rows: Floats, out: Floats) -> None:
     """‖∂E/∂parameters‖ of each sample's own cost, whose target is given: (samples,).
 
-    Its square is Σ_l ‖δ^l‖² (‖o^{l-1}‖² + 1), where the 1 stands for the biases.
+    Its square is Σ_l ‖δ^l‖² (‖o^{l-1}‖² + 1), where the 1 stands for the biases, and ‖∂E/∂α^l‖² where there are α.
     """
     lane = lanes(panels)
     backpropagate(layers, cells, cost_parameter, panels, parameters, inputs, given, weights, total, order, begin, end,
@@ -180,5 +183,12 @@ def gradient_norms(layers: Table, cells: Integers, cost_parameter: Doubles, pane
             bias = 1.0 if layers[layer, LAYER_BIASES] >= 0 else 0.0
             for v in range(lane):
                 whole[v] += squares[v] * (squares[lane + v] + bias)
+            if layers[layer, LAYER_ALPHAS] >= 0:
+                n = layers[layer, LAYER_N_OUT]
+                strip = panel(panels, layers[layer, LAYER_CHANGE], n, s, s + 1)
+                for j in range(n):
+                    numbers = view(strip, j * lane, lane)
+                    for v in range(lane):
+                        whole[v] = with_square(whole[v], numbers[v])
         for v in range(min(lane, end - begin - s * lane)):
             out[begin + s * lane + v] = math.sqrt(whole[v])

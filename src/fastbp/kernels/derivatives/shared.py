@@ -12,7 +12,7 @@ from .. import prototypes
 from ..compile import by_address, inline, kernel
 from ..compile.arguments import Floats, Integers, ReadOnly, Table
 from ..ir import call, lanes, panel, pointer, rank_one, row, view
-from ..layer import dense, gather
+from ..layer import dense, gather, parametric
 from ..tables import (
     CELL_FORWARD_SLOPES,
     CELL_JACOBIAN,
@@ -22,13 +22,17 @@ from ..tables import (
     CELL_PUSHFORWARD_TANGENTS,
     CELL_ROWS,
     CELL_WEIGH,
+    LAYER_ALPHAS,
     LAYER_BIASES,
+    LAYER_CHANGE,
     LAYER_DELTA,
     LAYER_DELTA_BELOW,
     LAYER_N_IN,
     LAYER_N_OUT,
     LAYER_NET,
     LAYER_OUT,
+    LAYER_PARAMETRIC,
+    LAYER_PARAMETRIC_BACKWARD,
     LAYER_SOURCE,
     LAYER_TRANSPOSED,
     LAYER_WEIGHTS,
@@ -63,8 +67,11 @@ def forward_slopes(layers: Table, cells: Integers, panels: Floats, parameters: F
         n = layers[layer, LAYER_N_OUT]
         call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
              layers[layer, LAYER_SOURCE], layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, 0, strips)
-        call(prototypes.activation, row(layers, layer), panel(panels, layers[layer, LAYER_OUT], n, 0, strips),
-             panel(panels, layers[layer, LAYER_DELTA], n, 0, strips), n)
+        if layers[layer, LAYER_PARAMETRIC] != 0:
+            call(parametric.activate, row(layers, layer), row(layers, layer), panels, parameters, 0, strips, 0)
+        else:
+            call(prototypes.activation, row(layers, layer), panel(panels, layers[layer, LAYER_OUT], n, 0, strips),
+                 panel(panels, layers[layer, LAYER_DELTA], n, 0, strips), n)
 
 
 @by_address(CELL_PUSHFORWARD)
@@ -157,14 +164,20 @@ def pullback(layers: Table, cells: Integers, panels: Floats, parameters: Floats,
                 delta[i] = 1
         call(dense.backward, cells, parameters, layers[layer, LAYER_WEIGHTS], panels, layers[layer, LAYER_DELTA],
              target, n, layers[layer, LAYER_N_OUT], strips, 2 * strips, -1)
+        if layer > 0 and layers[layer - 1, LAYER_PARAMETRIC_BACKWARD] != 0:
+            call(parametric.backward, row(layers, layer - 1), row(layers, layer - 1), panels, strips, strips,
+                 2 * strips, 0)
 
 
 @inline
 def from_outputs(layers, cells, panels, parameters, strips, bottom):
-    """From cotangents ∂/∂o^L in strips s..2s of the top delta panel to δ^L (4), and by `pullback` to all others."""
+    """From ∂/∂o^L in strips s..2s of the top cotangent panel to δ^L (4), and by `pullback` to all others."""
     top = layers.shape[0] - 1
-    delta = panel(panels, layers[top, LAYER_DELTA], layers[top, LAYER_N_OUT], strips, 2 * strips)
-    by_slope(layers, cells, panels, top, 0, strips, delta)
+    if layers[top, LAYER_PARAMETRIC_BACKWARD] != 0:
+        call(parametric.backward, row(layers, top), row(layers, top), panels, strips, strips, 2 * strips, 0)
+    else:
+        delta = panel(panels, layers[top, LAYER_DELTA], layers[top, LAYER_N_OUT], strips, 2 * strips)
+        by_slope(layers, cells, panels, top, 0, strips, delta)
     call(pullback, cells, layers, cells, panels, parameters, strips, bottom)
 
 
@@ -212,7 +225,7 @@ def panel_rows(panels: Floats, source: int, n: int, first: int, samples: int, ro
 @by_address(CELL_OUTER)
 def outer_products(layers: Table, cells: Integers, panels: Floats, first: int, samples: int, rows: Floats, out: Floats,
                    start: int, stride: int) -> None:
-    """∂/∂w_jk = δ_j o_k, ∂/∂b_j = δ_j (6) sample by sample, with the δ of strips ``first`` on.
+    """∂/∂w_jk = δ_j o_k, ∂/∂b_j = δ_j (6), and ∂/∂α_j, sample by sample, with the δ of strips ``first`` on.
 
     Overwrites out[start + i·stride:] for sample i, laid out like the parameters, and ``rows``, which has room for the
     outputs and deltas of a block of the widest pair of layers.
@@ -231,3 +244,10 @@ def outer_products(layers: Table, cells: Integers, panels: Floats, first: int, s
                 biases, delta = view(out, place + b, n_out), view(rows, d, n_out)
                 for j in range(n_out):
                     biases[j] = delta[j]
+        if layers[layer, LAYER_ALPHAS] >= 0:
+            call(panel_rows, cells, panels, layers[layer, LAYER_CHANGE], n_out, first, samples, rows, deltas)
+            for i in range(samples):
+                alphas = view(out, start + i * stride + layers[layer, LAYER_ALPHAS], n_out)
+                change = view(rows, deltas + i * n_out, n_out)
+                for j in range(n_out):
+                    alphas[j] = change[j]

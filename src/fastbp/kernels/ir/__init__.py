@@ -1,7 +1,7 @@
 """All LLVM IR, each function of it beside its twin in plain Python, which has the docstring of both."""
 
 from .calls import call
-from .copies import FEW, copy_tile, copy_vector, gather_few, gather_square, multiply_vector, transpose
+from .copies import FEW, copy_tile, copy_vector, gather_few, gather_square, mix_vectors, multiply_vector, transpose
 from .memory import array_at, array_at_address, lanes, made_of, panel, pointer, pointer_at, row, stack, user_array, view
 from .rows import COLUMN_VECTORS, DOT_ROWS, dot_rows, rank_one, sum_columns
 from .scalars import from_bits, fused, is_single, least, most, polynomial, to_bits, wrapped
@@ -49,6 +49,7 @@ __all__ = [
     "lap",
     "least",
     "made_of",
+    "mix_vectors",
     "most",
     "multiply_vector",
     "panel",

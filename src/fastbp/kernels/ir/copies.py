@@ -116,6 +116,32 @@ def multiply_vector(A: Any, s: int, B: Any, a: int, C: Any, t: int) -> None:
     C[t : t + n] = A[s : s + n] * B[a : a + n]
 
 
+def _mix_vectors(typing: Any, a: Any, panels: Any, first: Any, second: Any, slope: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        a, panels_, *places = arguments
+        p = Pointers(context, builder, panels.dtype)
+        x_at, y_at, d_at = (p.at(panels, panels_, place) for place in places)
+        x, y, share = p.load(x_at), p.load(y_at), p.broadcast(a)
+        rest = p.broadcast(builder.fsub(ir.Constant(a.type, 1.0), a))
+        p.store(builder.call(p.multiply_add, [share, y, builder.fmul(rest, x)]), y_at)
+        p.store(builder.fsub(y, x), x_at)
+        p.store(builder.call(p.multiply_add, [share, p.load(d_at), rest]), d_at)
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(panels.dtype, panels, i, i, i), generate
+
+
+@twin(_mix_vectors)
+def mix_vectors(a: Any, A: Any, x: int, y: int, slope: int) -> None:
+    """y <- x + a (y - x), x <- y - x and slope <- 1 + a (slope - 1), each a vector of A; y stays exact where a is 1."""
+    n = VECTOR_BYTES // A.itemsize
+    rest, change = type(a)(1) - a, A[y : y + n] - A[x : x + n]
+    A[y : y + n] = a * A[y : y + n] + rest * A[x : x + n]
+    A[slope : slope + n] = a * A[slope : slope + n] + rest
+    A[x : x + n] = change
+
+
 def _gather(columns: int) -> Any:
     """Return the copy of so many numbers of each sample, or as many as a vector has."""
     def emit(typing: Any, rows: Any, starts: Any, k: Any, valid: Any, panels: Any, t: Any) -> Any:

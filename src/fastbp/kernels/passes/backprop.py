@@ -7,14 +7,15 @@ address (see `compile`).
 """
 
 from .. import prototypes
-from ..compile import by_address
+from ..compile import by_address, inline
 from ..compile.arguments import Doubles, Floats, IntegerPointer, Integers, ReadOnly, Table
 from ..functions import costs
 from ..ir import WHOLE, call, lanes, lap, least, most, panel, pointer, row
-from ..layer import dense, gather
+from ..layer import dense, gather, parametric
 from ..tables import (
     CELL_CANONICAL,
     CELL_COST,
+    CELL_DENSE_NEURONS,
     CELL_GATHER_INPUTS,
     CELL_GATHER_TARGETS,
     CELL_JACOBIAN,
@@ -24,13 +25,18 @@ from ..tables import (
     CELL_ONES,
     CELL_TARGET,
     CELL_WEIGHT,
+    LAYER_ALPHAS,
     LAYER_BIASES,
+    LAYER_CHANGE,
+    LAYER_COTANGENT,
     LAYER_DELTA,
     LAYER_DELTA_BELOW,
     LAYER_N_IN,
     LAYER_N_OUT,
     LAYER_OUT,
     LAYER_PACKS,
+    LAYER_PARAMETRIC,
+    LAYER_PARAMETRIC_BACKWARD,
     LAYER_SOURCE,
     LAYER_TANGENTS,
     LAYER_TRANSPOSED,
@@ -85,11 +91,14 @@ def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
              here[LAYER_OUT], here[LAYER_N_IN], n, first, last)
         lap(clock, start, layer, PHASE_FORWARD)
         if layer < top or cells[CELL_CANONICAL] == 0:
-            out, slope = panel(panels, here[LAYER_OUT], n, first, last), panel(panels, here[LAYER_DELTA], n, first,
-                                                                               last)
-            call(prototypes.activation, here, out, slope, n)
+            if here[LAYER_PARAMETRIC] != 0:
+                call(parametric.activate, here, here, panels, parameters, first, last, 0)
+            else:
+                out, slope = panel(panels, here[LAYER_OUT], n, first, last), panel(panels, here[LAYER_DELTA], n, first,
+                                                                                   last)
+                call(prototypes.activation, here, out, slope, n)
             lap(clock, start, layer, PHASE_ACTIVATION)
-    out, delta = panel(panels, output[LAYER_OUT], classes, first, last), panel(panels, output[LAYER_DELTA], classes,
+    out, delta = panel(panels, output[LAYER_OUT], classes, first, last), panel(panels, output[LAYER_COTANGENT], classes,
                                                                                first, last)
     target, weight = panel(panels, cells[CELL_TARGET], classes, first, last), panel(panels, cells[CELL_WEIGHT], 1,
                                                                                     first, last)
@@ -99,12 +108,21 @@ def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
     call(costs.collect, cells, target, weight, delta, panel(panels, cells[CELL_COST], 1, first, last), classes)
     lap(clock, start, top, PHASE_COST)
     if backward != 0:
-        for layer in range(top, 0, -1):
+        for layer in range(top, -1, -1):
             here = row(layers, layer)
-            call(dense.backward, cells, parameters, here[LAYER_WEIGHTS], panels, here[LAYER_DELTA],
-                 here[LAYER_DELTA_BELOW], here[LAYER_N_IN], here[LAYER_N_OUT], first, last,
-                 scratch if here[LAYER_PACKS] != 0 else -1)
-            lap(clock, start, layer, PHASE_BACKWARD)
+            if here[LAYER_PARAMETRIC_BACKWARD] != 0:
+                call(parametric.backward, here, here, panels, 0, first, last, 0)
+            if layer > 0:
+                call(dense.backward, cells, parameters, here[LAYER_WEIGHTS], panels, here[LAYER_DELTA],
+                     here[LAYER_DELTA_BELOW], here[LAYER_N_IN], here[LAYER_N_OUT], first, last,
+                     scratch if here[LAYER_PACKS] != 0 else -1)
+                lap(clock, start, layer, PHASE_BACKWARD)
+
+
+@inline
+def updates_at_once(parameters, update, threads):
+    """Return whether all parameters are updated together, after the last layer's gradient."""
+    return update != 0 and threads == 1 and parameters.size * parameters.itemsize <= UPDATE_BYTES
 
 
 @by_address(CELL_MY_NEURONS)
@@ -117,7 +135,7 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
     them alone if that is 0.
     """
     lane, cells = lanes(panels), pointer(cells)
-    at_once = update != 0 and threads == 1 and parameters.size * parameters.itemsize <= UPDATE_BYTES
+    at_once = updates_at_once(parameters, update, threads)
     applied = update != 0 and accumulate == 0 and not at_once  # then rows may share one place, which stays in cache
     for layer in range(layers.shape[0]):
         here = row(layers, layer)
@@ -149,3 +167,29 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
     if at_once:
         call(prototypes.update_rule, update, parameters, gradient, state, 0, parameters.size, 0, hyper)
         lap(clock, start, 0, PHASE_UPDATE)
+
+
+@by_address(CELL_MY_NEURONS)
+def my_neurons_parametric(layers: Table, cells: Integers, panels: Floats, parameters: Floats, gradient: Floats,
+                          state: Floats, hyper: Doubles, update: int, strips: int, accumulate: int, thread: int,
+                          threads: int, scratch: int, inputs: ReadOnly, order: Integers, ahead: int, ahead_end: int,
+                          clock: Integers, start: int) -> None:
+    """Phase 2 with ∂E/∂α_j = Σ_samples (φ(net_j) − net_j) ∂E/∂o_j for this thread's share of every layer, then (7)."""
+    for layer in range(layers.shape[0]):
+        here = row(layers, layer)
+        n = here[LAYER_N_OUT]
+        if here[LAYER_ALPHAS] >= 0:
+            call(dense.gradient_by_lanes, cells, panels, here[LAYER_CHANGE], cells[CELL_ONES], 0, 1, n, strips,
+                 n * thread // threads, n * (thread + 1) // threads, gradient, here[LAYER_ALPHAS], accumulate)
+            lap(clock, start, layer, PHASE_GRADIENT)
+    call(my_neurons, cells[CELL_DENSE_NEURONS], layers, cells, panels, parameters, gradient, state, hyper, update,
+         strips, accumulate, thread, threads, scratch, inputs, order, ahead, ahead_end, clock, start)
+    if update == 0 or updates_at_once(parameters, update, threads):
+        return
+    for layer in range(layers.shape[0]):
+        here = row(layers, layer)
+        n, alphas = here[LAYER_N_OUT], here[LAYER_ALPHAS]
+        if alphas >= 0:
+            call(prototypes.update_rule, update, parameters, gradient, state, alphas + n * thread // threads,
+                 alphas + n * (thread + 1) // threads, 0, hyper)
+            lap(clock, start, layer, PHASE_UPDATE)

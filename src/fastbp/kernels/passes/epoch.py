@@ -30,6 +30,7 @@ from ..tables import (
     HYPER_BETA2,
     HYPER_POWER1,
     HYPER_POWER2,
+    LAYER_ALPHAS,
     LAYER_BIASES,
     LAYER_N_IN,
     LAYER_N_OUT,
@@ -88,8 +89,10 @@ def my_neurons_clipped(layers: Table, cells: Integers, panels: Floats, parameter
             w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
             first, end = n_out * thread // threads, n_out * (thread + 1) // threads
             call(prototypes.update_rule, rule, parameters, gradient, state, w + first * n_in, w + end * n_in, 0, hyper)
-            if b >= 0:
-                call(prototypes.update_rule, rule, parameters, gradient, state, b + first, b + end, 0, hyper)
+            for neurons in (b, layers[layer, LAYER_ALPHAS]):
+                if neurons >= 0:
+                    call(prototypes.update_rule, rule, parameters, gradient, state, neurons + first, neurons + end, 0,
+                         hyper)
         if rule != update:
             wait(view(cells, CELL_MIDWAY, BARRIER_COUNT), threads)
     lap(clock, start, 0, PHASE_UPDATE)

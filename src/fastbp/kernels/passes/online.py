@@ -7,6 +7,7 @@ layer below in (5), and with plain gradient descent (6) and (7) are one sweep ov
 from .. import prototypes, random
 from ..compile import inline, kernel
 from ..ir import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, pointer, rank_one, row, sum_columns, view
+from ..layer import parametric
 from ..tables import (
     CELL_CANONICAL,
     CELL_FOLLOW,
@@ -19,12 +20,17 @@ from ..tables import (
     HYPER_POWER1,
     HYPER_POWER2,
     HYPER_RATE,
+    LAYER_ALPHAS,
     LAYER_BIASES,
+    LAYER_CHANGE,
+    LAYER_COTANGENT,
     LAYER_DELTA,
     LAYER_DELTA_BELOW,
     LAYER_N_IN,
     LAYER_N_OUT,
     LAYER_OUT,
+    LAYER_PARAMETRIC,
+    LAYER_PARAMETRIC_BACKWARD,
     LAYER_SOURCE,
     LAYER_WEIGHTS,
     PROGRESS_BLOCKS,
@@ -57,15 +63,18 @@ def net_input(layers, layer, panels, parameters):
 
 
 @inline
-def activate(layers, layer, panels):
+def activate(layers, layer, panels, parameters):
     """o = φ(net) (2) in place; φ'(net) overwrites the delta panel.
 
     Hidden layers go in whole vectors, since the rest of a loop would be done one by one; what lies behind is not used.
     """
-    n, lane = layers[layer, LAYER_N_OUT], lanes(panels)
-    size = n if layer == layers.shape[0] - 1 else (n + lane - 1) // lane * lane
-    call(prototypes.activation, row(layers, layer), view(panels, layers[layer, LAYER_OUT], size),
-         view(panels, layers[layer, LAYER_DELTA], size), n)
+    if layers[layer, LAYER_PARAMETRIC] != 0:
+        call(parametric.activate, row(layers, layer), row(layers, layer), panels, parameters, 0, 1, 1)
+    else:
+        n, lane = layers[layer, LAYER_N_OUT], lanes(panels)
+        size = n if layer == layers.shape[0] - 1 else (n + lane - 1) // lane * lane
+        call(prototypes.activation, row(layers, layer), view(panels, layers[layer, LAYER_OUT], size),
+             view(panels, layers[layer, LAYER_DELTA], size), n)
 
 
 @kernel
@@ -76,7 +85,7 @@ def predict(layers, panels, parameters, x, output):
         panels[source + k] = x[k]
     for layer in range(layers.shape[0]):
         net_input(layers, layer, panels, parameters)
-        activate(layers, layer, panels)
+        activate(layers, layer, panels, parameters)
     out = view(panels, layers[layers.shape[0] - 1, LAYER_OUT], output.size)
     for j in range(output.size):
         output[j] = out[j]
@@ -90,7 +99,7 @@ def run(plan, parameters, data, task, learner):
     top = layers.shape[0] - 1
     n_in, classes, wanted = layers[0, LAYER_N_IN], layers[top, LAYER_N_OUT], cells[CELL_N_TARGETS]
     x, y = view(panels, layers[0, LAYER_SOURCE], n_in), view(panels, cells[CELL_TARGET], classes)
-    out, delta = view(panels, layers[top, LAYER_OUT], classes), view(panels, layers[top, LAYER_DELTA], classes)
+    out, delta = view(panels, layers[top, LAYER_OUT], classes), view(panels, layers[top, LAYER_COTANGENT], classes)
     real = type(parameters[0])
     wide = COLUMN_VECTORS * lanes(panels)
     at_once = parameters.size * parameters.itemsize <= UPDATE_BYTES
@@ -115,7 +124,7 @@ def run(plan, parameters, data, task, learner):
             for layer in range(top + 1):
                 net_input(layers, layer, panels, parameters)
                 if layer < top or cells[CELL_CANONICAL] == 0:
-                    activate(layers, layer, panels)
+                    activate(layers, layer, panels, parameters)
             call(prototypes.cost, cells, out, y, delta, classes, plan.cost_parameter)
             if cells[CELL_JACOBIAN] != 0:
                 call(prototypes.jacobian_product, cells, out, delta, classes)
@@ -136,6 +145,15 @@ def run(plan, parameters, data, task, learner):
                 fan_in, fan_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
                 w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
                 d, source = layers[layer, LAYER_DELTA], layers[layer, LAYER_SOURCE]
+                if layers[layer, LAYER_PARAMETRIC_BACKWARD] != 0:
+                    call(parametric.backward, row(layers, layer), row(layers, layer), panels, 0, 0, 1, 1)
+                    a, changes = layers[layer, LAYER_ALPHAS], view(panels, layers[layer, LAYER_CHANGE], fan_out)
+                    alphas = view(parameters if task.plain != 0 else gradient, a, fan_out)
+                    for j in range(fan_out):
+                        alphas[j] = alphas[j] + rate * changes[j] if task.plain != 0 else changes[j]
+                    if task.plain == 0 and not at_once:
+                        call(prototypes.update_rule, learner.update, parameters, gradient, learner.state, a,
+                             a + fan_out, 0, hyper)
                 if layer > 0:
                     for k in range(0, fan_in, wide):
                         sum_columns(parameters, w + k, fan_in, fan_out, panels, d,

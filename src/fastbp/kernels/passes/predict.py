@@ -4,7 +4,7 @@ from .. import prototypes
 from ..compile import by_address, kernel
 from ..compile.arguments import Floats, IntegerPointer, Integers, ReadOnly, Table
 from ..ir import call, lanes, least, panel, pointer, row
-from ..layer import dense, gather
+from ..layer import dense, gather, parametric
 from ..tables import (
     CELL_GATHER_INPUTS,
     ENTRY_FORWARD_MANY,
@@ -13,6 +13,7 @@ from ..tables import (
     LAYER_N_IN,
     LAYER_N_OUT,
     LAYER_OUT,
+    LAYER_PARAMETRIC,
     LAYER_SOURCE,
     LAYER_TRANSPOSED,
     LAYER_WEIGHTS,
@@ -35,6 +36,9 @@ def predict(layers: Table, cells: Integers, panels: Floats, parameters: Floats, 
             n = layers[layer, LAYER_N_OUT]
             call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
                  layers[layer, LAYER_SOURCE], layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, 0, strips)
+            if layers[layer, LAYER_PARAMETRIC] != 0:
+                call(parametric.activate, row(layers, layer), row(layers, layer), panels, parameters, 0, strips, 0)
+                continue
             out = panel(panels, layers[layer, LAYER_OUT], n, 0, strips)
             slope = panel(panels, layers[layer, LAYER_DELTA], n, 0, strips)
             call(prototypes.activation, row(layers, layer), out, slope, n)
