@@ -1,4 +1,4 @@
-"""First weights and biases of a layer: by name, drawn from a NumPy generator; one number; or given."""
+"""First weights and biases of a layer: by name, drawn from a NumPy generator; one number; given; or fitted to data."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from .util.settings import is_number
 Array = npt.NDArray[Any]
 Initializer = Callable[[np.random.Generator, int, int], "Array | tuple[Array, Array]"]
 """Called with generator, n_out, n_in; gives W (n_out, n_in), or W and b (n_out,)."""
+FittedInitializer = Callable[[np.random.Generator, int, Array], tuple[Array, Array]]
+"""Called with generator, n_out, and the layer's inputs (n_samples, n_in) in double; gives W (n_out, n_in) and b."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,66 @@ NAMES = names(
 """What other libraries call them. Keras' and JAX' he_normal, glorot_normal and lecun_normal cut the distribution off at
 two standard deviations.
 """
+
+
+def _lsuv(generator: np.random.Generator, n_out: int, inputs: Array) -> tuple[Array, Array]:
+    W = _orthogonal(generator, n_out, inputs.shape[1])
+    return W / _varying(inputs @ W.T, None), np.zeros(n_out)
+
+
+def _realmlp(generator: np.random.Generator, n_out: int, inputs: Array) -> tuple[Array, Array]:
+    samples, n_in = inputs.shape
+    W = generator.normal(size=(n_out, n_in)) / np.sqrt(n_in)
+    W /= _varying(inputs @ W.T, 0)[:, np.newaxis]
+    net = inputs @ W.T
+    some, shares = generator.integers(samples, size=(FIVE, n_out)), generator.exponential(size=(FIVE, n_out))
+    return W, -(shares / shares.sum(axis=0) * net[some, np.arange(n_out)]).sum(axis=0)
+
+
+def _varying(net: Array, axis: int | None) -> Array:
+    """Return the standard deviation of net inputs, 1 where they vary by no more than rounding, NaN on overflow."""
+    deviation = net.std(axis=axis)
+    least = np.abs(net).max(axis=axis) * np.finfo(np.float32).eps
+    return np.where(deviation <= least, 1.0, np.where(np.isfinite(deviation), deviation, np.nan))
+
+
+FIVE = 5
+"""Samples between whose net inputs a bias of "realmlp" lies."""
+
+FITTED_INITIALIZERS: dict[str, FittedInitializer] = {"lsuv": _lsuv, "realmlp": _realmlp}
+"""Name -> function of (generator, n_out, inputs): what `Network.initialize` takes, layer by layer.
+
+lsuv: orthogonal weights, divided by one number so that the net inputs of the layer have variance 1 over samples and
+neurons; biases are 0 (layer-sequential unit variance: Mishkin & Matas 2016, "All you need is a good init", ICLR,
+algorithm 1; as net inputs are linear in the weights, the division that it repeats is exact at once). realmlp: normal
+weights, those of each neuron divided so that its net input has variance 1 without the bias, and b_j = −Σ_k λ_k z_k,
+with z_k the net input of neuron j for five samples, drawn for each neuron, and λ_k of an exponential distribution,
+divided by their sum, so that every neuron bends among the data ("he+5"; Holzmüller, Grinsztajn & Steinwart 2024,
+"Better by default: strong pre-tuned MLPs and boosted trees on tabular data", NeurIPS; Steinwart 2019, "A sober look at
+neural network initializations"). Where net inputs do not vary, weights stay as they are drawn.
+"""
+
+FITTED_NAMES = names(
+    FITTED_INITIALIZERS,
+    {"lsuv": "layer_sequential_unit_variance unit_variance", "realmlp": "he+5 he5 std"},
+    {"Network(init=...), which takes no data": " ".join(INITIALIZERS)},
+)
+
+
+def fitted(name: str) -> FittedInitializer:
+    """Look up an initializer that sees data.
+
+    Parameters
+    ----------
+    name : str
+        One of `FITTED_INITIALIZERS`; case, underscores and hyphens do not matter.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name; the message gives the nearest.
+    """
+    return lookup("method", name, FITTED_INITIALIZERS, FITTED_NAMES)
 
 
 def get(name: str) -> Initializer:

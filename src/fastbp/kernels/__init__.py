@@ -14,6 +14,8 @@ passes.backprop
     my_samples         phase 1, some strips through (1)-(5): all panels -> run, derivatives.trace
     my_neurons         phase 2, some neurons of every layer: gradient (6), parameters and state (7)
                        -> run, derivatives.trace
+    my_neurons_parametric
+                       the same with the gradient of α where an activation has some -> run, in the place of my_neurons
 passes.noise
     before_layer       inputs with noise, smoothed targets; outputs and slopes of a hidden layer, some dropped: panels
                        -> my_samples
@@ -91,6 +93,11 @@ layer.dense
     transpose_panel    a copy of a panel with neurons in lanes, for gradient -> my_samples
     gradient           (6): rows of ∂E/∂W (n_out, n_in) from such a copy -> my_neurons
     gradient_by_lanes  (6): the same from the panel itself, for narrow layers and for biases -> my_neurons
+layer.parametric
+    activate           (2) with α of each neuron: a panel, net becomes o, and those of slopes, changes and cotangents
+                       -> my_samples, predict, online, forward_slopes
+    backward           δ and ∂E/∂α of each sample from ∂E/∂o: panels of deltas and changes
+                       -> my_samples, online, pullback
 layer.gather
     gather             rows (samples, n) by index: a panel, and its transposed copy -> my_samples, predict
     gather_sparse      the same from the rows of a sparse matrix -> my_samples, predict

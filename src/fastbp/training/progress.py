@@ -70,6 +70,10 @@ class Trainable(Model):
     def _begin(self, seed: int | None) -> None:
         """Draw first weights; forget history and training."""
         super()._begin(seed)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget history and training."""
         self.history, self._progress = History(), None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
