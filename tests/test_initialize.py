@@ -13,14 +13,17 @@ from fastbp import Network, fit_many, initializers, parametric
 METHODS = list(initializers.FITTED_INITIALIZERS)
 
 
-def inputs(rng, n=few(300, 40), dtype="float64"):
+N = few(300, 40)
+
+
+def inputs(rng, n=N, dtype="float64"):
     """Columns of very different means and sizes."""
     return (rng.normal(size=(n, 5)) * [1, 3, 0.1, 40, 1] + [0, 5, -1, 100, 2]).astype(dtype)
 
 
 def net_inputs(net, X):
     """Those of each layer, without biases and with."""
-    outs = [X.astype(float), *(net.layer_outputs(X, l + 1).astype(float) for l in range(len(net.layers) - 2))]
+    outs = [X.astype(float), *(net.layer_outputs(X, layer + 1).astype(float) for layer in range(len(net.layers) - 2))]
     return [(out @ W.T.astype(float), out @ W.T.astype(float) + (b if b.size else 0))
             for out, W, b in zip(outs, net.weights, net.biases, strict=True)]
 

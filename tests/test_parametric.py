@@ -1,4 +1,4 @@
-"""Parametric activations: a parameter α of each neuron, in each pass that knows it, and refusals by those that do not."""
+"""Parametric activations: a parameter α of each neuron, in each pass that knows it; those that do not refuse it."""
 
 import ctypes
 import json
