@@ -157,7 +157,8 @@ NAMES = names(
     },
     {
         "'relu', which has no upper limit": "relu6",
-        "'leaky_relu', whose slope is fixed at 1/100": "prelu rrelu parametric_relu",
+        "fastbp.parametric('relu', alpha=0.75), whose slope below 0 begins with 1/4": "prelu parametric_relu",
+        "'leaky_relu', whose slope is fixed at 1/100": "rrelu",
         "'elu', which is celu with alpha=1": "celu",
         "'silu'": "hard_swish hard_silu",
         "'mish'": "hard_mish",

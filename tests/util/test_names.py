@@ -84,7 +84,7 @@ TYPED = [
 ]
 
 HINTED = [
-    ("activation", "relu6", "'relu'"), ("activation", "PReLU", "'leaky_relu'"),
+    ("activation", "relu6", "'relu'"), ("activation", "PReLU", "fastbp.parametric('relu', alpha=0.75)"),
     ("activation", "log_softmax", "'softmax' with the cost 'cross_entropy'"),
     ("activation", "hardlim", "'logistic'"), ("activation", "sigmiod", "'logistic'"), ("activation", "tahn", "'tanh'"),
     ("cost", "beta_nll", "fastbp.gaussian_nll(beta=0.5)"),

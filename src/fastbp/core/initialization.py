@@ -54,6 +54,7 @@ def initialize(network: Model, inputs: Array, fitted: FittedInitializer) -> bool
             b[:] = first
         if alphas.size:
             alphas[:] = row.alpha
-    network.weights[-1][architecture.n_targets :] = 0
-    network.biases[-1][architecture.n_targets :] = 0
+    if architecture.n_targets < architecture.layers[-1]:
+        network.weights[-1][architecture.n_targets :] = 0
+        network.biases[-1][architecture.n_targets :] = 0
     return bool(np.isfinite(network._parameters).all())

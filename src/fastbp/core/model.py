@@ -68,7 +68,8 @@ class Model:
                     b[:] = first
         if any(self._architecture.parametric):
             for alphas, row in zip(self.alphas, functions, strict=True):
-                alphas[:] = row.alpha if alphas.size else 0
+                if alphas.size:
+                    alphas[:] = row.alpha
         n_targets = self._architecture.n_targets
         if rules[-1] == "auto" and n_targets < self.layers[-1]:  # log σ² is 0 at first, whatever x is
             self.weights[-1][n_targets:] = 0
