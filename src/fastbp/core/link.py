@@ -345,6 +345,7 @@ def _link_alphas(architecture: Architecture, request: Request, plan: Plan) -> No
     if request.backward or request.calls:
         plan.layers[layers, parametric.backward.place] = address(parametric.backward, dtype)
     if request.backward:
+        plan.layers[layers, parametric.gradient.place] = address(parametric.gradient, dtype)
         cells[CELL_DENSE_NEURONS] = cells[CELL_MY_NEURONS]
         cells[CELL_MY_NEURONS] = address(backprop.my_neurons_parametric, dtype, backprop.my_neurons)
 

@@ -98,6 +98,8 @@ layer.parametric
                        -> my_samples, predict, online, forward_slopes
     backward           δ and ∂E/∂α of each sample from ∂E/∂o: panels of deltas and changes
                        -> my_samples, online, pullback
+    gradient           ∂E/∂α of one sample, neurons in lanes: α^l's part of the gradient, or of the parameters
+                       -> online.run, embedded
 layer.gather
     gather             rows (samples, n) by index: a panel, and its transposed copy -> my_samples, predict
     gather_sparse      the same from the rows of a sparse matrix -> my_samples, predict

@@ -73,9 +73,7 @@ from .tables import (
     HYPER_POWER1,
     HYPER_POWER2,
     HYPER_RATE,
-    LAYER_ALPHAS,
     LAYER_BIASES,
-    LAYER_CHANGE,
     LAYER_COLUMNS,
     LAYER_COTANGENT,
     LAYER_DELTA,
@@ -146,10 +144,7 @@ def backpropagate(network: IntegerPointer, table: IntegerPointer, weights: Float
         n_in, n_out, d = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT], layers[layer, LAYER_DELTA]
         if layers[layer, LAYER_PARAMETRIC_BACKWARD] != 0:
             call(parametric.backward, row(layers, layer), row(layers, layer), panels, 0, 0, 1, 1)
-            alphas, change = (view(gradient, layers[layer, LAYER_ALPHAS], n_out),
-                              view(panels, layers[layer, LAYER_CHANGE], n_out))
-            for j in range(n_out):
-                alphas[j] = alphas[j] + scale * change[j] if add != 0 else change[j]
+            call(parametric.gradient, row(layers, layer), row(layers, layer), panels, target, -rate, add)
         if layer > 0:
             call(backward, calls, network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
         rank_one(gradient, layers[layer, LAYER_WEIGHTS], n_out, n_in, panels, d, layers[layer, LAYER_SOURCE], scale,

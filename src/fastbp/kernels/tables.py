@@ -90,11 +90,12 @@ LAYER = Table({
     "change": "with α: offset in the panels of φ(net) − net, which becomes ∂E/∂α of each sample",
     "parametric": "with α: address of `parametric.activate`; else 0",
     "parametric_backward": "with α: address of `parametric.backward`; else 0",
+    "parametric_gradient": "with α: address of `parametric.gradient`",
 })
 """A row for each layer of weights: `layout.Plan.layers`."""
 (LAYER_N_IN, LAYER_N_OUT, LAYER_WEIGHTS, LAYER_BIASES, LAYER_ACTIVATION, LAYER_SOURCE, LAYER_OUT, LAYER_DELTA_BELOW,
  LAYER_DELTA, LAYER_COTANGENT, LAYER_TRANSPOSED, LAYER_PACKS, LAYER_NET, LAYER_SECOND, LAYER_TANGENTS, LAYER_MODEL,
- LAYER_ALPHAS, LAYER_CHANGE, LAYER_PARAMETRIC, LAYER_PARAMETRIC_BACKWARD) = LAYER
+ LAYER_ALPHAS, LAYER_CHANGE, LAYER_PARAMETRIC, LAYER_PARAMETRIC_BACKWARD, LAYER_PARAMETRIC_GRADIENT) = LAYER
 LAYER_COLUMNS = LAYER.count
 
 PROGRESS = Table({

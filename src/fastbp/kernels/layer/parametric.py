@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import prototypes
 from ..compile import by_address, inline, scalar
-from ..compile.arguments import Floats, IntegerPointer
+from ..compile.arguments import FloatPointer, Floats, IntegerPointer
 from ..ir import call, lanes, mix_vectors, view
 from ..tables import (
     LAYER_ALPHAS,
@@ -20,6 +20,7 @@ from ..tables import (
     LAYER_OUT,
     LAYER_PARAMETRIC,
     LAYER_PARAMETRIC_BACKWARD,
+    LAYER_PARAMETRIC_GRADIENT,
 )
 
 
@@ -80,3 +81,12 @@ def backward(here: IntegerPointer, panels: Floats, apart: int, first: int, last:
                 found[i] = factor[i]
         for i in range(found.size):
             found[i] *= cotangent[i]
+
+
+@by_address(LAYER_PARAMETRIC_GRADIENT)
+def gradient(here: IntegerPointer, panels: Floats, alphas: FloatPointer, scale: float, add: int) -> None:
+    """∂E/∂α of one sample: overwrites α^l's part of a gradient, or with ``add`` = 1 adds it times ``scale``."""
+    change = view(panels, here[LAYER_CHANGE], here[LAYER_N_OUT])
+    start, factor = here[LAYER_ALPHAS], type(panels[0])(scale)
+    for j in range(change.size):
+        alphas[start + j] = alphas[start + j] + factor * change[j] if add != 0 else change[j]

@@ -22,7 +22,6 @@ from ..tables import (
     HYPER_RATE,
     LAYER_ALPHAS,
     LAYER_BIASES,
-    LAYER_CHANGE,
     LAYER_COTANGENT,
     LAYER_DELTA,
     LAYER_DELTA_BELOW,
@@ -147,13 +146,12 @@ def run(plan, parameters, data, task, learner):
                 d, source = layers[layer, LAYER_DELTA], layers[layer, LAYER_SOURCE]
                 if layers[layer, LAYER_PARAMETRIC_BACKWARD] != 0:
                     call(parametric.backward, row(layers, layer), row(layers, layer), panels, 0, 0, 1, 1)
-                    a, changes = layers[layer, LAYER_ALPHAS], view(panels, layers[layer, LAYER_CHANGE], fan_out)
-                    alphas = view(parameters if task.plain != 0 else gradient, a, fan_out)
-                    for j in range(fan_out):
-                        alphas[j] = alphas[j] + rate * changes[j] if task.plain != 0 else changes[j]
+                    call(parametric.gradient, row(layers, layer), row(layers, layer), panels,
+                         pointer(parameters if task.plain != 0 else gradient), -hyper[HYPER_RATE], task.plain)
                     if task.plain == 0 and not at_once:
-                        call(prototypes.update_rule, learner.update, parameters, gradient, learner.state, a,
-                             a + fan_out, 0, hyper)
+                        alphas = layers[layer, LAYER_ALPHAS]
+                        call(prototypes.update_rule, learner.update, parameters, gradient, learner.state, alphas,
+                             alphas + fan_out, 0, hyper)
                 if layer > 0:
                     for k in range(0, fan_in, wide):
                         sum_columns(parameters, w + k, fan_in, fan_out, panels, d,
