@@ -220,6 +220,8 @@ class Calls:
         if cost == "cross_entropy" and layers[-1] == 1 or cost == "gaussian_nll" and layers[-1] % 2:
             cost = "squared_error"
         activation = odd.pick(sorted(set(fastbp.Network.__init__.__globals__["activations"].ACTIVATIONS) - {"softmax"}))
+        if odd.chance(0.15) and activation != "identity":
+            activation = fastbp.parametric(activation, odd.pick([1.0, 0.0, -2]))
         return fastbp.Network(layers, activation, cost=cost, bias=odd.chance(0.8), seed=int(odd.rng.integers(100)),
                               dtype=odd.pick(["float32", "float64"]))
 
@@ -260,7 +262,11 @@ class Calls:
                                      "cost": "squared_error", "bias": True, "dtype": "float32", "init": "auto",
                                      "seed": 0}
         name = odd.pick(list(arguments))
-        odds = {"layers": lambda: odd.pick([(), (1,), (0, 1), (2, -1), (2.5, 1), "23", {2, 1}, np.array([2, 1]),
+        odds = {"activation": lambda: odd.pick([*NAMES, odd.number(), "parametric(mish)", "parametric(softmax)",
+                                                "parametric(parametric(mish))", "parametric(mish, alpha=x)",
+                                                fastbp.parametric("selu"), [fastbp.parametric("sin", 0.5)]]),
+                "output": lambda: odd.pick([*NAMES, odd.number(), fastbp.parametric("tanh")]),
+                "layers": lambda: odd.pick([(), (1,), (0, 1), (2, -1), (2.5, 1), "23", {2, 1}, np.array([2, 1]),
                                             np.array([2.0, 1.0]), (2**40, 2**40), (2**62, 4), (2, 3, True),
                                             [np.int8(2), np.uint64(1)], (2, 2**31), range(1, 4), odd.number()]),
                 "init": lambda: odd.pick([odd.array((3, 2)), [odd.array((3, 2)), odd.array((1, 3))], "orthogonal",
@@ -396,7 +402,8 @@ class Calls:
                          "jacobian", "per_sample_gradient", "gradient_norms", "parameter_jacobian",
                          "hessian_vector_product", "gauss_newton_vector_product", "hessian", "hessian_diagonal",
                          "posterior", "leverage", "predict_interval", "summary", "compiled", "cfunc", "copy",
-                         "reset", "parameters", "weights", "assign", "save", "load", "pickle", "architecture", "repr"])
+                         "reset", "initialize", "parameters", "weights", "assign", "save", "load", "pickle",
+                         "architecture", "repr"])
         self.say(f"{net!r}.{name}")
         method = getattr(net, name, None)
         if name == "predict":
@@ -431,6 +438,10 @@ class Calls:
             return net.cfunc(odd.pick(["arrays", "quad", "filter", odd.number()]))
         if name == "reset":
             return net.reset(odd.number())
+        if name == "initialize":
+            options = {"rows": odd.pick([7, odd.number()])} if odd.chance(0.3) else {}
+            net.initialize(X, odd.pick(["realmlp", "lsuv", "lsuv", *NAMES]), **options)
+            return net.predict(np.zeros((2, n_in)))
         if name == "parameters":
             net.parameters = odd.array((size,))
             return net.predict(np.zeros((2, n_in)))

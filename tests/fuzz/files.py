@@ -39,9 +39,9 @@ WRONG = ("crash", "hang", "wrong exception in load", "wrong exception in fit", "
 ITEM = {"F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I8": 1, "BOOL": 1}
 
 VALUES = [
-    None, True, False, "", "x", "adam", "1", [], [1], {}, {"a": 1}, {"kind": "step"}, 0, -1, 1, 2, 3, 9, 11, 17, 100,
-    10**6, -(10**6), 2**31, 2**53, 2**62, 2**63, 2**64, 2**127, 10**400, -(10**400), 0.0, -0.0, 0.5, 1.5, -0.5, 1e-300,
-    5e-324, 1e300, -1e300, 1e308, math.inf, -math.inf, math.nan,
+    None, True, False, "", "x", "adam", "parametric(tanh)", "1", [], [1], {}, {"a": 1}, {"kind": "step"}, 0, -1, 1, 2,
+    3, 9, 11, 17, 100, 10**6, -(10**6), 2**31, 2**53, 2**62, 2**63, 2**64, 2**127, 10**400, -(10**400), 0.0, -0.0, 0.5,
+    1.5, -0.5, 1e-300, 5e-324, 1e300, -1e300, 1e308, math.inf, -math.inf, math.nan,
 ]
 """What takes the place of a value in the JSON."""
 
@@ -85,7 +85,7 @@ def make_originals(folder):
             {"dtype": "float64", "init": [W, "he_normal"], "bias": False},
         ][i % 3]
         if not isinstance(optimizer, fastbp.LevenbergMarquardt) and i % 2:
-            options |= {"cost": fastbp.huber(0.5), "dtype": "float32"}
+            options |= {"cost": fastbp.huber(0.5), "dtype": "float32", "activation": fastbp.parametric("mish", 0.5)}
         net = Network((2, 3, 2), seed=i, **options)
         stopping = [fastbp.EarlyStopping(5, metric="r2"), fastbp.EarlyStopping(9, restore_best=False)][: i % 3]
         net.fit(*samples(net), epochs=3, optimizer=optimizer, metrics=["r2", ("own", lambda y, p: 1)][: 1 + i % 2],

@@ -44,7 +44,7 @@ def hessian_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, v: n
     Raises
     ------
     ValueError, TypeError
-        If the arrays do not fit, or are not finite, or the cost is gaussian_nll with β > 0.
+        If the arrays do not fit, or are not finite, or the cost is gaussian_nll with β > 0, or a layer has α (`fastbp.parametric`).
 
     Notes
     -----
@@ -81,7 +81,7 @@ def gauss_newton_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     Raises
     ------
     ValueError, TypeError
-        If the arrays do not fit, or are not finite, or the cost is gaussian_nll with β > 0.
+        If the arrays do not fit, or are not finite, or the cost is gaussian_nll with β > 0, or a layer has α (`fastbp.parametric`).
 
     Notes
     -----
@@ -113,7 +113,7 @@ def hessian(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.
     ValueError
         If it would be larger than the machine's memory, before anything is computed.
     ValueError, TypeError
-        If the arrays do not fit, or the cost is gaussian_nll with β > 0.
+        If the arrays do not fit, or the cost is gaussian_nll with β > 0, or a layer has α (`fastbp.parametric`).
 
     Notes
     -----
@@ -155,7 +155,7 @@ def hessian_diagonal(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     Raises
     ------
     ValueError, TypeError
-        If the arrays do not fit, or the cost is gaussian_nll with β > 0.
+        If the arrays do not fit, or the cost is gaussian_nll with β > 0, or a layer has α (`fastbp.parametric`).
 
     Notes
     -----
