@@ -618,3 +618,20 @@ assert not compiled()
 fastbp.Network((2, 3, 1), "parametric(tanh)").predict(X)
 assert compiled() == {parametric.activate}
 """)
+
+
+def test_estimators(rng):
+    base = pytest.importorskip("sklearn.base")
+    X, Y = data(rng, 60)
+    mlp = fastbp.MLPRegressor(activation=parametric("mish"), hidden_layer_sizes=(5, 4), max_iter=few(20, 2),
+                              random_state=0, tol=0.0, n_iter_no_change=99)
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        mlp = base.clone(mlp).fit(X, Y)
+    assert mlp.network_.activations[:2] == ("parametric(mish)",) * 2 and (mlp.network_.alphas[0] != 1).all()
+    before = mlp.network_.alphas[0].copy()
+    assert (mlp.partial_fit(X, Y).network_.alphas[0] != before).all()
+    named = fastbp.MLPClassifier(activation=["parametric(selu)"], hidden_layer_sizes=(4,), max_iter=1, random_state=0)
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        assert named.fit(X, X[:, 0] > 0).network_.alphas[0].size == 4
+    wrapped = fastbp.MLPRegressor.from_network(built(alpha=0.5))
+    np.testing.assert_array_equal(wrapped.predict(X), wrapped.network_.predict(X))

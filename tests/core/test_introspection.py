@@ -91,7 +91,7 @@ def test_summary():
     assert lines[-1] == "cost 'cross_entropy', float64"
 
 
-@pytest.mark.parametrize(("name", "least"), [("network", 4), ("core.summary", 2), ("cfunctions", 2), ("activations", 1),
+@pytest.mark.parametrize(("name", "least"), [("network", 8), ("core.summary", 2), ("cfunctions", 2), ("activations", 6),
                                              ("regularization", 2)])
 def test_the_examples_of_a_module(name, least):
     """importlib, as fastbp.network would be hidden by a name of the package."""

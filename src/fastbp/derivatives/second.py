@@ -44,7 +44,8 @@ def hessian_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, v: n
     Raises
     ------
     ValueError, TypeError
-        If the arrays do not fit, or are not finite, or the cost is gaussian_nll with β > 0, or a layer has α (`fastbp.parametric`).
+        If the arrays do not fit, or are not finite, or the cost is gaussian_nll with β > 0, or a layer has α
+        (`fastbp.parametric`).
 
     Notes
     -----
@@ -81,7 +82,8 @@ def gauss_newton_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     Raises
     ------
     ValueError, TypeError
-        If the arrays do not fit, or are not finite, or the cost is gaussian_nll with β > 0, or a layer has α (`fastbp.parametric`).
+        If the arrays do not fit, or are not finite, or the cost is gaussian_nll with β > 0, or a layer has α
+        (`fastbp.parametric`).
 
     Notes
     -----

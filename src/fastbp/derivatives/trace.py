@@ -127,7 +127,8 @@ def trace(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, *, views: bool = Fals
     Notes
     -----
     A strip holds as many samples as a vector of the CPU has lanes, neuron after neuron. No strides lead through
-    several strips sample by sample, so that (n_samples, n_l) is a copy, and views keep the strips apart.
+    several strips sample by sample, so that (n_samples, n_l) is a copy, and views keep the strips apart. ∂E/∂α of a
+    parametric activation is in `Network.gradient`.
     """
     return _traced(self, self._samples(X, Y), views)
 

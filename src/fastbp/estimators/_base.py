@@ -16,7 +16,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..activations import ACTIVATIONS
+from ..activations import ACTIVATIONS, Activation
 from ..core.sparse import canonical
 from ..costs import ANY, COSTS, Cost
 from ..ensembles.ensemble import Ensemble
@@ -101,7 +101,7 @@ class _MLP(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(ACTIVATIONS.keys()), list, tuple],
+        "activation": [StrOptions(ACTIVATIONS.keys()), Activation, list, tuple],
         "solver": [StrOptions(OPTIMIZERS.keys()), Optimizer],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],

@@ -43,7 +43,7 @@ def make(mlp: _MLP, data: _Samples, first: bool = True) -> None:
             if wanted != has:
                 warnings.warn(f"{name} is {wanted!r}, but the network that learns on has {has!r} and stays so: for "
                               "another one fit anew, with warm_start=False", stacklevel=7)
-    activation = mlp.activation if isinstance(mlp.activation, str) else tuple(mlp.activation)
+    activation = tuple(mlp.activation) if isinstance(mlp.activation, (list, tuple)) else mlp.activation
     description = sizes, activation, output, cost, dtype
     if first or getattr(mlp, "_description", None) != description:
         mlp._network = Network(sizes, activation, output, cost, dtype=dtype)

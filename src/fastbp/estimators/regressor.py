@@ -33,8 +33,9 @@ class MLPRegressor(RegressorMixin, _MLP):
         outputs exp(net). Any other cost of `fastbp.costs` may take their place, with the outputs that go with it.
     hidden_layer_sizes : int or sequence of int, default (100,)
         Neurons of each hidden layer.
-    activation : str or sequence of str, default "relu"
-        Of the hidden layers: one name of `fastbp.activations.ACTIVATIONS` for all, or one for each.
+    activation : str, Activation or sequence of these, default "relu"
+        Of the hidden layers, one for all or one for each: a name of `fastbp.activations.ACTIVATIONS`, or what
+        `fastbp.parametric` gives.
     solver : str or Optimizer, default "adam"
         "sgd", "adam" and "lbfgs" are scikit-learn's, with the parameters below ("lbfgs" is SciPy's L-BFGS-B over the
         compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults, those for

@@ -148,8 +148,9 @@ def _shapes(architecture: dict[str, Any], prefix: str) -> dict[str, list[int]]:
                 for i, (n, m) in enumerate(zip(layers[:-1], layers[1:], strict=True))}
     if architecture["bias"]:
         expected |= {f"{prefix}biases.{i}": [m] for i, m in enumerate(layers[1:])}
-    functions = [*architecture["activation"], architecture["output"]]
-    return expected | {f"{prefix}alphas.{i}": [m] for i, (m, name) in enumerate(zip(layers[1:], functions, strict=True))
+    functions = [*architecture["activation"], architecture["output"]]  # how many, the network says
+    return expected | {f"{prefix}alphas.{i}": [m]
+                       for i, (m, name) in enumerate(zip(layers[1:], functions, strict=False))
                        if activations.is_parametric(name)}
 
 
@@ -157,7 +158,7 @@ def _check_tensors(file: File, architecture: dict[str, Any], names: set[str], pr
     """Raise unless the tensors of these names are the parameters of such a network."""
     try:
         dtype, expected = DTYPES[architecture["dtype"]], _shapes(architecture, prefix)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(f"{file.path} has a corrupt header: {error!r}") from error
     if names != set(expected):
         raise ValueError(f"{file.path} holds {sorted(names)}, its header says {sorted(expected)}")
