@@ -32,7 +32,6 @@ from ..kernels.tables import (
     CELL_COST,
     CELL_COST_KERNEL,
     CELL_COST_SECOND,
-    CELL_DENSE_NEURONS,
     CELL_DIRECTION,
     CELL_END_EPOCH,
     CELL_GATHER_INPUTS,
@@ -59,6 +58,7 @@ from ..kernels.tables import (
     CELL_SPARE,
     CELL_TARGET,
     CELL_WEIGHT,
+    CELL_WEIGHTS_NEURONS,
     COST_DROPOUT,
     COST_INPUT_NOISE,
     COST_JACOBIAN_WEIGHT,
@@ -346,7 +346,7 @@ def _link_alphas(architecture: Architecture, request: Request, plan: Plan) -> No
         plan.layers[layers, parametric.backward.place] = address(parametric.backward, dtype)
     if request.backward:
         plan.layers[layers, parametric.gradient.place] = address(parametric.gradient, dtype)
-        cells[CELL_DENSE_NEURONS] = cells[CELL_MY_NEURONS]
+        cells[CELL_WEIGHTS_NEURONS] = cells[CELL_MY_NEURONS]
         cells[CELL_MY_NEURONS] = address(backprop.my_neurons_parametric, dtype, backprop.my_neurons)
 
 

@@ -147,7 +147,7 @@ CELL = Table({
     "my_samples": "address of phase 1: `backprop.my_samples`, or one of `second.PHASES`",
     "my_neurons": "address of phase 2: `backprop.my_neurons`, `backprop.my_neurons_parametric`, or "
                   "`epoch.my_neurons_clipped`",
-    "dense_neurons": "with α: address of `backprop.my_neurons`, which `backprop.my_neurons_parametric` calls",
+    "weights_neurons": "with α: address of `backprop.my_neurons`, which `backprop.my_neurons_parametric` calls",
     "forward_slopes": "address of `shared.forward_slopes`",
     "pushforward": "address of `shared.pushforward`",
     "pullback": "address of `shared.pullback`",
@@ -188,7 +188,7 @@ CELL = Table({
 (CELL_TARGET, CELL_N_TARGETS, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE, CELL_COST_KERNEL,
  CELL_CANONICAL, CELL_JACOBIAN, CELL_FORWARD, CELL_BACKWARD, CELL_TRANSPOSE, CELL_GRADIENT, CELL_GRADIENT_BY_LANES,
  CELL_GATHER, CELL_GATHER_LABELS, CELL_GATHER_WEIGHTS, CELL_COLLECT, CELL_SHUFFLE, CELL_SCATTER, CELL_MY_SAMPLES,
- CELL_MY_NEURONS, CELL_DENSE_NEURONS, CELL_FORWARD_SLOPES, CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER,
+ CELL_MY_NEURONS, CELL_WEIGHTS_NEURONS, CELL_FORWARD_SLOPES, CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER,
  CELL_FORWARD_SECOND, CELL_PUSHFORWARD_TANGENTS, CELL_SECOND_ORDER, CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL,
  CELL_WEIGH, CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_FISHER, CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_DIRECTION,
  CELL_GIVEN_JACOBIAN, CELL_KIND, CELL_ROOT, CELL_GATHER_INPUTS, CELL_GATHER_TARGETS, CELL_NOISE, CELL_END_EPOCH,

@@ -15,7 +15,6 @@ from ..layer import dense, gather, parametric
 from ..tables import (
     CELL_CANONICAL,
     CELL_COST,
-    CELL_DENSE_NEURONS,
     CELL_GATHER_INPUTS,
     CELL_GATHER_TARGETS,
     CELL_JACOBIAN,
@@ -25,6 +24,7 @@ from ..tables import (
     CELL_ONES,
     CELL_TARGET,
     CELL_WEIGHT,
+    CELL_WEIGHTS_NEURONS,
     LAYER_ALPHAS,
     LAYER_BIASES,
     LAYER_CHANGE,
@@ -182,7 +182,7 @@ def my_neurons_parametric(layers: Table, cells: Integers, panels: Floats, parame
             call(dense.gradient_by_lanes, cells, panels, here[LAYER_CHANGE], cells[CELL_ONES], 0, 1, n, strips,
                  n * thread // threads, n * (thread + 1) // threads, gradient, here[LAYER_ALPHAS], accumulate)
             lap(clock, start, layer, PHASE_GRADIENT)
-    call(my_neurons, cells[CELL_DENSE_NEURONS], layers, cells, panels, parameters, gradient, state, hyper, update,
+    call(my_neurons, cells[CELL_WEIGHTS_NEURONS], layers, cells, panels, parameters, gradient, state, hyper, update,
          strips, accumulate, thread, threads, scratch, inputs, order, ahead, ahead_end, clock, start)
     if update == 0 or updates_at_once(parameters, update, threads):
         return
