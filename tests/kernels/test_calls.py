@@ -15,7 +15,7 @@ from fastbp.kernels.compile.arguments import arguments
 from fastbp.kernels.derivatives import first, gauss_newton
 from fastbp.kernels.derivatives import second as tangents
 from fastbp.kernels.ir import call
-from fastbp.kernels.layer import dense, gather
+from fastbp.kernels.layer import dense, gather, parametric
 from fastbp.kernels.passes import backprop, epoch, line_search, record
 from fastbp.kernels.updates import penalties as regular
 from fastbp.optimizers import BATCH_METHODS, LineSearch
@@ -31,7 +31,8 @@ OF_ROWS |= {function for row in costs.COSTS.values()
 """Kernels of the catalogues: their prototypes have the place."""
 PLACED = [found for found in ALL.values() if found.place >= 0 and found not in OF_ROWS
           and found.__module__ != prototypes.__name__]
-BY_TABLE = {"ENTRY": embedded.KERNELS, "ENSEMBLE": (embedded.forward_members,)}
+BY_TABLE = {"ENTRY": embedded.KERNELS, "ENSEMBLE": (embedded.forward_members,),
+            "LAYER": (parametric.activate, parametric.backward, parametric.gradient)}
 BY_TABLE["CELL"] = [found for found in PLACED if not any(found in placed for placed in BY_TABLE.values())]
 
 
@@ -76,6 +77,7 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
              for k in (kind.direct, kind.remember)]
     rows += [(phase, backprop.my_samples) for phase in tangents.PHASES.values()]
     rows += [(regular.total, prototypes.total_penalty), (epoch.my_neurons_clipped, backprop.my_neurons),
+             (backprop.my_neurons_parametric, backprop.my_neurons),
              (line_search.next_point, record.end_epoch), (gather.gather_sparse, gather.gather),
              (gather.gather_halves, gather.gather)]
     rows += [(found, prototypes.block) for found in (*vars(first).values(), gauss_newton.jacobian_rows)
@@ -96,7 +98,7 @@ def test_every_address_lies_where_its_table_says():
     for name, found in BY_TABLE.items():
         table = getattr(tables, name)
         meanings = dict(zip(table, table.meanings.values(), strict=True))
-        assert len(found) > 8 or name == "ENSEMBLE"
+        assert len(found) > 8 or name in ("ENSEMBLE", "LAYER")
         for held in found:
             assert meanings[held.place].startswith("address of ")
             named = f"`{held.__module__.rpartition('.')[2]}.{held.__name__}`" in meanings[held.place]

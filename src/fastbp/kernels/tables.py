@@ -88,9 +88,9 @@ LAYER = Table({
     "model": "in the first row: which `jit.Model` it belongs to, the number in CELL_MODEL and ENTRY_MODEL",
     "alphas": "offset of α^l in the flat buffer, -1 where the activation is not parametric",
     "change": "with α: offset in the panels of φ(net) − net, which becomes ∂E/∂α of each sample",
-    "parametric": "with α: address of `parametric.activate`; else 0",
-    "parametric_backward": "with α: address of `parametric.backward`; else 0",
-    "parametric_gradient": "with α: address of `parametric.gradient`",
+    "parametric": "address of `parametric.activate` where there are α, or 0",
+    "parametric_backward": "address of `parametric.backward` where there are α, or 0",
+    "parametric_gradient": "address of `parametric.gradient` where there are α, or 0",
 })
 """A row for each layer of weights: `layout.Plan.layers`."""
 (LAYER_N_IN, LAYER_N_OUT, LAYER_WEIGHTS, LAYER_BIASES, LAYER_ACTIVATION, LAYER_SOURCE, LAYER_OUT, LAYER_DELTA_BELOW,
