@@ -225,6 +225,27 @@ def test_named_ranges_are_the_whole_buffer():
         for i in range(3):
             assert (net.parameters[ranges[f"weights[{i}]"]] == net.weights[i].ravel()).all()
             assert not bias or (net.parameters[ranges[f"biases[{i}]"]] == net.biases[i]).all()
+    net = Network(SIZES, fastbp.parametric("mish"))
+    ranges, flat = net._architecture.named_ranges, np.arange(net.n_parameters)
+    assert [i for part in ranges.values() for i in flat[part]] == list(flat)
+    assert list(ranges)[2] == "alphas[0]" and flat[ranges["alphas[1]"]].size == net.alphas[1].size == SIZES[2]
+
+
+@pytest.mark.parametrize("batch", [1, N])
+@pytest.mark.parametrize("regularization", [None, Regularization(l2=0.1)], ids=["plain", "penalised"])
+def test_parameters_of_activations_have_factors(regularization, batch):
+    X, Y = data()
+    plain, slow, none = (Network(SIZES, fastbp.parametric("tanh"), dtype="float64", seed=1) for _ in range(3))
+    before = plain.alphas[0].copy()
+    for net, factors in ((plain, None), (slow, {"alphas": 0.25}), (none, {"alphas": 0.0, "biases[0]": 2.0})):
+        net.fit(X[:batch], Y[:batch], epochs=1, batch_size=batch, optimizer=SGD(0.5, rate_factors=factors),
+                regularization=regularization)
+    for layer in range(2):
+        close(slow.alphas[layer] - 1, 0.25 * (plain.alphas[layer] - 1), "float64")
+        assert (none.alphas[layer] == 1).all() and (before == 1).all() and (plain.alphas[layer] != 1).any()
+    close(slow.weights[0], plain.weights[0], "float64")
+    close(none.weights[0], plain.weights[0], "float64")
+    close(none.biases[0], 2 * plain.biases[0], "float64")
 
 
 def test_neighbours_with_the_same_factors_are_one():

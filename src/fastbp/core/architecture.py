@@ -78,8 +78,9 @@ class Architecture:
 
         By these names `optimizers.groups` gives factors.
         """
-        starts = {f"{kind}[{i}]": place for kind, places in (("weights", self.weights), ("biases", self.biases))
-                  for i, place in enumerate(places) if place >= 0}
+        kinds = {"weights": self.weights, "biases": self.biases, "alphas": self.alphas}
+        starts = {f"{kind}[{i}]": place for kind, places in kinds.items() for i, place in enumerate(places)
+                  if place >= 0}
         order = sorted(starts, key=starts.__getitem__)
         ends = [*map(starts.__getitem__, order[1:]), self.n_parameters]
         return {name: slice(starts[name], end) for name, end in zip(order, ends, strict=True)}

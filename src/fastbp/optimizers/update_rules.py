@@ -40,9 +40,9 @@ class UpdateRule(Optimizer):
     learning_rate : float or schedule
         μ > 0.
     rate_factors : mapping of str to float, optional
-        Factors of the learning rate, not negative, by names of groups of parameters: "weights" or "biases" for those of
-        all layers, "weights[0]" for those of the first one, "layers[-1]" for all of the last one. Where several names
-        stand for the same parameters, their factors are multiplied; without a name the factor is 1.
+        Factors of the learning rate, not negative, by names of groups of parameters: "weights", "biases" or "alphas"
+        for those of all layers, "weights[0]" for those of the first one, "layers[-1]" for all of the last one. Where
+        several names stand for the same parameters, their factors are multiplied; without a name the factor is 1.
     decay_factors : mapping of str to float, optional
         The same for decoupled weight decay: that of the rule (`AdamW`, `Lion`) and of `Regularization`. A step takes
         the share μλ from a weight, with both factors in it.
