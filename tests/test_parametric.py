@@ -363,6 +363,27 @@ def test_layers_that_are_not_trained(optimizer, rng):
     assert ((kept.alphas[1] == net.alphas[1]) == (np.arange(17) == 3)).all()
 
 
+@pytest.mark.parametrize("batch", [1, 8, 20])
+def test_a_group_of_its_own(batch, rng):
+    """Factors by the names of ranges: with 0 every α stays, with ½ its first step of plain descent is half as long."""
+    X, Y = data(rng, 20)
+    net = built(dtype="float64")
+    ranges, flat = net._architecture.named_ranges, np.arange(net.n_parameters)
+    assert [i for part in ranges.values() for i in flat[part]] == list(flat)
+    assert [name for name in ranges if name.startswith("alphas")] == ["alphas[1]", "alphas[2]"]
+    assert (net.parameters[ranges["alphas[2]"]] == net.alphas[2]).all()
+    one = dict(epochs=1, batch_size=batch, shuffle=False)
+    for threads in (1, 2):
+        fixed = net.copy().fit(X, Y, optimizer=fastbp.Adam(0.01, rate_factors={"alphas": 0.0}), threads=threads, **one)
+        assert all((a == b).all() for a, b in zip(fixed.alphas, net.alphas, strict=True))
+        assert (fixed.weights[1] != net.weights[1]).all()
+        rows = slice(0, batch)
+        whole, half = (net.copy().fit(X[rows], Y[rows], threads=threads, optimizer=fastbp.SGD(0.01, rate_factors={
+            "alphas[1]": factor, "biases": 1.0}), **one) for factor in (1.0, 0.5))
+        np.testing.assert_allclose(half.alphas[1] - net.alphas[1], (whole.alphas[1] - net.alphas[1]) / 2, atol=1e-15)
+        np.testing.assert_array_equal(half.alphas[2], whole.alphas[2])
+
+
 def test_many(rng, monkeypatch):
     """Each is trained alone: a stack has no α."""
     X, Y = data(rng, 40, dtype="float32")

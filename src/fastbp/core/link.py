@@ -172,7 +172,8 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
         halves = architecture.n_targets < architecture.layers[-1]
         cells[CELL_GATHER_TARGETS] = address(gather.gather_halves if halves else gather.gather, dtype, gather.gather)
     _link_functions(architecture, request, plan)
-    _link_alphas(architecture, request, plan)
+    if any(architecture.parametric):
+        _link_alphas(architecture, request, plan)
     if request.kind != tables.KIND_PLAIN:
         _link_tangents(architecture, request, plan)
     return plan
@@ -232,10 +233,8 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
 
     out = [take(n * samples + online.BEHIND) for n in sizes]
     delta = [-1] + [take(n * samples) for n in sizes[1:]]
-    cotangent = list(delta)
-    for i, has_alphas in enumerate(architecture.parametric, 1):
-        if has_alphas:
-            cotangent[i] = take(sizes[i] * samples) if backward or request.calls else -1
+    cotangent = [-1] + [start if not alphas else take(n * samples) if backward or request.calls else -1
+                        for start, n, alphas in zip(delta[1:], sizes[1:], architecture.parametric, strict=True)]
     layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
     for i, row in enumerate(LAYER.view(layers)):
         n_in, n_out = sizes[i], sizes[i + 1]
@@ -337,10 +336,8 @@ def _link_functions(architecture: Architecture, request: Request, plan: Plan) ->
 
 
 def _link_alphas(architecture: Architecture, request: Request, plan: Plan) -> None:
-    """Write the addresses of what activations with parameters of their own take, if there are any."""
+    """Write the addresses of what activations with parameters of their own take."""
     layers, dtype, cells = list(architecture.parametric), architecture.dtype, plan.cells
-    if not any(layers):
-        return
     plan.layers[layers, parametric.activate.place] = address(parametric.activate, dtype)
     if request.backward or request.calls:
         plan.layers[layers, parametric.backward.place] = address(parametric.backward, dtype)
@@ -486,7 +483,6 @@ def _one_sample(architecture: Architecture) -> tuple[Integers, Integers]:
     architecture = architecture.resolved()
     sizes, dtype = architecture.layers, architecture.dtype
     panel = layout.strips(max(sizes), dtype) * layout.lanes(dtype) + online.BEHIND
-    panels = 4 if any(architecture.parametric) else 3
     layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
     for i, row in enumerate(LAYER.view(layers)):
         row["n_in"], row["n_out"] = sizes[i], sizes[i + 1]
@@ -494,11 +490,11 @@ def _one_sample(architecture: Architecture) -> tuple[Integers, Integers]:
         row["source"], row["out"], row["delta"] = panel * (i % 2), panel * (1 - i % 2), panel * 2
         row["activation"] = address(architecture.activations[i].kernel, dtype, prototypes.activation)
         row["alphas"], row["change"], row["cotangent"] = architecture.alphas[i], panel * 3, -1
-        if architecture.parametric[i]:
-            row["parametric"] = address(parametric.activate, dtype)
+        row["parametric"] = address(parametric.activate, dtype) if architecture.parametric[i] else 0
     calls = np.zeros(tables.ENTRY_COUNT, np.int64)
     entry = ENTRY.view(calls)
-    entry["work_size"], entry["depth"], entry["size"] = panels * panel, len(layers), architecture.n_parameters
+    entry["work_size"] = (3 + any(architecture.parametric)) * panel
+    entry["depth"], entry["size"] = len(layers), architecture.n_parameters
     for kernel in (embedded.forward, embedded.forward_one):
         calls[kernel.place] = address(kernel, dtype)
     return layers, calls
