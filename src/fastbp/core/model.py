@@ -50,8 +50,9 @@ class Model:
     seed: int | None
 
     def __init__(self, architecture: Architecture, init: Rule | tuple[Rule, ...], seed: int | None) -> None:
-        self._architecture, self.init = architecture, init
-        self._parameters: Array = layout.aligned(architecture.n_parameters, architecture.dtype)
+        self._share(architecture)
+        self.init = init
+        self._parameters: Array = layout.aligned(self._architecture.n_parameters, self._architecture.dtype)
         self._prepare()
         self._begin(seed)
 
@@ -75,10 +76,13 @@ class Model:
             self.weights[-1][n_targets:] = 0
             self.biases[-1][n_targets:] = 0
 
+    def _share(self, architecture: Architecture) -> None:
+        """Take workspaces, and what is known of an architecture, that networks built alike have together."""
+        self._workspaces = shared(architecture)
+        self._architecture = self._workspaces.architecture
+
     def _prepare(self) -> None:
         """Make what is not copied or saved: views, workspaces, C functions, the lock."""
-        self._workspaces = shared(self._architecture)
-        self._architecture = self._workspaces.architecture
         sizes = self._architecture.layers
         self._shown = self._parameters[:]  # what is done to its shape or flags leaves that of the kernels alone
         self._views = tuple(
@@ -96,6 +100,7 @@ class Model:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over what was pickled, in arrays of our own: a pickle's may be read-only, mapped or another's too."""
         self.__dict__.update(state)
+        self._share(self._architecture)
         architecture = self._architecture
         parameters = layout.aligned(architecture.n_parameters, architecture.dtype)
         parameters[:] = pickled("parameters", self._parameters, (architecture.n_parameters,), architecture.dtype)

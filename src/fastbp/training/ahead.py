@@ -19,6 +19,10 @@ from ..util.settings import Check, not_negative
 Numbers = npt.NDArray[np.float64]
 
 
+NONE = np.empty((0, SCHEDULED_COLUMNS), np.int64)
+"""The table of a fit that nothing follows."""
+
+
 class Place(NamedTuple):
     """A number that follows a schedule, and where it lies."""
 
@@ -85,12 +89,14 @@ class Ahead:
 
     def __init__(self, places: list[Place], epoch: int, total: int) -> None:
         self.places, self.epoch, self.total = places, epoch, total
-        self.table = np.zeros((len(places), SCHEDULED_COLUMNS), np.int64)
+        self.table = np.zeros((len(places), SCHEDULED_COLUMNS), np.int64) if places else NONE
         self._arrays: tuple[Any, ...] = ()
         self._values: dict[Any, Numbers] = {}
 
     def write_to(self, numbers: Numbers, settings: Numbers) -> None:
         """Have the numbers written into these arrays: an optimizer's with what lies behind, and a cost's."""
+        if not self.places:
+            return
         self._arrays = numbers, settings
         for row, place in zip(self.table, self.places, strict=True):
             row[SCHEDULED_NUMBER] = self._arrays[place.of_samples][place.cell:].ctypes.data

@@ -67,13 +67,13 @@ def activate(layers, layer, panels, parameters):
 
     Hidden layers go in whole vectors, since the rest of a loop would be done one by one; what lies behind is not used.
     """
-    if layers[layer, LAYER_PARAMETRIC] != 0:
-        call(parametric.activate, row(layers, layer), row(layers, layer), panels, parameters, 0, 1, 1)
-    else:
+    if layers[layer, LAYER_PARAMETRIC] == 0:
         n, lane = layers[layer, LAYER_N_OUT], lanes(panels)
         size = n if layer == layers.shape[0] - 1 else (n + lane - 1) // lane * lane
         call(prototypes.activation, row(layers, layer), view(panels, layers[layer, LAYER_OUT], size),
              view(panels, layers[layer, LAYER_DELTA], size), n)
+    else:
+        call(parametric.activate, row(layers, layer), row(layers, layer), panels, parameters, 0, 1, 1)
 
 
 @kernel
