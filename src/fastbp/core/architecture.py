@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from ..activations import Activation
 from ..costs import Cost
 from ..kernels import layout, tables
+from ..kernels.compile.cached import cached_property
 from ..util.names import Missing
 
 

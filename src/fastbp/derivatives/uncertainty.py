@@ -20,6 +20,7 @@ import numpy.typing as npt
 from ..core import arrays, forward, objective, penalties
 from ..core.model import Model
 from ..core.samples import Samples
+from ..kernels.compile.cached import cached_property
 from ..regularization import Regularization
 from ..util import machine
 from ..util.settings import is_number
@@ -154,7 +155,7 @@ class Posterior:
                              "finite: scale the targets to about one")
         return variance
 
-    @functools.cached_property
+    @cached_property
     @np.errstate(under="ignore")
     def covariance(self) -> Doubles:
         """σ²/n (JᵀJ + D)⁻¹."""

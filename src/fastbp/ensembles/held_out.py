@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..core.samples import Samples
+from ..kernels.compile.cached import cached_property
 from ..metrics import Compared, accuracy, r2
 from .members import BERNOULLI, DISTRIBUTION, Array, Doubles, Members, outputs, parts
 
@@ -44,7 +44,7 @@ class HeldOut:
 
     @cached_property
     def patterns(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
-        """The sets of members that have not seen a row, (P, B), and which of them belongs to each known row.
+        """Return the sets of members that have not seen a row, (P, B), and which of them belongs to each known row.
 
         With folds there are k of them, with rows to calibrate one, with a bootstrap about as many as rows.
         """

@@ -27,6 +27,7 @@ import numpy.typing as npt
 from numba import types
 
 from .arguments import Argument, arguments
+from .cached import cached_property
 from .interrupts import Held
 from .numba_internals import code_address, global_compiler_lock, hold_compiler, release_compiler, settings
 from .options import COUNTED, EXACT, JIT, QUIET, SUMS, compile_loops
@@ -54,12 +55,12 @@ class Kernel:
         functools.update_wrapper(self, function)
         self.py_func, self.place, self.fastmath, self.together = function, place, fastmath, together
 
-    @functools.cached_property
+    @cached_property
     def arguments(self) -> tuple[Argument, ...]:
         """Its arguments, as its annotations declare them."""
         return arguments(self.py_func)
 
-    @functools.cached_property
+    @cached_property
     def compiled(self) -> Any:
         """What Python calls."""
         return compile_loops(self.py_func, fastmath=self.fastmath, _nrt=COUNTED) if JIT else QUIET(self.py_func)
