@@ -110,6 +110,62 @@ def cauchy_second(out: Floats, target: Floats, delta: Floats, neurons: int, para
 '''),
     ], ("delta[i] *= error / (real(1)", "delta[i] *= error / (real(1.01)")),
 
+    "encoder": Addition("Parabola", ("Identity", "PiecewiseLinear"), [
+        ("src/fastbp/kernels/layer/encoders.py", "", '''
+
+@by_address(ENCODER_ENCODE)
+def square(here: IntegerPointer, stage: IntegerPointer, panels: Floats, parameters: Floats, first: int,
+           last: int) -> None:
+    """x² of each column."""
+    lane = lanes(panels)
+    for s in range(first, last):
+        for i in range(here[ENCODER_COLUMNS]):
+            x = column_place(panels, stage, stage[here[ENCODER_LIST] + i], s)
+            multiply_vector(panels, x, panels, x, panels, place(panels, here, stage, s) + i * lane)
+
+
+@by_address(ENCODER_SLOPE)
+def square_slope(here: IntegerPointer, stage: IntegerPointer, panels: Floats, parameters: Floats, first: int,
+                 last: int) -> None:
+    """2xδ of each column."""
+    lane, two = lanes(panels), type(panels[0])(2)
+    for s in range(first, last):
+        for i in range(here[ENCODER_COLUMNS]):
+            x = view(panels, column_place(panels, stage, stage[here[ENCODER_LIST] + i], s), lane)
+            delta = view(panels, delta_place(panels, here, stage, s) + i * lane, lane)
+            found = view(panels, slope_place(panels, stage, stage[here[ENCODER_LIST] + i], s), lane)
+            for v in range(lane):
+                found[v] += two * x[v] * delta[v]
+'''),
+        ("src/fastbp/kernels/layer/encoders.py", "    scale_vector,\n", "    multiply_vector,\n"),
+        ("src/fastbp/encoders.py", "_ROWS = (", '''\
+@dataclass(frozen=True)
+class Parabola(Identity):
+    """Squares of columns: e = x².
+
+    Parameters
+    ----------
+    columns : int or sequence of int
+        The columns of X, from 0.
+    """
+
+    encode = kernels.square
+    slope = kernels.square_slope
+
+
+'''),
+        ("src/fastbp/encoders.py", 'Identity, OneHot, Embedding, Periodic, PiecewiseLinear)\n', "Parabola, "),
+        ("tests/naive/encoders.py", "ENCODERS = Twins", '''\
+def square(encoder, parameters, row):
+    return [row[k] * row[k] for k in encoder.columns]
+
+
+'''),
+        ("tests/naive/encoders.py", '    "OneHot": (', '    "Parabola": (square, lambda e: 0),\n'),
+        ("tests/test_encoders.py", '    "OneHot": [',
+         '    "Parabola": [encoders.Parabola((0, 3)), Identity((1, 2))],\n'),
+    ], ("found[v] += two * x[v] * delta[v]", "found[v] += x[v] * delta[v]")),
+
     "optimizer": Addition("QHM", ("AMSGrad", "AdaBelief"), [
         ("src/fastbp/kernels/updates/rules.py", "", '''
 
@@ -290,7 +346,7 @@ def input_gradient_norms(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Arr
 
 CATALOGUES = ["tests/kernels/functions", "tests/naive", "tests/optimizers/test_update_rules.py",
               "tests/optimizers/test_full_batch.py", "tests/derivatives/test_first.py", "tests/core/test_gradient.py",
-              "tests/kernels/test_calls.py", "tests/test_contracts.py"]
+              "tests/kernels/test_calls.py", "tests/test_encoders.py", "tests/test_contracts.py"]
 """The tests that run over all rows, and the contracts of the whole source."""
 
 SLOW = ("test_regression or test_steps_one_by_one or test_who_resumes or test_every_pass or "
@@ -298,7 +354,7 @@ SLOW = ("test_regression or test_steps_one_by_one or test_who_resumes or test_ev
 """Seconds each in plain Python."""
 
 QUICK = ("test_output_and_slope or test_slope_is_the_derivative or test_of_every_activation or test_against_naive or "
-         "test_one_step_and_a_hundred or test_every_direction or test_every_method")
+         "test_one_step_and_a_hundred or test_every_direction or test_every_method or test_derivatives_by_columns")
 """Of each kind of row the comparison with its twin."""
 
 

@@ -230,9 +230,9 @@ for _ in range(900):
     NESTED = [NESTED]
 
 HEADERS = [
-    (dict(header={"format": 3}), "format 3, this fastbp reads up to 2: install a newer fastbp"),
+    (dict(header={"format": 4}), "format 4, this fastbp reads up to 3: install a newer fastbp"),
     (dict(header={"format": 1}), "has format 1, which this fastbp does not read: train anew, or build the network"),
-    (dict(header={"format": -5}), "has format -5, expected 2: its header is corrupt"),
+    (dict(header={"format": -5}), "has format -5, expected 2 or 3: its header is corrupt"),
     (dict(header={"format": True}), "has format True"),
     (dict(header={"format": 2.0}), "has format 2.0"),
     (dict(header={"format": "1"}), "has format 1"),

@@ -4,7 +4,7 @@ import importlib
 import sys
 import typing
 
-from . import initializers, jit, plots, schedules
+from . import encoders, initializers, jit, plots, schedules
 from .activations import parametric
 from .cfunctions import CFunction
 from .core.summary import LayerSummary, Summary
@@ -92,6 +92,7 @@ __all__ = [
     "Trace",
     "Uncertainty",
     "__version__",
+    "encoders",
     "fit_many",
     "gaussian_nll",
     "huber",

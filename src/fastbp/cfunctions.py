@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .core.link import STACK_BYTES, c_tables
+from .core.link_compiled import STACK_BYTES, c_tables
 from .core.model import Model
 from .kernels import embedded, tables
 from .kernels.compile import JIT, place

@@ -15,6 +15,7 @@ from .core import arrays, forward, initialization, objective, summary
 from .core.architecture import Architecture
 from .derivatives import first, second, uncertainty
 from .derivatives import trace as tracing
+from .encoders import Encoder
 from .jit import make
 from .optimizers import Optimizer
 from .regularization import Regularization
@@ -28,7 +29,7 @@ from .training.steps import Reorder
 Array = npt.NDArray[Any]
 
 FIXED = frozenset({"layers", "activations", "cost_function", "bias", "dtype", "init", "n_parameters", "seed", "weights",
-                   "biases", "alphas"})
+                   "biases", "alphas", "encoders", "scaling", "encoded_size", "encoder_parameters", "scaling_factors"})
 """Attributes that follow from what a network was built with."""
 
 KINDS: dict[str, type] = {"history": History, "generator": np.random.Generator}
@@ -103,17 +104,29 @@ class Network(Trainable):
         Seed of the generator of first weights and shuffles. The same seed gives the same bits, for any number of
         threads, on the same type of CPU: another vector width changes the last digits, and all that dropout and
         input noise draw.
+    encoders : list of Encoder, optional
+        What the columns of X become before the first layer reads them, see `fastbp.encoders`: numbers as they are,
+        one-hot codes, embeddings of categories and of numbers. Each column is read by at least one; layers begin with
+        the number of columns, n_0, and W^1 has as many columns as there are encoded numbers, ``encoded_size``.
+    scaling : bool, default False
+        Multiply each encoded number by a factor of its own, which is learned and begins at 1.
 
     Attributes
     ----------
     parameters : ndarray, shape (n_parameters,)
-        The flat buffer: for each layer W^l row by row, then b^l, then α^l of a parametric activation. Writable;
-        training updates it in place, and what is assigned is copied into it.
+        The flat buffer: what encoders learn, then for each layer W^l row by row, b^l, and α^l if it is parametric.
+        Writable; training updates it in place, and what is assigned is copied into it.
     history : History
         The record of the last fit.
     generator : numpy.random.Generator
         What the next fit or `reset` draws from.
-    layers, activations, cost_function, bias, dtype, init, seed, n_parameters
+    encoded_size : int
+        Numbers that the first layer reads: n_0 without encoders.
+    encoder_parameters : tuple of dict
+        What each encoder learns, by name: views into `parameters`.
+    scaling_factors : ndarray, shape (encoded_size,)
+        Factors of the scaling layer, a view; empty without.
+    layers, activations, cost_function, bias, dtype, init, seed, n_parameters, encoders, scaling
         What the network was built with, and how many numbers `parameters` holds. Fixed: to assign one is an
         AttributeError.
 
@@ -137,15 +150,21 @@ class Network(Trainable):
     def __init__(self, layers: Sequence[int], activation: Functions = "tanh",
                  output: str | activations.Activation | None = None,
                  cost: str | costs.Cost = "squared_error", *, bias: bool = True, dtype: npt.DTypeLike = "float32",
-                 init: str | initializers.Constant | Sequence[Any] = "auto", seed: int | None = None) -> None:
+                 init: str | initializers.Constant | Sequence[Any] = "auto", seed: int | None = None,
+                 encoders: Sequence[Encoder] | None = None, scaling: bool = False) -> None:
         kind = arrays.dtype(dtype)
         bias = bool(bias)
         sizes = arrays.layers(layers, kind.itemsize, bias)
+        if not isinstance(scaling, (bool, np.bool_)):
+            raise TypeError(f"scaling is {scaling!r}, expected True or False")
+        coded = arrays.encoders(encoders, sizes[0], kind, scaling=bool(scaling))
         function = costs.get(cost)
         rows = _named_activations(sizes, activation, output, function)
-        rules = arrays.init(init, sizes, bias, kind)
-        super().__init__(Architecture(sizes, rows, function, bias, kind), rules,
-                         None if seed is None else arrays.whole("seed", seed, 0))
+        architecture = Architecture(sizes, rows, function, bias, kind, coded, bool(scaling))
+        if coded:
+            arrays.check_memory(architecture)
+        rules = arrays.init(init, architecture.sizes, bias, kind)
+        super().__init__(architecture, rules, None if seed is None else arrays.whole("seed", seed, 0))
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set what may change; what is fixed can be set once, when the network is built."""
@@ -256,7 +275,7 @@ class Network(Trainable):
         X : array_like, shape (n_samples, n_0)
             Inputs. An array of the network's dtype in C order is not copied; a memory map stays on disk. Matrices and
             arrays of scipy.sparse are read as CSR, and made dense a block of samples at a time. In a masked array
-            nothing may be masked.
+            nothing may be masked. Where encoders read codes, NaN and -1 are a missing category.
         Y : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1
             Targets. For cross_entropy also (n_samples,) class indices; for gaussian_nll n_L/2 columns.
         epochs : int, default 100
@@ -505,6 +524,10 @@ class Network(Trainable):
             parts.append(f"init={self.init!r}")
         if self.seed is not None:
             parts.append(f"seed={self.seed!r}")
+        if self.encoders:
+            parts.append(f"encoders={list(self.encoders)!r}")
+        if self.scaling:
+            parts.append("scaling=True")
         built = f"Network({', '.join(parts)})"
         given = isinstance(self.init, tuple) and any(isinstance(rule, initializers.Given) for rule in self.init)
         return f"<{built}>" if given else built  # arrays are not written out, so it cannot be evaluated

@@ -223,7 +223,38 @@ class Calls:
         if odd.chance(0.15) and activation != "identity":
             activation = fastbp.parametric(activation, odd.pick([1.0, 0.0, -2]))
         return fastbp.Network(layers, activation, cost=cost, bias=odd.chance(0.8), seed=int(odd.rng.integers(100)),
-                              dtype=odd.pick(["float32", "float64"]))
+                              dtype=odd.pick(["float32", "float64"]), scaling=odd.chance(0.1),
+                              encoders=self.encoders(layers[0]) if odd.chance(0.2) else None)
+
+    def encoders(self, n_in: int) -> list[Any]:
+        """Return some that read all columns."""
+        from fastbp import encoders
+
+        odd = self.odd
+        found = [odd.pick([lambda k: encoders.Identity(k), lambda k: encoders.OneHot(k, odd.pick([1, 3])),
+                           lambda k: encoders.Embedding(k, odd.pick([1, 4]), odd.pick([1, 5, 17])),
+                           lambda k: encoders.Periodic(k, odd.pick([1, 5, 16]), odd.pick([2, 4, 7])),
+                           lambda k: encoders.PiecewiseLinear(k, [-1, 0.5, 2])])(k) for k in range(n_in)]
+        return found + ([encoders.Periodic(range(n_in))] if odd.chance(0.1) else [])
+
+    def encoder(self) -> Any:
+        """A constructor of fastbp.encoders."""
+        import fastbp
+        from fastbp import encoders
+
+        odd = self.odd
+        kind = odd.pick(list(encoders.ENCODERS.values()))
+        right = {"columns": [0, 1], "column": 1, "categories": 3, "size": 4, "frequencies": 5, "scale": 0.1,
+                 "edges": [[0, 1], [0, 1, 2]]}
+        given = {field.name: right[field.name] for field in dataclasses.fields(kind)}
+        name = odd.pick(list(given))
+        given[name] = odd.pick([odd.number(), odd.array((2,)), odd.array((2, 3)), [odd.number()], 2**40, "ab",
+                                [[0, 1], odd.number()], range(3), [-1, 0], [1e30, 2e30], [0, 1e-320]])
+        made = kind(**given)
+        net = fastbp.Network((2, 3, 1), encoders=[made, encoders.Identity([0, 1])])
+        if net.n_parameters < 10_000:
+            net.predict(odd.array((3, 2)))
+        return made
 
     def samples(self, net: Any, n: int | None = None) -> tuple[Any, Any]:
         odd = self.odd
@@ -233,6 +264,8 @@ class Calls:
             X, Y = odd.guarded(odd.rng.normal(size=(n, n_in)).astype(net.dtype)), None
         else:
             X = odd.array((n, n_in))
+        if net.encoders and isinstance(X, np.ndarray) and X.dtype.kind in "fiu" and X.ndim == 2 and odd.chance(0.8):
+            X = self.with_codes(net, X)
         target = net.cost_function.name
         if target == "cross_entropy" and odd.chance(0.5):
             Y = odd.labels(n, n_out)
@@ -243,6 +276,17 @@ class Calls:
         else:
             Y = odd.guarded(odd.rng.normal(size=(n, n_out)).astype(net.dtype))
         return X, Y
+
+    def with_codes(self, net: Any, X: Any) -> Any:
+        """Return X with codes where encoders read codes, most of them right."""
+        odd, X = self.odd, np.array(X)
+        for k in {encoder.column for encoder in net.encoders if encoder.reads_codes and encoder.column < X.shape[1]}:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                X[:, k] = odd.rng.integers(0, 5, len(X))
+                if odd.chance(0.3) and len(X) and X.dtype.kind == "f":
+                    X[int(odd.rng.integers(len(X))), k] = odd.pick([-1, np.nan, 1e9, 2**24, 2**53, np.inf, -2, 0.5])
+        return odd.guarded(X)
 
     def say(self, text: str) -> None:
         self.said = text
@@ -260,7 +304,7 @@ class Calls:
         odd = self.odd
         arguments: dict[str, Any] = {"layers": odd.pick(LAYERS), "activation": "tanh", "output": None,
                                      "cost": "squared_error", "bias": True, "dtype": "float32", "init": "auto",
-                                     "seed": 0}
+                                     "seed": 0, "encoders": None, "scaling": False}
         name = odd.pick(list(arguments))
         odds = {"activation": lambda: odd.pick([*NAMES, odd.number(), "parametric(mish)", "parametric(softmax)",
                                                 "parametric(parametric(mish))", "parametric(mish, alpha=x)",
@@ -271,7 +315,9 @@ class Calls:
                                             [np.int8(2), np.uint64(1)], (2, 2**31), range(1, 4), odd.number()]),
                 "init": lambda: odd.pick([odd.array((3, 2)), [odd.array((3, 2)), odd.array((1, 3))], "orthogonal",
                                           [("zeros", "zeros")], odd.number(), odd.pick(NAMES)]),
-                "dtype": lambda: odd.pick([*DTYPES, *NAMES]), "seed": odd.number, "bias": odd.number}
+                "dtype": lambda: odd.pick([*DTYPES, *NAMES]), "seed": odd.number, "bias": odd.number,
+                "scaling": odd.number, "encoders": lambda: odd.pick([odd.number(), [odd.number()], self.encoders(2),
+                                                                self.encoders(4), tuple(self.encoders(2)), {}])}
         arguments[name] = odds.get(name, lambda: odd.pick([*NAMES, odd.number()]))()
         net = fastbp.Network(arguments.pop("layers"), **arguments)
         if net.n_parameters < 10_000:
@@ -670,9 +716,9 @@ class Calls:
 
     def one(self) -> Any:
         """Call something."""
-        return self.odd.pick([self.build, self.fit, self.fit, self.fit, self.use, self.use, self.use, self.compiled,
-                              self.compiled, self.ensemble, self.ensemble, self.many, self.many, self.estimator,
-                              self.estimator, self.parts])()
+        return self.odd.pick([self.build, self.encoder, self.fit, self.fit, self.fit, self.use, self.use, self.use,
+                              self.compiled, self.compiled, self.ensemble, self.ensemble, self.many, self.many,
+                              self.estimator, self.estimator, self.parts])()
 
 
 def deliberate(error: BaseException) -> bool:

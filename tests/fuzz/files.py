@@ -50,6 +50,10 @@ NUMBERS = [0.0, -0.0, 1.0, -1.0, 2.0, 5.0, 9.0, 11.0, 1e3, 1e6, 1e9, 2.0**31, 2.
 """What takes the place of a number in a tensor."""
 
 
+ENCODERS = [fastbp.encoders.Identity(0), fastbp.encoders.Embedding(1, 3, 2), fastbp.encoders.OneHot(1, 2),
+            fastbp.encoders.Periodic(0, 3, 3), fastbp.encoders.PiecewiseLinear([0], [-1, 0, 2])]
+
+
 def optimizers():
     """Return all optimizers, and some with settings and schedules."""
     found = [kind() for kind in fastbp.optimizers.OPTIMIZERS.values()]
@@ -72,6 +76,9 @@ def optimizers():
 def samples(net):
     """Return inputs and targets that a network of any cost takes."""
     X = np.random.default_rng(0).normal(size=(12, net.layers[0]))
+    for encoder in getattr(net, "encoders", ()):
+        if encoder.reads_codes:
+            X[:, encoder.column] = np.arange(12) % 4 - 1
     return X, np.full((12, net.layers[-1]), 1 / net.layers[-1])
 
 
@@ -90,6 +97,10 @@ def make_originals(folder):
         stopping = [fastbp.EarlyStopping(5, metric="r2"), fastbp.EarlyStopping(9, restore_best=False)][: i % 3]
         net.fit(*samples(net), epochs=3, optimizer=optimizer, metrics=["r2", ("own", lambda y, p: 1)][: 1 + i % 2],
                 callbacks=[*stopping, fastbp.Checkpoint(folder / f"{i:02}")])
+    for optimizer in (fastbp.Adam(), fastbp.LBFGS(3)):
+        i += 1
+        net = Network((2, 3, 2), seed=i, encoders=ENCODERS, scaling=True)
+        net.fit(*samples(net), epochs=3, optimizer=optimizer, callbacks=[fastbp.Checkpoint(folder / f"{i:02}")])
     for ensemble in ensembles():
         i += 1
         ensemble.save(folder / f"{i:02}")

@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastbp import activations, costs, jit, kernels, optimizers
+from fastbp import activations, costs, encoders, jit, kernels, optimizers
 from fastbp.kernels import embedded, prototypes, tables
 from fastbp.kernels.compile import JIT, Kernel, address, by_address, kernel
 from fastbp.kernels.compile.arguments import arguments
+from fastbp.kernels.derivatives import encoded as columns
 from fastbp.kernels.derivatives import first, gauss_newton
 from fastbp.kernels.derivatives import second as tangents
 from fastbp.kernels.ir import call
 from fastbp.kernels.layer import dense, gather, parametric
-from fastbp.kernels.passes import backprop, epoch, line_search, record
+from fastbp.kernels.layer.encoders import scaling_gradient
+from fastbp.kernels.passes import backprop, encoded, epoch, line_search, predict, record
 from fastbp.kernels.updates import penalties as regular
 from fastbp.optimizers import BATCH_METHODS, LineSearch
 
@@ -28,10 +30,12 @@ STAND_INS = set(tangents.PHASES.values())
 OF_ROWS = {function for row in activations.ACTIVATIONS.values() for function in (row.kernel, row.second_derivative)}
 OF_ROWS |= {function for row in costs.COSTS.values()
             for function in (row.kernel, row.second_derivative, row.fisher, *row.pairs.values())}
+OF_ROWS |= {function for row in encoders.ENCODERS.values() for function in (row.encode, row.gradient, row.slope)}
+OF_ROWS |= {scaling_gradient}
 """Kernels of the catalogues: their prototypes have the place."""
 PLACED = [found for found in ALL.values() if found.place >= 0 and found not in OF_ROWS
           and found.__module__ != prototypes.__name__]
-BY_TABLE = {"ENTRY": embedded.KERNELS, "ENSEMBLE": (embedded.forward_members,),
+BY_TABLE = {"ENTRY": embedded.KERNELS + embedded.ENCODED, "ENSEMBLE": (embedded.forward_members,),
             "LAYER": (parametric.activate, parametric.backward, parametric.gradient)}
 BY_TABLE["CELL"] = [found for found in PLACED if not any(found in placed for placed in BY_TABLE.values())]
 
@@ -80,7 +84,16 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
              (backprop.my_neurons_parametric, backprop.my_neurons),
              (line_search.next_point, record.end_epoch), (gather.gather_sparse, gather.gather),
              (gather.gather_halves, gather.gather)]
-    rows += [(found, prototypes.block) for found in (*vars(first).values(), gauss_newton.jacobian_rows)
+    rows += [(row.encode, prototypes.encoder) for row in encoders.ENCODERS.values()]
+    rows += [(row.gradient, prototypes.encoder_gradient) for row in encoders.ENCODERS.values() if row.gradient]
+    rows += [(row.slope, prototypes.encoder_slope) for row in encoders.ENCODERS.values() if row.slope]
+    rows += [(scaling_gradient, prototypes.encoder_gradient), (encoded.gathered, gather.gather),
+             (encoded.my_samples, backprop.my_samples), (encoded.my_neurons, backprop.my_neurons),
+             (encoded.predict_many, predict.predict), (embedded.forward_encoded, embedded.forward),
+             (embedded.backpropagate_encoded, embedded.backpropagate),
+             (embedded.input_one_encoded, embedded.input_one), (embedded.vjp_one_encoded, embedded.vjp_one)]
+    rows += [(found, prototypes.block)
+             for found in (*vars(first).values(), *vars(columns).values(), gauss_newton.jacobian_rows)
              if isinstance(found, Kernel)]
     assert len(rows) > 80
     for found, prototype in rows:
@@ -133,10 +146,12 @@ def test_calls_look_into_the_table_that_holds_their_kernel():
     expected = {"cells": "CELL", "plan.cells": "CELL", "calls": "ENTRY", "pointer(model.calls)": "ENTRY",
                 "pointer(model.sizes)": "ENSEMBLE"}
     prototype_tables = {"activation": "LAYER", "second_derivative": "LAYER", "cost": "CELL", "cost_second": "CELL",
-                        "fisher": "CELL", "jacobian_product": "CELL"}
+                        "fisher": "CELL", "jacobian_product": "CELL", "encoder": "ENCODER",
+                        "encoder_gradient": "ENCODER", "encoder_slope": "ENCODER"}
     seen = 0
     for where, found, table in call_sites():
         named = "LAYER" if table == "here" or table.startswith("row(") else expected.get(table)
+        named = "ENCODER" if where.startswith("encoded.py") and table == "here" else named
         if named is None:
             continue  # an address
         if found.__module__ == prototypes.__name__:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..activations import Activation
 from ..costs import Cost
+from ..encoders import Encoder
 from ..kernels import layout, tables
 from ..kernels.compile.cached import cached_property
 from ..util.names import Missing
+from .encoding import Encoding
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,10 @@ class Architecture:
         Whether neurons have biases.
     dtype : dtype
         float32 or float64, of parameters and arithmetic.
+    encoders : tuple of Encoder
+        What the columns of X become before the first layer reads them; none if it reads them as they are.
+    scaling : bool
+        Whether each encoded number is multiplied by a factor that is learned.
     """
 
     layers: tuple[int, ...]
@@ -38,10 +44,29 @@ class Architecture:
     cost: Cost
     bias: bool
     dtype: np.dtype[Any]
+    encoders: tuple[Encoder, ...] = ()
+    scaling: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was built of alone: what follows from it is not taken from a pickle."""
-        return Architecture, (self.layers, self.activations, self.cost, self.bias, self.dtype)
+        return Architecture, (self.layers, self.activations, self.cost, self.bias, self.dtype, self.encoders,
+                              self.scaling)
+
+    @cached_property
+    def encoding(self) -> Encoding | None:
+        """What encodes the columns of X, if anything does."""
+        return Encoding(self.layers[0], self.encoders, scaling=self.scaling) if self.encoders else None
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """(n_0, …, n_L), but in place of n_0 what the first layer reads: the encoded numbers."""
+        return self.layers if self.encoding is None else (self.encoding.width, *self.layers[1:])
+
+    def refuse_encoders(self, what: str) -> None:
+        """Raise ValueError if the network has encoders, which something does not work with."""
+        if self.encoding is not None:
+            raise ValueError(f"{what} is not for networks with encoders: encode X beforehand, and build the network "
+                             "without them")
 
     @cached_property
     def parametric(self) -> tuple[bool, ...]:
@@ -50,7 +75,8 @@ class Architecture:
 
     @cached_property
     def _offsets(self) -> layout.Offsets:
-        return layout.offsets(self.layers, self.bias, self.parametric)
+        return layout.offsets(self.sizes, self.bias, self.parametric,
+                              0 if self.encoding is None else self.encoding.n_parameters)
 
     @property
     def weights(self) -> list[int]:
@@ -76,11 +102,14 @@ class Architecture:
     def named_ranges(self) -> dict[str, slice]:
         """Where everything in the flat buffer lies, by kind and layer, in order: "weights[0]", "biases[0]", …, no gaps.
 
+        What encoders learn is called "encoders[0]", …, the factors of the scaling layer "scaling".
+
         By these names `optimizers.groups` gives factors.
         """
         kinds = {"weights": self.weights, "biases": self.biases, "alphas": self.alphas}
-        starts = {f"{kind}[{i}]": place for kind, places in kinds.items() for i, place in enumerate(places)
-                  if place >= 0}
+        starts = {} if self.encoding is None else self.encoding.starts
+        starts |= {f"{kind}[{i}]": place for kind, places in kinds.items() for i, place in enumerate(places)
+                   if place >= 0}
         order = sorted(starts, key=starts.__getitem__)
         ends = [*map(starts.__getitem__, order[1:]), self.n_parameters]
         return {name: slice(starts[name], end) for name, end in zip(order, ends, strict=True)}
@@ -108,7 +137,7 @@ class Architecture:
     @cached_property
     def work(self) -> int:
         """Multiply-adds of a training step for one sample: three a weight."""
-        return 3 * sum(n * m for n, m in zip(self.layers[:-1], self.layers[1:], strict=True))
+        return 3 * sum(n * m for n, m in zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
     def check_second_order(self, what: str) -> None:
         """Raise ValueError if a layer has α, for what has no second-order terms of them."""
@@ -135,8 +164,7 @@ class Architecture:
         """
         if not any(isinstance(kernel, Missing) for kernel in self._kernels()):
             return self
-        found = Architecture(self.layers, tuple(row.again() for row in self.activations), self.cost.again(), self.bias,
-                             self.dtype)
+        found = replace(self, activations=tuple(row.again() for row in self.activations), cost=self.cost.again())
         for kernel in found._kernels():
             if isinstance(kernel, Missing):
                 raise ValueError(kernel.why)

@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from .. import initializers
 from ..costs import CLASSES, COUNT, UNIT, Cost
+from ..encoders import ENCODERS, Encoder, Identity
 from ..initializers import Constant, Given, Rule
 from ..kernels.compile import VECTOR_BYTES
 from ..kernels.passes.predict import all_finite
 from ..util import machine
 from .architecture import Architecture
 from .conversion import converted, hold, numbers, readonly
+from .encoding import Encoding, check_codes
 from .samples import Samples, SparseRows
 from .sparse import canonical
 
@@ -87,6 +89,39 @@ def layers(value: Any, itemsize: int, bias: bool) -> tuple[int, ...]:
     return sizes
 
 
+def encoders(value: Any, n_in: int, kind: np.dtype[Any], *, scaling: bool) -> tuple[Encoder, ...]:
+    """Return the encoders of a network with so many columns; for scaling alone one that takes all as they are."""
+    if value is None:
+        found: tuple[Encoder, ...] = ()
+    elif isinstance(value, (list, tuple)):
+        found = tuple(value)
+    else:
+        raise TypeError(f"encoders is {value!r}, expected a list of encoders, for instance "
+                        "[fastbp.encoders.Identity([0, 1]), fastbp.encoders.OneHot(2, categories=5)]")
+    if not found:
+        return (Identity(range(n_in)),) if scaling else ()
+    for i, encoder in enumerate(found):
+        if ENCODERS.get(type(encoder).__name__) is not type(encoder):
+            raise TypeError(f"encoders[{i}] is {encoder!r}, expected one of fastbp.encoders: {', '.join(ENCODERS)}")
+        if max(encoder.reads) >= n_in:
+            raise ValueError(f"encoders[{i}] reads column {max(encoder.reads)} of X, which has columns 0 to {n_in - 1}")
+        encoder.check(kind)
+    unread = sorted(set(range(n_in)).difference(*(encoder.reads for encoder in found)))
+    if unread:
+        raise ValueError(f"no encoder reads column {unread[0]} of X" + (f", nor {len(unread) - 1} others" if unread[1:]
+                         else "") + f": add fastbp.encoders.Identity({unread[:8]}), or leave such columns out of X")
+    return found
+
+
+def check_memory(architecture: Architecture) -> None:
+    """Raise ValueError if the parameters of a network with encoders do not fit into this machine."""
+    needed, memory = architecture.n_parameters * architecture.dtype.itemsize, machine.physical_memory()
+    if needed > memory:
+        raise ValueError(f"{architecture.n_parameters:.3g} parameters behind encoders with {architecture.sizes[0]} "
+                         f"numbers need {needed:.3g} bytes, this machine has {memory:.3g}: use an embedding in place "
+                         "of a one-hot code, or smaller layers")
+
+
 def init(value: Any, sizes: Sequence[int], bias: bool, kind: np.dtype[Any]) -> Rule | tuple[Rule, ...]:
     """Return what the layers begin with: one rule for all, or one for each."""
     if isinstance(value, (str, Constant)):
@@ -135,6 +170,16 @@ def _given(name: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds {array[~np.isfinite(array)][0]}, expected finite numbers within {kind.name}")
     return array
+
+
+def _check_inputs(array: Array, encoding: Encoding | None) -> None:
+    """Raise ValueError unless X is finite, but for columns of codes, in which only codes may be."""
+    if encoding is None or not encoding.codes:
+        _check_finite("X", array)
+        return
+    if not all_finite(readonly(array)):
+        _check_finite("X", np.ascontiguousarray(array[:, encoding.numeric]))
+    check_codes(array, encoding.codes)
 
 
 def _check_finite(name: str, array: Array) -> None:
@@ -186,15 +231,15 @@ def square_matrix(size: int, kind: np.dtype[Any]) -> None:
                          "use hessian_vector_product or hessian_diagonal")
 
 
-def inputs(X: Any, n_in: int, kind: np.dtype[Any], *, empty: bool = False) -> Array:
-    """Return X as (n, n_0) finite numbers of the network's dtype; one row of shape (n_0,) becomes (1, n_0).
+def inputs(X: Any, n_in: int, kind: np.dtype[Any], encoding: Encoding | None = None, *, empty: bool = False) -> Array:
+    """Return X as (n, n_0) numbers of the network's dtype; one row of shape (n_0,) becomes (1, n_0).
 
-    No rows are an error, unless ``empty`` is set.
+    All must be finite, but for what encoders read as codes. No rows are an error, unless ``empty`` is set.
     """
     array = dense(X, n_in)
     _check_rows(array.shape, empty)
     array = converted(array, kind)
-    _check_finite("X", array)
+    _check_inputs(array, encoding)
     return array
 
 
@@ -219,14 +264,28 @@ def _check_rows(shape: tuple[int, ...], empty: bool) -> None:
         raise ValueError(f"X has shape {shape}: no rows; expected at least one sample")
 
 
-def rows(X: Any, n_in: int, kind: np.dtype[Any]) -> Array | SparseRows:
+def rows(X: Any, n_in: int, kind: np.dtype[Any], encoding: Encoding | None = None) -> Array | SparseRows:
     """Return X as `inputs` does, or by its rows if it is a matrix or an array of scipy.sparse."""
-    return (_sparse if hasattr(X, "tocsr") else inputs)(X, n_in, kind)
+    if not hasattr(X, "tocsr"):
+        return inputs(X, n_in, kind, encoding)
+    _check_not_encoded(encoding)
+    return _sparse(X, n_in, kind)
 
 
-def dense_or_sparse(X: Any, n_in: int) -> Array | SparseRows:
-    """Return X as `dense` does, or by its rows if it is sparse."""
-    return _sparse(X, n_in) if hasattr(X, "tocsr") else _shaped(X, n_in)
+def dense_or_sparse(X: Any, n_in: int, encoding: Encoding | None = None) -> Array | SparseRows:
+    """Return X as `dense` does, or by its rows if it is sparse; codes for encoders are looked at."""
+    if hasattr(X, "tocsr"):
+        _check_not_encoded(encoding)
+        return _sparse(X, n_in)
+    found = _shaped(X, n_in)
+    if encoding is not None:
+        check_codes(found, encoding.codes)
+    return found
+
+
+def _check_not_encoded(encoding: Encoding | None) -> None:
+    if encoding is not None:
+        raise TypeError("X is a sparse matrix, and the network has encoders, which read dense columns: use X.toarray()")
 
 
 def _sparse(X: Any, n_in: int, kind: np.dtype[Any] | None = None) -> SparseRows:
@@ -378,8 +437,10 @@ def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, J_
     if J is not None and hasattr(X, "tocsr"):
         raise TypeError("X is a sparse matrix, and target_jacobian is given: they do not go together; use "
                         "X.toarray() with it, or leave target_jacobian out")
-    sizes, kind = architecture.layers, architecture.dtype
-    found = rows(X, sizes[0], kind) if sparse else inputs(X, sizes[0], kind, empty=empty)
+    if J is not None:
+        architecture.refuse_encoders("target_jacobian")
+    sizes, kind, encoding = architecture.layers, architecture.dtype, architecture.encoding
+    found = rows(X, sizes[0], kind, encoding) if sparse else inputs(X, sizes[0], kind, encoding, empty=empty)
     n = len(found)
     wanted, labels = targets(Y, n, sizes[-1], kind, architecture.cost, architecture.canonical)
     shares = sample_weight(weights, n, kind)
@@ -390,6 +451,6 @@ def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, J_
 
 def inputs_only(architecture: Architecture, X: Any, weights: Any, *, empty: bool = False) -> Samples:
     """Return samples without targets."""
-    found = inputs(X, architecture.layers[0], architecture.dtype, empty=empty)
+    found = inputs(X, architecture.layers[0], architecture.dtype, architecture.encoding, empty=empty)
     shares = sample_weight(weights, len(found), architecture.dtype)
     return Samples(found, np.empty((len(found), 0), architecture.dtype), False, shares)

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels.layout import NOT_SHUFFLED
-from ..kernels.passes import online
+from ..kernels.passes import encoded, online
 from ..kernels.passes import predict as kernels
 from . import arrays, link, thread_team
+from .encoding import check_codes
 from .link import Request
 from .model import Model
 from .samples import Samples, SparseRows, flattened
@@ -44,15 +45,16 @@ def predict(self: Model, X: npt.ArrayLike, out: Array | None = None) -> Array:
     Notes
     -----
     A single row is computed with neurons in lanes, several rows with samples in lanes; the two sum in different
-    orders, so they agree to rounding, not bit for bit.
+    orders, so they agree to rounding, not bit for bit. With encoders a single row goes like several.
     """
     architecture = self._architecture
     n_in, n_out, dtype = architecture.layers[0], architecture.layers[-1], architecture.dtype
+    encoding = architecture.encoding
     inputs: Any
-    if type(X) is np.ndarray and X.shape == (n_in,) and X.dtype == dtype and X.flags.c_contiguous:
+    if encoding is None and type(X) is np.ndarray and X.shape == (n_in,) and X.dtype == dtype and X.flags.c_contiguous:
         single, inputs = True, X
     else:
-        inputs, single = arrays.dense_or_sparse(X, n_in), np.ndim(X) == 1
+        inputs, single = arrays.dense_or_sparse(X, n_in, encoding), np.ndim(X) == 1
     shape = (n_out,) if single else (len(inputs), n_out)
     if out is None:
         out = np.empty(shape, dtype)
@@ -61,7 +63,7 @@ def predict(self: Model, X: npt.ArrayLike, out: Array | None = None) -> Array:
         if not single and arrays.overlap(out, inputs, self._parameters):
             out[...] = predict(self, X)
             return out
-    if single:
+    if single and encoding is None:
         _one(self, inputs, out)
     else:
         outputs(self, inputs, len(architecture.layers) - 1, out)
@@ -108,6 +110,8 @@ def layer_outputs(self: Model, X: npt.ArrayLike, layer: int) -> Array:
     if number == 0 or number > top:
         raise ValueError(f"layer is {number}, expected 1 to {top}, or {-top} to -1 from the end; layer 0 is X")
     inputs, number = arrays.dense(X, self.layers[0]), number % (top + 1)
+    if self._architecture.encoding is not None:
+        check_codes(inputs, self._architecture.encoding.codes)
     found = np.empty((len(inputs), self.layers[number]), self.dtype)
     outputs(self, inputs, number, found)
     return found[0] if np.ndim(X) == 1 else found
@@ -120,11 +124,12 @@ def outputs(model: Model, inputs: Array | SparseRows, layer: int, out: Array) ->
     Inputs of another dtype are converted a part at a time.
     """
     architecture, flat = model._architecture, out.reshape(-1)
+    go_forward = kernels.predict if architecture.encoding is None else encoded.predict_many
     n, width = len(inputs), architecture.layers[layer]
     with model._borrow(Request(max(n, 1), backward=False, sparse=isinstance(inputs, SparseRows))) as (plan, block):
         for rows in thread_team.chunks(n, block, architecture.work, PART // architecture.layers[0]):
             part, structure = flattened(inputs[rows], architecture.dtype)
-            kernels.predict(plan.layers[:layer], plan.cells, plan.panels, model._parameters, part, structure,
+            go_forward(plan.layers[:layer], plan.cells, plan.panels, model._parameters, part, structure,
                             NOT_SHUFFLED, rows.stop - rows.start, block,
                             flat[rows.start * width : rows.stop * width])
 

@@ -10,8 +10,7 @@ in cells of its own: where the targets of ∂o/∂x lie, a direction, penalties,
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,20 +18,25 @@ import numpy as np
 import numpy.typing as npt
 
 from ..costs import CLASSES
-from ..kernels import embedded, layout, prototypes, tables
+from ..kernels import layout, prototypes, tables
 from ..kernels.compile import Kernel, address
 from ..kernels.derivatives import second
 from ..kernels.functions import costs, softmax
 from ..kernels.layer import dense, gather, parametric
 from ..kernels.layout import Integers, Plan
-from ..kernels.passes import backprop, epoch, noise, online, record
+from ..kernels.passes import backprop, encoded, epoch, noise, online, predict, record
 from ..kernels.random import shuffle, shuffle_picked
 from ..kernels.tables import (
     CELL_CANONICAL,
     CELL_COST,
     CELL_COST_KERNEL,
     CELL_COST_SECOND,
+    CELL_COUNT,
+    CELL_DENSE_NEURONS,
+    CELL_DENSE_PREDICT,
+    CELL_DENSE_SAMPLES,
     CELL_DIRECTION,
+    CELL_ENCODING,
     CELL_END_EPOCH,
     CELL_GATHER_INPUTS,
     CELL_GATHER_TARGETS,
@@ -43,7 +47,6 @@ from ..kernels.tables import (
     CELL_KIND,
     CELL_MEASURE,
     CELL_MIDWAY,
-    CELL_MODEL,
     CELL_MY_NEURONS,
     CELL_MY_SAMPLES,
     CELL_N_SCHEDULED,
@@ -65,15 +68,12 @@ from ..kernels.tables import (
     COST_PARAMETER,
     COST_SMOOTH_BASE,
     COST_SMOOTH_SHARE,
-    ENSEMBLE,
-    ENTRY,
     LAYER,
     LAYER_BIASES,
-    LAYER_MODEL,
     LAYER_PACKS,
+    LAYER_SOURCE,
     LAYER_TANGENTS,
     LAYER_TRANSPOSED,
-    MEMBER,
 )
 from ..kernels.updates import penalties, scheduled
 from ..regularization import Regularization
@@ -82,11 +82,6 @@ from . import thread_team
 from .architecture import Architecture
 
 Array = npt.NDArray[Any]
-
-STACK_BYTES = 256 * 1024
-"""A C function may take this much of its caller's stack: threads have 512 KB and more on all common systems but musl's.
-"""
-
 
 class Choices(NamedTuple):
     """What the linker decides by sizes, unless it is told."""
@@ -139,7 +134,9 @@ class Request:
         if self.choices.block is not None:
             return self.choices.block
         if self.kind == tables.KIND_PLAIN:
-            return layout.block_samples(architecture.layers, architecture.dtype, self.samples, backward=self.backward)
+            more = 0 if architecture.encoding is None else architecture.encoding.kept
+            return layout.block_samples(architecture.sizes, architecture.dtype, self.samples, backward=self.backward,
+                                        more=more)
         return layout.block_with_tangents(architecture.layers, architecture.dtype, self.samples,
                                           architecture.directions(self.kind))
 
@@ -167,7 +164,8 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
     dtype, cells = architecture.dtype, plan.cells
     for kernel in _kernels(architecture, request, plan):
         cells[kernel.place] = address(kernel, dtype)
-    cells[CELL_GATHER_INPUTS] = address(gather.gather_sparse if request.sparse else gather.gather, dtype, gather.gather)
+    inputs = encoded.gathered if architecture.encoding else gather.gather_sparse if request.sparse else gather.gather
+    cells[CELL_GATHER_INPUTS] = address(inputs, dtype, gather.gather)
     if request.backward:
         halves = architecture.n_targets < architecture.layers[-1]
         cells[CELL_GATHER_TARGETS] = address(gather.gather_halves if halves else gather.gather, dtype, gather.gather)
@@ -176,6 +174,8 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
         _link_alphas(architecture, request, plan)
     if request.kind != tables.KIND_PLAIN:
         _link_tangents(architecture, request, plan)
+    if architecture.encoding is not None:
+        _link_encoders(architecture, request, plan)
     return plan
 
 
@@ -212,7 +212,8 @@ def following(plan: Plan, table: Integers, dtype: np.dtype[Any]) -> Plan:
 
 def _laid_out(architecture: Architecture, request: Request, block: int, spare: int = 0) -> Plan:
     """Say where everything lies, and allocate the panels for blocks of up to so many samples, and spare numbers."""
-    sizes, dtype, choices = architecture.layers, architecture.dtype, request.choices
+    sizes, dtype, choices = architecture.sizes, architecture.dtype, request.choices
+    encoding = architecture.encoding
     width, tangents, backward = layout.lanes(dtype), architecture.directions(request.kind), request.backward
     alone = layout.strips(block, dtype) * width
     samples = alone * (1 + tangents)
@@ -244,7 +245,7 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
         row["delta_below"], row["delta"], row["cotangent"] = cotangent[i], delta[i + 1], cotangent[i + 1]
         row["alphas"] = architecture.alphas[i]
         row["change"] = take(n_out * samples) if architecture.parametric[i] else -1
-        transposes = not by_lanes(n_in, n_out) if backward else i == 0
+        transposes = not by_lanes(n_in, n_out) if backward else i == 0 and encoding is None
         row["transposed"] = take(-(-n_in // width) * width * (samples + 1)) if transposes else -1
         row["packs"] = backward and packs(n_in, n_out)
         row["net"] = take(n_out * samples) if tangents else -1
@@ -260,6 +261,11 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
         widest = max(max(sizes), samples)  # a scratch holds at least eight neurons of the widest layer
         size = max(layout.SCRATCH_BYTES // dtype.itemsize, 8 * widest)
         cells[CELL_SCRATCH_SIZE], cells[CELL_SCRATCH] = size, take(request.threads * size)
+    if encoding is not None:
+        table = encoding.table(dtype, take, samples, int(layers[0, LAYER_SOURCE]), int(cells[CELL_ONES]),
+                               backward=backward, slopes=encoded.slopes in request.calls)
+        cells[CELL_ENCODING] = table.size
+        cells = np.concatenate((cells, table))
     # transposes read whole blocks of lanes x lanes, so what lies behind the last panel must be readable
     panels = layout.aligned(total + width * width, dtype)
     panels[:] = 0
@@ -371,6 +377,27 @@ def _link_tangents(architecture: Architecture, request: Request, plan: Plan) -> 
     plan.layers[1:, LAYER_TANGENTS] = above * architecture.directions(kind)
 
 
+def _link_encoders(architecture: Architecture, request: Request, plan: Plan) -> None:
+    """Write what a pass with encoders calls, in the places of what it calls without: see `passes.encoded`."""
+    dtype, cells = architecture.dtype, plan.cells
+    if request.kind != tables.KIND_PLAIN or request.sparse:
+        architecture.refuse_encoders("this pass")
+    kernels = [encoded.encode]
+    if plan.layers[0, LAYER_TRANSPOSED] >= 0:
+        kernels.append(dense.transpose_panel)
+    if request.backward:
+        kernels += [encoded.gradients, encoded.updates]
+        cells[CELL_DENSE_SAMPLES], cells[CELL_DENSE_NEURONS] = cells[CELL_MY_SAMPLES], cells[CELL_MY_NEURONS]
+        cells[CELL_MY_SAMPLES] = address(encoded.my_samples, dtype, backprop.my_samples)
+        cells[CELL_MY_NEURONS] = address(encoded.my_neurons, dtype, backprop.my_neurons)
+        if cells[CELL_COUNT + tables.ENCODING_DELTA] >= 0:
+            kernels.append(dense.backward)
+    elif not request.calls:
+        cells[CELL_DENSE_PREDICT] = address(predict.predict, dtype)
+    for kernel in kernels:
+        cells[kernel.place] = address(kernel, dtype)
+
+
 def _regularized(architecture: Architecture, plan: Plan, request: Request, regularization: Regularization) -> Plan:
     """Return a plan, whose cells are its own, with what a regularisation does to samples and to phase 2."""
     cells, dtype, hidden = plan.cells, architecture.dtype, len(plan.layers) - 1
@@ -397,104 +424,3 @@ def _regularized(architecture: Architecture, plan: Plan, request: Request, regul
         cells[CELL_MEASURE] = address(penalties.measure, dtype, prototypes.update_rule)
         cells[CELL_MIDWAY + tables.BARRIER_YIELD] = thread_team.yield_address()
     return plan._replace(cost_parameter=settings)
-
-
-# ------------------------------------------------------------------------------------------- in a user's compiled code
-
-_numbers = itertools.count(1)
-"""Of the models made, so that arrays of one are told from those of another."""
-
-
-def embedded_tables(architecture: Architecture, batch: int) -> tuple[Plan, Integers]:
-    """Return plan and `tables.ENTRY` of a `jit.Model`, with workspaces for so many samples at a time."""
-    request = Request(batch, calls=(gather.scatter,))
-    block = request.block(architecture)
-    architecture = architecture.resolved()
-    plan = prepared(architecture, request, block)
-    top = LAYER.view(plan.layers)[-1]
-    top["activation"] = address(architecture.activations[-1].kernel, architecture.dtype, prototypes.activation)
-    calls = np.zeros(tables.ENTRY_COUNT, np.int64)
-    entry = ENTRY.view(calls)
-    entry["work_size"], entry["block"] = plan.panels.size, block
-    entry["depth"], entry["size"] = len(plan.layers), architecture.n_parameters
-    if architecture.softmax:
-        entry["output"] = address(softmax.softmax_backward, architecture.dtype)
-    for kernel in embedded.KERNELS:
-        calls[kernel.place] = address(kernel, architecture.dtype)
-    plan.layers[0, LAYER_MODEL] = plan.cells[CELL_MODEL] = entry["model"] = next(_numbers)
-    return plan, calls
-
-
-def ensemble_tables(architectures: Sequence[Architecture],
-                    targets: int) -> tuple[Integers, Integers, Integers, Integers]:
-    """Return `tables.ENSEMBLE`, `tables.MEMBER`, and the LAYER and ENTRY of all members, for one sample at a time.
-
-    However many there are, what is compiled is the same; members of one architecture share their tables.
-
-    Raises
-    ------
-    ValueError
-        If a function of the user's own is missing.
-    """
-    sizes, dtype = np.zeros(tables.ENSEMBLE_COUNT, np.int64), architectures[0].dtype
-    members = np.zeros((len(architectures), tables.MEMBER_COUNT), np.int64)
-    known: dict[int, tuple[int, int]] = {}
-    layers: list[Integers] = []
-    calls: list[Integers] = []
-    whole, member = ENSEMBLE.view(sizes), MEMBER.view(members)
-    for row, architecture in zip(member, architectures, strict=True):
-        if id(architecture) not in known:
-            known[id(architecture)] = int(whole["layers"]) * tables.LAYER_COLUMNS, len(calls) * tables.ENTRY_COUNT
-            for table, of_all in zip(_one_sample(architecture), (layers, calls), strict=True):
-                of_all.append(table)
-            whole["layers"] += len(layers[-1])
-            whole["outputs"] = max(whole["outputs"], calls[-1][tables.ENTRY_WORK_SIZE])
-        row["layers"], row["calls"] = known[id(architecture)]
-        row["parameters"] = whole["size"]
-        whole["size"] += layout.strips(architecture.n_parameters, dtype) * layout.lanes(dtype)
-    whole["forward"] = address(embedded.forward_members, dtype)
-    whole["members"], whole["calls"], whole["targets"] = len(members), len(calls), targets
-    whole["n_in"], whole["n_out"] = architectures[0].layers[0], architectures[0].layers[-1]
-    whole["work_size"] = whole["outputs"] + len(members) * whole["n_out"]
-    all_layers, all_calls = np.concatenate(layers), np.stack(calls)
-    number = next(_numbers)
-    whole["model"] = member[0]["model"] = all_layers[0, LAYER_MODEL] = all_calls[0, tables.ENTRY_MODEL] = number
-    return sizes, members, all_layers, all_calls
-
-
-def c_tables(architecture: Architecture) -> tuple[Integers, Integers]:
-    """Return `tables.LAYER` and `tables.ENTRY` for one sample in the least room: layers take turns in two panels.
-
-    Raises
-    ------
-    ValueError
-        If a function of the user's own is missing, or the room is more than a stack has.
-    """
-    layers, calls = _one_sample(architecture)
-    room, itemsize = int(calls[tables.ENTRY_WORK_SIZE]), architecture.dtype.itemsize
-    if room * itemsize > STACK_BYTES:
-        raise ValueError(f"a layer of {max(architecture.layers)} neurons takes {room * itemsize} bytes of its caller's "
-                         f"stack, at most {STACK_BYTES} are taken: use fastbp.jit.forward with a workspace")
-    return layers, calls
-
-
-def _one_sample(architecture: Architecture) -> tuple[Integers, Integers]:
-    """Return `tables.LAYER` and `tables.ENTRY` for the forward pass of one sample in two panels."""
-    architecture = architecture.resolved()
-    sizes, dtype = architecture.layers, architecture.dtype
-    panel = layout.strips(max(sizes), dtype) * layout.lanes(dtype) + online.BEHIND
-    layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
-    for i, row in enumerate(LAYER.view(layers)):
-        row["n_in"], row["n_out"] = sizes[i], sizes[i + 1]
-        row["weights"], row["biases"] = architecture.weights[i], architecture.biases[i]
-        row["source"], row["out"], row["delta"] = panel * (i % 2), panel * (1 - i % 2), panel * 2
-        row["activation"] = address(architecture.activations[i].kernel, dtype, prototypes.activation)
-        row["alphas"], row["change"], row["cotangent"] = architecture.alphas[i], panel * 3, -1
-        row["parametric"] = address(parametric.activate, dtype) if architecture.parametric[i] else 0
-    calls = np.zeros(tables.ENTRY_COUNT, np.int64)
-    entry = ENTRY.view(calls)
-    entry["work_size"] = (3 + any(architecture.parametric)) * panel
-    entry["depth"], entry["size"] = len(layers), architecture.n_parameters
-    for kernel in (embedded.forward, embedded.forward_one):
-        calls[kernel.place] = address(kernel, dtype)
-    return layers, calls

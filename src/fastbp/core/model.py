@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .. import initializers
 from ..costs import Cost
+from ..encoders import Encoder
 from ..initializers import Rule
 from ..kernels import layout
 from ..kernels.compile.interrupts import Held
@@ -60,7 +61,9 @@ class Model:
         """Draw first weights, or put back those that were given."""
         self.generator = np.random.default_rng(seed)
         self.__dict__["seed"] = seed
-        functions = self._architecture.activations
+        functions, encoding = self._architecture.activations, self._architecture.encoding
+        if encoding is not None:
+            encoding.draw(self._parameters, self.generator)
         rules = self.init if isinstance(self.init, tuple) else [self.init] * len(functions)
         with np.errstate(under="ignore"):
             for W, b, row, rule in zip(self.weights, self.biases, functions, rules, strict=True):
@@ -83,7 +86,7 @@ class Model:
 
     def _prepare(self) -> None:
         """Make what is not copied or saved: views, workspaces, C functions, the lock."""
-        sizes = self._architecture.layers
+        sizes = self._architecture.sizes
         self._shown = self._parameters[:]  # what is done to its shape or flags leaves that of the kernels alone
         self._views = tuple(
             self._parameters[start : start + n * m].reshape(m, n)
@@ -106,7 +109,7 @@ class Model:
         parameters[:] = pickled("parameters", self._parameters, (architecture.n_parameters,), architecture.dtype)
         self._parameters = parameters
         if isinstance(self.init, tuple):
-            self.__dict__["init"] = arrays.init(self.init, architecture.layers, architecture.bias, architecture.dtype)
+            self.__dict__["init"] = arrays.init(self.init, architecture.sizes, architecture.bias, architecture.dtype)
         self._prepare()
 
     # -------------------------------------------------------------------------------------------------- what it is
@@ -138,12 +141,39 @@ class Model:
 
     @property
     def n_parameters(self) -> int:
-        """Weights and biases of all layers, and parameters of their activations."""
+        """Weights and biases of all layers, parameters of their activations, and what encoders learn."""
         return self._architecture.n_parameters
 
     @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """What the columns of X become before the first layer reads them; none if it reads them as they are."""
+        return self._architecture.encoders
+
+    @property
+    def scaling(self) -> bool:
+        """Whether there is a scaling layer before the first layer."""
+        return self._architecture.scaling
+
+    @property
+    def encoded_size(self) -> int:
+        """Numbers that the first layer reads: n_0, or as many as the encoders make of the columns."""
+        return self._architecture.sizes[0]
+
+    @property
+    def encoder_parameters(self) -> tuple[dict[str, Array], ...]:
+        """What each encoder learns, by name, see `fastbp.encoders`: views into `parameters`, where they come first."""
+        encoding = self._architecture.encoding
+        return () if encoding is None else encoding.views(self._parameters)
+
+    @property
+    def scaling_factors(self) -> Array:
+        """Factors of the scaling layer, (encoded_size,): a view into `parameters`, empty without."""
+        encoding = self._architecture.encoding
+        return self._parameters[:0] if encoding is None else encoding.factors(self._parameters)
+
+    @property
     def parameters(self) -> Array:
-        """The flat buffer: for each layer W^l row by row, then b^l, then α^l where the activation is parametric.
+        """The flat buffer: what encoders learn, then for each layer W^l row by row, b^l, and α^l if it is parametric.
 
         It is the same array throughout the network's life, since views, plans and compiled code hold its address. While
         its ``flags.writeable`` is False, the network does not train.
@@ -219,4 +249,6 @@ class Model:
             raise TypeError(f"regularization is {value!r}, expected a fastbp.Regularization, for instance "
                             "fastbp.Regularization(l2=1e-4)")
         value.check(self.layers, self.n_parameters, self.cost_function)
+        if value.is_set("input_noise"):
+            self._architecture.refuse_encoders("Regularization: input_noise, which changes codes and numbers alike,")
         return value if value.acts else None

@@ -91,7 +91,7 @@ def numbers(regularization: Regularization, architecture: Architecture, hyper: N
         Factors of groups of parameters, of all stretches of the flat buffer; and then the address of the rule that
         ``kernels.updates.groups.update``, at ``rule``, calls.
     """
-    sizes, count = architecture.layers, len(architecture.layers) - 1
+    sizes, count = architecture.sizes, len(architecture.sizes) - 1
     masked = regularization.trainable is not None and len(regularization.trainable) != count
     trained: Any = (True,) * count if regularization.trainable is None or masked else regularization.trainable
     pulls = [regularization.of_layers(name, count) for name in PULLS]
@@ -99,6 +99,14 @@ def numbers(regularization: Regularization, architecture: Architecture, hyper: N
     non_negative = regularization.of_layers("non_negative", count)
     rows: list[Numbers] = []
     cells, alone = 0, False
+    if architecture.encoding is not None and regularization.clip_norm:  # the squares of their gradients
+        for begin, units, unit in architecture.encoding.segments():
+            row, piece = np.zeros(SEGMENT_COLUMNS), unit if unit > SHORT else 1
+            segment = SEGMENT.view(row)
+            segment["begin"], segment["end"], segment["row"], segment["trained"] = begin, begin + units * unit, unit, 1
+            segment["piece"], segment["cell"] = piece, cells
+            cells += units * unit // piece
+            rows.append(row)
     starts = zip(architecture.weights, architecture.biases, architecture.alphas, strict=True)
     for layer, (w, b, a) in enumerate(starts):
         n_in, n_out = sizes[layer], sizes[layer + 1]
@@ -181,12 +189,13 @@ def untrained(regularization: Regularization, architecture: Architecture) -> npt
         return np.zeros(total, np.bool_)
     if len(trainable) == total:
         return ~np.asarray(trainable)
-    return ~np.repeat(np.asarray(trainable), np.diff([*architecture.weights, total]))
+    of_layers = np.repeat(np.asarray(trainable), np.diff([*architecture.weights, total]))
+    return ~np.concatenate((np.ones(architecture.weights[0], np.bool_), of_layers))  # encoders come first
 
 
 def second_derivatives(regularization: Regularization, architecture: Architecture, weight: float) -> Numbers:
     """Return the penalty's second derivatives for a batch of this total weight, laid out like the parameters."""
-    sizes, found = architecture.layers, np.zeros(architecture.n_parameters)
+    sizes, found = architecture.sizes, np.zeros(architecture.n_parameters)
     for layer, l2 in enumerate(regularization.of_layers("l2", len(sizes) - 1)):
         w, b = architecture.weights[layer], architecture.biases[layer]
         found[w : w + sizes[layer] * sizes[layer + 1]] = l2

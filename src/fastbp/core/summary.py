@@ -23,6 +23,17 @@ class LayerSummary(NamedTuple):
     """That the parameters take."""
 
 
+class EncoderSummary(NamedTuple):
+    """What stands before the first layer."""
+
+    numbers: int
+    """Encoded numbers."""
+    parameters: int
+    """That the encoders learn."""
+    bytes: int
+    """That these take."""
+
+
 class Summary(NamedTuple):
     """What `Network.summary` gives; its representation is a table."""
 
@@ -40,10 +51,15 @@ class Summary(NamedTuple):
     """In a forward pass, for one sample."""
     bytes: int
     """That all parameters take. Training takes as much again for the gradient and for each slot of the optimizer."""
+    encoders: EncoderSummary | None = None
+    """All encoders and the scaling layer together, if there are any; their work is not counted."""
 
     def __repr__(self) -> str:
         head = ("layer", "neurons", "activation", "parameters", "multiply-adds", "bytes")
         rows = [("0", f"{self.inputs:,}", "(input)", "", "", "")]
+        if self.encoders is not None:
+            found = self.encoders
+            rows.append(("", f"{found.numbers:,}", "(encoded)", f"{found.parameters:,}", "", f"{found.bytes:,}"))
         rows += [(str(number), f"{row.neurons:,}", row.activation, f"{row.parameters:,}", f"{row.multiply_adds:,}",
                   f"{row.bytes:,}") for number, row in enumerate(self.layers, 1)]
         last = ("sum", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", f"{self.bytes:,}")
@@ -80,10 +96,13 @@ def summary(self: Model) -> Summary:
       sum                          101,770        101,632  407,080
     cost 'cross_entropy', float32
     """
-    itemsize = self.dtype.itemsize
+    itemsize, sizes = self.dtype.itemsize, self._architecture.sizes
     rows = tuple(
         LayerSummary(n_out, row.name, count, n_in * n_out, count * itemsize)
-        for n_in, n_out, row in zip(self.layers[:-1], self.layers[1:], self._architecture.activations, strict=True)
+        for n_in, n_out, row in zip(sizes[:-1], sizes[1:], self._architecture.activations, strict=True)
         for count in [(n_in + self.bias + (row.alpha is not None)) * n_out])
+    encoding = self._architecture.encoding
+    encoders = None if encoding is None else EncoderSummary(encoding.width, encoding.n_parameters,
+                                                            encoding.n_parameters * itemsize)
     return Summary(self.layers[0], rows, str(self.cost_function), self.dtype.name, self.n_parameters,
-                   sum(row.multiply_adds for row in rows), self.n_parameters * itemsize)
+                   sum(row.multiply_adds for row in rows), self.n_parameters * itemsize, encoders)

@@ -86,6 +86,7 @@ def shared(architecture: Architecture) -> Workspaces:
     """
     cost = architecture.cost
     key = (architecture.layers, *map(id, architecture.activations), cost, id(cost.kernel), architecture.bias,
-           architecture.dtype)  # rows live as long as the workspaces, so that no other one gets the id of one of them
+           architecture.dtype, architecture.encoders, architecture.scaling)
+    # the rows of activations live as long as the workspaces, so that no other one gets the id of one of them
     found = _SHARED.get(key)
     return _SHARED.setdefault(key, Workspaces(architecture)) if found is None else found

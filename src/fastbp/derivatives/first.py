@@ -20,9 +20,11 @@ from ..core.link import Request
 from ..core.model import Model
 from ..kernels import layout, prototypes
 from ..kernels.compile import Kernel, address
+from ..kernels.derivatives import encoded as columns
 from ..kernels.derivatives import first as derivatives
 from ..kernels.derivatives import shared
 from ..kernels.layer import dense, gather
+from ..kernels.passes import encoded
 
 Array = npt.NDArray[Any]
 
@@ -84,8 +86,11 @@ def input_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     samples = self._samples(X, Y, empty=True)
     n = len(samples)
     out = np.empty((n, self.layers[0]), self.dtype)
-    with self._borrow(Request(max(n, 1), calls=(dense.backward, gather.scatter))) as (plan, block):
-        by_blocks(self, derivatives.input_gradient, plan, block, self._architecture.work, out, samples.inputs,
+    kernel, calls = derivatives.input_gradient, [dense.backward, gather.scatter]
+    if self._architecture.encoding is not None:
+        kernel, calls = columns.input_gradient, [*calls, encoded.slopes]
+    with self._borrow(Request(max(n, 1), calls=tuple(calls))) as (plan, block):
+        by_blocks(self, kernel, plan, block, self._architecture.work, out, samples.inputs,
                   samples.targets, labels=samples.labels)
     return out
 
@@ -114,11 +119,14 @@ def vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
-    X = arrays.inputs(X, self.layers[0], self.dtype, empty=True)
+    X = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding, empty=True)
     U = arrays.directions("U", U, len(X), self.layers[-1], self.dtype, "outputs")
     out = np.empty((len(X), self.layers[0]), self.dtype)
-    with directions(self, len(X), dense.backward, shared.pullback) as (plan, block):
-        by_blocks(self, derivatives.vjp, plan, block, self._architecture.work, out, X, U)
+    kernel, calls = derivatives.vjp, [dense.backward, shared.pullback]
+    if self._architecture.encoding is not None:
+        kernel, calls = columns.vjp, [*calls, encoded.slopes]
+    with directions(self, len(X), *calls) as (plan, block):
+        by_blocks(self, kernel, plan, block, self._architecture.work, out, X, U)
     return out
 
 
@@ -144,11 +152,17 @@ def jvp(self: Model, X: npt.ArrayLike, V: npt.ArrayLike) -> Array:
 
     Notes
     -----
-    Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
+    Beside the result it uses a workspace of at most 2048 samples, as `fit` does. With encoders it is `jacobian` times
+    V, for so many samples at a time.
     """
-    X = arrays.inputs(X, self.layers[0], self.dtype, empty=True)
+    X = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding, empty=True)
     V = arrays.directions("V", V, len(X), self.layers[0], self.dtype, "inputs")
     out = np.empty((len(X), self.layers[-1]), self.dtype)
+    if self._architecture.encoding is not None:
+        for begin in range(0, len(X), layout.LARGEST_BLOCK):
+            rows = slice(begin, begin + layout.LARGEST_BLOCK)
+            np.einsum("sjk,sk->sj", jacobian(self, X[rows]), V[rows], out=out[rows])
+        return out
     with directions(self, len(X), shared.pushforward) as (plan, block):
         by_blocks(self, derivatives.jvp, plan, block, self._architecture.work, out, X, V)
     return out
@@ -174,13 +188,16 @@ def jacobian(self: Model, X: npt.ArrayLike) -> Array:
 
     Notes
     -----
-    One forward pass, then n_L passes back or n_0 forward, whichever are fewer. Beside the result it uses a workspace of
-    at most 2048 samples, as `fit` does.
+    One forward pass, then n_L passes back or n_0 forward, whichever are fewer; with encoders always back. Beside the
+    result it uses a workspace of at most 2048 samples, as `fit` does.
     """
-    X, n_in, n_out = arrays.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[0], self.layers[-1]
+    encoding, n_in, n_out = self._architecture.encoding, self.layers[0], self.layers[-1]
+    X = arrays.inputs(X, n_in, self.dtype, encoding, empty=True)
     out = np.empty((len(X), n_out, n_in), self.dtype)
     kernel, calls = derivatives.jacobian_by_columns, [shared.pushforward]
-    if n_out <= n_in:
+    if encoding is not None:
+        kernel, calls = columns.jacobian, [dense.backward, shared.pullback, encoded.slopes]
+    elif n_out <= n_in:
         kernel, calls = derivatives.jacobian_by_rows, [dense.backward, shared.pullback]
     with directions(self, len(X), *calls) as (plan, block):
         by_blocks(self, kernel, plan, block, self._architecture.work * (1 + min(n_in, n_out)), out, X)
@@ -210,6 +227,7 @@ def per_sample_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Arra
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does, and a copy of one layer's outputs and
     deltas.
     """
+    self._architecture.refuse_encoders("per_sample_gradient")
     samples = self._samples(X, Y, empty=True)
     n = len(samples)
     out = np.empty((n, self.n_parameters), self.dtype)
@@ -244,6 +262,7 @@ def gradient_norms(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
+    self._architecture.refuse_encoders("gradient_norms")
     samples = self._samples(X, Y, empty=True)
     n = len(samples)
     out = np.empty(n, self.dtype)
@@ -276,6 +295,7 @@ def parameter_jacobian(self: Model, X: npt.ArrayLike) -> Array:
     One forward pass and n_L passes back. Beside the result it uses a workspace of at most 2048 samples, as `fit` does,
     and a copy of one layer's outputs and deltas.
     """
+    self._architecture.refuse_encoders("parameter_jacobian")
     X, n_out = arrays.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[-1]
     out = np.empty((len(X), n_out, self.n_parameters), self.dtype)
     calls = dense.backward, shared.pullback, shared.panel_rows, shared.outer_products

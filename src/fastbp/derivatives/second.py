@@ -55,6 +55,7 @@ def hessian_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, v: n
     """
     self.cost_function.check_gradient("hessian_vector_product")
     self._architecture.check_second_order("hessian_vector_product")
+    self._architecture.refuse_encoders("hessian_vector_product")
     samples = self._samples(X, Y, sample_weight)
     return _product(self, samples, tables.KIND_HESSIAN, arrays.parameters("v", v, self.n_parameters, self.dtype))
 
@@ -91,6 +92,7 @@ def gauss_newton_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     """
     self.cost_function.check_gradient("gauss_newton_vector_product")
     self._architecture.check_second_order("gauss_newton_vector_product")
+    self._architecture.refuse_encoders("gauss_newton_vector_product")
     samples = self._samples(X, Y, sample_weight)
     return _product(self, samples, tables.KIND_GAUSS_NEWTON, arrays.parameters("v", v, self.n_parameters,
                                                                                   self.dtype))
@@ -123,6 +125,7 @@ def hessian(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.
     """
     self.cost_function.check_gradient("hessian")
     self._architecture.check_second_order("hessian")
+    self._architecture.refuse_encoders("hessian")
     arrays.square_matrix(self.n_parameters, self.dtype)
     samples, P = self._samples(X, Y, sample_weight), self.n_parameters
     H, direction = np.empty((P, P), self.dtype), np.zeros(P, self.dtype)
@@ -166,4 +169,5 @@ def hessian_diagonal(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     """
     self.cost_function.check_gradient("hessian_diagonal")
     self._architecture.check_second_order("hessian_diagonal")
+    self._architecture.refuse_encoders("hessian_diagonal")
     return _product(self, self._samples(X, Y, sample_weight), tables.KIND_DIAGONAL)

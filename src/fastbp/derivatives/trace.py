@@ -13,6 +13,7 @@ from ..core.samples import Samples
 from ..kernels import layout, tables
 from ..kernels.layer import dense
 from ..kernels.layout import NOT_SHUFFLED
+from ..kernels.passes import encoded
 from ..kernels.passes.backprop import my_neurons, my_samples
 
 Array = npt.NDArray[Any]
@@ -42,7 +43,8 @@ def _backward(network: Model, samples: Samples, plan: layout.Plan, begin: int, e
     """Take samples begin..end forward, to the cost and back (1)-(5), as a step of training does."""
     strips = layout.strips(end - begin, network.dtype)
     data = samples.data()
-    my_samples(plan.layers, plan.cells, plan.cost_parameter, plan.panels, network._parameters, data.inputs,
+    phase = my_samples if network._architecture.encoding is None else encoded.my_samples
+    phase(plan.layers, plan.cells, plan.cost_parameter, plan.panels, network._parameters, data.inputs,
                data.structure, data.targets, data.weights, data.order, begin, end, total, int(samples.labels), 1,
                strips, 0, strips, plan.cells[tables.CELL_SCRATCH], layout.NO_CLOCK, 0)
 

@@ -298,6 +298,7 @@ def posterior(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: np
     >>> bool(low[0] < 1 < high[0])
     True
     """
+    self._architecture.refuse_encoders("posterior")
     samples, parameters = self._samples(X, Y, sample_weight), self.parameters.copy()
     spectrum = _spectrum(self, samples, regularization)
     freedom, cost = math.inf, math.nan

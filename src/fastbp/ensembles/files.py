@@ -55,7 +55,7 @@ def save(self: Informed, path: str | PathLike[str]) -> None:
         if held is not None:
             content |= {f"{place}.{name}": np.ascontiguousarray(getattr(held, name))
                         for name in ("unseen", "targets", "predictions", "weights")}
-    write(path, {"ensemble": told}, content)
+    write(path, {"ensemble": told}, content, encoded=any(network.encoders for network in self.networks))
 
 
 def load(path: str | PathLike[str]) -> tuple[list[Network], dict[str, HeldOut | None]]:

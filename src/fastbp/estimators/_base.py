@@ -328,6 +328,7 @@ class _MLP(BaseEstimator):
 
     @classmethod
     def _wrapped(cls, network: Network, settings: dict[str, Any]) -> Self:
+        network._architecture.refuse_encoders("an estimator")
         self = cls(hidden_layer_sizes=network.layers[1:-1], activation=network.activations[:-1],
                    dtype=network.dtype.name, **settings)
         self.n_features_in_, self.n_outputs_ = network.layers[0], network.layers[-1]

@@ -23,13 +23,14 @@ from ..kernels.tables import (
     ENSEMBLE_WORK_SIZE,
     ENTRY_COUNT,
     ENTRY_DEPTH,
+    ENTRY_ENCODING,
     ENTRY_MODEL,
+    ENTRY_N_IN,
     ENTRY_SIZE,
     ENTRY_WORK_SIZE,
     HYPER_COUNT,
     LAYER_COLUMNS,
     LAYER_MODEL,
-    LAYER_N_IN,
     LAYER_N_OUT,
     MEMBER_COUNT,
     MEMBER_MODEL,
@@ -76,7 +77,7 @@ def check(model: Model | EnsembleModel, *, state: State | None = None, **arrays:
     size, kind = _checked_model(model)
     if state is not None:
         _check_state(model, state, size, kind)
-    n_in, n_out = int(model.layers[0, LAYER_N_IN]), int(model.layers[-1, LAYER_N_OUT])
+    n_in, n_out = int(model.calls[ENTRY_N_IN]), int(model.layers[-1, LAYER_N_OUT])
     one = {"x": n_in, "y": int(model.cells[CELL_N_TARGETS]), "u": n_out}
     for name, array in arrays.items():
         if name not in ("x", "X", "y", "Y", "u", "out", "gradient", "work"):
@@ -119,7 +120,10 @@ def _checked_model(model: Model) -> tuple[int, np.dtype[Any]]:
     for name, shape in tables.items():
         array, kind = getattr(model, name), np.dtype("d" if name == "cost_parameter" else np.int64)
         _check_kind(f"{name} of the model", array, kind, written=True, whose=f"{name} in every model")
-        if array.ndim != len(shape) or array.shape[-1] != shape[-1]:
+        more = 0  # behind cells and calls stands what encoders are
+        if name in ("cells", "calls") and array.size > shape[-1]:
+            more = int(model.calls[ENTRY_ENCODING]) if model.calls.size > ENTRY_COUNT else 0
+        if array.ndim != len(shape) or array.shape[-1] != shape[-1] + more:
             raise ValueError(f"{name} of the model has shape {array.shape}: it is none of a model")
     calls = model.calls
     marks = {int(calls[ENTRY_MODEL]), int(model.cells[CELL_MODEL]), *map(int, model.layers[:1, LAYER_MODEL])}

@@ -21,13 +21,14 @@ from ..kernels.tables import (
     ENTRY_BLOCK,
     ENTRY_COUNT,
     ENTRY_DEPTH,
+    ENTRY_ENCODING,
     ENTRY_MODEL,
+    ENTRY_N_IN,
     ENTRY_SIZE,
     ENTRY_WORK_SIZE,
     HYPER_COUNT,
     LAYER_COLUMNS,
     LAYER_MODEL,
-    LAYER_N_IN,
     LAYER_N_OUT,
     RULE_ADDRESS,
     RULE_BYTES,
@@ -54,7 +55,7 @@ _check_model = made_of("the model", {"parameters": "f", "layers": "t", "cells": 
 def _shaped(model: Model) -> Any:
     """Whether the arrays of a model have the sizes of one."""
     _check_model(model)
-    return ((model.calls.size == ENTRY_COUNT) & (model.cells.size == CELL_COUNT)
+    return ((model.calls.size >= ENTRY_COUNT) & (model.cells.size >= CELL_COUNT)
             & (model.layers.shape[1] == LAYER_COLUMNS) & (model.layers.shape[0] > 0)
             & (model.cost_parameter.size == COST_INPUT_NOISE) & (model.none.size == 0) & (model.order.size == 0))
 
@@ -63,6 +64,8 @@ def _shaped(model: Model) -> Any:
 def _whole(model: Model) -> Any:
     """Whether arrays of these sizes belong together."""
     return ((model.calls[ENTRY_SIZE] == model.parameters.size) & (model.calls[ENTRY_DEPTH] == model.layers.shape[0])
+            & (model.calls.size == ENTRY_COUNT + model.calls[ENTRY_ENCODING])
+            & (model.cells.size == CELL_COUNT + model.calls[ENTRY_ENCODING])
             & (model.calls[ENTRY_MODEL] == model.cells[CELL_MODEL])
             & (model.calls[ENTRY_MODEL] == model.layers[0, LAYER_MODEL]))
 
@@ -121,7 +124,7 @@ def forward(model: Model, x: Array, out: Array, work: Array) -> bool:
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != layers[0, LAYER_N_IN] or out.size != layers[-1, LAYER_N_OUT] \
+            or x.size != model.calls[ENTRY_N_IN] or out.size != layers[-1, LAYER_N_OUT] \
             or work.size < model.calls[ENTRY_WORK_SIZE]:
         return False
     call(embedded.forward_one, pointer(model.calls), pointer(layers), pointer(model.calls), pointer(model.parameters),
@@ -152,7 +155,7 @@ def forward_batch(model: Model, X: Array, out: Array, work: Array) -> bool:
     layers = model.layers
     n = len(X)
     if not _shaped(model) or not _whole(model) \
-            or X.size != n * layers[0, LAYER_N_IN] or out.size != n * layers[-1, LAYER_N_OUT] \
+            or X.size != n * model.calls[ENTRY_N_IN] or out.size != n * layers[-1, LAYER_N_OUT] \
             or work.size < model.calls[ENTRY_WORK_SIZE]:
         return False
     call(predict.predict, pointer(model.calls), layers, model.cells, _work(model.parameters, work), model.parameters,
@@ -184,7 +187,7 @@ def cost_and_gradient(model: Model, x: Array, y: Array, gradient: Array, work: A
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != layers[0, LAYER_N_IN] or y.size != model.cells[CELL_N_TARGETS] \
+            or x.size != model.calls[ENTRY_N_IN] or y.size != model.cells[CELL_N_TARGETS] \
             or work.size < model.calls[ENTRY_WORK_SIZE] \
             or (gradient.size != model.parameters.size and gradient.size != 0):
         return np.nan
@@ -218,7 +221,7 @@ def cost_and_gradient_batch(model: Model, X: Array, Y: Array, gradient: Array, w
     layers = model.layers
     n = len(X)
     if not _shaped(model) or not _whole(model) \
-            or n == 0 or X.size != n * layers[0, LAYER_N_IN] or Y.size != n * model.cells[CELL_N_TARGETS] \
+            or n == 0 or X.size != n * model.calls[ENTRY_N_IN] or Y.size != n * model.cells[CELL_N_TARGETS] \
             or work.size < model.calls[ENTRY_WORK_SIZE] \
             or (gradient.size != model.parameters.size and gradient.size != 0):
         return np.nan
@@ -251,7 +254,7 @@ def input_gradient(model: Model, x: Array, y: Array, out: Array, work: Array) ->
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != layers[0, LAYER_N_IN] or y.size != model.cells[CELL_N_TARGETS] or out.size != x.size \
+            or x.size != model.calls[ENTRY_N_IN] or y.size != model.cells[CELL_N_TARGETS] or out.size != x.size \
             or work.size < model.calls[ENTRY_WORK_SIZE]:
         return np.nan
     panels = _work(model.parameters, work)
@@ -283,7 +286,7 @@ def vjp(model: Model, x: Array, u: Array, out: Array, work: Array) -> bool:
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != layers[0, LAYER_N_IN] or u.size != layers[-1, LAYER_N_OUT] or out.size != x.size \
+            or x.size != model.calls[ENTRY_N_IN] or u.size != layers[-1, LAYER_N_OUT] or out.size != x.size \
             or work.size < model.calls[ENTRY_WORK_SIZE]:
         return False
     call(embedded.vjp_one, pointer(model.calls), pointer(layers), pointer(model.calls), pointer(model.parameters),
@@ -313,7 +316,7 @@ def train_one(model: Model, state: State, x: Array, y: Array, work: Array) -> fl
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != layers[0, LAYER_N_IN] or y.size != model.cells[CELL_N_TARGETS] \
+            or x.size != model.calls[ENTRY_N_IN] or y.size != model.cells[CELL_N_TARGETS] \
             or work.size < model.calls[ENTRY_WORK_SIZE] or not _of(model, state):
         return np.nan
     panels = _work(model.parameters, work)
@@ -349,7 +352,7 @@ def train_batch(model: Model, state: State, X: Array, Y: Array, work: Array) -> 
     layers = model.layers
     n = len(X)
     if not _shaped(model) or not _whole(model) \
-            or n == 0 or X.size != n * layers[0, LAYER_N_IN] or Y.size != n * model.cells[CELL_N_TARGETS] \
+            or n == 0 or X.size != n * model.calls[ENTRY_N_IN] or Y.size != n * model.cells[CELL_N_TARGETS] \
             or work.size < model.calls[ENTRY_WORK_SIZE] or not _of(model, state):
         return np.nan
     panels = _work(model.parameters, work)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import optimizers
-from ..core import arrays, link
+from ..core import arrays, link_compiled
 from ..core import model as core
 from ..core.conversion import readonly
 from ..kernels import layout, prototypes
 from ..kernels.compile import address
-from ..kernels.tables import ENSEMBLE_SIZE, MEMBER_PARAMETERS, RULE_BYTES, RULE_SLOTS
+from ..kernels.tables import ENSEMBLE_SIZE, ENTRY_ENCODING, MEMBER_PARAMETERS, RULE_BYTES, RULE_SLOTS
 from ..kernels.updates import rules
 from ..optimizers import Optimizer
 from .checks import check
@@ -38,7 +38,7 @@ def compiled(self: core.Model, batch: int = 256) -> Model:
     TypeError, ValueError
         If ``batch`` is not a whole number from 1 up.
     """
-    plan, calls = link.embedded_tables(self._architecture, arrays.whole("batch", batch))
+    plan, calls = link_compiled.embedded_tables(self._architecture, arrays.whole("batch", batch))
     parameters = self._parameters if self.parameters.flags.writeable else readonly(self._parameters)
     return Model(parameters, plan.layers, plan.cells, plan.cost_parameter, calls,
                  readonly(np.empty(0, self.dtype)), np.empty(0, np.int64))
@@ -49,7 +49,8 @@ def compiled_ensemble(networks: Sequence[core.Model], targets: int) -> EnsembleM
 
     Where ``targets`` are half of n_L, a log variance stands behind each.
     """
-    sizes, members, layers, calls = link.ensemble_tables([network._architecture for network in networks], targets)
+    architectures = [network._architecture for network in networks]
+    sizes, members, layers, calls = link_compiled.ensemble_tables(architectures, targets)
     parameters = layout.aligned(int(sizes[ENSEMBLE_SIZE]), networks[0].dtype)
     parameters[:] = 0
     for network, row in zip(networks, members, strict=True):
@@ -98,5 +99,6 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
                              "learning rate: leave it out, or train with Network.fit")
     size, dtype = model.parameters.size, model.parameters.dtype
     made_for = method.slots << RULE_SLOTS | dtype.itemsize << RULE_BYTES
+    plain = method.rule is rules.sgd and not model.calls[ENTRY_ENCODING]
     return State(np.zeros(size, dtype), np.zeros(method.slots * size, dtype), method.hyper(),
-                 address(method.rule, dtype, prototypes.update_rule) | made_for, int(method.rule is rules.sgd))
+                 address(method.rule, dtype, prototypes.update_rule) | made_for, int(plain))

@@ -16,6 +16,18 @@ passes.backprop
                        -> run, derivatives.trace
     my_neurons_parametric
                        the same with the gradient of α where an activation has some -> run, in the place of my_neurons
+passes.encoded
+    encode             what the first layer reads, by the kernels of all encoders and the scaling layer: its panel
+                       -> my_samples, predict_many, forward_encoded
+    gathered           nothing: in the place of gather where inputs are in their panel already -> my_samples
+    my_samples         phase 1 of a network with encoders: encode, `backprop.my_samples`, δ of the encoded numbers
+                       -> run, derivatives.trace
+    slopes             ∂/∂x through the encoders, from δ of the encoded numbers: a panel of n_0
+                       -> derivatives.encoded, input_one_encoded, vjp_one_encoded
+    gradients, updates the gradient of some units of the encoders' parameters; their parameters and state (7)
+                       -> my_neurons, backpropagate_encoded, my_neurons_clipped
+    my_neurons         phase 2 of such a network: gradients and updates, then `backprop.my_neurons` -> run
+    predict_many       encode and `predict.predict`, block by block: outputs (samples, n_L) -> core.forward, jit
 passes.noise
     before_layer       inputs with noise, smoothed targets; outputs and slopes of a hidden layer, some dropped: panels
                        -> my_samples
@@ -41,6 +53,9 @@ derivatives.first
     one for each method of Network
                        derivatives of outputs and cost, sample by sample: rows -> by_blocks; ∂o^L/∂x by rows or by
                        columns, whichever are fewer
+derivatives.encoded
+    vjp, jacobian, input_gradient
+                       the same by the columns of X, through their encoders: rows -> by_blocks
 derivatives.second
     product_samples    phase 1 of a product with the Hessian or the Gauss–Newton matrix: all panels -> run, by address
     diagonal_samples   phase 1 of the Hessian's diagonal: δ panels hold ∂²E/∂net², outputs their squares -> run
@@ -66,6 +81,8 @@ embedded
     many               a batch, block by block: mean cost, gradient, an update -> jit
     forward, backward, backpropagate
                        (1)(2), (5) and (6)(7) of one sample -> the five above, by address
+    forward_encoded, backpropagate_encoded, input_one_encoded, vjp_one_encoded
+                       what those of these names do, of a network with encoders -> in their places
     c_forward          forward_one for callers in C: compiled anew for each network -> cfunctions
 passes.online
     predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> core.forward
@@ -100,6 +117,10 @@ layer.parametric
                        -> my_samples, online, pullback
     gradient           ∂E/∂α of one sample, neurons in lanes: α^l's part of the gradient, or of the parameters
                        -> online.run, embedded
+layer.encoders
+    one for each encoder of the catalogue, and one for the gradient of its parameters
+                       columns of X become encoded numbers; Σ δ over the samples of each category, and the like
+                       -> encode, gradients
 layer.gather
     gather             rows (samples, n) by index: a panel, and its transposed copy -> my_samples, predict
     gather_sparse      the same from the rows of a sparse matrix -> my_samples, predict

@@ -33,7 +33,7 @@ from .ir import (
     view,
 )
 from .layer import parametric
-from .passes import backprop, predict
+from .passes import backprop, encoded, predict
 from .passes.online import activate, net_input
 from .tables import (
     CELL_CANONICAL,
@@ -43,6 +43,11 @@ from .tables import (
     CELL_N_TARGETS,
     CELL_SCRATCH,
     CELL_TARGET,
+    ENCODING_DELTA,
+    ENCODING_N_IN,
+    ENCODING_RAW,
+    ENCODING_SLOPES,
+    ENCODING_SOURCE,
     ENSEMBLE_CALLS,
     ENSEMBLE_COUNT,
     ENSEMBLE_FORWARD,
@@ -56,14 +61,20 @@ from .tables import (
     ENTRY_BACKPROPAGATE,
     ENTRY_BACKWARD,
     ENTRY_COUNT,
+    ENTRY_DENSE_BACKPROPAGATE,
+    ENTRY_DENSE_FORWARD,
     ENTRY_DEPTH,
+    ENTRY_ENCODE,
+    ENTRY_ENCODING,
     ENTRY_FORWARD,
     ENTRY_FORWARD_ONE,
     ENTRY_GRADIENT_MANY,
     ENTRY_GRADIENT_ONE,
+    ENTRY_GRADIENTS,
     ENTRY_INPUT_ONE,
     ENTRY_OUTPUT,
     ENTRY_SIZE,
+    ENTRY_SLOPES,
     ENTRY_TRAIN_ONE,
     ENTRY_VJP_ONE,
     ENTRY_WORK_SIZE,
@@ -157,6 +168,63 @@ def backpropagate(network: IntegerPointer, table: IntegerPointer, weights: Float
 
 
 @inline
+def encoding(table, calls):
+    """Return where `tables.ENCODING` begins, behind the calls."""
+    return pointer(view(array_at(table, ENTRY_COUNT + calls[ENTRY_ENCODING]), ENTRY_COUNT, calls[ENTRY_ENCODING]))
+
+
+@by_address(ENTRY_FORWARD)
+def forward_encoded(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer,
+                    x: FloatPointer, last: int) -> None:
+    """What `forward` does, for a network with encoders: they see a strip that holds the one sample in every lane."""
+    layers, calls, parameters, panels = unpack(network, table, weights, work)
+    stage, lane = encoding(table, calls), lanes(panels)
+    given = array_at(x, stage[ENCODING_N_IN])
+    for k in range(given.size):
+        some = view(panels, stage[ENCODING_RAW] + k * lane, lane)
+        for v in range(some.size):
+            some[v] = given[k]
+    call(encoded.encode, calls[ENTRY_ENCODE], stage, panels, parameters, 0, 1)
+    source, strip = layers[0, LAYER_SOURCE], stage[ENCODING_SOURCE]
+    for k in range(layers[0, LAYER_N_IN]):  # the two may begin at the same place
+        panels[source + k] = panels[strip + k * lane]
+    call(forward, calls[ENTRY_DENSE_FORWARD], network, table, weights, work,
+         pointer(view(panels, source, layers[0, LAYER_N_IN])), last)
+
+
+@inline
+def to_encoded(network, table, weights, work):
+    """From δ^1 to δ of the encoded numbers, in a strip that has it in the first lane, and 0 in the others."""
+    layers, calls, parameters, panels = unpack(network, table, weights, work)
+    stage, lane, n = encoding(table, calls), lanes(panels), layers[0, LAYER_N_IN]
+    start = stage[ENCODING_DELTA]
+    slope = view(panels, start, n)
+    for k in range(n):
+        slope[k] = 1
+    call(backward, calls, network, table, weights, work, 0, start)
+    for k in range(n - 1, -1, -1):
+        delta = panels[start + k]
+        for v in range(lane):
+            panels[start + k * lane + v] = 0
+        panels[start + k * lane] = delta
+    encoded.unscale(stage, panels, parameters, 0, 1)
+
+
+@by_address(ENTRY_BACKPROPAGATE)
+def backpropagate_encoded(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer,
+                          target: FloatPointer, rate: float, add: int) -> None:
+    """What `backpropagate` does, and with ``add`` = 0 the gradient of the encoders' parameters."""
+    _, calls, parameters, panels = unpack(network, table, weights, work)
+    stage = encoding(table, calls)
+    call(backpropagate, calls[ENTRY_DENSE_BACKPROPAGATE], network, table, weights, work, target, rate, add)
+    if add != 0:
+        return
+    to_encoded(network, table, weights, work)
+    call(encoded.gradients, calls[ENTRY_GRADIENTS], stage, panels, parameters, array_at(target, calls[ENTRY_SIZE]), 1,
+         0, 0, 1)
+
+
+@inline
 def to_cost(network, stage, table, number, weights, work, x, y):
     """(1)-(4) for one sample: its cost goes to the panel of costs, δ^L to the top delta panel."""
     layers, calls, _, panels = unpack(network, table, weights, work)
@@ -195,6 +263,20 @@ def to_input(network, table, weights, work, out):
         given[k] = slope[k]
 
 
+@inline
+def to_columns(network, table, weights, work, out):
+    """From δ^L down to ∂/∂x through the encoders, which overwrites ``out``."""
+    layers, calls, parameters, panels = unpack(network, table, weights, work)
+    for layer in range(layers.shape[0] - 1, 0, -1):
+        call(backward, calls, network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
+    to_encoded(network, table, weights, work)
+    stage, lane = encoding(table, calls), lanes(panels)
+    call(encoded.slopes, calls[ENTRY_SLOPES], stage, panels, parameters, 0, 1)
+    given = array_at(out, stage[ENCODING_N_IN])
+    for k in range(given.size):
+        given[k] = panels[stage[ENCODING_SLOPES] + k * lane]
+
+
 @by_address(ENTRY_FORWARD_ONE)
 def forward_one(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer,
                 x: FloatPointer, out: FloatPointer) -> None:
@@ -227,10 +309,18 @@ def input_one(network: IntegerPointer, stage: IntegerPointer, table: IntegerPoin
     to_input(network, table, weights, work, out)
 
 
-@by_address(ENTRY_VJP_ONE)
-def vjp_one(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer, x: FloatPointer,
-            u: FloatPointer, out: FloatPointer) -> None:
-    """Σ_j u_j ∂o_j/∂x_k for one sample; overwrites ``out`` (n_0)."""
+@by_address(ENTRY_INPUT_ONE)
+def input_one_encoded(network: IntegerPointer, stage: IntegerPointer, table: IntegerPointer, number: DoublePointer,
+                      weights: FloatPointer, work: FloatPointer, x: FloatPointer, y: FloatPointer,
+                      out: FloatPointer) -> None:
+    """What `input_one` does, for a network with encoders; 0 for columns of codes."""
+    to_cost(network, stage, table, number, weights, work, x, y)
+    to_columns(network, table, weights, work, out)
+
+
+@inline
+def from_outputs(network, table, weights, work, x, u):
+    """(1)(2) for one sample, and δ^L of Σ_j u_j o_j."""
     layers, calls, _, panels = unpack(network, table, weights, work)
     call(forward, calls, network, table, weights, work, x, 1)
     top = layers.shape[0] - 1
@@ -240,7 +330,22 @@ def vjp_one(network: IntegerPointer, table: IntegerPointer, weights: FloatPointe
         delta[j] *= given[j]
     if calls[ENTRY_OUTPUT] != 0:
         call(prototypes.jacobian_product, calls[ENTRY_OUTPUT], view(panels, layers[top, LAYER_OUT], n), delta, n)
+
+
+@by_address(ENTRY_VJP_ONE)
+def vjp_one(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer, x: FloatPointer,
+            u: FloatPointer, out: FloatPointer) -> None:
+    """Σ_j u_j ∂o_j/∂x_k for one sample; overwrites ``out`` (n_0)."""
+    from_outputs(network, table, weights, work, x, u)
     to_input(network, table, weights, work, out)
+
+
+@by_address(ENTRY_VJP_ONE)
+def vjp_one_encoded(network: IntegerPointer, table: IntegerPointer, weights: FloatPointer, work: FloatPointer,
+                    x: FloatPointer, u: FloatPointer, out: FloatPointer) -> None:
+    """What `vjp_one` does, for a network with encoders; 0 for columns of codes."""
+    from_outputs(network, table, weights, work, x, u)
+    to_columns(network, table, weights, work, out)
 
 
 @by_address(ENTRY_TRAIN_ONE)
@@ -361,3 +466,6 @@ def c_forward(form, dtype, slot, room, width):
 KERNELS = (forward, backward, backpropagate, forward_one, predict.predict, gradient_one, input_one, vjp_one, train_one,
            many)
 """What a model calls: each has its place in `Model.calls`."""
+
+ENCODED = (forward_encoded, backpropagate_encoded, input_one_encoded, vjp_one_encoded, encoded.predict_many)
+"""What takes the place of some of them where a network has encoders."""

@@ -185,10 +185,13 @@ class Offsets(NamedTuple):
     """The number of parameters."""
 
 
-def offsets(sizes: Sequence[int], bias: bool, parametric: Sequence[bool]) -> Offsets:
-    """Return the offsets of every W^l, b^l and α^l in the flat buffer, in this order layer by layer."""
+def offsets(sizes: Sequence[int], bias: bool, parametric: Sequence[bool], start: int = 0) -> Offsets:
+    """Return the offsets of every W^l, b^l and α^l in the flat buffer, in this order layer by layer.
+
+    Those of encoders come first: ``start`` counts them.
+    """
     found = Offsets([], [], [], 0)
-    total = 0
+    total = start
     for n_in, n_out, has_alphas in zip(sizes[:-1], sizes[1:], parametric, strict=True):
         found.weights.append(total)
         total += n_in * n_out
@@ -208,11 +211,15 @@ def strips(samples: int, dtype: npt.DTypeLike) -> int:
     return -(-samples * np.dtype(dtype).itemsize // VECTOR_BYTES)
 
 
-def block_samples(sizes: Sequence[int], dtype: npt.DTypeLike, batch: int, *, backward: bool = True) -> int:
-    """Return the number of samples that go through both phases together: of the network alone, never of threads."""
+def block_samples(sizes: Sequence[int], dtype: npt.DTypeLike, batch: int, *, backward: bool = True,
+                  more: int = 0) -> int:
+    """Return the number of samples that go through both phases together: of the network alone, never of threads.
+
+    Of each sample the panels hold so many numbers ``more`` than those of the layers.
+    """
     itemsize = np.dtype(dtype).itemsize
     width = VECTOR_BYTES // itemsize
-    fitting = BLOCK_BYTES // (itemsize * (2 * sum(sizes) + sum(sizes[:-1])))
+    fitting = BLOCK_BYTES // (itemsize * (2 * sum(sizes) + sum(sizes[:-1]) + more))
     weights = itemsize * sum(n * m for n, m in zip(sizes[:-1], sizes[1:], strict=True))
     least = SMALLEST_LARGE_BLOCK if weights > LARGE_WEIGHTS else SMALLEST_BLOCK if backward else SMALLEST_FORWARD_BLOCK
     block = min(max(fitting // width * width, least), LARGEST_BLOCK)

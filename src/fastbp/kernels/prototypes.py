@@ -5,8 +5,18 @@ them.
 """
 
 from .compile import by_address
-from .compile.arguments import DoublePointer, Doubles, Floats, Integers, ReadOnly, Table
-from .tables import CELL_COST_KERNEL, CELL_COST_SECOND, CELL_FISHER, CELL_JACOBIAN, LAYER_ACTIVATION, LAYER_SECOND
+from .compile.arguments import DoublePointer, Doubles, Floats, IntegerPointer, Integers, ReadOnly, Table
+from .tables import (
+    CELL_COST_KERNEL,
+    CELL_COST_SECOND,
+    CELL_FISHER,
+    CELL_JACOBIAN,
+    ENCODER_ENCODE,
+    ENCODER_GRADIENT,
+    ENCODER_SLOPE,
+    LAYER_ACTIVATION,
+    LAYER_SECOND,
+)
 
 
 @by_address(LAYER_ACTIVATION)
@@ -37,6 +47,24 @@ def fisher(out: Floats, delta: Floats, neurons: int) -> None:
 @by_address(CELL_JACOBIAN)
 def jacobian_product(out: Floats, delta: Floats, neurons: int) -> None:
     """Multiplies ``delta`` by the Jacobian of an output that is not element-wise."""
+
+
+@by_address(ENCODER_ENCODE)
+def encoder(here: IntegerPointer, stage: IntegerPointer, panels: Floats, parameters: Floats, first: int,
+            last: int) -> None:
+    """Overwrites the encoded numbers of an encoder, whose row is ``here``, for strips first..last of a block."""
+
+
+@by_address(ENCODER_SLOPE)
+def encoder_slope(here: IntegerPointer, stage: IntegerPointer, panels: Floats, parameters: Floats, first: int,
+                  last: int) -> None:
+    """Adds Σ δ_k ∂e_k/∂x to the panel of derivatives by the columns, for strips first..last."""
+
+
+@by_address(ENCODER_GRADIENT)
+def encoder_gradient(here: IntegerPointer, stage: IntegerPointer, panels: Floats, parameters: Floats, gradient: Floats,
+                     strips: int, accumulate: int, begin: int, end: int) -> None:
+    """Overwrites the gradient of units begin..end of an encoder's parameters, or adds to it."""
 
 
 @by_address()

@@ -144,9 +144,9 @@ CELL = Table({
     "collect": "address of `costs.collect`",
     "shuffle": "address of `random.shuffle`, or of `random.shuffle_picked`",
     "scatter": "address of `gather.scatter`",
-    "my_samples": "address of phase 1: `backprop.my_samples`, or one of `second.PHASES`",
-    "my_neurons": "address of phase 2: `backprop.my_neurons`, `backprop.my_neurons_parametric`, or "
-                  "`epoch.my_neurons_clipped`",
+    "my_samples": "address of phase 1: `backprop.my_samples`, `encoded.my_samples`, or one of `second.PHASES`",
+    "my_neurons": "address of phase 2: `backprop.my_neurons`, `backprop.my_neurons_parametric`, `encoded.my_neurons`, "
+                  "or `epoch.my_neurons_clipped`",
     "weights_neurons": "with α: address of `backprop.my_neurons`, which `backprop.my_neurons_parametric` calls",
     "forward_slopes": "address of `shared.forward_slopes`",
     "pushforward": "address of `shared.pushforward`",
@@ -169,7 +169,8 @@ CELL = Table({
     "given_jacobian": "address of the user's targets of ∂o/∂x",
     "kind": "what a pass computes, one of KIND_PLAIN …",
     "root": "the root of the cost's second derivative, for the Gauss–Newton matrix: one of ROOT_SLOPE …",
-    "gather_inputs": "address of the kernel that gathers inputs: `gather.gather`, or `gather.gather_sparse`",
+    "gather_inputs": "address of the kernel that gathers inputs: `gather.gather`, `gather.gather_sparse`, or "
+                     "`encoded.gathered`",
     "gather_targets": "address of the kernel that gathers targets: `gather.gather`, or `gather.gather_halves`",
     "noise": "address of `noise.before_layer`, or 0",
     "end_epoch": "address of `record.end_epoch`, or of `line_search.next_point`",
@@ -183,6 +184,14 @@ CELL = Table({
     "scheduled": "address of its table, a row of SCHEDULED for each of these numbers",
     "n_scheduled": "rows of this table",
     "model": "which `jit.Model` it belongs to",
+    "encoding": "numbers behind the cells: ENCODING and what follows it; 0 without encoders",
+    "encode": "address of `encoded.encode` where there are encoders, or 0",
+    "gradients": "address of `encoded.gradients` where there are encoders, or 0",
+    "updates": "address of `encoded.updates` where there are encoders, or 0",
+    "slopes": "address of `encoded.slopes` where there are encoders, or 0",
+    "dense_samples": "encoders: address of `backprop.my_samples`, which ``my_samples`` calls",
+    "dense_neurons": "encoders: address of `backprop.my_neurons`, which that of the encoders calls",
+    "dense_predict": "encoders: address of `predict.predict`, which `encoded.predict_many` calls",
 }, widths={"midway": BARRIER.count})
 """Single panels, the output stage, addresses of kernels: `layout.Plan.cells`."""
 (CELL_TARGET, CELL_N_TARGETS, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE, CELL_COST_KERNEL,
@@ -193,7 +202,8 @@ CELL = Table({
  CELL_WEIGH, CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_FISHER, CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_DIRECTION,
  CELL_GIVEN_JACOBIAN, CELL_KIND, CELL_ROOT, CELL_GATHER_INPUTS, CELL_GATHER_TARGETS, CELL_NOISE, CELL_END_EPOCH,
  CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS, CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_FOLLOW,
- CELL_SCHEDULED, CELL_N_SCHEDULED, CELL_MODEL) = CELL
+ CELL_SCHEDULED, CELL_N_SCHEDULED, CELL_MODEL, CELL_ENCODING, CELL_ENCODE, CELL_GRADIENTS, CELL_UPDATES, CELL_SLOPES,
+ CELL_DENSE_SAMPLES, CELL_DENSE_NEURONS, CELL_DENSE_PREDICT) = CELL
 CELL_COUNT = CELL.count
 
 SCHEDULED = Table({
@@ -203,6 +213,43 @@ SCHEDULED = Table({
 """A number that follows a schedule, in the table at CELL_SCHEDULED."""
 SCHEDULED_NUMBER, SCHEDULED_VALUES = SCHEDULED
 SCHEDULED_COLUMNS = SCHEDULED.count
+
+ENCODING = Table({
+    "size": "numbers here, in the rows of ENCODER that follow, and in the lists behind them",
+    "rows": "encoders, the scaling layer among them",
+    "n_in": "columns of X, n_0",
+    "width": "encoded numbers, which the first layer reads",
+    "raw": "offset in the panels of the columns of X",
+    "encoded": "offset in the panels of the encoded numbers, before the scaling layer",
+    "source": "offset in the panels of what the first layer reads; that of the encoded numbers where nothing is scaled",
+    "delta": "offset in the panels of the encoded numbers' δ, -1 where nobody asks for it",
+    "slopes": "offset in the panels of derivatives by the columns of X, -1 where nobody asks for them",
+    "scaling": "offset of the scaling layer's factors in the flat buffer, -1 without",
+    "ones": "offset in the panels of a vector of ones",
+})
+"""What comes before the first layer: behind CELL in `layout.Plan.cells`, and behind ENTRY in `jit.Model.calls`."""
+(ENCODING_SIZE, ENCODING_ROWS, ENCODING_N_IN, ENCODING_WIDTH, ENCODING_RAW, ENCODING_ENCODED, ENCODING_SOURCE,
+ ENCODING_DELTA, ENCODING_SLOPES, ENCODING_SCALING, ENCODING_ONES) = ENCODING
+ENCODING_COUNT = ENCODING.count
+
+ENCODER = Table({
+    "encode": "address of the kernel that overwrites its encoded numbers, or 0",
+    "gradient": "address of the kernel that sums the gradient of its parameters, or 0",
+    "slope": "address of the kernel that adds its part of derivatives by the columns, or 0: it has none for codes",
+    "first": "its first encoded number",
+    "columns": "how many columns it reads",
+    "list": "where, from the beginning of ENCODING, its columns stand, with the edges of each as bits of doubles",
+    "count": "categories, or frequencies",
+    "size": "numbers of a category, or of a column",
+    "parameters": "offset of its parameters in the flat buffer",
+    "units": "how many parts of these threads may share",
+    "unit": "numbers in such a part",
+    "kept": "offset in the panels of what it keeps of each sample for its gradient, -1 for none",
+})
+"""A row for each encoder, behind ENCODING."""
+(ENCODER_ENCODE, ENCODER_GRADIENT, ENCODER_SLOPE, ENCODER_FIRST, ENCODER_COLUMNS, ENCODER_LIST, ENCODER_COUNT,
+ ENCODER_SIZE, ENCODER_PARAMETERS, ENCODER_UNITS, ENCODER_UNIT, ENCODER_KEPT) = ENCODER
+ENCODER_NUMBERS = ENCODER.count
 
 KIND_PLAIN, KIND_SOBOLEV, KIND_HESSIAN, KIND_GAUSS_NEWTON, KIND_DIAGONAL = range(5)
 """What a pass computes."""
@@ -225,24 +272,32 @@ ENTRY = Table({
     "work_size": "numbers in a workspace",
     "block": "samples that a workspace takes at once",
     "forward_one": "address of `embedded.forward_one`",
-    "forward_many": "address of `predict.predict`",
+    "forward_many": "address of `predict.predict`, or `encoded.predict_many`",
     "gradient_one": "address of `embedded.gradient_one`",
-    "input_one": "address of `embedded.input_one`",
-    "vjp_one": "address of `embedded.vjp_one`",
+    "input_one": "address of `embedded.input_one`, or `embedded.input_one_encoded`",
+    "vjp_one": "address of `embedded.vjp_one`, or `embedded.vjp_one_encoded`",
     "train_one": "address of `embedded.train_one`",
     "gradient_many": "address of `embedded.many`",
-    "forward": "address of `embedded.forward`",
+    "forward": "address of `embedded.forward`, or `embedded.forward_encoded`",
     "backward": "address of `embedded.backward`",
-    "backpropagate": "address of `embedded.backpropagate`",
+    "backpropagate": "address of `embedded.backpropagate`, or `embedded.backpropagate_encoded`",
     "output": "address of the output's Jacobian product or 0, also for canonical links, where CELL_JACOBIAN is 0",
     "depth": "layers of weights",
     "size": "parameters",
     "model": "which `jit.Model` it belongs to",
+    "n_in": "inputs, n_0",
+    "encoding": "numbers behind these: ENCODING and what follows it; 0 without encoders",
+    "encode": "address of `encoded.encode` where there are encoders, or 0",
+    "gradients": "address of `encoded.gradients` where there are encoders, or 0",
+    "slopes": "address of `encoded.slopes` where there are encoders, or 0",
+    "dense_forward": "encoders: address of `embedded.forward`, which ``forward`` calls",
+    "dense_backpropagate": "encoders: address of `embedded.backpropagate`, which ``backpropagate`` calls",
 })
 """The network inside a user's compiled code: `jit.Model.calls`."""
 (ENTRY_WORK_SIZE, ENTRY_BLOCK, ENTRY_FORWARD_ONE, ENTRY_FORWARD_MANY, ENTRY_GRADIENT_ONE, ENTRY_INPUT_ONE,
  ENTRY_VJP_ONE, ENTRY_TRAIN_ONE, ENTRY_GRADIENT_MANY, ENTRY_FORWARD, ENTRY_BACKWARD, ENTRY_BACKPROPAGATE, ENTRY_OUTPUT,
- ENTRY_DEPTH, ENTRY_SIZE, ENTRY_MODEL) = ENTRY
+ ENTRY_DEPTH, ENTRY_SIZE, ENTRY_MODEL, ENTRY_N_IN, ENTRY_ENCODING, ENTRY_ENCODE, ENTRY_GRADIENTS, ENTRY_SLOPES,
+ ENTRY_DENSE_FORWARD, ENTRY_DENSE_BACKPROPAGATE) = ENTRY
 ENTRY_COUNT = ENTRY.count
 
 SLOT = Table({

@@ -155,6 +155,7 @@ class LevenbergMarquardt(BatchMethod):
     def check(self, network: Model, samples: Samples, regularization: Regularization | None, memory: int) -> None:
         """See that cost, samples and memory will do."""
         name = type(self).__name__
+        network._architecture.refuse_encoders(name)
         if samples.jacobian is not None or samples.sparse:
             given = "target_jacobian" if samples.jacobian is not None else "a sparse X"
             raise ValueError(f"{name} does not take {given}: use 'lbfgs' with it")

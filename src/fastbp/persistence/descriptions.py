@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .. import costs
 from ..core.model import Model
+from ..encoders import ENCODERS, Encoder
 from ..initializers import Constant, Given, Rule
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import SCHEDULES
@@ -27,7 +28,7 @@ DEEPEST = 16
 
 def described(network: Model) -> dict[str, Any]:
     """Return what a network was built with, as plain values: see `Network.architecture`."""
-    return {
+    found = {
         "layers": list(network.layers),
         "activation": list(network.activations[:-1]),
         "output": network.activations[-1],
@@ -38,6 +39,27 @@ def described(network: Model) -> dict[str, Any]:
         "init": _described_init(network.init),
         "seed": network.seed,
     }
+    if network.encoders:
+        found |= {"encoders": [_described_encoder(encoder) for encoder in network.encoders],
+                  "scaling": network.scaling}
+    return found
+
+
+def _described_encoder(encoder: Encoder) -> dict[str, Any]:
+    """Return an encoder as its name and plain numbers."""
+    def plain(value: Any) -> Any:
+        return [plain(part) for part in value] if isinstance(value, tuple) else value
+
+    return {"kind": type(encoder).__name__} | {name: plain(value) for name, value in vars(encoder).items()}
+
+
+def encoders(architecture: Mapping[str, Any]) -> list[Encoder]:
+    """Make the encoders of what `described` says; none where it says nothing of any."""
+    found = []
+    for description in architecture.get("encoders", ()):
+        settings = dict(description)
+        found.append(ENCODERS[settings.pop("kind")](**settings))
+    return found
 
 
 def _described_init(init: Rule | tuple[Rule, ...]) -> Any:
@@ -71,6 +93,8 @@ def _made_rule(description: Any, layer: int, arrays: Mapping[str, Array]) -> Any
 def network(kind: Callable[..., N], architecture: dict[str, Any], given: Mapping[str, Array]) -> N:
     """Build a network of what `described` says, and of the arrays that its layers begin with."""
     settings = dict(architecture, init=_made_init(architecture["init"], given))
+    if "encoders" in settings:
+        settings["encoders"] = encoders(architecture)
     settings["cost"] = costs.get(settings["cost"], settings.pop("cost_parameter"))
     built = kind(**settings)
     same_description("architecture", architecture, described(built))

@@ -12,13 +12,14 @@ import numpy.typing as npt
 from safetensors.numpy import save as to_bytes
 
 from .. import activations
+from ..core.encoding import Encoding
 from ..initializers import Given, Rule
 from ..training.progress import Trainable
 from ..util.names import same
 from . import descriptions, disk
 from . import training as trainings
 from .descriptions import N, described, fingerprints
-from .reading import DTYPES, FORMAT, File, opened
+from .reading import DTYPES, FORMAT, WITHOUT_ENCODERS, File, opened
 
 Array = npt.NDArray[Any]
 
@@ -40,6 +41,10 @@ def parameters(network: Trainable, prefix: str = "") -> dict[str, Array]:
     arrays = {f"{prefix}weights.{i}": array for i, array in enumerate(network.weights)}
     if network.bias:
         arrays |= {f"{prefix}biases.{i}": array for i, array in enumerate(network.biases)}
+    for i, parts in enumerate(network.encoder_parameters):
+        arrays |= {f"{prefix}encoders.{i}.{name}": part for name, part in parts.items()}
+    if network.scaling:
+        arrays[f"{prefix}scaling"] = network.scaling_factors
     return arrays | {f"{prefix}alphas.{i}": array for i, array in enumerate(network.alphas) if array.size}
 
 
@@ -54,9 +59,10 @@ def _given(init: Rule | tuple[Rule, ...], prefix: str) -> dict[str, Any]:
     return arrays
 
 
-def write(path: str | PathLike[str], header: dict[str, Any], content: dict[str, Array]) -> None:
-    """Write a file of fastbp's: tensors, and all else as JSON in their header."""
-    disk.write(path, to_bytes(content, {"fastbp": json.dumps({"format": FORMAT, **header})}))
+def write(path: str | PathLike[str], header: dict[str, Any], content: dict[str, Array], *, encoded: bool) -> None:
+    """Write a file of fastbp's: tensors, and all else as JSON in their header; older versions know no encoders."""
+    version = FORMAT if encoded else WITHOUT_ENCODERS
+    disk.write(path, to_bytes(content, {"fastbp": json.dumps({"format": version, **header})}))
 
 
 def save(self: Trainable, path: str | PathLike[str], *, training: bool = False) -> None:
@@ -91,7 +97,7 @@ def save(self: Trainable, path: str | PathLike[str], *, training: bool = False) 
     if training and self._progress is not None:
         header["training"], more = trainings.described(self, self._progress)
         content |= more
-    write(path, header, content)
+    write(path, header, content, encoded=bool(self.encoders))
 
 
 def load(kind: Callable[..., N], path: str | PathLike[str]) -> N:
@@ -142,8 +148,21 @@ def _check_functions(file: File, description: dict[str, Any], network: Trainable
                              "gives other values; register the one that it was trained with under that name")
 
 
+def _encoding(architecture: dict[str, Any]) -> Encoding | None:
+    """Return what encodes the columns of X, of what a header says; raises ValueError where that is nonsense."""
+    if "encoders" not in architecture and "scaling" not in architecture:
+        return None
+    encoders, scaling = descriptions.encoders(architecture), architecture["scaling"]
+    if not encoders or not isinstance(scaling, bool):
+        raise ValueError(f"encoders are {architecture['encoders']}, scaling is {scaling!r}")
+    return Encoding(architecture["layers"][0], encoders, scaling=scaling)
+
+
 def _shapes(architecture: dict[str, Any], prefix: str) -> dict[str, list[int]]:
-    layers = architecture["layers"]
+    encoding = _encoding(architecture)
+    layers = list(architecture["layers"])
+    if encoding is not None:
+        layers[0] = encoding.width
     expected = {f"{prefix}weights.{i}": [m, n]
                 for i, (n, m) in enumerate(zip(layers[:-1], layers[1:], strict=True))}
     if architecture["bias"]:
@@ -154,11 +173,21 @@ def _shapes(architecture: dict[str, Any], prefix: str) -> dict[str, list[int]]:
                        if activations.is_parametric(name)}
 
 
+def _encoder_shapes(encoding: Encoding, prefix: str) -> dict[str, list[int]]:
+    """Return the shapes of what encoders learn, of arrays that take no memory."""
+    nothing = np.broadcast_to(np.zeros(1), (encoding.n_parameters,))
+    expected = {f"{prefix}encoders.{i}.{name}": list(part.shape)
+                for i, parts in enumerate(encoding.views(nothing)) for name, part in parts.items()}
+    return expected | ({f"{prefix}scaling": [encoding.width]} if encoding.scaling >= 0 else {})
+
+
 def _check_tensors(file: File, architecture: dict[str, Any], names: set[str], prefix: str) -> None:
     """Raise unless the tensors of these names are the parameters of such a network."""
     try:
         dtype, expected = DTYPES[architecture["dtype"]], _shapes(architecture, prefix)
-    except (KeyError, TypeError) as error:
+        if (encoding := _encoding(architecture)) is not None:
+            expected |= _encoder_shapes(encoding, prefix)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{file.path} has a corrupt header: {error!r}") from error
     if names != set(expected):
         raise ValueError(f"{file.path} holds {sorted(names)}, its header says {sorted(expected)}")

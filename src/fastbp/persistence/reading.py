@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 
 Array = npt.NDArray[Any]
 
-FORMAT = 2
-"""Version of the format: raised when an older fastbp could not read the file."""
+FORMAT, WITHOUT_ENCODERS = 3, 2
+"""Versions of the format, the newest first; a file has the lowest that can say what is in it, for older versions."""
 
 DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64", "bool": "BOOL"}
 """Names of dtypes here and in safetensors."""
@@ -51,8 +51,9 @@ class File:
         if type(version) is int and version == 1:
             raise ValueError(f"{path} has format 1, which this fastbp does not read: train anew, or build the network, "
                              "and assign to its weights and biases what safetensors.numpy.load_file finds in the file")
-        if type(version) is not int or version != FORMAT:
-            raise ValueError(f"{path} has format {version}, expected {FORMAT}: its header is corrupt")
+        if type(version) is not int or version < WITHOUT_ENCODERS:
+            raise ValueError(f"{path} has format {version}, expected {WITHOUT_ENCODERS} or {FORMAT}: its header is "
+                             "corrupt")
         return header
 
     @contextmanager

@@ -413,8 +413,9 @@ class _Arrays:
         """Return all samples that network i may be trained on."""
         architecture, X, Y, weights = self.networks[i]._architecture, self.X[i], self.Y[i], self.weights[i]
         dtype, cost, canonical = architecture.dtype, architecture.cost, architecture.canonical
-        n_in, n_out = architecture.layers[0], architecture.layers[-1]
-        inputs = self._once(("X", id(X), n_in, dtype), arrays.rows, X, n_in, dtype)
+        n_in, n_out, encoding = architecture.layers[0], architecture.layers[-1], architecture.encoding
+        read = None if encoding is None else (tuple(encoding.codes), tuple(encoding.numeric))
+        inputs = self._once(("X", id(X), n_in, dtype, read), arrays.rows, X, n_in, dtype, encoding)
         n = len(inputs)
         targets, labels = self._once(("Y", id(Y), n, n_out, dtype, cost, canonical), arrays.targets, Y, n, n_out,
                                      dtype, cost, canonical)

@@ -78,11 +78,11 @@ def read(network: Model, cells: npt.NDArray[np.int64], threads: int, samples: in
         Samples that went forward and back.
     """
     peak, second = multiply_add_peak(network.dtype), ticks_per_second()
-    layers = len(network.layers) - 1
+    sizes, layers = network._architecture.sizes, len(network.layers) - 1
     spent = cells.reshape(threads, -1)[:, 1:].reshape(threads, layers, tables.PHASE_COUNT).mean(axis=0) / second
     rows = []
     for layer, phase in np.argwhere(spent > 0):
-        work = 2 * network.layers[layer] * network.layers[layer + 1] * samples
+        work = 2 * sizes[layer] * sizes[layer + 1] * samples
         gflops = work / spent[layer, phase] / 1e9 if phase in PRODUCTS else np.nan
         rows.append(Row(int(layer) + 1, PHASES[phase], float(spent[layer, phase]), float(gflops),
                         float(gflops / (peak * threads))))

@@ -15,6 +15,7 @@ from ..ir import call, lanes, panel, pointer, rank_one, row, view
 from ..layer import dense, gather, parametric
 from ..tables import (
     CELL_FORWARD_SLOPES,
+    CELL_GATHER_INPUTS,
     CELL_JACOBIAN,
     CELL_OUTER,
     CELL_PULLBACK,
@@ -61,8 +62,8 @@ def by_blocks(block_kernel, layers, cells, cost_parameter, panels, parameters, i
 def forward_slopes(layers: Table, cells: Integers, panels: Floats, parameters: Floats, inputs: ReadOnly,
                    order: Integers, begin: int, end: int, strips: int) -> None:
     """(1)(2) for samples begin..end; overwrites the out panels and, with φ'(net), the delta panels."""
-    call(gather.gather, cells, inputs, pointer(order), order, begin, end, layers[0, LAYER_N_IN], panels,
-         layers[0, LAYER_SOURCE], layers[0, LAYER_TRANSPOSED], strips, 0, strips)
+    call(gather.gather, cells[CELL_GATHER_INPUTS], inputs, pointer(order), order, begin, end, layers[0, LAYER_N_IN],
+         panels, layers[0, LAYER_SOURCE], layers[0, LAYER_TRANSPOSED], strips, 0, strips)
     for layer in range(layers.shape[0]):
         n = layers[layer, LAYER_N_OUT]
         call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,

@@ -1,7 +1,18 @@
 """All LLVM IR, each function of it beside its twin in plain Python, which has the docstring of both."""
 
 from .calls import call
-from .copies import FEW, copy_tile, copy_vector, gather_few, gather_square, mix_vectors, multiply_vector, transpose
+from .copies import (
+    FEW,
+    clip_line,
+    copy_tile,
+    copy_vector,
+    gather_few,
+    gather_square,
+    mix_vectors,
+    multiply_vector,
+    scale_vector,
+    transpose,
+)
 from .memory import array_at, array_at_address, lanes, made_of, panel, pointer, pointer_at, row, stack, user_array, view
 from .rows import COLUMN_VECTORS, DOT_ROWS, dot_rows, rank_one, sum_columns
 from .scalars import from_bits, fused, is_single, least, most, polynomial, to_bits, wrapped
@@ -32,6 +43,7 @@ __all__ = [
     "atomic_load",
     "backward_tile",
     "call",
+    "clip_line",
     "copy_tile",
     "copy_vector",
     "dot_rows",
@@ -59,6 +71,7 @@ __all__ = [
     "prefetch",
     "rank_one",
     "row",
+    "scale_vector",
     "stack",
     "stacked_backward",
     "stacked_forward",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 
@@ -74,8 +75,9 @@ def _copy_vector(typing: Any, source: Any, s: Any, valid: Any, target: Any, t: A
 def copy_vector(A: Any, s: int, valid: int, B: Any, t: int) -> None:
     """Copy a vector of which ``valid`` numbers count; zeros follow them."""
     n = VECTOR_BYTES // B.itemsize
+    values = A[s : s + min(n, valid)].copy()  # both may be the same place
     B[t : t + n] = 0
-    B[t : t + min(n, valid)] = A[s : s + min(n, valid)]
+    B[t : t + values.size] = values
 
 
 def _copy_tile(typing: Any, source: Any, s: Any, target: Any, t: Any) -> Any:
@@ -140,6 +142,49 @@ def mix_vectors(a: Any, A: Any, x: int, y: int, slope: int) -> None:
     A[y : y + n] = a * A[y : y + n] + rest * A[x : x + n]
     A[slope : slope + n] = a * A[slope : slope + n] + rest
     A[x : x + n] = change
+
+
+def _scale_vector(typing: Any, source: Any, s: Any, factor: Any, target: Any, t: Any, add: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        A, s, factor, B, t, add = arguments
+        p = Pointers(context, builder, target.dtype)
+        where = p.at(target, B, t)
+        old = builder.select(builder.icmp_signed("!=", add, constant(0)), p.load(where), p.zero())
+        p.store(builder.call(p.multiply_add, [p.load(p.at(source, A, s)), p.broadcast(factor), old]), where)
+        return context.get_dummy_value()
+
+    i = types.intp
+    return types.void(source, i, target.dtype, target, i, i), generate
+
+
+@twin(_scale_vector)
+def scale_vector(A: Any, s: int, factor: Any, B: Any, t: int, add: int) -> None:
+    """Write a vector times a number, or add it."""
+    n = VECTOR_BYTES // B.itemsize
+    B[t : t + n] = A[s : s + n] * factor + (B[t : t + n] if add else 0)
+
+
+def _clip_line(typing: Any, source: Any, s: Any, start: Any, slope: Any, low: Any, high: Any, target: Any,
+               t: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        A, s, start, slope, low, high, B, t = arguments
+        p = Pointers(context, builder, target.dtype)
+        start, slope, low, high = map(p.broadcast, (start, slope, low, high))
+        line = builder.fmul(builder.fsub(p.load(p.at(source, A, s)), start), slope)
+        line = builder.select(builder.fcmp_ordered("<", line, low), low, line)
+        line = builder.select(builder.fcmp_ordered(">", line, high), high, line)
+        p.store(line, p.at(target, B, t))
+        return context.get_dummy_value()
+
+    i, real = types.intp, target.dtype
+    return types.void(source, i, real, real, real, real, target, i), generate
+
+
+@twin(_clip_line)
+def clip_line(A: Any, s: int, start: Any, slope: Any, low: Any, high: Any, B: Any, t: int) -> None:
+    """Write (x − start)·slope of each x of a vector, not below ``low`` nor above ``high``; NaN stays NaN."""
+    n = VECTOR_BYTES // B.itemsize
+    B[t : t + n] = np.clip((A[s : s + n] - start) * slope, low, high)
 
 
 def _gather(columns: int) -> Any:

@@ -25,6 +25,7 @@ from ..tables import (
     CELL_PLAIN_NEURONS,
     CELL_SCRATCH,
     CELL_SCRATCH_SIZE,
+    CELL_UPDATES,
     HYPER_BATCH_WEIGHT,
     HYPER_BETA1,
     HYPER_BETA2,
@@ -46,7 +47,7 @@ from ..tables import (
     SUM_BATCH_COST,
 )
 from ..updates import scheduled
-from . import backprop, record
+from . import backprop, encoded, record
 from .record import batch_cost, end_batch
 
 SPINS = 2000
@@ -84,6 +85,9 @@ def my_neurons_clipped(layers: Table, cells: Integers, panels: Floats, parameter
         if threads == 1:
             call(prototypes.update_rule, rule, parameters, gradient, state, 0, parameters.size, 0, hyper)
             continue
+        if cells[CELL_UPDATES] != 0:
+            call(encoded.updates, cells, encoded.encoding(cells), parameters, gradient, state, hyper, rule, thread,
+                 threads)
         for layer in range(layers.shape[0]):
             n_in, n_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
             w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
