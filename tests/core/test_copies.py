@@ -174,8 +174,8 @@ def test_every_copy_is_independent(make, optimizer):
 
 
 FIXED = {"layers": (3, 9, 2), "dtype": "float64", "activations": ("relu", "relu"), "cost_function": "poisson",
-         "n_parameters": 5, "bias": False, "init": "zeros", "seed": 1, "weights": (), "biases": (),
-         "alphas": ()}
+         "n_parameters": 5, "bias": False, "init": "zeros", "seed": 1, "weights": (), "biases": (), "alphas": (),
+         "encoders": (), "scaling": True, "encoded_size": 4, "encoder_parameters": (), "scaling_factors": ()}
 
 
 @pytest.mark.parametrize("name", FIXED)
@@ -186,7 +186,7 @@ def test_what_is_fixed_cannot_be_assigned(name):
                    lambda: delattr(net, name)):
         with pytest.raises(AttributeError, match=f"{name} of a Network is fixed when it is built: "):
             change()
-    assert getattr(net, name) is value or name in ("biases", "alphas")
+    assert getattr(net, name) is value or name in ("biases", "alphas", "scaling_factors")
     np.testing.assert_array_equal(net.predict(X), before)
     with pytest.raises(AttributeError, match="build a new Network"):
         net.layers = (2, 1)

@@ -54,6 +54,15 @@ for by_lanes in (True, False):
 net.fit(X, Y, epochs=2, batch_size=60, threads=2, regularization=Regularization(
     l2=0.1, max_norm=1.0, weight_decay=0.1, clip_norm=1.0, dropout=0.5, input_noise=0.1,
     trainable=np.arange(net.n_parameters) > 9))
+
+from fastbp.encoders import Embedding, Identity, OneHot, Periodic, PiecewiseLinear
+net = Network((3, 9, 2), dtype=dtype, seed=0, scaling=True, encoders=[
+    Identity(0), Embedding(1, 4, 9), OneHot(1, 3), Periodic((0, 2), 5, 3), PiecewiseLinear(2, [-1, 0, 1])])
+X, Y = data(45, 3, 2)
+X[:, 1] = rng.integers(-1, 6, 45)
+net.fit(X, Y, epochs=2, batch_size=20, threads=2)
+net.fit(X, Y, epochs=1, batch_size=1, regularization=Regularization(clip_norm=1.0))
+net.predict(X), net.predict(X[0]), net.jacobian(X), net.input_gradient(X, Y)
 print("passed")
 """
 
