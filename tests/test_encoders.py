@@ -199,6 +199,24 @@ def test_every_parameter_is_clipped_and_can_be_fixed(rng):
     close(masked[:start], net.gradient(X, Y)[:start])
 
 
+def test_groups_of_parameters(rng):
+    """What encoders learn and the factors have learning rates of their own, by name."""
+    X, Y = data(rng, 20)
+    net = network(ALL)
+    ranges = net._architecture.named_ranges
+    assert [name for name in ranges if name.startswith("enc")] == [f"encoders[{i}]" for i in (0, 1, 4, 7)]
+    assert [part.start for part in ranges.values()] == [0, *(part.stop for part in ranges.values())][:-1]
+    before, gradient = net.parameters.copy(), net.gradient(X, Y)
+    factors = {"encoders": 0.0, "encoders[4]": 5.0, "scaling": 6.0, "biases": 0.5}
+    net.fit(X, Y, epochs=1, batch_size=20, optimizer=fastbp.SGD(0.1, rate_factors=factors))
+    rates = np.ones(net.n_parameters)
+    for name, part in ranges.items():
+        rates[part] = {"encoders": 0.0, "scaling": 6.0, "biases": 0.5}.get(name.partition("[")[0], 1.0)
+    close(net.parameters, before - 0.1 * rates * gradient)
+    net.fit(X, Y, epochs=1, batch_size=20, optimizer=fastbp.SGD(0.1, rate_factors={"encoders[4]": 0.0}))
+    assert np.array_equal(net.parameters[ranges["encoders[4]"]], before[ranges["encoders[4]"]])
+
+
 def test_penalties_and_dropout_concern_layers(rng):
     X, Y = data(rng, 20)
     net, start = network(ALL), network(ALL)._architecture.weights[0]

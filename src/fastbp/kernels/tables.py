@@ -145,8 +145,8 @@ CELL = Table({
     "shuffle": "address of `random.shuffle`, or of `random.shuffle_picked`",
     "scatter": "address of `gather.scatter`",
     "my_samples": "address of phase 1: `backprop.my_samples`, `encoded.my_samples`, or one of `second.PHASES`",
-    "my_neurons": "address of phase 2: `backprop.my_neurons`, `backprop.my_neurons_parametric`, `encoded.my_neurons`, "
-                  "or `epoch.my_neurons_clipped`",
+    "my_neurons": "address of phase 2: `backprop.my_neurons`, or what stands around it: "
+                  "`backprop.my_neurons_parametric`, `encoded.my_neurons`, `epoch.my_neurons_clipped`",
     "weights_neurons": "with α: address of `backprop.my_neurons`, which `backprop.my_neurons_parametric` calls",
     "forward_slopes": "address of `shared.forward_slopes`",
     "pushforward": "address of `shared.pushforward`",
@@ -169,8 +169,7 @@ CELL = Table({
     "given_jacobian": "address of the user's targets of ∂o/∂x",
     "kind": "what a pass computes, one of KIND_PLAIN …",
     "root": "the root of the cost's second derivative, for the Gauss–Newton matrix: one of ROOT_SLOPE …",
-    "gather_inputs": "address of the kernel that gathers inputs: `gather.gather`, `gather.gather_sparse`, or "
-                     "`encoded.gathered`",
+    "gather_inputs": "address of what gathers inputs: `gather.gather`, `gather.gather_sparse`, or `encoded.gathered`",
     "gather_targets": "address of the kernel that gathers targets: `gather.gather`, or `gather.gather_halves`",
     "noise": "address of `noise.before_layer`, or 0",
     "end_epoch": "address of `record.end_epoch`, or of `line_search.next_point`",
@@ -235,7 +234,7 @@ ENCODING_COUNT = ENCODING.count
 ENCODER = Table({
     "encode": "address of the kernel that overwrites its encoded numbers, or 0",
     "gradient": "address of the kernel that sums the gradient of its parameters, or 0",
-    "slope": "address of the kernel that adds its part of derivatives by the columns, or 0: it has none for codes",
+    "slope": "address of the kernel that adds its part of derivatives by the columns, or 0",
     "first": "its first encoded number",
     "columns": "how many columns it reads",
     "list": "where, from the beginning of ENCODING, its columns stand, with the edges of each as bits of doubles",

@@ -193,7 +193,7 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
     stage = encoding(cells)
     call(gradients, cells, stage, panels, parameters, gradient, strips, accumulate, thread, threads)
     lap(clock, start, 0, PHASE_GRADIENT)
-    if update != 0 and (threads > 1 or parameters.size * parameters.itemsize > backprop.UPDATE_BYTES):
+    if update != 0 and not backprop.updates_at_once(parameters, update, threads):
         call(updates, cells, stage, parameters, gradient, state, hyper, update, thread, threads)
         lap(clock, start, 0, PHASE_UPDATE)
     call(backprop.my_neurons, cells[CELL_DENSE_NEURONS], layers, cells, panels, parameters, gradient, state, hyper,
