@@ -217,6 +217,49 @@ def test_groups_of_parameters(rng):
     assert np.array_equal(net.parameters[ranges["encoders[4]"]], before[ranges["encoders[4]"]])
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_parametric_activations(threads, rng):
+    """α and encoders both stand around phase 2: each has its own gradient and update."""
+    X, Y = data(rng, 30)
+    net = network(ALL, (4, 7, 5, 2), [fastbp.parametric("mish")] * 2)
+    before, gradient = net.parameters.copy(), net.gradient(X, Y)
+    for i in range(0, net.n_parameters, 7):
+        steps = []
+        for h in (1e-6, -1e-6):
+            net.parameters[i] = before[i] + h
+            steps.append(net.cost(X, Y))
+        net.parameters[i] = before[i]
+        assert abs((steps[0] - steps[1]) / 2e-6 - gradient[i]) < 1e-7
+    net.fit(X, Y, epochs=1, batch_size=30, optimizer=fastbp.SGD(0.1), threads=threads)
+    close(net.parameters, before - 0.1 * gradient)
+
+
+def test_parameters_that_are_fitted_to_data(rng):
+    """Each neuron of the first layer has a standard deviation of 1 over what it reads, which is encoded."""
+    X, _ = data(rng, 50)
+    net = network(ALL).initialize(X)
+    n = net.encoded_size
+    shown = Network((4, n), encoders=ALL, scaling=True, bias=False, init=[np.eye(n)], dtype="float64")
+    start = net._architecture.weights[0]
+    shown.parameters[:start] = net.parameters[:start]
+    close((shown.predict(X) @ net.weights[0].T).std(axis=0), np.ones(7), factor=100)
+
+
+def test_metrics(rng):
+    """Of picked rows, too, they are those of predictions."""
+    X, Y = data(rng, 30, n_out=1)
+    rows = np.arange(0, 30, 2)
+    one, other = network(ALL, (4, 7, 1)), network(ALL, (4, 7, 1))
+    one.fit(X[rows], Y[rows], epochs=2, validation=(X[rows], Y[rows]), metrics=["r2"])
+    fastbp.fit_many([other], X, Y, rows=rows, validation_rows=rows, epochs=2, metrics=["r2"])
+    assert np.array_equal(one.parameters, other.parameters)
+    assert one.history.metrics.keys() == other.history.metrics.keys() != set()
+    for name, values in one.history.metrics.items():
+        assert np.array_equal(values, other.history.metrics[name])
+    expected = 1 - np.sum((Y - one.predict(X))[rows] ** 2) / np.sum((Y[rows] - Y[rows].mean()) ** 2)
+    close(one.history.metrics[next(iter(one.history.metrics))][-1], expected, factor=100)
+
+
 def test_penalties_and_dropout_concern_layers(rng):
     X, Y = data(rng, 20)
     net, start = network(ALL), network(ALL)._architecture.weights[0]

@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..kernels import layout
+from ..kernels.compile import Kernel
+from ..kernels.layer import gather
 from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import encoded, online
 from ..kernels.passes import predict as kernels
+from ..kernels.tables import CELL_COUNT, ENCODING_RAW, ENCODING_SOURCE
 from . import arrays, link, thread_team
+from .conversion import readonly
 from .encoding import check_codes
 from .link import Request
 from .model import Model
@@ -124,14 +129,37 @@ def outputs(model: Model, inputs: Array | SparseRows, layer: int, out: Array) ->
     Inputs of another dtype are converted a part at a time.
     """
     architecture, flat = model._architecture, out.reshape(-1)
-    go_forward = kernels.predict if architecture.encoding is None else encoded.predict_many
     n, width = len(inputs), architecture.layers[layer]
     with model._borrow(Request(max(n, 1), backward=False, sparse=isinstance(inputs, SparseRows))) as (plan, block):
         for rows in thread_team.chunks(n, block, architecture.work, PART // architecture.layers[0]):
             part, structure = flattened(inputs[rows], architecture.dtype)
-            go_forward(plan.layers[:layer], plan.cells, plan.panels, model._parameters, part, structure,
-                            NOT_SHUFFLED, rows.stop - rows.start, block,
-                            flat[rows.start * width : rows.stop * width])
+            _pass(model)(plan.layers[:layer], plan.cells, plan.panels, model._parameters, part, structure,
+                         NOT_SHUFFLED, rows.stop - rows.start, block, flat[rows.start * width : rows.stop * width])
+
+
+def _pass(model: Model) -> Kernel:
+    """Return the kernel that goes forward through the layers, or through encoders and layers."""
+    return kernels.predict if model._architecture.encoding is None else encoded.predict_many
+
+
+def encoded_inputs(model: Model, inputs: Array) -> Array:
+    """Return what the first layer reads of inputs of the network's dtype, (samples, encoded_size)."""
+    encoding, n, dtype = model._architecture.encoding, len(inputs), model.dtype
+    if encoding is None:
+        return inputs
+    rows, found, lanes = readonly(inputs), np.empty((n, encoding.width), dtype), layout.lanes(dtype)
+    with model._borrow(Request(max(n, 1), backward=False)) as (plan, block):
+        stage = plan.cells[CELL_COUNT:]
+        for begin in range(0, n, block):
+            end = min(begin + block, n)
+            strips = layout.strips(end - begin, dtype)
+            gather.gather(rows, layout.NO_STRUCTURE, NOT_SHUFFLED, begin, end, encoding.n_in, plan.panels,
+                          stage[ENCODING_RAW], -1, strips, 0, strips)
+            encoded.encode(stage, plan.panels, model._parameters, 0, strips)
+            panel = plan.panels[stage[ENCODING_SOURCE] :][: strips * encoding.width * lanes]
+            of_samples = panel.reshape(strips, encoding.width, lanes).transpose(0, 2, 1).reshape(-1, encoding.width)
+            found[begin:end] = of_samples[: end - begin]
+    return found
 
 
 def outputs_of(model: Model, samples: Samples) -> Array:
@@ -145,7 +173,7 @@ def outputs_of(model: Model, samples: Samples) -> Array:
     data, flat = samples.data(), out.reshape(-1)
     with model._borrow(Request(n, backward=False, sparse=samples.sparse)) as (plan, block):
         for rows in thread_team.chunks(n, block, architecture.work):
-            kernels.predict(plan.layers, plan.cells, plan.panels, model._parameters, data.inputs, data.structure,
-                            data.order[rows], rows.stop - rows.start, block,
-                            flat[rows.start * width : rows.stop * width])
+            _pass(model)(plan.layers, plan.cells, plan.panels, model._parameters, data.inputs, data.structure,
+                         data.order[rows], rows.stop - rows.start, block,
+                         flat[rows.start * width : rows.stop * width])
     return out

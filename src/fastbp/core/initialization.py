@@ -21,7 +21,7 @@ def some_rows(network: Model, X: Any, most: int) -> tuple[Array, Any]:
     Nothing else of the network is changed.
     """
     n_in, kind = network.layers[0], network.dtype
-    found, before = arrays.rows(X, n_in, kind), network.generator.bit_generator.state
+    found, before = arrays.rows(X, n_in, kind, network._architecture.encoding), network.generator.bit_generator.state
     rows = np.arange(len(found))
     if len(found) > most:
         rows = np.sort(network.generator.choice(len(found), most, replace=False))
@@ -43,7 +43,7 @@ def initialize(network: Model, inputs: Array, fitted: FittedInitializer) -> bool
     architecture = network._architecture
     parameters = zip(network.weights, network.biases, network.alphas, architecture.activations, strict=True)
     for layer, (W, b, alphas, row) in enumerate(parameters):
-        below = inputs
+        below = forward.encoded_inputs(network, inputs) if layer == 0 else inputs
         if layer > 0:
             below = np.empty((len(inputs), W.shape[1]), network.dtype)
             forward.outputs(network, inputs, layer, below)
