@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels import layout
+from ..activations import get
 from ..kernels.compile import Kernel
-from ..kernels.layer import gather
 from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import encoded, online
 from ..kernels.passes import predict as kernels
-from ..kernels.tables import CELL_COUNT, ENCODING_RAW, ENCODING_SOURCE
 from . import arrays, link, thread_team
-from .conversion import readonly
 from .encoding import check_codes
 from .link import Request
 from .model import Model
@@ -143,22 +141,17 @@ def _pass(model: Model) -> Kernel:
 
 
 def encoded_inputs(model: Model, inputs: Array) -> Array:
-    """Return what the first layer reads of inputs of the network's dtype, (samples, encoded_size)."""
-    encoding, n, dtype = model._architecture.encoding, len(inputs), model.dtype
+    """Return what the first layer reads of inputs, (samples, encoded_size): by a layer that gives it as it is."""
+    architecture, encoding = model._architecture, model._architecture.encoding
     if encoding is None:
         return inputs
-    rows, found, lanes = readonly(inputs), np.empty((n, encoding.width), dtype), layout.lanes(dtype)
-    with model._borrow(Request(max(n, 1), backward=False)) as (plan, block):
-        stage = plan.cells[CELL_COUNT:]
-        for begin in range(0, n, block):
-            end = min(begin + block, n)
-            strips = layout.strips(end - begin, dtype)
-            gather.gather(rows, layout.NO_STRUCTURE, NOT_SHUFFLED, begin, end, encoding.n_in, plan.panels,
-                          stage[ENCODING_RAW], -1, strips, 0, strips)
-            encoded.encode(stage, plan.panels, model._parameters, 0, strips)
-            panel = plan.panels[stage[ENCODING_SOURCE] :][: strips * encoding.width * lanes]
-            of_samples = panel.reshape(strips, encoding.width, lanes).transpose(0, 2, 1).reshape(-1, encoding.width)
-            found[begin:end] = of_samples[: end - begin]
+    width = encoding.width
+    shown = Model(replace(architecture, layers=(encoding.n_in, width), activations=(get("identity"),), bias=False),
+                  "zeros", 0)
+    shown._parameters[: encoding.n_parameters] = model._parameters[: encoding.n_parameters]
+    np.fill_diagonal(shown.weights[0], 1)
+    found = np.empty((len(inputs), width), model.dtype)
+    outputs(shown, inputs, 1, found)
     return found
 
 
