@@ -54,7 +54,7 @@ class Architecture:
 
     @cached_property
     def encoding(self) -> Encoding | None:
-        """What encodes the columns of X, if anything does."""
+        """Return what encodes the columns of X, if anything does."""
         return Encoding(self.layers[0], self.encoders, scaling=self.scaling) if self.encoders else None
 
     @cached_property
