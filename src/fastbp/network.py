@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from . import activations, cfunctions, costs, initializers, persistence
 from .core import arrays, forward, initialization, objective, summary
-from .core.architecture import Architecture
+from .core.architecture import Architecture, Functions, named_activations
 from .derivatives import first, second, uncertainty
 from .derivatives import trace as tracing
 from .encoders import Encoder
@@ -34,44 +34,6 @@ FIXED = frozenset({"layers", "activations", "cost_function", "bias", "dtype", "i
 
 KINDS: dict[str, type] = {"history": History, "generator": np.random.Generator}
 """Attributes that may be assigned, and what they must be."""
-
-
-Functions = str | activations.Activation | Sequence[str | activations.Activation]
-"""Activations of the hidden layers, as a user gives them."""
-
-
-def _named_activations(layers: tuple[int, ...], activation: Functions, output: str | activations.Activation | None,
-                       cost: costs.Cost) -> tuple[activations.Activation, ...]:
-    """Return the row of the catalogue for each layer 1..L."""
-    hidden = len(layers) - 2
-    given: Any = activation
-    one = isinstance(given, (str, activations.Activation))
-    if not one and not isinstance(given, Sequence):
-        raise TypeError(f"activation is {given!r}, expected a name, or one for each hidden layer")
-    names: list[Any] = [given] * hidden if one else list(given)
-    if len(names) != hidden:
-        raise ValueError(f"activation has {len(names)} names, expected {hidden}: one for each hidden layer")
-    names.append(cost.output if output is None else output)
-    if one:
-        activations.get(given)
-    rows = [activations.get(name) for name in names]
-    for row in rows[:-1]:
-        if not row.elementwise:
-            raise ValueError(f"activation {row.name!r} is not element-wise: it is for the output layer only")
-    if rows[-1].phi in cost.pairs:
-        raise ValueError(f"output is {rows[-1].name!r}, expected {rows[-1].phi!r} with {cost.name}: the two are a "
-                         "canonical link, which has no parameters; use parametric activations in hidden layers")
-    if rows[-1].name == "softmax" and layers[-1] == 1:
-        raise ValueError("softmax of one output is 1, whatever the input: use an output for each class, or for two "
-                         "classes one output with cost 'binary_cross_entropy'")
-    if layers[-1] % cost.outputs_per_target:
-        raise ValueError(f"layers end with {layers[-1]}, expected an even number: {cost.name} has two outputs for each "
-                         "target, all means before all logarithms of variances; where that was the number of targets, "
-                         f"use {2 * layers[-1]}")
-    if cost.outputs_per_target > 1 and rows[-1].name != cost.output:
-        raise ValueError(f"output is {rows[-1].name!r}, expected {cost.output!r} with {cost.name}, whose outputs are "
-                         "means and logarithms of variances, one activation for both: leave output out")
-    return tuple(rows)
 
 
 class Network(Trainable):
@@ -159,7 +121,7 @@ class Network(Trainable):
             raise TypeError(f"scaling is {scaling!r}, expected True or False")
         coded = arrays.encoders(encoders, sizes[0], kind, scaling=bool(scaling))
         function = costs.get(cost)
-        rows = _named_activations(sizes, activation, output, function)
+        rows = named_activations(sizes, activation, output, function)
         architecture = Architecture(sizes, rows, function, bias, kind, coded, bool(scaling))
         if coded:
             arrays.check_memory(architecture)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from .. import activations
 from ..activations import Activation
 from ..costs import Cost
 from ..encoders import Encoder
@@ -15,6 +16,9 @@ from ..kernels import layout, tables
 from ..kernels.compile.cached import cached_property
 from ..util.names import Missing
 from .encoding import Encoding
+
+Functions = str | Activation | Sequence[str | Activation]
+"""Activations of the hidden layers, as a user gives them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,3 +173,37 @@ class Architecture:
             if isinstance(kernel, Missing):
                 raise ValueError(kernel.why)
         return found
+
+
+def named_activations(layers: tuple[int, ...], activation: Functions, output: str | Activation | None,
+                      cost: Cost) -> tuple[Activation, ...]:
+    """Return the row of the catalogue for each layer 1..L."""
+    hidden = len(layers) - 2
+    given: Any = activation
+    one = isinstance(given, (str, Activation))
+    if not one and not isinstance(given, Sequence):
+        raise TypeError(f"activation is {given!r}, expected a name, or one for each hidden layer")
+    names: list[Any] = [given] * hidden if one else list(given)
+    if len(names) != hidden:
+        raise ValueError(f"activation has {len(names)} names, expected {hidden}: one for each hidden layer")
+    names.append(cost.output if output is None else output)
+    if one:
+        activations.get(given)
+    rows = [activations.get(name) for name in names]
+    for row in rows[:-1]:
+        if not row.elementwise:
+            raise ValueError(f"activation {row.name!r} is not element-wise: it is for the output layer only")
+    if rows[-1].phi in cost.pairs:
+        raise ValueError(f"output is {rows[-1].name!r}, expected {rows[-1].phi!r} with {cost.name}: the two are a "
+                         "canonical link, which has no parameters; use parametric activations in hidden layers")
+    if rows[-1].name == "softmax" and layers[-1] == 1:
+        raise ValueError("softmax of one output is 1, whatever the input: use an output for each class, or for two "
+                         "classes one output with cost 'binary_cross_entropy'")
+    if layers[-1] % cost.outputs_per_target:
+        raise ValueError(f"layers end with {layers[-1]}, expected an even number: {cost.name} has two outputs for each "
+                         "target, all means before all logarithms of variances; where that was the number of targets, "
+                         f"use {2 * layers[-1]}")
+    if cost.outputs_per_target > 1 and rows[-1].name != cost.output:
+        raise ValueError(f"output is {rows[-1].name!r}, expected {cost.output!r} with {cost.name}, whose outputs are "
+                         "means and logarithms of variances, one activation for both: leave output out")
+    return tuple(rows)
