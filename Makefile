@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test compiled all lint check-bench coverage targets bench bench-history peers clean
+.PHONY: help demo quick test plain plain-upper compiled all lint check-bench coverage targets bench bench-history peers clean
 
 help:
 	@echo "make demo      train a digit classifier; pictures go to demo-output/"
@@ -43,9 +43,20 @@ $(VENV)/%.stamp: pyproject.toml | $(BIN)/python
 demo: $(VENV)/demo.stamp
 	$(RUN) examples/digits.py --output demo-output
 
-# The run with the JIT off and the compiled one share the two cores that any machine has.
+# The run with the JIT off and the compiled one share the two cores that any machine has. The former takes longer: its
+# tests of the upper layers wait for the latter, so that both cores end together.
+UPPER := $(wildcard tests/ensembles tests/estimators tests/tables)
 test: lint check-bench
-	@$(MAKE) --no-print-directory -j2 --output-sync=target coverage compiled
+	$(RUN) -m coverage erase
+	@$(MAKE) --no-print-directory -j2 --output-sync=target plain plain-upper
+	$(RUN) -m coverage combine --quiet
+	$(RUN) -m coverage report
+
+plain: $(VENV)/test.stamp
+	NUMBA_DISABLE_JIT=1 $(RUN) -m coverage run -m pytest tests $(UPPER:%=--ignore=%)
+
+plain-upper: compiled
+	NUMBA_DISABLE_JIT=1 $(RUN) -m coverage run -m pytest $(UPPER)
 
 compiled: $(VENV)/test.stamp
 	@$(MAKE) --no-print-directory targets TARGETS=haswell TARGET_TESTS="kernels/ir kernels/layer kernels/passes/test_online.py core/test_determinism.py"
