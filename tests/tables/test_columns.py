@@ -1,0 +1,318 @@
+"""Columns of tables: what is made of each, whatever library they come from; by plain Python as the oracle."""
+
+import datetime as dt
+import math
+import statistics
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="belongs to the table extra")
+from fastbp.tables import matrix
+from fastbp.tables.columns import MOST_LEVELS
+from fastbp.tables.frames import read
+
+LIBRARIES = ["pandas", "polars", "pyarrow"]
+DAYS = [dt.datetime(2024, 1, 1), None, dt.datetime(2024, 7, 4), dt.datetime(2025, 3, 5)]
+DATA = {
+    "number": [1.0, 2.0, None, 4.0],
+    "whole": [7, 9, 9, 8],
+    "text": ["b", "a", None, "c"],
+    "flag": [True, False, None, True],
+    "time": DAYS,
+    "day": [None if day is None else day.date() for day in DAYS],
+    "length": [dt.timedelta(hours=3), dt.timedelta(0), None, dt.timedelta(days=2)],
+    "price": [Decimal("1.50"), Decimal("2.25"), None, Decimal("0.00")],
+}
+
+
+def frame_of(library, data):
+    module = pytest.importorskip(library, reason="belongs to the test extra")
+    pytest.importorskip("narwhals", reason="belongs to the table extra")
+    return (module.table if library == "pyarrow" else module.DataFrame)(data)
+
+
+def learned(X, categorical_features="from_dtype"):
+    table, frame = matrix.table_of(X, categorical_features)
+    return table, table.matrix(frame)
+
+
+def column(values, **options):
+    """The table and the inputs of an array of one column."""
+    return learned(np.array(values, object)[:, None], **options)
+
+
+def quantile(values, q):
+    """NumPy's linear quantile, by hand."""
+    values, place = sorted(values), (len(values) - 1) * q
+    low = math.floor(place)
+    high = min(low + 1, len(values) - 1)
+    return values[low] + (place - low) * (values[high] - values[low])
+
+
+def scaled(values):
+    """Robust scale and smooth clip, None for missing, by hand."""
+    known = [x for x in values if x is not None]
+    low, center, high = (quantile(known, q) for q in (0.25, 0.5, 0.75))
+    scale = 1 / (high - low) if high > low else 2 / (max(known) - min(known))
+    u = [0.0 if x is None else scale * (x - center) for x in values]
+    return [x / math.sqrt(1 + (x / 3) ** 2) for x in u]
+
+
+def seconds(value):
+    if value is None:
+        return None
+    if not isinstance(value, dt.datetime):
+        value = dt.datetime(value.year, value.month, value.day)
+    return (value - dt.datetime(1970, 1, 1)).total_seconds()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_frames_of_every_library(library):
+    table, found = learned(frame_of(library, DATA))
+    inputs = [name for item in table.columns for name in item.inputs]
+    values = dict(zip(inputs, found.T, strict=True))
+    np.testing.assert_allclose(values["number"], scaled(DATA["number"]), atol=1e-6)
+    np.testing.assert_allclose(values["whole"], scaled(DATA["whole"]), atol=1e-6)
+    np.testing.assert_allclose(values["length"], scaled([None if x is None else x.total_seconds()
+                                                         for x in DATA["length"]]), atol=1e-6)
+    np.testing.assert_allclose(values["price"], scaled([x if x is None else float(x) for x in DATA["price"]]),
+                               atol=1e-6)
+    np.testing.assert_array_equal(values["flag"], [1, -1, 0, 1])
+    for name in ("number", "time", "day", "length", "price"):
+        np.testing.assert_array_equal(values[f"{name} is missing"], [x is None for x in DATA[name]])
+    for name in ("time", "day"):
+        np.testing.assert_allclose(values[name], scaled([seconds(x) for x in DATA[name]]), atol=1e-6)
+        angles = [2 * math.pi * ((seconds(x) or 0) / (86400 * 7) % 1) for x in DATA[name]]
+        sines = [0 if x is None else math.sin(angle) for x, angle in zip(DATA[name], angles, strict=True)]
+        np.testing.assert_allclose(values[f"sine of the week of {name}"], sines, atol=1e-5)
+        assert f"sine of the day of {name}" not in values
+    assert "text is missing" in values and "text is rare" not in values  # each level is in one row
+
+
+def test_all_libraries_give_the_same_matrix_to_a_model_of_another():
+    given = {**DATA, "text": ["b", "a", "a", "b"]}
+    frames = {library: frame_of(library, given) for library in LIBRARIES[:2]}
+    table = matrix.table_of(frames["pandas"], "from_dtype")[0]
+    one, other = (table.matrix(read(frame)) for frame in frames.values())
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float32", "boolean", "category"])
+def test_nullable_dtypes_of_pandas(dtype):
+    pandas = pytest.importorskip("pandas", reason="belongs to the test extra")
+    values = [1, 0, None, 1, 0] if dtype == "boolean" else [1, 3, None, 7, 7]
+    table, found = learned(pandas.DataFrame({"a": pandas.array(values, dtype=dtype)}))
+    if dtype == "boolean":
+        np.testing.assert_array_equal(found, [[1], [-1], [0], [1], [-1]])
+    elif dtype == "category":
+        np.testing.assert_array_equal(found, [[0, 1], [0, 1], [0, 0], [1, 0], [1, 0]])
+        assert table.columns[0].levels == (7.0,) and table.columns[0].rest
+    else:
+        np.testing.assert_allclose(found[:, 0], scaled(values), atol=1e-6)
+        assert found[:, 1].tolist() == [0, 0, 1, 0, 0]
+
+
+def test_intervals_of_pandas_are_categories():
+    pandas = pytest.importorskip("pandas", reason="belongs to the test extra")
+    table, found = learned(pandas.DataFrame({"a": pandas.cut(pandas.Series([0.0, 1.0, 2.0, 3.0]), 2)}))
+    np.testing.assert_array_equal(found[:, 0], [-1, -1, 1, 1])
+    assert table.columns[0].levels == ("(-0.003, 1.5]", "(1.5, 3.0]")
+
+
+def test_numbers_are_scaled_by_quartiles_and_clipped_smoothly(rng):
+    values = rng.normal(size=60) ** 3 * 100
+    found = learned(values[:, None])[1]
+    np.testing.assert_allclose(found[:, 0], scaled(values.tolist()), rtol=1e-5, atol=1e-6)
+    assert np.abs(found).max() < 3
+
+
+def test_mostly_one_value_takes_the_range():
+    values = [0.0] * 20 + [5.0, 10.0]
+    np.testing.assert_allclose(column(values)[1][:, 0], scaled(values), atol=1e-6)
+
+
+def test_infinite_values_are_at_the_ends():
+    table, found = column([1.0, 2.0, math.inf, 3.0, -math.inf])
+    one, two, three = scaled([1.0, 2.0, 3.0])
+    np.testing.assert_allclose(found[:, 0], [one, two, 3, three, -3], rtol=1e-6)
+    assert table.columns[0].infinite == 2
+    assert column([math.inf, 1.0, 1.0])[1][:, 0].tolist() == [3, 0, 0]
+    assert column([math.inf, -math.inf, math.inf])[1][:, 0].tolist() == [3, -3, 3]
+
+
+@pytest.mark.parametrize(("values", "why"), [
+    ([5, 5, 5], "constant"), ([math.inf] * 3, "constant"), (["a", "a", "a"], "constant"), ([True] * 3, "constant"),
+    ([None, math.nan, None], "all missing"), (["x", "y", "z"], "a level of its own in each row"),
+    ([0.1 + 0.2, 0.3, 0.3], "constant"),  # they differ in rounding
+])
+def test_columns_that_tell_nothing_are_left_out(values, why):
+    table, found = column(values)
+    assert table.columns[0].inputs == () and table.columns[0].encoding == f"left out: {why}"
+    np.testing.assert_array_equal(found, np.zeros((3, 1)))
+
+
+def test_numbers_that_nearly_agree_are_told_apart_if_it_is_no_rounding():
+    values = [1 + 1e-9, 1.0, 1 + 2e-9]
+    np.testing.assert_allclose(column(values)[1][:, 0], scaled(values), rtol=1e-4, atol=1e-4)
+    single = np.array([[1.0], [1.0000001], [1.0]], np.float32)
+    assert learned(single)[0].columns[0].encoding == "left out: constant"
+
+
+@pytest.mark.parametrize("values", [[5, None, 5], ["a", None, "a"]])
+def test_a_constant_that_is_missing_somewhere_tells_where(values):
+    table, found = column(values)
+    assert table.columns[0].encoding == "whether it is missing; else constant"
+    np.testing.assert_array_equal(found, [[0], [1], [0]])
+
+
+def test_missing_at_predict_only_and_unseen_levels():
+    table = learned(np.array([[1.0, "a"], [2.0, "b"], [4.0, "a"], [5.0, "b"], [1.0, "c"], [1.0, "c"]], object))[0]
+    found = table.matrix(read(np.array([[None, "d"], [2.0, None], [1.5, "c"]], object)))
+    np.testing.assert_array_equal(found[:, 1:], [[0, 0, 0], [0, 0, 0], [0, 0, 1]])
+    assert found[0, 0] == 0  # the median
+
+
+def test_rare_levels_share_an_input_with_unseen_ones():
+    table, found = column(["a", "a", "b", "b", "c", "d", None])
+    assert table.columns[0].inputs == ("x0 = a", "x0 = b", "x0 is rare")
+    np.testing.assert_array_equal(found[4:], [[0, 0, 1], [0, 0, 1], [0, 0, 0]])
+    np.testing.assert_array_equal(table.matrix(read(np.array([["z"]], object))), [[0, 0, 1]])
+
+
+def test_no_more_levels_than_there_is_room_for():
+    values = [f"{i:04}" for i in range(MOST_LEVELS + 40) for _ in range(2 + (i >= 40))]
+    table = column(values)[0]
+    assert len(table.columns[0].levels) == MOST_LEVELS and table.columns[0].rest
+    assert table.columns[0].levels[0] == "0040"  # the others are rarer
+
+
+@pytest.mark.parametrize("chosen", [["b"], [1], [-1], [False, True], np.array([False, True])])
+def test_numbers_that_the_user_calls_categories(chosen):
+    X = frame_of("pandas", {"a": [1.0, 2, 3, 4], "b": [3, 1, 2, 3]})
+    table, found = learned(X, categorical_features=chosen)
+    assert [item.kind for item in table.columns] == ["number", "category"]
+    np.testing.assert_array_equal(found[:, 1:], [[1, 0], [0, 1], [0, 1], [1, 0]])
+
+
+@pytest.mark.parametrize(("chosen", "message"), [
+    ("b", "'from_dtype', or a list of names"), (["c"], "names of columns of X: c"), ([2], r"\[2\] are none, X has 2"),
+    ([True], "2 booleans"), ([0.5], "all of one kind"), ([0, "a"], "all of one kind"), (7, "list of names"),
+])
+def test_categories_that_are_none(chosen, message):
+    with pytest.raises(ValueError, match=message):
+        learned(frame_of("pandas", {"a": [1.0, 2], "b": [3, 1]}), categorical_features=chosen)
+    with pytest.raises(ValueError, match="have no names"):
+        learned(np.eye(2), categorical_features=["a"])
+
+
+def test_columns_come_in_any_order_by_name():
+    X = frame_of("pandas", {"a": [1.0, 2, 3, 4], "b": list("xyyx")})
+    table, found = learned(X)
+    np.testing.assert_array_equal(table.matrix(read(X[["b", "a"]])), found)
+    with pytest.raises(ValueError, match="seen at fit time, yet now missing:\n- b"):
+        table.matrix(read(X[["a"]]))
+    with pytest.raises(ValueError, match="unseen at fit time:\n- c"):
+        table.matrix(read(X.assign(c=1)))
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        np.testing.assert_array_equal(table.matrix(read(X.to_numpy(object))), found)
+    with pytest.warns(UserWarning, match="fitted without feature names"):
+        learned(X.to_numpy(object))[0].matrix(read(X))
+
+
+@pytest.mark.parametrize(("values", "now"), [([1.0, 2, 3], ["a", "b", "c"]), (["a", "b", "a"], [1.0, 2, 3])])
+def test_a_column_that_holds_something_else_now(values, now):
+    table = column(values)[0]
+    with pytest.raises(ValueError, match="column 'x0' held .* when the model was fitted, and holds"):
+        table.matrix(read(np.array(now, object)[:, None]))
+    table.matrix(read(np.array([[None]], object)))
+
+
+def test_arrays_of_every_dtype():
+    texts = np.array([["a"], ["b"], ["a"], ["b"]])
+    np.testing.assert_array_equal(learned(texts)[1][:, 0], [-1, 1, -1, 1])
+    np.testing.assert_array_equal(learned(texts == "b")[1][:, 0], [-1, 1, -1, 1])
+    moments = np.array([["2020-01-01"], ["NaT"], ["2020-02-05"], ["2020-06-01"]], "M8[D]")
+    assert learned(moments)[0].columns[0].holds == "date" and learned(moments)[1][:, -1].tolist() == [0, 1, 0, 0]
+    lengths = np.array([[1], [5], [7]], "m8[h]")
+    np.testing.assert_allclose(learned(lengths)[1][:, 0], scaled([1, 5, 7]), atol=1e-6)
+    masked = np.ma.array([[1.0], [9.0], [3.0], [4.0]], mask=[[0], [1], [0], [0]])
+    np.testing.assert_allclose(learned(masked)[1], np.column_stack([scaled([1.0, None, 3.0, 4.0]), [0, 1, 0, 0]]),
+                               atol=1e-6)
+    np.testing.assert_array_equal(learned([["a", 1.0], ["b", 2.0], ["a", 2.0]])[1][:, 0], [-1, 1, -1])
+
+
+def test_aware_times_are_universal_time():
+    pandas = pytest.importorskip("pandas", reason="belongs to the test extra")
+    paris = pandas.date_range("2024-06-01", periods=5, freq="7h", tz="Europe/Paris")
+    one = learned(pandas.DataFrame({"t": paris}))[1]
+    np.testing.assert_array_equal(one, learned(pandas.DataFrame({"t": paris.tz_convert("UTC").tz_localize(None)}))[1])
+    np.testing.assert_array_equal(one, learned(np.array([[t.to_pydatetime()] for t in paris], object))[1])
+
+
+@pytest.mark.parametrize(("X", "error", "message"), [
+    (np.ones(3), ValueError, "Reshape your data"), (np.ones((3, 0)), ValueError, "0 feature"),
+    (np.ones((2, 2), complex), ValueError, "Complex data not supported"), (np.ones((1, 2, 3)), ValueError, "dim 3"),
+    (np.zeros((2, 2), "i4,i4"), TypeError, "dtype"), ("text", ValueError, "2D array"),
+    ([[5e-324], [0.0], [0.0]], ValueError, "cannot be scaled"),
+])
+def test_what_is_no_table(X, error, message):
+    with pytest.raises(error, match=message):
+        learned(X)
+
+
+def test_frames_that_are_no_tables():
+    pandas = pytest.importorskip("pandas", reason="belongs to the test extra")
+    with pytest.raises(ValueError, match="unique column names"):
+        read(pandas.DataFrame([[1, 2]], columns=["a", "a"]))
+    with pytest.raises(TypeError, match="all input features have string names"):
+        read(pandas.DataFrame([[1, 2]], columns=["a", 1]))
+    with pytest.raises(ValueError, match="0 feature"):
+        read(pandas.DataFrame(index=[1, 2]))
+    with pytest.raises(ValueError, match="0 sample"):
+        read(pandas.DataFrame({"a": []}))
+    assert read(pandas.DataFrame([[1, 2]])).names is None
+    with pytest.raises(TypeError, match="column 'a' holds List"):
+        read(frame_of("polars", {"a": [[1], [2]]})).column(0)
+
+
+def test_nothing_of_the_users_is_changed():
+    X = frame_of("pandas", DATA)
+    before = X.copy(deep=True)
+    learned(X)
+    assert X.equals(before)
+    array = np.array([[1.0, math.nan], [math.inf, 2.0]])
+    kept = array.copy()
+    learned(array)
+    np.testing.assert_array_equal(array, kept)
+
+
+def test_a_report_of_every_column():
+    table = learned(np.array([[1.0, "a", None], [2.0, "b", None], [4.0, "a", None]], object))[0]
+    report = table.describe()
+    assert [row.kind for row in report] == ["number", "category", "unused"]
+    assert repr(report).splitlines()[2].split("  ")[0] == "x1" and "left out: all missing" in repr(report)
+    assert statistics.median([1.0, 2.0, 4.0]) == table.columns[0].center
+
+
+def test_where_numbers_are_in_the_matrix():
+    X = np.array([["a", 1.0, None], ["b", None, 5.0], ["c", 3.0, 4.0], ["a", 3.0, 4.0], ["b", 1, 2.0], ["c", 2, 1.0]],
+                 object)
+    table = learned(X)[0]
+    assert table.width == 7 and table.numbers.tolist() == [3, 5]
+    assert table.places == [slice(0, 3), slice(3, 5), slice(5, 7)]
+
+
+def test_plain_values_for_files():
+    table = learned(np.array([[1.0, "a", None, DAYS[0]], [2.0, "b", None, DAYS[2]], [4.0, "a", None, DAYS[3]]],
+                             object))[0]
+    again = matrix.made(table.described())
+    assert again.columns == table.columns and again.names == table.names
+    for told, name, wrong in ((0, "scale", -1.0), (0, "center", "x"), (1, "levels", ["a"]), (1, "levels", ["a", 1.0]),
+                              (1, "rest", 2), (2, "why", "?"), (3, "cycles", ["month"]), (0, "rows", 1.5),
+                              (0, "holds", "?"), (0, "name", 3), (0, "missing", 9)):
+        description = table.described()
+        description["columns"][told][name] = wrong
+        with pytest.raises(ValueError):
+            matrix.made(description)
