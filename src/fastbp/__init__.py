@@ -47,6 +47,8 @@ if typing.TYPE_CHECKING:
     from .estimators import MLPRegressor as MLPRegressor
     from .estimators.search import SearchResult as SearchResult
     from .estimators.search import search as search
+    from .tables import TabularClassifier as TabularClassifier
+    from .tables import TabularRegressor as TabularRegressor
 
 __version__ = "0.1.0"
 
@@ -106,8 +108,10 @@ __all__ = [
     "schedules",
 ]
 
-_LAZY = dict.fromkeys(("MLPClassifier", "MLPRegressor", "SearchResult", "search"), ("estimators", "sklearn"))
-"""Public name -> its module, and the library, also the pip extra, that this needs: loaded when the name is asked for.
+_LAZY = dict.fromkeys(("MLPClassifier", "MLPRegressor", "SearchResult", "search"), ("estimators", "sklearn")) \
+    | dict.fromkeys(("TabularClassifier", "TabularRegressor"), ("tables", "table"))
+"""Public name -> its module, which needs scikit-learn, and the pip extra that has this: loaded when the name is asked
+for.
 
 They are not in `__all__`, since ``from fastbp import *`` would load the library, or fail without it."""
 
@@ -115,9 +119,9 @@ They are not in `__all__`, since ``from fastbp import *`` would load the library
 def __getattr__(name: str) -> typing.Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, library = _LAZY[name]
+    module, extra = _LAZY[name]
     try:
-        optional.require(library, library)
+        optional.require("sklearn", extra)
     except ImportError as error:
         # `from fastbp import …` asks there. Others may only ask whether there is such a name: hasattr, inspect, pydoc.
         # No exception can be both, since the two differ in layout.

@@ -1,0 +1,237 @@
+"""What `TabularRegressor` and `TabularClassifier` share: parameters, checks, columns, members, records."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from ..activations import ACTIVATIONS
+from ..ensembles.ensemble import Ensemble
+from ..ensembles.held_out import HeldOut
+from . import recipe as recipes
+from . import training
+from .columns import Floats
+from .frames import Frame, read
+from .importance import permutation_importances
+from .matrix import ColumnDescriptions, Table
+from .training import Rows, Trained
+
+Array = npt.NDArray[Any]
+Doubles = npt.NDArray[np.float64]
+
+AUTO = StrOptions({"auto"})
+
+
+class _Tabular(BaseEstimator):
+    """What `TabularRegressor` and `TabularClassifier` share."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "categorical_features": [StrOptions({"from_dtype"}), "array-like", None],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "n_folds": [AUTO, Interval(Integral, 2, None, closed="left")],
+        "hidden_layer_sizes": [AUTO, "array-like"],
+        "activation": [StrOptions({"auto", *ACTIVATIONS})],
+        "learning_rate": [AUTO, Interval(Real, 0, None, closed="neither")],
+        "epochs": [AUTO, Interval(Integral, 1, None, closed="left")],
+        "batch_size": [AUTO, Interval(Integral, 1, None, closed="left")],
+        "weight_decay": [AUTO, Interval(Real, 0, None, closed="left")],
+        "dropout": [AUTO, Interval(Real, 0, 1, closed="left")],
+        "time_limit": [Interval(Real, 0, None, closed="neither"), None],
+        "random_state": ["random_state"],
+        "callbacks": [list, tuple, callable, None],
+        "verbose": ["verbose"],
+        "progress": ["boolean"],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    }
+    _settings: ClassVar[tuple[str, ...]] = ("hidden_layer_sizes", "activation", "learning_rate", "epochs", "batch_size",
+                                            "weight_decay", "dropout")
+    """Parameters that a recipe has, too."""
+    _is_classifier: ClassVar[bool]
+
+    def _keep(self, arguments: dict[str, Any]) -> None:
+        """Store the constructor's arguments unchanged, as scikit-learn's contract asks for."""
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
+
+    # ------------------------------------------------------------------------------------------------------- a fit
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
+        """Train; attributes are set once all is well, so that a fit that fails leaves the estimator as it was."""
+        frame = read(X)
+        y = self._checked_targets(y, frame, "y")
+        if frame.n_rows < 2:
+            raise ValueError("X has 1 sample (n_samples=1), expected two or more: one to learn from, one to choose "
+                             "the best epoch by")
+        weights = self._checked_weights(sample_weight, frame, "sample_weight")
+        other = self._checked_validation(X_val, y_val, sample_weight_val)
+        table = Table.learn(frame, self.categorical_features)
+        targets = self._learn_targets(y, weights)
+        codes, matrix = targets.encoded(y), table.matrix(frame)
+        factors = self._class_factors(targets, codes)
+        weights = _weighted(codes, weights, factors)
+        chosen = np.arange(frame.n_rows)
+        if weights is not None and not weights.all():  # what weighs nothing is not learned, nor kept back
+            chosen = np.flatnonzero(weights)
+            codes, matrix, weights = codes[chosen], matrix[chosen], weights[chosen]
+        rows = Rows(matrix, codes, weights, len(matrix))
+        if other is not None:
+            rows = _with_validation(rows, table, targets, factors, *other)
+        generator = np.random.default_rng(int(check_random_state(self.random_state).randint(2**31 - 1)))
+        settings = {name: getattr(self, name) for name in self._settings}
+        if not isinstance(sizes := settings["hidden_layer_sizes"], str):
+            settings["hidden_layer_sizes"] = tuple(int(size) for size in sizes)
+        n_folds = max(int(self.n_members), recipes.N_FOLDS) if isinstance(self.n_folds, str) else int(self.n_folds)
+        recipe = recipes.choose(rows.n_own, self._is_classifier, **settings)
+        trained = training.train(rows, recipe, *self._cost_and_outputs(targets), n_members=int(self.n_members),
+                                 n_folds=n_folds, generator=generator, stratify=self._is_classifier,
+                                 callbacks=self.callbacks, time_limit=self.time_limit, verbose=int(self.verbose),
+                                 progress=bool(self.progress), threads=self.n_threads)
+        of_user = None if rows.has_validation else chosen[trained.rows]
+        unseen = np.zeros((len(trained.ensemble), len(rows.matrix)), np.bool_)
+        unseen[:, trained.rows] = trained.held_out.unseen
+        importances = permutation_importances(trained.ensemble, rows.matrix, rows.targets, rows.weights, unseen,
+                                              table.places, generator)
+        self._finish(frame, table, targets, recipe, trained, importances)
+        self._calibrate(rows, trained, unseen[:, trained.rows], of_user, frame.n_rows)
+
+    def _finish(self, frame: Frame, table: Table, targets: Any, recipe: recipes.Recipe, trained: Trained,
+                importances: Doubles) -> None:
+        """Set the attributes that both estimators have."""
+        self._table, self._targets, self.recipe_ = table, targets, recipe
+        self.n_features_in_ = frame.n_columns
+        if frame.names is not None:
+            self.feature_names_in_ = np.array(frame.names, object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.ensemble_: Ensemble = trained.ensemble
+        self.feature_importances_ = importances
+        best = trained.best_epochs
+        self.best_epoch_: Any = int(best[0]) if len(best) == 1 else best
+        name, losses = self._losses(trained.costs)
+        self.evals_result_ = {part: {name: values} for part, values in zip(("training", "validation"), losses,
+                                                                           strict=True)}
+
+    @property
+    def _held_out(self) -> HeldOut:
+        """What the members predict of rows that they have not seen."""
+        held = self.ensemble_._resample or self.ensemble_._calibration
+        assert held is not None
+        return held
+
+    def _checked_targets(self, y: Any, frame: Frame, name: str) -> Array:
+        if y is None:
+            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None"
+                             if name == "y" else "X_val is given without y_val: give both or none")
+        found = self._target_type.checked(y)
+        check_consistent_length(np.empty(frame.n_rows), found)
+        return found  # type: ignore[no-any-return]
+
+    def _checked_weights(self, weights: Any, frame: Frame, name: str) -> Doubles | None:
+        if weights is None:
+            return None
+        rows = np.empty((frame.n_rows, 1))
+        found: Doubles = _check_sample_weight(weights, rows, dtype=np.float64, copy=True)
+        if found.min() < 0:
+            raise ValueError(f"{name} holds {found.min():g}, expected no negative weights")
+        if not found.any():
+            raise ValueError(f"{name} is 0 for each of the {len(found)} rows, expected at least one positive weight")
+        return found
+
+    def _checked_validation(self, X: Any, y: Any, weights: Any) -> tuple[Frame, Array, Doubles | None] | None:
+        """Return what is given to choose the best epoch by."""
+        if X is None:
+            if y is not None or weights is not None:
+                raise ValueError("y_val or sample_weight_val is given without X_val: give X_val and y_val")
+            return None
+        frame = read(X)
+        return frame, self._checked_targets(y, frame, "y_val"), self._checked_weights(weights, frame,
+                                                                                      "sample_weight_val")
+
+    # ------------------------------------------------------------------------------------------------- predictions
+
+    def _matrix(self, X: Any) -> Floats:
+        """Return the inputs of a user's rows."""
+        check_is_fitted(self)
+        frame = read(X)
+        by_name = frame.names is not None and self._table.names is not None
+        if frame.n_columns != self.n_features_in_ and not by_name:
+            raise ValueError(f"X has {frame.n_columns} features, but {type(self).__name__} is expecting "
+                             f"{self.n_features_in_} features as input")
+        matrix: Floats = self._table.matrix(frame)
+        return matrix
+
+    def describe_columns(self) -> ColumnDescriptions:
+        """Return what was done with each column.
+
+        Returns
+        -------
+        tuple of ColumnDescription
+            For each column its name, kind, what it held, how many values were missing and infinite, the inputs of the
+            networks that are made of it, and how. It prints as a table, and ``pandas.DataFrame`` takes it.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        """
+        check_is_fitted(self)
+        descriptions: ColumnDescriptions = self._table.describe()
+        return descriptions
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "ensemble_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+    # ---------------------------------------------------------------------------------- what differs between the two
+
+    _target_type: ClassVar[Any]
+
+    def _learn_targets(self, y: Array, weights: Doubles | None) -> Any:
+        raise NotImplementedError
+
+    def _class_factors(self, targets: Any, codes: Array) -> Doubles | None:
+        """Return what the weights of each class are multiplied by, or None."""
+        return None
+
+    def _cost_and_outputs(self, targets: Any) -> tuple[str, int]:
+        raise NotImplementedError
+
+    def _losses(self, costs: Doubles) -> tuple[str, Doubles]:
+        """Return the name of the loss that users know, and its values, of the costs of training and validation."""
+        raise NotImplementedError
+
+    def _calibrate(self, rows: Rows, trained: Trained, unseen: npt.NDArray[np.bool_], of_user: Array | None,
+                   n_rows: int) -> None:
+        """Keep what is known of rows that members have not seen; ``of_user`` are their places in the user's X."""
+        raise NotImplementedError
+
+
+def _weighted(codes: Array, weights: Doubles | None, factors: Doubles | None) -> Doubles | None:
+    """Return the weights of rows times the factors of their classes."""
+    if factors is None:
+        return weights
+    return factors[codes] if weights is None else weights * factors[codes]
+
+
+def _with_validation(rows: Rows, table: Table, targets: Any, factors: Doubles | None, frame: Frame, y: Array,
+                     weights: Doubles | None) -> Rows:
+    """Return the rows with those of X_val behind them."""
+    matrix, codes = table.matrix(frame), targets.encoded(y)
+    weights = _weighted(codes, weights, factors)
+    if rows.weights is not None or weights is not None:
+        weights = np.concatenate([np.ones(len(part)) if given is None else given for part, given in
+                                  ((rows.matrix, rows.weights), (matrix, weights))])
+    return Rows(np.concatenate([rows.matrix, matrix]), np.concatenate([rows.targets, codes]), weights, len(rows.matrix))

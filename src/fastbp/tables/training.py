@@ -1,0 +1,209 @@
+"""The members' fits: folds, the best epoch of each, and what they say of the rows that they have not seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..ensembles.ensemble import Ensemble
+from ..ensembles.held_out import BOOTSTRAP, CALIBRATION, FOLDS, HeldOut, hold_out
+from ..training.callbacks import Callback, EarlyStopping, ProgressBar
+from ..training.history import Record
+from ..training.many import fit_many
+from ..util import machine
+from .columns import Floats
+from .recipe import Recipe
+
+Array = npt.NDArray[Any]
+Indices = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows as networks see them: those to learn from, and behind them those of X_val, if it was given."""
+
+    matrix: Floats
+    targets: Array
+    """Standardised numbers (n, outputs), or class indices (n,)."""
+    weights: npt.NDArray[np.float64] | None
+    n_own: int
+    """How many are not of X_val."""
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there are rows of X_val."""
+        return self.n_own < len(self.matrix)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a fit has led to."""
+
+    ensemble: Ensemble
+    held_out: HeldOut
+    rows: Indices
+    """Which rows, of those that were given, ``held_out`` is of."""
+    best_epochs: npt.NDArray[np.int64]
+    costs: npt.NDArray[np.float64]
+    """Of training and validation, the mean over the members of each epoch that all have, (2, epochs)."""
+
+
+class Deadline:
+    """The learning rate falls with the epochs or with the time, whichever is further; at the end of the time it stops.
+
+    A schedule and a callback of one fit, whose time begins when it is entered.
+    """
+
+    def __init__(self, seconds: float, recipe: Recipe) -> None:
+        self.seconds, self.epochs, self.rate = seconds, recipe.epochs, recipe.schedule()
+        self.begin = time.perf_counter()
+
+    def __enter__(self) -> Deadline:
+        self.begin = time.perf_counter()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def schedule(self, epoch: int) -> float:
+        """Return the learning rate after so many epochs."""
+        return self.rate(min(max(epoch / self.epochs, (time.perf_counter() - self.begin) / self.seconds), 1.0))
+
+    def __call__(self, record: Record) -> bool:
+        """Return whether to stop."""
+        return time.perf_counter() - self.begin >= self.seconds
+
+
+class BestEpoch(EarlyStopping):
+    """Keeps the parameters of the best epoch, by the validation cost with weights where these are given."""
+
+    def __init__(self, patience: int, rows: tuple[Floats, Array, Array] | None) -> None:
+        super().__init__(patience)
+        self.rows = rows
+        self.costs: list[tuple[float, float]] = []
+
+    def __call__(self, record: Record) -> bool:
+        """Return whether to stop."""
+        if self.rows is not None:
+            record = record._replace(validation_cost=record.network.cost(*self.rows))
+        assert record.validation_cost is not None
+        self.costs.append((record.cost, record.validation_cost))
+        return super().__call__(record)
+
+
+class Printed:
+    """Prints the costs of every so many epochs."""
+
+    def __init__(self, every: int, member: str) -> None:
+        self.every, self.member = every, member
+
+    def __call__(self, record: Record) -> None:
+        """Print those of an epoch."""
+        if record.epoch % self.every == 0:
+            print(f"{self.member}epoch {record.epoch}: training {record.cost:.5g}, "
+                  f"validation {record.validation_cost:.5g}, {record.seconds:.1f} s")
+
+
+def fold_of(n_rows: int, n_folds: int, classes: Indices | None, generator: np.random.Generator) -> Indices:
+    """Return the fold of each row, dealt out in a random order, class by class; −1 for a class's only row.
+
+    Such a row is never kept back: a network that has not seen a class can say nothing of it.
+    """
+    order = generator.permutation(n_rows)
+    fold = np.empty(n_rows, np.int64)
+    if classes is None:
+        fold[order] = np.arange(n_rows) % n_folds
+        return fold
+    order = order[np.argsort(classes[order], kind="stable")]
+    single = np.bincount(classes)[classes[order]] == 1
+    fold[order[single]] = -1
+    fold[order[~single]] = np.arange(n_rows - int(single.sum())) % n_folds
+    return fold
+
+
+def unseen_rows(rows: Rows, n_members: int, n_folds: int, stratify: bool, generator: np.random.Generator) -> Booleans:
+    """Return which member keeps back which row, (members, rows): that of a fold each, or X_val."""
+    unseen = np.zeros((n_members, len(rows.matrix)), np.bool_)
+    if rows.has_validation:
+        unseen[:, rows.n_own :] = True
+        return unseen
+    n_folds = min(n_folds, rows.n_own)
+    fold = fold_of(rows.n_own, n_folds, rows.targets if stratify else None, generator)
+    if fold.max() < 0:  # each row has a class of its own
+        fold = fold_of(rows.n_own, n_folds, None, generator)
+    n_folds = int(fold.max()) + 1
+    for i in range(n_members):
+        unseen[i] = fold == i % n_folds
+    return unseen
+
+
+def train(rows: Rows, recipe: Recipe, cost: str, n_outputs: int, *, n_members: int, n_folds: int,
+          generator: np.random.Generator, stratify: bool, callbacks: Any, time_limit: float | None, verbose: int,
+          progress: bool, threads: int | None) -> Trained:
+    """Train the members, each on all rows but those it keeps back, by which its best epoch is chosen."""
+    unseen = unseen_rows(rows, n_members, n_folds, stratify, generator)
+    networks = [recipe.network(rows.matrix.shape[1], n_outputs, cost, int(generator.integers(2**63)))
+                for _ in range(n_members)]
+    kept = [np.flatnonzero(own) for own in unseen]
+    learned = [np.flatnonzero(~own) for own in unseen]
+    best: list[BestEpoch] = []
+    deadlines = [None if time_limit is None else Deadline(_share(time_limit, n_members, threads), recipe)
+                 for _ in networks]
+
+    def of_member(i: int) -> list[Callback]:
+        weighted = None if rows.weights is None else (rows.matrix[kept[i]], rows.targets[kept[i]],
+                                                      rows.weights[kept[i]])
+        best.append(BestEpoch(recipe.epochs, weighted))
+        own: list[Callback] = [best[i]]
+        if (deadline := deadlines[i]) is not None:
+            own.append(deadline)
+        if verbose:
+            own.append(Printed(verbose, f"member {i}, " if n_members > 1 else ""))
+        if progress and n_members == 1:
+            own.append(ProgressBar(recipe.epochs, len(learned[i])))
+        return [*own, *_of_user(callbacks, i)]
+
+    fit_many(networks, rows.matrix, rows.targets, rows=learned, sample_weight=rows.weights, validation_rows=kept,
+             epochs=recipe.epochs, batch_size=recipe.batch_size,
+             optimizer=[recipe.optimizer(None if deadline is None else deadline.schedule) for deadline in deadlines],
+             regularization=recipe.regularization(), callbacks=of_member, threads=threads,
+             progress=progress and n_members > 1)
+    ensemble = Ensemble(networks)
+    known = np.flatnonzero(unseen.any(axis=0))
+    held = _hold_out(ensemble, rows, known, unseen[:, known])
+    shortest = min(len(found.costs) for found in best)
+    costs = np.mean([found.costs[:shortest] for found in best], axis=0).T
+    return Trained(ensemble, held, known, np.array([found.best_epoch for found in best]), costs)
+
+
+def _share(seconds: float, n_members: int, threads: int | None) -> float:
+    """Return the seconds for each member, of which several are trained at once."""
+    at_once = min(n_members, machine.processors() if threads is None else threads)
+    return seconds * at_once / n_members
+
+
+def _of_user(callbacks: Iterable[Callback] | Callable[[int], Iterable[Callback]] | None, i: int) -> list[Callback]:
+    """Return the user's callbacks for a member: those of a list, or what a function returns for its index."""
+    if callbacks is None:
+        return []
+    return list(callbacks(i) if callable(callbacks) else callbacks)
+
+
+def _hold_out(ensemble: Ensemble, rows: Rows, known: Indices, unseen: Booleans) -> HeldOut:
+    """Have the members predict what they have not seen, and let the ensemble know."""
+    samples = ensemble.networks[0]._samples(rows.matrix[known], rows.targets[known],
+                                            None if rows.weights is None else rows.weights[known], sparse=True)
+    if unseen.all():
+        ensemble._calibration = hold_out(ensemble, samples, CALIBRATION, np.ones((len(unseen), 1), np.bool_))
+        return ensemble._calibration
+    folds = bool((unseen.sum(axis=0) == 1).all())
+    ensemble._resample = hold_out(ensemble, samples, FOLDS if folds else BOOTSTRAP, unseen)
+    return ensemble._resample
+
+
