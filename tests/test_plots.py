@@ -162,3 +162,53 @@ def test_what_cannot_be_drawn(estimator, monkeypatch):
 def test_the_example_of_its_documentation():
     found = doctest.testmod(fastbp.plots)
     assert found.attempted and not found.failed
+
+
+def test_learning_curves():
+    from matplotlib import pyplot
+
+    losses = {"training": {"rmse": [3.0, 2.0, 1.0]}, "validation": {"rmse": [4.0, 2.5, 2.6]}}
+    display = plots.LearningCurveDisplay.from_estimator(SimpleNamespace(evals_result_=losses, best_epoch_=2))
+    assert [line.get_xydata().tolist() for line in display.ax_.lines[:2]] == [[[1, 3], [2, 2], [3, 1]],
+                                                                              [[1, 4], [2, 2.5], [3, 2.6]]]
+    assert display.ax_.lines[2].get_xdata()[0] == 2 and display.ax_.get_ylabel() == "rmse"
+    assert display.ax_.get_title() == "SimpleNamespace" and display.ax_.get_yscale() == "log"
+    axes = pyplot.subplots()[1]
+    several = plots.LearningCurveDisplay({"training": {"log_loss": [0.0, -1.0]}}, np.array([1, 2]), name="a").plot(axes)
+    assert several.ax_ is axes and axes.get_yscale() == "linear" and axes.get_ylabel() == "log-loss"
+    assert [line.get_xdata()[0] for line in axes.lines[1:]] == [1, 2]
+    with pytest.raises(TypeError, match="no evals_result_"):
+        plots.LearningCurveDisplay.from_estimator(SimpleNamespace())
+    with pytest.raises(ValueError, match="no epochs"):
+        plots.LearningCurveDisplay({"training": {"rmse": []}}).plot()
+
+
+def test_reliability_by_hand():
+    said = [0.05, 0.15, 0.12, 0.95, 1.0]
+    display = plots.ReliabilityDisplay.from_predictions([False, True, False, True, True], said)
+    np.testing.assert_allclose(display.said, [0.05, 0.135, 0.975])
+    np.testing.assert_allclose(display.came_true, [0, 0.5, 1])
+    assert display.counts.tolist() == [1, 2, 2]
+    assert display.calibration_error == pytest.approx((0.05 + 2 * 0.365 + 2 * 0.025) / 5)
+    assert display.ax_.lines[1].get_xydata().tolist() == np.column_stack([display.said, display.came_true]).tolist()
+
+
+def test_reliability_of_classes():
+    p = np.array([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4], [0.1, 0.8, 0.1]])
+    most = plots.ReliabilityDisplay.from_predictions([0, 1, 1], p, n_bins=5, name="title")
+    np.testing.assert_allclose(most.said, [0.4, 0.7, 0.8])
+    assert most.came_true.tolist() == [0, 1, 1] and most.ax_.get_title() == "title"
+    classifier = SimpleNamespace(classes_=np.array(["no", "yes"]), predict_proba=lambda X: np.array([[0.9, 0.1]] * 2))
+    two = plots.ReliabilityDisplay.from_estimator(classifier, None, ["no", "yes"])
+    assert two.said.tolist() == [0.1] and two.came_true.tolist() == [0.5]
+    with pytest.raises(ValueError, match="the class 'maybe'"):
+        plots.ReliabilityDisplay.from_estimator(classifier, None, ["no", "maybe"])
+
+
+@pytest.mark.parametrize(("truth", "p", "settings", "message"), [
+    ([1, 0], [0.5], {}, "shape"), ([], [], {}, "shape"), ([1], [1.5], {}, "0 to 1"), ([1], [np.nan], {}, "0 to 1"),
+    ([1], [0.5], {"n_bins": 0}, "n_bins"),
+])
+def test_what_is_no_reliability(truth, p, settings, message):
+    with pytest.raises(ValueError, match=message):
+        plots.ReliabilityDisplay.from_predictions(truth, p, **settings)

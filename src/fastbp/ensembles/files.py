@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..network import Network
-from ..persistence.networks import described_network, made, tensors, write
+from ..persistence.networks import described_network, tensors, write
+from ..persistence.networks import made as made_network
 from ..persistence.reading import File, opened
 from .held_out import BOOTSTRAP, CALIBRATION, FOLDS, HeldOut
 from .intervals import Informed
@@ -43,19 +44,25 @@ def save(self: Informed, path: str | PathLike[str]) -> None:
     ValueError
         If a function of the user's own is missing in this process.
     """
+    told, content = described(self)
+    write(path, {"ensemble": told}, content, encoded=any(network.encoders for network in self.networks))
+
+
+def described(ensemble: Informed) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return what a header says of an ensemble, and its tensors."""
     members: list[dict[str, Any]] = []
     content: dict[str, Array] = {}
-    for i, network in enumerate(self.networks):
+    for i, network in enumerate(ensemble.networks):
         members.append(described_network(network))
         content |= tensors(network, f"members.{i}.")
     told: dict[str, Any] = {"members": members}
     for place in PLACES:
-        held: HeldOut | None = getattr(self, f"_{place}")
+        held: HeldOut | None = getattr(ensemble, f"_{place}")
         told[place] = held and {"origin": held.origin, "classes": held.targets.ndim == 1, "digest": held.digest}
         if held is not None:
             content |= {f"{place}.{name}": np.ascontiguousarray(getattr(held, name))
                         for name in ("unseen", "targets", "predictions", "weights")}
-    write(path, {"ensemble": told}, content, encoded=any(network.encoders for network in self.networks))
+    return told, content
 
 
 def load(path: str | PathLike[str]) -> tuple[list[Network], dict[str, HeldOut | None]]:
@@ -64,27 +71,38 @@ def load(path: str | PathLike[str]) -> tuple[list[Network], dict[str, HeldOut | 
         told = file.header.get("ensemble")
         if told is None and "architecture" in file.header:
             raise ValueError(f"{file.path} holds one network: use fastbp.Network.load")
-        if not (isinstance(told, dict) and told.keys() == {"members", *PLACES} and isinstance(told["members"], list)):
-            raise ValueError(f"{file.path} has a corrupt header: an ensemble is expected to have members, "
-                             f"{' and '.join(PLACES)}")
-        names: dict[str, set[str]] = {f"members.{i}.": set() for i in range(len(told["members"]))}
-        names[""] = set()
-        for name in file.names:
-            begin = MEMBER.match(name)
-            names[begin[0] if begin and begin[0] in names else ""].add(name)
-        expected = {f"{place}.{name}" for place in PLACES if told[place] is not None
-                    for name in ("unseen", "targets", "predictions", "weights")}
-        if names[""] != expected:
-            raise ValueError(f"{file.path} holds {sorted(names[''])} beside the tensors of {len(told['members'])} "
-                             f"members, its header says {sorted(expected)}")
-        networks = [made(Network, file, description, names[prefix], prefix)
-                    for description, prefix in zip(told["members"], names, strict=False)]
-        with file.blamed("header"):
-            members = Members(networks)
-        known = {}
-        for place in PLACES:
-            with file.blamed(place):
-                known[place] = None if told[place] is None else _held_out(file, place, told[place], members)
+        if told is None and "table" in file.header:
+            raise ValueError(f"{file.path} holds an estimator: use fastbp.TabularRegressor.load, or that of "
+                             "TabularClassifier")
+        return made(file, told, file.names)
+
+
+def made(file: File, told: Any, names: set[str]) -> tuple[list[Network], dict[str, HeldOut | None]]:
+    """Make the networks, and what is known of unseen rows, of what a header tells, and of the tensors of these names.
+
+    All of the names are the ensemble's own.
+    """
+    if not (isinstance(told, dict) and told.keys() == {"members", *PLACES} and isinstance(told["members"], list)):
+        raise ValueError(f"{file.path} has a corrupt header: an ensemble is expected to have members, "
+                         f"{' and '.join(PLACES)}")
+    of_member: dict[str, set[str]] = {f"members.{i}.": set() for i in range(len(told["members"]))}
+    of_member[""] = set()
+    for name in names:
+        begin = MEMBER.match(name)
+        of_member[begin[0] if begin and begin[0] in of_member else ""].add(name)
+    expected = {f"{place}.{name}" for place in PLACES if told[place] is not None
+                for name in ("unseen", "targets", "predictions", "weights")}
+    if of_member[""] != expected:
+        raise ValueError(f"{file.path} holds {sorted(of_member[''])} beside the tensors of {len(told['members'])} "
+                         f"members, its header says {sorted(expected)}")
+    networks = [made_network(Network, file, description, of_member[prefix], prefix)
+                for description, prefix in zip(told["members"], of_member, strict=False)]
+    with file.blamed("header"):
+        members = Members(networks)
+    known = {}
+    for place in PLACES:
+        with file.blamed(place):
+            known[place] = None if told[place] is None else _held_out(file, place, told[place], members)
     return networks, known
 
 

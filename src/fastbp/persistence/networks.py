@@ -105,6 +105,9 @@ def load(kind: Callable[..., N], path: str | PathLike[str]) -> N:
     with opened(path) as file:
         if "ensemble" in file.header:
             raise ValueError(f"{file.path} holds an ensemble of networks: use fastbp.Ensemble.load")
+        if "table" in file.header:
+            raise ValueError(f"{file.path} holds an estimator: use fastbp.TabularRegressor.load, or that of "
+                             "TabularClassifier")
         training = file.header.get("training")
         if not (training is None or isinstance(training, dict)):
             raise ValueError(f"{file.path} has a corrupt header: training is expected to have names")

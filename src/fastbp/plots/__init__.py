@@ -13,6 +13,8 @@ matplotlib's.
 
 from .cost_curve import CostCurveDisplay
 from .decision_region import DecisionRegionDisplay
+from .learning_curve import LearningCurveDisplay
 from .network import NetworkDisplay
+from .reliability import ReliabilityDisplay
 
-__all__ = ["CostCurveDisplay", "DecisionRegionDisplay", "NetworkDisplay"]
+__all__ = ["CostCurveDisplay", "DecisionRegionDisplay", "LearningCurveDisplay", "NetworkDisplay", "ReliabilityDisplay"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -27,6 +28,9 @@ Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
 
 AUTO = StrOptions({"auto"})
+
+PARTS = "training", "validation"
+"""Whose losses are recorded."""
 
 
 class _Tabular(BaseEstimator):
@@ -54,6 +58,7 @@ class _Tabular(BaseEstimator):
                                             "weight_decay", "dropout")
     """Parameters that a recipe has, too."""
     _is_classifier: ClassVar[bool]
+    oof_predictions_: Doubles
 
     def _keep(self, arguments: dict[str, Any]) -> None:
         """Store the constructor's arguments unchanged, as scikit-learn's contract asks for."""
@@ -89,7 +94,7 @@ class _Tabular(BaseEstimator):
             settings["hidden_layer_sizes"] = tuple(int(size) for size in sizes)
         n_folds = max(int(self.n_members), recipes.N_FOLDS) if isinstance(self.n_folds, str) else int(self.n_folds)
         recipe = recipes.choose(rows.n_own, self._is_classifier, **settings)
-        trained = training.train(rows, recipe, *self._cost_and_outputs(targets), n_members=int(self.n_members),
+        trained = training.train(rows, recipe, self._cost, targets.n_outputs, n_members=int(self.n_members),
                                  n_folds=n_folds, generator=generator, stratify=self._is_classifier,
                                  callbacks=self.callbacks, time_limit=self.time_limit, verbose=int(self.verbose),
                                  progress=bool(self.progress), threads=self.n_threads)
@@ -98,25 +103,22 @@ class _Tabular(BaseEstimator):
         unseen[:, trained.rows] = trained.held_out.unseen
         importances = permutation_importances(trained.ensemble, rows.matrix, rows.targets, rows.weights, unseen,
                                               table.places, generator)
-        self._finish(frame, table, targets, recipe, trained, importances)
+        self._finish(table, targets, recipe, trained.ensemble, importances, trained.best_epochs,
+                     self._losses(targets, trained.costs))
         self._calibrate(rows, trained, unseen[:, trained.rows], of_user, frame.n_rows)
 
-    def _finish(self, frame: Frame, table: Table, targets: Any, recipe: recipes.Recipe, trained: Trained,
-                importances: Doubles) -> None:
+    def _finish(self, table: Table, targets: Any, recipe: recipes.Recipe, ensemble: Ensemble, importances: Doubles,
+                best_epochs: npt.NDArray[np.int64], losses: Doubles) -> None:
         """Set the attributes that both estimators have."""
-        self._table, self._targets, self.recipe_ = table, targets, recipe
-        self.n_features_in_ = frame.n_columns
-        if frame.names is not None:
-            self.feature_names_in_ = np.array(frame.names, object)
+        self._table, self._targets, self.recipe_, self.ensemble_ = table, targets, recipe, ensemble
+        self.n_features_in_ = len(table.columns)
+        if table.names is not None:
+            self.feature_names_in_ = np.array(table.names, object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        self.ensemble_: Ensemble = trained.ensemble
         self.feature_importances_ = importances
-        best = trained.best_epochs
-        self.best_epoch_: Any = int(best[0]) if len(best) == 1 else best
-        name, losses = self._losses(trained.costs)
-        self.evals_result_ = {part: {name: values} for part, values in zip(("training", "validation"), losses,
-                                                                           strict=True)}
+        self.best_epoch_: Any = int(best_epochs[0]) if len(best_epochs) == 1 else best_epochs
+        self.evals_result_ = {part: {self._loss: values} for part, values in zip(PARTS, losses, strict=True)}
 
     @property
     def _held_out(self) -> HeldOut:
@@ -206,16 +208,29 @@ class _Tabular(BaseEstimator):
         """Return what the weights of each class are multiplied by, or None."""
         return None
 
-    def _cost_and_outputs(self, targets: Any) -> tuple[str, int]:
-        raise NotImplementedError
+    _cost: ClassVar[str]
+    """Of the networks."""
+    _loss: ClassVar[str]
+    """The name of the loss that users know."""
 
-    def _losses(self, costs: Doubles) -> tuple[str, Doubles]:
-        """Return the name of the loss that users know, and its values, of the costs of training and validation."""
+    def _losses(self, targets: Any, costs: Doubles) -> Doubles:
+        """Return this loss, of the costs of training and validation."""
         raise NotImplementedError
 
     def _calibrate(self, rows: Rows, trained: Trained, unseen: npt.NDArray[np.bool_], of_user: Array | None,
                    n_rows: int) -> None:
         """Keep what is known of rows that members have not seen; ``of_user`` are their places in the user's X."""
+        raise NotImplementedError
+
+    _target_arrays: ClassVar[frozenset[str]] = frozenset()
+    """Names of tensors that describe the targets, in a file."""
+
+    def _described_targets(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return what a file says of the targets, and its tensors."""
+        raise NotImplementedError
+
+    def _read_targets(self, told: Any, read: Callable[[str, Any, list[int]], Array], n_outputs: int) -> Any:
+        """Make the targets of networks with so many outputs of what a file says, checked."""
         raise NotImplementedError
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Real
+from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy.typing as npt
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from . import calibration
+from . import calibration, files
 from ._base import AUTO, _Tabular
 from .targets import Classes, class_factors
 from .training import Rows, Trained
@@ -126,6 +128,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
     _settings = (*_Tabular._settings, "label_smoothing")
     _is_classifier = True
     _target_type = Classes
+    _cost, _loss = "cross_entropy", "log_loss"
 
     def __init__(self, *, categorical_features: Any = "from_dtype", n_members: Any = 1, n_folds: Any = "auto",
                  hidden_layer_sizes: Any = "auto", activation: Any = "auto", learning_rate: Any = "auto",
@@ -248,11 +251,8 @@ class TabularClassifier(ClassifierMixin, _Tabular):
     def _class_factors(self, targets: Classes, codes: Array) -> Doubles | None:
         return None if self.class_weight is None else class_factors(self.class_weight, targets, codes)
 
-    def _cost_and_outputs(self, targets: Classes) -> tuple[str, int]:
-        return "cross_entropy", len(targets.names)
-
-    def _losses(self, costs: Doubles) -> tuple[str, Doubles]:
-        return "log_loss", costs
+    def _losses(self, targets: Classes, costs: Doubles) -> Doubles:
+        return costs
 
     def _calibrate(self, rows: Rows, trained: Trained, unseen: npt.NDArray[np.bool_], of_user: Array | None,
                    n_rows: int) -> None:
@@ -268,3 +268,50 @@ class TabularClassifier(ClassifierMixin, _Tabular):
 
     def _probabilities(self, logits: Doubles) -> Doubles:
         return calibration.calibrated(logits, self.temperature_, self._n_calibrated)
+
+    # ------------------------------------------------------------------------------------------------------ in a file
+
+    save = files.save
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Read an estimator that `save` wrote; no code of the file is run.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        TabularClassifier
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is not a whole file of a known format, or says what no estimator would; the message says what is
+            wrong.
+        """
+        return files.load(cls, path)
+
+    def _described_targets(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        names = self._targets.names
+        if names.dtype.kind not in "biufU" and not all(type(name) is str for name in names.tolist()):
+            raise ValueError(f"the classes {names.tolist()} are no plain values and cannot be saved: name them by "
+                             "texts or numbers")
+        return {"classes": names.tolist(), "dtype": names.dtype.str, "temperature": self.temperature_,
+                "rows": self._n_calibrated}, {}
+
+    def _read_targets(self, told: Any, read: Callable[[str, Any, list[int]], Array], n_outputs: int) -> Classes:
+        dtype = np.dtype(told["dtype"])
+        if dtype.kind not in "biufUO" or dtype.kind == "O" and not all(type(name) is str for name in told["classes"]):
+            raise ValueError(f"its classes are {told['classes']!r} of dtype {dtype}, expected texts or numbers")
+        classes = Classes(np.array(told["classes"], dtype))
+        heat, rows = told["temperature"], told["rows"]
+        if classes.names.tolist() != told["classes"] or classes.n_outputs != n_outputs:
+            raise ValueError(f"its classes are {told['classes']!r}, expected {n_outputs} of dtype {dtype}")
+        if not (type(heat) is float and 0 < heat < np.inf and type(rows) is int and rows > 0):
+            raise ValueError(f"its temperature {heat!r} of {rows!r} rows is none")
+        self.classes_, self.temperature_, self._n_calibrated = classes.names, heat, rows
+        return classes

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
 from ..util.settings import is_number
-from . import intervals
+from . import files, intervals
 from ._base import _Tabular
 from .targets import Numbers
 from .training import Rows, Trained
@@ -117,6 +118,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
     _parameter_constraints: ClassVar[dict[str, Any]] = {**_Tabular._parameter_constraints, "clamp": ["boolean"]}
     _is_classifier = False
     _target_type = Numbers
+    _target_arrays = frozenset({"center", "scale", "low", "high"})
+    _cost, _loss = "squared_error", "rmse"
 
     def __init__(self, *, categorical_features: Any = "from_dtype", n_members: Any = 1, n_folds: Any = "auto",
                  hidden_layer_sizes: Any = "auto", activation: Any = "auto", learning_rate: Any = "auto",
@@ -264,20 +267,52 @@ class TabularRegressor(RegressorMixin, _Tabular):
     def _learn_targets(self, y: Array, weights: Doubles | None) -> Numbers:
         return Numbers.learn(y, weights)
 
-    def _cost_and_outputs(self, targets: Numbers) -> tuple[str, int]:
-        return "squared_error", len(targets.center)
-
-    def _losses(self, costs: Doubles) -> tuple[str, Doubles]:
-        n_outputs = len(self._targets.center)
-        units = float(self._targets.scale[0]) if n_outputs == 1 else 1.0
-        return "rmse", units * np.sqrt(2 * costs / n_outputs)
+    def _losses(self, targets: Numbers, costs: Doubles) -> Doubles:
+        units = float(targets.scale[0]) if targets.n_outputs == 1 else 1.0
+        losses: Doubles = units * np.sqrt(2 * costs / targets.n_outputs)
+        return losses
 
     def _calibrate(self, rows: Rows, trained: Trained, unseen: npt.NDArray[np.bool_], of_user: Array | None,
                    n_rows: int) -> None:
-        found = np.full((n_rows, len(self._targets.center)), np.nan)
+        found = np.full((n_rows, self._targets.n_outputs), np.nan)
         if of_user is not None:
             found[of_user] = trained.held_out.predictions
-        self.oof_predictions_: Doubles = self._targets.decoded(found, self.clamp)
+        self.oof_predictions_ = self._targets.decoded(found, self.clamp)
+
+    # ------------------------------------------------------------------------------------------------------ in a file
+
+    save = files.save
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Read an estimator that `save` wrote; no code of the file is run.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        TabularRegressor
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is not a whole file of a known format, or says what no estimator would; the message says what is
+            wrong.
+        """
+        return files.load(cls, path)
+
+    def _described_targets(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        return {"single": self._targets.single}, {name: getattr(self._targets, name) for name in self._target_arrays}
+
+    def _read_targets(self, told: Any, read: Callable[[str, Any, list[int]], Array], n_outputs: int) -> Numbers:
+        if told.keys() != {"single"}:
+            raise ValueError(f"it says {told!r} of its targets, expected single")
+        arrays = {name: read(name, np.float64, [n_outputs]) for name in self._target_arrays}
+        return Numbers(single=told["single"], **arrays)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

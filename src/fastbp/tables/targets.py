@@ -42,6 +42,11 @@ class Numbers:
                 and (len(self.center) == 1 or not self.single)):
             raise ValueError(f"these describe no targets: {self}")
 
+    @property
+    def n_outputs(self) -> int:
+        """Of a network."""
+        return len(self.center)
+
     @staticmethod
     def checked(y: Any) -> Doubles:
         """Return a user's y in double, (n,) or (n, n_outputs)."""
@@ -92,6 +97,11 @@ class Classes:
         if self.names.ndim != 1 or len(self.names) < 2 or len(np.unique(self.names)) < len(self.names):
             raise ValueError(f"these are no names of classes: {self.names!r}, expected two different ones or more")
 
+    @property
+    def n_outputs(self) -> int:
+        """Of a network."""
+        return len(self.names)
+
     @staticmethod
     def checked(y: Any) -> Array:
         """Return a user's y, (n,)."""
@@ -118,7 +128,7 @@ class Classes:
         """Return the index of each row's class."""
         places = np.minimum(np.searchsorted(self.names, y), len(self.names) - 1)
         if (wrong := self.names[places] != y).any():
-            raise ValueError(f"y_val has the class {y[wrong][0]!r}, which y has not")
+            raise ValueError(f"y_val has the class {y[wrong].tolist()[0]!r}, which y has not")
         return places.astype(np.int64)
 
 
