@@ -26,7 +26,7 @@ from fastbp.tables import calibration, importance, intervals, recipe, training
 from fastbp.tables.targets import Classes, Numbers
 
 BOTH = [TabularRegressor, TabularClassifier]
-SMALL = {"hidden_layer_sizes": (4,), "epochs": 3, "random_state": 0}
+SMALL = {"hidden_layer_sizes": (4,), "epochs": 3, "learning_rate": 0.03, "dropout": 0.0, "random_state": 0}
 
 EXPECTED_TO_FAIL = {"check_sample_weight_equivalence_on_dense_data": "rows are dealt out to folds and batches, and two "
                     "rows of weight 1 may go to different ones, where one of weight 2 does not"}
@@ -468,23 +468,32 @@ def test_what_is_recorded(kind):
     assert losses[model.best_epoch_ - 1] == pytest.approx(best, rel=1e-4) and losses.argmin() + 1 == model.best_epoch_
 
 
-def test_a_time_limit_ends_the_fit_and_the_learning_rate():
+def test_a_time_limit_ends_the_fit():
     X, y = data(TabularRegressor, 40)
     seen = []
     note = [lambda record: seen.append((record.seconds, record.learning_rate))]
     model = small(TabularRegressor, epochs=10**6, time_limit=0.3, callbacks=note).fit(X, y)
     seconds, rates = np.array(seen).T
-    assert 0.25 < seconds[-1] < 5 and len(seen) < 10**6 and model.best_epoch_ <= len(seen)
-    assert rates[0] > 0.9 * recipe.LEARNING_RATE and rates[-1] < 0.1 * recipe.LEARNING_RATE
-    assert (np.diff(rates) <= 1e-6).all()  # the time begins anew a moment after the first rate is asked for
+    assert seconds[-1] > 0.25 and len(seen) < 10**6 and model.best_epoch_ <= len(seen)
+    assert rates[0] == pytest.approx(0.03, rel=0.1) and rates[-1] < rates[0]
 
 
-def test_a_deadline_follows_epochs_where_these_are_shorter():
+@pytest.mark.parametrize("seconds", [1e6, 5.0])
+def test_the_learning_rate_falls_with_the_epochs_or_the_time(seconds, monkeypatch):
+    """Whichever is further, by a clock that goes a second an epoch."""
+    now = [100.0]
+    monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
     settings = recipe.choose(100, False, epochs=10)
-    deadline = training.Deadline(1e6, settings)
-    rates = [deadline.schedule(epoch) for epoch in range(11)]
-    expected = [recipe.LEARNING_RATE * (1 + math.cos(math.pi * min(epoch / 10, 1))) / 2 for epoch in range(11)]
-    np.testing.assert_allclose(rates[:10], expected[:10], rtol=1e-6)
+    rates, stops = [], []
+    with training.Deadline(seconds, settings) as deadline:
+        for epoch in range(10):
+            rates.append(deadline.schedule(epoch))
+            now[0] += 1
+            stops.append(deadline(None))
+    length = min(10, seconds)
+    expected = [settings.learning_rate * (1 + math.cos(math.pi * min(epoch / length, 1))) / 2 for epoch in range(10)]
+    np.testing.assert_allclose(rates, expected, atol=1e-12)
+    assert stops == [epoch + 1 >= seconds for epoch in range(10)]
 
 
 def test_seconds_are_shared_by_members_that_wait_for_each_other():
@@ -541,6 +550,7 @@ def test_settings_by_rows(rows, batch, epochs):
     assert (chosen.batch_size, chosen.epochs) == (batch, epochs)
     own = recipe.choose(rows, True, epochs=3, batch_size=7, hidden_layer_sizes=(5,), dropout="auto")
     assert (own.batch_size, own.epochs, own.hidden_layer_sizes, own.dropout) == (7, 3, (5,), chosen.dropout)
+    assert recipe.choose(50, True, dropout=0.0, weight_decay=0.0).regularization() is None
 
 
 def test_importances_by_hand():
