@@ -78,7 +78,7 @@ class Recipe:
     def schedule(self) -> Callable[[float], float]:
         """Return the learning rate after a part of the epochs, between 0 and 1."""
         wave = Cosine(self.learning_rate, self.epochs)
-        return lambda part: wave(part * self.epochs)  # type: ignore[arg-type]
+        return lambda part: wave(part * self.epochs) if part < 1 else 0.0  # type: ignore[arg-type]
 
     def optimizer(self, schedule: Callable[[int], float] | None = None) -> Adam:
         """Return the update rule, with a schedule of the caller's in place of the recipe's."""

@@ -84,7 +84,7 @@ class BestEpoch(EarlyStopping):
     """Keeps the parameters of the best epoch, by the validation cost with weights where these are given."""
 
     def __init__(self, patience: int, rows: tuple[Floats, Array, Array] | None) -> None:
-        super().__init__(patience)
+        super().__init__(patience, best="last")
         self.rows = rows
         self.costs: list[tuple[float, float]] = []
 
