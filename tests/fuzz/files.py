@@ -4,8 +4,8 @@
 
 Each file holds a training of one of the optimizers, with bits flipped, its end cut off, its JSON changed by type and by
 value, or its tensors swapped, resized or filled with huge numbers. A worker under a limit of memory loads it, goes on
-with the training for some epochs, and predicts. Others hold an ensemble, which is asked for all that it knows. The
-right ends are: a ValueError of `Network.load` or `Ensemble.load` that names the file; a fit that ends, or raises
+with the training for some epochs, and predicts. Others hold an ensemble or an estimator of tables, which is asked for
+all that it knows. The right ends are: a ValueError of its `load` that names the file; a fit that ends, or raises
 DivergenceError or a ValueError of fastbp's own. A case is a function of ``--seed`` and its
 number: ``--only 17`` does one of them again and shows what it raised. The exit status is 1 where a case ends wrongly.
 """
@@ -101,9 +101,9 @@ def make_originals(folder):
         i += 1
         net = Network((2, 3, 2), seed=i, encoders=ENCODERS, scaling=True)
         net.fit(*samples(net), epochs=3, optimizer=optimizer, callbacks=[fastbp.Checkpoint(folder / f"{i:02}")])
-    for ensemble in ensembles():
+    for whole in [*ensembles(), *tables()]:
         i += 1
-        ensemble.save(folder / f"{i:02}")
+        whole.save(folder / f"{i:02}")
 
 
 def ensembles():
@@ -116,6 +116,21 @@ def ensembles():
         Ensemble.bootstrap(numbers, X, X**2, n=4, seed=0, sample_weight=Y + 1.0, epochs=2).calibrate(X, X**2),
         Ensemble.folds(classes, X, Y, k=3, seed=0, epochs=2).calibrate(X, np.eye(3)[Y]),
         Ensemble.bootstrap(classes, X, np.full((12, 3), 1 / 3), n=3, seed=0, epochs=2),
+    ]
+
+
+TABLE = np.array([[i, "abc"[i % 3], None if i % 4 else 0.5 * i, i % 2 == 0, np.datetime64("2024-01-01") + i, 7]
+                  for i in range(12)], object)
+
+
+def tables():
+    """Return estimators with columns of every kind."""
+    small = {"hidden_layer_sizes": [2], "epochs": 2, "random_state": 0}
+    return [
+        fastbp.TabularRegressor(**small).fit(TABLE, np.arange(12.0)),
+        fastbp.TabularRegressor(n_members=2, n_folds=2, **small).fit(TABLE, np.ones((12, 2)) * np.arange(2)),
+        fastbp.TabularClassifier(class_weight={"a": 2, "b": 1}, **small).fit(TABLE, np.array(list("ab") * 6)),
+        fastbp.TabularClassifier(n_members=3, **small).fit(TABLE, np.arange(12) % 3),
     ]
 
 
@@ -250,9 +265,30 @@ def load(path):
     try:
         return Network.load(path)
     except ValueError as error:
-        if "use fastbp.Ensemble.load" not in str(error):
+        if "use fastbp.Ensemble.load" in str(error):
+            return Ensemble.load(path)
+        if "use fastbp.TabularRegressor.load" not in str(error):
             raise
-        return Ensemble.load(path)
+        try:
+            return fastbp.TabularRegressor.load(path)
+        except ValueError as other:
+            if "holds a 'TabularClassifier'" not in str(other):
+                raise
+            return fastbp.TabularClassifier.load(path)
+
+
+def answers(model):
+    """Ask an estimator of tables for all that it knows; return what became of it."""
+    names = ["predict_proba", "predict_log_proba"] if isinstance(model, fastbp.TabularClassifier) else \
+        ["predict_interval", "predict_quantiles"]
+    for ask in (lambda: model.predict(TABLE), *(lambda name=name: getattr(model, name)(TABLE) for name in names),
+                lambda: model.describe_columns(), lambda: repr(model.describe_columns()), lambda: repr(model)):
+        try:
+            ask()
+        except Exception as error:
+            if not deliberate(error):
+                return WRONG[4], error
+    return "trained", None
 
 
 def asked(ensemble):
@@ -284,8 +320,8 @@ def outcome(path):
         return ("refused" if str(error).startswith(str(path)) and deliberate(error) else WRONG[2]), error
     except Exception as error:
         return WRONG[2], error
-    if isinstance(net, Ensemble):
-        return asked(net)
+    if not isinstance(net, Network):
+        return asked(net) if isinstance(net, Ensemble) else answers(net)
     ended, caught = "trained", None
     try:
         net.fit(*samples(net), epochs=3, resume=True, metrics=["r2"], callbacks=[fastbp.EarlyStopping(50)])

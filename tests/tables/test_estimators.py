@@ -1,5 +1,7 @@
 """TabularRegressor and TabularClassifier: scikit-learn's contract, members and folds, what they promise."""
 
+import doctest
+import importlib.util
 import math
 import pickle
 import warnings
@@ -22,7 +24,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 import fastbp
 from fastbp import TabularClassifier, TabularRegressor
 from fastbp.kernels.compile import JIT
-from fastbp.tables import calibration, importance, intervals, recipe, training
+from fastbp.tables import calibration, classifier, importance, intervals, recipe, regressor, training
 from fastbp.tables.targets import Classes, Numbers
 
 BOTH = [TabularRegressor, TabularClassifier]
@@ -570,3 +572,43 @@ def test_classes_by_name():
     for wrong in (np.array(["a"]), np.array([["a", "b"]]), np.array(["a", "a"])):
         with pytest.raises(ValueError, match="no names of classes"):
             Classes(wrong)
+
+
+@pytest.mark.skipif(not JIT, reason="trains networks of 128 neurons")
+@pytest.mark.parametrize("module", [regressor, classifier])
+def test_examples_in_docstrings(module):
+    found = doctest.testmod(module)
+    assert found.attempted > 3 and not found.failed
+
+
+def test_what_is_missing_is_told_by_its_extra(run_python):
+    run_python("""
+import sys
+import pandas
+import fastbp.tables
+sys.modules["narwhals.stable.v2"] = None  # newer releases of scikit-learn need it themselves, older ones do not
+try:
+    fastbp.TabularRegressor(epochs=1).fit(pandas.DataFrame({"a": [1.0, 2.0]}), [1.0, 2.0])
+except ImportError as error:
+    assert str(error) == "narwhals is needed for this: pip install fastbp[table]", error
+else:
+    raise AssertionError
+""" if importlib.util.find_spec("pandas") else "")
+    run_python("""
+import sys
+sys.modules["sklearn"] = None
+try:
+    from fastbp import TabularClassifier
+except ImportError as error:
+    assert str(error) == "sklearn is needed for this: pip install fastbp[table]", error
+else:
+    raise AssertionError
+""")
+
+
+def test_what_a_bundle_of_networks_keeps_of_the_users(tmp_path):
+    """Nothing: neither X nor the matrix made of it, but targets and predictions of rows that were kept back."""
+    X, y = data(TabularRegressor, 40)
+    small_pickle = len(pickle.dumps(small(TabularRegressor).fit(X, y)))
+    large_pickle = len(pickle.dumps(small(TabularRegressor).fit(np.tile(X, (20, 1)), np.tile(y, 20))))
+    assert large_pickle - small_pickle < 800 * 8 * 4  # a row takes four numbers at most, and X has ten

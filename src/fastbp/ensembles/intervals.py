@@ -134,6 +134,9 @@ def predict_interval(self: Informed, X: npt.ArrayLike, level: float = 0.9,
     masks, which = held.patterns
     k = tail(_checked(level, held), len(misses))
     low, high = np.empty((2, len(inputs), self._n_targets))
+    if len(masks) == 1 and k > 0:  # the same misses lie around every prediction
+        misses, which = -_smallest(-misses, k)[None], np.zeros(1, np.intp)
+        k = 1
     for part, given in parts(self, inputs, (len(misses) + len(masks)) * self._n_targets):
         means = pattern_means(self, given, single, masks)
         low[part] = _smallest(means[which] - misses, k)
