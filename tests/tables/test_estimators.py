@@ -225,6 +225,7 @@ def test_rows_of_the_users_choose_the_best_epoch(kind):
     ({"X_val": [[0.0] * 10], "y_val": [1.0, 2.0]}, "inconsistent numbers"),
     ({"X_val": [[0.0] * 10], "y_val": [[1.0, 2.0]]}, "y_val has 2 outputs, y has 1"),
     ({"sample_weight": -np.ones(40)}, "no negative weights|negative"), ({"sample_weight": np.zeros(40)}, "zero|0 for"),
+    ({"sample_weight": np.arange(40) == 3}, "n_samples=1"),
     ({"y": None}, "requires y to be passed"), ({"y": np.full(40, np.nan)}, "contains NaN"),
     ({"y": np.full(40, np.inf)}, "infinity"), ({"y": np.array([1e300, -1e300] * 20)}, "scale y first"),
     ({"y": np.ones((40, 2, 2))}, "dim 3|shape"), ({"y": np.arange(39.0)}, "inconsistent"),
@@ -253,6 +254,7 @@ def test_what_a_classifier_refuses(y, message):
     ({"n_members": 0}, "n_members"), ({"n_folds": 1}, "n_folds"), ({"epochs": 0}, "epochs"),
     ({"dropout": 1}, "dropout"), ({"activation": "nope"}, "activation"), ({"time_limit": 0}, "time_limit"),
     ({"learning_rate": "low"}, "learning_rate"), ({"hidden_layer_sizes": (0,)}, "layers|hidden"),
+    ({"hidden_layer_sizes": (2.5,)}, "integer"),
     ({"categorical_features": ["a"]}, "have no names"),
 ])
 def test_parameters_out_of_range(settings, message):
@@ -377,6 +379,37 @@ def test_classes_of_any_names(names):
     assert objects.classes_.tolist() == sorted(names)
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_targets_of_frames(library):
+    module = pytest.importorskip(library, reason="belongs to the test extra")
+    X = np.arange(24.0)[:, None]
+    codes = [0, 1, 1] * 8
+    make = module.array if library == "pyarrow" else module.Series
+    wanted = small(TabularClassifier).fit(X, np.array(["a", "b"])[codes]).predict(X)
+    found = small(TabularClassifier).fit(X, make([("a", "b")[i] for i in codes])).predict(X)
+    np.testing.assert_array_equal(found, wanted)
+    assert small(TabularClassifier).fit(X, make(codes)).classes_.tolist() == [0, 1]
+    numbers = small(TabularRegressor).fit(X, np.arange(24.0)).predict(X)
+    np.testing.assert_array_equal(small(TabularRegressor).fit(X, make(list(range(24)))).predict(X), numbers)
+    with pytest.raises(ValueError, match="NaN"):
+        small(TabularRegressor).fit(X, make([None, *np.arange(23.0)]))
+    with pytest.raises(ValueError, match="NaN"):
+        small(TabularClassifier).fit(X, make([None, *[("a", "b")[i] for i in codes[1:]]]))
+    if library == "pandas":
+        for dtype in ("category", "string", "Int64", "boolean"):
+            values = [("a", "b")[i] for i in codes] if dtype in ("category", "string") else codes
+            y = module.Series(values).astype(dtype)
+            assert len(small(TabularClassifier).fit(X, y).classes_) == 2
+            y[0] = None
+            with pytest.raises(ValueError, match="NaN"):
+                small(TabularClassifier).fit(X, y)
+        y = module.Series(range(24), dtype="Int64")
+        np.testing.assert_array_equal(small(TabularRegressor).fit(X, y).predict(X), numbers)
+        y[0] = None
+        with pytest.raises(ValueError, match="NaN"):
+            small(TabularRegressor).fit(X, y)
+
+
 def test_a_class_of_one_row():
     X, y = data(TabularClassifier, 40)
     y = np.where(np.arange(40) == 7, 9, y)
@@ -499,7 +532,8 @@ def test_the_learning_rate_falls_with_the_epochs_or_the_time(seconds, monkeypatc
 
 
 def test_seconds_are_shared_by_members_that_wait_for_each_other():
-    assert training._share(60, 4, 2) == 30 and training._share(60, 1, 2) == 60 and training._share(60, 2, 8) == 60
+    assert [training._share(60, members, 2) for members in (1, 2, 3, 4, 5)] == [60, 60, 30, 30, 20]
+    assert training._share(60, 2, 8) == 60
 
 
 @pytest.mark.parametrize("kind", BOTH)
@@ -553,6 +587,17 @@ def test_settings_by_rows(rows, batch, epochs):
     own = recipe.choose(rows, True, epochs=3, batch_size=7, hidden_layer_sizes=(5,), dropout="auto")
     assert (own.batch_size, own.epochs, own.hidden_layer_sizes, own.dropout) == (7, 3, (5,), chosen.dropout)
     assert recipe.choose(50, True, dropout=0.0, weight_decay=0.0).regularization() is None
+
+
+def test_settings_of_any_types_of_numbers(tmp_path):
+    X, y = data(TabularRegressor, 20)
+    model = small(TabularRegressor, epochs=np.int64(2), dropout=0, learning_rate=np.float32(0.01),
+                  hidden_layer_sizes=[np.int64(3)], weight_decay=1).fit(X, y)
+    assert model.recipe_.hidden_layer_sizes == (3,) and type(model.recipe_.dropout) is float
+    model.save(tmp_path / "model")
+    assert TabularRegressor.load(tmp_path / "model").recipe_ == model.recipe_
+    linear = small(TabularRegressor, hidden_layer_sizes=()).fit(X, y)
+    assert linear.ensemble_[0].layers == (10, 1)
 
 
 def test_importances_by_hand():

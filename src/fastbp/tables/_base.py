@@ -71,9 +71,6 @@ class _Tabular(BaseEstimator):
         """Train; attributes are set once all is well, so that a fit that fails leaves the estimator as it was."""
         frame = read(X)
         y = self._checked_targets(y, frame, "y")
-        if frame.n_rows < 2:
-            raise ValueError("X has 1 sample (n_samples=1), expected two or more: one to learn from, one to choose "
-                             "the best epoch by")
         weights = self._checked_weights(sample_weight, frame, "sample_weight")
         other = self._checked_validation(X_val, y_val, sample_weight_val)
         table = Table.learn(frame, self.categorical_features)
@@ -85,13 +82,14 @@ class _Tabular(BaseEstimator):
         if weights is not None and not weights.all():  # what weighs nothing is not learned, nor kept back
             chosen = np.flatnonzero(weights)
             codes, matrix, weights = codes[chosen], matrix[chosen], weights[chosen]
+        if len(matrix) < 2 and other is None:
+            raise ValueError("X has 1 sample (n_samples=1) that weighs anything, expected two or more: one to learn "
+                             "from, one to choose the best epoch by")
         rows = Rows(matrix, codes, weights, len(matrix))
         if other is not None:
             rows = _with_validation(rows, table, targets, factors, *other)
         generator = np.random.default_rng(int(check_random_state(self.random_state).randint(2**31 - 1)))
         settings = {name: getattr(self, name) for name in self._settings}
-        if not isinstance(sizes := settings["hidden_layer_sizes"], str):
-            settings["hidden_layer_sizes"] = tuple(int(size) for size in sizes)
         n_folds = max(int(self.n_members), recipes.N_FOLDS) if isinstance(self.n_folds, str) else int(self.n_folds)
         recipe = recipes.choose(rows.n_own, self._is_classifier, **settings)
         trained = training.train(rows, recipe, self._cost, targets.n_outputs, n_members=int(self.n_members),

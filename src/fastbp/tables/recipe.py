@@ -5,6 +5,7 @@ The recipe is RealMLP's (Holzmüller et al. 2024) as far as it pays here; what d
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -98,8 +99,7 @@ def choose(n_rows: int, is_classifier: bool, **settings: Any) -> Recipe:
     epochs = EPOCHS if n_rows <= FEW_ROWS else max(LEAST_EPOCHS, round(EPOCHS * (FEW_ROWS / n_rows) ** 0.5))
     chosen = Recipe(HIDDEN_LAYERS, ACTIVATION, LEARNING_RATE, epochs, min(batch_size, n_rows),
                     WEIGHT_DECAY, DROPOUT, LABEL_SMOOTHING)
-    return replace(chosen, **{name: value for name, value in settings.items() if not _is_auto(value)})
-
-
-def _is_auto(value: Any) -> bool:
-    return isinstance(value, str) and value == AUTO
+    own = {name: value for name, value in settings.items() if not (isinstance(value, str) and value == AUTO)}
+    if "hidden_layer_sizes" in own:
+        own["hidden_layer_sizes"] = tuple(operator.index(size) for size in own["hidden_layer_sizes"])
+    return replace(chosen, **{name: type(getattr(chosen, name))(value) for name, value in own.items()})

@@ -183,9 +183,9 @@ def train(rows: Rows, recipe: Recipe, cost: str, n_outputs: int, *, n_members: i
 
 
 def _share(seconds: float, n_members: int, threads: int | None) -> float:
-    """Return the seconds for each member, of which several are trained at once."""
+    """Return the seconds for each member, of which as many as there are threads are trained at once."""
     at_once = min(n_members, machine.processors() if threads is None else threads)
-    return seconds * at_once / n_members
+    return seconds / -(-n_members // at_once)
 
 
 def _of_user(callbacks: Iterable[Callback] | Callable[[int], Iterable[Callback]] | None, i: int) -> list[Callback]:
