@@ -120,17 +120,17 @@ def ensembles():
 
 
 TABLE = np.array([[i, "abc"[i % 3], None if i % 4 else 0.5 * i, i % 2 == 0, np.datetime64("2024-01-01") + i, 7]
-                  for i in range(12)], object)
+                  for i in range(30)], object)
 
 
 def tables():
     """Return estimators with columns of every kind."""
-    small = {"hidden_layer_sizes": [2], "epochs": 2, "random_state": 0}
+    small = {"hidden_layer_sizes": [2], "epochs": 2, "n_pieces": 4, "random_state": 0}
     return [
-        fastbp.TabularRegressor(**small).fit(TABLE, np.arange(12.0)),
-        fastbp.TabularRegressor(n_members=2, n_folds=2, **small).fit(TABLE, np.ones((12, 2)) * np.arange(2)),
-        fastbp.TabularClassifier(class_weight={"a": 2, "b": 1}, **small).fit(TABLE, np.array(list("ab") * 6)),
-        fastbp.TabularClassifier(n_members=3, **small).fit(TABLE, np.arange(12) % 3),
+        fastbp.TabularRegressor(**small).fit(TABLE, np.arange(30.0)),
+        fastbp.TabularRegressor(n_members=2, n_folds=2, **small).fit(TABLE, np.ones((30, 2)) * np.arange(2)),
+        fastbp.TabularClassifier(class_weight={"a": 2, "b": 1}, **small).fit(TABLE, np.array(list("ab") * 15)),
+        fastbp.TabularClassifier(n_members=3, **small).fit(TABLE, np.arange(30) % 3),
     ]
 
 

@@ -1,6 +1,7 @@
 """Columns of tables: what is made of each, whatever library they come from; by plain Python as the oracle."""
 
 import datetime as dt
+import itertools
 import math
 import statistics
 from decimal import Decimal
@@ -33,8 +34,9 @@ def frame_of(library, data):
     return (module.table if library == "pyarrow" else module.DataFrame)(data)
 
 
-def learned(X, categorical_features="from_dtype"):
-    table, frame = matrix.table_of(X, categorical_features)
+def learned(X, categorical_features="from_dtype", n_pieces=0):
+    frame = read(X)
+    table = matrix.Table.learn(frame, categorical_features, n_pieces)
     return table, table.matrix(frame)
 
 
@@ -94,7 +96,7 @@ def test_frames_of_every_library(library):
 def test_all_libraries_give_the_same_matrix_to_a_model_of_another():
     given = {**DATA, "text": ["b", "a", "a", "b"]}
     frames = {library: frame_of(library, given) for library in LIBRARIES[:2]}
-    table = matrix.table_of(frames["pandas"], "from_dtype")[0]
+    table = learned(frames["pandas"])[0]
     one, other = (table.matrix(read(frame)) for frame in frames.values())
     np.testing.assert_array_equal(one, other)
 
@@ -126,6 +128,30 @@ def test_numbers_are_scaled_by_quartiles_and_clipped_smoothly(rng):
     found = learned(values[:, None])[1]
     np.testing.assert_allclose(found[:, 0], scaled(values.tolist()), rtol=1e-5, atol=1e-6)
     assert np.abs(found).max() < 3
+
+
+def test_pieces_of_numbers_by_hand(rng):
+    values = [None, *rng.normal(size=99).round(1), math.inf]
+    table, found = column(values, n_pieces=5)
+    x = scaled([value for value in values if value is not None and value != math.inf])
+    edges = sorted({quantile(x, i / 5) for i in range(6)})
+    np.testing.assert_allclose(table.columns[0].edges, edges, atol=1e-12)
+    for row, value in enumerate([0.0, *x, 3.0]):
+        expected = [min(max((value - low) / (high - low), 0), 1) for low, high in itertools.pairwise(edges)]
+        np.testing.assert_allclose(found[row, 1:-1], expected, atol=1e-6)
+    assert table.columns[0].inputs[1] == "piece 1 of x0" and table.numbers.tolist() == [0]
+    beyond = table.matrix(read(np.array([[1e9], [-1e9], [math.nan]])))
+    assert (beyond[0, 1:-1] == 1).all() and (beyond[1, 1:-1] == 0).all()
+
+
+def test_pieces_are_as_many_as_pay(monkeypatch, rng):
+    normal = rng.normal(size=(80, 2))
+    assert all(len(item.edges) == 11 for item in learned(normal, n_pieces=24)[0].columns)  # of 8 rows each
+    assert learned(normal[:20], n_pieces=24)[0].columns[0].edges == ()
+    mostly = np.where(np.arange(80) < 77, 0.0, 1.0)[:, None]
+    assert learned(mostly, n_pieces=8)[0].columns[0].edges == ()  # one piece would be the number itself
+    monkeypatch.setattr(matrix, "MOST_PIECES", 80 * 2 * 4 + 1)
+    assert len(learned(normal, n_pieces=24)[0].columns[0].edges) == 5
 
 
 def test_mostly_one_value_takes_the_range():
@@ -307,11 +333,15 @@ def test_where_numbers_are_in_the_matrix():
 def test_plain_values_for_files():
     table = learned(np.array([[1.0, "a", None, DAYS[0]], [2.0, "b", None, DAYS[2]], [4.0, "a", None, DAYS[3]]],
                              object))[0]
+    assert table.columns[0].edges == ()
     again = matrix.made(table.described())
     assert again.columns == table.columns and again.names == table.names
-    for told, name, wrong in ((0, "scale", -1.0), (0, "center", "x"), (1, "levels", ["a"]), (1, "levels", ["a", 1.0]),
-                              (1, "rest", 2), (2, "why", "?"), (3, "cycles", ["month"]), (0, "rows", 1.5),
-                              (0, "holds", "?"), (0, "name", 3), (0, "missing", 9)):
+    for told, name, wrong in ((0, "scale", -1.0), (0, "center", "x"), (0, "edges", [1.0, 2.0]),
+                              (0, "edges", [1.0, 3.0, 2.0]), (0, "edges", [1.0, 2.0, math.inf]),
+                              (0, "edges", [1, 2, 3]), (0, "edges", [float(i) for i in range(999)]),
+                              (1, "levels", ["a"]), (1, "levels", ["a", 1.0]), (1, "rest", 2), (2, "why", "?"),
+                              (3, "cycles", ["month"]), (0, "rows", 1.5), (0, "holds", "?"), (0, "name", 3),
+                              (0, "missing", 9)):
         description = table.described()
         description["columns"][told][name] = wrong
         with pytest.raises(ValueError):

@@ -28,7 +28,8 @@ from fastbp.tables import calibration, classifier, importance, intervals, recipe
 from fastbp.tables.targets import Classes, Numbers
 
 BOTH = [TabularRegressor, TabularClassifier]
-SMALL = {"hidden_layer_sizes": (4,), "epochs": 3, "learning_rate": 0.03, "dropout": 0.0, "random_state": 0}
+SMALL = {"hidden_layer_sizes": (4,), "epochs": 3, "learning_rate": 0.03, "dropout": 0.0, "n_pieces": 0,
+         "random_state": 0}
 
 EXPECTED_TO_FAIL = {"check_sample_weight_equivalence_on_dense_data": "rows are dealt out to folds and batches, and two "
                     "rows of weight 1 may go to different ones, where one of weight 2 does not"}
@@ -84,7 +85,7 @@ def test_scikit_learns_checks(kind):
 def test_what_is_learned(kind):
     """The recipe itself, on data that a table of means would not tell."""
     X, y = data(kind, few(150, 60))
-    settings = {} if JIT else {"epochs": 12, "hidden_layer_sizes": (8,), "learning_rate": 0.03}
+    settings = {} if JIT else {"epochs": 12, "hidden_layer_sizes": (8,), "learning_rate": 0.03, "n_pieces": 0}
     model = kind(random_state=0, **settings).fit(X, y)
     assert model.score(X, y) > (0.4 if kind is TabularRegressor else 0.85)
     assert model.recipe_ == recipe.choose(len(X), kind is TabularClassifier, **settings)
@@ -598,6 +599,14 @@ def test_settings_of_any_types_of_numbers(tmp_path):
     assert TabularRegressor.load(tmp_path / "model").recipe_ == model.recipe_
     linear = small(TabularRegressor, hidden_layer_sizes=()).fit(X, y)
     assert linear.ensemble_[0].layers == (10, 1)
+
+
+def test_pieces_help_to_learn_a_step():
+    X = np.linspace(-1, 1, 80)[:, None]
+    y = np.where(X[:, 0] > 0.3, 1.0, 0.0)
+    plain, divided = (small(TabularRegressor, epochs=few(20, 10), n_pieces=count, batch_size=16).fit(X, y).score(X, y)
+                      for count in (0, 10))
+    assert divided > 0.9 > plain
 
 
 def test_importances_by_hand():

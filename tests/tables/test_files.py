@@ -18,7 +18,7 @@ Y = {TabularRegressor: np.arange(30.0), TabularClassifier: np.array(list("xyzxy"
 
 
 def fitted(kind, y=None, **settings):
-    return kind(**{"hidden_layer_sizes": [3], "epochs": 2, "random_state": 0, **settings}).fit(
+    return kind(**{"hidden_layer_sizes": [3], "epochs": 2, "n_pieces": 3, "random_state": 0, **settings}).fit(
         X, Y[kind] if y is None else y)
 
 

@@ -18,7 +18,7 @@ from ..ensembles.ensemble import Ensemble
 from ..ensembles.held_out import HeldOut
 from . import recipe as recipes
 from . import training
-from .columns import Floats
+from .columns import MOST_EDGES, Floats
 from .frames import Frame, read
 from .importance import permutation_importances
 from .matrix import ColumnDescriptions, Table
@@ -47,6 +47,7 @@ class _Tabular(BaseEstimator):
         "batch_size": [AUTO, Interval(Integral, 1, None, closed="left")],
         "weight_decay": [AUTO, Interval(Real, 0, None, closed="left")],
         "dropout": [AUTO, Interval(Real, 0, 1, closed="left")],
+        "n_pieces": [AUTO, Interval(Integral, 0, MOST_EDGES - 1, closed="both")],
         "time_limit": [Interval(Real, 0, None, closed="neither"), None],
         "random_state": ["random_state"],
         "callbacks": [list, tuple, callable, None],
@@ -55,7 +56,7 @@ class _Tabular(BaseEstimator):
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     }
     _settings: ClassVar[tuple[str, ...]] = ("hidden_layer_sizes", "activation", "learning_rate", "epochs", "batch_size",
-                                            "weight_decay", "dropout")
+                                            "weight_decay", "dropout", "n_pieces")
     """Parameters that a recipe has, too."""
     _is_classifier: ClassVar[bool]
     oof_predictions_: Doubles
@@ -73,25 +74,26 @@ class _Tabular(BaseEstimator):
         y = self._checked_targets(y, frame, "y")
         weights = self._checked_weights(sample_weight, frame, "sample_weight")
         other = self._checked_validation(X_val, y_val, sample_weight_val)
-        table = Table.learn(frame, self.categorical_features)
         targets = self._learn_targets(y, weights)
-        codes, matrix = targets.encoded(y), table.matrix(frame)
+        codes = targets.encoded(y)
         factors = self._class_factors(targets, codes)
         weights = _weighted(codes, weights, factors)
         chosen = np.arange(frame.n_rows)
         if weights is not None and not weights.all():  # what weighs nothing is not learned, nor kept back
             chosen = np.flatnonzero(weights)
-            codes, matrix, weights = codes[chosen], matrix[chosen], weights[chosen]
-        if len(matrix) < 2 and other is None:
+            codes, weights = codes[chosen], weights[chosen]
+        if len(chosen) < 2 and other is None:
             raise ValueError("X has 1 sample (n_samples=1) that weighs anything, expected two or more: one to learn "
                              "from, one to choose the best epoch by")
-        rows = Rows(matrix, codes, weights, len(matrix))
+        recipe = recipes.choose(len(chosen), self._is_classifier,
+                                **{name: getattr(self, name) for name in self._settings})
+        table = Table.learn(frame, self.categorical_features, recipe.n_pieces)
+        matrix = table.matrix(frame)
+        rows = Rows(matrix if len(chosen) == len(matrix) else matrix[chosen], codes, weights, len(chosen))
         if other is not None:
             rows = _with_validation(rows, table, targets, factors, *other)
         generator = np.random.default_rng(int(check_random_state(self.random_state).randint(2**31 - 1)))
-        settings = {name: getattr(self, name) for name in self._settings}
         n_folds = max(int(self.n_members), recipes.N_FOLDS) if isinstance(self.n_folds, str) else int(self.n_folds)
-        recipe = recipes.choose(rows.n_own, self._is_classifier, **settings)
         trained = training.train(rows, recipe, self._cost, targets.n_outputs, n_members=int(self.n_members),
                                  n_folds=n_folds, generator=generator, stratify=self._is_classifier,
                                  callbacks=self.callbacks, time_limit=self.time_limit, verbose=int(self.verbose),

@@ -4,7 +4,9 @@ number
     One input, robustly scaled and smoothly clipped (Holzmüller et al. 2024, section 3.1): with the quartiles q of the
     finite values u = (x − q½)/(q¾ − q¼), or 2(x − q½)/(max − min) where the quartiles are equal, and the input is
     u/√(1 + (u/3)²). So nothing is ever beyond ±3, and infinite values are at the ends. Whole numbers are numbers,
-    however few they are; durations are seconds.
+    however few they are; durations are seconds. Where pieces are asked for, one more input for each (Gorishniy et al.
+    2022, section 3.2): with edges b at evenly spaced quantiles of the input x, (x − b_t)/(b_{t+1} − b_t), cut off at 0
+    and 1. A network of few epochs learns a step or a kink from these, which of x alone takes it many.
 category
     Of two levels one input, −1 and +1; of more an input each, 0 or 1. Missing and unseen ones are 0 in all of them.
     Levels that fewer than `LEAST_ROWS` rows have, and all beyond the `MOST_LEVELS` most frequent, share an input, and
@@ -21,7 +23,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,6 +52,9 @@ DAY = 86400.0
 
 CYCLES = {"year": 365.2425 * DAY, "week": 7 * DAY, "day": DAY}
 """Seconds; of the week from a Thursday on, since 1970 began with one, which is all the same to a sine and a cosine."""
+
+MOST_EDGES = 257
+"""Of the pieces of a number."""
 
 SPREAD = 1e-6
 """What the sine and cosine of a cycle vary by, at least, or it is left out: dates at midnight have no time of day."""
@@ -174,16 +180,22 @@ class Number(Column):
 
     center: float
     scale: float
+    edges: tuple[float, ...] = ()
+    """Of the pieces, none or three and more, of the scaled and clipped number."""
     kind = "number"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_scale(self.center, self.scale)
+        if len(self.edges) not in (0, *range(3, MOST_EDGES + 1)) or {type(edge) for edge in self.edges} - {float} \
+                or not all(low < high for low, high in pairwise((-math.inf, *self.edges, math.inf))):
+            raise ValueError(f"edges are {self.edges!r}, expected none, or three to {MOST_EDGES} that rise")
 
     @property
     def encoding(self) -> str:
         """What was done with it."""
-        return f"({self.name} − {self.center:.4g}) × {self.scale:.4g}, clipped smoothly at ±3"
+        pieces = f"; and {len(self.edges) - 1} pieces" if self.edges else ""
+        return f"({self.name} − {self.center:.4g}) × {self.scale:.4g}, clipped smoothly at ±3{pieces}"
 
     @property
     def n_numbers(self) -> int:
@@ -191,10 +203,19 @@ class Number(Column):
         return 1
 
     def _own(self) -> Sequence[str]:
-        return (self.name,)
+        return [self.name, *(f"piece {i} of {self.name}" for i in range(1, len(self.edges)))]
 
     def _fill(self, values: Values, out: Floats) -> None:
-        out[:, 0] = clipped(values.numbers, self.center, self.scale)
+        x = clipped(values.numbers, self.center, self.scale)
+        out[:, 0] = x
+        for i, (low, high) in enumerate(pairwise(self.edges), 1):
+            out[:, i] = np.clip((x - low) / (high - low), 0, 1)
+
+    def in_pieces(self, values: Values, count: int) -> Number:
+        """Return it with so many pieces, fewer where several quantiles are one number; none where one is left."""
+        x = clipped(values.numbers[np.isfinite(values.numbers)], self.center, self.scale)
+        edges = np.unique(np.quantile(x, np.linspace(0, 1, count + 1))) if len(x) else x
+        return replace(self, edges=tuple(edges.tolist()) if len(edges) > 2 else ())
 
 
 @dataclass(frozen=True)

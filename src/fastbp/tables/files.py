@@ -135,8 +135,8 @@ def _length(file: File, name: str, axis: int) -> int:
 def _recipe(told: Any) -> Recipe:
     """Make a recipe; it only tells what was done."""
     made = Recipe(**{**told, "hidden_layer_sizes": tuple(told["hidden_layer_sizes"])})
-    for name, kind in (("epochs", int), ("batch_size", int), ("learning_rate", float), ("weight_decay", float),
-                       ("dropout", float), ("label_smoothing", float), ("activation", str)):
+    for name, kind in (("epochs", int), ("batch_size", int), ("n_pieces", int), ("learning_rate", float),
+                       ("weight_decay", float), ("dropout", float), ("label_smoothing", float), ("activation", str)):
         if type(getattr(made, name)) is not kind:
             raise ValueError(f"recipe has {name} {getattr(made, name)!r}, expected a {kind.__name__}")
     return made

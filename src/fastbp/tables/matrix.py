@@ -10,10 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ..util import machine
-from .columns import KINDS, Column, Floats, learn
-from .frames import Frame, read
+from .columns import KINDS, Column, Floats, Number, learn
+from .frames import Frame
 
 FROM_DTYPE = "from_dtype"
+
+ROWS_A_PIECE = 8
+"""Rows of a piece of a number, at least: fewer would be learned by heart."""
+
+MOST_PIECES = 2**23
+"""Pieces of all numbers in all rows: 32 MB of the matrix, or more than the frame itself."""
+
+LEAST_PIECES = 3
+"""Of a number, or there are none."""
 
 
 class ColumnDescription(NamedTuple):
@@ -66,7 +75,7 @@ class Table:
         """Columns of the matrix: one of zeros where there is nothing to learn from."""
 
     @classmethod
-    def learn(cls, frame: Frame, categorical_features: Any) -> Table:
+    def learn(cls, frame: Frame, categorical_features: Any, n_pieces: int = 0) -> Table:
         """Look at the columns of a table.
 
         Parameters
@@ -74,11 +83,18 @@ class Table:
         frame : Frame
         categorical_features : "from_dtype", None, or a sequence of names, indices or booleans
             Which columns are categories beside those that can be nothing else.
+        n_pieces : int, default 0
+            Pieces of each number, at most: fewer where rows are few, none where they need too much memory.
         """
         chosen = chosen_columns(frame, categorical_features)
         names = frame.names or [f"x{i}" for i in range(frame.n_columns)]
-        return cls([learn(names[i], frame.column(i), i in chosen) for i in range(frame.n_columns)],
-                   frame.names is not None)
+        columns = [learn(names[i], frame.column(i), i in chosen) for i in range(frame.n_columns)]
+        n_numbers = sum(isinstance(column, Number) for column in columns)
+        n_pieces = min(n_pieces, frame.n_rows // ROWS_A_PIECE, MOST_PIECES // max(frame.n_rows * n_numbers, 1))
+        if n_pieces >= LEAST_PIECES:
+            columns = [column.in_pieces(frame.column(i), n_pieces) if isinstance(column, Number) else column
+                       for i, column in enumerate(columns)]
+        return cls(columns, frame.names is not None)
 
     @property
     def numbers(self) -> npt.NDArray[np.intp]:
@@ -174,9 +190,3 @@ def chosen_columns(frame: Frame, categorical_features: Any) -> set[int]:
     if strange_ones := [int(i) for i in given if not -frame.n_columns <= i < frame.n_columns]:
         raise ValueError(what + f"indices of columns: {strange_ones} are none, X has {frame.n_columns}")
     return {int(i) % frame.n_columns for i in given}
-
-
-def table_of(X: Any, categorical_features: Any) -> tuple[Table, Frame]:
-    """Return what is learned of a user's table, and the table."""
-    frame = read(X)
-    return Table.learn(frame, categorical_features), frame

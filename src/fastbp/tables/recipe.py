@@ -18,6 +18,12 @@ from ..schedules import Cosine
 
 AUTO = "auto"
 
+N_PIECES = {False: 24, True: 0}
+"""Of each number, for regression and for classes: in the place of RealMLP's periodic embedding, without which it has a
+fifth more error in regression and 2 % in classification. On nine sets of up to 4,000 rows RMSE/sd was 0.403 without,
+0.385 with 24 and 0.388 with 48; on eight sets the log-loss was 0.248 without, 0.243 with 12, and worse on half of
+them."""
+
 HIDDEN_LAYERS = (128, 128, 128)
 """Three hidden layers as RealMLP's, of half their width: a step takes a third of the time."""
 
@@ -71,6 +77,7 @@ class Recipe:
     weight_decay: float
     dropout: float
     label_smoothing: float
+    n_pieces: int
 
     def network(self, n_inputs: int, n_outputs: int, cost: str | Cost, seed: int) -> Network:
         """Return an untrained network."""
@@ -98,7 +105,7 @@ def choose(n_rows: int, is_classifier: bool, **settings: Any) -> Recipe:
     batch_size = next((size for rows, size in BATCH_SIZES if n_rows <= rows), LARGEST_BATCH)
     epochs = EPOCHS if n_rows <= FEW_ROWS else max(LEAST_EPOCHS, round(EPOCHS * (FEW_ROWS / n_rows) ** 0.5))
     chosen = Recipe(HIDDEN_LAYERS, ACTIVATION, LEARNING_RATE, epochs, min(batch_size, n_rows),
-                    WEIGHT_DECAY, DROPOUT, LABEL_SMOOTHING)
+                    WEIGHT_DECAY, DROPOUT, LABEL_SMOOTHING, N_PIECES[is_classifier])
     own = {name: value for name, value in settings.items() if not (isinstance(value, str) and value == AUTO)}
     if "hidden_layer_sizes" in own:
         own["hidden_layer_sizes"] = tuple(operator.index(size) for size in own["hidden_layer_sizes"])

@@ -52,6 +52,9 @@ class TabularRegressor(RegressorMixin, _Tabular):
         Decoupled, see `Regularization`.
     dropout : float or "auto", default "auto"
         Of all hidden layers.
+    n_pieces : int or "auto", default "auto"
+        Pieces into which each number is divided, inputs beside the number itself, at most 256: they make steps and
+        kinks easy to learn. "auto" is 24 for numbers as targets, none for classes, and none for very large tables.
     clamp : bool, default True
         Keep predictions, not intervals, between the smallest and the largest y of the fit: a guard against outliers
         in X, but no trend goes on beyond what was seen.
@@ -124,8 +127,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
     def __init__(self, *, categorical_features: Any = "from_dtype", n_members: Any = 1, n_folds: Any = "auto",
                  hidden_layer_sizes: Any = "auto", activation: Any = "auto", learning_rate: Any = "auto",
                  epochs: Any = "auto", batch_size: Any = "auto", weight_decay: Any = "auto", dropout: Any = "auto",
-                 clamp: Any = True, time_limit: Any = None, random_state: Any = None, callbacks: Any = None,
-                 verbose: Any = False, progress: Any = False, n_threads: Any = None) -> None:
+                 n_pieces: Any = "auto", clamp: Any = True, time_limit: Any = None, random_state: Any = None,
+                 callbacks: Any = None, verbose: Any = False, progress: Any = False, n_threads: Any = None) -> None:
         self._keep(locals())
 
     @_fit_context(prefer_skip_nested_validation=True)
