@@ -80,6 +80,14 @@ def test_parameters_that_are_no_plain_values(tmp_path):
     assert again.categorical_features == [0]
 
 
+def test_parametric_activations(tmp_path):
+    model = fitted(TabularRegressor, activation="parametric(mish)")
+    model.save(tmp_path / "model")
+    again = TabularRegressor.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    assert again.ensemble_[0].alphas[0].shape == (3,)
+
+
 def test_files_of_another_kind(tmp_path):
     fitted(TabularRegressor).save(tmp_path / "model")
     with pytest.raises(ValueError, match="holds a 'TabularRegressor', expected a 'TabularClassifier'"):

@@ -13,7 +13,6 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ..activations import ACTIVATIONS
 from ..ensembles.ensemble import Ensemble
 from ..ensembles.held_out import HeldOut
 from . import recipe as recipes
@@ -41,7 +40,7 @@ class _Tabular(BaseEstimator):
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "n_folds": [AUTO, Interval(Integral, 2, None, closed="left")],
         "hidden_layer_sizes": [AUTO, "array-like"],
-        "activation": [StrOptions({"auto", *ACTIVATIONS})],
+        "activation": [str],
         "learning_rate": [AUTO, Interval(Real, 0, None, closed="neither")],
         "epochs": [AUTO, Interval(Integral, 1, None, closed="left")],
         "batch_size": [AUTO, Interval(Integral, 1, None, closed="left")],

@@ -19,8 +19,8 @@ ROWS_A_PIECE = 8
 """Rows of a piece of a number, at least: fewer would be learned by heart."""
 
 MOST_PIECES = 2**22
-"""Pieces of all numbers in all rows, 16 MB of the matrix: of 50,000 rows of 50 numbers there are none, and the memory of
-a fit stays below four times the frame."""
+"""Pieces of all numbers in all rows, 16 MB of the matrix: of 50,000 rows of 50 numbers there are none, and the memory
+of a fit stays below four times the frame."""
 
 LEAST_PIECES = 3
 """Of a number, or there are none."""

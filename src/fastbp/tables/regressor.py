@@ -41,7 +41,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
     hidden_layer_sizes : sequence of int or "auto", default "auto"
         Neurons of each hidden layer. "auto", here and below, leaves it to the recipe: `recipe_` has what it chose.
     activation : str, default "auto"
-        Of the hidden layers, a name of `fastbp.activations.ACTIVATIONS`.
+        Of the hidden layers, a name as `Network` takes it: ``"selu"``, ``"parametric(mish)"``.
     learning_rate : float or "auto", default "auto"
         Of the first epoch; it falls to 0 along half a cosine.
     epochs : int or "auto", default "auto"
