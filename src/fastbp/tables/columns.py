@@ -1,11 +1,11 @@
 """What a column is and how it was learned: a number, a category, a date, or of no use; and the inputs made of it.
 
 number
-    One input, robustly scaled and smoothly clipped (Holzmüller et al. 2024, section 3.1): with the quartiles q of the
+    One input, robustly scaled and smoothly clipped (Holzmüller et al. 2024): with the quartiles q of the
     finite values u = (x − q½)/(q¾ − q¼), or 2(x − q½)/(max − min) where the quartiles are equal, and the input is
     u/√(1 + (u/3)²). So nothing is ever beyond ±3, and infinite values are at the ends. Whole numbers are numbers,
     however few they are; durations are seconds. Where pieces are asked for, one more input for each (Gorishniy et al.
-    2022, section 3.2): with edges b at evenly spaced quantiles of the input x, (x − b_t)/(b_{t+1} − b_t), cut off at 0
+    2022): with edges b at evenly spaced quantiles of the input x, (x − b_t)/(b_{t+1} − b_t), cut off at 0
     and 1. A network of few epochs learns a step or a kink from these, which of x alone takes it many.
 category
     Of two levels one input, −1 and +1; of more an input each, 0 or 1. Missing and unseen ones are 0 in all of them.
