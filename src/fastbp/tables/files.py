@@ -70,7 +70,7 @@ def save(self: _Tabular, path: str | PathLike[str]) -> None:
         "kind": type(self).__name__,
         "parameters": {key: _plain(key, value) for key, value in self.get_params(deep=False).items()},
         "columns": self._table.described(), "recipe": asdict(self.recipe_), "targets": targets, "ensemble": told,
-    }}, content)
+    }}, content, encoded=any(network.encoders for network in self.ensemble_))
 
 
 def load(kind: Callable[..., E], path: str | PathLike[str]) -> E:
