@@ -43,7 +43,8 @@ class ReliabilityDisplay(Display):
         some = self.counts > 0
         self.said, self.came_true = np.asarray(said, np.float64)[some], np.asarray(came_true, np.float64)[some]
         self.counts = self.counts[some]
-        self.calibration_error = float(self.counts @ np.abs(self.came_true - self.said) / max(self.counts.sum(), 1))
+        total = max(int(self.counts.sum()), 1)
+        self.calibration_error = float(self.counts @ np.abs(self.came_true - self.said) / total)
         self.name = name
 
     @classmethod
@@ -147,7 +148,7 @@ class ReliabilityDisplay(Display):
         axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, zorder=0)
         axes.plot(self.said, self.came_true, linewidth=1, color="C0",
                   label=f"calibration error {self.calibration_error:.3f}")
-        axes.scatter(self.said, self.came_true, 20 + 180 * self.counts / max(self.counts.sum(), 1), color="C0")
+        axes.scatter(self.said, self.came_true, 20 + 180 * self.counts / max(int(self.counts.sum()), 1), color="C0")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xlabel="probability that was said",
                  ylabel="share that came true")
         axes.legend(loc="upper left")

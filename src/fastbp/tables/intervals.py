@@ -50,4 +50,5 @@ def quantiles(ensemble: Ensemble, held: HeldOut, matrix: npt.NDArray[np.float32]
 def spread(ensemble: Ensemble, held: HeldOut, matrix: npt.NDArray[np.float32]) -> Doubles:
     """Return a standard deviation of new targets, (rows, outputs): √(mean R_i² + the variance of the members)."""
     noise = np.square(held.targets - held.predictions)[held.known].mean(axis=0)
-    return np.sqrt(noise + np.square(ensemble.std(matrix)))  # type: ignore[no-any-return]
+    deviation: Doubles = np.sqrt(noise + np.square(ensemble.std(matrix)))
+    return deviation
