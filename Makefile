@@ -45,7 +45,7 @@ demo: $(VENV)/demo.stamp
 
 # The run with the JIT off and the compiled one share the two cores that any machine has. The former takes longer: its
 # tests of the upper layers wait for the latter, so that both cores end together.
-UPPER := $(wildcard tests/ensembles tests/estimators tests/tables)
+UPPER := tests/estimators tests/tables
 test: lint check-bench
 	$(RUN) -m coverage erase
 	@$(MAKE) --no-print-directory -j2 --output-sync=target plain plain-upper
