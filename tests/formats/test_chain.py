@@ -6,7 +6,6 @@ import pytest
 import fastbp
 from fastbp.formats import chain
 
-
 NETWORKS = [
     lambda: fastbp.Network((3, 5, 4, 2), ["mish", "tanh"], seed=0),
     lambda: fastbp.Network((3, 5, 1), fastbp.parametric("selu"), "logistic", "binary_cross_entropy", seed=1),
