@@ -418,6 +418,33 @@ def test_derivatives_by_columns(name, scaling, dtype, rng):
         close(net.input_gradient(X, Y), np.einsum("sjk,sj->sk", found, net.predict(X) - Y), dtype, 3)
 
 
+@pytest.mark.parametrize("output", [None, fastbp.parametric("tanh")], ids=str)
+@pytest.mark.parametrize("name", ["Periodic", "all"])
+def test_derivatives_by_columns_through_parametric_activations(name, output, rng):
+    """Beside central differences of `predict`; and one sample in compiled code beside these."""
+    from fastbp import jit
+
+    net = network(EACH.get(name, ALL), (4, 7, 5, 3), fastbp.parametric("mish"), output=output)
+    X, Y = data(rng, 11, "float64", 3)
+    found, step = net.jacobian(X), 1e-6
+    for k in (0, 3):
+        above, below = X.copy(), X.copy()
+        above[:, k] += step
+        below[:, k] -= step
+        np.testing.assert_allclose(found[:, :, k], (net.predict(above) - net.predict(below)) / (2 * step), rtol=1e-6,
+                                   atol=1e-7)
+    close(net.vjp(X, Y), np.einsum("sjk,sj->sk", found, Y), factor=3)
+    close(net.jvp(X, X), np.einsum("sjk,sk->sj", found, X), factor=3)
+    close(net.input_gradient(X, Y), np.einsum("sjk,sj->sk", found, net.predict(X) - Y), factor=3)
+    model = net.compiled()
+    work, slope = jit.workspace(model), np.full(4, np.nan)
+    for i in range(11):
+        assert jit.vjp(model, X[i], Y[i], slope, work)
+        close(slope, net.vjp(X[i], Y[i])[0])
+        close(jit.input_gradient(model, X[i], Y[i], slope, work), net.cost(X[i], Y[i]))
+        close(slope, net.input_gradient(X[i], Y[i])[0])
+
+
 def test_derivatives_with_softmax_and_of_no_samples(rng):
     net = network(ALL, (4, 6, 3), cost="cross_entropy")
     X, _ = data(rng, 9)

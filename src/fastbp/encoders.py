@@ -100,7 +100,7 @@ class Encoder:
 
 def _columns(owner: Encoder, value: Any) -> tuple[int, ...]:
     """Return the columns that an encoder reads: one, or a sequence of them."""
-    several = isinstance(value, (Sequence, np.ndarray, range)) and not isinstance(value, (str, bytes))
+    several = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
     found = tuple(value) if several and getattr(value, "ndim", 1) == 1 else (value,)
     if not found:
         raise ValueError(f"{type(owner).__name__}: columns is empty, expected the numbers of columns of X")
@@ -114,7 +114,23 @@ def _column(owner: Encoder, name: str, value: Any) -> int:
 
 
 @dataclass(frozen=True)
-class Identity(Encoder):
+class _Numeric(Encoder):
+    """An encoder of columns of numbers."""
+
+    columns: Sequence[int] | int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", _columns(self, self.columns))
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The columns of X that it reads."""
+        assert isinstance(self.columns, tuple)
+        return self.columns
+
+
+@dataclass(frozen=True)
+class Identity(_Numeric):
     """Columns as they are: e = x.
 
     Parameters
@@ -133,17 +149,7 @@ class Identity(Encoder):
     2
     """
 
-    columns: Sequence[int] | int
     slope = kernels.identity_slope
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "columns", _columns(self, self.columns))
-
-    @property
-    def reads(self) -> tuple[int, ...]:
-        """The columns of X that it reads."""
-        assert isinstance(self.columns, tuple)
-        return self.columns
 
     @property
     def width(self) -> int:
@@ -279,7 +285,7 @@ class Embedding(_Categorical):
 
 
 @dataclass(frozen=True)
-class Periodic(Encoder):
+class Periodic(_Numeric):
     """The embedding PBLD: for each column e = (W₂ cos(2πx w₁ + b₁) + b₂, x), all but x learned.
 
     Parameters
@@ -317,7 +323,6 @@ class Periodic(Encoder):
     {'frequencies': (3, 16), 'phases': (3, 16), 'weights': (3, 3, 16), 'biases': (3, 3)}
     """
 
-    columns: Sequence[int] | int
     frequencies: int = 16
     size: int = 4
     scale: float = 0.1
@@ -327,19 +332,13 @@ class Periodic(Encoder):
 
     def __post_init__(self) -> None:
         plain_numbers(self)
-        object.__setattr__(self, "columns", _columns(self, self.columns))
+        super().__post_init__()
         count(self, "frequencies", self.frequencies)
         count(self, "size", self.size)
         if self.size < 2:
             raise ValueError(f"Periodic: size is {self.size}, expected at least 2: x itself is one of its numbers")
         positive(self, "scale", self.scale)
         object.__setattr__(self, "scale", float(self.scale))
-
-    @property
-    def reads(self) -> tuple[int, ...]:
-        """The columns of X that it reads."""
-        assert isinstance(self.columns, tuple)
-        return self.columns
 
     @property
     def width(self) -> int:
@@ -383,7 +382,7 @@ class Periodic(Encoder):
 
 
 @dataclass(frozen=True)
-class PiecewiseLinear(Encoder):
+class PiecewiseLinear(_Numeric):
     """A number for each bin between edges b_0 < … < b_T: e_t = (x − b_{t−1})/(b_t − b_{t−1}), within 0 … 1.
 
     Parameters
@@ -413,15 +412,13 @@ class PiecewiseLinear(Encoder):
     5
     """
 
-    columns: Sequence[int] | int
     edges: Any
     encode = kernels.piecewise_linear
     slope = kernels.piecewise_linear_slope
 
     def __post_init__(self) -> None:
-        columns = _columns(self, self.columns)
-        object.__setattr__(self, "columns", columns)
-        object.__setattr__(self, "edges", self._edges(self.edges, len(columns)))
+        super().__post_init__()
+        object.__setattr__(self, "edges", self._edges(self.edges, len(self.reads)))
 
     def _edges(self, value: Any, columns: int) -> tuple[tuple[float, ...], ...]:
         """Return the edges of each column."""
@@ -440,12 +437,6 @@ class PiecewiseLinear(Encoder):
                                  "finite numbers, each greater than the one before")
         each = [tuple(map(float, edges)) for edges in found]
         return tuple(each if len(each) == columns else each * columns)
-
-    @property
-    def reads(self) -> tuple[int, ...]:
-        """The columns of X that it reads."""
-        assert isinstance(self.columns, tuple)
-        return self.columns
 
     def check(self, kind: np.dtype[Any]) -> None:
         """Raise ValueError where a bin has no width in a dtype."""

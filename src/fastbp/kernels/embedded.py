@@ -246,14 +246,21 @@ def to_cost(network, stage, table, number, weights, work, x, y):
 
 
 @inline
-def to_input(network, table, weights, work, out):
-    """From δ^L down to (W^1)ᵀ δ^1, which overwrites ``out``."""
+def to_first(network, table, weights, work):
+    """From δ^L, or the cotangents of α's layers, down to δ^1; overwrites the delta panels."""
     layers, calls, _, panels = unpack(network, table, weights, work)
     for layer in range(layers.shape[0] - 1, -1, -1):
         if layers[layer, LAYER_PARAMETRIC_BACKWARD] != 0:
             call(parametric.backward, row(layers, layer), row(layers, layer), panels, 0, 0, 1, 1)
         if layer > 0:
             call(backward, calls, network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
+
+
+@inline
+def to_input(network, table, weights, work, out):
+    """From δ^L down to (W^1)ᵀ δ^1, which overwrites ``out``."""
+    layers, calls, _, panels = unpack(network, table, weights, work)
+    to_first(network, table, weights, work)
     n = layers[0, LAYER_N_IN]
     slope, given = view(panels, layers[0, LAYER_SOURCE], n), array_at(out, n)
     for k in range(n):
@@ -266,9 +273,8 @@ def to_input(network, table, weights, work, out):
 @inline
 def to_columns(network, table, weights, work, out):
     """From δ^L down to ∂/∂x through the encoders, which overwrites ``out``."""
-    layers, calls, parameters, panels = unpack(network, table, weights, work)
-    for layer in range(layers.shape[0] - 1, 0, -1):
-        call(backward, calls, network, table, weights, work, layer, layers[layer, LAYER_DELTA_BELOW])
+    _, calls, parameters, panels = unpack(network, table, weights, work)
+    to_first(network, table, weights, work)
     to_encoded(network, table, weights, work)
     stage, lane = encoding(table, calls), lanes(panels)
     call(encoded.slopes, calls[ENTRY_SLOPES], stage, panels, parameters, 0, 1)

@@ -13,7 +13,7 @@ from ..tables import (
     ENCODING_DELTA,
     ENCODING_N_IN,
     ENCODING_SLOPES,
-    LAYER_DELTA,
+    LAYER_COTANGENT,
     LAYER_N_IN,
     LAYER_N_OUT,
     LAYER_SOURCE,
@@ -30,7 +30,7 @@ def forward(layers, cells, panels, parameters, inputs, order, begin, end, strips
 
 @inline
 def to_columns(layers, cells, panels, parameters, strips):
-    """From cotangents ∂/∂o^L in strips s..2s of the top delta panel to ∂/∂x in the panel of slopes."""
+    """From ∂/∂o^L in strips s..2s of the top cotangent panel to ∂/∂x in the panel of slopes."""
     stage = encoded.encoding(cells)
     shared.from_outputs(layers, cells, panels, parameters, strips, 1)
     n = layers[0, LAYER_N_IN]
@@ -50,7 +50,7 @@ def vjp(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Floats,
     top, stage = layers.shape[0] - 1, encoded.encoding(cells)
     forward(layers, cells, panels, parameters, inputs, order, begin, end, strips)
     call(gather.gather, cells, given, pointer(order), order, begin - strips * lanes(panels), end,
-         layers[top, LAYER_N_OUT], panels, layers[top, LAYER_DELTA], -1, strips, strips, 2 * strips)
+         layers[top, LAYER_N_OUT], panels, layers[top, LAYER_COTANGENT], -1, strips, strips, 2 * strips)
     to_columns(layers, cells, panels, parameters, strips)
     call(gather.scatter, cells, panels, stage[ENCODING_SLOPES], stage[ENCODING_N_IN], begin, end, out)
 
@@ -64,7 +64,7 @@ def jacobian(layers: Table, cells: Integers, cost_parameter: Doubles, panels: Fl
     n_in, n_out = stage[ENCODING_N_IN], layers[top, LAYER_N_OUT]
     forward(layers, cells, panels, parameters, inputs, order, begin, end, strips)
     for j in range(n_out):
-        shared.unit(panels, layers[top, LAYER_DELTA], n_out, strips, 2 * strips, j)
+        shared.unit(panels, layers[top, LAYER_COTANGENT], n_out, strips, 2 * strips, j)
         to_columns(layers, cells, panels, parameters, strips)
         shared.scatter(panels, stage[ENCODING_SLOPES], n_in, end - begin, out, (begin * n_out + j) * n_in, n_in * n_out,
                        1)
