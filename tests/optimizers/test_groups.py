@@ -187,7 +187,7 @@ def test_resumed_halves_and_files(tmp_path):
     assert found._progress.optimizer.rate_factors == {"biases": 0.5}
 
 
-def test_a_file_names_what_the_network_has(tmp_path, monkeypatch):
+def test_a_file_names_what_the_network_has(tmp_path):
     X, Y = data("float32")
     file = tmp_path / "net.safetensors"
     net = network(SIZES).fit(X, Y, epochs=1, optimizer=Adam(rate_factors={"biases[2]": 0.5}))

@@ -148,14 +148,13 @@ def test_one_lane_diverges(when, stacks, rng):
     """By its own rows: a target that is too large for float32 once it is squared."""
     X, Y = real_data(rng, "squared_error", None, 40, 4, 1, "float32")
     Y[39] = 3e19 if when == "at once" else 1e9
-    optimizer = fastbp.SGD(0.05 if when == "at once" else 1.0)
+    optimizer = fastbp.SGD(0.05 if when == "at once" else 0.02)
     rows = [np.arange(20)] * 3 + [np.arange(20, 40)] + [np.arange(5, 25)] * 3
     together, alone = twins(7, (4, 3, 1), activation="relu")
-    optimizers = optimizer if when == "at once" else fastbp.SGD(0.02)
-    errors = fit_many(together, X, Y, rows=rows, epochs=6, batch_size=4, optimizer=optimizers, on_error="keep")
+    errors = fit_many(together, X, Y, rows=rows, epochs=6, batch_size=4, optimizer=optimizer, on_error="keep")
     for i, (net, twin) in enumerate(zip(together, alone, strict=True)):
         try:
-            twin.fit(X[rows[i]], Y[rows[i]], epochs=6, batch_size=4, optimizer=optimizers)
+            twin.fit(X[rows[i]], Y[rows[i]], epochs=6, batch_size=4, optimizer=optimizer)
             assert errors[i] is None
         except fastbp.DivergenceError as error:
             assert i == 3 and str(errors[i]) == str(error) and errors[i].epoch == error.epoch
@@ -186,7 +185,7 @@ def test_ctrl_c_leaves_whole_updates(stacks, rng):
     for net, twin in zip(together, alone, strict=True):
         assert not net._lock.locked()
         epochs = len(net.history)
-        if epochs and epochs < 10**5:
+        if epochs:
             assert same(net, twin.fit(X, Y, epochs=epochs, batch_size=64))
         net.fit(X, Y, epochs=1, resume=True)
         assert len(net.history) == epochs + 1

@@ -66,8 +66,7 @@ def _with_encoders(architecture: Architecture, calls: Integers, table: Integers)
     return np.concatenate((calls, table))
 
 
-def ensemble_tables(architectures: Sequence[Architecture],
-                    targets: int) -> tuple[Integers, Integers, Integers, Integers]:
+def ensemble_tables(architectures: Sequence[Architecture]) -> tuple[Integers, Integers, Integers, Integers]:
     """Return `tables.ENSEMBLE`, `tables.MEMBER`, and the LAYER and ENTRY of all members, for one sample at a time.
 
     However many there are, what is compiled is the same; members of one architecture share their tables.
@@ -75,7 +74,7 @@ def ensemble_tables(architectures: Sequence[Architecture],
     Raises
     ------
     ValueError
-        If a function of the user's own is missing.
+        If a function of the user's own is missing, or a network has encoders.
     """
     sizes, dtype = np.zeros(tables.ENSEMBLE_COUNT, np.int64), architectures[0].dtype
     members = np.zeros((len(architectures), tables.MEMBER_COUNT), np.int64)
@@ -95,7 +94,7 @@ def ensemble_tables(architectures: Sequence[Architecture],
         row["parameters"] = whole["size"]
         whole["size"] += layout.strips(architecture.n_parameters, dtype) * layout.lanes(dtype)
     whole["forward"] = address(embedded.forward_members, dtype)
-    whole["members"], whole["calls"], whole["targets"] = len(members), len(calls), targets
+    whole["members"], whole["calls"], whole["targets"] = len(members), len(calls), architectures[0].n_targets
     whole["n_in"], whole["n_out"] = architectures[0].layers[0], architectures[0].layers[-1]
     whole["work_size"] = whole["outputs"] + len(members) * whole["n_out"]
     all_layers, all_calls = np.concatenate(layers), np.stack(calls)
@@ -115,7 +114,7 @@ def c_tables(architecture: Architecture) -> tuple[Integers, Integers]:
     layers, calls = _one_sample(architecture)
     room, itemsize = int(calls[tables.ENTRY_WORK_SIZE]), architecture.dtype.itemsize
     if room * itemsize > STACK_BYTES:
-        raise ValueError(f"a layer of {max(architecture.layers)} neurons takes {room * itemsize} bytes of its caller's "
+        raise ValueError(f"a layer of {max(architecture.sizes)} neurons takes {room * itemsize} bytes of its caller's "
                          f"stack, at most {STACK_BYTES} are taken: use fastbp.jit.forward with a workspace")
     return layers, calls
 

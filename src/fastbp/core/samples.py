@@ -117,10 +117,11 @@ class Samples:
         """Return what the kernels read, the samples in this order, or as they come."""
         if not order.size and self.picked is not None:
             order = self.picked
-        if self.read is None:
-            inputs, structure = flattened(self.inputs, self.targets.dtype)
-            self.read = layout.Data(inputs, readonly(self.targets), readonly(self.weights), order, structure)
-        return self.read._replace(order=order)
+        if self.read is not None:
+            return self.read._replace(order=order)
+        inputs, structure = flattened(self.inputs, self.targets.dtype)
+        self.read = layout.Data(inputs, readonly(self.targets), readonly(self.weights), order, structure)
+        return self.read
 
     @property
     def sparse(self) -> bool:

@@ -15,6 +15,7 @@ from ..kernels.compile import address
 from ..kernels.tables import ENSEMBLE_SIZE, ENTRY_ENCODING, MEMBER_PARAMETERS, RULE_BYTES, RULE_SLOTS
 from ..kernels.updates import rules
 from ..optimizers import Optimizer
+from ..optimizers.update_rules import GROUPED
 from .checks import check
 from .model import EnsembleModel, Model, State
 
@@ -44,13 +45,13 @@ def compiled(self: core.Model, batch: int = 256) -> Model:
                  readonly(np.empty(0, self.dtype)), np.empty(0, np.int64))
 
 
-def compiled_ensemble(networks: Sequence[core.Model], targets: int) -> EnsembleModel:
-    """Return networks of one dtype, n_0 and n_L for `forward_ensemble`, with a copy of their parameters.
+def compiled_ensemble(networks: Sequence[core.Model]) -> EnsembleModel:
+    """Return networks of one dtype, n_0, n_L and number of targets for `forward_ensemble`; parameters are copied.
 
-    Where ``targets`` are half of n_L, a log variance stands behind each.
+    Where targets are half of n_L, a log variance stands behind each.
     """
     architectures = [network._architecture for network in networks]
-    sizes, members, layers, calls = link_compiled.ensemble_tables(architectures, targets)
+    sizes, members, layers, calls = link_compiled.ensemble_tables(architectures)
     parameters = layout.aligned(int(sizes[ENSEMBLE_SIZE]), networks[0].dtype)
     parameters[:] = 0
     for network, row in zip(networks, members, strict=True):
@@ -93,7 +94,7 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
                                                                        method.followed[0].cell)
         raise ValueError(f"{name} is {getattr(method, name)!r}, and compiled code has no epochs for a schedule to "
                          f"follow: give a number, and change hyper[{cell}] of the state as you go")
-    for name in ("rate_factors", "decay_factors"):
+    for name in GROUPED:
         if getattr(method, name) is not None:
             raise ValueError(f"{name} is {getattr(method, name)!r}, and in compiled code all parameters have the same "
                              "learning rate: leave it out, or train with Network.fit")

@@ -101,7 +101,7 @@ class UpdateRule(Optimizer):
         numbers = super().hyper()
         numbers[tables.HYPER_RATE] = schedules.first(self, self.learning_rate)
         numbers[tables.HYPER_WAITED] = -1
-        numbers[[tables.HYPER_POWER1, tables.HYPER_POWER2]] = 1.0
+        numbers[tables.HYPER_POWER1] = numbers[tables.HYPER_POWER2] = 1.0
         for name, (_, cell) in self.settings.items():
             numbers[cell] = schedules.number(getattr(self, name))
         return numbers

@@ -179,4 +179,4 @@ def of_updates(owner: object, name: str, schedule: Callable[..., float], accept:
             _accepted(owner, name, schedule, accept, value, f"after {step} {when}")
         raise
     found = np.array(values, np.float64)
-    return found if within_epochs(schedule) else np.repeat(found, epoch)[start % epoch : start % epoch + count]
+    return found if within_epochs(schedule) else found[np.arange(start, start + count) // epoch - start // epoch]

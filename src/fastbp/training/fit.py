@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .. import optimizers
@@ -66,7 +66,10 @@ class Training:
     """What it goes on with."""
     method: Optimizer
     epochs: int
-    batch_size: int | None
+    asked: int | None
+    """The batch size that was given."""
+    batch_size: int = field(init=False)
+    """The one that the fit has, from `check` on."""
     shuffle: bool | Reorder
     threads: int | None
     regularization: Regularization | None
@@ -78,7 +81,7 @@ class Training:
                  regularization: Regularization | None, callbacks: Iterable[Callback], metrics: Metrics) -> None:
         self.network = network
         self.epochs = arrays.whole("epochs", epochs)
-        self.batch_size = None if batch_size is None else arrays.whole("batch_size", batch_size)
+        self.asked = None if batch_size is None else arrays.whole("batch_size", batch_size)
         self.threads = None if threads is None else arrays.whole("threads", threads, most=machine.MOST_THREADS)
         self.shuffle = arrays.shuffle(shuffle)
         self.progress = network._progress if resume else None
@@ -97,7 +100,7 @@ class Training:
 
     def check(self, samples: Samples, *, profile: bool = False) -> None:
         """Check that the settings go together, and with the samples to train on; raises ValueError."""
-        method, batch_size, n, regularization = self.method, self.batch_size, len(samples), self.regularization
+        method, batch_size, n, regularization = self.method, self.asked, len(samples), self.regularization
         method.check_names(self.network._architecture)
         if samples.jacobian is not None and regularization is not None:
             regularization.check_jacobian()
@@ -130,7 +133,6 @@ class Training:
         network = self.network
         measure = self.metrics.of(network, samples, validation) if self.metrics.columns else None
         progress = self.begin()
-        assert self.batch_size is not None
         try:
             loop.fit(network, samples, validation, progress, epochs=self.epochs, batch_size=self.batch_size,
                      callbacks=self.callbacks, bar=bar, shuffle=self.shuffle, threads=self.threads, profile=profile,

@@ -185,7 +185,7 @@ class _Job:
     @property
     def steps(self) -> int:
         """What a stack saves of it, in steps."""
-        return 50 + self.training.epochs * -(-len(self.samples) // (self.training.batch_size or 1))
+        return 50 + self.training.epochs * -(-len(self.samples) // self.training.batch_size)
 
     def run(self, hold: Held) -> None:
         """Train, on copies of the indices that nobody else can change."""
@@ -268,7 +268,7 @@ def _train(jobs: list[_Job], errors: list[Exception | None], threads: int | None
     if threads is None and total < machine.PASS_WORK:
         count = 1
     for job in jobs if len(jobs) < count else ():
-        batch = min(job.training.batch_size or 1, len(job.samples)) * job.training.network._architecture.work
+        batch = min(job.training.batch_size, len(job.samples)) * job.training.network._architecture.work
         if threads is not None or batch >= machine.STEP_WORK:
             job.training.threads = count // len(jobs)
     bar = _bar(len(jobs)) if progress else None

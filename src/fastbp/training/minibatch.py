@@ -52,7 +52,7 @@ class MiniBatches(CompiledSteps):
             np.zeros(network.n_parameters, network.dtype), state=state, hyper=numbers, update=update,
             best=network._parameters.copy(), progress=place, epochs=min(fit.chunk, CHUNK_EPOCHS),
             clock=profiling.clock(network, self.threads) if fit.profile else layout.NO_CLOCK)
-        place[[tables.PROGRESS_EPOCH, tables.PROGRESS_FIRST_EPOCH]] = first
+        place[tables.PROGRESS_EPOCH] = place[tables.PROGRESS_FIRST_EPOCH] = first
         if fit.profile:
             fit.stack.callback(lambda: setattr(network.history, "profile", profiling.read(
                 network, self.learner.clock, self.threads, int((place[tables.PROGRESS_EPOCH] - first) * n

@@ -43,7 +43,7 @@ def shape_of_stack(training: Training, samples: Samples, validation: Samples | N
     """
     network, method, progress = training.network, training.method, training.progress
     architecture, n = network._architecture, len(samples)
-    batch = min(training.batch_size or 32, n)
+    batch = min(training.batch_size, n)
     if (not isinstance(method, UpdateRule) or method.has_schedule or training.callbacks or validation is not None
             or training.metrics.columns or training.regularization is not None
             or not isinstance(training.shuffle, bool) or batch == 1 or samples.sparse
@@ -89,7 +89,7 @@ class Stack:
         """Train all of them; return how those ended that diverged."""
         first, before, samples = self.members[0]
         network, n = first.network, len(samples)
-        batch = min(first.batch_size or 32, n)
+        batch = min(first.batch_size, n)
         picks = samples.picked is not None
         place = network._workspaces, batch, picks
         try:

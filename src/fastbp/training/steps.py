@@ -105,7 +105,8 @@ class Steps:
 
     def finished(self, progress: Progress) -> list[float]:
         """Return the costs of the epochs that are done and that ``progress`` does not count yet."""
-        first, done = self.learner.progress[[tables.PROGRESS_FIRST_EPOCH, tables.PROGRESS_EPOCH]]
+        place = self.learner.progress
+        first, done = place[tables.PROGRESS_FIRST_EPOCH], place[tables.PROGRESS_EPOCH]
         return [float(cost) for cost in self.learner.costs[progress.epochs - first : done - first]]
 
     def settle(self) -> None:
