@@ -20,6 +20,8 @@ def data(kind, rng, n=20):
     X = rng.normal(size=(n, 3))
     if kind == "numbers":
         return network((3, 4, 2), dtype="float64"), X, X[:, :2]
+    if kind == "means and variances":
+        return network((3, 4, 4), cost="gaussian_nll", dtype="float64"), X, X[:, :2]
     if kind == "answers":
         return network((3, 2), cost="binary_cross_entropy"), X, (X[:, :2] > 0).astype(float)
     Y = rng.integers(3, size=n)
@@ -48,7 +50,7 @@ def all_answers(ensemble, X):
     return found
 
 
-@pytest.mark.parametrize("kind", ["numbers", "answers", "classes", "probabilities"])
+@pytest.mark.parametrize("kind", ["numbers", "means and variances", "answers", "classes", "probabilities"])
 def test_round_trip(kind, rng, tmp_path):
     X = rng.normal(size=(7, 3))
     for ensemble in ensembles(kind, rng):
@@ -60,7 +62,8 @@ def test_round_trip(kind, rng, tmp_path):
             assert one.architecture() == other.architecture() and one.parameters.flags.writeable
         for one, other in zip(all_answers(again, X), all_answers(ensemble, X), strict=True):
             np.testing.assert_array_equal(one, other)
-        again[0].fit(X, np.full((7, again[0].layers[-1]), 1 / again[0].layers[-1]), epochs=1)
+        n_targets = again[0].layers[-1] // again[0].cost_function.outputs_per_target
+        again[0].fit(X, np.full((7, n_targets), 1 / n_targets), epochs=1)
         before = (tmp_path / "e").read_bytes()
         Ensemble.load(tmp_path / "e").save(tmp_path / "e")
         assert (tmp_path / "e").read_bytes() == before

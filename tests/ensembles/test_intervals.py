@@ -158,13 +158,10 @@ def test_which_rows_are_taken(rng):
     assert (ensemble.predict_interval(X)[0] != of_rows[0]).any()
 
 
-def test_intervals_about_the_mean_of_a_mixture(rng, monkeypatch):
-    monkeypatch.setattr(members, "kind_of", lambda cost: members.GAUSSIAN)
-    net, X, Y = numbers(rng, outputs=2)
-    ensemble = Ensemble([net, net.copy().reset(3)])
-    held = fastbp.ensembles.held_out.HeldOut("calibration", np.ones((2, 1), bool), Y[:, :1], ensemble.predict(X),
-                                             np.empty(0), fastbp.ensembles.held_out.digest(ensemble))
-    ensemble._calibration = held
+def test_intervals_about_the_mean_of_a_mixture(rng):
+    _, X, Y = numbers(rng, outputs=2)
+    ensemble = Ensemble([network((3, 5, 2), cost="gaussian_nll", seed=i, dtype="float64") for i in (1, 3)])
+    ensemble.calibrate(X, Y[:, :1])
     low, high = ensemble.predict_interval(X)
     misses = np.sort(abs(Y[:, :1] - ensemble.predict(X)), axis=0)
     np.testing.assert_allclose(high - low, np.broadcast_to(2 * misses[36], (40, 1)), rtol=1e-9)

@@ -177,7 +177,7 @@ class Ensemble(Informed):
         ValueError, TypeError
             If they do not fit.
         """
-        samples = resampling.checked_calibration(self, X, Y)
+        samples = self._networks[0]._samples(X, Y, sparse=True)
         self._calibration = hold_out(self, samples, CALIBRATION, np.ones((len(self), 1), np.bool_))
         return self
 
@@ -255,7 +255,7 @@ class Ensemble(Informed):
         Raises
         ------
         ValueError
-            If a function of the user's own is missing in this process.
+            If a function of the user's own is missing in this process, or a network has encoders.
 
         Examples
         --------
@@ -274,7 +274,7 @@ class Ensemble(Informed):
         >>> most_uncertain(ensemble.compiled(), X)
         1
         """
-        return compiled_ensemble(self._networks, self._n_targets)
+        return compiled_ensemble(self._networks)
 
     save = files.save
 

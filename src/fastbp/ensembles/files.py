@@ -25,6 +25,9 @@ PLACES = {"resample": (FOLDS, BOOTSTRAP), "calibration": (CALIBRATION,)}
 TOLD = {"origin", "classes", "digest"}
 """What a header says of unseen rows."""
 
+TENSORS = "unseen", "targets", "predictions", "weights"
+"""What stands in tensors of their own."""
+
 
 def save(self: Informed, path: str | PathLike[str]) -> None:
     """Write all networks to one safetensors file, with what they predict of rows that they have not seen.
@@ -61,7 +64,7 @@ def described(ensemble: Informed) -> tuple[dict[str, Any], dict[str, Array]]:
         told[place] = held and {"origin": held.origin, "classes": held.targets.ndim == 1, "digest": held.digest}
         if held is not None:
             content |= {f"{place}.{name}": np.ascontiguousarray(getattr(held, name))
-                        for name in ("unseen", "targets", "predictions", "weights")}
+                        for name in TENSORS}
     return told, content
 
 
@@ -91,7 +94,7 @@ def made(file: File, told: Any, names: set[str]) -> tuple[list[Network], dict[st
         begin = MEMBER.match(name)
         of_member[begin[0] if begin and begin[0] in of_member else ""].add(name)
     expected = {f"{place}.{name}" for place in PLACES if told[place] is not None
-                for name in ("unseen", "targets", "predictions", "weights")}
+                for name in TENSORS}
     if of_member[""] != expected:
         raise ValueError(f"{file.path} holds {sorted(of_member[''])} beside the tensors of {len(told['members'])} "
                          f"members, its header says {sorted(expected)}")

@@ -12,12 +12,10 @@ import numpy.typing as npt
 from ..core.samples import Samples
 from ..kernels.compile.cached import cached_property
 from ..metrics import Compared, accuracy, r2
-from .members import BERNOULLI, DISTRIBUTION, Array, Doubles, Members, outputs, parts
+from .members import BERNOULLI, DISTRIBUTION, QUIET, Array, Doubles, Members, outputs, parts
 
 FOLDS, BOOTSTRAP, CALIBRATION = "folds", "bootstrap", "calibration"
 """How rows came to be unseen."""
-
-QUIET = np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..util.settings import is_number
-from .held_out import BOOTSTRAP, CALIBRATION, FOLDS, QUIET, HeldOut, pattern_means
-from .members import BERNOULLI, DISTRIBUTION, Array, Doubles, Members, parts, rows
-from .predictions import check_probabilities, mean
+from .held_out import BOOTSTRAP, CALIBRATION, FOLDS, HeldOut, pattern_means
+from .members import BERNOULLI, DISTRIBUTION, QUIET, Array, Doubles, Members, parts, rows
+from .predictions import check_probabilities
 
 Booleans = npt.NDArray[np.bool_]
 
@@ -241,6 +241,8 @@ def predict_set(self: Informed, X: npt.ArrayLike, level: float = 0.9,
     known = held.known
     misses = _class_scores(of(_distribution(kind, held.predictions[known])), held.targets[known])[:, None, None]
     masks, which = held.patterns
+    if method == "aps":  # of the whole ensemble, too: last, so that no row is told to it
+        masks = np.concatenate([masks, np.ones((1, len(self._networks)), np.bool_)])
     most = len(misses) + 1 - tail(_checked(level, held), len(misses))  # ⌈level (n+1)⌉
     inputs, single = rows(self, X)
     classes = max(self._n_out, 2)
@@ -249,8 +251,7 @@ def predict_set(self: Informed, X: npt.ArrayLike, level: float = 0.9,
         p = _distribution(kind, pattern_means(self, given, single, masks))
         found[part] = (misses < of(p)[which]).sum(axis=0) < most
         if method == "aps":
-            most_probable = _distribution(kind, mean(self, given, single)).argmax(axis=-1)
-            np.put_along_axis(found[part], most_probable[:, None], True, axis=-1)
+            np.put_along_axis(found[part], p[-1].argmax(axis=-1)[:, None], True, axis=-1)
     return found[0] if single else found
 
 

@@ -22,13 +22,16 @@ GAUSSIAN = "a mean and a log variance for each target"
 DISTRIBUTION = "the probabilities of classes"
 BERNOULLI = "a probability for each output"
 
+QUIET = np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
+"""Outputs that are not finite give statistics that are not."""
+
 PART = 2**18
 """Numbers that are in memory at once, of whatever grows with the rows: 2 MB of float64."""
 
 
 def kind_of(cost: Cost) -> str:
     """Return what the outputs of a network with such a cost are."""
-    if cost.name == "gaussian_nll":
+    if cost.outputs_per_target > 1:
         return GAUSSIAN
     return {CLASSES: DISTRIBUTION, UNIT: BERNOULLI}.get(cost.targets, REGRESSION)
 
@@ -89,7 +92,7 @@ class Members:
 
     @property
     def _n_targets(self) -> int:
-        return self._n_out // 2 if self._kind == GAUSSIAN else self._n_out
+        return self._networks[0]._architecture.n_targets
 
 
 def rows(members: Members, X: Any) -> tuple[Array | SparseRows, bool]:

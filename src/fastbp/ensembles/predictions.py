@@ -13,11 +13,8 @@ import numpy.typing as npt
 
 from ..core.conversion import numbers
 from ..core.samples import SparseRows
-from .members import BERNOULLI, DISTRIBUTION, GAUSSIAN, Array, Doubles, Members, outputs, parts, rows
+from .members import BERNOULLI, DISTRIBUTION, GAUSSIAN, QUIET, Array, Doubles, Members, outputs, parts, rows
 from .mixture import mixture_quantiles
-
-QUIET = np.errstate(over="ignore", under="ignore", invalid="ignore")
-"""Outputs that are not finite give statistics that are not."""
 
 
 class Uncertainty(NamedTuple):
@@ -248,7 +245,8 @@ def uncertainty(self: Members, X: npt.ArrayLike) -> Uncertainty:
     Raises
     ------
     ValueError, TypeError
-        If X does not fit, or outputs for classes are no probabilities: of another activation than softmax or logistic.
+        If X does not fit, or outputs for classes are no probabilities: of another activation than softmax, logistic or
+        hard_sigmoid.
     """
     inputs, single = rows(self, X)
     n, kind, members = len(inputs), self._kind, len(self._networks)

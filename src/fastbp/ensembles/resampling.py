@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..core.samples import Samples, SparseRows
 from ..network import Network
 from ..training.many import fit_many
 from ..util import machine
-from .members import BERNOULLI, DISTRIBUTION, Members, kind_of
+from .members import BERNOULLI, DISTRIBUTION, kind_of
 
 Indices = npt.NDArray[np.int64]
 
@@ -57,23 +58,7 @@ class Resampling:
         fit_many(networks, self.X, self.samples.targets, rows=rows,
                  sample_weight=weights if weights.size else None, **self.settings)
 
-    def unseen(self, rows: list[Indices]) -> npt.NDArray[np.bool_]:
-        """Return which network has not seen which row."""
-        found = np.ones((len(rows), len(self)), np.bool_)
-        for of_network, seen in zip(found, rows, strict=True):
-            of_network[seen] = False
-        return found
-
-    def fold_of(self, k: int, stratify: bool) -> Indices:
-        """Return the fold of each row: the rows in a random order, class by class if asked for, dealt out in turn."""
-        order = self.generator.permutation(len(self))
-        if stratify:
-            order = order[np.argsort(self._classes()[order], kind="stable")]
-        fold = np.empty(len(self), np.int64)
-        fold[order] = np.arange(len(self)) % k
-        return fold
-
-    def _classes(self) -> Indices:
+    def classes(self) -> Indices:
         """Return the class of each row."""
         kind, targets = kind_of(self.network.cost_function), self.samples.targets
         if kind not in (DISTRIBUTION, BERNOULLI):
@@ -88,6 +73,23 @@ class Resampling:
         return answers
 
 
+def dealt(n: int, order: Indices, k: int, classes: Indices | None = None) -> Indices:
+    """Return the fold of each of n rows, dealt out in turn in this order, class by class if asked for.
+
+    It is −1 for rows that are not in the order.
+    """
+    if classes is not None:
+        order = order[np.argsort(classes[order], kind="stable")]
+    fold = np.full(n, -1, np.int64)
+    fold[order] = np.arange(len(order)) % k
+    return fold
+
+
+def unseen(rows: Iterable[Indices], n: int) -> npt.NDArray[np.bool_]:
+    """Return which network has not seen which of n rows, from the rows that each was trained on."""
+    return np.array([np.bincount(seen, minlength=n) == 0 for seen in rows])
+
+
 def bootstrap(drawn: Resampling, n: int) -> tuple[list[Network], npt.NDArray[np.bool_]]:
     """Train n networks on resamples, and return which has not seen which row."""
     number = arrays.whole("n", n)
@@ -97,7 +99,7 @@ def bootstrap(drawn: Resampling, n: int) -> tuple[list[Network], npt.NDArray[np.
         networks.append(drawn.new())
         rows.append(drawn.generator.integers(len(drawn), size=len(drawn)))
     drawn.fit(networks, rows)
-    return networks, drawn.unseen(rows)
+    return networks, unseen(rows, len(drawn))
 
 
 def folds(drawn: Resampling, k: int, stratify: bool) -> tuple[list[Network], npt.NDArray[np.bool_]]:
@@ -108,13 +110,9 @@ def folds(drawn: Resampling, k: int, stratify: bool) -> tuple[list[Network], npt
     drawn.check_memory("k", number)
     if not isinstance(stratify, (bool, np.bool_)):
         raise TypeError(f"stratify is {stratify!r}, expected True or False")
-    fold = drawn.fold_of(number, bool(stratify))
+    order = drawn.generator.permutation(len(drawn))
+    fold = dealt(len(drawn), order, number, drawn.classes() if stratify else None)
     networks = [drawn.new() for _ in range(number)]
     rows = [np.flatnonzero(fold != i) for i in range(number)]
     drawn.fit(networks, rows)
-    return networks, drawn.unseen(rows)
-
-
-def checked_calibration(members: Members, X: Any, Y: Any) -> Samples:
-    """Return rows to calibrate with, by what the first network takes."""
-    return members.networks[0]._samples(X, Y, sparse=True)
+    return networks, unseen(rows, len(drawn))

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 
 from ..ensembles.ensemble import Ensemble
 from ..ensembles.held_out import BOOTSTRAP, FOLDS, hold_out
+from ..ensembles.resampling import dealt, unseen
 from ._base import _MLP, Rows, _Samples
 from ._epochs import _split
 from ._prepare import make, ready
@@ -92,10 +93,8 @@ def _folds(mlp: _MLP, data: _Samples, generator: np.random.RandomState) -> Rows:
     if is_classifier(mlp):
         targets = data.targets if data.rows is None else data.targets[data.rows]
         classes = np.unique(targets, axis=0, return_inverse=True)[1].reshape(n)
-        order = order[np.argsort(classes[order], kind="stable")]
-    folds = np.empty(n, np.intp)
-    folds[order] = np.arange(n) % count
-    return folds
+        return dealt(n, order, count, classes)
+    return dealt(n, order, count)
 
 
 def _stacked(data: _Samples, kept: _Samples) -> tuple[_Samples, _Samples]:
@@ -122,11 +121,9 @@ def join(mlp: _MLP, data: _Samples) -> None:
 
 def _predict_unseen(mlp: _MLP, data: _Samples) -> None:
     """Average over the members that have not seen a sample; NaN where all have."""
-    unseen = np.ones((len(mlp.estimators_), len(data)), np.bool_)
-    for of_member, rows in zip(unseen, mlp.estimators_samples_, strict=True):
-        of_member[rows] = False
     samples = mlp._ensemble[0]._samples(data.X, data.targets, data.weight, sparse=True)
-    held = hold_out(mlp._ensemble, samples, FOLDS if mlp.resample == "folds" else BOOTSTRAP, unseen)
+    held = hold_out(mlp._ensemble, samples, FOLDS if mlp.resample == "folds" else BOOTSTRAP,
+                    unseen(mlp.estimators_samples_, len(data)))
     mlp._ensemble._resample = held
     known = np.flatnonzero(held.known)
     kept = data.pick(known).own()

@@ -83,7 +83,8 @@ def search(estimator: Any, settings: Mapping[str, Iterable[Any]] | Iterable[Mapp
     It finds what `sklearn.model_selection.GridSearchCV` finds, with the same scores: each network has the
     ``random_state`` of its estimator, and is trained on the rows of its fold as by a `fit` of its own, to the bit. But
     threads train all of them on rows of the same X and y, which are checked once; no process is started, and X is not
-    copied, unless it is standardised or transformed, which is done once for each fold.
+    copied, unless it is standardised or transformed, which is done once for each fold, and but for what early stopping
+    keeps back, of which each fit has a copy.
 
     Parameters
     ----------

@@ -47,10 +47,8 @@ def described(network: Model) -> dict[str, Any]:
 
 def _described_encoder(encoder: Encoder) -> dict[str, Any]:
     """Return an encoder as its name and plain numbers."""
-    def plain(value: Any) -> Any:
-        return [plain(part) for part in value] if isinstance(value, tuple) else value
-
-    return {"kind": type(encoder).__name__} | {name: plain(value) for name, value in vars(encoder).items()}
+    return {"kind": type(encoder).__name__} | {name: _described_value(value, 0)
+                                               for name, value in vars(encoder).items()}
 
 
 def encoders(architecture: Mapping[str, Any]) -> list[Encoder]:

@@ -161,8 +161,7 @@ def _encoding(architecture: dict[str, Any]) -> Encoding | None:
     return Encoding(architecture["layers"][0], encoders, scaling=scaling)
 
 
-def _shapes(architecture: dict[str, Any], prefix: str) -> dict[str, list[int]]:
-    encoding = _encoding(architecture)
+def _shapes(architecture: dict[str, Any], encoding: Encoding | None, prefix: str) -> dict[str, list[int]]:
     layers = list(architecture["layers"])
     if encoding is not None:
         layers[0] = encoding.width
@@ -187,8 +186,9 @@ def _encoder_shapes(encoding: Encoding, prefix: str) -> dict[str, list[int]]:
 def _check_tensors(file: File, architecture: dict[str, Any], names: set[str], prefix: str) -> None:
     """Raise unless the tensors of these names are the parameters of such a network."""
     try:
-        dtype, expected = DTYPES[architecture["dtype"]], _shapes(architecture, prefix)
-        if (encoding := _encoding(architecture)) is not None:
+        dtype, encoding = DTYPES[architecture["dtype"]], _encoding(architecture)
+        expected = _shapes(architecture, encoding, prefix)
+        if encoding is not None:
             expected |= _encoder_shapes(encoding, prefix)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{file.path} has a corrupt header: {error!r}") from error
@@ -202,5 +202,7 @@ def _check_tensors(file: File, architecture: dict[str, Any], names: set[str], pr
 
 def _read_given(file: File, names: set[str], architecture: dict[str, Any], prefix: str) -> dict[str, Array]:
     """Read the arrays that layers begin with, named without the prefix."""
-    shapes = _shapes(architecture, f"{prefix}init.")
+    if not names:
+        return {}
+    shapes = _shapes(architecture, _encoding(architecture), f"{prefix}init.")
     return {name.removeprefix(prefix): file.read(name, architecture["dtype"], shapes[name]) for name in names}
