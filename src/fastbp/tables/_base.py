@@ -98,13 +98,11 @@ class _Tabular(BaseEstimator):
                                  callbacks=self.callbacks, time_limit=self.time_limit, verbose=int(self.verbose),
                                  progress=bool(self.progress), threads=self.n_threads)
         of_user = None if rows.has_validation else chosen[trained.rows]
-        unseen = np.zeros((len(trained.ensemble), len(rows.matrix)), np.bool_)
-        unseen[:, trained.rows] = trained.held_out.unseen
-        importances = permutation_importances(trained.ensemble, rows.matrix, rows.targets, rows.weights, unseen,
-                                              table.places, generator)
+        importances = permutation_importances(trained.ensemble, rows.matrix, rows.targets, rows.weights,
+                                              trained.unseen, table.places, generator)
         self._finish(table, targets, recipe, trained.ensemble, importances, trained.best_epochs,
                      self._losses(targets, trained.costs))
-        self._calibrate(rows, trained, unseen[:, trained.rows], of_user, frame.n_rows)
+        self._calibrate(rows, trained, of_user, frame.n_rows)
 
     def _finish(self, table: Table, targets: Any, recipe: recipes.Recipe, ensemble: Ensemble, importances: Doubles,
                 best_epochs: npt.NDArray[np.int64], losses: Doubles) -> None:
@@ -216,7 +214,7 @@ class _Tabular(BaseEstimator):
         """Return this loss, of the costs of training and validation."""
         raise NotImplementedError
 
-    def _calibrate(self, rows: Rows, trained: Trained, unseen: npt.NDArray[np.bool_], of_user: Array | None,
+    def _calibrate(self, rows: Rows, trained: Trained, of_user: Array | None,
                    n_rows: int) -> None:
         """Keep what is known of rows that members have not seen; ``of_user`` are their places in the user's X."""
         raise NotImplementedError

@@ -257,11 +257,11 @@ class TabularClassifier(ClassifierMixin, _Tabular):
     def _losses(self, targets: Classes, costs: Doubles) -> Doubles:
         return costs
 
-    def _calibrate(self, rows: Rows, trained: Trained, unseen: npt.NDArray[np.bool_], of_user: Array | None,
+    def _calibrate(self, rows: Rows, trained: Trained, of_user: Array | None,
                    n_rows: int) -> None:
         self.classes_ = self._targets.names
         known = trained.rows
-        logits = calibration.mean_logits(trained.ensemble, rows.matrix[known], unseen)
+        logits = calibration.mean_logits(trained.ensemble, rows.matrix[known], trained.unseen[:, known])
         weights = None if rows.weights is None else rows.weights[known]
         self.temperature_ = calibration.temperature(logits, rows.targets[known], weights)
         self._n_calibrated = len(known)

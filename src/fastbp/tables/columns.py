@@ -102,11 +102,6 @@ class Column:
         """What was done with it, in words."""
         raise NotImplementedError
 
-    @property
-    def n_numbers(self) -> int:
-        """How many of the inputs, the first ones, are numbers along which a network may bend: not 0 or 1."""
-        return 0
-
     def _own(self) -> Sequence[str]:
         """Names of the inputs without the one for missing values."""
         raise NotImplementedError
@@ -196,11 +191,6 @@ class Number(Column):
         """What was done with it."""
         pieces = f"; and {len(self.edges) - 1} pieces" if self.edges else ""
         return f"({self.name} − {self.center:.4g}) × {self.scale:.4g}, clipped smoothly at ±3{pieces}"
-
-    @property
-    def n_numbers(self) -> int:
-        """One."""
-        return 1
 
     def _own(self) -> Sequence[str]:
         return [self.name, *(f"piece {i} of {self.name}" for i in range(1, len(self.edges)))]
@@ -301,11 +291,6 @@ class Date(Column):
     def encoding(self) -> str:
         """What was done with it."""
         return "time, clipped smoothly" + "".join(f"; sine and cosine of the {cycle}" for cycle in self.cycles)
-
-    @property
-    def n_numbers(self) -> int:
-        """All but whether it is missing."""
-        return 1 + 2 * len(self.cycles)
 
     def _own(self) -> Sequence[str]:
         return [self.name, *(f"{function} of the {cycle} of {self.name}" for cycle in self.cycles

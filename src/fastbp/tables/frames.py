@@ -87,8 +87,8 @@ def read(X: Any) -> Frame:
     """
     if any(hasattr(X, name) for name in FRAME) and not isinstance(X, np.ndarray):
         return _of_frame(X)
-    if isinstance(X, (list, tuple)) and np.asarray(X, object).dtype == object and np.asarray(X, object).ndim == 2:
-        X = np.asarray(X, object)
+    if isinstance(X, (list, tuple)) and (cells := np.asarray(X, object)).ndim == 2:
+        X = cells
     mask = np.ma.getmaskarray(X) if isinstance(X, np.ma.MaskedArray) else None
     if isinstance(X, np.ndarray) and X.dtype.kind in "mMUSV" and X.ndim == 2:
         array = X

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ..util import machine
 from .columns import KINDS, Column, Floats, Number, learn
@@ -65,13 +64,15 @@ class Table:
     columns : tuple of Column
     names : tuple of str or None
         Of the columns, where the table was a frame.
+    places : list of slice
+        Where in the matrix the inputs of each column are.
     """
 
     def __init__(self, columns: Sequence[Column], named: bool) -> None:
         self.columns = tuple(columns)
         self.names = tuple(column.name for column in columns) if named else None
         ends = np.cumsum([0, *(len(column.inputs) for column in self.columns)])
-        self._places = [slice(int(begin), int(end)) for begin, end in zip(ends[:-1], ends[1:], strict=True)]
+        self.places = [slice(int(begin), int(end)) for begin, end in zip(ends[:-1], ends[1:], strict=True)]
         self.width = max(int(ends[-1]), 1)
         """Columns of the matrix: one of zeros where there is nothing to learn from."""
 
@@ -97,17 +98,6 @@ class Table:
                        for i, column in enumerate(columns)]
         return cls(columns, frame.names is not None)
 
-    @property
-    def numbers(self) -> npt.NDArray[np.intp]:
-        """Which columns of the matrix hold numbers along which a network may bend, and not 0, 1 or −1."""
-        return np.array([place.start + i for column, place in zip(self.columns, self._places, strict=True)
-                         for i in range(column.n_numbers)], np.intp)
-
-    @property
-    def places(self) -> list[slice]:
-        """Where in the matrix the inputs of each column are."""
-        return list(self._places)
-
     def matrix(self, frame: Frame) -> Floats:
         """Return the inputs of some rows, (n_rows, width); the frame's columns are found by name, if they have any."""
         order = self._order(frame)
@@ -116,7 +106,7 @@ class Table:
             raise ValueError(f"{frame.n_rows} rows of {self.width} inputs need {needed:.3g} bytes, this machine has "
                              f"{memory:.3g}")
         out = np.zeros((frame.n_rows, self.width), np.float32)
-        for column, place, i in zip(self.columns, self._places, order, strict=True):
+        for column, place, i in zip(self.columns, self.places, order, strict=True):
             if place.stop > place.start:
                 column.fill(frame.column(i), out[:, place])
         return out

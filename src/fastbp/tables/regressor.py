@@ -220,9 +220,10 @@ class TabularRegressor(RegressorMixin, _Tabular):
         Notes
         -----
         `Ensemble.predict_interval` states what is promised: with one member or X_val, split conformal prediction holds
-        at least ``level``; with as many members as folds, CV+ holds at least 2 level − 1, in practice about ``level``;
-        with other numbers of members, jackknife+ does. All take rows to be exchangeable with those that were not seen,
-        and by these the best of some hundred epochs was chosen, which makes the intervals narrower by a hair.
+        at least ``level``; with several members, no more than folds, CV+ holds at least 2 level − 1 less a small term,
+        in practice about ``level``; with more members than folds, jackknife+ does. All take rows to be exchangeable
+        with those that were not seen, and by these the best of some hundred epochs was chosen, which makes the
+        intervals narrower by a hair.
         """
         matrix = self._matrix(X)
         low, high = (self._targets.decoded(bound, clamp=False)
@@ -275,7 +276,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         losses: Doubles = units * np.sqrt(2 * costs / targets.n_outputs)
         return losses
 
-    def _calibrate(self, rows: Rows, trained: Trained, unseen: npt.NDArray[np.bool_], of_user: Array | None,
+    def _calibrate(self, rows: Rows, trained: Trained, of_user: Array | None,
                    n_rows: int) -> None:
         found = np.full((n_rows, self._targets.n_outputs), np.nan)
         if of_user is not None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..ensembles.ensemble import Ensemble
 from ..ensembles.held_out import BOOTSTRAP, CALIBRATION, FOLDS, HeldOut, hold_out
+from ..ensembles.resampling import dealt
 from ..training.callbacks import Callback, EarlyStopping, ProgressBar
 from ..training.history import Record
 from ..training.many import fit_many
@@ -49,6 +50,8 @@ class Trained:
     held_out: HeldOut
     rows: Indices
     """Which rows, of those that were given, ``held_out`` is of."""
+    unseen: Booleans
+    """Which member has not seen which of all rows, (members, rows)."""
     best_epochs: npt.NDArray[np.int64]
     costs: npt.NDArray[np.float64]
     """Of training and validation, the mean over the members of each epoch that all have, (2, epochs)."""
@@ -116,15 +119,9 @@ def fold_of(n_rows: int, n_folds: int, classes: Indices | None, generator: np.ra
     Such a row is never kept back: a network that has not seen a class can say nothing of it.
     """
     order = generator.permutation(n_rows)
-    fold = np.empty(n_rows, np.int64)
-    if classes is None:
-        fold[order] = np.arange(n_rows) % n_folds
-        return fold
-    order = order[np.argsort(classes[order], kind="stable")]
-    single = np.bincount(classes)[classes[order]] == 1
-    fold[order[single]] = -1
-    fold[order[~single]] = np.arange(n_rows - int(single.sum())) % n_folds
-    return fold
+    if classes is not None:
+        order = order[np.bincount(classes)[classes[order]] > 1]
+    return dealt(n_rows, order, n_folds, classes)
 
 
 def unseen_rows(rows: Rows, n_members: int, n_folds: int, stratify: bool, generator: np.random.Generator) -> Booleans:
@@ -152,14 +149,13 @@ def train(rows: Rows, recipe: Recipe, cost: str, n_outputs: int, *, n_members: i
                 for _ in range(n_members)]
     kept = [np.flatnonzero(own) for own in unseen]
     learned = [np.flatnonzero(~own) for own in unseen]
-    best: list[BestEpoch] = []
     deadlines = [None if time_limit is None else Deadline(_share(time_limit, n_members, threads), recipe)
                  for _ in networks]
 
+    best = [BestEpoch(recipe.epochs, None if rows.weights is None else (rows.matrix[own], rows.targets[own],
+                                                                        rows.weights[own])) for own in kept]
+
     def of_member(i: int) -> list[Callback]:
-        weighted = None if rows.weights is None else (rows.matrix[kept[i]], rows.targets[kept[i]],
-                                                      rows.weights[kept[i]])
-        best.append(BestEpoch(recipe.epochs, weighted))
         own: list[Callback] = [best[i]]
         if (deadline := deadlines[i]) is not None:
             own.append(deadline)
@@ -179,7 +175,7 @@ def train(rows: Rows, recipe: Recipe, cost: str, n_outputs: int, *, n_members: i
     held = _hold_out(ensemble, rows, known, unseen[:, known])
     shortest = min(len(found.costs) for found in best)
     costs = np.mean([found.costs[:shortest] for found in best], axis=0).T
-    return Trained(ensemble, held, known, np.array([found.best_epoch for found in best]), costs)
+    return Trained(ensemble, held, known, unseen, np.array([found.best_epoch for found in best]), costs)
 
 
 def _share(seconds: float, n_members: int, threads: int | None) -> float:
