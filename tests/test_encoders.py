@@ -418,7 +418,7 @@ def test_derivatives_by_columns(name, scaling, dtype, rng):
         close(net.input_gradient(X, Y), np.einsum("sjk,sj->sk", found, net.predict(X) - Y), dtype, 3)
 
 
-@pytest.mark.parametrize("output", [None, fastbp.parametric("tanh")], ids=str)
+@pytest.mark.parametrize("output", [None, fastbp.parametric("tanh")], ids=["identity", "parametric"])
 @pytest.mark.parametrize("name", ["Periodic", "all"])
 def test_derivatives_by_columns_through_parametric_activations(name, output, rng):
     """Beside central differences of `predict`; and one sample in compiled code beside these."""
