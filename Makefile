@@ -8,13 +8,13 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test plain plain-upper compiled all lint check-bench coverage targets bench bench-history peers clean
+.PHONY: help demo quick test plain compiled all lint check-bench coverage targets bench bench-history peers clean
 
 help:
 	@echo "make demo      train a digit classifier; pictures go to demo-output/"
 	@echo "make quick     lint, and the tests of contracts, twins and kernels in float32: under a minute, once compiled"
-	@echo "make test      lint, a pass over the benchmarks, all tests with the JIT off and on, some as for AVX2"
-	@echo "make all       that, all tests as for other processors, and with other examples in each run"
+	@echo "make test      lint, a pass over the benchmarks, all tests compiled, most with the JIT off, some as for AVX2"
+	@echo "make all       that, all with the JIT off, as for other processors, and with other examples in each run"
 	@echo "make lint      ruff, mypy and the order of imports alone"
 	@echo "make targets   the tests of the kernels, compiled as for other processors"
 	@echo "make coverage  all tests with the JIT off, and the lines that they do not reach"
@@ -43,27 +43,25 @@ $(VENV)/%.stamp: pyproject.toml | $(BIN)/python
 demo: $(VENV)/demo.stamp
 	$(RUN) examples/digits.py --output demo-output
 
-# The run with the JIT off and the compiled one share the two cores that any machine has. The former takes longer: its
-# tests of the upper layers wait for the latter, so that both cores end together.
-UPPER := tests/estimators tests/tables
+# The run with the JIT off and the compiled one share the two cores that any machine has. What stands above Network calls
+# no kernel: its tests run once here, compiled, and its lines are counted there.
+UPPER := tests/ensembles tests/estimators tests/tables
 test: lint check-bench
 	$(RUN) -m coverage erase
-	@$(MAKE) --no-print-directory -j2 --output-sync=target plain plain-upper
+	@$(MAKE) --no-print-directory -j2 --output-sync=target plain compiled
 	$(RUN) -m coverage combine --quiet
 	$(RUN) -m coverage report
 
 plain: $(VENV)/test.stamp
 	NUMBA_DISABLE_JIT=1 $(RUN) -m coverage run -m pytest tests $(UPPER:%=--ignore=%)
 
-plain-upper: compiled
-	NUMBA_DISABLE_JIT=1 $(RUN) -m coverage run -m pytest $(UPPER)
-
 compiled: $(VENV)/test.stamp
 	@$(MAKE) --no-print-directory targets TARGETS=haswell TARGET_TESTS="kernels/ir kernels/layer kernels/passes/test_online.py core/test_determinism.py"
-	$(RUN) -m pytest
+	$(RUN) -m pytest tests $(UPPER:%=--ignore=%)
+	$(RUN) -m coverage run -m pytest $(UPPER)
 
 # With other examples of Hypothesis in each run, and on all processors that Numba can compile for.
-all: test targets
+all: test targets coverage
 	HYPOTHESIS_PROFILE=exploring $(RUN) -m pytest
 
 QUICK_TESTS := test_contracts.py naive util kernels/ir kernels/layer kernels/passes kernels/functions kernels/test_calls.py \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import naive
 import numpy as np
+import pytest
 
 from fastbp import Network, activations, costs
 from fastbp.core.link import Choices, Request, link
@@ -19,6 +20,9 @@ COSTS = [name for name, row in costs.COSTS.items() if not row.values and row.out
 DTYPES = ["float32", "float64"]
 ROUNDING = {"float32": 2e-5, "float64": 1e-12}
 """Largest difference to the naive twin, relative to the largest element: sums of some hundred terms, reordered."""
+
+
+compiled_only = pytest.mark.skipif(not JIT, reason="what it shows does not depend on how kernels run: once is enough")
 
 
 def few(compiled, plain):

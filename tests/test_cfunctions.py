@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from helpers import DTYPES, close, few, network
+from helpers import DTYPES, close, compiled_only, few, network
 
 from fastbp import Network, cfunctions
 from fastbp.cfunctions import FORMS
@@ -127,6 +127,7 @@ def test_a_network_has_one_of_each_form():
     assert other.cfunc().address != kept.address and net.copy().cfunc().ctypes.network is not net
 
 
+@compiled_only
 @pytest.mark.parametrize("form", FORMS)
 def test_code_that_nobody_uses_is_taken_over(form, rng):
     """Numba never frees machine code: 0.4 MB a function."""

@@ -10,7 +10,7 @@ import types
 import numba
 import numpy as np
 import pytest
-from helpers import DTYPES, close, few, network, real_data
+from helpers import DTYPES, close, compiled_only, few, network, real_data
 
 import fastbp
 from fastbp import activations, costs, custom, jit
@@ -475,6 +475,7 @@ def test_a_kernel_that_is_missing_says_so_itself():
         lost.second_derivative()
 
 
+@compiled_only
 @pytest.mark.parametrize("pool", ["Pool", "ProcessPoolExecutor", "loky"])
 def test_a_worker_that_does_not_know_a_function(pool, tmp_path, run_python):
     """The error reaches the caller, and with the same function registered in the worker it computes the same."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import few, network
+from helpers import compiled_only, few, network
 from safetensors.numpy import save as to_bytes
 
 import fastbp
@@ -107,6 +107,7 @@ def test_a_failing_write_leaves_the_old_file(where, tmp_path, monkeypatch):
         NETS[1].save(tmp_path / "no such folder" / "n")
 
 
+@compiled_only
 def test_killed_while_saving(tmp_path, run_python):
     """The process dies at every step of a save: the file is always the old one or the new one, whole.
 
@@ -392,6 +393,7 @@ print(refused, tried)
 """
 
 
+@compiled_only
 @pytest.mark.parametrize("name", ["lbfgs", "scaledconjugategradient", "adam"])
 def test_nonsense_in_any_place_of_a_training(name, tmp_path):
     """Nothing crashes, and nothing is raised but a ValueError that names the file."""

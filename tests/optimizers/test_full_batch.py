@@ -418,15 +418,15 @@ def test_steps_over_kinks_end_where_they_are_lowest():
 # ------------------------------------------------------------------------------------------------------------- training
 
 
-def waves(dtype="float64"):
-    x = np.linspace(-3, 3, few(200, 40)).reshape(-1, 1)
+def waves(dtype="float64", samples=few(200, 40)):  # noqa: B008
+    x = np.linspace(-3, 3, samples).reshape(-1, 1)
     return x.astype(dtype), (np.sin(2 * x) + 0.1 * x).astype(dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("method", METHODS, ids=str)
 def test_regression(method, dtype):
-    X, Y = waves(dtype)
+    X, Y = waves(dtype, few(200, 16))
     net = Network((1, 12, 1), dtype=dtype, seed=1)
     before = net.cost(X, Y)
     net.fit(X, Y, epochs=few(300, 200), optimizer=method)
