@@ -16,6 +16,7 @@ from .core.architecture import Architecture, Functions, named_activations
 from .derivatives import first, second, uncertainty
 from .derivatives import trace as tracing
 from .encoders import Encoder
+from .formats import onnx
 from .jit import make
 from .optimizers import Optimizer
 from .regularization import Regularization
@@ -440,6 +441,7 @@ class Network(Trainable):
     __copy__ = copy
 
     save = persistence.save
+    to_onnx = onnx.to_onnx
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Network:
