@@ -35,6 +35,7 @@ from .optimizers.update_rules import (
     RMSprop,
 )
 from .persistence import Checkpoint
+from .readers import from_onnx
 from .regularization import Regularization
 from .training.callbacks import EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .training.errors import DivergenceError
@@ -96,6 +97,7 @@ __all__ = [
     "__version__",
     "encoders",
     "fit_many",
+    "from_onnx",
     "gaussian_nll",
     "huber",
     "initializers",

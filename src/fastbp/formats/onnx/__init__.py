@@ -52,7 +52,7 @@ def to_onnx(self: Model, path: str | PathLike[str] | None = None, *, opset: int 
     >>> net = fastbp.Network((2, 8, 1), seed=0)
     >>> model = net.to_onnx()
     >>> fastbp.from_onnx(model)
-    Network((2, 8, 1))
+    Network((2, 8, 1), init='zeros')
     """
     from . import writer  # on use: it takes a moment
 

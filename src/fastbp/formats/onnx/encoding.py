@@ -64,12 +64,16 @@ def _(encoder: Embedding, learned: dict[str, Array], graph: Builder, x: str) -> 
 
 @_encoded.register
 def _(encoder: Periodic, learned: dict[str, Array], graph: Builder, x: str) -> str:
-    """(W₂ cos(2πx w₁ + b₁) + b₂, x) with columns first, as a product of matrices for each."""
+    """(W₂ cos(2πx w₁ + b₁) + b₂, x) with columns first, as a product of matrices for each.
+
+    A cosine is a sine here: not every onnxruntime has it in double.
+    """
     turned = graph.node("Transpose", _columns(graph, x, encoder.reads), perm=[1, 0])
     last = graph.node("Unsqueeze", turned, graph.integers("axis", [2]))
     angles = graph.node("Mul", graph.node("Mul", last, graph.number(2 * math.pi)),
                         graph.real("frequencies", learned["frequencies"][:, None]))
-    cosines = graph.node("Cos", graph.node("Add", angles, graph.real("phases", learned["phases"][:, None])))
+    phases = learned["phases"][:, None].astype(np.float64) + math.pi / 2
+    cosines = graph.node("Sin", graph.node("Add", angles, graph.real("phases", phases)))
     linear = graph.node("MatMul", cosines, graph.real("weights", learned["weights"].transpose(0, 2, 1)))
     linear = graph.node("Add", linear, graph.real("biases", learned["biases"][:, None]))
     rows = graph.node("Transpose", graph.node("Concat", linear, last, axis=2), perm=[1, 0, 2])

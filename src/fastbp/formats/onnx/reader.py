@@ -1,0 +1,452 @@
+"""The layers of a graph of ONNX: a walk over its nodes, in their order, that follows what comes of the input.
+
+What nodes make is a constant, a signal (what a number of dense layers make of the input), or what is no part of such
+a network: that only matters where an output needs it, so the tail of a classifier that makes labels is cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ... import activations
+from ..chain import Layer
+from . import constants, messages, operators
+from .constants import Sizes
+from .messages import ML, Node
+from .protobuf import Fields
+from .recognition import ONE, ZERO, Found, Steps
+
+Array = npt.NDArray[Any]
+
+MOST_DIAGONAL = 1000
+"""Outputs that are scaled behind their activation, which takes a layer of so many numbers squared."""
+
+REUSED = 4
+"""How often the numbers of a file may be used, on average, by its layers, and in what is made of its constants."""
+
+
+class Product:
+    """A product with weights, and the operators behind it; without weights the input of the graph.
+
+    Attributes
+    ----------
+    weights : ndarray or None
+        (n_out, n_in), as they lie in the file.
+    source : Signal or None
+        What is multiplied.
+    width : int or None
+        Numbers that come out, None where the file does not say how many the input has.
+    steps : Steps
+    """
+
+    def __init__(self, weights: Array | None, source: Signal | None, width: int | None) -> None:
+        self.weights, self.source, self.width, self.steps = weights, source, width, Steps()
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What the operators behind a product have made of it, up to one of them."""
+
+    product: Product
+    step: int
+
+    def row(self, value: Array) -> Array:
+        """Return a constant as one number, or one for each neuron.
+
+        Raises
+        ------
+        ValueError
+            If it is neither.
+        """
+        if value.dtype.kind not in "fiub":
+            raise ValueError("a constant in it is no number")
+        width = self.product.width
+        if value.size == 1:
+            return value.reshape(value.shape[:1] if width == 1 else ()).astype(np.float64)
+        if value.ndim not in (1, 2) or value.size != value.shape[-1] or (width is not None and value.size != width):
+            raise ValueError(f"a constant in it has the shape {value.shape}, expected one number, or {width or 'one'} "
+                             "for each neuron")
+        self.product.width = value.size
+        return value.reshape(-1).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Unread:
+    """What no network of dense layers makes, why, and what it was made of if that is one's output."""
+
+    reason: str
+    before: Signal | None = None
+
+
+Known = Array | Signal | Sizes | Unread
+
+
+def layers(content: bytes) -> tuple[list[Layer], np.dtype[Any]]:
+    """Return the layers of a file's graph, and the dtype of its weights.
+
+    Raises
+    ------
+    ValueError
+        If it is no ONNX model, or no chain of dense layers; the message names what does not belong to one.
+    """
+    return _Walk(content).layers()
+
+
+class _Walk:
+    """What is known of each name of a graph."""
+
+    def __init__(self, content: bytes) -> None:
+        self._fields = Fields()
+        self._model = messages.read(memoryview(content), self._fields)
+        self._budget = REUSED * len(content) + 2**16  # bytes
+        self._known: dict[str, Known] = {}
+
+    def layers(self) -> tuple[list[Layer], np.dtype[Any]]:
+        tensors = self._model.tensors
+        inputs = [port for port in self._model.inputs if port.name not in tensors]
+        if len(inputs) != 1:
+            raise ValueError(f"it has the inputs {[port.name for port in inputs][:10]}, expected one")
+        shape = inputs[0].shape
+        width = shape[1] if shape is not None and len(shape) == 2 else None
+        self._known[inputs[0].name] = Signal(Product(None, None, width), 0)
+        for node in self._model.nodes:
+            try:
+                found = self._made(node)
+            except ValueError as error:
+                found = Unread(f"{node} has no part in a chain of dense layers: {error}")
+            for name in node.outputs[:1]:
+                self._known[name] = found
+            for name in node.outputs[1:]:
+                self._known[name] = Unread(f"{node} has a second output")
+        return self._chained(self._output())
+
+    # --------------------------------------------------------------------------------------------------- the nodes
+
+    def _value(self, name: str) -> Known:
+        if name not in self._known:
+            tensor = self._model.tensors.get(name)
+            if tensor is None:
+                raise ValueError(f"nothing before it makes {name!r}, which it takes")
+            self._known[name] = tensor.array(self._fields)
+        return self._known[name]
+
+    def _made(self, node: Node) -> Known:
+        """Return what a node makes.
+
+        Raises
+        ------
+        ValueError
+            If it does not belong to a chain of dense layers.
+        """
+        inputs = [self._value(name) if name else None for name in node.inputs]
+        for value in inputs:
+            if isinstance(value, Unread):
+                return value
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        if domain in ("", ML) and node.op in _HANDLERS and (node.op in _ML) == (domain == ML):
+            return _HANDLERS[node.op](self, node, inputs)
+        if domain == "" and node.op in operators.FUNCTIONS:
+            return self._element_wise(node, inputs)
+        raise ValueError("fastbp does not read this operator")
+
+    def _computed(self, value: Known) -> Known:
+        """Return a constant that was made of others, if the file has room for it."""
+        if isinstance(value, np.ndarray):
+            self._budget -= value.nbytes
+            if self._budget < 0:
+                raise ValueError("constants that are made of others are much larger than the file")
+        return value
+
+    def _constant(self, node: Node, inputs: Sequence[Any]) -> Known:
+        for name, value in node.attributes.items():
+            if isinstance(value, messages.Tensor):
+                return value.array(self._fields)
+            if name in ("value_float", "value_floats", "value_int", "value_ints"):
+                return self._computed(np.array(value))
+        raise ValueError("its constant is no number")
+
+    def _same(self, node: Node, inputs: Sequence[Any]) -> Known:
+        """Return what is given: nodes that change no number."""
+        given = _first(inputs)
+        if node.op == "Dropout" and len(inputs) > 2 and isinstance(inputs[2], np.ndarray) and inputs[2].any():
+            raise ValueError("it drops neurons, as in training: export the network for inference")
+        if node.op == "Cast" and isinstance(given, Signal) and node.attributes.get("to") not in (messages.FLOAT,
+                                                                                                messages.DOUBLE):
+            raise ValueError("it makes other numbers than float32 or float64")
+        return given if isinstance(given, Signal) else self._computed(constants.shaped(node, inputs))
+
+    def _reshaped(self, node: Node, inputs: Sequence[Any]) -> Known:
+        """Return what is given: a signal must keep its rows."""
+        given = _first(inputs)
+        if not isinstance(given, Signal):
+            return self._computed(constants.shaped(node, inputs))
+        width, product = given.product.width, given.product
+        if node.op == "Flatten" and node.attributes.get("axis", 1) == 1:
+            return given
+        if node.op == "Reshape" and len(inputs) == 2:
+            sizes = inputs[1].sizes if isinstance(inputs[1], Sizes) else inputs[1].reshape(-1).tolist()
+            untouched = product.weights is None and given.step == 0
+            if len(sizes) == 2 and (sizes[1] == width or (sizes[1] <= 0 and sizes[0] != sizes[1])
+                                    or (untouched and width is None)):
+                if sizes[1] > 0:
+                    product.width = int(sizes[1])
+                return given
+            if len(sizes) == 1 and width == 1:
+                return given
+        if node.op in ("Squeeze", "Unsqueeze") and width == 1:
+            return given
+        raise ValueError("it makes other rows")
+
+    def _shape(self, node: Node, inputs: Sequence[Any]) -> Known:
+        given = _first(inputs)
+        if isinstance(given, Signal):
+            return Sizes((0, given.product.width or -1))
+        raise ValueError("it is not of the input")
+
+    def _moved(self, node: Node, inputs: Sequence[Any]) -> Known:
+        """Return a constant, or sizes, that were turned or picked."""
+        if any(isinstance(value, Signal) for value in inputs):
+            raise ValueError("it moves numbers within the rows of a batch")
+        return self._computed(constants.shaped(node, inputs))
+
+    def _concatenated(self, node: Node, inputs: Sequence[Any]) -> Known:
+        """Return p of 1 − p beside p, with which a classifier for two classes ends."""
+        first, *rest = inputs
+        if isinstance(first, Signal) and len(rest) == 1 and isinstance(rest[0], Signal) and \
+                rest[0].product is first.product and node.attributes.get("axis") in (1, -1):
+            if not first.product.steps.complements(first.step, rest[0].step):
+                raise ValueError("what it puts side by side is not 1 − p and p")
+            return rest[0]
+        return self._moved(node, inputs)
+
+    # -------------------------------------------------------------------------------------------------- arithmetic
+
+    def _product(self, node: Node, inputs: Sequence[Any]) -> Known:
+        """Begin a layer: MatMul, or Gemm with its biases."""
+        given, weights = inputs[0], inputs[1] if len(inputs) > 1 else None
+        if not isinstance(given, Signal) or not isinstance(weights, np.ndarray):
+            raise ValueError("it does not multiply the outputs of a layer by constants")
+        if weights.ndim != 2 or weights.size == 0 or weights.dtype.kind != "f":
+            raise ValueError(f"its weights are {weights.dtype} of shape {weights.shape}, expected a matrix")
+        if node.attributes.get("transA", 0):
+            raise ValueError("it has samples in columns (transA)")
+        weights = weights if node.op == "Gemm" and node.attributes.get("transB", 0) else weights.T
+        n_out, n_in = weights.shape
+        if given.product.width not in (None, n_in):
+            raise ValueError(f"it has weights for {n_in} numbers, and {given.product.width} come")
+        given.product.width = n_in
+        made = Signal(Product(weights, given, n_out), 0)
+        if node.op == "MatMul":
+            return made
+        factor, of_biases = (np.array(_number(node, name, 1.0)) for name in ("alpha", "beta"))
+        biases = inputs[2] if len(inputs) > 2 else None
+        if biases is not None and not isinstance(biases, np.ndarray):
+            raise ValueError("its biases are no constants")
+        if biases is None and factor == 1:
+            return made
+        offset = ZERO if biases is None else made.row(biases) * of_biases
+        return Signal(made.product, made.product.steps.straight("Gemm", 0, factor, offset))
+
+    def _normalized(self, node: Node, inputs: Sequence[Any]) -> Known:
+        """Apply (x − μ)/√(σ² + ε) γ + β, with numbers that training has left."""
+        if len(inputs) != 5 or not isinstance(inputs[0], Signal) or node.attributes.get("training_mode", 0):
+            raise ValueError("it normalises by each batch, as in training: export the network for inference")
+        given = inputs[0]
+        scale, shift, mean, variance = (given.row(value) for value in inputs[1:])
+        with np.errstate(all="ignore"):
+            factor = scale / np.sqrt(variance + _number(node, "epsilon", 1e-5))
+        return self._straight(node, given, factor, shift - factor * mean)
+
+    def _scaled(self, node: Node, inputs: Sequence[Any]) -> Known:
+        """Apply (x − offset) · scale."""
+        given = _first(inputs)
+        if not isinstance(given, Signal):
+            raise ValueError("it is not of the input")
+        scale, offset = (given.row(np.array(node.attributes.get(name, value), np.float64))
+                         for name, value in (("scale", 1.0), ("offset", 0.0)))
+        return self._straight(node, given, scale, -offset * scale)
+
+    def _straight(self, node: Node, given: Signal, factor: Array, offset: Array) -> Signal:
+        if not (np.isfinite(factor).all() and np.isfinite(offset).all()):
+            raise ValueError("its numbers are not finite")
+        return Signal(given.product, given.product.steps.straight(node.op, given.step, factor, offset))
+
+    def _softmax(self, node: Node, inputs: Sequence[Any]) -> Known:
+        given = _first(inputs)
+        if not isinstance(given, Signal) or node.attributes.get("axis", -1 if self._model.opsets.get("", 0) > 12
+                                                                else 1) not in (1, -1):
+            raise ValueError("it is not over the outputs of each sample")
+        return Signal(given.product, given.product.steps.apply("Softmax", (given.step,), {}))
+
+    def _picked(self, node: Node, inputs: Sequence[Any]) -> Known:
+        """Return what is cut off: the number of the largest output."""
+        given = _first(inputs)
+        return Unread(f"{node} tells classes", given if isinstance(given, Signal) else None)
+
+    def _element_wise(self, node: Node, inputs: Sequence[Any]) -> Known:
+        """Apply an operator that goes over single numbers."""
+        least, most = operators.INPUTS.get(node.op, (1, 1))
+        if not least <= len(inputs) <= most or any(value is None for value in inputs[:least]):
+            raise ValueError(f"it has {len(inputs)} inputs")
+        attributes = {name: _attribute(node, name) for name in operators.TAKES.get(node.op, ())
+                      if name in node.attributes}
+        if node.op == "Clip":
+            attributes, inputs = _limits(node, inputs), inputs[:1]
+        signals = [value for value in inputs if isinstance(value, Signal)]
+        if not signals:
+            return self._computed(constants.applied(node.op, inputs, attributes))
+        product = signals[0].product
+        if any(signal.product is not product for signal in signals):
+            raise ValueError("it joins two branches")
+        if any(isinstance(value, Sizes) for value in inputs):
+            raise ValueError("it computes with the number of samples")
+        rows = [value.step if isinstance(value, Signal) else signals[0].row(value) for value in inputs]
+        line = _line(node.op, rows)
+        if line is not None:
+            return self._straight(node, signals[0], *line)
+        if node.op in ("Add", "Sub") and len(signals) == 2:
+            return Signal(product, product.steps.sum(rows[0], rows[1], 1.0 if node.op == "Add" else -1.0))
+        return Signal(product, product.steps.apply(node.op, rows, attributes))
+
+    # --------------------------------------------------------------------------------------------------- the chain
+
+    def _output(self) -> Signal:
+        """Return the output that is a network's."""
+        found: list[Signal] = []
+        unread = "it has no outputs"
+        cut: list[Signal] = []
+        for port in self._model.outputs:
+            try:
+                value = self._value(port.name)
+            except ValueError as error:
+                value = Unread(f"output {port.name!r}: {error}")
+            if isinstance(value, Signal) and value not in found:
+                found.append(value)
+            elif isinstance(value, Unread):
+                unread = value.reason
+                cut += [value.before] if value.before is not None else []
+            elif not isinstance(value, Signal):
+                unread = f"output {port.name!r} does not depend on the input"
+        found = found or cut[:1]
+        if not found:
+            raise ValueError(unread)
+        if len(found) > 1:
+            raise ValueError(f"it has the outputs {[port.name for port in self._model.outputs][:10]}, which are more "
+                             "than one network's")
+        return found[0]
+
+    def _chained(self, signal: Signal) -> tuple[list[Layer], np.dtype[Any]]:
+        """Return the layers that lead to a signal."""
+        signals = [signal]
+        while signals[-1].product.source is not None:
+            signals.append(signals[-1].product.source)
+        start, *rest = signals[::-1]
+        if not rest:
+            raise ValueError("it has no dense layer")
+        line = start.product.steps[start.step].line
+        if line is None:
+            raise ValueError(f"{start.product.steps[start.step].op} works on the inputs, before any layer")
+        weights = [signal.product.weights for signal in rest]
+        matrices = [W for W in weights if W is not None]
+        if sum(W.nbytes for W in matrices) > REUSED * max(self._budget, 0) + sum(
+                {id(W.base): W.nbytes for W in matrices}.values()):
+            raise ValueError("its layers use the same weights over and over")
+        dtype = np.dtype(np.float64 if any(W.dtype == np.float64 for W in matrices) else np.float32)
+        found, before = [], line
+        for signal, W in zip(rest, matrices, strict=True):
+            match = signal.product.steps.recognised(signal.step)
+            found.append(_layer(W, before, match))
+            before = match.factor, match.offset
+        if not (np.array_equal(before[0], ONE) and np.array_equal(before[1], ZERO)):
+            found.append(_diagonal(len(found[-1].weights), *before))
+        return found, dtype
+
+
+def _layer(weights: Array, before: tuple[Array, Array], match: Found) -> Layer:
+    """Return a layer with what scales its inputs, and the lines behind it, in its weights."""
+    (c, s), (q, r) = before, match.line
+    n_out, n_in = weights.shape
+    biases = np.broadcast_to(r, n_out).astype(np.float64)
+    with np.errstate(all="ignore"):
+        if s.any():
+            biases = biases + np.broadcast_to(q, n_out) * (weights.astype(np.float64) @ np.broadcast_to(s, n_in))
+        if (c != 1).any():
+            weights = weights * c
+        if (q != 1).any():
+            weights = np.broadcast_to(q, n_out)[:, None] * weights
+    alphas = None if match.alphas is None else np.broadcast_to(match.alphas, n_out)
+    return Layer(weights, biases if r.ndim or biases.any() else None, activations.get(match.name), alphas)
+
+
+def _diagonal(n: int, factor: Array, offset: Array) -> Layer:
+    """Return a layer that scales the outputs of the last one."""
+    if n > MOST_DIAGONAL:
+        raise ValueError(f"its {n} outputs are scaled behind their activation, which fastbp does for up to "
+                         f"{MOST_DIAGONAL}")
+    return Layer(np.diag(np.broadcast_to(factor, n)), np.broadcast_to(offset, n) if offset.any() else None,
+                 activations.get("identity"))
+
+
+def _first(inputs: Sequence[Any]) -> Any:
+    if not inputs or inputs[0] is None:
+        raise ValueError("it has no input")
+    return inputs[0]
+
+
+def _attribute(node: Node, name: str) -> Any:
+    """Return an attribute that changes what an operator computes."""
+    kind, value = operators.ATTRIBUTES[name], node.attributes[name]
+    if not isinstance(value, kind):
+        raise ValueError(f"its attribute {name} is no {kind.__name__}")
+    return value
+
+
+def _number(node: Node, name: str, default: float) -> float:
+    return float(_attribute(node, name)) if name in node.attributes else default
+
+
+def _limits(node: Node, inputs: Sequence[Any]) -> dict[str, float]:
+    """Return the limits of Clip, which were attributes before version 11."""
+    found = {}
+    for place, old, name in ((1, "min", "low"), (2, "max", "high")):
+        value = inputs[place] if len(inputs) > place else node.attributes.get(old)
+        if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fi":
+            found[name] = float(value.reshape(()))
+        elif isinstance(value, float):
+            found[name] = value
+        elif value is not None:
+            raise ValueError("its limits are no constant numbers")
+    return found
+
+
+def _line(op: str, rows: Sequence[int | Array]) -> tuple[Array, Array] | None:
+    """Return factor and offset of what an operator with a constant does, None where it is no line."""
+    if op == "Neg":
+        return -ONE, ZERO
+    if len(rows) != 2:
+        return None
+    first, second = rows
+    if not isinstance(second, int):
+        with np.errstate(all="ignore"):
+            lines = {"Add": (ONE, second), "Sub": (ONE, -second), "Mul": (second, ZERO), "Div": (1 / second, ZERO)}
+        return lines.get(op)
+    if not isinstance(first, int):
+        return {"Add": (ONE, first), "Sub": (-ONE, first), "Mul": (first, ZERO)}.get(op)
+    return None
+
+
+_ML = ("ZipMap", "Scaler")
+
+_HANDLERS: dict[str, Callable[[_Walk, Node, Sequence[Any]], Known]] = {
+    "ArgMax": _Walk._picked, "BatchNormalization": _Walk._normalized, "Cast": _Walk._same,
+    "Concat": _Walk._concatenated, "Constant": _Walk._constant, "Dropout": _Walk._same, "Flatten": _Walk._reshaped,
+    "Gather": _Walk._moved, "Gemm": _Walk._product, "Identity": _Walk._same, "MatMul": _Walk._product,
+    "Reshape": _Walk._reshaped, "Scaler": _Walk._scaled, "Shape": _Walk._shape, "Softmax": _Walk._softmax,
+    "Squeeze": _Walk._reshaped, "Transpose": _Walk._moved, "Unsqueeze": _Walk._reshaped, "ZipMap": _Walk._same,
+}
+"""What is done with each operator that is not in `operators.FUNCTIONS`."""
