@@ -184,6 +184,29 @@ class _Tabular(BaseEstimator):
         descriptions: ColumnDescriptions = self._table.describe()
         return descriptions
 
+    def to_onnx(self, path: Any = None, *, opset: int = 13, dtype: str = "float32") -> bytes | None:
+        """Refuse: what is done with dates, texts, missing and unknown values is not written as operators of ONNX.
+
+        Parameters
+        ----------
+        path, opset, dtype
+            As of `MLPRegressor.to_onnx`.
+
+        Returns
+        -------
+        bytes or None
+            Nothing.
+
+        Raises
+        ------
+        NotImplementedError
+            Always; it says what can be written.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be written as ONNX: its columns hold dates, texts and "
+                                  "missing values, which become numbers outside of its networks. These can be written, "
+                                  "ensemble_[0].to_onnx(path) and so on; or train MLPRegressor or MLPClassifier on "
+                                  "columns of numbers")
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "ensemble_")
 

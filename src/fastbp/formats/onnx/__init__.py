@@ -11,6 +11,7 @@ operators, recognition, reader
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 
 from ...core.model import Model
 
@@ -56,4 +57,12 @@ def to_onnx(self: Model, path: str | PathLike[str] | None = None, *, opset: int 
     """
     from . import writer  # on use: it takes a moment
 
-    return writer.written(writer.content(self, opset, dtype), path)
+    return written(writer.content(self, opset, dtype), path)
+
+
+def written(content: bytes, path: str | PathLike[str] | None) -> bytes | None:
+    """Write a file; without a path return what would be in it."""
+    if path is None:
+        return content
+    Path(path).write_bytes(content)
+    return None

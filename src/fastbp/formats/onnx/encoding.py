@@ -47,14 +47,14 @@ def _(encoder: Identity, learned: dict[str, Array], graph: Builder, x: str) -> s
 
 @_encoded.register
 def _(encoder: OneHot, learned: dict[str, Array], graph: Builder, x: str) -> str:
-    """A code equals its category, and a missing one none."""
+    """Return which category equals the code: none where it is missing."""
     codes = graph.real("categories", np.arange(encoder.categories))
     return graph.node("Cast", graph.node("Equal", _columns(graph, x, encoder.reads), codes), to=graph.code)
 
 
 @_encoded.register
 def _(encoder: Embedding, learned: dict[str, Array], graph: Builder, x: str) -> str:
-    """A code that is no category, NaN too, reads the last row."""
+    """Return rows of the table, the last for what is no category, NaN too."""
     codes = graph.node("Gather", x, graph.integers("column", encoder.column), axis=1)
     count = graph.number(encoder.categories)
     known = graph.node("And", graph.node("GreaterOrEqual", codes, graph.number(0)), graph.node("Less", codes, count))
@@ -64,7 +64,7 @@ def _(encoder: Embedding, learned: dict[str, Array], graph: Builder, x: str) -> 
 
 @_encoded.register
 def _(encoder: Periodic, learned: dict[str, Array], graph: Builder, x: str) -> str:
-    """(W₂ cos(2πx w₁ + b₁) + b₂, x) with columns first, as a product of matrices for each.
+    """Return (W₂ cos(2πx w₁ + b₁) + b₂, x) with columns first, as a product of matrices for each.
 
     A cosine is a sine here: not every onnxruntime has it in double.
     """
@@ -82,7 +82,7 @@ def _(encoder: Periodic, learned: dict[str, Array], graph: Builder, x: str) -> s
 
 @_encoded.register
 def _(encoder: PiecewiseLinear, learned: dict[str, Array], graph: Builder, x: str) -> str:
-    """(x − b)/(c − b) of the edges b and c of each bin, limited to 0 … 1 but for the first and last of a column."""
+    """Return (x − b)/(c − b) of the edges b and c of each bin, limited to 0 … 1 but for the first and last of a column."""
     each = list(zip(encoder.reads, encoder.edges, strict=True))
     columns = tuple(column for column, edges in each for _ in edges[1:])
     edges = [np.array(edges) for _, edges in each]

@@ -54,44 +54,44 @@ NEWER_OPERATORS = {"mish": (18, "Mish"), "gelu": (20, "Gelu")}
 
 
 def _leaky_relu(graph: Operators[T], x: T) -> T:
-    """max(x, x/100)."""
+    """Return max(x, x/100)."""
     return graph.node("Max", x, graph.node("Mul", x, graph.number(0.01)))
 
 
 def _elu(graph: Operators[T], x: T) -> T:
-    """max(x, 0) + (exp(min(x, 0)) − 1)."""
+    """Return max(x, 0) + (exp(min(x, 0)) − 1)."""
     return graph.node("Add", graph.node("Relu", x), _below(graph, x))
 
 
 def _below(graph: Operators[T], x: T) -> T:
-    """exp(min(x, 0)) − 1."""
+    """Return exp(min(x, 0)) − 1."""
     return graph.node("Sub", graph.node("Exp", graph.node("Min", x, graph.number(0.0))), graph.number(1.0))
 
 
 def _selu(graph: Operators[T], x: T) -> T:
-    """λ max(x, 0) + λα (exp(min(x, 0)) − 1)."""
+    """Return λ max(x, 0) + λα (exp(min(x, 0)) − 1)."""
     above = graph.node("Mul", graph.node("Relu", x), graph.number(SELU_SCALE))
     return graph.node("Add", above, graph.node("Mul", _below(graph, x), graph.number(SELU_SCALE * SELU_ALPHA)))
 
 
 def _softplus(graph: Operators[T], x: T) -> T:
-    """max(x, 0) + log(1 + exp(−|x|))."""
+    """Return max(x, 0) + log(1 + exp(−|x|))."""
     small = graph.node("Exp", graph.node("Neg", graph.node("Abs", x)))
     return graph.node("Add", graph.node("Relu", x), graph.node("Log", graph.node("Add", small, graph.number(1.0))))
 
 
 def _softsign(graph: Operators[T], x: T) -> T:
-    """x/(1 + |x|)."""
+    """Return x/(1 + |x|)."""
     return graph.node("Div", x, graph.node("Add", graph.node("Abs", x), graph.number(1.0)))
 
 
 def _silu(graph: Operators[T], x: T) -> T:
-    """x s(x), s(x) = 1/(1 + exp(−x))."""
+    """Return x s(x), s(x) = 1/(1 + exp(−x))."""
     return graph.node("Mul", x, graph.node("Sigmoid", x))
 
 
 def _gelu(graph: Operators[T], x: T) -> T:
-    """x (1 + erf(x/√2))/2."""
+    """Return x (1 + erf(x/√2))/2."""
     erf = graph.node("Erf", graph.node("Mul", x, graph.number(math.sqrt(0.5))))
     half = graph.node("Mul", x, graph.number(0.5))
     return graph.node("Mul", half, graph.node("Add", erf, graph.number(1.0)))
@@ -121,7 +121,7 @@ def normal_tail() -> tuple[float, float, list[float]]:
 
 
 def _gelu_double(graph: Operators[T], x: T) -> T:
-    """max(x, 0) − t Φ(−t), t = |x|: there is no Erf in double."""
+    """Return max(x, 0) − t Φ(−t), t = |x|: there is no Erf in double."""
     t = graph.node("Min", graph.node("Abs", x), graph.number(TAIL_END))
     center = graph.number(TAIL_CENTER)
     a, b, coefficients = normal_tail()
@@ -136,30 +136,30 @@ def _gelu_double(graph: Operators[T], x: T) -> T:
 
 
 def _mish(graph: Operators[T], x: T) -> T:
-    """x tanh(log(1 + exp(x)))."""
+    """Return x tanh(log(1 + exp(x)))."""
     return graph.node("Mul", x, graph.node("Tanh", graph.node("Softplus", x)))
 
 
 def _mish_double(graph: Operators[T], x: T) -> T:
-    """x w/(w + 2), w = e (e + 2), e = exp(x); beyond 24 the quotient is 1."""
+    """Return x w/(w + 2), w = e (e + 2), e = exp(x); beyond 24 the quotient is 1."""
     e = graph.node("Exp", graph.node("Min", x, graph.number(24.0)))
     w = graph.node("Mul", e, graph.node("Add", e, graph.number(2.0)))
     return graph.node("Div", graph.node("Mul", x, w), graph.node("Add", w, graph.number(2.0)))
 
 
 def _hard_tanh(graph: Operators[T], x: T) -> T:
-    """min(max(x, −1), 1)."""
+    """Return min(max(x, −1), 1)."""
     return graph.node("Clip", x, graph.number(-1.0), graph.number(1.0))
 
 
 def _hard_sigmoid(graph: Operators[T], x: T) -> T:
-    """min(max(x/6 + 1/2, 0), 1)."""
+    """Return min(max(x/6 + 1/2, 0), 1)."""
     line = graph.node("Add", graph.node("Mul", x, graph.number(1 / 6)), graph.number(0.5))
     return graph.node("Clip", line, graph.number(0.0), graph.number(1.0))
 
 
 def _gaussian(graph: Operators[T], x: T) -> T:
-    """exp(−x²)."""
+    """Return exp(−x²)."""
     return graph.node("Exp", graph.node("Neg", graph.node("Mul", x, x)))
 
 

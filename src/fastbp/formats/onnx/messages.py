@@ -208,20 +208,21 @@ def read(content: memoryview, fields: Fields) -> Model:
         functions |= number == 25
     if len(graphs) != 1 or not opsets:
         raise ValueError("it is no ONNX model: it has no graph, or does not say the version of its operators")
-    nodes, tensors, inputs, outputs = [], {}, [], []
+    nodes, tensors = [], {}
+    ports: dict[int, list[Port]] = {11: [], 12: []}
     for number, value in fields.of(graphs[0]):
         if number == 1:
             nodes.append(_node(fields, protobuf.to_bytes(value)))
         elif number == 5:
             found = _tensor(fields, protobuf.to_bytes(value))
             tensors[found.name] = found
-        elif number in (11, 12):
-            (inputs if number == 11 else outputs).append(_port(fields, protobuf.to_bytes(value)))
+        elif number in ports:
+            ports[number].append(_port(fields, protobuf.to_bytes(value)))
         elif number == 15:
             raise ValueError("it has sparse tensors, expected dense ones")
     if functions:
         raise ValueError("it has functions of its own: inline them, as onnx.inliner.inline_local_functions does")
-    return Model(nodes, tensors, inputs, outputs, opsets)
+    return Model(nodes, tensors, ports[11], ports[12], opsets)
 
 
 def _opset(fields: Fields, message: memoryview) -> tuple[str, int]:

@@ -9,12 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .functions import SELU_ALPHA, SELU_SCALE
+from .functions import SELU_ALPHA, SELU_SCALE, TAIL_CENTER, TAIL_END, normal_tail
 
 Array = npt.NDArray[Any]
 Function = Callable[..., Array]
 
-_erf: Function = np.vectorize(math.erf, otypes=[np.float64])
+
+def _erf(x: Array) -> Array:
+    """Return sign(x) (1 − 2 Φ(−√2 |x|))."""
+    t = np.minimum(np.abs(x) * math.sqrt(2), TAIL_END)
+    a, b, coefficients = normal_tail()
+    tail = np.exp(-t * t / 2) * np.polynomial.polynomial.polyval(a * (t - TAIL_CENTER) / (t + TAIL_CENTER) + b,
+                                                                 coefficients)
+    return np.asarray(np.sign(x) * (1 - 2 * tail))
 
 
 def _sigmoid(x: Array) -> Array:
@@ -96,7 +103,8 @@ TAKES = {"Celu": ("alpha",), "Elu": ("alpha",), "Gelu": ("approximate",), "HardS
 """The attributes of each operator that has any; those of Clip before version 11 are inputs since."""
 
 INPUTS = {"Clip": (1, 3), "Where": (3, 3)} | dict.fromkeys(
-    ("Add", "Div", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min", "Mul", "PRelu", "Pow", "Sub"), (2, 2))
+    ("Add", "Div", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min", "Mul", "PRelu", "Pow", "Sub"),
+    (2, 2))
 """How many inputs an operator takes, least and most; all others take one."""
 
 

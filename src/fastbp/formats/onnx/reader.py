@@ -27,7 +27,31 @@ MOST_DIAGONAL = 1000
 """Outputs that are scaled behind their activation, which takes a layer of so many numbers squared."""
 
 REUSED = 4
-"""How often the numbers of a file may be used, on average, by its layers, and in what is made of its constants."""
+"""How often the numbers of a file may be used, on average, by its layers."""
+
+ROOM, WORK = (16, 2**20), (100, 2**24)
+"""Bytes that constants may take which are made of others, and numbers that may be computed to recognise activations:
+so many for each byte of the file, and so many beside."""
+
+
+class Budget:
+    """What a file may ask for, which is in proportion to its size."""
+
+    def __init__(self, left: int, what: str) -> None:
+        self._left, self._what = left, what
+
+    def spend(self, amount: int) -> None:
+        """Take some of it.
+
+        Raises
+        ------
+        ValueError
+            If nothing is left.
+        """
+        self._left -= amount
+        if self._left < 0:
+            raise ValueError(f"{self._what} than its size accounts for")
+
 
 
 class Product:
@@ -44,8 +68,8 @@ class Product:
     steps : Steps
     """
 
-    def __init__(self, weights: Array | None, source: Signal | None, width: int | None) -> None:
-        self.weights, self.source, self.width, self.steps = weights, source, width, Steps()
+    def __init__(self, weights: Array | None, source: Signal | None, width: int | None, steps: Steps) -> None:
+        self.weights, self.source, self.width, self.steps = weights, source, width, steps
 
 
 @dataclass(frozen=True)
@@ -54,25 +78,6 @@ class Signal:
 
     product: Product
     step: int
-
-    def row(self, value: Array) -> Array:
-        """Return a constant as one number, or one for each neuron.
-
-        Raises
-        ------
-        ValueError
-            If it is neither.
-        """
-        if value.dtype.kind not in "fiub":
-            raise ValueError("a constant in it is no number")
-        width = self.product.width
-        if value.size == 1:
-            return value.reshape(value.shape[:1] if width == 1 else ()).astype(np.float64)
-        if value.ndim not in (1, 2) or value.size != value.shape[-1] or (width is not None and value.size != width):
-            raise ValueError(f"a constant in it has the shape {value.shape}, expected one number, or {width or 'one'} "
-                             "for each neuron")
-        self.product.width = value.size
-        return value.reshape(-1).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,9 @@ class _Walk:
     def __init__(self, content: bytes) -> None:
         self._fields = Fields()
         self._model = messages.read(memoryview(content), self._fields)
-        self._budget = REUSED * len(content) + 2**16  # bytes
+        self._size = len(content)
+        self._room = Budget(ROOM[0] * self._size + ROOM[1], "it makes more of its constants")
+        self._work = Budget(WORK[0] * self._size + WORK[1], "it has more between its layers")
         self._known: dict[str, Known] = {}
 
     def layers(self) -> tuple[list[Layer], np.dtype[Any]]:
@@ -113,7 +120,7 @@ class _Walk:
             raise ValueError(f"it has the inputs {[port.name for port in inputs][:10]}, expected one")
         shape = inputs[0].shape
         width = shape[1] if shape is not None and len(shape) == 2 else None
-        self._known[inputs[0].name] = Signal(Product(None, None, width), 0)
+        self._known[inputs[0].name] = Signal(self._begun(None, None, width), 0)
         for node in self._model.nodes:
             try:
                 found = self._made(node)
@@ -124,6 +131,9 @@ class _Walk:
             for name in node.outputs[1:]:
                 self._known[name] = Unread(f"{node} has a second output")
         return self._chained(self._output())
+
+    def _begun(self, weights: Array | None, source: Signal | None, width: int | None) -> Product:
+        return Product(weights, source, width, Steps(self._work.spend))
 
     # --------------------------------------------------------------------------------------------------- the nodes
 
@@ -157,16 +167,14 @@ class _Walk:
     def _computed(self, value: Known) -> Known:
         """Return a constant that was made of others, if the file has room for it."""
         if isinstance(value, np.ndarray):
-            self._budget -= value.nbytes
-            if self._budget < 0:
-                raise ValueError("constants that are made of others are much larger than the file")
+            self._room.spend(value.nbytes)
         return value
 
     def _constant(self, node: Node, inputs: Sequence[Any]) -> Known:
         for name, value in node.attributes.items():
             if isinstance(value, messages.Tensor):
                 return value.array(self._fields)
-            if name in ("value_float", "value_floats", "value_int", "value_ints"):
+            if name.startswith("value_") and isinstance(value, (int, float, list)):
                 return self._computed(np.array(value))
         raise ValueError("its constant is no number")
 
@@ -189,10 +197,8 @@ class _Walk:
         if node.op == "Flatten" and node.attributes.get("axis", 1) == 1:
             return given
         if node.op == "Reshape" and len(inputs) == 2:
-            sizes = inputs[1].sizes if isinstance(inputs[1], Sizes) else inputs[1].reshape(-1).tolist()
-            untouched = product.weights is None and given.step == 0
-            if len(sizes) == 2 and (sizes[1] == width or (sizes[1] <= 0 and sizes[0] != sizes[1])
-                                    or (untouched and width is None)):
+            sizes = _listed(inputs[1])
+            if len(sizes) == 2 and (sizes[1] == width or (sizes[1] <= 0 and sizes[0] != sizes[1]) or width is None):
                 if sizes[1] > 0:
                     product.width = int(sizes[1])
                 return given
@@ -240,7 +246,7 @@ class _Walk:
         if given.product.width not in (None, n_in):
             raise ValueError(f"it has weights for {n_in} numbers, and {given.product.width} come")
         given.product.width = n_in
-        made = Signal(Product(weights, given, n_out), 0)
+        made = Signal(self._begun(weights, given, n_out), 0)
         if node.op == "MatMul":
             return made
         factor, of_biases = (np.array(_number(node, name, 1.0)) for name in ("alpha", "beta"))
@@ -249,7 +255,7 @@ class _Walk:
             raise ValueError("its biases are no constants")
         if biases is None and factor == 1:
             return made
-        offset = ZERO if biases is None else made.row(biases) * of_biases
+        offset = ZERO if biases is None else self._row(made, biases) * of_biases
         return Signal(made.product, made.product.steps.straight("Gemm", 0, factor, offset))
 
     def _normalized(self, node: Node, inputs: Sequence[Any]) -> Known:
@@ -257,7 +263,7 @@ class _Walk:
         if len(inputs) != 5 or not isinstance(inputs[0], Signal) or node.attributes.get("training_mode", 0):
             raise ValueError("it normalises by each batch, as in training: export the network for inference")
         given = inputs[0]
-        scale, shift, mean, variance = (given.row(value) for value in inputs[1:])
+        scale, shift, mean, variance = (self._row(given, value) for value in inputs[1:])
         with np.errstate(all="ignore"):
             factor = scale / np.sqrt(variance + _number(node, "epsilon", 1e-5))
         return self._straight(node, given, factor, shift - factor * mean)
@@ -267,9 +273,29 @@ class _Walk:
         given = _first(inputs)
         if not isinstance(given, Signal):
             raise ValueError("it is not of the input")
-        scale, offset = (given.row(np.array(node.attributes.get(name, value), np.float64))
+        scale, offset = (self._row(given, np.array(node.attributes.get(name, value), np.float64))
                          for name, value in (("scale", 1.0), ("offset", 0.0)))
         return self._straight(node, given, scale, -offset * scale)
+
+    def _row(self, given: Signal, value: Any) -> Array:
+        """Return a constant as one number, or one for each neuron.
+
+        Raises
+        ------
+        ValueError
+            If it is neither.
+        """
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
+            raise ValueError("what it takes beside the outputs of a layer are no constant numbers")
+        width = given.product.width
+        if value.size == 1:
+            return value.reshape(value.shape[:1] if width == 1 else ()).astype(np.float64)
+        if value.ndim not in (1, 2) or value.size != value.shape[-1] or (width is not None and value.size != width):
+            raise ValueError(f"a constant in it has the shape {value.shape}, expected one number, or {width or 'one'} "
+                             "for each neuron")
+        given.product.width = value.size
+        self._room.spend(3 * 8 * value.size)  # with the line that it may become a part of
+        return value.reshape(-1).astype(np.float64)
 
     def _straight(self, node: Node, given: Signal, factor: Array, offset: Array) -> Signal:
         if not (np.isfinite(factor).all() and np.isfinite(offset).all()):
@@ -305,12 +331,13 @@ class _Walk:
             raise ValueError("it joins two branches")
         if any(isinstance(value, Sizes) for value in inputs):
             raise ValueError("it computes with the number of samples")
-        rows = [value.step if isinstance(value, Signal) else signals[0].row(value) for value in inputs]
+        rows = [value.step if isinstance(value, Signal) else self._row(signals[0], value) for value in inputs]
         line = _line(node.op, rows)
         if line is not None:
             return self._straight(node, signals[0], *line)
         if node.op in ("Add", "Sub") and len(signals) == 2:
-            return Signal(product, product.steps.sum(rows[0], rows[1], 1.0 if node.op == "Add" else -1.0))
+            first, second = (signal.step for signal in signals)
+            return Signal(product, product.steps.sum(first, second, 1.0 if node.op == "Add" else -1.0))
         return Signal(product, product.steps.apply(node.op, rows, attributes))
 
     # --------------------------------------------------------------------------------------------------- the chain
@@ -353,8 +380,7 @@ class _Walk:
             raise ValueError(f"{start.product.steps[start.step].op} works on the inputs, before any layer")
         weights = [signal.product.weights for signal in rest]
         matrices = [W for W in weights if W is not None]
-        if sum(W.nbytes for W in matrices) > REUSED * max(self._budget, 0) + sum(
-                {id(W.base): W.nbytes for W in matrices}.values()):
+        if sum(W.nbytes for W in matrices) > REUSED * self._size:
             raise ValueError("its layers use the same weights over and over")
         dtype = np.dtype(np.float64 if any(W.dtype == np.float64 for W in matrices) else np.float32)
         found, before = [], line
@@ -396,6 +422,16 @@ def _first(inputs: Sequence[Any]) -> Any:
     if not inputs or inputs[0] is None:
         raise ValueError("it has no input")
     return inputs[0]
+
+
+def _listed(value: Any) -> list[int]:
+    """Return a new shape, as far as the file tells."""
+    if isinstance(value, Sizes):
+        return list(value.sizes)
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "i" or value.size > messages.MOST_DIMENSIONS:
+        raise ValueError("its new shape is not known")
+    found: list[int] = value.reshape(-1).tolist()
+    return found
 
 
 def _attribute(node: Node, name: str) -> Any:

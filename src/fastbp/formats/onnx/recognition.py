@@ -13,7 +13,7 @@ layer's weights.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,9 +89,16 @@ ONE, ZERO = np.array(1.0), np.array(0.0)
 
 
 class Steps:
-    """The operators behind a layer; step 0 is its net input z."""
+    """The operators behind a layer; step 0 is its net input z.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    spend : callable
+        Called with how many numbers are going to be computed; it raises ValueError where they are too many.
+    """
+
+    def __init__(self, spend: Callable[[int], None]) -> None:
+        self._spend = spend
         self._steps = [Step("", "", (), {}, (ONE, ZERO))]
         self._lines: list[Line] = [(ONE, ZERO)]
 
@@ -139,22 +146,28 @@ class Steps:
     def values(self, last: int, line: Line, points: Array, neurons: slice) -> Array:
         """Return what a step gives where qz + r has these values, (points, neurons or 1)."""
         def part(value: Array) -> Array:
-            return value if value.ndim == 0 else value[neurons]
+            return value if value.ndim == 0 else _one(value[neurons])
 
-        found: list[Array] = [(points[:, None] - part(line[1])) / part(line[0])]
-        for step in self._steps[1 : last + 1]:
-            arguments = [found[i] if isinstance(i, int) else part(i) for i in step.arguments]
-            if step.function:
-                found.append(np.asarray(FUNCTIONS[step.function](*arguments, **step.attributes)))
+        found: list[Array] = []
+        for step in self._steps[: last + 1]:
+            if step.line is not None:  # of z, so of u, too; most often it is u itself, whatever the neuron
+                q = part(step.line[0] / line[0])
+                made = q * points[:, None] + part(step.line[1] - step.line[0] / line[0] * line[1])
             else:
-                found.append(arguments[0] * arguments[1] + arguments[2])
+                arguments = [found[i] if isinstance(i, int) else part(i) for i in step.arguments]
+                if step.function:
+                    made = np.asarray(FUNCTIONS[step.function](*arguments, **step.attributes))
+                else:
+                    made = arguments[0] * arguments[1] + arguments[2]
+            self._spend(made.size)
+            found.append(made)
         return found[last].astype(np.float64)
 
     def parts(self, last: int) -> Iterator[slice]:
-        """Yield neurons that are looked at together; one for all where constants are the same for all."""
-        sizes = [value.size for step in self._steps[1 : last + 1] for value in [*step.arguments, *(step.line or ())]
-                 if not isinstance(value, int)]
-        size = max(sizes, default=1)
+        """Yield neurons that are looked at together; one for all where no neuron has constants of its own."""
+        constants = [value for step in self._steps[1 : last + 1] for value in step.arguments
+                     if not isinstance(value, int)]
+        size = max(value.size for pair in [*self._lines, constants] for value in pair)
         return (slice(i, min(i + NEURONS, size)) for i in range(0, size, NEURONS))
 
     def complements(self, first: int, second: int) -> bool:
@@ -189,7 +202,7 @@ class Steps:
 
     def _match(self, last: int, line: Line) -> Found | None:
         """Return the activation whose argument is this line, or None."""
-        fits: dict[str, list[tuple[Array, Array, Array]]] = {name: [] for name in _names()}
+        fits: dict[str, list[Array]] = {name: [] for name in _names()}
         for part in self.parts(last):
             f = self.values(last, line, _all_points(), part)
             for name in list(fits):
@@ -197,12 +210,12 @@ class Steps:
                 if fit is None:
                     del fits[name]
                 else:
-                    fits[name].append(fit)
+                    fits[name].append(np.broadcast_to(fit, (3, part.stop - part.start)))
             if not fits:
                 return None
         found = []
         for name, parts in fits.items():
-            p, t, s = (_one(np.concatenate(values)) for values in zip(*parts, strict=True))
+            p, t, s = map(_one, np.concatenate(parts, axis=1))
             if not t.any():
                 found.append(Found(name, line, None, p, s))
             elif (p + t != 0).all():
@@ -281,8 +294,8 @@ def _inverse(name: str) -> Array:
     return found
 
 
-def _fit(name: str, f: Array) -> tuple[Array, Array, Array] | None:
-    """Return p, t and s of each neuron with f = p φ(u) + t u + s, None where there are none."""
+def _fit(name: str, f: Array) -> Array | None:
+    """Return p, t and s of each neuron, (3, neurons), with f = p φ(u) + t u + s; None where there are none."""
     near = f[: len(POINTS)]
     if not np.isfinite(near).all():
         return None
@@ -298,7 +311,7 @@ def _fit(name: str, f: Array) -> tuple[Array, Array, Array] | None:
     if not (same | ~np.isfinite(f)).all():
         return None
     c = p + t
-    return np.where(np.abs(c - 1) <= TOLERANCE, 1.0 - t, p), t, s
+    return np.stack([np.where(np.abs(c - 1) <= TOLERANCE, 1.0 - t, p), t, s])
 
 
 def _one(values: Array) -> Array:

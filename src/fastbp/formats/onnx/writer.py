@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from os import PathLike
-from pathlib import Path
-
 from ...core.model import Model
 from ..chain import Chain, described
 from .builder import Builder
@@ -33,11 +30,3 @@ def content(model: Model, opset: int, dtype: str) -> bytes:
     x = graph.input("X", chain.n_inputs)
     graph.output("Y", add(graph, chain, x), chain.n_outputs)
     return graph.content()
-
-
-def written(content: bytes, path: str | PathLike[str] | None) -> bytes | None:
-    """Write a file; without a path return what would be in it."""
-    if path is None:
-        return content
-    Path(path).write_bytes(content)
-    return None
