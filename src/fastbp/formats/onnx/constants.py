@@ -34,6 +34,8 @@ def shaped(node: Node, inputs: Sequence[Any]) -> Array | Sizes:
     ValueError
         If this is not possible, or not needed for a network.
     """
+    if not inputs or inputs[0] is None:
+        raise ValueError("it has no input")
     given = inputs[0]
     if any(isinstance(value, Sizes) for value in inputs):
         return _of_sizes(node, inputs)
@@ -92,14 +94,29 @@ def _squeezed(node: Node, given: Array, axes: Array | None) -> Array:
     return given.squeeze(axis)
 
 
+def known_sizes(value: Any) -> list[int]:
+    """Return sizes, as far as the file tells.
+
+    Raises
+    ------
+    ValueError
+        If there are none in it.
+    """
+    if isinstance(value, Sizes):
+        return list(value.sizes)
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "i" or value.size > messages.MOST_DIMENSIONS:
+        raise ValueError("it takes sizes that are not known")
+    found: list[int] = value.reshape(-1).tolist()
+    return found
+
+
 def _of_sizes(node: Node, inputs: Sequence[Any]) -> Sizes:
     """Return sizes that were picked out, or put behind each other."""
-    parts = [value.sizes if isinstance(value, Sizes) else tuple(value.reshape(-1).tolist())
-             for value in inputs if value is not None and (isinstance(value, Sizes) or value.size <= 2)]
+    parts = [tuple(known_sizes(value)) for value in inputs if value is not None]
     if node.op == "Gather" and len(parts) == 2 and len(parts[1]) == 1 and isinstance(inputs[0], Sizes) and \
             parts[1][0] in range(-len(parts[0]), len(parts[0])):
         return Sizes((parts[0][parts[1][0]],))
-    if node.op == "Concat" and len(parts) == len(inputs) and sum(map(len, parts)) <= messages.MOST_DIMENSIONS:
+    if node.op == "Concat" and sum(map(len, parts)) <= messages.MOST_DIMENSIONS:
         return Sizes(tuple(int(n) for part in parts for n in part))
     if node.op in ("Identity", "Cast", "Unsqueeze", "Squeeze"):
         return Sizes(parts[0])

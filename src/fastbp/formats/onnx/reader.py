@@ -156,7 +156,7 @@ class _Walk:
         inputs = [self._value(name) if name else None for name in node.inputs]
         for value in inputs:
             if isinstance(value, Unread):
-                return value
+                return value if node.op in _TAIL else Unread(value.reason)
         domain = "" if node.domain == "ai.onnx" else node.domain
         if domain in ("", ML) and node.op in _HANDLERS and (node.op in _ML) == (domain == ML):
             return _HANDLERS[node.op](self, node, inputs)
@@ -194,10 +194,11 @@ class _Walk:
         if not isinstance(given, Signal):
             return self._computed(constants.shaped(node, inputs))
         width, product = given.product.width, given.product
+        sizes: list[int] = []
         if node.op == "Flatten" and node.attributes.get("axis", 1) == 1:
             return given
         if node.op == "Reshape" and len(inputs) == 2:
-            sizes = _listed(inputs[1])
+            sizes = constants.known_sizes(inputs[1])
             if len(sizes) == 2 and (sizes[1] == width or (sizes[1] <= 0 and sizes[0] != sizes[1]) or width is None):
                 if sizes[1] > 0:
                     product.width = int(sizes[1])
@@ -206,7 +207,9 @@ class _Walk:
                 return given
         if node.op in ("Squeeze", "Unsqueeze") and width == 1:
             return given
-        raise ValueError("it makes other rows")
+        reason = f"{node} makes other rows"
+        # what skl2onnx ends a regressor of several targets with, by mistake
+        return Unread(reason, given if node.op == "Reshape" and sizes == [-1, 1] else None)
 
     def _shape(self, node: Node, inputs: Sequence[Any]) -> Known:
         given = _first(inputs)
@@ -424,16 +427,6 @@ def _first(inputs: Sequence[Any]) -> Any:
     return inputs[0]
 
 
-def _listed(value: Any) -> list[int]:
-    """Return a new shape, as far as the file tells."""
-    if isinstance(value, Sizes):
-        return list(value.sizes)
-    if not isinstance(value, np.ndarray) or value.dtype.kind != "i" or value.size > messages.MOST_DIMENSIONS:
-        raise ValueError("its new shape is not known")
-    found: list[int] = value.reshape(-1).tolist()
-    return found
-
-
 def _attribute(node: Node, name: str) -> Any:
     """Return an attribute that changes what an operator computes."""
     kind, value = operators.ATTRIBUTES[name], node.attributes[name]
@@ -477,6 +470,10 @@ def _line(op: str, rows: Sequence[int | Array]) -> tuple[Array, Array] | None:
 
 
 _ML = ("ZipMap", "Scaler")
+"""Operators for classical models."""
+
+_TAIL = ("ArrayFeatureExtractor", "Cast", "Gather", "Identity", "Reshape", "Squeeze", "ZipMap")
+"""Operators that a classifier ends with behind ArgMax."""
 
 _HANDLERS: dict[str, Callable[[_Walk, Node, Sequence[Any]], Known]] = {
     "ArgMax": _Walk._picked, "BatchNormalization": _Walk._normalized, "Cast": _Walk._same,
