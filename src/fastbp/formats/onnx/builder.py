@@ -65,9 +65,12 @@ class Builder:
 
     def node(self, op: str, *inputs: str, **attributes: Any) -> str:
         """Add an operator; return the name of its output."""
-        name = self._free(f"{self.part}.{op}" if self.part else op)
+        name = self._free(self._within(op))
         self._nodes.append((op, inputs, name, attributes))
         return name
+
+    def _within(self, name: str) -> str:
+        return f"{self.part}.{name}" if self.part else name
 
     def _free(self, name: str) -> str:
         """Return a name that nothing has."""
@@ -82,11 +85,11 @@ class Builder:
         ValueError
             If a number is not finite in this dtype.
         """
-        found = np.asarray(values)
+        found, shown = np.asarray(values), self._within(name)
         with np.errstate(all="ignore"):
             narrowed = found.astype(self.dtype)
         if not np.isfinite(narrowed).all():
-            raise ValueError(f"{name} has numbers that are not finite in {self.dtype}" + (
+            raise ValueError(f"{shown} has numbers that are not finite in {self.dtype}" + (
                 ": use dtype='float64'" if np.isfinite(found).all() else ", which ONNX' runtimes compute nothing of"))
         return self._constant(name, narrowed)
 
@@ -106,7 +109,7 @@ class Builder:
         return self._constant(name, values)
 
     def _constant(self, name: str, values: Array | list[str]) -> str:
-        name = self._free(f"{self.part}.{name}" if self.part else name)
+        name = self._free(self._within(name))
         self._tensors[name] = messages.tensor(name, values)
         return name
 

@@ -82,7 +82,7 @@ def _(encoder: Periodic, learned: dict[str, Array], graph: Builder, x: str) -> s
 
 @_encoded.register
 def _(encoder: PiecewiseLinear, learned: dict[str, Array], graph: Builder, x: str) -> str:
-    """Return (x − b)/(c − b) of the edges b and c of each bin, limited to 0 … 1 but for the first and last of a column."""
+    """Return (x − b)/(c − b) of edges b and c of each bin, limited to 0 … 1 but for the first and last of a column."""
     each = list(zip(encoder.reads, encoder.edges, strict=True))
     columns = tuple(column for column, edges in each for _ in edges[1:])
     edges = [np.array(edges) for _, edges in each]

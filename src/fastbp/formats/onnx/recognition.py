@@ -215,11 +215,11 @@ class Steps:
                 return None
         found = []
         for name, parts in fits.items():
-            p, t, s = map(_one, np.concatenate(parts, axis=1))
-            if not t.any():
-                found.append(Found(name, line, None, p, s))
-            elif (p + t != 0).all():
-                found.append(Found(name, line, p / (p + t), p + t, s))
+            p, c, s = map(_one, np.concatenate(parts, axis=1))
+            if (p == c).all():
+                found.append(Found(name, line, None, c, s))
+            elif (c != 0).all():
+                found.append(Found(name, line, p / c, c, s))
         return min(found, key=lambda match: match.beside, default=None)
 
     def _shown(self, last: int) -> str:
@@ -295,7 +295,7 @@ def _inverse(name: str) -> Array:
 
 
 def _fit(name: str, f: Array) -> Array | None:
-    """Return p, t and s of each neuron, (3, neurons), with f = p φ(u) + t u + s; None where there are none."""
+    """Return p, c and s of each neuron, (3, neurons), with f = p φ(u) + (c − p) u + s; None where there are none."""
     near = f[: len(POINTS)]
     if not np.isfinite(near).all():
         return None
@@ -310,8 +310,8 @@ def _fit(name: str, f: Array) -> Array | None:
     same = (np.abs(f - fitted) <= allowed) & np.isfinite(fitted)
     if not (same | ~np.isfinite(f)).all():
         return None
-    c = p + t
-    return np.stack([np.where(np.abs(c - 1) <= TOLERANCE, 1.0 - t, p), t, s])
+    c = np.where(np.abs(p + t - 1) <= TOLERANCE, 1.0, p + t)
+    return np.stack([np.where(t == 0, c, p), c, s])
 
 
 def _one(values: Array) -> Array:
