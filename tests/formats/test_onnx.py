@@ -114,10 +114,20 @@ def test_a_file_has_the_lowest_version_that_serves(onnx):
         made = onnx.load_from_string(net.to_onnx(opset=opset))
         assert [(part.domain, part.version) for part in made.opset_import] == [("", opset)]
         assert made.ir_version == version
-        if opset < 28:  # the table of onnx 1.23 itself goes so far
-            assert version == onnx.helper.find_min_ir_version_for(list(made.opset_import), ignore_unknown=True)
+        assert version == onnx.helper.find_min_ir_version_for(list(made.opset_import))
     kinds = [node.op_type for node in onnx.load_from_string(net.to_onnx(opset=20)).graph.node]
     assert kinds == ["Gemm", "Gelu", "Gemm"]
+
+
+def test_names_are_identifiers_and_unlike(onnx):
+    """As the specification asks for."""
+    net = network((3, 4, 2), fastbp.parametric("gelu"), encoders=[encoders.Periodic([0, 1]), encoders.OneHot(2, 3)],
+                  scaling=True, dtype="float64")
+    for content in (net.to_onnx(), net.to_onnx(dtype="float64")):
+        graph = onnx.load_from_string(content).graph
+        made = [node.output[0] for node in graph.node] + [tensor.name for tensor in graph.initializer] + ["X"]
+        assert len(made) == len(set(made)) and all(name.isidentifier() and name.isascii() for name in made)
+        assert {node.name for node in graph.node} <= set(made)
 
 
 def test_a_network_in_double_is_written_in_single_by_default(run, rng):
@@ -149,7 +159,7 @@ def test_settings_that_do_not_fit(options, words):
 def test_what_cannot_be_written_is_refused_by_name(monkeypatch):
     wide = network((2, 1), dtype="float64")
     wide.weights[0][:] = 1e300
-    with pytest.raises(ValueError, match="layer1.weights has numbers that are not finite in float32: use dtype"):
+    with pytest.raises(ValueError, match="layer1_weights has numbers that are not finite in float32: use dtype"):
         wide.to_onnx()
     assert fastbp.from_onnx(wide.to_onnx(dtype="float64")).weights[0][0, 0] == 1e300
     wide.weights[0][:] = np.nan

@@ -2,9 +2,9 @@
 
     python tests/fuzz/onnx_files.py --count 10000
 
-Each is one of those in tests/formats/files, or of `Network.to_onnx`, with bits flipped, its end cut off, or fields of its
-messages left out, repeated, exchanged, moved into others, or filled with other numbers and names. The right ends are
-a network, which predicts, or a ValueError of fastbp's own. A case is a function of ``--seed`` and its number:
+Each is one of those in tests/formats/files, or of `Network.to_onnx`, with bits flipped, its end cut off, or fields of
+its messages left out, repeated, exchanged, moved into others, or filled with other numbers and names. The right ends
+are a network, which predicts, or a ValueError of fastbp's own. A case is a function of ``--seed`` and its number:
 ``--only 17`` does one of them again and shows what it raised. The exit status is 1 where a case ends wrongly.
 """
 
@@ -42,10 +42,11 @@ SCHEMA = {
 NUMBERS = [0, 1, 2, 3, 5, 7, 10, 11, 13, 16, 64, 2**16, 2**31 - 1, 2**31, 2**32, 2**53, 2**62, 2**63 - 1, 2**63,
            2**64 - 2, 2**64 - 1]
 NAMES = [b"", b"x", b"X", b"Y", b"ai.onnx.ml", b"com.microsoft", b"\xff\xfe", b"Gemm", b"MatMul", b"Add", b"Sub",
-         b"Mul", b"Div", b"Relu", b"Erf", b"Clip", b"Pow", b"Where", b"Greater", b"Max", b"Softmax", b"Concat", b"Reshape",
-         b"Flatten", b"Transpose", b"Cast", b"Shape", b"Gather", b"Squeeze", b"Unsqueeze", b"Constant", b"Identity",
-         b"Dropout", b"BatchNormalization", b"Scaler", b"ZipMap", b"ArgMax", b"PRelu", b"HardSigmoid", b"Celu", b"Loop",
-         b"ConstantOfShape", b"Expand", b"alpha", b"beta", b"axis", b"axes", b"perm", b"transA", b"transB", b"to"]
+         b"Mul", b"Div", b"Relu", b"Erf", b"Clip", b"Pow", b"Where", b"Greater", b"Max", b"Softmax", b"Concat",
+         b"Reshape", b"Flatten", b"Transpose", b"Cast", b"Shape", b"Gather", b"Squeeze", b"Unsqueeze", b"Constant",
+         b"Identity", b"Dropout", b"BatchNormalization", b"Scaler", b"ZipMap", b"ArgMax", b"PRelu", b"HardSigmoid",
+         b"Celu", b"Loop", b"ConstantOfShape", b"Expand", b"alpha", b"beta", b"axis", b"axes", b"perm", b"transA",
+         b"transB", b"to"]
 SINGLES = [0.0, -0.0, 1.0, -1.0, 0.5, 1e-40, 1e30, -3e38, np.inf, -np.inf, np.nan]
 
 

@@ -21,7 +21,7 @@ def content(mlp: Any, opset: int, dtype: str) -> bytes:
     networks = mlp.networks_
     graph = Builder(opset, dtype)
     x = _standardized(graph, mlp.input_scaler_, graph.input("X", mlp.n_features_in_))
-    outputs = [writer.add(graph, described(network), x, f"member{i + 1}." if networks[1:] else "")
+    outputs = [writer.add(graph, described(network), x, f"member{i + 1}_" if networks[1:] else "")
                for i, network in enumerate(networks)]
     mean = outputs[0]
     if networks[1:]:

@@ -1,4 +1,7 @@
-"""A graph that is being written: nodes in the order in which they are computed, and the constants that they read."""
+"""A graph that is being written: nodes in the order in which they are computed, and the constants that they read.
+
+Names are identifiers of C, as ONNX asks for, by which runtimes that write source call what they compute.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from .protobuf import Parts, block, text
 Array = npt.NDArray[Any]
 
 IR_VERSIONS = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12, 25: 13, 26: 13,
-               27: 13, 28: 13}
+               27: 13, 28: 14}
 """The lowest version of the file format that a version of the operators may stand in."""
 
 BATCH = "N"
@@ -59,6 +62,7 @@ class Builder:
         self.opset, self.dtype, self.code, self.part = int(opset), real, messages.CODES[real.name], ""
         self._nodes: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = []
         self._tensors: dict[str, Parts] = {}
+        self._numbers: dict[float, str] = {}
         self._ports: dict[int, list[Parts]] = {11: [], 12: []}
         self._taken: dict[str, int] = {}
         self._called: dict[str, str] = {}
@@ -70,12 +74,12 @@ class Builder:
         return name
 
     def _within(self, name: str) -> str:
-        return f"{self.part}.{name}" if self.part else name
+        return f"{self.part}_{name}" if self.part else name
 
     def _free(self, name: str) -> str:
         """Return a name that nothing has."""
         self._taken[name] = count = self._taken.get(name, 0) + 1
-        return name if count == 1 else f"{name}.{count}"
+        return name if count == 1 else f"{name}_{count}"
 
     def real(self, name: str, values: npt.ArrayLike) -> str:
         """Add an array of real numbers, in the graph's dtype; return its name.
@@ -94,11 +98,11 @@ class Builder:
         return self._constant(name, narrowed)
 
     def number(self, value: float) -> str:
-        """Return the name of a single number."""
-        name = repr(float(value))
-        if name not in self._tensors:
+        """Return the name of a single number, which all nodes share."""
+        if value not in self._numbers:
+            self._numbers[value] = name = f"number{len(self._numbers) + 1}"
             self._tensors[name] = messages.tensor(name, np.array(value, self.dtype))
-        return name
+        return self._numbers[value]
 
     def integers(self, name: str, values: Sequence[int] | int) -> str:
         """Add whole numbers; return the name."""

@@ -26,6 +26,9 @@ Array = npt.NDArray[Any]
 MOST_DIAGONAL = 1000
 """Outputs that are scaled behind their activation, which takes a layer of so many numbers squared."""
 
+OLDEST = 7
+"""The version of the operators from which on constants are broadcast as in NumPy."""
+
 REUSED = 4
 """How often the numbers of a file may be used, on average, by its layers."""
 
@@ -114,7 +117,10 @@ class _Walk:
         self._known: dict[str, Known] = {}
 
     def layers(self) -> tuple[list[Layer], np.dtype[Any]]:
-        tensors = self._model.tensors
+        tensors, version = self._model.tensors, self._model.opsets.get("", 0)
+        if version < OLDEST:
+            raise ValueError(f"it has version {version} of ONNX' operators, expected {OLDEST} or a newer one: convert "
+                             "it, as onnx.version_converter does")
         inputs = [port for port in self._model.inputs if port.name not in tensors]
         if len(inputs) != 1:
             raise ValueError(f"it has the inputs {[port.name for port in inputs][:10]}, expected one")
@@ -307,8 +313,7 @@ class _Walk:
 
     def _softmax(self, node: Node, inputs: Sequence[Any]) -> Known:
         given = _first(inputs)
-        if not isinstance(given, Signal) or node.attributes.get("axis", -1 if self._model.opsets.get("", 0) > 12
-                                                                else 1) not in (1, -1):
+        if not isinstance(given, Signal) or node.attributes.get("axis", 1) not in (1, -1):
             raise ValueError("it is not over the outputs of each sample")
         return Signal(given.product, given.product.steps.apply("Softmax", (given.step,), {}))
 
