@@ -59,6 +59,8 @@ def attribute(name, value):
         return text(1, name) + block(5, *messages.tensor("", value)) + integer(20, 4)
     if isinstance(value, bytes):
         return text(1, name) + block(4, value) + integer(20, 3)
+    if isinstance(value, list) and isinstance(value[0], float):
+        return text(1, name) + block(7, np.array(value, "<f4").tobytes()) + integer(20, 6)
     return messages.attribute(name, value)
 
 
@@ -134,6 +136,8 @@ KNOWN = {
     "lines alone": (behind(("Neg", ["Z"], "a", {}), ("Sub", ["one", "a"], "b", {}), ("Div", ["b", "c"], "d", {}),
                            ("Sub", ["d", "Z"], "Y", {}), one=1, c=[1, 2, 4, 8]), ["identity"],
                     (1 + Z) / [1, 2, 4, 8] - Z),
+    "a softmax that nothing reads": (behind(("Softmax", ["Z"], "s", {}), ("Relu", ["Z"], "Y", {})), ["relu"],
+                                     np.maximum(Z, 0)),
     "gaussian": (behind(("Pow", ["Z", "two"], "a", {}), ("Neg", ["a"], "b", {}), ("Exp", ["b"], "Y", {}), two=2),
                  ["gaussian"], np.exp(-(Z**2))),
 }
@@ -151,8 +155,8 @@ DECORATED = {
     "standardised inputs": (model([("Sub", ["X", "m"], "a", {}), ("Div", ["a", "s"], "b", {}),
                                    ("Gemm", ["b", "W", "B"], "Y", {"transB": 1})],
                                   TENSORS | {"m": B[:3], "s": B[1:]}), ((X - B[:3]) / B[1:]) @ W.T + B),
-    "a scaler": (model([("ai.onnx.ml/Scaler", ["X"], "a", {}), ("Gemm", ["a", "W", "B"], "Y", {"transB": 1})], TENSORS),
-                 Z),
+    "a scaler": (model([("ai.onnx.ml/Scaler", ["X"], "a", {"offset": [1.0, 2.0, 3.0], "scale": [2.0]}),
+                        ("Gemm", ["a", "W", "B"], "Y", {"transB": 1})], TENSORS), 2 * (X - [1, 2, 3]) @ W.T + B),
     "alpha and beta, samples first": (model([("Gemm", ["X", "V", "B"], "Y", {"alpha": 0.5, "beta": -2.0})],
                                             {"V": W.T.copy(), "B": B}), 0.5 * (Z - B) - 2 * B),
     "no biases": (model([("Gemm", ["X", "W"], "Y", {"transB": 1})], TENSORS), Z - B),
@@ -166,6 +170,15 @@ DECORATED = {
                                   ("MatMul", ["X", "S"], "Y", {})],
                                  {"v": W.reshape(-1), "s": np.array([3, -1]), "o": np.float64(1)}),
                            X @ (W.reshape(3, 4) + 1)),
+    "axes of constants": (model([("Unsqueeze", ["W", "one"], "a", {}), ("Squeeze", ["a", "one"], "b", {}),
+                                 ("Unsqueeze", ["b"], "c", {"axes": [0]}), ("Squeeze", ["c"], "d", {"axes": [-3]}),
+                                 ("Dropout", ["d"], "e", {}), ("Gemm", ["X", "e"], "Y", {"transB": 1})],
+                                TENSORS | {"one": np.array([1])}), Z - B),
+    "the shape of a batch": (model([("Shape", ["X"], "s", {}), ("Gather", ["s", "zero"], "n", {}),
+                                    ("Cast", ["n"], "c", {"to": messages.INT64}),
+                                    ("Unsqueeze", ["c", "zero"], "u", {}), ("Concat", ["u", "m"], "t", {"axis": 0}),
+                                    ("Reshape", ["X", "t"], "r", {}), ("Gemm", ["r", "W", "B"], "Y", {"transB": 1})],
+                                   TENSORS | {"zero": np.array([0]), "m": np.array([-1])}), Z),
     "passed over": (model([("Flatten", ["X"], "a", {"axis": 1}), ("Identity", ["a"], "b", {}),
                            ("Gemm", ["b", "W", "B"], "c", {"transB": 1}), ("Dropout", ["c"], "d", {}),
                            ("Cast", ["d"], "e", {"to": DOUBLES}), ("Reshape", ["e", "s"], "Y", {})],
@@ -280,6 +293,27 @@ REFUSED = {
     "scaled behind": (model([("Gemm", ["X", "V"], "Z", {}), ("Exp", ["Z"], "a", {}), ("Mul", ["a", "c"], "Y", {})],
                             {"V": np.ones((3, 1001), np.float32), "c": np.float32(2)}), "its 1001 outputs are scaled"),
     "complement": (behind(("Sigmoid", ["Z"], "p", {}), ("Concat", ["p", "p"], "Y", {"axis": 1})), "not 1 − p and p"),
+    "a scaled softmax": (behind(("Softmax", ["Z"], "s", {}), ("Mul", ["s", "c"], "Y", {}), c=2), "must be the last"),
+    "softmax of an activation": (behind(("Relu", ["Z"], "r", {}), ("Softmax", ["r"], "Y", {})),
+                                 "Relu, Softmax stand between a layer and its softmax"),
+    "softmaxes side by side": (behind(("Softmax", ["Z"], "s", {}), ("Concat", ["s", "s"], "Y", {"axis": 1})),
+                               "not 1 − p and p"),
+    "no inputs": (model([("Gemm", [], "Y", {})]), "it has no input"),
+    "biases that are made": (model([("Gemm", ["X", "W"], "R", {"transB": 1}),
+                                    ("Gemm", ["X", "W", "R"], "Y", {"transB": 1})], TENSORS), "are no constants"),
+    "whole numbers as weights": (model([("Gemm", ["X", "I"], "Y", {})], {"I": np.ones((3, 3), np.int64)}),
+                                 "weights are int64 of shape"),
+    "a scaler of something else": (model([("ai.onnx.ml/Scaler", ["X"], "Y", {"scale": b"1"})]), "are no numbers"),
+    "alpha of another type": (behind(("Elu", ["Z"], "Y", {"alpha": 1})), "attribute alpha is no float"),
+    "limits that are made": (behind(("Relu", ["Z"], "r", {}), ("Clip", ["Z", "r"], "Y", {})), "limits are no constant"),
+    "the number of samples": (model([*DENSE, ("Shape", ["X"], "s", {}), ("Add", ["Z", "s"], "Y", {})], TENSORS),
+                              "computes with the number of samples"),
+    "a shape of constants": (model([("Shape", ["W"], "Y", {})], TENSORS), "not of the input"),
+    "three inputs": (behind(("Add", ["Z", "Z", "Z"], "Y", {})), "it has 3 inputs"),
+    "texts": (model([*DENSE, ("Add", ["Z", "t"], "Y", {})], TENSORS | {"t": messages.tensor("t", ["a"])}),
+              "elements of type 8, expected numbers"),
+    "sparse tensors": (messages.model(block(15, b""), 13, 7), "sparse tensors"),
+    "functions": (messages.model([], 13, 7) + b"".join(block(25, b"")), "functions of its own"),
     "division by 0": (behind(("Div", ["Z", "c"], "Y", {}), c=0), "not finite"),
 }
 
@@ -318,6 +352,36 @@ HOSTILE = {
     "a constant from a shape": (constant("c", [("ConstantOfShape", ["s"], "c", {})], {"s": np.array([2**31, 2**31])}),
                                 "does not read this operator"),
 }
+
+
+CONSTANTS = {
+    "another type": ([("Cast", ["W"], "c", {"to": messages.STRING})], "other numbers than floats and integers"),
+    "a list for a type": ([("Cast", ["W"], "c", {"to": [1]})], "other numbers than floats and integers"),
+    "too large": ([("Mul", ["W", "big"], "a", {}), ("Cast", ["a"], "c", {"to": messages.INT64})], "too large"),
+    "an order": ([("Transpose", ["W"], "c", {"perm": [0, 0]})], "order of axes"),
+    "an order of fractions": ([("Transpose", ["W"], "c", {"perm": [1.0, 0.0]})], "order of axes"),
+    "no shape": ([("Reshape", ["W", "W"], "c", {})], "no list of sizes"),
+    "another size": ([("Reshape", ["W", "five"], "c", {})], r"shape \[5, 2\] does not hold 12"),
+    "a size below": ([("Reshape", ["W", "below"], "c", {})], "does not hold 12"),
+    "two axes": ([("Unsqueeze", ["W", "below"], "c", {})], "axes are not one constant"),
+    "no such axis": ([("Unsqueeze", ["W"], "c", {"axes": [4]})], "no axis 4"),
+    "an axis of some size": ([("Squeeze", ["W"], "c", {"axes": [0]})], "axis 0 has not the size 1"),
+    "picked": ([("Gather", ["W", "below"], "c", {})], "does not compute this of constants"),
+    "nothing": ([("Add", ["W", ""], "c", {})], "it has 2 inputs"),
+    "a function of a shape": ([("Shape", ["X"], "s", {}), ("Exp", ["s"], "c", {})], "it is not of numbers"),
+    "an unknown shape": ([("Shape", ["X"], "s", {}), ("Concat", ["s", "W"], "c", {})], "sizes that are not known"),
+    "a computed shape": ([("Shape", ["X"], "s", {}), ("Transpose", ["s"], "c", {})], "the number of samples"),
+    "no constant": ([("Constant", [], "c", {"value_string": b"x"})], "constant is no number"),
+    "part of a number": ([("Constant", [], "c", {"value": np.ones(2)})], "float64 of shape"),
+}
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_constants_that_cannot_be_made(name):
+    nodes, words = CONSTANTS[name]
+    with pytest.raises(ValueError, match=words):
+        fastbp.from_onnx(constant("c", nodes, {"W": W, "big": np.float32(1e30), "five": np.array([5, -1]),
+                                               "below": np.array([-2, -6])}))
 
 
 @pytest.mark.parametrize("name", HOSTILE)

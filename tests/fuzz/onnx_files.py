@@ -50,6 +50,20 @@ NAMES = [b"", b"x", b"X", b"Y", b"ai.onnx.ml", b"com.microsoft", b"\xff\xfe", b"
 SINGLES = [0.0, -0.0, 1.0, -1.0, 0.5, 1e-40, 1e30, -3e38, np.inf, -np.inf, np.nan]
 
 
+ATTRIBUTES = [
+    [[20, 0, 1], [2, 5, struct.pack("<f", 0.5)]],
+    [[20, 0, 2], [3, 0, 1]],
+    [[20, 0, 2], [3, 0, 2**64 - 1]],
+    [[20, 0, 3], [4, 2, b"tanh"]],
+    [[20, 0, 4], [5, 2, b"\x10\x01\x4a\x04abcd"]],
+    [[20, 0, 5], [6, 2, b""]],
+    [[20, 0, 6], [7, 2, struct.pack("<ff", 1, 0)]],
+    [[20, 0, 7], [8, 2, b"\x01\x00"]],
+    [[20, 0, 7]],
+]
+"""Fields of an attribute of each type."""
+
+
 # ----------------------------------------------------------------------------------------------------------- messages
 
 def varint(value):
@@ -138,7 +152,7 @@ def damage(rng, fields, others):
         kind = sorted({kind for kind, _ in found})[rng.integers(len({kind for kind, _ in found}))]
         same = [message for name, message in found if name == kind]
         message = same[rng.integers(len(same))]
-        place, how = int(rng.integers(len(message))), rng.integers(10)
+        place, how = int(rng.integers(len(message))), rng.integers(12)
         if how == 0:
             del message[place]
         elif how == 1:
@@ -157,6 +171,12 @@ def damage(rng, fields, others):
             if parts:
                 part = parts[rng.integers(len(parts))]
                 message[place] = copy.deepcopy(part[rng.integers(len(part))])
+        elif how == 7 and kind == "node":  # without inputs, or without attributes
+            number = rng.choice([1, 1, 2, 5])
+            message[:] = [field for field in message if field[0] != number]
+        elif how == 7 and kind == "attribute":  # of another type
+            message[:] = [field for field in message if field[0] == 1] + copy.deepcopy(ATTRIBUTES[rng.integers(
+                len(ATTRIBUTES))])
         elif how == 6:
             texts = [field[2] for _, some in found for field in some if isinstance(field[2], bytes)]
             if texts and message[place][1] == 2:

@@ -34,8 +34,6 @@ def shaped(node: Node, inputs: Sequence[Any]) -> Array | Sizes:
     ValueError
         If this is not possible, or not needed for a network.
     """
-    if not inputs or inputs[0] is None:
-        raise ValueError("it has no input")
     given = inputs[0]
     if any(isinstance(value, Sizes) for value in inputs):
         return _of_sizes(node, inputs)
@@ -47,7 +45,8 @@ def shaped(node: Node, inputs: Sequence[Any]) -> Array | Sizes:
         return _cast(given, node.attributes.get("to"))
     if node.op == "Transpose":
         order = node.attributes.get("perm", list(range(given.ndim))[::-1])
-        if not isinstance(order, list) or sorted(order) != list(range(given.ndim)):
+        if not isinstance(order, list) or not all(isinstance(axis, int) for axis in order) or \
+                sorted(order) != list(range(given.ndim)):
             raise ValueError("its order of axes is none")
         return given.transpose(order)  # type: ignore[no-any-return]
     if node.op == "Reshape" and len(inputs) == 2:
@@ -58,13 +57,12 @@ def shaped(node: Node, inputs: Sequence[Any]) -> Array | Sizes:
 
 
 def _cast(given: Array, code: Any) -> Array:
-    if code not in DTYPES:
+    if not isinstance(code, int) or code not in DTYPES:
         raise ValueError("it makes other numbers than floats and integers")
     if given.dtype.kind == "f" and code in (messages.INT64, messages.INT32) and not \
             (np.abs(given) < 2**31).all():  # NaN too
         raise ValueError("it makes integers of numbers that are too large")
-    with np.errstate(all="ignore"):
-        return given.astype(DTYPES[code])
+    return given.astype(DTYPES[code])
 
 
 def _reshaped(given: Array, sizes: Array) -> Array:
@@ -136,8 +134,7 @@ def applied(op: str, inputs: Sequence[Any], attributes: dict[str, Any]) -> Array
     shape = np.broadcast_shapes(*(value.shape for value in inputs)) if _fit(inputs) else None
     if shape is None or math.prod(shape) > max(value.size for value in inputs):
         raise ValueError("its constants do not fit each other")
-    with np.errstate(all="ignore"):
-        found = np.asarray(FUNCTIONS[op](*(value.astype(np.float64) for value in inputs), **attributes))
+    found = np.asarray(FUNCTIONS[op](*(value.astype(np.float64) for value in inputs), **attributes))
     kinds = {value.dtype for value in inputs}
     return found.astype(kinds.pop()) if len(kinds) == 1 and found.dtype.kind == "f" and \
         inputs[0].dtype.kind == "f" else found

@@ -102,7 +102,8 @@ def layers(content: bytes) -> tuple[list[Layer], np.dtype[Any]]:
     ValueError
         If it is no ONNX model, or no chain of dense layers; the message names what does not belong to one.
     """
-    return _Walk(content).layers()
+    with np.errstate(all="ignore"):  # what is not finite is seen at the end
+        return _Walk(content).layers()
 
 
 class _Walk:
@@ -160,6 +161,8 @@ class _Walk:
             If it does not belong to a chain of dense layers.
         """
         inputs = [self._value(name) if name else None for name in node.inputs]
+        if node.op != "Constant" and (not inputs or inputs[0] is None):
+            raise ValueError("it has no input")
         for value in inputs:
             if isinstance(value, Unread):
                 return value if node.op in _TAIL else Unread(value.reason)
@@ -186,7 +189,7 @@ class _Walk:
 
     def _same(self, node: Node, inputs: Sequence[Any]) -> Known:
         """Return what is given: nodes that change no number."""
-        given = _first(inputs)
+        given = inputs[0]
         if node.op == "Dropout" and len(inputs) > 2 and isinstance(inputs[2], np.ndarray) and inputs[2].any():
             raise ValueError("it drops neurons, as in training: export the network for inference")
         if node.op == "Cast" and isinstance(given, Signal) and node.attributes.get("to") not in (messages.FLOAT,
@@ -196,7 +199,7 @@ class _Walk:
 
     def _reshaped(self, node: Node, inputs: Sequence[Any]) -> Known:
         """Return what is given: a signal must keep its rows."""
-        given = _first(inputs)
+        given = inputs[0]
         if not isinstance(given, Signal):
             return self._computed(constants.shaped(node, inputs))
         width, product = given.product.width, given.product
@@ -218,7 +221,7 @@ class _Walk:
         return Unread(reason, given if node.op == "Reshape" and sizes == [-1, 1] else None)
 
     def _shape(self, node: Node, inputs: Sequence[Any]) -> Known:
-        given = _first(inputs)
+        given = inputs[0]
         if isinstance(given, Signal):
             return Sizes((0, given.product.width or -1))
         raise ValueError("it is not of the input")
@@ -273,17 +276,18 @@ class _Walk:
             raise ValueError("it normalises by each batch, as in training: export the network for inference")
         given = inputs[0]
         scale, shift, mean, variance = (self._row(given, value) for value in inputs[1:])
-        with np.errstate(all="ignore"):
-            factor = scale / np.sqrt(variance + _number(node, "epsilon", 1e-5))
+        factor = scale / np.sqrt(variance + _number(node, "epsilon", 1e-5))
         return self._straight(node, given, factor, shift - factor * mean)
 
     def _scaled(self, node: Node, inputs: Sequence[Any]) -> Known:
         """Apply (x − offset) · scale."""
-        given = _first(inputs)
+        given = inputs[0]
         if not isinstance(given, Signal):
             raise ValueError("it is not of the input")
-        scale, offset = (self._row(given, np.array(node.attributes.get(name, value), np.float64))
-                         for name, value in (("scale", 1.0), ("offset", 0.0)))
+        numbers = [node.attributes.get(name, default) for name, default in (("scale", [1.0]), ("offset", [0.0]))]
+        if not all(isinstance(values, list) for values in numbers):
+            raise ValueError("its attributes are no numbers")
+        scale, offset = (self._row(given, np.array(values, np.float64)) for values in numbers)
         return self._straight(node, given, scale, -offset * scale)
 
     def _row(self, given: Signal, value: Any) -> Array:
@@ -312,14 +316,14 @@ class _Walk:
         return Signal(given.product, given.product.steps.straight(node.op, given.step, factor, offset))
 
     def _softmax(self, node: Node, inputs: Sequence[Any]) -> Known:
-        given = _first(inputs)
+        given = inputs[0]
         if not isinstance(given, Signal) or node.attributes.get("axis", 1) not in (1, -1):
             raise ValueError("it is not over the outputs of each sample")
         return Signal(given.product, given.product.steps.apply("Softmax", (given.step,), {}))
 
     def _picked(self, node: Node, inputs: Sequence[Any]) -> Known:
         """Return what is cut off: the number of the largest output."""
-        given = _first(inputs)
+        given = inputs[0]
         return Unread(f"{node} tells classes", given if isinstance(given, Signal) else None)
 
     def _element_wise(self, node: Node, inputs: Sequence[Any]) -> Known:
@@ -406,13 +410,12 @@ def _layer(weights: Array, before: tuple[Array, Array], match: Found) -> Layer:
     (c, s), (q, r) = before, match.line
     n_out, n_in = weights.shape
     biases = np.broadcast_to(r, n_out).astype(np.float64)
-    with np.errstate(all="ignore"):
-        if s.any():
-            biases = biases + np.broadcast_to(q, n_out) * (weights.astype(np.float64) @ np.broadcast_to(s, n_in))
-        if (c != 1).any():
-            weights = weights * c
-        if (q != 1).any():
-            weights = np.broadcast_to(q, n_out)[:, None] * weights
+    if s.any():
+        biases = biases + np.broadcast_to(q, n_out) * (weights.astype(np.float64) @ np.broadcast_to(s, n_in))
+    if (c != 1).any():
+        weights = weights * c
+    if (q != 1).any():
+        weights = np.broadcast_to(q, n_out)[:, None] * weights
     alphas = None if match.alphas is None else np.broadcast_to(match.alphas, n_out)
     return Layer(weights, biases if r.ndim or biases.any() else None, activations.get(match.name), alphas)
 
@@ -424,12 +427,6 @@ def _diagonal(n: int, factor: Array, offset: Array) -> Layer:
                          f"{MOST_DIAGONAL}")
     return Layer(np.diag(np.broadcast_to(factor, n)), np.broadcast_to(offset, n) if offset.any() else None,
                  activations.get("identity"))
-
-
-def _first(inputs: Sequence[Any]) -> Any:
-    if not inputs or inputs[0] is None:
-        raise ValueError("it has no input")
-    return inputs[0]
 
 
 def _attribute(node: Node, name: str) -> Any:
@@ -466,9 +463,7 @@ def _line(op: str, rows: Sequence[int | Array]) -> tuple[Array, Array] | None:
         return None
     first, second = rows
     if not isinstance(second, int):
-        with np.errstate(all="ignore"):
-            lines = {"Add": (ONE, second), "Sub": (ONE, -second), "Mul": (second, ZERO), "Div": (1 / second, ZERO)}
-        return lines.get(op)
+        return {"Add": (ONE, second), "Sub": (ONE, -second), "Mul": (second, ZERO), "Div": (1 / second, ZERO)}.get(op)
     if not isinstance(first, int):
         return {"Add": (ONE, first), "Sub": (-ONE, first), "Mul": (first, ZERO)}.get(op)
     return None

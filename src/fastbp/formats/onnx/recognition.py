@@ -123,8 +123,6 @@ class Steps:
 
     def apply(self, op: str, arguments: Sequence[int | Array], attributes: dict[str, Any]) -> int:
         """Add an operator of `FUNCTIONS`, or Softmax; return the number of the new step."""
-        if any(isinstance(i, int) and self._steps[i].op == "Softmax" for i in arguments):
-            raise ValueError("it works on what a softmax has made, which must be the last")
         for i in arguments:
             line = self._steps[i].line if isinstance(i, int) else None
             for candidate in [] if line is None else _kinks(op, line, arguments, attributes):
@@ -132,6 +130,8 @@ class Steps:
         return self._add(Step(op, op if op != "Softmax" else "", arguments, attributes, None))
 
     def _add(self, step: Step) -> int:
+        if any(isinstance(i, int) and self._steps[i].op == "Softmax" for i in step.arguments):
+            raise ValueError("it works on what a softmax has made, which must be the last")
         if len(self._steps) > MOST_STEPS:
             raise ValueError(f"it is one of more than {MOST_STEPS} operators between two layers")
         self._steps.append(step)
@@ -148,8 +148,9 @@ class Steps:
         def part(value: Array) -> Array:
             return value if value.ndim == 0 else _one(value[neurons])
 
-        found: list[Array] = []
-        for step in self._steps[: last + 1]:
+        found: dict[int, Array] = {}
+        for index in self._behind(last):
+            step = self._steps[index]
             if step.line is not None:  # of z, so of u, too; most often it is u itself, whatever the neuron
                 q = part(step.line[0] / line[0])
                 made = q * points[:, None] + part(step.line[1] - step.line[0] / line[0] * line[1])
@@ -160,22 +161,31 @@ class Steps:
                 else:
                     made = arguments[0] * arguments[1] + arguments[2]
             self._spend(made.size)
-            found.append(made)
+            found[index] = made
         return found[last].astype(np.float64)
+
+    def _behind(self, last: int) -> list[int]:
+        """Return the steps that lead to one, itself last."""
+        found = {last}
+        for index in range(last, 0, -1):
+            if index in found:
+                found.update(i for i in self._steps[index].arguments if isinstance(i, int))
+        return sorted(found)
 
     def parts(self, last: int) -> Iterator[slice]:
         """Yield neurons that are looked at together; one for all where no neuron has constants of its own."""
-        constants = [value for step in self._steps[1 : last + 1] for value in step.arguments
+        constants = [value for index in self._behind(last) for value in self._steps[index].arguments
                      if not isinstance(value, int)]
         size = max(value.size for pair in [*self._lines, constants] for value in pair)
         return (slice(i, min(i + NEURONS, size)) for i in range(0, size, NEURONS))
 
     def complements(self, first: int, second: int) -> bool:
         """Return whether of two steps one is 1 − the other."""
-        with np.errstate(all="ignore"):
-            return all(np.allclose(self.values(first, (ONE, ZERO), POINTS, part),
-                                   1 - self.values(second, (ONE, ZERO), POINTS, part), rtol=0, atol=TOLERANCE)
-                       for part in self.parts(max(first, second)))
+        if "Softmax" in (self._steps[first].op, self._steps[second].op):
+            return False
+        return all(np.allclose(self.values(first, (ONE, ZERO), POINTS, part),
+                               1 - self.values(second, (ONE, ZERO), POINTS, part), rtol=0, atol=TOLERANCE)
+                   for part in (*self.parts(first), *self.parts(second)))
 
     def recognised(self, last: int) -> Found:
         """Return which activation leads from the net inputs to a step.
@@ -194,10 +204,9 @@ class Steps:
             return Found("softmax", line, None, ONE, ZERO)
         if step.line is not None:
             return Found("identity", step.line, None, ONE, ZERO)
-        with np.errstate(all="ignore"):
-            found = [match for line in self._lines[::-1] if (match := self._match(last, line)) is not None]
-            if not found:
-                raise ValueError(f"{self._shown(last)} are no activation that fastbp has{self._nearest(last)}")
+        found = [match for line in self._lines[::-1] if (match := self._match(last, line)) is not None]
+        if not found:
+            raise ValueError(f"{self._shown(last)} are no activation that fastbp has{self._nearest(last)}")
         return min(found, key=lambda match: match.beside)
 
     def _match(self, last: int, line: Line) -> Found | None:
@@ -224,7 +233,7 @@ class Steps:
 
     def _shown(self, last: int) -> str:
         """Return the operators up to a step, as text."""
-        return ", ".join(step.op for step in self._steps[1 : last + 1])
+        return ", ".join(self._steps[index].op for index in self._behind(last)[1:])
 
     def _nearest(self, last: int) -> str:
         """Return which activation comes nearest, as text."""
@@ -282,8 +291,7 @@ def _all_points() -> Array:
 def _basis(name: str) -> Array:
     """Return 1, φ(u) and u at all points, a column each."""
     u = _all_points()
-    with np.errstate(all="ignore"):
-        phi = functions.activated(Arrays(), name, u, double=True, opset=13)
+    phi = functions.activated(Arrays(), name, u, double=True, opset=13)
     return np.stack([np.ones_like(u), phi, u], axis=1)
 
 
