@@ -5,7 +5,8 @@
 Each is one of those in tests/formats/files, or of `Network.to_onnx`, with bits flipped, its end cut off, or fields of
 its messages left out, repeated, exchanged, moved into others, or filled with other numbers and names. The right ends
 are a network, which predicts, or a ValueError of fastbp's own. A case is a function of ``--seed`` and its number:
-``--only 17`` does one of them again and shows what it raised. The exit status is 1 where a case ends wrongly.
+``--only 17`` does one of them again and shows what it raised. With ``--compare`` what is read must predict what
+onnxruntime computes of the same file, if that takes it. The exit status is 1 where a case ends wrongly.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import numpy as np
 import fastbp
 
 FILES = Path(__file__).parents[1] / "formats" / "files"
-WRONG = ("wrong exception", "hang", "no prediction")
+WRONG = ("wrong exception", "hang", "no prediction", "differs")
 SCHEMA = {
     "model": {7: "graph", 8: "opset"},
     "graph": {1: "node", 5: "tensor", 11: "port", 12: "port"},
@@ -222,7 +223,34 @@ def deliberate(error):
             and (place.line or "").startswith("raise"))
 
 
-def outcome(content, *, predict):
+def agrees(net, content):
+    """Return whether a network predicts one of the outputs that onnxruntime computes; None where it computes none."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(4)
+    X = 3 * np.random.default_rng(0).normal(size=(16, net.layers[0]))
+    try:
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        first, *_ = session.get_inputs()
+        X = X.astype({"tensor(double)": np.float64, "tensor(float)": np.float32}[first.type])
+        outputs = session.run(None, {first.name: X})
+    except Exception:  # of many kinds
+        return None
+    expected = net.predict(X)
+    numbers = [np.array([list(row.values()) for row in values]) if isinstance(values, list) else values
+               for values in outputs]
+    numbers = [values for values in numbers if values.dtype.kind == "f"]
+    same = False
+    for values in numbers:
+        if values.size == 2 * expected.size:  # 1 − p beside p
+            values = values[:, expected.shape[1] :]
+        if values.size == expected.size:
+            size = np.abs(expected[np.isfinite(expected)]).max(initial=1)
+            same |= np.allclose(values.reshape(expected.shape), expected, rtol=1e-4, atol=1e-5 * size, equal_nan=True)
+    return same if numbers else None
+
+
+def outcome(content, *, predict, compare=False):
     """Read a file; return what became of it, and the exception."""
     try:
         net = fastbp.from_onnx(content)
@@ -236,6 +264,8 @@ def outcome(content, *, predict):
     try:
         if predict:
             net.predict(np.zeros((2, net.layers[0])))
+        if compare and agrees(net, content) is False:
+            return WRONG[3], None
     except Exception as error:
         return WRONG[2], error
     return "read", None
@@ -248,7 +278,7 @@ def case(number, seed, contents):
     return damaged(rng, contents[rng.integers(len(contents))], others)
 
 
-def run(numbers, seed, *, predict=False, timeout=0):
+def run(numbers, seed, *, predict=False, compare=False, timeout=0):
     """Do cases; return how many ended in which way, and what went wrong: number, end and exception."""
     contents, found, wrong = originals(), collections.Counter(), []
 
@@ -259,7 +289,7 @@ def run(numbers, seed, *, predict=False, timeout=0):
         signal.signal(signal.SIGALRM, late)
     for number in numbers:
         signal.alarm(timeout) if timeout else None
-        ended, error = outcome(case(number, seed, contents), predict=predict)
+        ended, error = outcome(case(number, seed, contents), predict=predict, compare=compare)
         signal.alarm(0) if timeout else None
         found[ended] += 1
         if ended in WRONG:
@@ -274,6 +304,7 @@ def main():
     parser.add_argument("--memory", type=float, default=4.0, help="GB of addresses that it may have; 0: no limit")
     parser.add_argument("--timeout", type=int, default=60, help="seconds after which a case hangs")
     parser.add_argument("--only", type=int, help="do one case, and show it")
+    parser.add_argument("--compare", action="store_true", help="with what onnxruntime computes")
     options = parser.parse_args()
     faulthandler.enable()
     warnings.simplefilter("ignore", RuntimeWarning)
@@ -282,10 +313,10 @@ def main():
 
         resource.setrlimit(resource.RLIMIT_AS, (int(options.memory * 2**30),) * 2)
     numbers = range(options.count) if options.only is None else [options.only]
-    found, wrong = run(numbers, options.seed, predict=True, timeout=options.timeout)
+    found, wrong = run(numbers, options.seed, predict=True, compare=options.compare, timeout=options.timeout)
     for number, ended, error in wrong:
         print(f"case {number}: {ended}: {type(error).__name__}: {error}"[:400])
-        if options.only is not None:
+        if options.only is not None and error is not None:
             traceback.print_exception(error)
     print(f"{found.total()} files: " + ", ".join(f"{found[name]} {name}" for name in ("refused", "read", *WRONG)))
     sys.exit(bool(wrong))

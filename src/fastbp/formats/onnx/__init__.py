@@ -32,7 +32,7 @@ def to_onnx(self: Model, path: str | PathLike[str] | None = None, *, opset: int 
         13), so by default even old runtimes take it. From 18 on mish and from 20 on gelu is one operator.
     dtype : {"float32", "float64"}, default "float32"
         Of X, Y and all numbers between, whatever the network's own is. In float64 the graph has only operators that
-        onnxruntime computes in double; other runtimes often compute none.
+        onnxruntime (1.19 and newer) computes in double; other runtimes often compute none.
 
     Returns
     -------

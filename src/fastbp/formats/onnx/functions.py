@@ -90,6 +90,12 @@ def _silu(graph: Operators[T], x: T) -> T:
     return graph.node("Mul", x, graph.node("Sigmoid", x))
 
 
+def _silu_double(graph: Operators[T], x: T) -> T:
+    """Return x/(1 + exp(−x)): onnxruntime 1.19 fuses the product above to what it has in float32 alone."""
+    small = graph.node("Exp", graph.node("Neg", x))
+    return graph.node("Div", x, graph.node("Add", small, graph.number(1.0)))
+
+
 def _gelu(graph: Operators[T], x: T) -> T:
     """Return x (1 + erf(x/√2))/2."""
     erf = graph.node("Erf", graph.node("Mul", x, graph.number(math.sqrt(0.5))))
@@ -165,15 +171,14 @@ def _gaussian(graph: Operators[T], x: T) -> T:
 
 Composition = Callable[[Operators[Any], Any], Any]
 
-COMPOSED: dict[str, Composition] = {"identity": lambda graph, x: x, "silu": _silu, "hard_tanh": _hard_tanh,
-                                    "gaussian": _gaussian}
+COMPOSED: dict[str, Composition] = {"identity": lambda graph, x: x, "hard_tanh": _hard_tanh, "gaussian": _gaussian}
 """Activations of several operators, in both precisions."""
 
-SINGLE: dict[str, Composition] = {"gelu": _gelu, "mish": _mish}
+SINGLE: dict[str, Composition] = {"silu": _silu, "gelu": _gelu, "mish": _mish}
 
 DOUBLE: dict[str, Composition] = {
     "leaky_relu": _leaky_relu, "elu": _elu, "selu": _selu, "softplus": _softplus, "softsign": _softsign,
-    "gelu": _gelu_double, "mish": _mish_double, "hard_sigmoid": _hard_sigmoid,
+    "silu": _silu_double, "gelu": _gelu_double, "mish": _mish_double, "hard_sigmoid": _hard_sigmoid,
 }
 
 NAMES = frozenset(OPERATORS.keys() | COMPOSED.keys() | DOUBLE.keys())

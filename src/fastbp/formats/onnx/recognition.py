@@ -146,16 +146,16 @@ class Steps:
     def values(self, last: int, line: Line, points: Array, neurons: slice) -> Array:
         """Return what a step gives where qz + r has these values, (points, neurons or 1)."""
         def part(value: Array) -> Array:
-            return value if value.ndim == 0 else _one(value[neurons])
+            return value if value.ndim == 0 else value[neurons]
 
         found: dict[int, Array] = {}
         for index in self._behind(last):
             step = self._steps[index]
             if step.line is not None:  # of z, so of u, too; most often it is u itself, whatever the neuron
-                q = part(step.line[0] / line[0])
-                made = q * points[:, None] + part(step.line[1] - step.line[0] / line[0] * line[1])
+                q = part(step.line[0]) / part(line[0])
+                made = _one(q) * points[:, None] + _one(part(step.line[1]) - q * part(line[1]))
             else:
-                arguments = [found[i] if isinstance(i, int) else part(i) for i in step.arguments]
+                arguments = [found[i] if isinstance(i, int) else _one(part(i)) for i in step.arguments]
                 if step.function:
                     made = np.asarray(FUNCTIONS[step.function](*arguments, **step.attributes))
                 else:
@@ -324,4 +324,4 @@ def _fit(name: str, f: Array) -> Array | None:
 
 def _one(values: Array) -> Array:
     """Return a number where it is the same for all neurons."""
-    return np.asarray(values[0] if (values == values[0]).all() else values)
+    return np.asarray(values if values.ndim == 0 or (values != values[0]).any() else values[0])
