@@ -228,6 +228,8 @@ def agrees(net, content):
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)
+    if np.abs(net.parameters).max() > 1e6:  # where rounding decides
+        return None
     X = 3 * np.random.default_rng(0).normal(size=(16, net.layers[0]))
     try:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
