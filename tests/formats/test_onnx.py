@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import network
+from helpers import compiled_only, network
 from mpmath import mp
 from sklearn.exceptions import NotFittedError
 
@@ -14,7 +14,6 @@ from fastbp import encoders
 from fastbp.estimators import _onnx
 from fastbp.formats.onnx import builder, functions
 from fastbp.formats.onnx.operators import Arrays
-from fastbp.kernels.compile import JIT
 
 WIDE = {"float32": 1e-6, "float64": 3e-15}
 """Largest difference, relative to the largest output: rounding, in another order of sums."""
@@ -275,7 +274,7 @@ def test_estimators_that_cannot_be_written_say_why():
         fastbp.TabularRegressor().to_onnx("x.onnx")
 
 
-@pytest.mark.skipif(not JIT, reason="trains for seconds in plain Python")
+@compiled_only
 def test_the_example_with_a_runtime_runs(runtime, tmp_path, monkeypatch):
     """Of docs/formats.md; those without onnxruntime run with the other documents."""
     page = Path(__file__).parents[2] / "docs" / "formats.md"

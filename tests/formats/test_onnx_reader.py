@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import network
+from helpers import compiled_only, network
 
 import fastbp
 from fastbp.formats.onnx import messages, operators, protobuf, reader
 from fastbp.formats.onnx.protobuf import block, integer, text
-from fastbp.kernels.compile import JIT
 
 FILES = Path(__file__).parent / "files"
 EXPECTED = dict(np.load(FILES / "onnx_expected.npz"))
@@ -407,7 +406,7 @@ def fuzzer():
     return module
 
 
-@pytest.mark.skipif(not JIT, reason="no kernel runs in it: once is enough")
+@compiled_only
 def test_damaged_files_are_read_or_refused(fuzzer):
     found, wrong = fuzzer.run(range(200), seed=0)
     assert wrong == []
