@@ -55,7 +55,7 @@ def from_onnx(path: str | PathLike[str] | bytes, *, cost: str | Cost | None = No
     >>> net = fastbp.Network((4, 16, 3), "gelu", "softmax", "cross_entropy", seed=0)
     >>> again = fastbp.from_onnx(net.to_onnx())
     >>> again
-    Network((4, 16, 3), activation=('gelu',), output='softmax', cost=cross_entropy)
+    Network((4, 16, 3), activation='gelu', cost='cross_entropy', init='zeros')
     >>> X = [[0.1, 0.2, 0.3, 0.4]]
     >>> bool((again.predict(X) == net.predict(X)).all())
     True

@@ -1,5 +1,6 @@
 """ONNX out: onnxruntime, and where it is absent fastbp itself, computes what `predict` does."""
 
+import doctest
 import re
 from pathlib import Path
 
@@ -272,6 +273,12 @@ def test_estimators_that_cannot_be_written_say_why():
         estimator.to_onnx()
     with pytest.raises(NotImplementedError, match="TabularRegressor cannot be written as ONNX.*ensemble_"):
         fastbp.TabularRegressor().to_onnx("x.onnx")
+
+
+@pytest.mark.parametrize("thing", [fastbp.Network.to_onnx, fastbp.from_onnx], ids=["to_onnx", "from_onnx"])
+def test_examples_of_docstrings_run(thing):
+    for example in doctest.DocTestFinder().find(thing, globs={}):
+        assert example.examples and not doctest.DocTestRunner().run(example).failed
 
 
 @compiled_only
