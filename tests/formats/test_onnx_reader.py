@@ -228,6 +228,16 @@ def test_weights_of_every_type(name):
     np.testing.assert_allclose(net.weights[0], W, rtol={"float16": 1e-3, "bfloat16": 1e-2}.get(name.split(",")[0], 0))
 
 
+def test_packed_numbers():
+    """Of all lengths, with both signs."""
+    numbers = [sign * (2**k + part) for k in range(0, 63, 7) for part in (-1, 0, 1) for sign in (1, -1)]
+    content = memoryview(b"".join(map(protobuf.varint, numbers)))
+    np.testing.assert_array_equal(protobuf.integers([content, 5, content[:0], 2**64 - 1]), [*numbers, 5, -1])
+    for wrong, words in ((b"\x01\x80", "cut off"), (b"\xff" * 10 + b"\x01", "more than ten bytes")):
+        with pytest.raises(ValueError, match=words):
+            protobuf.integers([memoryview(wrong)])
+
+
 def test_error_functions_agree():
     x = np.linspace(-7, 7, 301)
     np.testing.assert_allclose(operators.FUNCTIONS["Erf"](x), np.vectorize(math.erf)(x), atol=1e-15)
@@ -343,6 +353,11 @@ HOSTILE = {
                                   {"W": BIG, "B": BIG[0]}, outputs=("z60",)), "more of its constants"),
     "operators without end": (model([*DENSE, *(("Sin", [f"z{i}" if i else "Z"], f"z{i + 1}", {}) for i in range(90))],
                                     TENSORS, outputs=("z90",)), "one of more than 64 operators"),
+    "a shape without end": (constant("W", [], {"W": integer(2, 1) + text(8, "W") + block(1, bytes(300_000))}),
+                            "more than 250000 fields, or numbers in attributes"),
+    "an attribute without end": (model([("ai.onnx.ml/Scaler", ["X"], "Y", {"scale": [1.0] * 300_000})]),
+                                 "more than 250000 fields, or numbers in attributes"),
+    "a name without end": (model([("Relu", ["X"], "Y" * 10_001, {})]), "a name has 10001 bytes"),
     "fields without end": (b"\x08\x01" * 300_000, "more than 250000 fields"),
     "a shape of no data": (constant("W", [], {"W": tensor(messages.FLOAT, (3, 2**40))}), "holds 0 numbers"),
     "a negative shape": (constant("W", [], {"W": tensor(messages.FLOAT, (-3, -4), *block(9, W.tobytes()))}),

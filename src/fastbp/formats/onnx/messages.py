@@ -44,7 +44,7 @@ class Tensor:
     """By the number of the field, where they are not raw."""
     external: bool = False
 
-    def array(self, fields: Fields) -> Array:
+    def array(self) -> Array:
         """Return the numbers: a view into the file where they lie there as they are needed.
 
         Raises
@@ -58,13 +58,13 @@ class Tensor:
         if self.kind not in _LITTLE:
             raise ValueError(f"tensor {self.name!r} has elements of type {self.kind}, expected numbers")
         if len(self.shape) > MOST_DIMENSIONS or any(n < 0 for n in self.shape):
-            raise ValueError(f"tensor {self.name!r} has the shape {list(self.shape)[:MOST_DIMENSIONS + 1]}")
-        found = self._flat(fields)
+            raise ValueError(f"tensor {self.name!r} has the shape {list(self.shape)}")
+        found = self._flat()
         if found.size != math.prod(self.shape):
             raise ValueError(f"tensor {self.name!r} of shape {list(self.shape)} holds {found.size} numbers")
         return found.reshape(self.shape)
 
-    def _flat(self, fields: Fields) -> Array:
+    def _flat(self) -> Array:
         if self.raw is not None:
             dtype = np.dtype(_LITTLE[self.kind])
             if len(self.raw) % dtype.itemsize:
@@ -78,8 +78,7 @@ class Tensor:
                 raise ValueError(f"tensor {self.name!r} has numbers that are cut off")
             found = np.frombuffer(b"".join(pieces), _LITTLE[self.kind])
         else:
-            numbers = fields.integers(self.values.get(7 if self.kind == INT64 else 5, []))
-            wide = np.array(numbers, np.int64)
+            wide = protobuf.integers(self.values.get(7 if self.kind == INT64 else 5, []))
             found = wide.astype(_LITTLE[self.kind])
             if (found != wide).any():
                 raise ValueError(f"tensor {self.name!r} has numbers that are out of range")
@@ -262,16 +261,17 @@ def _attribute(fields: Fields, message: memoryview) -> tuple[str, Attribute]:
     if kind == 4 and 5 in held:
         return name, _tensor(fields, protobuf.to_bytes(held[5][-1]))
     if kind == 6:
-        return name, [number for value in held.get(7, []) for number in _singles(value)]
+        return name, [number for value in held.get(7, []) for number in _singles(fields, value)]
     if kind == 7:
-        return name, fields.integers(held.get(8, []))
+        return name, _few(fields, held.get(8, []))
     return name, None
 
 
-def _singles(value: Value) -> list[float]:
+def _singles(fields: Fields, value: Value) -> list[float]:
     """Return float32 numbers, one or many packed in a field."""
     if isinstance(value, int):
         return [protobuf.to_single(value)]
+    fields.spend(len(value) // 4)
     if len(value) % 4:
         raise ValueError("numbers of an attribute are cut off")
     found: list[float] = np.frombuffer(value, "<f4").tolist()
@@ -295,7 +295,15 @@ def _tensor(fields: Fields, message: memoryview) -> Tensor:
             values.setdefault(number, []).append(value)
         elif number == 13 or (number == 14 and value == 1):
             external = True
-    return Tensor(name, kind, fields.integers(sizes), raw, values, external)
+    return Tensor(name, kind, _few(fields, sizes), raw, values, external)
+
+
+def _few(fields: Fields, values: list[Value]) -> list[int]:
+    """Return sizes or axes, of which there are few."""
+    numbers = protobuf.integers(values)
+    fields.spend(numbers.size)
+    found: list[int] = numbers.tolist()
+    return found
 
 
 def _port(fields: Fields, message: memoryview) -> Port:

@@ -7,7 +7,10 @@ many bytes, which may be a message again.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 Parts = list[bytes]
 """A message in pieces, which are joined once, at the end."""
@@ -19,6 +22,8 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 MOST_FIELDS = 250_000
 """That are read of a file: each becomes objects of Python, far larger than the two bytes that a field may take."""
+
+LONGEST_TEXT = 10_000
 
 
 # ---------------------------------------------------------------------------------------------------------- writing
@@ -60,7 +65,19 @@ class Fields:
     """Takes messages apart, and counts what it has found, so that a file cannot ask for more than `MOST_FIELDS`."""
 
     def __init__(self) -> None:
-        self.left = MOST_FIELDS
+        self._left = MOST_FIELDS
+
+    def spend(self, count: int) -> None:
+        """Count what becomes objects of Python.
+
+        Raises
+        ------
+        ValueError
+            If there are too many.
+        """
+        self._left -= count
+        if self._left < 0:
+            raise ValueError(f"there are more than {MOST_FIELDS} fields, or numbers in attributes")
 
     def of(self, message: memoryview) -> Iterator[tuple[int, Value]]:
         """Yield number and value of each field.
@@ -92,24 +109,9 @@ class Fields:
             place += size
             yield key >> 3, found if kind == BYTES else int.from_bytes(found, "little")
 
-    def integers(self, values: list[Value]) -> list[int]:
-        """Return whole numbers with sign, each a field of its own or many packed in one."""
-        found: list[int] = []
-        for value in values:
-            if isinstance(value, int):
-                found.append(signed(value))
-                continue
-            place = 0
-            while place < len(value):
-                number, place = self._varint(value, place)
-                found.append(signed(number))
-        return found
-
     def _varint(self, message: memoryview, place: int) -> tuple[int, int]:
         """Return a whole number of 64 bits, and where the next byte lies."""
-        self.left -= 1
-        if self.left < 0:
-            raise ValueError(f"there are more than {MOST_FIELDS} fields")
+        self.spend(1)
         value = 0
         for shift in range(0, 70, 7):
             if place == len(message):
@@ -120,6 +122,35 @@ class Fields:
             if byte < 0x80:
                 return value & (2**64 - 1), place
         raise ValueError("a number has more than ten bytes")
+
+
+def integers(values: Sequence[Value]) -> npt.NDArray[np.int64]:
+    """Return whole numbers with sign, each a field of its own or many packed in one.
+
+    Raises
+    ------
+    ValueError
+        If bytes are no such numbers.
+    """
+    found = [np.array([signed(value)]) if isinstance(value, int) else _unpacked(value) for value in values]
+    return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+def _unpacked(value: memoryview) -> npt.NDArray[np.int64]:
+    """Return the numbers of varints behind each other, all at once: there may be as many as weights."""
+    data = np.frombuffer(value, np.uint8)
+    ends = np.flatnonzero(data < 0x80)
+    if data.size and (not ends.size or ends[-1] != data.size - 1):
+        raise ValueError("a number is cut off")
+    starts = np.concatenate([[0], ends[:-1] + 1])[: ends.size]
+    lengths = ends - starts + 1
+    if lengths.max(initial=0) > 10:
+        raise ValueError("a number has more than ten bytes")
+    found = np.zeros(ends.size, np.uint64)
+    for k in range(lengths.max(initial=0)):
+        longer = lengths > k
+        found[longer] |= (data[starts[longer] + k] & 0x7F).astype(np.uint64) << np.uint64(7 * k)
+    return found.view(np.int64)
 
 
 def signed(value: int) -> int:
@@ -155,8 +186,17 @@ def to_bytes(value: Value) -> memoryview:
 
 
 def to_text(value: Value) -> str:
-    """Return the text of a field; what is no UTF-8 in it is shown as such."""
-    return bytes(to_bytes(value)).decode("utf-8", "backslashreplace")
+    """Return the text of a field; what is no UTF-8 in it is shown as such.
+
+    Raises
+    ------
+    ValueError
+        If the field holds a number, or is longer than any name.
+    """
+    found = to_bytes(value)
+    if len(found) > LONGEST_TEXT:
+        raise ValueError(f"a name has {len(found)} bytes")
+    return bytes(found).decode("utf-8", "backslashreplace")
 
 
 def to_integer(value: Value) -> int:

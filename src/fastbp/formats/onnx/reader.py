@@ -110,8 +110,7 @@ class _Walk:
     """What is known of each name of a graph."""
 
     def __init__(self, content: bytes) -> None:
-        self._fields = Fields()
-        self._model = messages.read(memoryview(content), self._fields)
+        self._model = messages.read(memoryview(content), Fields())
         self._size = len(content)
         self._room = Budget(ROOM[0] * self._size + ROOM[1], "it makes more of its constants")
         self._work = Budget(WORK[0] * self._size + WORK[1], "it has more between its layers")
@@ -149,7 +148,7 @@ class _Walk:
             tensor = self._model.tensors.get(name)
             if tensor is None:
                 raise ValueError(f"nothing before it makes {name!r}, which it takes")
-            self._known[name] = tensor.array(self._fields)
+            self._known[name] = tensor.array()
         return self._known[name]
 
     def _made(self, node: Node) -> Known:
@@ -182,7 +181,7 @@ class _Walk:
     def _constant(self, node: Node, inputs: Sequence[Any]) -> Known:
         for name, value in node.attributes.items():
             if isinstance(value, messages.Tensor):
-                return value.array(self._fields)
+                return value.array()
             if name.startswith("value_") and isinstance(value, (int, float, list)):
                 return self._computed(np.array(value))
         raise ValueError("its constant is no number")
