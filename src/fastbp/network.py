@@ -16,7 +16,7 @@ from .core.architecture import Architecture, Functions, named_activations
 from .derivatives import first, second, uncertainty
 from .derivatives import trace as tracing
 from .encoders import Encoder
-from .formats import onnx
+from .formats import methods as formats
 from .jit import make
 from .optimizers import Optimizer
 from .regularization import Regularization
@@ -429,6 +429,7 @@ class Network(Trainable):
 
     compiled = make.compiled
     cfunc = cfunctions.cfunc
+    to_onnx = formats.to_onnx
 
     def copy(self) -> Network:
         """Return an independent copy: parameters, generator, optimizer's state and history.
@@ -441,7 +442,6 @@ class Network(Trainable):
     __copy__ = copy
 
     save = persistence.save
-    to_onnx = onnx.to_onnx
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Network:

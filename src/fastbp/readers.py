@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from os import PathLike, fspath
+from os import PathLike
+from pathlib import Path
 
 import numpy.typing as npt
 
+from .core import arrays
 from .costs import Cost
+from .formats.chain import build
 from .network import Network
 
 MOST_BYTES = 2**31 - 1
@@ -60,19 +63,20 @@ def from_onnx(path: str | PathLike[str] | bytes, *, cost: str | Cost | None = No
     >>> bool((again.predict(X) == net.predict(X)).all())
     True
     """
-    from .formats import chain  # on use: it takes a moment
-    from .formats.onnx import reader
+    from .formats.onnx import reader  # on use: it takes a moment
 
+    if dtype is not None:
+        dtype = arrays.dtype(dtype)
     if isinstance(path, (bytes, bytearray, memoryview)):
         name, content = "the ONNX model", bytes(path)
     else:
-        name = fspath(path)
-        with open(path, "rb") as file:
+        name = str(path)
+        with Path(path).open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     try:
         if len(content) > MOST_BYTES:
             raise ValueError(f"it has more than {MOST_BYTES} bytes, expected an ONNX model")
         layers, found = reader.layers(content)
-        return chain.build(Network, layers, cost=cost, dtype=found if dtype is None else dtype)
+        return build(Network, layers, cost=cost, dtype=found if dtype is None else dtype)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error

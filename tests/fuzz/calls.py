@@ -690,6 +690,32 @@ class Calls:
                 pickle.loads(pickle.dumps(model)).predict(np.zeros((2, 3)))
         return model
 
+    # -------------------------------------------------------------------------------------------------------- ONNX
+
+    def onnx(self) -> Any:
+        """Networks to ONNX and back."""
+        import fastbp
+
+        odd, options = self.odd, {}
+        wild = ["", "/", "/nowhere/x", "\0", "x" * 300, os.devnull, odd.number()]
+        if odd.chance(0.3):
+            options["opset"] = odd.pick([13, 18, 28, np.int8(20), odd.number()])
+        if odd.chance(0.3):
+            options["dtype"] = odd.pick(["float64", "f4", odd.number(), np.int8])
+        net = self.build()
+        self.say(f"to_onnx {options}")
+        content = net.to_onnx(odd.pick([*[None] * 8, *wild]), **options)
+        if content is None:
+            return net
+        options = {}
+        if odd.chance(0.2):
+            options["dtype"] = odd.pick(["float64", "f4", odd.number(), np.int8])
+        if odd.chance(0.2):
+            options["cost"] = odd.pick(["squared_error", "cross_entropy", "gaussian_nll", fastbp.huber(0.5),
+                                        odd.number()])
+        self.say(f"from_onnx {options}")
+        return fastbp.from_onnx(odd.pick([*[content] * 8, memoryview(content), content[:-1], b"x", *wild]), **options)
+
     # ------------------------------------------------------------------------------------------------------- parts
 
     def parts(self) -> Any:
@@ -718,7 +744,7 @@ class Calls:
         """Call something."""
         return self.odd.pick([self.build, self.encoder, self.fit, self.fit, self.fit, self.use, self.use, self.use,
                               self.compiled, self.compiled, self.ensemble, self.ensemble, self.many, self.many,
-                              self.estimator, self.estimator, self.parts])()
+                              self.estimator, self.estimator, self.onnx, self.parts])()
 
 
 def deliberate(error: BaseException) -> bool:

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,12 +20,12 @@ from ..activations import ACTIVATIONS, Activation
 from ..core.sparse import canonical
 from ..costs import ANY, COSTS, Cost
 from ..ensembles.ensemble import Ensemble
-from ..formats.onnx import written
 from ..network import Network
 from ..optimizers import OPTIMIZERS, RULES, Optimizer, UpdateRule
 from ..optimizers.bayesian import BayesianRegularization
 from ..optimizers.update_rules import SGD, Adam
 from ..regularization import Regularization
+from . import _formats
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.intp]
@@ -328,42 +327,7 @@ class _MLP(BaseEstimator):
             return np.concatenate([-jacobian, jacobian], axis=1)
         return jacobian
 
-    def to_onnx(self, path: str | PathLike[str] | None = None, *, opset: int = 13,
-                dtype: str = "float32") -> bytes | None:
-        """Write the estimator as an ONNX model, for runtimes in other languages; the onnx package is not needed.
-
-        The graph has an input X, (N, n_features). Scalers and classes are in it, and all members, whose mean it takes.
-        A classifier has two outputs, both plain tensors: ``label``, what `predict` returns, (N,) or (N, n_labels),
-        texts or int64, and ``probabilities``, what `predict_proba` returns, (N, n_classes). A regressor has one,
-        ``variable``, what `predict` returns, (N,) or (N, n_outputs).
-
-        Parameters
-        ----------
-        path : str or path, optional
-            Where to; an existing file is overwritten.
-        opset : int, default 13
-            Version of the operators, 13 to 28; see `Network.to_onnx`.
-        dtype : {"float32", "float64"}, default "float32"
-            Of X and all numbers of the graph.
-
-        Returns
-        -------
-        bytes or None
-            The content of the file, None where it has been written to ``path``.
-
-        Raises
-        ------
-        NotFittedError
-            Before a fit.
-        ValueError
-            If an activation is your own, which has no operators; classes are neither texts nor whole numbers; a number
-            is not finite in this dtype; the file would be larger than 2 GiB; or opset or dtype is another.
-        OSError
-            If the file cannot be written.
-        """
-        from . import _onnx  # on use: it takes a moment
-
-        return written(_onnx.content(self, opset, dtype), path)
+    to_onnx = _formats.to_onnx
 
     @classmethod
     def _wrapped(cls, network: Network, settings: dict[str, Any]) -> Self:

@@ -16,7 +16,7 @@ from ..formats.onnx.builder import Builder
 Array = npt.NDArray[Any]
 
 
-def content(mlp: Any, opset: int, dtype: str) -> bytes:
+def content(mlp: Any, opset: int, dtype: npt.DTypeLike) -> bytes:
     """Return an estimator as the content of a file."""
     networks = mlp.networks_
     graph = Builder(opset, dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -166,6 +166,17 @@ class _Tabular(BaseEstimator):
         matrix: Floats = self._table.matrix(frame)
         return matrix
 
+    @property
+    def to_onnx(self) -> NoReturn:
+        """Not there: what is made of columns of any kind has no operators; networks of `ensemble_` have."""
+        self._refuse_source("to_onnx", "ONNX")
+
+    def _refuse_source(self, method: str, what: str) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} has no {method}: what it makes of categories, dates, texts and "
+                             f"missing values cannot be written as {what}. Its networks can, ensemble_[i].{method}(); "
+                             "they read the inputs that describe_columns() lists. For columns of numbers use "
+                             "fastbp.MLPRegressor or MLPClassifier with standardize=True")
+
     def describe_columns(self) -> ColumnDescriptions:
         """Return what was done with each column.
 
@@ -183,29 +194,6 @@ class _Tabular(BaseEstimator):
         check_is_fitted(self)
         descriptions: ColumnDescriptions = self._table.describe()
         return descriptions
-
-    def to_onnx(self, path: Any = None, *, opset: int = 13, dtype: str = "float32") -> bytes | None:
-        """Refuse: what is done with dates, texts, missing and unknown values is not written as operators of ONNX.
-
-        Parameters
-        ----------
-        path, opset, dtype
-            As of `MLPRegressor.to_onnx`.
-
-        Returns
-        -------
-        bytes or None
-            Nothing.
-
-        Raises
-        ------
-        NotImplementedError
-            Always; it says what can be written.
-        """
-        raise NotImplementedError(f"{type(self).__name__} cannot be written as ONNX: its columns hold dates, texts and "
-                                  "missing values, which become numbers outside of its networks. These can be written, "
-                                  "ensemble_[0].to_onnx(path) and so on; or train MLPRegressor or MLPClassifier on "
-                                  "columns of numbers")
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "ensemble_")

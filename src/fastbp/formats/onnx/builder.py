@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...core import arrays
 from . import messages
 from .protobuf import Parts, block, text
 
@@ -31,8 +32,8 @@ class Builder:
     ----------
     opset : int
         The version of the operators.
-    dtype : str
-        "float32" or "float64": of all numbers.
+    dtype : {"float32", "float64"}
+        Of all numbers.
 
     Attributes
     ----------
@@ -45,21 +46,14 @@ class Builder:
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If there is no such version or dtype.
     """
 
-    def __init__(self, opset: int, dtype: Any) -> None:
-        if isinstance(opset, bool) or opset not in IR_VERSIONS:
-            raise ValueError(f"opset is {opset!r}, expected a version of ONNX' operators from {min(IR_VERSIONS)} to "
-                             f"{max(IR_VERSIONS)}")
-        try:
-            real = np.dtype(dtype)
-        except TypeError:
-            real = np.dtype(object)
-        if real not in (np.float32, np.float64):
-            raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
-        self.opset, self.dtype, self.code, self.part = int(opset), real, messages.CODES[real.name], ""
+    def __init__(self, opset: int, dtype: npt.DTypeLike) -> None:
+        self.opset = arrays.whole("opset", opset, min(IR_VERSIONS), max(IR_VERSIONS))
+        self.dtype = arrays.dtype(dtype)
+        self.code, self.part = messages.CODES[self.dtype.name], ""
         self._nodes: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = []
         self._tensors: dict[str, Parts] = {}
         self._numbers: dict[float, str] = {}

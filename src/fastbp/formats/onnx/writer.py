@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from os import PathLike
+from pathlib import Path
+
+import numpy.typing as npt
+
 from ...core.model import Model
 from ..chain import Chain, described
 from .builder import Builder
@@ -23,10 +28,18 @@ def add(graph: Builder, chain: Chain, x: str, part: str = "") -> str:
     return y
 
 
-def content(model: Model, opset: int, dtype: str) -> bytes:
+def content(model: Model, opset: int, dtype: npt.DTypeLike) -> bytes:
     """Return a network as the content of a file."""
     graph = Builder(opset, dtype)
     chain = described(model)
     x = graph.input("X", chain.n_inputs)
     graph.output("Y", add(graph, chain, x), chain.n_outputs)
     return graph.content()
+
+
+def written(content: bytes, path: str | PathLike[str] | None) -> bytes | None:
+    """Write a file; without a path return what would be in it."""
+    if path is None:
+        return content
+    Path(path).write_bytes(content)
+    return None
