@@ -63,7 +63,7 @@ def attribute(name, value):
     return messages.attribute(name, value)
 
 
-def model(nodes, tensors=(), *, inputs=("X",), outputs=("Y",), width=3, opset=13):
+def model(nodes, tensors=(), *, inputs=("X",), outputs=("Y",), shape=("N", 3), opset=13):
     """A model: of each node its operator (with a domain in front), inputs, output and attributes."""
     graph = []
     for op, takes, makes, attributes in nodes:
@@ -76,7 +76,7 @@ def model(nodes, tensors=(), *, inputs=("X",), outputs=("Y",), width=3, opset=13
         graph += block(5, *(values if isinstance(values, list) else messages.tensor(name, np.asarray(values))))
     for number, names in ((11, inputs), (12, outputs)):
         for name in names:
-            graph += block(number, *messages.port(name, FLOATS, ("N", width)))
+            graph += block(number, *messages.port(name, FLOATS, shape))
     return messages.model(graph, opset, 8)
 
 
@@ -178,6 +178,12 @@ DECORATED = {
                                     ("Unsqueeze", ["c", "zero"], "u", {}), ("Concat", ["u", "m"], "t", {"axis": 0}),
                                     ("Reshape", ["X", "t"], "r", {}), ("Gemm", ["r", "W", "B"], "Y", {"transB": 1})],
                                    TENSORS | {"zero": np.array([0]), "m": np.array([-1])}), Z),
+    "pictures": (model([("Cast", ["X"], "c", {"to": FLOATS}), ("Flatten", ["c"], "f", {}),
+                        ("Gemm", ["f", "W", "B"], "Y", {"transB": 1})], TENSORS, shape=("N", 1, 3)), Z),
+    "pictures by their shape": (model([("Shape", ["X"], "s", {}), ("Gather", ["s", "zero"], "n", {}),
+                                       ("Concat", ["n", "m"], "t", {"axis": 0}), ("Reshape", ["X", "t"], "f", {}),
+                                       ("Gemm", ["f", "W", "B"], "Y", {"transB": 1})],
+                                      TENSORS | {"zero": np.array([0]), "m": np.array([3])}, shape=("N", 3, 1)), Z),
     "passed over": (model([("Flatten", ["X"], "a", {"axis": 1}), ("Identity", ["a"], "b", {}),
                            ("Gemm", ["b", "W", "B"], "c", {"transB": 1}), ("Dropout", ["c"], "d", {}),
                            ("Cast", ["d"], "e", {"to": DOUBLES}), ("Reshape", ["e", "s"], "Y", {})],
@@ -307,6 +313,10 @@ REFUSED = {
                                  "Relu, Softmax stand between a layer and its softmax"),
     "softmaxes side by side": (behind(("Softmax", ["Z"], "s", {}), ("Concat", ["s", "s"], "Y", {"axis": 1})),
                                "not 1 − p and p"),
+    "pictures": (model([("Gemm", ["X", "W"], "Y", {"transB": 1})], TENSORS, shape=("N", 1, 3)),
+                 "works on an input of 3 dimensions"),
+    "flattened otherwise": (model([("Flatten", ["X"], "Y", {"axis": 2})], shape=("N", 1, 3)),
+                            "does not make a row of each sample"),
     "no inputs": (model([("Gemm", [], "Y", {})]), "it has no input"),
     "biases that are made": (model([("Gemm", ["X", "W"], "R", {"transB": 1}),
                                     ("Gemm", ["X", "W", "R"], "Y", {"transB": 1})], TENSORS), "are no constants"),
@@ -344,7 +354,7 @@ HOSTILE = {
     "an outer product": (constant("c", [("Mul", ["a", "b"], "c", {})],
                                   {"a": np.ones((30_000, 1)), "b": np.ones((1, 30_000))}), "do not fit each other"),
     "weights in many layers": (model([("Gemm", [f"z{i - 1}" if i else "X", "W"], f"z{i}", {}) for i in range(50)],
-                                     {"W": np.ones((300, 300), np.float32)}, width=300, outputs=("z49",)),
+                                     {"W": np.ones((300, 300), np.float32)}, shape=("N", 300), outputs=("z49",)),
                                "same weights over and over"),
     "constants of constants": (constant("c99", [("Exp", [f"c{i - 1}" if i else "W"], f"c{i}", {}) for i in range(100)],
                                         {"W": BIG}), "more of its constants than its size accounts for"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,11 @@ import numpy.typing as npt
 from . import messages
 from .messages import Node
 from .operators import FUNCTIONS
+from .values import Sizes
 
 Array = npt.NDArray[Any]
 
 DTYPES = {messages.FLOAT: np.float32, messages.DOUBLE: np.float64, messages.INT64: np.int64, messages.INT32: np.int32}
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """The shape of a batch, or a part of it; 0 stands for the number of samples, as it does in Reshape."""
-
-    sizes: tuple[int, ...]
 
 
 def shaped(node: Node, inputs: Sequence[Any]) -> Array | Sizes:

@@ -6,8 +6,8 @@ a network: that only matters where an output needs it, so the tail of a classifi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,10 @@ import numpy.typing as npt
 from ... import activations
 from ..chain import Layer
 from . import constants, messages, operators
-from .constants import Sizes
 from .messages import ML, Node
 from .protobuf import Fields
 from .recognition import ONE, ZERO, Found, Steps
+from .values import Budget, Known, Product, Signal, Sizes, Unflattened, Unread
 
 Array = npt.NDArray[Any]
 
@@ -35,63 +35,6 @@ REUSED = 4
 ROOM, WORK = (16, 2**20), (100, 2**24)
 """Bytes that constants may take which are made of others, and numbers that may be computed to recognise activations:
 so many for each byte of the file, and so many beside."""
-
-
-class Budget:
-    """What a file may ask for, which is in proportion to its size."""
-
-    def __init__(self, left: int, what: str) -> None:
-        self._left, self._what = left, what
-
-    def spend(self, amount: int) -> None:
-        """Take some of it.
-
-        Raises
-        ------
-        ValueError
-            If nothing is left.
-        """
-        self._left -= amount
-        if self._left < 0:
-            raise ValueError(f"{self._what} than its size accounts for")
-
-
-
-class Product:
-    """A product with weights, and the operators behind it; without weights the input of the graph.
-
-    Attributes
-    ----------
-    weights : ndarray or None
-        (n_out, n_in), as they lie in the file.
-    source : Signal or None
-        What is multiplied.
-    width : int or None
-        Numbers that come out, None where the file does not say how many the input has.
-    steps : Steps
-    """
-
-    def __init__(self, weights: Array | None, source: Signal | None, width: int | None, steps: Steps) -> None:
-        self.weights, self.source, self.width, self.steps = weights, source, width, steps
-
-
-@dataclass(frozen=True)
-class Signal:
-    """What the operators behind a product have made of it, up to one of them."""
-
-    product: Product
-    step: int
-
-
-@dataclass(frozen=True)
-class Unread:
-    """What no network of dense layers makes, why, and what it was made of if that is one's output."""
-
-    reason: str
-    before: Signal | None = None
-
-
-Known = Array | Signal | Sizes | Unread
 
 
 def layers(content: bytes) -> tuple[list[Layer], np.dtype[Any]]:
@@ -125,8 +68,11 @@ class _Walk:
         if len(inputs) != 1:
             raise ValueError(f"it has the inputs {[port.name for port in inputs][:10]}, expected one")
         shape = inputs[0].shape
-        width = shape[1] if shape is not None and len(shape) == 2 else None
-        self._known[inputs[0].name] = Signal(self._begun(None, None, width), 0)
+        if shape is not None and len(shape) > 2:
+            self._known[inputs[0].name] = Unflattened(tuple(shape))
+        else:
+            width = shape[1] if shape is not None and len(shape) == 2 else None
+            self._known[inputs[0].name] = Signal(self._begun(None, None, width), 0)
         for node in self._model.nodes:
             try:
                 found = self._made(node)
@@ -165,6 +111,9 @@ class _Walk:
         for value in inputs:
             if isinstance(value, Unread):
                 return value if node.op in _TAIL else Unread(value.reason)
+            if isinstance(value, Unflattened) and node.op not in _FLATTENING:
+                raise ValueError(f"it works on an input of {len(value.shape)} dimensions, expected rows of numbers, or "
+                                 "that it is flattened first")
         domain = "" if node.domain == "ai.onnx" else node.domain
         if domain in ("", ML) and node.op in _HANDLERS and (node.op in _ML) == (domain == ML):
             return _HANDLERS[node.op](self, node, inputs)
@@ -194,11 +143,14 @@ class _Walk:
         if node.op == "Cast" and isinstance(given, Signal) and node.attributes.get("to") not in (messages.FLOAT,
                                                                                                 messages.DOUBLE):
             raise ValueError("it makes other numbers than float32 or float64")
-        return given if isinstance(given, Signal) else self._computed(constants.shaped(node, inputs))
+        passed = isinstance(given, (Signal, Unflattened))
+        return given if passed else self._computed(constants.shaped(node, inputs))
 
     def _reshaped(self, node: Node, inputs: Sequence[Any]) -> Known:
         """Return what is given: a signal must keep its rows."""
         given = inputs[0]
+        if isinstance(given, Unflattened):
+            return self._flattened(node, given, inputs)
         if not isinstance(given, Signal):
             return self._computed(constants.shaped(node, inputs))
         width, product = given.product.width, given.product
@@ -219,8 +171,18 @@ class _Walk:
         # what skl2onnx ends a regressor of several targets with, by mistake
         return Unread(reason, given if node.op == "Reshape" and sizes == [-1, 1] else None)
 
+    def _flattened(self, node: Node, given: Unflattened, inputs: Sequence[Any]) -> Signal:
+        """Return the rows of an input of more dimensions."""
+        width = math.prod(n or 0 for n in given.shape[1:]) or None
+        sizes = constants.known_sizes(inputs[1]) if node.op == "Reshape" and len(inputs) == 2 else [0, -1]
+        if len(sizes) != 2 or sizes[1] not in (-1, width) or node.attributes.get("axis", 1) != 1:
+            raise ValueError("it does not make a row of each sample")
+        return Signal(self._begun(None, None, width), 0)
+
     def _shape(self, node: Node, inputs: Sequence[Any]) -> Known:
         given = inputs[0]
+        if isinstance(given, Unflattened):
+            return Sizes((0, *(n or -1 for n in given.shape[1:])))
         if isinstance(given, Signal):
             return Sizes((0, given.product.width or -1))
         raise ValueError("it is not of the input")
@@ -470,6 +432,9 @@ def _line(op: str, rows: Sequence[int | Array]) -> tuple[Array, Array] | None:
 
 _ML = ("ZipMap", "Scaler")
 """Operators for classical models."""
+
+_FLATTENING = ("Cast", "Dropout", "Flatten", "Identity", "Reshape", "Shape")
+"""Operators that an input of more dimensions may go through."""
 
 _TAIL = ("ArrayFeatureExtractor", "Cast", "Gather", "Identity", "Reshape", "Squeeze", "ZipMap")
 """Operators that a classifier ends with behind ArgMax."""
