@@ -98,6 +98,42 @@ def test_encoders_are_in_the_graph(dtype, run, rng):
     same(run(alone.to_onnx(dtype=dtype), X)[0], alone.predict(X), dtype)
 
 
+def random_encoders(rng, n):
+    """Encoders of n columns: codes in one of them, the others read by one or two."""
+    code, rest = int(rng.integers(n)), list(range(n))
+    rest.remove(code)
+    found = [encoders.Embedding(code, 4, int(rng.integers(1, 4))) if rng.random() < 0.5 else encoders.OneHot(code, 4)]
+    if rest:
+        found += [encoders.Identity(rest), encoders.Periodic(rest, int(rng.integers(1, 5)), int(rng.integers(2, 4)))]
+    return [found[i] for i in rng.permutation(len(found))]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_networks(seed, onnx, run):
+    """Runtime and reference compute what predict does, and what has no encoders comes back."""
+    from onnx.reference import ReferenceEvaluator
+
+    rng = np.random.default_rng(seed)
+    known = sorted(functions.NAMES - {"exp", "softmax", "identity"})
+    sizes = rng.integers(1, 9, rng.integers(2, 6))
+    hidden = [fastbp.parametric(name, 0.7) if rng.random() < 0.3 else name
+              for name in rng.choice(known, len(sizes) - 2).tolist()]
+    given = random_encoders(rng, int(sizes[0])) if rng.random() < 0.4 else None
+    dtype, opset = str(rng.choice(["float32", "float64"])), int(rng.choice(list(builder.IR_VERSIONS)))
+    net = network(sizes, hidden, str(rng.choice(known)), seed=seed, bias=bool(rng.random() < 0.8), dtype=dtype,
+                  encoders=given, scaling=bool(rng.random() < 0.3))
+    X = rng.normal(size=(int(rng.integers(1, 40)), int(sizes[0]))).astype(dtype)
+    if given is not None:
+        X[:, next(encoder.column for encoder in given if encoder.reads_codes)] = np.arange(len(X)) % 6 - 1
+    content, expected = net.to_onnx(opset=opset, dtype=dtype), net.predict(X)
+    same(run(content, X)[0], expected, dtype, factor=10)
+    np.testing.assert_allclose(ReferenceEvaluator(content).run(None, {"X": X})[0], expected, rtol=1e-4,
+                               atol=1e-5 if dtype == "float32" else 1e-13)
+    if not net.encoders:
+        again = fastbp.from_onnx(content, cost="squared_error")
+        np.testing.assert_allclose(again.predict(X), expected, atol=1e-5 if dtype == "float32" else 1e-11)
+
+
 def test_the_reference_of_onnx_agrees(onnx, rng):
     """And counts on no behaviour of onnxruntime's."""
     from onnx.reference import ReferenceEvaluator
