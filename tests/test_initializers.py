@@ -16,7 +16,8 @@ W1, W2 = np.arange(6.0).reshape(3, 2) / 8, np.array([[0.5, -1.0, 2.0]])
 B1, B2 = np.array([1.0, 2.0, 3.0]), np.array([-4.0])
 
 
-@pytest.mark.parametrize("init", sorted(set(INITIALIZERS) - {"orthogonal", "nguyen_widrow"}))
+@pytest.mark.parametrize("init", [name for name in INITIALIZERS
+                                  if name.split("_")[0] in ("zeros", "glorot", "he", "lecun")])
 def test_deviations(init):
     n_in, n_out = 300, 200
     net = Network((n_in, n_out), init=init, seed=0, dtype="float64")
@@ -57,6 +58,29 @@ def test_nguyen_widrow(bias):
         one = Network((1, 50, 1), init="nguyen_widrow", seed=0, dtype="float64")
         bends = np.sort(-one.biases[0] / one.weights[0][:, 0])
         assert abs(bends).max() <= 1 and np.diff(bends).max() < 0.3
+
+
+@pytest.mark.parametrize(("init", "bound"), [
+    ("pytorch", 1 / np.sqrt(300)), ("scikit-learn", np.sqrt(6 / 500)), ("sklearn_logistic", np.sqrt(2 / 500))])
+def test_those_of_other_libraries_draw_biases_too(init, bound):
+    net = Network((300, 200), init=init, seed=0, dtype="float64")
+    for drawn in (net.weights[0], net.biases[0]):
+        assert 0.98 * bound < abs(drawn).max() <= bound
+        assert abs(drawn.mean()) < 5 * bound / np.sqrt(3 * drawn.size)
+    bare = Network((300, 200), init=init, seed=0, dtype="float64", bias=False)
+    np.testing.assert_array_equal(bare.weights[0], net.weights[0])
+
+
+def test_scikit_learns_bounds_are_those_of_scikit_learn():
+    from sklearn.neural_network import MLPRegressor
+
+    X = np.zeros((40, 300))
+    for activation, init in (("tanh", "scikit_learn"), ("logistic", "scikit_learn_logistic")):
+        theirs = MLPRegressor(hidden_layer_sizes=(200,), activation=activation, learning_rate_init=1e-12, tol=1e9,
+                              n_iter_no_change=1, random_state=0).fit(X, X[:, 0])
+        ours = Network((300, 200), init=init, seed=0, dtype="float64")
+        for one, other in ((theirs.coefs_[0], ours.weights[0]), (theirs.intercepts_[0], ours.biases[0])):
+            assert abs(abs(one).max() / abs(other).max() - 1) < 0.03
 
 
 def test_auto_picks_by_activation():

@@ -89,6 +89,15 @@ def _nguyen_widrow(generator: np.random.Generator, n_out: int, n_in: int) -> tup
     return W, generator.uniform(-length, length, n_out)
 
 
+def _with_biases(scale: Callable[[int, int], float]) -> Initializer:
+    """Draw biases like weights, uniformly within ± ``scale``."""
+    def draw(generator: np.random.Generator, n_out: int, n_in: int) -> tuple[Array, Array]:
+        bound = scale(n_in, n_out)
+        return generator.uniform(-bound, bound, (n_out, n_in)), generator.uniform(-bound, bound, n_out)
+
+    return draw
+
+
 def _glorot(n_in: int, n_out: int) -> float:
     return float(np.sqrt(2.0 / (n_in + n_out)))
 
@@ -111,6 +120,9 @@ INITIALIZERS: dict[str, Initializer] = {
     "lecun_normal": _normal(_lecun),
     "orthogonal": _orthogonal,
     "nguyen_widrow": _nguyen_widrow,
+    "pytorch": _with_biases(_lecun),
+    "scikit_learn": _with_biases(lambda n_in, n_out: float(np.sqrt(6.0 / (n_in + n_out)))),
+    "scikit_learn_logistic": _with_biases(_glorot),
 }
 """Name -> function of (generator, n_out, n_in).
 
@@ -118,19 +130,24 @@ Standard deviations: glorot √(2/(n_in + n_out)) (Glorot & Bengio 2010, eq. 16)
 lecun √(1/n_in) (LeCun et al. 1998, section 4.6). orthogonal: W Wᵀ = 1, or WᵀW = 1 if n_out > n_in (Saxe, McClelland &
 Ganguli 2014). nguyen_widrow: rows of length 0.7 n_out^(1/n_in) in random directions, and biases up to that length, so
 that the bends of the layer's neurons spread over inputs within -1 to 1 (Nguyen & Widrow 1990); for tanh and its like.
-With all others, biases start at 0.
+What layers of other libraries begin with unless told otherwise, weights and biases uniform within ±: pytorch 1/√n_in
+(torch.nn.Linear), scikit_learn √(6/(n_in + n_out)), scikit_learn_logistic √(2/(n_in + n_out)), which it takes for
+activation "logistic"; Keras' is glorot_uniform. With all others, biases start at 0.
 """
 
 NAMES = names(
     INITIALIZERS,
     {
         "zeros": "zero",
-        "glorot_uniform": "xavier_uniform",
+        "glorot_uniform": "xavier_uniform keras tensorflow",
         "glorot_normal": "xavier_normal",
         "he_uniform": "kaiming_uniform",
         "he_normal": "kaiming_normal",
         "orthogonal": "random_orthogonal",
         "nguyen_widrow": "initnw nw",
+        "pytorch": "torch",
+        "scikit_learn": "sklearn",
+        "scikit_learn_logistic": "sklearn_logistic",
     },
     {
         "'glorot_uniform'": "glorot xavier uniform random_uniform rands",

@@ -62,7 +62,8 @@ class Network(Trainable):
         What the parameters begin with, also after `reset`: a name of `fastbp.initializers.INITIALIZERS`;
         ``fastbp.initializers.Constant(value)``; or a list with an entry for each layer l = 1..L, which is one of these,
         or W^l of shape (n_l, n_{l-1}), or a tuple (W^l, b^l). "auto" picks by each layer's activation, and begins with
-        0 for the outputs log σ² of gaussian_nll. Biases start at 0 unless they are given or "nguyen_widrow" draws them.
+        0 for the outputs log σ² of gaussian_nll. Biases start at 0 unless they are given or the rule draws them
+        ("nguyen_widrow", "pytorch", "scikit_learn").
     seed : int, optional
         Seed of the generator of first weights and shuffles. The same seed gives the same bits, for any number of
         threads, on the same type of CPU: another vector width changes the last digits, and all that dropout and
