@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from os import PathLike
-from typing import Any, NoReturn
+from typing import Any, Never, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from .training.history import History
 from .training.metrics import Wanted
 from .training.progress import Trainable
 from .training.steps import Reorder
+from .util import keywords
 
 Array = npt.NDArray[Any]
 
@@ -115,7 +116,8 @@ class Network(Trainable):
                  output: str | activations.Activation | None = None,
                  cost: str | costs.Cost = "squared_error", *, bias: bool = True, dtype: npt.DTypeLike = "float32",
                  init: str | initializers.Constant | Sequence[Any] = "auto", seed: int | None = None,
-                 encoders: Sequence[Encoder] | None = None, scaling: bool = False) -> None:
+                 encoders: Sequence[Encoder] | None = None, scaling: bool = False, **unknown: Never) -> None:
+        keywords.check(Network, "Network", (), unknown, keywords.NETWORK)
         kind = arrays.dtype(dtype)
         bias = bool(bias)
         sizes = arrays.layers(layers, kind.itemsize, bias)
@@ -224,14 +226,14 @@ class Network(Trainable):
             self._forget()
         return self
 
-    def fit(self, X: npt.ArrayLike, Y: npt.ArrayLike, *, epochs: int = 100, batch_size: int | None = None,
+    def fit(self, X: npt.ArrayLike, Y: npt.ArrayLike, *others: Never, epochs: int = 100, batch_size: int | None = None,
             optimizer: str | Optimizer | None = None, sample_weight: npt.ArrayLike | None = None,
             validation: tuple[npt.ArrayLike, ...] | float | None = None,
             callbacks: Iterable[Callback] = (), progress: bool = False,
             shuffle: bool | Reorder = True, threads: int | None = None, resume: bool = False,
             profile: bool = False, regularization: Regularization | None = None,
             target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0,
-            metrics: Wanted | None = None) -> Network:
+            metrics: Wanted | None = None, **unknown: Never) -> Network:
         """Train by backpropagation, from the present parameters.
 
         Parameters
@@ -310,7 +312,7 @@ class Network(Trainable):
         Raises
         ------
         ValueError, TypeError
-            If an argument does not fit; nothing has been changed then.
+            If an argument does not fit, or there is none of that name; nothing has been changed then.
         DivergenceError
             If the cost or a parameter becomes infinite or NaN; the parameters of the last finite epoch are restored.
         TypeError
@@ -341,6 +343,7 @@ class Network(Trainable):
         and read-only; and with ``sample_weight``, (n,) or None, if it has an argument of that name. It returns a
         number.
         """
+        keywords.check(Network.fit, "fit", others, unknown, keywords.FIT)
         training.fit(self, X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
                      callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads, profile=profile,
                      regularization=regularization, jacobian=(target_jacobian, jacobian_weight), metrics=metrics)
