@@ -17,7 +17,7 @@ from .derivatives import first, second, uncertainty
 from .derivatives import trace as tracing
 from .encoders import Encoder
 from .formats import methods as formats
-from .jit import make
+from .jit import make, on_batch
 from .optimizers import Optimizer
 from .regularization import Regularization
 from .training import fit as training
@@ -349,6 +349,7 @@ class Network(Trainable):
                      regularization=regularization, jacobian=(target_jacobian, jacobian_weight), metrics=metrics)
         return self
 
+    train_on_batch = on_batch.train_on_batch
     predict = forward.predict
     layer_outputs = forward.layer_outputs
 

@@ -301,7 +301,7 @@ def test_without_biases_there_are_none_to_name():
 
 
 def test_where_they_do_not_apply():
-    with pytest.raises(ValueError, match="rate_factors is .* in compiled code all parameters have the same"):
+    with pytest.raises(ValueError, match="rate_factors is .* in single steps all parameters have the same"):
         jit.state(network(SIZES).compiled(), grouped(Adam))
     for kind in (fastbp.LBFGS, fastbp.Quickprop, fastbp.Rprop, fastbp.LevenbergMarquardt):
         with pytest.raises(TypeError, match="rate_factors"):

@@ -14,7 +14,7 @@ from ..kernels import layout, prototypes
 from ..kernels.compile import address
 from ..kernels.tables import ENSEMBLE_SIZE, ENTRY_ENCODING, MEMBER_PARAMETERS, RULE_BYTES, RULE_SLOTS
 from ..kernels.updates import rules
-from ..optimizers import Optimizer
+from ..optimizers import Optimizer, UpdateRule
 from ..optimizers.update_rules import GROUPED
 from .checks import check
 from .model import EnsembleModel, Model, State
@@ -60,6 +60,24 @@ def compiled_ensemble(networks: Sequence[core.Model]) -> EnsembleModel:
     return EnsembleModel(parameters, sizes, members, layers, calls, readonly(np.empty(0, networks[0].dtype)))
 
 
+def check_rule(method: Optimizer) -> UpdateRule:
+    """Return an update rule whose settings are numbers, alike for all parameters; raise ValueError for another one."""
+    if not isinstance(method, UpdateRule):
+        raise ValueError(f"{type(method).__name__} works on the full batch, through Network.fit: use an update rule "
+                         "such as 'adam' for single steps")
+    if method.has_schedule or method.followed:
+        name, cell = ("learning_rate", 0) if method.has_schedule else (method.followed[0].setting,
+                                                                       method.followed[0].cell)
+        raise ValueError(f"{name} is {getattr(method, name)!r}, and single steps have no epochs for a schedule to "
+                         f"follow: give a number; in compiled code change hyper[{cell}] of the state as you go, and "
+                         "give train_on_batch an optimizer with another number")
+    for name in GROUPED:
+        if getattr(method, name) is not None:
+            raise ValueError(f"{name} is {getattr(method, name)!r}, and in single steps all parameters have the same "
+                             "learning rate: leave it out, or train with Network.fit")
+    return method
+
+
 def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
     """Make the state of an optimizer for `train_one` and `train_batch`. Called from Python, not from compiled code.
 
@@ -85,19 +103,7 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
         If an array of the model is of another kind than `Network.compiled` makes it.
     """
     check(model)
-    method = optimizers.get(optimizer)
-    if not isinstance(method, optimizers.UpdateRule):
-        raise ValueError(f"{type(method).__name__} works on the full batch, through Network.fit: use an update rule "
-                         "such as 'adam' in compiled code")
-    if method.has_schedule or method.followed:
-        name, cell = ("learning_rate", 0) if method.has_schedule else (method.followed[0].setting,
-                                                                       method.followed[0].cell)
-        raise ValueError(f"{name} is {getattr(method, name)!r}, and compiled code has no epochs for a schedule to "
-                         f"follow: give a number, and change hyper[{cell}] of the state as you go")
-    for name in GROUPED:
-        if getattr(method, name) is not None:
-            raise ValueError(f"{name} is {getattr(method, name)!r}, and in compiled code all parameters have the same "
-                             "learning rate: leave it out, or train with Network.fit")
+    method = check_rule(optimizers.get(optimizer))
     size, dtype = model.parameters.size, model.parameters.dtype
     made_for = method.slots << RULE_SLOTS | dtype.itemsize << RULE_BYTES
     plain = method.rule is rules.sgd and not model.calls[ENTRY_ENCODING]

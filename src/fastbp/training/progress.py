@@ -76,6 +76,12 @@ class Trainable(Model):
         """Forget history and training."""
         self.history, self._progress = History(), None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what single steps are made with: addresses, and views of what is copied."""
+        state = super().__getstate__()
+        state.pop("_stepper", None)
+        return state
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over what was pickled, with arrays of our own."""
         super().__setstate__(state)
