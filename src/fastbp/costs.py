@@ -223,6 +223,9 @@ COSTS: dict[str, Cost] = {
 }
 """Name -> cost, with default parameters; gaussian_nll is that without weights, β = 0."""
 
+LINEAR = Cost("linear", kernels.linear, "yo", "y", second_derivative=kernels.straight)
+"""Its targets are ∂C/∂o, from outside: in no catalogue, since it has no minimum."""
+
 NAMES = names(
     COSTS,
     {

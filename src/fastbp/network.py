@@ -63,8 +63,7 @@ class Network(Trainable):
         What the parameters begin with, also after `reset`: a name of `fastbp.initializers.INITIALIZERS`;
         ``fastbp.initializers.Constant(value)``; or a list with an entry for each layer l = 1..L, which is one of these,
         or W^l of shape (n_l, n_{l-1}), or a tuple (W^l, b^l). "auto" picks by each layer's activation, and begins with
-        0 for the outputs log σ² of gaussian_nll. Biases start at 0 unless they are given or the rule draws them
-        ("nguyen_widrow", "pytorch", "scikit_learn").
+        0 for the outputs log σ² of gaussian_nll. Biases start at 0 unless they are given or the rule draws them.
     seed : int, optional
         Seed of the generator of first weights and shuffles. The same seed gives the same bits, for any number of
         threads, on the same type of CPU: another vector width changes the last digits, and all that dropout and
@@ -349,9 +348,8 @@ class Network(Trainable):
                      regularization=regularization, jacobian=(target_jacobian, jacobian_weight), metrics=metrics)
         return self
 
-    train_on_batch = on_batch.train_on_batch
-    predict = forward.predict
-    layer_outputs = forward.layer_outputs
+    train_on_batch, train_on_output_gradients = on_batch.train_on_batch, on_batch.train_on_output_gradients
+    predict, layer_outputs = forward.predict, forward.layer_outputs
 
     def cost(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
              target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> float:
@@ -420,6 +418,7 @@ class Network(Trainable):
 
     input_gradient = first.input_gradient
     vjp = first.vjp
+    parameter_vjp = first.parameter_vjp
     jvp = first.jvp
     jacobian = first.jacobian
     per_sample_gradient = first.per_sample_gradient

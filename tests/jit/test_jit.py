@@ -319,7 +319,7 @@ def test_a_method_for_the_full_batch_has_no_state():
 
 @pytest.mark.parametrize("rate", [Step(0.1, 5), ReduceOnPlateau(0.1), lambda epoch: 0.1 / (1 + epoch)])
 def test_a_schedule_has_no_state(rate):
-    with pytest.raises(ValueError, match=r"learning_rate is .*give a number, and change hyper\[0\]"):
+    with pytest.raises(ValueError, match=r"learning_rate is .*give a number; in compiled code change hyper\[0\]"):
         jit.state(Network((2, 1)).compiled(), SGD(rate))
 
 

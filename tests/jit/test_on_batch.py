@@ -119,3 +119,56 @@ def test_not_during_a_fit():
 
     net.fit(np.ones((4, 3)), np.ones((4, 2)), epochs=1, callbacks=[callback])
     assert said == [1]
+
+
+# --------------------------------------------------------------------------------------------- by derivatives of a cost
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("output", "cost"), [("identity", "squared_error"), ("softmax", "cross_entropy"),
+                                              ("logistic", "binary_cross_entropy"), ("exp", "squared_error")])
+def test_a_vector_times_the_jacobian_of_the_parameters(output, cost, dtype, rng):
+    net = network((3, 5, 2), "mish", output, cost, dtype=dtype, seed=1)
+    X, U = rng.normal(size=(11, 3)), rng.normal(size=(11, 2))
+    found = net.parameter_vjp(X, U)
+    close(found, np.einsum("sj,sjp->p", U, net.parameter_jacobian(X)), dtype, 3)
+    model = net.compiled(output_gradients=True)
+    gradient = np.empty_like(net.parameters)
+    total = fastbp.jit.cost_and_gradient_batch(model, X.astype(dtype), U.astype(dtype), gradient,
+                                               fastbp.jit.workspace(model))
+    close(11 * gradient, found, dtype, 3)
+    assert abs(total - (U * net.predict(X)).sum() / 11) <= (1e-5 if dtype == "float32" else 1e-13)
+    assert not net.parameter_vjp(X[:0], U[:0]).any()
+
+
+def test_it_is_the_gradient_of_the_network_s_own_cost(rng):
+    """With encoders and parametric activations, too."""
+    encoders = [fastbp.encoders.Periodic([0, 2], frequencies=3), fastbp.encoders.Embedding(1, categories=4)]
+    net = Network((3, 5, 2), fastbp.parametric("selu"), dtype="float64", seed=0, encoders=encoders, scaling=True)
+    X, Y = rng.normal(size=(9, 3)), rng.normal(size=(9, 2))
+    X[:, 1] = rng.integers(-1, 4, 9)
+    close(net.parameter_vjp(X, (net.predict(X) - Y) / 9), net.gradient(X, Y), factor=3)
+
+
+@pytest.mark.parametrize("rule", ["adam", "sgd"])
+def test_steps_by_derivatives_are_those_by_targets(rule, rng):
+    X, Y, parts = batches(rng, "float64")
+    one, other = Network((3, 5, 2), dtype="float64", seed=1), Network((3, 5, 2), dtype="float64", seed=1)
+    for i, part in enumerate(parts):
+        U = (one.predict(X[part]) - Y[part]) / 7
+        if i == 2:  # in the midst of the others, with the same state
+            one.train_on_batch(X[part], Y[part], optimizer=rule)
+        else:
+            one.train_on_output_gradients(X[part], U, optimizer=rule)
+        other.train_on_batch(X[part], Y[part], optimizer=rule)
+    close(one.parameters, other.parameters, factor=100)
+
+
+def test_derivatives_that_do_not_fit():
+    net = Network((3, 2), seed=0)
+    before = net.parameters.copy()
+    for U, words in ((np.ones((4, 3)), "U has shape"), (np.full((4, 2), np.inf), "U")):
+        for call in (net.parameter_vjp, net.train_on_output_gradients):
+            with pytest.raises(ValueError, match=words):
+                call(np.ones((4, 3)), U)
+    np.testing.assert_array_equal(net.parameters, before)

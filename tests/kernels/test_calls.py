@@ -28,7 +28,7 @@ ALL = {id(value): value for module in MODULES for value in vars(module).values()
 STAND_INS = set(tangents.PHASES.values())
 """Kernels that lie where the table names all of them together."""
 OF_ROWS = {function for row in activations.ACTIVATIONS.values() for function in (row.kernel, row.second_derivative)}
-OF_ROWS |= {function for row in costs.COSTS.values()
+OF_ROWS |= {function for row in (*costs.COSTS.values(), costs.LINEAR)
             for function in (row.kernel, row.second_derivative, row.fisher, *row.pairs.values())}
 OF_ROWS |= {function for row in encoders.ENCODERS.values() for function in (row.encode, row.gradient, row.slope)}
 OF_ROWS |= {scaling_gradient}
@@ -72,7 +72,8 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
     rows = [(row.kernel, prototypes.activation) for row in activations.ACTIVATIONS.values()]
     rows += [(row.second_derivative, prototypes.second_derivative) for row in activations.ACTIVATIONS.values()
              if row.second_derivative]
-    rows += [(k, prototypes.cost) for row in costs.COSTS.values() for k in (row.kernel, *row.pairs.values())]
+    rows += [(k, prototypes.cost) for row in (*costs.COSTS.values(), costs.LINEAR)
+             for k in (row.kernel, *row.pairs.values())]
     rows += [(row.second_derivative, prototypes.cost_second) for row in costs.COSTS.values()]
     rows += [(row.fisher, prototypes.fisher) for row in costs.COSTS.values() if row.fisher]
     rows += [(kind().rule, prototypes.update_rule) for kind in optimizers.RULES.values()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,14 @@ class Model:
         """Take workspaces, and what is known of an architecture, that networks built alike have together."""
         self._workspaces = shared(architecture)
         self._architecture = self._workspaces.architecture
+
+    def _with_cost(self, cost: Cost) -> Model:
+        """Return a model over the same parameters that has another cost."""
+        other = object.__new__(Model)
+        other._share(replace(self._architecture, cost=cost))
+        other._parameters = self._parameters
+        other._prepare()
+        return other
 
     def _prepare(self) -> None:
         """Make what is not copied or saved: views, workspaces, C functions, the lock."""

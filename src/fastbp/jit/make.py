@@ -10,6 +10,7 @@ from .. import optimizers
 from ..core import arrays, link_compiled
 from ..core import model as core
 from ..core.conversion import readonly
+from ..costs import LINEAR
 from ..kernels import layout, prototypes
 from ..kernels.compile import address
 from ..kernels.tables import ENSEMBLE_SIZE, ENTRY_ENCODING, MEMBER_PARAMETERS, RULE_BYTES, RULE_SLOTS
@@ -20,7 +21,7 @@ from .checks import check
 from .model import EnsembleModel, Model, State
 
 
-def compiled(self: core.Model, batch: int = 256) -> Model:
+def compiled(self: core.Model, batch: int = 256, *, output_gradients: bool = False) -> Model:
     """Return the network for use inside your own compiled code, see `fastbp.jit`.
 
     Parameters
@@ -28,6 +29,10 @@ def compiled(self: core.Model, batch: int = 256) -> Model:
     batch : int, default 256
         Samples that a workspace takes at once. Larger batches go through it block by block; smaller numbers make
         smaller workspaces.
+    output_gradients : bool, default False
+        Take ∂E/∂o for targets, of a cost E of your own: what `cost_and_gradient` writes is then uᵀ ∂o/∂parameters,
+        what `cost_and_gradient_batch` writes its mean over the samples, and `train_one` and `train_batch` learn by
+        these; the cost that they return is uᵀo.
 
     Returns
     -------
@@ -39,6 +44,8 @@ def compiled(self: core.Model, batch: int = 256) -> Model:
     TypeError, ValueError
         If ``batch`` is not a whole number from 1 up.
     """
+    if output_gradients:
+        self = self._with_cost(LINEAR)
     plan, calls = link_compiled.embedded_tables(self._architecture, arrays.whole("batch", batch))
     parameters = self._parameters if self.parameters.flags.writeable else readonly(self._parameters)
     return Model(parameters, plan.layers, plan.cells, plan.cost_parameter, calls,

@@ -1,21 +1,25 @@
-"""One update from Python, for loops of the user's own: `Network.train_on_batch`, by the compiled `train_batch`."""
+"""One update from Python, for loops of the user's own: `Network.train_on_batch` and its like, by `train_batch`."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import optimizers
+from ..core import arrays
+from ..core.model import Model
 from ..core.samples import Samples
+from ..costs import LINEAR
 from ..optimizers import Optimizer
 from ..training.errors import DivergenceError
 from ..training.history import History
 from ..training.progress import Progress, Trainable, new_progress
 from . import functions, make
-from .model import Model, State
+from . import model as jit
 
 Array = npt.NDArray[Any]
 
@@ -25,8 +29,8 @@ class Stepper(NamedTuple):
 
     progress: Progress
     """Whose state and numbers the updates write."""
-    model: Model
-    state: State
+    model: jit.Model
+    state: jit.State
     work: Array
     before: Array
     """Room for the parameters that a diverging update would lose."""
@@ -77,51 +81,96 @@ def train_on_batch(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, *,
     >>> costs[-1] < costs[0]
     True
     """
-    stepper: Stepper | None = self.__dict__.get("_stepper")
-    if stepper is None or stepper.progress is not self._progress or optimizer is not None:
-        method = _rule(self._progress, optimizer)
-    else:
-        method = stepper.progress.optimizer
-    samples = self._samples(X, Y)
+    return _step(self, "_stepper", lambda: self._samples(X, Y), optimizer)
+
+
+def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLike, *,
+                              optimizer: str | Optimizer | None = None) -> None:
+    """Make one update by Σ_s Σ_j u_sj ∂o_sj/∂parameters: learn by a cost of your own, from its ∂E/∂o.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_0)
+        Inputs.
+    U : array_like, shape (n_samples, n_L)
+        ∂E/∂o at the outputs that `predict` has for X. E is yours: a likelihood, an advantage times log π, what a
+        simulation says. It need not be known.
+    optimizer : str or Optimizer, optional
+        As in `train_on_batch`, whose training this goes on with.
+
+    Raises
+    ------
+    ValueError, TypeError, DivergenceError, RuntimeError
+        As in `train_on_batch`.
+
+    Notes
+    -----
+    The gradient is `parameter_vjp`: a sum over the samples, not their mean.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> X = np.random.default_rng(0).normal(size=(64, 2))
+    >>> y, net = X[:, :1] * X[:, 1:], fastbp.Network((2, 8, 1), seed=0)
+    >>> before = net.cost(X, y)
+    >>> for _ in range(300):
+    ...     net.train_on_output_gradients(X, np.tanh(net.predict(X) - y) / len(X), optimizer="adam")
+    >>> net.cost(X, y) < before
+    True
+    """
+    def samples() -> Samples:
+        inputs = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding)
+        weights = arrays.directions("U", U, len(inputs), self.layers[-1], self.dtype, "outputs")
+        return Samples(inputs, weights * self.dtype.type(len(inputs)), False, np.empty(0, self.dtype))
+
+    _step(self, "_output_stepper", samples, optimizer)
+
+
+def _step(network: Trainable, kept: str, given: Callable[[], Samples], optimizer: str | Optimizer | None) -> float:
+    """Make one update, by the stepper that the network has under this name, or by a new one."""
+    stepper: Stepper | None = network.__dict__.get(kept)
+    method = _rule(network._progress, optimizer)
+    samples = given()
     inputs: Any = samples.inputs
-    if self._lock.locked():
+    if network._lock.locked():
         raise RuntimeError("this network is being fitted already (by another thread, or by the fit that called this): "
                            "wait for its end, or use a copy()")
-    with self._lock:
-        self._check_writable()
-        if stepper is None or stepper.progress is not self._progress or method is not stepper.progress.optimizer:
-            stepper = self.__dict__["_stepper"] = _stepper(self, method)
-        parameters = self._parameters
+    with network._lock:
+        network._check_writable()
+        if stepper is None or stepper.progress is not network._progress or method is not stepper.progress.optimizer:
+            model = network if kept == "_stepper" else network._with_cost(LINEAR)
+            stepper = network.__dict__[kept] = _stepper(network, model, method)
+        parameters = network._parameters
         stepper.before[:] = parameters
-        cost = float(functions.train_batch(stepper.model, stepper.state, inputs, _rows(self, samples), stepper.work))
+        cost = float(functions.train_batch(stepper.model, stepper.state, inputs, _rows(network, samples), stepper.work))
         if math.isfinite(cost) and np.isfinite(parameters).all():
             return cost
         parameters[:] = stepper.before
         rate = stepper.progress.learning_rate
-        self._progress = None  # the optimizer's state is not finite either
+        network._progress = None  # the optimizer's state is not finite either
         raise DivergenceError(1, rate)
 
 
 def _rule(progress: Progress | None, optimizer: str | Optimizer | None) -> Optimizer:
     """Return the update rule of the next step: the one that was asked for, else that of the training, else Adam."""
     method = progress.optimizer if optimizer is None and progress is not None else optimizers.get(optimizer or "adam")
+    if progress is not None and (method is progress.optimizer or method == progress.optimizer):
+        method = progress.optimizer
     make.check_rule(method)
-    if progress is not None and (optimizer is None or method == progress.optimizer):
-        return progress.optimizer
     return method
 
 
-def _stepper(network: Trainable, method: Optimizer) -> Stepper:
-    """Go on with the training, or begin a new one where it is another rule's."""
+def _stepper(network: Trainable, model: Model, method: Optimizer) -> Stepper:
+    """Go on with the network's training, or begin a new one where it is another rule's; ``model`` has the cost."""
     progress = network._progress
     if progress is None or not method.takes_over(progress.optimizer):
         progress = new_progress(network, method)
         network._progress, network.history = progress, History()
     elif method is not progress.optimizer:
         progress.go_on_with(method)
-    model = make.compiled(network)
-    state = make.state(model, method)._replace(slots=progress.state, hyper=progress.hyper)
-    return Stepper(progress, model, state, functions.workspace(model), np.empty_like(network._parameters))
+    compiled = make.compiled(model)
+    state = make.state(compiled, method)._replace(slots=progress.state, hyper=progress.hyper)
+    return Stepper(progress, compiled, state, functions.workspace(compiled), np.empty_like(network._parameters))
 
 
 def _rows(network: Trainable, samples: Samples) -> Array:

@@ -61,6 +61,15 @@ def straight(out: Floats, target: Floats, delta: Floats, neurons: int, parameter
 
 
 @by_address(CELL_COST_KERNEL)
+def linear(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
+    """C = y o; ∂C/∂o = y: the targets are the derivatives."""
+    for i in range(out.size):
+        slope = target[i]
+        target[i] = slope * out[i]
+        delta[i] *= slope
+
+
+@by_address(CELL_COST_KERNEL)
 def huber(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """C = ½e² while |e| ≤ d, else d|e| − ½d², with e = o − y; ∂C/∂o = e clipped to ±d (Huber 1964, section 1)."""
     real = type(out[0])
