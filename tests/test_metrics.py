@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from naive import metrics as naive
 
+import fastbp
 from fastbp import EarlyStopping
 from fastbp.metrics import METRICS, Compared, direction, recorded_as
 from fastbp.schedules import ReduceOnPlateau
@@ -177,3 +178,24 @@ def test_what_cannot_be_watched(make, settings, says):
 def test_what_is_watched_goes_by_the_name_that_is_recorded():
     assert EarlyStopping(metric="log loss").metric == "cross_entropy" == ReduceOnPlateau(0.1, metric="nll").metric
     assert EarlyStopping(metric="Mine", higher_is_better=np.True_).metric == "Mine"
+
+
+def test_a_network_says_how_good_it_is(rng):
+    from sklearn.metrics import accuracy_score, f1_score, r2_score
+
+    X, weights = rng.normal(size=(40, 3)), rng.uniform(0, 2, 40)
+    numbers, classes = fastbp.Network((3, 4, 2), seed=0), fastbp.Network((3, 4, 3), cost="cross_entropy", seed=0)
+    answers = fastbp.Network((3, 4, 1), cost="binary_cross_entropy", seed=0)
+    Y, labels = rng.normal(size=(40, 2)), rng.integers(3, size=40)
+    np.testing.assert_array_equal(numbers(X), numbers.predict(X))
+    assert np.isclose(numbers.score(X, Y, weights), r2_score(Y, numbers(X), sample_weight=weights))
+    assert np.isclose(classes.score(X, labels), accuracy_score(labels, classes(X).argmax(axis=1)))
+    assert np.isclose(answers.score(X, labels > 1), accuracy_score(labels > 1, answers(X)[:, 0] > 0.5))
+    assert np.isclose(numbers.score(X, Y, metric="mse"), np.mean((numbers(X) - Y) ** 2))
+
+    def f1(y_true, y_pred):
+        return f1_score(y_true, y_pred > 0.5)
+
+    assert np.isclose(answers.score(X, labels > 1, metric=f1), f1_score(labels > 1, answers(X)[:, 0] > 0.5))
+    with pytest.raises(ValueError, match="judges classes"):
+        numbers.score(X, Y, metric="accuracy")

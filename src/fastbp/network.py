@@ -21,6 +21,7 @@ from .jit import make, on_batch
 from .optimizers import Optimizer
 from .regularization import Regularization
 from .training import fit as training
+from .training import metrics as measures
 from .training.callbacks import Callback
 from .training.history import History
 from .training.metrics import Wanted
@@ -325,9 +326,8 @@ class Network(Trainable):
         Notes
         -----
         Training on derivatives takes one tangent for each input through the network and back: about 1 + n_0 times the
-        time of a step. Its gradient is exact; φ'' is 0 at the kinks of relu and its like. Whatever the number of
-        samples, the workspace holds at most 2048 samples and tangents together, or a vector of samples with its n_0
-        tangents each where that is more: 16 · 785 for 784 inputs, float32 and AVX-512.
+        time of a step. Its gradient is exact; φ'' is 0 at the kinks of relu and its like. The workspace holds at most
+        2048 samples and tangents, or one vector of samples with n_0 tangents each: 16 · 785 for 784 inputs.
 
         Metrics are of the validation samples where there are any, else of the training samples, weighted by their
         weights. A name that begins with ``training_``, "training_accuracy", is of the training samples in any case.
@@ -349,7 +349,8 @@ class Network(Trainable):
         return self
 
     train_on_batch, train_on_output_gradients = on_batch.train_on_batch, on_batch.train_on_output_gradients
-    predict, layer_outputs = forward.predict, forward.layer_outputs
+    predict, layer_outputs, score = forward.predict, forward.layer_outputs, measures.score
+    __call__ = forward.predict
 
     def cost(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
              target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> float:

@@ -113,6 +113,44 @@ class Metrics:
         return measure
 
 
+def score(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
+          metric: str | Function | None = None) -> float:
+    """Compute how good the outputs are: the accuracy of classes and probabilities, R² of numbers, or another metric.
+
+    Parameters
+    ----------
+    X, Y, sample_weight
+        As in `fit`.
+    metric : str or callable, optional
+        As one of the ``metrics`` of `fit`. By default "accuracy" where the cost is cross_entropy or
+        binary_cross_entropy, else "r2", as of scikit-learn's classifiers and regressors.
+
+    Returns
+    -------
+    float
+        NaN where an output is not finite, or the metric is not defined.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit, or the metric does not go with the cost.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
+    >>> net = fastbp.Network((1, 8, 1), seed=0).fit(X, X**2, epochs=200, optimizer="lbfgs")
+    >>> net.score(X, X**2) > 0.99
+    True
+    """
+    cost = self.cost_function
+    metrics = Metrics([("accuracy" if cost.targets in (UNIT, CLASSES) else "r2") if metric is None else metric])
+    metrics.check(cost)
+    samples = self._samples(X, Y, sample_weight, sparse=True)
+    (value,) = metrics.of(self, samples, None)().values()
+    return value
+
+
 def _known(of_classes: bool) -> str:
     return ", ".join(repr(name) for name, metric in METRICS.items() if metric.of_classes is of_classes)
 
