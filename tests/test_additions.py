@@ -337,7 +337,8 @@ def input_gradient_norms(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Arr
 
 
 '''),
-        ("src/fastbp/network.py", "    vjp = first.vjp\n", "    input_gradient_norms = first.input_gradient_norms\n"),
+        ("src/fastbp/derivatives/methods.py", "    vjp = first.vjp\n",
+         "    input_gradient_norms = first.input_gradient_norms\n"),
         ("tests/naive/derivatives.py", '    "per_sample_gradient": per_sample_gradient,\n', '''\
     "input_gradient_norms": lambda net, X, Y: np.linalg.norm(input_gradient(net, X, Y), axis=1),
 '''),

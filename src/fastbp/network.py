@@ -13,8 +13,7 @@ import numpy.typing as npt
 from . import activations, cfunctions, costs, initializers, persistence
 from .core import arrays, forward, initialization, objective, summary
 from .core.architecture import Architecture, Functions, named_activations
-from .derivatives import first, second, uncertainty
-from .derivatives import trace as tracing
+from .derivatives.methods import Derivatives
 from .encoders import Encoder
 from .formats import methods as formats
 from .jit import make, on_batch
@@ -39,7 +38,7 @@ KINDS: dict[str, type] = {"history": History, "generator": np.random.Generator}
 """Attributes that may be assigned, and what they must be."""
 
 
-class Network(Trainable):
+class Network(Trainable, Derivatives):
     """A feed-forward network g(x) = f^L(W^L … f^1(W^1 x + b^1) … + b^L).
 
     Parameters
@@ -348,9 +347,11 @@ class Network(Trainable):
                      regularization=regularization, jacobian=(target_jacobian, jacobian_weight), metrics=metrics)
         return self
 
-    train_on_batch, train_on_output_gradients = on_batch.train_on_batch, on_batch.train_on_output_gradients
-    predict, layer_outputs, score = forward.predict, forward.layer_outputs, measures.score
-    __call__ = forward.predict
+    train_on_batch = on_batch.train_on_batch
+    train_on_output_gradients = on_batch.train_on_output_gradients
+    predict = __call__ = forward.predict
+    layer_outputs = forward.layer_outputs
+    score = measures.score
 
     def cost(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
              target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> float:
@@ -413,25 +414,7 @@ class Network(Trainable):
         return self.cost_and_gradient(X, Y, sample_weight, target_jacobian=target_jacobian,
                                       jacobian_weight=jacobian_weight)[1]
 
-    trace = tracing.trace
-    mean_abs_delta = tracing.mean_abs_delta
     summary = summary.summary
-
-    input_gradient = first.input_gradient
-    vjp = first.vjp
-    parameter_vjp = first.parameter_vjp
-    jvp = first.jvp
-    jacobian = first.jacobian
-    per_sample_gradient = first.per_sample_gradient
-    gradient_norms = first.gradient_norms
-    parameter_jacobian = first.parameter_jacobian
-    hessian_vector_product = second.hessian_vector_product
-    gauss_newton_vector_product = second.gauss_newton_vector_product
-    hessian = second.hessian
-    hessian_diagonal = second.hessian_diagonal
-
-    posterior = uncertainty.posterior
-
     compiled = make.compiled
     cfunc = cfunctions.cfunc
     to_onnx = formats.to_onnx

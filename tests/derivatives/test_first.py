@@ -25,7 +25,7 @@ NETWORKS = [((3, 5, 4), {"output": "logistic"}), ((2, 4, 3), {"cost": "cross_ent
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method(name, shape, options, dtype, rng):
     """Each is a method of Network, told apart by the names of its arguments: inputs, targets, cotangents, tangents."""
-    assert getattr(Network, name) is getattr(first, name), f"derivatives/first.py has {name}, network.py has not"
+    assert getattr(Network, name) is getattr(first, name), f"derivatives/first.py has {name}, methods.py has not"
     net = network(shape, dtype=dtype, **options)
     X, Y = real_data(rng, net.cost_function.name, None, few(37, 5), shape[0], shape[-1], dtype)
     data = {"X": X, "Y": Y, "U": rng.normal(size=Y.shape).astype(dtype), "V": rng.normal(size=X.shape).astype(dtype)}

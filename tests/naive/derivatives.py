@@ -58,6 +58,8 @@ DERIVATIVES = Twins("name of the method -> function of (net, X, ...)", {
     "input_gradient": input_gradient,
     "per_sample_gradient": per_sample_gradient,
     "gradient_norms": lambda net, X, Y: np.linalg.norm(per_sample_gradient(net, X, Y), axis=1),
+    "parameter_vjp": lambda net, X, U: by_parameters(
+        net, lambda layers: (U * forward(layers, X, net.activations).out[-1]).sum()),
     "parameter_jacobian": lambda net, X: by_parameters(
         net, lambda layers: forward(layers, X, net.activations).out[-1]),
 })
