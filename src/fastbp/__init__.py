@@ -35,7 +35,7 @@ from .optimizers.update_rules import (
     RMSprop,
 )
 from .persistence import Checkpoint
-from .readers import from_onnx
+from .readers import from_fann, from_keras, from_matlab, from_onnx, from_sklearn, from_torch, read_fann_data
 from .regularization import Regularization
 from .training.callbacks import EarlyStopping, GradientNorm, MaxUpdates, ProgressBar, TargetCost, TimeLimit
 from .training.errors import DivergenceError
@@ -97,7 +97,12 @@ __all__ = [
     "__version__",
     "encoders",
     "fit_many",
+    "from_fann",
+    "from_keras",
+    "from_matlab",
     "from_onnx",
+    "from_sklearn",
+    "from_torch",
     "gaussian_nll",
     "huber",
     "initializers",
@@ -105,6 +110,7 @@ __all__ = [
     "parametric",
     "plots",
     "quantile",
+    "read_fann_data",
     "register_activation",
     "register_cost",
     "schedules",

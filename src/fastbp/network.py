@@ -418,6 +418,9 @@ class Network(Trainable, Derivatives):
     compiled = make.compiled
     cfunc = cfunctions.cfunc
     to_onnx = formats.to_onnx
+    to_torch = formats.to_torch
+    to_fann = formats.to_fann
+    to_sklearn = formats.to_sklearn
 
     def copy(self) -> Network:
         """Return an independent copy: parameters, generator, optimizer's state and history.

@@ -2,6 +2,10 @@
 
 onnx
     ONNX, both ways.
-chain, methods
-    A network as formats describe it; what `Network` has of all this.
+pytorch, torch_pickle, keras, hdf5, archive
+    PyTorch's and Keras' files, down to the pickles, HDF5 and zip archives that they are made of.
+scikit_learn, fann, matlab
+    scikit-learn's MLPs, FANN's text files, MATLAB's functions and structs.
+chain, affine, methods
+    A network as formats describe it; scalings that are folded into its layers; what `Network` has of all this.
 """

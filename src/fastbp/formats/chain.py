@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +13,7 @@ from .. import activations
 from ..activations import Activation
 from ..core.model import Model
 from ..costs import Cost
-from ..encoders import Encoder
+from ..encoders import Encoder, Identity
 
 Array = npt.NDArray[Any]
 N = TypeVar("N", bound=Model)
@@ -83,6 +83,23 @@ def described(model: Model) -> Chain:
                     for views in encoding.views(model._parameters))
     return Chain(layers, architecture.encoders, encoded,
                  encoding.factors(model._parameters).copy() if architecture.scaling else None)
+
+
+def plain_layers(chain: Chain, what: str) -> tuple[Layer, ...]:
+    """Return the layers alone, for what knows no encoders: factors of columns as they are go into the first W.
+
+    Raises
+    ------
+    ValueError
+        If there are encoders that do more.
+    """
+    columns = [column for encoder in chain.encoders for column in encoder.reads]
+    if not all(isinstance(encoder, Identity) for encoder in chain.encoders) or columns != [*range(len(columns))]:
+        raise ValueError(f"{what} has no place for encoders: {', '.join(map(repr, chain.encoders))}")
+    if chain.factors is None:
+        return chain.layers
+    first = chain.layers[0]
+    return replace(first, weights=first.weights * chain.factors), *chain.layers[1:]
 
 
 def build(kind: Callable[..., N], layers: Sequence[Layer], *, cost: str | Cost | None = None,
