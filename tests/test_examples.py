@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from foreign_files import path_of
 
 import fastbp
 
@@ -19,6 +20,11 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 compiled = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"),
                               reason="trains for minutes in plain Python")
+
+
+READ = {"model.pt": "checkpoint.pt", "model.keras": "functional.keras", "network.net": "plain.net",
+        "network.m": "regression.m", "train.data": "train.data"}
+"""Files that docs/formats.md reads, and which of tests/formats/files they are."""
 
 
 def run(arguments, folder):
@@ -141,6 +147,8 @@ def test_readme_has_an_example_to_paste():
 def test_python_in_documents_runs(path, tmp_path):
     """Plain blocks of a document run as one script; sessions with >>> must print what they show."""
     text = path.read_text(encoding="utf-8")
+    for name, of in READ.items() if path.stem == "formats" else ():
+        (tmp_path / name).write_bytes(path_of(of, tmp_path).read_bytes())
     blocks = BLOCK.findall(text)
     script = "\n".join(block for block in blocks if ">>>" not in block)
     if script:

@@ -92,7 +92,7 @@ def test_summary():
 
 
 @pytest.mark.parametrize(("name", "least"), [("network", 8), ("core.summary", 2), ("cfunctions", 2), ("activations", 6),
-                                             ("regularization", 2)])
+                                             ("regularization", 2), ("readers", 12), ("formats.methods", 3)])
 def test_the_examples_of_a_module(name, least):
     """importlib, as fastbp.network would be hidden by a name of the package."""
     found = doctest.testmod(importlib.import_module(f"fastbp.{name}"))

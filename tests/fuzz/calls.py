@@ -716,6 +716,61 @@ class Calls:
         self.say(f"from_onnx {options}")
         return fastbp.from_onnx(odd.pick([*[content] * 8, memoryview(content), content[:-1], b"x", *wild]), **options)
 
+    # ----------------------------------------------------------------------------------------------------- formats
+
+    def formats(self) -> Any:
+        """Networks from other libraries' arrays, objects and files, and to them."""
+        import types
+
+        import fastbp
+
+        odd = self.odd
+        wild = ["", "/", "/nowhere/x", "\0", b"x", "x" * 300, os.devnull, odd.number()]
+        name = odd.pick(["from_torch", "from_torch", "from_sklearn", "from_matlab", "from_matlab", "from_fann",
+                         "from_keras", "read_fann_data", "to_fann", "to_sklearn"])
+        options = {}
+        if odd.chance(0.2):
+            options["dtype"] = odd.pick(["float64", "f4", odd.number(), np.int8])
+        if odd.chance(0.2):
+            options["cost"] = odd.pick(["squared_error", "cross_entropy", "gaussian_nll", fastbp.huber(0.5),
+                                        odd.number()])
+        self.say(f"{name} {options}")
+        if name == "from_torch":
+            state: Any = {"0.weight": odd.array((4, 3)), "0.bias": odd.array((4,)), "2.weight": odd.array((2, 4))}
+            if odd.chance(0.2):
+                state[odd.pick(["1.weight", "2.bias", "0.weight_g", "weight", 3, "é.weight"])] = odd.array((4,))
+            if odd.chance(0.1):
+                options["layers"] = odd.pick([["0"], ["0", "2"], ["x"], [], "02", [3], odd.number()])
+            return fastbp.from_torch(odd.pick([state, state, state, state, odd.pick(wild)]), odd.pick(
+                ["tanh", "tanh", "relu", None, ["tanh"], fastbp.parametric("relu"), odd.number()]), **options)
+        if name == "from_sklearn":
+            mlp = types.SimpleNamespace(coefs_=[odd.array((3, 4)), odd.array((4, 2))],
+                                        intercepts_=[odd.array((4,)), odd.array((2,))], activation="tanh",
+                                        out_activation_="identity")
+            if odd.chance(0.3):
+                setattr(mlp, odd.pick(list(vars(mlp))), odd.pick([odd.number(), [odd.number()], odd.array((3, 4))]))
+            return fastbp.from_sklearn(mlp, **options)
+        if name == "from_matlab":
+            parts = {"IW": [odd.array((4, 3)), []], "LW": [[[], []], [odd.array((2, 4)), []]],
+                     "b": [odd.array((4, 1)), odd.array((2, 1))], "transferFcn": ["tansig", "purelin"],
+                     "inputSettings": [{"keep": odd.array((3,)), "xrows": odd.number()},
+                                       {"xoffset": odd.array((3,)), "gain": odd.array((3, 1)), "ymin": odd.number()}],
+                     "outputSettings": [{"xoffset": odd.array((2,)), "gain": odd.array((2,)), "ymean": 0}]}
+            for part in list(parts):
+                if odd.chance(0.5 if "Settings" in part else 0.05):
+                    parts[part] = odd.pick([[], odd.number(), [odd.number()], odd.array((2,))])
+            return fastbp.from_matlab(odd.pick([parts, parts, parts, odd.pick(wild)]), **options)
+        if name.startswith("to_"):
+            net = self.build()
+            if name == "to_sklearn":
+                return net.to_sklearn(odd.pick([None, None, list("ab"), [0, 1, 2], odd.number(), odd.array((2,))]))
+            options = {"relu": odd.pick([True, False, odd.number()]),
+                       "linear_steepness": odd.pick([1, 0.5, odd.number()])}
+            return net.to_fann(odd.pick([os.devnull, *wild]), **options)
+        if name == "read_fann_data":
+            return fastbp.read_fann_data(odd.pick(wild))
+        return getattr(fastbp, name)(odd.pick(wild), **options)
+
     # ------------------------------------------------------------------------------------------------------- parts
 
     def parts(self) -> Any:
@@ -744,7 +799,7 @@ class Calls:
         """Call something."""
         return self.odd.pick([self.build, self.encoder, self.fit, self.fit, self.fit, self.use, self.use, self.use,
                               self.compiled, self.compiled, self.ensemble, self.ensemble, self.many, self.many,
-                              self.estimator, self.estimator, self.onnx, self.parts])()
+                              self.estimator, self.estimator, self.onnx, self.formats, self.parts])()
 
 
 def deliberate(error: BaseException) -> bool:

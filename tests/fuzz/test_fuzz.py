@@ -20,6 +20,17 @@ def test_odd_calls_end_well_or_in_a_deliberate_error():
     assert load("calls").run(150, seed=0, each=150) == []
 
 
+def test_damaged_files_of_other_libraries_end_well_or_in_a_deliberate_error(tmp_path):
+    foreign = load("foreign")
+    for format in foreign.FORMATS:
+        ends = set()
+        for number in range(60):
+            ended, error = foreign.outcome(format, number, tmp_path)
+            assert ended in ("read", "refused"), f"{format} {number}: {error!r}"
+            ends.add(ended)
+        assert ends == {"read", "refused"}
+
+
 def test_the_fuzzer_sees_what_it_looks_for(monkeypatch):
     """A changed input, an accidental error, and none where all is well."""
     calls = load("calls")
