@@ -63,7 +63,7 @@ def test_the_costs_are_those_that_it_minimises():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         counts = MLPRegressor(hidden_layer_sizes=(3,), loss="poisson", max_iter=2, random_state=0).fit(X, abs(X[:, 0]))
-    network = fastbp.from_sklearn(counts, "poisson", dtype="float32")
+    network = fastbp.from_sklearn(counts, cost="poisson", dtype="float32")
     assert (network.activations[-1], network.cost_function.name) == ("exp", "poisson")
     np.testing.assert_allclose(network.predict(X)[:, 0], counts.predict(X), rtol=1e-5)
 
