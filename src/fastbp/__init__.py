@@ -4,7 +4,7 @@ import importlib
 import sys
 import typing
 
-from . import encoders, initializers, jit, plots, schedules
+from . import data, encoders, initializers, jit, plots, schedules
 from .activations import parametric
 from .cfunctions import CFunction
 from .core.summary import LayerSummary, Summary
@@ -95,6 +95,7 @@ __all__ = [
     "Trace",
     "Uncertainty",
     "__version__",
+    "data",
     "encoders",
     "fit_many",
     "from_fann",

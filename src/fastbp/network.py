@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import activations, cfunctions, costs, initializers, persistence
-from .core import arrays, forward, initialization, objective, summary
+from .core import arrays, evaluation, forward, initialization, summary
 from .core.architecture import Architecture, Functions, named_activations
 from .derivatives.methods import Derivatives
 from .encoders import Encoder
@@ -225,14 +225,15 @@ class Network(Trainable, Derivatives):
             self._forget()
         return self
 
-    def fit(self, X: npt.ArrayLike, Y: npt.ArrayLike, *others: Never, epochs: int = 100, batch_size: int | None = None,
+    def fit(self, X: Any, Y: Any = None, *others: Never, epochs: int = 100, batch_size: int | None = None,
             optimizer: str | Optimizer | None = None, sample_weight: npt.ArrayLike | None = None,
             validation: tuple[npt.ArrayLike, ...] | float | None = None,
             callbacks: Iterable[Callback] = (), progress: bool = False,
             shuffle: bool | Reorder = True, threads: int | None = None, resume: bool = False,
             profile: bool = False, regularization: Regularization | None = None,
             target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0,
-            metrics: Wanted | None = None, **unknown: Never) -> Network:
+            metrics: Wanted | None = None, memory: int | str | None = None, check_finite: bool = True,
+            **unknown: Never) -> Network:
         """Train by backpropagation, from the present parameters.
 
         Parameters
@@ -240,9 +241,12 @@ class Network(Trainable, Derivatives):
         X : array_like, shape (n_samples, n_0)
             Inputs. An array of the network's dtype in C order is not copied; a memory map stays on disk. Matrices and
             arrays of scipy.sparse are read as CSR, and made dense a block of samples at a time. In a masked array
-            nothing may be masked. Where encoders read codes, NaN and -1 are a missing category.
+            nothing may be masked. Where encoders read codes, NaN and -1 are a missing category. Also a source of
+            `fastbp.data`, and with ``memory`` anything that has ``.shape`` and ``[a:b]``, or a list of such: these are
+            read by blocks, see Notes.
         Y : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1
-            Targets. For cross_entropy also (n_samples,) class indices; for gaussian_nll n_L/2 columns.
+            Targets, or a source of them; left out where X is a `fastbp.data.Stream`. For cross_entropy also
+            (n_samples,) class indices; for gaussian_nll n_L/2 columns.
         epochs : int, default 100
             Passes over the samples.
         batch_size : int, optional
@@ -302,6 +306,11 @@ class Network(Trainable, Derivatives):
             watched (`EarlyStopping`, `fastbp.schedules.ReduceOnPlateau`): "accuracy", "auc", "cross_entropy" for costs
             of classes or probabilities; "r2", "mae", "mse", "rmse" for all others, and probabilities; functions, which
             are recorded under their name, or under the one given in a pair. See Notes.
+        memory : int or str, optional
+            Bytes that buffers of samples may take, or text like "256MB": then samples are read by blocks if they do not
+            fit. Sources of `fastbp.data` take "256MB" where none is given.
+        check_finite : bool, default True
+            Look for NaN and infinity in blocks when they are read first. False leaves it to a `DivergenceError`.
 
         Returns
         -------
@@ -328,6 +337,13 @@ class Network(Trainable, Derivatives):
         time of a step. Its gradient is exact; φ'' is 0 at the kinks of relu and its like. The workspace holds at most
         2048 samples and tangents, or one vector of samples with n_0 tangents each: 16 · 785 for 784 inputs.
 
+        Of samples that are read by blocks, several blocks in a random order make a group, whose rows are shuffled (Xu
+        et al. 2022): a function of seed and epoch, by which the bits depend on ``memory``, and not on threads. A thread
+        reads the next group meanwhile. What fits into memory at once is trained on as if it had been given so, bit for
+        bit. What is wrong with a row is an error of the first epoch, and the network as before. Of such samples there
+        are no ``target_jacobian`` and no metrics (give ``validation`` arrays for these), and ``shuffle`` is no
+        function. docs/scaling.md says more.
+
         Metrics are of the validation samples where there are any, else of the training samples, weighted by their
         weights. A name that begins with ``training_``, "training_accuracy", is of the training samples in any case.
         They change no bit of the fit, and take an epoch the time of a `predict` of those samples and of the metric in
@@ -344,7 +360,8 @@ class Network(Trainable, Derivatives):
         keywords.check(Network.fit, "fit", others, unknown, keywords.FIT)
         training.fit(self, X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
                      callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads, profile=profile,
-                     regularization=regularization, jacobian=(target_jacobian, jacobian_weight), metrics=metrics)
+                     regularization=regularization, jacobian=(target_jacobian, jacobian_weight), metrics=metrics,
+                     memory=memory, check_finite=check_finite)
         return self
 
     train_on_batch = on_batch.train_on_batch
@@ -353,66 +370,9 @@ class Network(Trainable, Derivatives):
     layer_outputs = forward.layer_outputs
     score = measures.score
 
-    def cost(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
-             target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> float:
-        """Compute the mean cost E (3).
-
-        Parameters
-        ----------
-        X, Y, sample_weight, target_jacobian, jacobian_weight
-            As in `fit`.
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the arrays do not fit.
-        """
-        samples = self._samples(X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=True)
-        return objective.cost_and_gradient(self, samples, np.empty(0, self.dtype))
-
-    def cost_and_gradient(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
-                          target_jacobian: npt.ArrayLike | None = None,
-                          jacobian_weight: float = 1.0,
-                          regularization: Regularization | None = None) -> tuple[float, Array]:
-        """Compute the mean cost E (3) and its gradient (4)-(6).
-
-        Parameters
-        ----------
-        X, Y, sample_weight, target_jacobian, jacobian_weight
-            As in `fit`.
-        regularization : Regularization, optional
-            Its penalty is added to E, targets are smoothed, and fixed parameters have a gradient of 0. What it does to
-            steps and samples (clipping, constraints, decay, dropout, noise) is left out.
-
-        Returns
-        -------
-        cost : float
-        gradient : ndarray, shape (n_parameters,)
-            ∂E/∂parameters, laid out like `parameters`.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the arrays do not fit.
-        """
-        regularization = self._regularization(regularization)
-        samples = self._samples(X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=True)
-        if regularization is not None:
-            regularization.check_penalties("cost_and_gradient")
-            if samples.jacobian is not None:
-                regularization.check_jacobian()
-        gradient = np.zeros(self.n_parameters, self.dtype)
-        return objective.cost_and_gradient(self, samples, gradient, None, regularization), gradient
-
-    def gradient(self, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
-                 target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0) -> Array:
-        """Compute the gradient of the mean cost: the second part of `cost_and_gradient`."""
-        return self.cost_and_gradient(X, Y, sample_weight, target_jacobian=target_jacobian,
-                                      jacobian_weight=jacobian_weight)[1]
+    cost = evaluation.cost
+    cost_and_gradient = evaluation.cost_and_gradient
+    gradient = evaluation.gradient
 
     summary = summary.summary
     compiled = make.compiled

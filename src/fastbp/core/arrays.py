@@ -172,23 +172,23 @@ def _given(name: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -
     return array
 
 
-def _check_inputs(array: Array, encoding: Encoding | None) -> None:
+def _check_inputs(array: Array, encoding: Encoding | None, first: int = 0) -> None:
     """Raise ValueError unless X is finite, but for columns of codes, in which only codes may be."""
     if encoding is None or not encoding.codes:
-        _check_finite("X", array)
+        _check_finite("X", array, first)
         return
     if not all_finite(readonly(array)):
-        _check_finite("X", np.ascontiguousarray(array[:, encoding.numeric]))
-    check_codes(array, encoding.codes)
+        _check_finite("X", np.ascontiguousarray(array[:, encoding.numeric]), first)
+    check_codes(array, encoding.codes, first)
 
 
-def _check_finite(name: str, array: Array) -> None:
+def _check_finite(name: str, array: Array, first: int = 0) -> None:
     if array.size and not all_finite(readonly(array)):
         row = next(i for i in range(len(array)) if not np.isfinite(array[i]).all())
         value = np.ravel(array[row])
         bad = value[~np.isfinite(value)][0]
-        raise ValueError(f"{name} holds {bad} in row {row}: expected finite numbers within {array.dtype.name}; remove "
-                         "or impute such rows")
+        raise ValueError(f"{name} holds {bad} in row {first + row}: expected finite numbers within {array.dtype.name}; "
+                         "remove or impute such rows")
 
 
 def own_row(x: Array, n_in: int, kind: np.dtype[Any]) -> Array:
@@ -360,7 +360,7 @@ def _labels(labels: Array, classes: int, kind: np.dtype[Any]) -> Array:
     return converted(labels, kind)
 
 
-def _check_range(array: Array, cost: Cost, canonical_link: bool) -> None:
+def _check_range(array: Array, cost: Cost, canonical_link: bool, first: int = 0) -> None:
     low, high = float(array.min()), float(array.max())
     if cost.targets == UNIT and (low < 0 or high > 1):
         raise ValueError(f"Y holds {low if low < 0 else high:g}, expected probabilities from 0 to 1 for {cost.name}")
@@ -369,8 +369,8 @@ def _check_range(array: Array, cost: Cost, canonical_link: bool) -> None:
     if cost.targets == CLASSES and canonical_link:
         sums = array.sum(axis=1, dtype=np.float64)
         if (worst := int(np.argmax(abs(sums - 1)))) >= 0 and abs(sums[worst] - 1) > 1e-3:
-            raise ValueError(f"row {worst} of Y sums to {sums[worst]:g}, expected 1: give one-hot rows, probabilities "
-                             "or class indices")
+            raise ValueError(f"row {first + worst} of Y sums to {sums[worst]:g}, expected 1: give one-hot rows, "
+                             "probabilities or class indices")
 
 
 def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
@@ -447,6 +447,30 @@ def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, J_
     if J is None:
         return Samples(found, wanted, labels, shares)
     return Samples(found, wanted, labels, shares, target_jacobian(J, n, architecture), jacobian_weight(J_weight))
+
+
+def part(architecture: Architecture, samples: Samples, first: int) -> None:
+    """Check samples of the network's dtype that are a part of all, from row ``first`` on, and were read into memory.
+
+    Their class indices have been looked at (`class_indices`), and their weights may all be 0.
+    """
+    _check_inputs(samples.inputs, architecture.encoding, first)  # type: ignore[arg-type]
+    if not samples.labels:
+        _check_finite("Y", samples.targets, first)
+        _check_range(samples.targets, architecture.cost, architecture.canonical, first)
+    _check_finite("sample_weight", samples.weights, first)
+    if samples.weights.size and samples.weights.min() < 0:
+        raise ValueError(f"sample_weight holds {samples.weights.min():g} behind row {first - 1}, expected no negative "
+                         "weight")
+
+
+def class_indices(labels: Array, classes: int, first: int) -> None:
+    """Check class indices in an array that no one else can change, since kernels go where they say."""
+    wrong = ~((labels >= 0) & (labels < classes) & (labels == np.floor(labels)))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(f"Y holds class index {labels[row]:g} in row {first + row}, expected whole numbers from 0 to "
+                         f"{classes - 1}: the network has {classes} outputs")
 
 
 def inputs_only(architecture: Architecture, X: Any, weights: Any, *, empty: bool = False) -> Samples:

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..data.base import Rows
+from ..data.stream import Stream
+
 Array = npt.NDArray[Any]
 
 
@@ -21,6 +24,9 @@ def numbers(name: str, value: Any) -> Array:
     except ValueError as error:
         raise ValueError(f"{name} cannot be made an array of numbers: {error}") from error
     if array.dtype.kind == "O":
+        if isinstance(value, (Rows, Stream)):
+            raise TypeError(f"{name} is read by blocks, as fit, cost, gradient and predict take it, but not this: use "
+                            "an array of some of its rows")
         for entry in array.flat:  # which float() would take for a number
             if entry is np.ma.masked:
                 raise ValueError(f"{name} has masked entries: leave out their rows, or fill them with numbers")

@@ -147,7 +147,7 @@ class Encoding:
         return found
 
 
-def check_codes(X: Array, columns: Sequence[int]) -> None:
+def check_codes(X: Array, columns: Sequence[int], first: int = 0) -> None:
     """Raise ValueError unless these columns hold whole numbers from −1 up, or NaN."""
     for k in columns:
         codes = X[:, k]
@@ -155,5 +155,5 @@ def check_codes(X: Array, columns: Sequence[int]) -> None:
             if codes.dtype.kind == "f" else codes < -1 if codes.dtype.kind == "i" else np.zeros(len(codes), np.bool_)
         if wrong.any():
             row = int(np.argmax(wrong))
-            raise ValueError(f"X holds {codes[row]} in row {row} of column {k}, whose encoder reads codes: expected "
-                             "whole numbers from 0 up, and NaN or -1 where the category is missing")
+            raise ValueError(f"X holds {codes[row]} in row {first + row} of column {k}, whose encoder reads codes: "
+                             "expected whole numbers from 0 up, and NaN or -1 where the category is missing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..activations import get
+from ..data.base import Rows
+from ..data.reader import Reader
 from ..kernels.compile import Kernel
 from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import encoded, online
@@ -18,6 +21,7 @@ from .encoding import check_codes
 from .link import Request
 from .model import Model
 from .samples import Samples, SparseRows, flattened
+from .streamed import PIECE_BYTES
 
 Array = npt.NDArray[Any]
 
@@ -25,14 +29,15 @@ PART = 2**19
 """Inputs that are converted at a time: so few that little memory is needed, and enough that a call weighs nothing."""
 
 
-def predict(self: Model, X: npt.ArrayLike, out: Array | None = None) -> Array:
+def predict(self: Model, X: Any, out: Array | None = None) -> Array:
     """Compute the outputs o^L.
 
     Parameters
     ----------
     X : array_like, shape (n_samples, n_0) or (n_0,)
-        Inputs; (n_samples, n_0) may be sparse, as in `fit`, and may have no rows. NaN in a row gives NaN in its
-        outputs. What is not of the network's dtype is converted a part at a time.
+        Inputs; (n_samples, n_0) may be sparse, as in `fit`, or a source of `fastbp.data`, read by blocks, and may have
+        no rows. NaN in a row gives NaN in its outputs. What is not of the network's dtype is converted a part at a
+        time.
     out : ndarray, shape (n_samples, n_L) or (n_L,), optional
         Where to write them: of the network's dtype, C-contiguous and writable. It may overlap X.
 
@@ -56,6 +61,8 @@ def predict(self: Model, X: npt.ArrayLike, out: Array | None = None) -> Array:
     inputs: Any
     if encoding is None and type(X) is np.ndarray and X.shape == (n_in,) and X.dtype == dtype and X.flags.c_contiguous:
         single, inputs = True, X
+    elif isinstance(X, Rows):
+        return _by_blocks(self, X, out)
     else:
         inputs, single = arrays.dense_or_sparse(X, n_in, encoding), np.ndim(X) == 1
     shape = (n_out,) if single else (len(inputs), n_out)
@@ -133,6 +140,32 @@ def outputs(model: Model, inputs: Array | SparseRows, layer: int, out: Array) ->
             part, structure = flattened(inputs[rows], architecture.dtype)
             _pass(model)(plan.layers[:layer], plan.cells, plan.panels, model._parameters, part, structure,
                          NOT_SHUFFLED, rows.stop - rows.start, block, flat[rows.start * width : rows.stop * width])
+
+
+def _by_blocks(model: Model, X: Rows, out: Array | None) -> Array:
+    """Return the outputs for rows that a thread reads ahead."""
+    architecture, n = model._architecture, X.shape[0]
+    n_in, n_out, dtype = architecture.layers[0], architecture.layers[-1], architecture.dtype
+    if X.shape[1:] != (n_in,):
+        raise ValueError(f"X has shape {X.shape}, expected (n_samples, {n_in}): the network has {n_in} inputs")
+    if out is None:
+        out = np.empty((n, n_out), dtype)
+    _held = arrays.output(out, (n, n_out), dtype)
+    some = max(1, PIECE_BYTES // (dtype.itemsize * n_in))
+
+    def fill(buffer: Array, rows: tuple[int, int], look: Callable[[], None]) -> None:
+        first, stop = rows
+        X.read_into(first, stop, part := buffer[: stop - first])
+        if architecture.encoding is not None:
+            check_codes(part, architecture.encoding.codes, first)
+
+    parts = [(first, min(first + some, n)) for first in range(0, n, some)]
+    buffers = [np.empty((min(some, n), n_in), dtype) for _ in range(2)]
+    with Reader(parts, fill, buffers) as reader:
+        while (found := reader.next()) is not None:
+            (first, stop), buffer = found
+            outputs(model, buffer[: stop - first], len(architecture.layers) - 1, out[first:stop])
+    return out
 
 
 def _pass(model: Model) -> Kernel:

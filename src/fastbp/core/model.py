@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from .. import initializers
 from ..costs import Cost
+from ..data.source import by_blocks, source
 from ..encoders import Encoder
 from ..initializers import Rule
 from ..kernels import layout
@@ -23,6 +24,7 @@ from .architecture import Architecture
 from .conversion import pickled
 from .link import Request
 from .samples import Samples
+from .streamed import Streamed
 from .workspaces import shared
 
 Array = npt.NDArray[Any]
@@ -249,6 +251,23 @@ class Model:
         """Return a user's samples, checked; sparse X, or none at all, where those are allowed."""
         return arrays.samples(self._architecture, X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=sparse,
                               empty=empty)
+
+    def _by_blocks(self, X: Any, Y: Any, sample_weight: Any = None, target_jacobian: Any = None, *,
+                   memory: Any = None, check_finite: Any = True) -> Samples | Streamed | None:
+        """Return a user's samples to be read by blocks, or in memory if they fit; None where nobody asks for blocks."""
+        if memory is None and not by_blocks(X) and not by_blocks(Y):
+            if check_finite is not True:
+                raise ValueError(f"check_finite is {check_finite!r}, but the samples are in memory, where they are "
+                                 "looked at in any case: leave it out, or give memory='256MB'")
+            return None
+        if target_jacobian is not None:
+            raise ValueError("target_jacobian is given, and X is read by blocks: they do not go together; leave "
+                             "`memory` and sources of fastbp.data out, or train on values alone")
+        if not isinstance(check_finite, (bool, np.bool_)):
+            raise TypeError(f"check_finite is {check_finite!r}, expected True or False")
+        given = {} if memory is None else {"memory": memory}
+        found = Streamed(self._architecture, source(X, Y, sample_weight), check=bool(check_finite), **given)
+        return found.load() if found.fits else found
 
     def _regularization(self, value: Any) -> Regularization | None:
         """Return a regularisation that fits this network, or None where there is nothing to do."""

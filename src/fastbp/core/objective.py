@@ -19,6 +19,7 @@ from ..util import machine
 from . import penalties, thread_team
 from .model import Model
 from .samples import Samples
+from .streamed import Streamed, Sums
 
 Array = npt.NDArray[Any]
 
@@ -34,7 +35,7 @@ class Evaluation:
     """What a full-batch method asks: cost and gradient at the present parameters, and of which network and samples."""
 
     model: Model
-    samples: Samples
+    samples: Samples | Streamed
     threads: int | None
     compute: Callable[[Array], float]
     regularization: Regularization | None = None
@@ -47,16 +48,19 @@ class Evaluation:
 
 
 @contextmanager
-def evaluation(model: Model, samples: Samples, threads: int | None = None,
+def evaluation(model: Model, samples: Samples | Streamed, threads: int | None = None,
                regularization: Regularization | None = None, kind: int | None = None,
-               direction: Array | None = None) -> Iterator[Evaluation]:
+               direction: Array | None = None, penalized: bool = True) -> Iterator[Evaluation]:
     """Borrow a function that computes the mean cost (3) of all samples, at the parameters that the network has then.
 
     It overwrites the gradient (4)-(6) that it is called with, unless that is empty. With a regularisation, the penalty
-    of the weights belongs to the cost. With a ``kind`` of `tables` and a direction, what that kind computes takes the
-    place of the gradient. What calls have in common is made here once: of 28 µs for a small network, 10 are left in a
-    call. Each comes back to Python as often as a fit does.
+    of the weights belongs to the cost, unless it is not to be ``penalized``. With a ``kind`` of `tables` and a
+    direction, what that kind computes takes the place of the gradient. What calls have in common is made here once: of
+    28 µs for a small network, 10 are left in a call. Each comes back to Python as often as a fit does.
     """
+    if isinstance(samples, Streamed):
+        yield _by_shards(model, samples, threads, regularization)
+        return
     architecture, n = model._architecture, len(samples)
     learner = layout.learner(np.empty(0, architecture.dtype))
     data, request = samples.data(), samples.request(n, kind=kind)
@@ -69,7 +73,7 @@ def evaluation(model: Model, samples: Samples, threads: int | None = None,
         # each call adds up all weights: it takes so many blocks that this stays the lesser part of its time
         least = 1 + 16 * n * n // (work * block) if samples.weights.size else 1
         penalize = None
-        if regularization is not None:
+        if regularization is not None and penalized:
             penalize = penalties.penalty(regularization, architecture, model._parameters, samples.total_weight)
 
         def evaluate(gradient: Array) -> float:
@@ -88,7 +92,41 @@ def evaluation(model: Model, samples: Samples, threads: int | None = None,
         yield Evaluation(model, samples, threads, evaluate, regularization, penalize)
 
 
-def cost_and_gradient(model: Model, samples: Samples, gradient: Array, threads: int | None = None,
+def sums(model: Model, samples: Streamed, threads: int | None, regularization: Regularization | None, backward: bool,
+         buffers: list[Samples] | None = None) -> Sums:
+    """Sum cost and, if ``backward``, gradient over all samples, in double, without penalties: the cost comes first."""
+    gradient = np.empty(model.n_parameters if backward else 0, model.dtype)
+
+    def compute(piece: Samples) -> npt.NDArray[np.float64]:
+        with evaluation(model, piece, threads, regularization, penalized=False) as evaluate:
+            cost = evaluate(gradient)
+        return np.concatenate(([cost], gradient))
+
+    return samples.sums(1 + gradient.size, compute, buffers)
+
+
+def _by_shards(model: Model, samples: Streamed, threads: int | None,
+               regularization: Regularization | None) -> Evaluation:
+    """Return the same for samples that are read by blocks: sums of shards, and of these in double."""
+    buffers = samples.buffers(min(samples.piece(), len(samples)))
+
+    def evaluate(gradient: Array) -> float:
+        found = sums(model, samples, threads, regularization, gradient.size > 0, buffers)
+        mean = found.mean
+        cost = float(mean[0])
+        if gradient.size:
+            gradient[:] = mean[1:]
+        if regularization is None:
+            return cost
+        penalize = penalties.penalty(regularization, model._architecture, model._parameters, found.weight)
+        asked.penalize = penalize
+        return cost + penalize(gradient)
+
+    asked = Evaluation(model, samples, threads, evaluate, regularization)
+    return asked
+
+
+def cost_and_gradient(model: Model, samples: Samples | Streamed, gradient: Array, threads: int | None = None,
                       regularization: Regularization | None = None, kind: int | None = None,
                       direction: Array | None = None) -> float:
     """Compute the mean cost (3) of all samples, and its gradient (4)-(6) if ``gradient`` has room for it."""
@@ -96,7 +134,7 @@ def cost_and_gradient(model: Model, samples: Samples, gradient: Array, threads: 
         return evaluate(gradient)
 
 
-def gradient_norm(model: Model, samples: Samples, threads: int | None,
+def gradient_norm(model: Model, samples: Samples | Streamed, threads: int | None,
                   regularization: Regularization | None) -> float:
     """Compute ‖∂E/∂w‖ of the mean cost of all samples."""
     gradient = np.empty(model.n_parameters, model.dtype)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from ..core import thread_team
 from ..core.model import Model
 from ..core.samples import Samples
+from ..core.streamed import Streamed
 from ..kernels import layout
 from ..kernels.compile import Kernel
 from ..kernels.derivatives import gauss_newton as kernels
@@ -55,11 +56,20 @@ def _workspace(network: Model, samples: int, *calls: Kernel) -> AbstractContextM
                       *(() if fisher is None else (fisher,)), *calls)
 
 
-def normal_matrix(network: Model, samples: Samples, matrix: Doubles, threads: int | None = None) -> None:
+def normal_matrix(network: Model, samples: Samples | Streamed, matrix: Doubles, threads: int | None = None) -> None:
     """Compute JᵀJ at the present parameters; overwrites the lower triangle of ``matrix``, and what is above it.
 
-    Beside the matrix it uses a workspace as `fit` does, and 640 kB or 64 rows of J, whichever is more, twice.
+    Beside the matrix it uses a workspace as `fit` does, and 640 kB or 64 rows of J, whichever is more, twice. Of
+    samples that are read by blocks it is the mean over shards, whose sums are as large as the matrix.
     """
+    if isinstance(samples, Streamed):
+
+        def of_piece(piece: Samples) -> Doubles:
+            normal_matrix(network, piece, matrix, threads)
+            return matrix.reshape(-1)
+
+        matrix[...] = samples.sums(matrix.size, of_piece).mean.reshape(matrix.shape)
+        return
     n, size, width = len(samples), network.n_parameters, layout.lanes(network.dtype)
     tiles = math.lcm(2 * width, WHOLE)
     padded = -(-size // tiles) * tiles
@@ -99,8 +109,11 @@ def jacobian_rows(network: Model, samples: Samples, total: float) -> Array:
     return out.reshape(-1, network.n_parameters)
 
 
-def directional_second_derivative(network: Model, samples: Samples, step: Array, part: float) -> Array:
+def directional_second_derivative(network: Model, samples: Samples | Streamed, step: Array, part: float) -> Array:
     """Compute Jᵀ d²o/dt² along parameters + t·step, from the outputs at t = ``part``; for the squared error."""
+    if isinstance(samples, Streamed):
+        return samples.sums(step.size, lambda piece: directional_second_derivative(
+            network, piece, step, part).astype(np.float64)).mean
     out = np.zeros(network.n_parameters, network.dtype)
     direction = step.astype(network.dtype)
     ahead = (network._parameters + part * step).astype(network.dtype)

@@ -14,6 +14,7 @@ from ..core.architecture import Architecture
 from ..core.model import Model
 from ..core.objective import Evaluation
 from ..core.samples import Samples
+from ..core.streamed import Streamed
 from ..kernels import tables
 from ..kernels.tables import HYPER_COST, ROW_GRADIENT
 from ..regularization import Regularization
@@ -130,7 +131,8 @@ class BatchMethod(Optimizer):
         for name, check in self.checks.items():
             check(self, name, getattr(self, name))
 
-    def check(self, network: Model, samples: Samples, regularization: Regularization | None, memory: int) -> None:
+    def check(self, network: Model, samples: Samples | Streamed, regularization: Regularization | None,
+              memory: int) -> None:
         """Raise ValueError, before anything is changed, if it cannot train this network in so many bytes."""
 
     def begin(self, evaluate: Evaluation, rows: Array, numbers: Numbers) -> None:

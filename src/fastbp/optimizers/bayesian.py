@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ..core.model import Model
 from ..core.objective import Evaluation
 from ..core.samples import Samples
+from ..core.streamed import Streamed
 from ..kernels.tables import HYPER_ALPHA, HYPER_BETA, HYPER_COST, HYPER_EFFECTIVE_PARAMETERS, HYPER_EVIDENCE
 from ..regularization import Regularization
 from ..util.settings import not_negative
@@ -72,7 +73,8 @@ class BayesianRegularization(LevenbergMarquardt):
         "evidence": HYPER_EVIDENCE}
     varying = LevenbergMarquardt.varying | {"alpha": (not_negative, HYPER_ALPHA), "beta": (not_negative, HYPER_BETA)}
 
-    def check(self, network: Model, samples: Samples, regularization: Regularization | None, memory: int) -> None:
+    def check(self, network: Model, samples: Samples | Streamed, regularization: Regularization | None,
+              memory: int) -> None:
         """See that there is no other penalty."""
         super().check(network, samples, regularization, memory)
         if regularization is not None and (regularization.penalizes or regularization.trainable is not None):

@@ -17,6 +17,7 @@ from ..core import penalties
 from ..core.model import Model
 from ..core.objective import Evaluation
 from ..core.samples import Samples
+from ..core.streamed import Streamed
 from ..derivatives import gauss_newton
 from ..kernels.tables import HYPER_COST, HYPER_DAMPING, HYPER_GROWTH, ROW_GRADIENT
 from ..regularization import Regularization
@@ -29,6 +30,9 @@ PART = 0.3
 """Of a step, where outputs are looked at for their second derivative: nearer to its beginning their differences lose
 their meaning in float32, farther from it what they leave out grows. From 0.03 to 0.3 made no difference in float64."""
 
+SHARD_MATRICES = 10
+"""Matrices that sums over shards keep at a time: one on each of the seven floors of their tree, and what is added."""
+
 MOST_ACCELERATION = 0.75
 """2‖a‖/‖v‖ up to which ½a is added to a step v (Transtrum & Sethna 2012)."""
 
@@ -38,6 +42,7 @@ class BySamples:
 
     def __init__(self, evaluate: Evaluation) -> None:
         samples = evaluate.samples
+        assert isinstance(samples, Samples)
         rows = gauss_newton.jacobian_rows(evaluate.model, samples, samples.total_weight)
         self.rows: Doubles = rows.astype(np.float64, copy=False)
         self.penalty, self.fixed = _regularized(evaluate)
@@ -104,8 +109,8 @@ def _regularized(evaluate: Evaluation) -> tuple[Doubles, npt.NDArray[np.bool_]]:
             penalties.untrained(regularization, architecture))
 
 
-def _by_samples(network: Model, samples: Samples) -> bool:
-    return len(samples) * network.layers[-1] < network.n_parameters
+def _by_samples(network: Model, samples: Samples | Streamed) -> bool:
+    return isinstance(samples, Samples) and len(samples) * network.layers[-1] < network.n_parameters
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,8 @@ class LevenbergMarquardt(BatchMethod):
     checks = {"damping": positive, "geodesic_acceleration": flag}
     varying = {"damping": (not_negative, HYPER_DAMPING), "growth": (not_negative, HYPER_GROWTH)}
 
-    def check(self, network: Model, samples: Samples, regularization: Regularization | None, memory: int) -> None:
+    def check(self, network: Model, samples: Samples | Streamed, regularization: Regularization | None,
+              memory: int) -> None:
         """See that cost, samples and memory will do."""
         name = type(self).__name__
         network._architecture.refuse_encoders(name)
@@ -171,7 +177,8 @@ class LevenbergMarquardt(BatchMethod):
             needed = 2 * rows * size + 3 * rows**2
             needed += rows * size if network.dtype == np.float32 else 0
         else:
-            what, needed = f"3 matrices of {size} x {size}", 3 * size**2
+            count = 3 if isinstance(samples, Samples) else 3 + SHARD_MATRICES
+            what, needed = f"{count} matrices of {size} x {size}", count * size**2
         if 8 * needed > memory:
             raise ValueError(f"{name} on {size} parameters and {len(samples)} samples needs {8.0 * needed:.3g} bytes "
                              f"({what} numbers), more than half of this machine's memory, {memory:.3g}: use 'lbfgs', "

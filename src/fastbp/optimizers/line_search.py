@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.model import Model
 from ..core.samples import Samples
+from ..core.streamed import Streamed
 from ..kernels import prototypes, tables
 from ..kernels.compile import address
 from ..kernels.passes import directions
@@ -86,7 +87,8 @@ class LBFGS(LineSearch):
         found[tables.HYPER_MEMORY] = self.memory
         return found
 
-    def check(self, network: Model, samples: Samples, regularization: Regularization | None, memory: int) -> None:
+    def check(self, network: Model, samples: Samples | Streamed, regularization: Regularization | None,
+              memory: int) -> None:
         """See that the pairs fit into memory."""
         needed = self.slots * network.n_parameters * network.dtype.itemsize + 8 * self.cells
         if needed > memory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from .. import optimizers
 from ..core import arrays
 from ..core.samples import Samples
+from ..core.streamed import MEMORY, Streamed
+from ..data.source import beyond_memory, by_blocks
 from ..kernels.compile.interrupts import Held
 from ..optimizers import BatchMethod, Optimizer
 from ..regularization import Regularization
@@ -26,22 +29,29 @@ from .steps import Reorder
 def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer | None,
         resume: bool, *, epochs: int, batch_size: int | None, callbacks: Iterable[Callback], bar: bool,
         shuffle: bool | Reorder, threads: int | None, profile: bool, regularization: Regularization | None,
-        jacobian: tuple[Any, float], metrics: Any) -> None:
+        jacobian: tuple[Any, float], metrics: Any, memory: Any = None, check_finite: Any = True) -> None:
     """Check all arguments of `Network.fit`, and train.
 
     ``kept`` is what is kept back for validation, ``bar`` whether there is a bar of the progress, ``jacobian`` the
-    targets of ∂o/∂x and the weight of their cost, ``metrics`` what is recorded beside the cost.
+    targets of ∂o/∂x and the weight of their cost, ``metrics`` what is recorded beside the cost; ``memory`` what samples
+    that are read by blocks may take.
     """
     training = Training(network, optimizer, resume, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
                         threads=threads, regularization=regularization, callbacks=callbacks,
                         metrics=Metrics(metrics))
     if bar:
         require("tqdm.auto", "progress")
-    samples, other = network._samples(X, Y, sample_weight, *jacobian, sparse=True), None
+    blocks = network._by_blocks(X, Y, sample_weight, jacobian[0], memory=memory, check_finite=check_finite)
+    samples: Samples | Streamed = network._samples(X, Y, sample_weight, *jacobian, sparse=True) if blocks is None \
+        else blocks
+    other: Samples | Streamed | None = None
     if samples.jacobian is not None and profile:
         raise ValueError("profile=True tells apart the phases of training on values: leave out target_jacobian")
     if isinstance(kept, (tuple, list)) and len(kept) == 2:
-        other = network._samples(kept[0], kept[1], None, sparse=True)
+        if by_blocks(kept[0]) or by_blocks(kept[1]) or blocks is not None and any(map(beyond_memory, kept)):
+            other = network._by_blocks(*kept, memory=MEMORY if memory is None else memory, check_finite=check_finite)
+        else:
+            other = network._samples(kept[0], kept[1], None, sparse=True)
     elif isinstance(kept, (tuple, list)) and len(kept) == 3:
         other = network._samples(kept[0], kept[1], None, kept[2], jacobian[1])
     elif kept is not None:
@@ -53,8 +63,32 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
                                  f"rows, and sample_weight is 0 for all rows to {use}: shuffle the rows and their "
                                  "weights, or give validation=(X, Y)")
     training.check(samples, profile=bool(profile))
+    if isinstance(samples, Streamed) or isinstance(other, Streamed):
+        training.check_blocks(samples, other)
     with network._fitting() as hold:
         training.run(samples, other, hold, bar=bar, profile=bool(profile))
+
+
+class Before:
+    """A network as it is before a fit whose samples have not been looked at, to go back to if they are wrong."""
+
+    def __init__(self, network: Trainable) -> None:
+        self.network, self.history, self.progress = network, network.history, network._progress
+        self.epochs, self.parameters = len(network.history), network._parameters.copy()
+        self.generator = network.generator.bit_generator.state
+        self.kept = None if self.progress is None else copy.deepcopy(self.progress)
+
+    def learned(self) -> bool:
+        """Whether an epoch of the fit has come to its end."""
+        before = self.epochs if self.network.history is self.history else 0
+        return len(self.network.history) > before
+
+    def restore(self) -> None:
+        """Go back."""
+        network = self.network
+        network._parameters[:] = self.parameters
+        network.history, network._progress = self.history, self.kept
+        network.generator.bit_generator.state = self.generator
 
 
 @dataclass(slots=True)
@@ -98,7 +132,19 @@ class Training:
             if isinstance(listener, EarlyStopping):
                 metrics.check_watched(listener, listener.metric)
 
-    def check(self, samples: Samples, *, profile: bool = False) -> None:
+    def check_blocks(self, samples: Samples | Streamed, validation: Samples | Streamed | None) -> None:
+        """Check that the settings go with samples that are read by blocks; raises ValueError."""
+        for column in self.metrics.columns:
+            if isinstance(samples if column.training or validation is None else validation, Streamed):
+                raise ValueError(f"metric {column.name!r} asks for all outputs at a time, of samples that are read by "
+                                 "blocks: give validation=(X, Y) as arrays in memory, and metrics of these")
+        if isinstance(samples, Streamed):
+            if callable(self.shuffle):
+                raise ValueError("shuffle is a function of all rows, but these are read by blocks: use True or False")
+            if not isinstance(self.method, BatchMethod):
+                samples.group(min(self.batch_size, len(samples)))  # the budget holds two groups of whole batches
+
+    def check(self, samples: Samples | Streamed, *, profile: bool = False) -> None:
         """Check that the settings go together, and with the samples to train on; raises ValueError."""
         method, batch_size, n, regularization = self.method, self.asked, len(samples), self.regularization
         method.check_names(self.network._architecture)
@@ -127,11 +173,12 @@ class Training:
                              f"{self.batch_size} with {n} samples to train on, one a batch: use batch_size=2 or more, "
                              "and samples for it")
 
-    def run(self, samples: Samples, validation: Samples | None, hold: Held, *, bar: bool = False,
+    def run(self, samples: Samples | Streamed, validation: Samples | Streamed | None, hold: Held, *, bar: bool = False,
             profile: bool = False) -> None:
         """Train, while the network is locked."""
         network = self.network
         measure = self.metrics.of(network, samples, validation) if self.metrics.columns else None
+        before = Before(network) if isinstance(samples, Streamed) or isinstance(validation, Streamed) else None
         progress = self.begin()
         try:
             loop.fit(network, samples, validation, progress, epochs=self.epochs, batch_size=self.batch_size,
@@ -139,6 +186,10 @@ class Training:
                      regularization=self.regularization, hold=hold, measure=measure)
         except DivergenceError:
             network._progress = None  # the optimizer's state is not finite either
+            raise
+        except Exception:
+            if before is not None and not before.learned():
+                before.restore()
             raise
 
     def begin(self) -> Progress:

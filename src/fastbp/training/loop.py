@@ -10,10 +10,11 @@ import numpy as np
 
 from ..core.objective import cost_and_gradient
 from ..core.samples import Samples
+from ..core.streamed import Streamed
 from ..kernels import tables
 from ..kernels.compile.interrupts import Held
 from ..regularization import Regularization
-from . import full_batch, line_search, minibatch  # noqa: F401  each registers its kind of steps
+from . import by_blocks, full_batch, line_search, minibatch  # noqa: F401  each registers its kind of steps
 from .callbacks import Callback, CalledLast, EarlyStopping, ProgressBar, asks_to_stop
 from .errors import DivergenceError
 from .history import NONE, Record
@@ -21,8 +22,8 @@ from .progress import Progress, Trainable
 from .steps import Fit, Reorder, steps_of
 
 
-def fit(network: Trainable, samples: Samples, validation: Samples | None, progress: Progress, *, epochs: int,
-        batch_size: int, callbacks: list[Callback], bar: bool, shuffle: bool | Reorder, threads: int | None,
+def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | Streamed | None, progress: Progress,
+        *, epochs: int, batch_size: int, callbacks: list[Callback], bar: bool, shuffle: bool | Reorder, threads: int | None,
         profile: bool, regularization: Regularization | None, hold: Held,
         measure: Callable[[], Mapping[str, float]] | None = None) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted.
@@ -55,7 +56,8 @@ def fit(network: Trainable, samples: Samples, validation: Samples | None, progre
         method = progress.optimizer
         each = (bool(listeners or called_last) or callable(shuffle) or validation is not None or method.has_schedule
                 or measure is not None)
-        steps = steps_of(method, Fit(network=network, samples=samples, progress=progress, last=last,
+        kind_of_steps = by_blocks.steps_of if isinstance(samples, Streamed) else steps_of
+        steps = kind_of_steps(method, Fit(network=network, samples=samples, progress=progress, last=last,
                                      chunk=1 if each else epochs, batch_size=batch_size, shuffle=shuffle,
                                      threads=threads, profile=profile, regularization=regularization, hold=hold,
                                      stack=stack))

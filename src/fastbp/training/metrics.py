@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..core.architecture import Architecture
 from ..core.forward import outputs_of
 from ..core.samples import Samples
+from ..core.streamed import Streamed
 from ..costs import CLASSES, UNIT, Cost
 from ..metrics import METRICS, NAMES, TRAINING, Compared, Metric, recorded_as
 from ..util.names import plain
@@ -96,7 +97,8 @@ class Metrics:
         if name is not None and name not in self.names:
             raise ValueError(f"{type(owner).__name__} watches the metric {name!r}, but metrics is {self.names}: add it")
 
-    def of(self, network: Trainable, samples: Samples, validation: Samples | None) -> Callable[[], dict[str, float]]:
+    def of(self, network: Trainable, samples: Samples | Streamed,
+           validation: Samples | Streamed | None) -> Callable[[], dict[str, float]]:
         """Return what computes them at the present parameters: of samples to validate with where there are any."""
         mine = [column for column in self.columns if column.training or validation is None]
         others = [column for column in self.columns if column not in mine]
@@ -190,7 +192,8 @@ def _takes_weights(place: str, name: str, function: Function) -> bool:
 class _Side:
     """Samples, and what the network says of them."""
 
-    def __init__(self, network: Trainable, samples: Samples) -> None:
+    def __init__(self, network: Trainable, samples: Samples | Streamed) -> None:
+        assert isinstance(samples, Samples)
         self.network, self.samples = network, samples
         architecture, picked = network._architecture, samples.picked
         targets = samples.targets if picked is None else samples.targets[picked]

@@ -55,8 +55,7 @@ class MiniBatches(CompiledSteps):
         place[tables.PROGRESS_EPOCH] = place[tables.PROGRESS_FIRST_EPOCH] = first
         if fit.profile:
             fit.stack.callback(lambda: setattr(network.history, "profile", profiling.read(
-                network, self.learner.clock, self.threads, int((place[tables.PROGRESS_EPOCH] - first) * n
-                                                               + place[tables.PROGRESS_POSITION]))))
+                network, self.learner.clock, self.threads, self.taken(first))))
         self.positions = np.arange(n) if self.reorder else NOT_SHUFFLED
         self.task = self.task._replace(shuffle=int(shuffles), key=progress.key,
                                        plain=int(optimizer.rule is rules.sgd and regularization is None
@@ -74,7 +73,12 @@ class MiniBatches(CompiledSteps):
         self.task = self.task._replace(epochs=end)
         if self.ahead.places:
             self.ahead.look(self.updates, min(self.blocks, end * self.ahead.epoch - self.updates))
-        self.call()
+        self.call(learner)
+
+    def taken(self, first: int) -> int:
+        """Return the number of samples that went forward and back since this epoch."""
+        place = self.learner.progress
+        return int((place[tables.PROGRESS_EPOCH] - first) * len(self.fit.samples) + place[tables.PROGRESS_POSITION])
 
     @property
     def updates(self) -> int:

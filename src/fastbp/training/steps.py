@@ -17,6 +17,7 @@ from ..core import objective, penalties, thread_team
 from ..core.link import Request
 from ..core.penalties import Stretch
 from ..core.samples import Samples
+from ..core.streamed import Streamed
 from ..kernels import layout, prototypes, tables
 from ..kernels.compile import address
 from ..kernels.compile.interrupts import Held
@@ -42,7 +43,7 @@ class Fit:
     """What a fit is about, and what lives as long as it does."""
 
     network: Trainable
-    samples: Samples
+    samples: Samples | Streamed
     progress: Progress
     last: int
     """Number of the last epoch."""
@@ -153,17 +154,17 @@ class CompiledSteps(Steps):
         self.blocks, self.online = max(1, machine.CHUNK_WORK // (work * block)), False
         self.tuner = thread_team.Tuner(self.threads)
 
-    def call(self) -> None:
+    def call(self, learner: layout.Learner) -> None:
         """Call the kernel once."""
-        running = self.threads if self.learner.clock.size else self.tuner.choose(self.blocks)
+        running = self.threads if learner.clock.size else self.tuner.choose(self.blocks)
         blocks = max(1, self.blocks // 8) if self.tuner.trying else self.blocks
-        given = self.plan, self.network._parameters, self.data, self.task._replace(blocks=blocks), self.learner
+        given = self.plan, self.network._parameters, self.data, self.task._replace(blocks=blocks), learner
         start = time.perf_counter()
         if self.online:
             online.run(*given)
         else:
             thread_team.run(running, partial(objective.run_pass, running, *given))
         seconds = max(time.perf_counter() - start, 1e-9)
-        done = max(1, int(self.learner.progress[tables.PROGRESS_BLOCKS]))
+        done = max(1, int(learner.progress[tables.PROGRESS_BLOCKS]))
         self.blocks = max(1, int(done * machine.CHUNK_SECONDS / seconds))
         self.tuner.took(running, done, seconds)

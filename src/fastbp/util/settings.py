@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -134,3 +135,27 @@ def optional(check: Check) -> Check:
             check(owner, name, value)
 
     return pass_none
+
+
+UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+"""What stands before the B of bytes."""
+
+
+def memory(name: str, value: Any) -> int:
+    """Return a number of bytes, given as such or as text: "256MB", "1.5 GiB".
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is neither, or not at least 1.
+    """
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]i?|)b?\s*", value.casefold())
+        size = float(found[1]) * UNITS[found[2]] if found else math.nan
+    elif is_number(value):
+        size = float(value)
+    else:
+        raise TypeError(f"{name} is {value!r}, expected bytes, as a number or like '256MB'")
+    if not 1 <= size < LARGEST_WHOLE:
+        raise ValueError(f"{name} is {value!r}, expected bytes, as a number from 1 up or like '256MB'")
+    return int(size)

@@ -1,0 +1,114 @@
+"""Sums over shards of the samples, in an order that does not depend on how many processes compute them.
+
+Samples are cut into as many shards as are stated once, and shards are added in pairs, pairs of pairs and so on. A
+process computes the sums of some neighbouring shards, as far as these make whole branches of that tree; what all
+processes have is gathered, and each of them adds up the rest of the tree. So one process, two or ten get the same bits,
+and take the same decisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Doubles = npt.NDArray[np.float64]
+Node = tuple[int, int]
+"""A branch: its first shard, and the one behind its last."""
+
+COUNT = 64
+"""Shards, unless another number is stated: a power of 2, and more than processes."""
+
+
+def _alone(mine: Doubles) -> Doubles:
+    """Gather what one process has."""
+    return mine
+
+
+@dataclass(frozen=True)
+class Team:
+    """Which shards this process has, and how it learns what others have computed.
+
+    Parameters
+    ----------
+    rank, size : int
+        Number of this process, and of all.
+    gather : callable
+        Called with this process's sums, (k, m) float64, returns those of all processes, one behind the other in the
+        order of their ranks. All processes call it together, with the same m.
+    count : int
+        Shards, a power of 2.
+    """
+
+    rank: int = 0
+    size: int = 1
+    gather: Callable[[Doubles], Doubles] = field(default=_alone, compare=False)
+    count: int = COUNT
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.count & (self.count - 1):
+            raise ValueError(f"Team: count is {self.count}, expected a power of 2")
+        if not 0 <= self.rank < self.size <= self.count:
+            raise ValueError(f"Team: rank {self.rank} of {self.size} processes with {self.count} shards, expected "
+                             "ranks from 0, and no more processes than shards")
+
+    def shards(self, rank: int | None = None) -> Node:
+        """Return the first shard of a process, this one by default, and the one behind its last."""
+        number = self.rank if rank is None else rank
+        return self.count * number // self.size, self.count * (number + 1) // self.size
+
+    def rows(self, n: int, shard: int) -> tuple[int, int]:
+        """Return the first of n rows that is in a shard, and the one behind the last."""
+        return n * shard // self.count, n * (shard + 1) // self.count
+
+    def branches(self, rank: int | None = None) -> list[Node]:
+        """Return the largest branches of the tree that a process has all shards of."""
+        return _branches(0, self.count, *self.shards(rank))
+
+    def summed(self, of_shard: Callable[[int], Doubles]) -> Doubles:
+        """Return the sum over all shards: ``of_shard`` is called with the numbers of this process's, in their order.
+
+        What it returns is overwritten.
+        """
+        return self.reduce(np.stack([_total(*branch, of_shard) for branch in self.branches()]))
+
+    def reduce(self, mine: Doubles) -> Doubles:
+        """Return the sum over all shards, (m,), from the sums of this process's `branches`, (k, m)."""
+        if self.size == 1:
+            alone: Doubles = mine[0]
+            return alone
+        everything = self.gather(mine)
+        nodes = [branch for rank in range(self.size) for branch in self.branches(rank)]
+        if everything.shape != (len(nodes), mine.shape[1]):
+            raise ValueError(f"Team: gather returned shape {everything.shape}, expected {(len(nodes), mine.shape[1])}: "
+                             "the sums of all processes, in the order of their ranks")
+        return _joined(0, self.count, dict(zip(nodes, everything, strict=True)))
+
+
+def _branches(low: int, high: int, first: int, last: int) -> list[Node]:
+    if first <= low and high <= last:
+        return [(low, high)]
+    if high <= first or last <= low:
+        return []
+    middle = (low + high) // 2
+    return _branches(low, middle, first, last) + _branches(middle, high, first, last)
+
+
+def _total(low: int, high: int, of_shard: Callable[[int], Doubles]) -> Doubles:
+    if high - low == 1:
+        return of_shard(low)
+    middle = (low + high) // 2
+    found = _total(low, middle, of_shard)
+    found += _total(middle, high, of_shard)
+    return found
+
+
+def _joined(low: int, high: int, known: dict[Node, Doubles]) -> Doubles:
+    if (low, high) in known:
+        return known[low, high].copy()
+    middle = (low + high) // 2
+    found = _joined(low, middle, known)
+    found += _joined(middle, high, known)
+    return found

@@ -1,0 +1,259 @@
+"""Samples that are read by blocks: what a group holds, what is checked of it, and sums over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..costs import CLASSES
+from ..data.order import BLOCKS, Group, Order, blocks
+from ..data.reader import Reader
+from ..data.source import Source
+from ..kernels import layout, tables
+from ..kernels.layout import NOT_SHUFFLED
+from ..util.settings import memory as memory_of
+from . import arrays
+from .architecture import Architecture
+from .link import Request
+from .samples import Samples
+from .shards import Team
+
+Array = npt.NDArray[Any]
+Doubles = npt.NDArray[np.float64]
+
+MEMORY = "256MB"
+"""What sources may take where nobody says."""
+
+READ_BYTES, PIECE_BYTES = 4 * 2**20, 8 * 2**20
+"""What is read at a time, and what a pass for cost or gradient has in memory twice, of larger budgets than 16 times
+as much: more makes no call cheaper."""
+
+
+class Sums(NamedTuple):
+    """Sums over all samples."""
+
+    values: Doubles
+    """Of what was computed, by weights."""
+    weight: float
+    counted: int
+    """Samples that weigh anything."""
+
+    @property
+    def mean(self) -> Doubles:
+        """What was computed, as the mean over the samples."""
+        with np.errstate(all="ignore"):
+            return self.values / self.weight
+
+
+class Streamed:
+    """A user's samples that are read by blocks, and checked when they are read first.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    source : Source
+    memory : int or str
+        Bytes that buffers may take, or text like "256MB".
+    check : bool
+        Whether numbers are looked at when they are read first.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If shapes do not fit the network.
+    """
+
+    jacobian = picked = None
+    sparse, kind = False, tables.KIND_PLAIN
+
+    def __init__(self, architecture: Architecture, source: Source, memory: Any = MEMORY, check: bool = True) -> None:
+        self.architecture, self.source, self.checked = architecture, source, not check
+        self.memory, self.team = memory_of("memory", memory), Team()
+        n_in, n, (X, Y, *weights) = architecture.layers[0], source.rows, source.shapes
+        if X != (n_in,):
+            raise ValueError(f"X has shape {(n, *X)}, expected (n_samples, {n_in}): the network has {n_in} inputs")
+        if n == 0:
+            raise ValueError(f"X has shape {(n, *X)}: no rows; expected at least one sample")
+        wanted, classes = architecture.n_targets, architecture.layers[-1]
+        self.labels = architecture.cost.targets == CLASSES and classes > 1 and Y in ((), (1,))
+        if not self.labels and Y != (wanted,) and not (wanted == 1 and Y == ()):
+            raise ValueError(f"Y has shape {(n, *Y)}, expected ({n}, {wanted})" + (
+                f", or ({n},) class indices" if architecture.cost.targets == CLASSES else ""))
+        if self.labels and classes > 2**24 and architecture.dtype == np.float32:
+            raise ValueError(f"{classes} classes cannot be told apart in float32: use dtype='float64'")
+        self.weighted = bool(weights)
+        if self.weighted and weights[0] != ():
+            raise ValueError(f"sample_weight has shape {(n, *weights[0])}, expected ({n},): one for each row of X")
+        self.width = 1 if self.labels else wanted
+        self.weights = np.empty(0, architecture.dtype)
+        self.total_weight, self.counted = float("nan"), 0
+        """Of all samples, once a pass has summed something."""
+
+    def __len__(self) -> int:
+        return self.source.rows
+
+    # ----------------------------------------------------------------------------------------------------- the budget
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a sample in memory."""
+        return self.architecture.dtype.itemsize * (self.architecture.layers[0] + self.width + self.weighted)
+
+    @property
+    def _unit(self) -> int:
+        """Most rows that are read together."""
+        units = self.source.units
+        return units if isinstance(units, int) else int(np.diff(units).max(initial=1))
+
+    @property
+    def _apart(self) -> int:
+        """Bytes that are not for groups: what is read at a time, decoded where it must be, and validation."""
+        unit = self._unit
+        return max(self.memory // 4, self.memory // 8 + (2 * unit * self.source.row_bytes if unit > 1 else 0))
+
+    @property
+    def fits(self) -> bool:
+        """Whether all of it fits into memory, with an order."""
+        return len(self) * (self.row_bytes + 8) + self._apart <= self.memory
+
+    def group(self, batch: int) -> int:
+        """Return the number of rows in a group: whole batches, two groups and an order of one in the budget."""
+        row = 2 * self.row_bytes + 8
+        rows = min((self.memory - self._apart) // row, len(self)) // batch * batch
+        if rows <= 0:
+            needed = batch * row * 4 // 3 + max(0, self._apart - self.memory // 4) * 4 // 3
+            left = max(self.memory - self._apart, 0)
+            raise ValueError(f"memory is {self.memory} bytes, of which {left} are left for two groups of whole "
+                             f"batches, {batch} samples of {self.row_bytes} bytes each: give at least {needed} bytes, or a "
+                             "smaller batch_size")
+        return rows
+
+    def in_order(self, group: int, key: int | None) -> Order:
+        """Return the groups of epochs; a source that comes in one order has no other."""
+        size = max(1, group // BLOCKS)
+        return Order(blocks(len(self), size, self.source.units), group, key if self.source.anywhere else None)
+
+    def buffers(self, rows: int) -> list[Samples]:
+        """Return two buffers for so many rows."""
+        kind, n_in = self.architecture.dtype, self.architecture.layers[0]
+        return [Samples(np.empty((rows, n_in), kind), np.empty(rows if self.labels else (rows, self.width), kind),
+                        self.labels, np.empty(rows if self.weighted else 0, kind)) for _ in range(2)]
+
+    # --------------------------------------------------------------------------------------------------------- reading
+
+    def load(self) -> Samples:
+        """Return all of it in memory, checked as a user's arrays are."""
+        n, kind = len(self), self.architecture.dtype
+        X = np.empty((n, *self.source.shapes[0]), kind)
+        Y = np.empty((n, *self.source.shapes[1]), np.float64 if self.labels else kind)
+        weights = np.empty(n, kind) if self.weighted else None
+        reader = self.source.open()
+        for start, stop in self._parts(0, n):
+            reader.read(start, stop, tuple(part[start:stop] for part in (X, Y, weights) if part is not None))
+        reader.close()
+        return arrays.samples(self.architecture, X, Y, weights, None, 0.0, sparse=False, empty=False)
+
+    def _parts(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Yield what is read at a time of some rows."""
+        some = max(1, min(READ_BYTES, self.memory // 16) // max(self.source.row_bytes, self.row_bytes))
+        for first in range(start, stop, some):
+            yield first, min(first + some, stop)
+
+    @contextmanager
+    def reading(self, groups: Iterable[Group], buffers: list[Samples], *,
+                unchecked: Callable[[Group], bool]) -> Iterator[Callable[[], tuple[Group, Samples] | None]]:
+        """Have a thread read groups ahead; yields what returns the next, and its rows in a buffer.
+
+        What the last one returned is overwritten then. Class indices are always looked at, other numbers unless a
+        group is ``unchecked``.
+        """
+        source, classes = self.source.open(), self.architecture.layers[-1]
+
+        def fill(buffer: Samples, group: Group, look: Callable[[], None]) -> None:
+            at, skip = 0, unchecked(group)
+            for piece in group.pieces:
+                for start, stop in self._parts(*piece):
+                    look()
+                    part = buffer.part(slice(at, at + stop - start))
+                    out = (part.inputs, part.targets.reshape(stop - start, *self.source.shapes[1]), part.weights)
+                    source.read(start, stop, out[: 2 + self.weighted])  # type: ignore[arg-type]
+                    first = self.source.begin + start
+                    if self.labels:
+                        arrays.class_indices(part.targets, classes, first)
+                    if not skip:
+                        arrays.part(self.architecture, part, first)
+                    at += stop - start
+
+        def following() -> tuple[Group, Samples] | None:
+            found = reader.next()
+            return None if found is None else (found[0], found[1].part(slice(0, found[0].rows)))
+
+        try:
+            with Reader(groups, fill, buffers) as reader:
+                yield following
+        finally:
+            source.close()
+
+    # ------------------------------------------------------------------------------------------------- sums over all
+
+    def piece(self) -> int:
+        """Return the number of rows that a pass for cost or gradient has in memory at a time."""
+        return max(1, min(PIECE_BYTES, self.memory // 16) // self.row_bytes)
+
+    def sums(self, size: int, compute: Callable[[Samples], Doubles], buffers: list[Samples] | None = None) -> Sums:
+        """Sum, by weights and in the order of shards, what is the mean of some samples, (size,).
+
+        ``compute`` is called with pieces of this process's shards, and may overwrite what it has returned.
+        """
+        team, most = self.team, self.piece()
+        first, last = team.shards()
+        if not self.source.anywhere and (first, last) != (0, team.count):
+            raise ValueError("X is a Stream, which is read from its first row on: it cannot be shared by processes")
+        pieces = [Group(shard, at, [(at, min(at + most, stop))]) for shard in range(first, last)
+                  for start, stop in (team.rows(len(self), shard),) for at in range(start, stop, most)]
+        buffers = self.buffers(min(most, len(self))) if buffers is None else buffers
+        checked = self.checked
+        with self.reading(pieces, buffers, unchecked=lambda group: checked) as following:
+            held = following()
+
+            def of_shard(shard: int) -> Doubles:
+                nonlocal held
+                found = np.zeros(size + 2)
+                while held is not None and held[0].epoch == shard:
+                    samples = held[1]
+                    weight = samples.total_weight
+                    if weight > 0:
+                        found[:size] += weight * compute(samples)
+                    found[size:] += weight, samples.counted
+                    held = following()
+                return found
+
+            total = team.summed(of_shard)
+        if total[size] == 0:
+            raise ValueError("sample_weight is 0 for every sample, expected at least one positive weight")
+        self.checked, self.total_weight, self.counted = True, float(total[size]), int(total[size + 1])
+        return Sums(total[:size], self.total_weight, self.counted)
+
+    # ------------------------------------------------------------------------------------- what passes ask of samples
+
+    def part(self, rows: slice) -> Streamed:
+        """Return some rows."""
+        start, stop, _ = rows.indices(len(self))
+        return Streamed(self.architecture, self.source.part(start, stop), self.memory, not self.checked)
+
+    def request(self, batch: int, threads: int = 1, kind: int | None = None) -> Request:
+        """Return what a pass forward and back needs for batches of them."""
+        return Request(batch, True, threads, self.kind if kind is None else kind, False, self.weighted)
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """Return no order: each group has its own."""
+        return NOT_SHUFFLED
+
+    def data(self, order: npt.NDArray[np.int64] = NOT_SHUFFLED) -> layout.Data:
+        """Return what kernels read before there is a group: nothing."""
+        nothing = self.buffers(0)[0]
+        return nothing.data(order)

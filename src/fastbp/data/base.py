@@ -1,0 +1,133 @@
+"""Rows of numbers that are read a stretch at a time, wherever they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+class Rows:
+    """Rows of numbers that are read a stretch at a time: what `rows`, `npy` and `parquet` return.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n,) or (n, m).
+    dtype : numpy.dtype
+        Of the numbers where they lie.
+    name : str
+        What errors call it.
+    units : int or ndarray of int64
+        Rows that can only be read together, chunks of a compressed file for instance: as many as this, or from each of
+        these numbers to the next. 1 where any rows can be read alone.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    name: str
+    units: int | npt.NDArray[np.int64] = 1
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.name}: {self.shape} {self.dtype}>"
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row where it lies."""
+        return self.dtype.itemsize * (self.shape[1] if len(self.shape) == 2 else 1)
+
+    def read(self, start: int, stop: int) -> Array:
+        """Return the rows from ``start`` to before ``stop``, (stop - start,) or (stop - start, m)."""
+        raise NotImplementedError
+
+    def read_into(self, start: int, stop: int, out: Array) -> None:
+        """Overwrite ``out``, (stop - start, m) of any dtype, by rows; with one column, of either shape."""
+        fill(out, self.read(start, stop), self.name, start)
+
+
+def fill(out: Array, found: Any, name: str, start: int) -> None:
+    """Overwrite an array by what was read for it, if it is as many numbers."""
+    if isinstance(found, np.ma.MaskedArray) and np.ma.is_masked(found):
+        raise ValueError(f"{name} has masked entries in rows {start} to {start + len(out) - 1}: leave out such rows, "
+                         "or fill them with numbers")
+    array = np.asarray(found)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {array.dtype} in row {start}, expected numbers (float, integer or bool)")
+    if array.shape != out.shape:
+        if array.size != out.size or array.shape[:1] != out.shape[:1] or min(array.ndim, out.ndim) != 1:
+            raise ValueError(f"{name} gave shape {array.shape} for rows {start} to {start + len(out) - 1}, expected "
+                             f"{out.shape}: the data end early, or have changed since they were opened")
+        array = array.reshape(out.shape)
+    with np.errstate(all="ignore"):  # what overflows float32 becomes infinite, and is named as such
+        np.copyto(out, array, casting="unsafe")
+
+
+def shape_of(name: str, value: Any) -> tuple[int, ...]:
+    """Return the shape of what has rows, or say why it has none."""
+    shape = getattr(value, "shape", None)
+    if not isinstance(shape, tuple) or not shape or len(shape) > 2:
+        raise ValueError(f"{name} has shape {shape}, expected (n,) or (n, m)")
+    return tuple(int(size) for size in shape)
+
+
+class ArrayRows(Rows):
+    """Rows of whatever has ``.shape`` and ``[a:b]``."""
+
+    def __init__(self, source: Any, name: str) -> None:
+        self.source, self.name, self.shape = source, name, shape_of(name, source)
+        self.dtype = np.dtype(getattr(source, "dtype", np.float64))
+        chunks = getattr(source, "chunks", None)  # of HDF5 and zarr
+        if isinstance(chunks, tuple) and chunks and isinstance(chunks[0], int) and chunks[0] > 0:
+            self.units = min(chunks[0], max(self.shape[0], 1))
+
+    def read(self, start: int, stop: int) -> Array:
+        """Return some rows."""
+        if (now := tuple(self.source.shape)) != self.shape:
+            raise ValueError(f"{self.name} has shape {now}, but had {self.shape} when it was opened: it has changed "
+                             "while it was read")
+        return self.source[start:stop]  # type: ignore[no-any-return]
+
+
+class Joined(Rows):
+    """Rows of several, one behind the other."""
+
+    def __init__(self, parts: Sequence[Rows], name: str) -> None:
+        if not parts:
+            raise ValueError(f"{name} has no parts, expected at least one")
+        self.parts, self.name = [part for part in parts if part.shape[0]] or [parts[0]], name
+        for i, part in enumerate(self.parts):
+            if part.shape[1:] != self.parts[0].shape[1:]:
+                raise ValueError(f"{part.name} has shape {part.shape}, but {self.parts[0].name} has "
+                                 f"{self.parts[0].shape}: expected as many columns in part {i} as in the first")
+        self.starts = np.cumsum([0, *(part.shape[0] for part in self.parts)])
+        self.shape = int(self.starts[-1]), *self.parts[0].shape[1:]
+        self.dtype = np.result_type(*(part.dtype for part in self.parts))
+        if any(not isinstance(part.units, int) or part.units > 1 for part in self.parts):
+            self.units = np.concatenate([*(edges(part)[:-1] + start for part, start in
+                                           zip(self.parts, self.starts[:-1], strict=True)), self.starts[-1:]])
+
+    def read(self, start: int, stop: int) -> Array:
+        """Return some rows."""
+        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        self.read_into(start, stop, out)
+        return out
+
+    def read_into(self, start: int, stop: int, out: Array) -> None:
+        """Overwrite an array by some rows."""
+        at, part = start, int(np.searchsorted(self.starts, start, "right")) - 1
+        while at < stop:
+            first = int(self.starts[part])
+            end = min(stop, int(self.starts[part + 1]))
+            self.parts[part].read_into(at - first, end - first, out[at - start : end - start])
+            at, part = end, part + 1
+
+
+def edges(source: Rows) -> npt.NDArray[np.int64]:
+    """Return where what is read together begins, and where the last ends."""
+    if isinstance(source.units, int):
+        return np.append(np.arange(0, source.shape[0], source.units), source.shape[0])
+    return source.units

@@ -1,0 +1,109 @@
+"""A thread that reads ahead: it fills a buffer while what another one holds is used."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from ..kernels.compile.interrupts import Held
+
+J = TypeVar("J")
+B = TypeVar("B")
+
+LOOK_SECONDS = 0.2
+"""How long to wait before looking whether the thread lives: also for Ctrl-C, where a wait with no end sees none."""
+
+END_SECONDS = 5.0
+"""How long the end of a fit waits for a read that does not come back."""
+
+
+class Stopped(Exception):
+    """Nobody waits for what is read."""
+
+
+class Reader(Generic[J, B]):
+    """Fills buffers for jobs in their order, in a thread of its own, as long as the block of ``with``.
+
+    Parameters
+    ----------
+    jobs : iterable
+        Asked for in the thread.
+    fill : callable
+        Called with a buffer, a job, and a function that raises `Stopped` once nobody waits any more.
+    buffers : sequence
+        Two to read ahead.
+    """
+
+    def __init__(self, jobs: Iterable[J], fill: Callable[[B, J, Callable[[], None]], object],
+                 buffers: Sequence[B]) -> None:
+        self._jobs, self._fill, self._held = jobs, fill, -1
+        self._buffers = list(buffers)
+        self._free: SimpleQueue[int] = SimpleQueue()
+        self._full: SimpleQueue[tuple[int, J | BaseException | None]] = SimpleQueue()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="fastbp reader", daemon=True)
+
+    def __enter__(self) -> Reader[J, B]:
+        for i in range(len(self._buffers)):
+            self._free.put(i)
+        with Held():  # Ctrl-C while it starts would leave it at work
+            self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the thread, after the read that it is in."""
+        with Held():
+            self._stopping.set()
+            self._free.put(-1)
+            if self._thread.ident is not None:
+                self._thread.join(END_SECONDS)
+        if self._thread.is_alive():
+            warnings.warn(f"a read has not come back for {END_SECONDS:g} s: its thread is left behind, and ends with "
+                          "it", RuntimeWarning, stacklevel=2)
+
+    def _check(self) -> None:
+        if self._stopping.is_set():
+            raise Stopped
+
+    def _work(self) -> None:
+        try:
+            for job in self._jobs:
+                number = self._free.get()
+                self._check()
+                self._fill(self._buffers[number], job, self._check)
+                self._full.put((number, job))
+            self._full.put((-1, None))
+        except Stopped:
+            pass
+        except BaseException as error:
+            self._full.put((-1, error))
+
+    def next(self) -> tuple[J, B] | None:
+        """Give the last buffer back, and return the next job with its buffer; None behind the last.
+
+        What was raised while it was read is raised here.
+        """
+        if self._held >= 0:
+            self._free.put(self._held)
+            self._held = -1
+        while True:
+            try:
+                number, job = self._full.get(timeout=LOOK_SECONDS)
+                break
+            except Empty:
+                if not self._thread.is_alive() and self._full.empty():
+                    raise RuntimeError("the thread that reads has ended without a word") from None
+        if isinstance(job, BaseException):
+            raise job
+        if job is None:
+            return None
+        self._held = number
+        return job, self._buffers[number]

@@ -1,0 +1,160 @@
+"""What a fit reads by blocks: rows of X, of Y and of weights, side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .base import ArrayRows, Joined, Rows, shape_of
+from .files import mapped
+from .stream import Pass, Stream
+
+Array = npt.NDArray[Any]
+
+
+def rows(source: Any, name: str = "the source") -> Rows:
+    """Return the rows of anything that has ``.shape`` and ``[a:b]``, to be read a stretch at a time.
+
+    Parameters
+    ----------
+    source : array_like, or an object with ``.shape`` and ``[a:b]``
+        (n,) or (n, m) numbers: an array, a memory map, an h5py dataset, a zarr array, what `npy` and `parquet` return;
+        or a list of such, one behind the other. A memory map is read from its file, where that has the same rows.
+    name : str, optional
+        What errors call it.
+
+    Returns
+    -------
+    Rows
+        Nothing has been read yet.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such shape, or it is a sparse matrix, a masked array or a frame.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> fastbp.data.rows([np.zeros((5, 2)), np.ones((3, 2))]).shape
+    (8, 2)
+    """
+    if isinstance(source, Rows):
+        return source
+    if isinstance(source, (list, tuple)) and source and all(getattr(part, "shape", ()) for part in source):
+        return Joined([rows(part, f"{name}[{i}]") for i, part in enumerate(source)], name)
+    if isinstance(source, np.memmap) and (found := mapped(source, name)) is not None:
+        return found
+    if isinstance(source, (list, tuple)):
+        source = np.asarray(source)
+    if hasattr(source, "tocsr"):
+        raise TypeError(f"{name} is a sparse matrix, which is in memory anyway: leave `memory` out, or use toarray()")
+    if hasattr(source, "iloc"):
+        raise TypeError(f"{name} is a frame, of type {type(source).__name__}: use its to_numpy(), or "
+                        "fastbp.data.parquet where it comes from a file")
+    if not hasattr(source, "__getitem__"):
+        raise TypeError(f"{name} is of type {type(source).__name__}, expected something with .shape and [a:b]")
+    shape_of(name, source)
+    return ArrayRows(source, name)
+
+
+class Blocks:
+    """Rows of X, Y and weights, which can be read anywhere.
+
+    Attributes
+    ----------
+    rows : int
+    units : int or ndarray
+        What is read together, see `Rows`: of X, or of Y where X can be read anywhere.
+    row_bytes : int
+        Bytes of a sample where it lies.
+    anywhere : bool
+        Whether rows can be read in any order.
+    """
+
+    anywhere = True
+
+    def __init__(self, X: Rows, Y: Rows, weights: Rows | None, first: int = 0, stop: int | None = None) -> None:
+        self.parts = (X, Y) if weights is None else (X, Y, weights)
+        for name, part in zip(("Y", "sample_weight"), self.parts[1:], strict=False):
+            if part.shape[0] != X.shape[0]:
+                raise ValueError(f"{name} has shape {part.shape}, but X has {X.shape}: expected as many rows")
+        self.begin, self.rows = first, (X.shape[0] if stop is None else stop) - first
+        self.row_bytes = sum(part.row_bytes for part in self.parts)
+        units = next((part.units for part in self.parts if not isinstance(part.units, int) or part.units > 1), 1)
+        if not isinstance(units, int):
+            units = np.unique(np.clip(units - first, 0, self.rows))
+        self.units = units
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of X, Y and weights, without the rows."""
+        return tuple(part.shape[1:] for part in self.parts)
+
+    def part(self, first: int, stop: int) -> Blocks:
+        """Return some of these rows."""
+        weights = self.parts[2] if len(self.parts) == 3 else None
+        return Blocks(self.parts[0], self.parts[1], weights, self.begin + first, self.begin + stop)
+
+    def open(self) -> Blocks:
+        """Return what reads: this, which remembers nothing."""
+        return self
+
+    def read(self, start: int, stop: int, out: tuple[Array, ...]) -> None:
+        """Overwrite arrays by rows of X, Y and weights."""
+        for part, array in zip(self.parts, out, strict=True):
+            part.read_into(self.begin + start, self.begin + stop, array)
+
+    def close(self) -> None:
+        """Keep nothing open."""
+
+
+class Flow:
+    """The samples of a `Stream`, which come in one order."""
+
+    anywhere, units = False, 1
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream, self.begin, self.rows = stream, 0, stream.rows
+        self.row_bytes = sum(part.dtype.itemsize * (part.shape[1] if part.ndim == 2 else 1) for part in stream.first)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of X, Y and weights, without the rows."""
+        return tuple(part.shape[1:] for part in self.stream.first)
+
+    def part(self, first: int, stop: int) -> Flow:
+        """Refuse to take a part."""
+        raise ValueError("validation is a fraction, but X is a Stream, whose rows come in one order only: give "
+                         "validation=(X, Y)")
+
+    def open(self) -> Pass:
+        """Return what reads."""
+        return Pass(self.stream)
+
+
+Source = Blocks | Flow
+"""What samples are read from."""
+
+
+def source(X: Any, Y: Any, weights: Any) -> Source:
+    """Return what samples are read from: a `Stream` alone, or rows of X and Y, perhaps with weights."""
+    if isinstance(X, Stream):
+        if Y is not None or weights is not None:
+            raise TypeError("X is a Stream, whose blocks hold X, Y and weights: leave Y and sample_weight out")
+        return Flow(X)
+    if Y is None:
+        raise TypeError("Y is missing: expected the targets of X")
+    return Blocks(rows(X, "X"), rows(Y, "Y"), None if weights is None else rows(weights, "sample_weight"))
+
+
+def by_blocks(value: Any) -> bool:
+    """Return whether something can only be read by blocks."""
+    return isinstance(value, (Rows, Stream))
+
+
+def beyond_memory(value: Any) -> bool:
+    """Return whether something need not lie in memory: neither a plain array nor a list of numbers nor sparse."""
+    return type(value) is not np.ndarray and not isinstance(value, (list, tuple)) and not hasattr(value, "tocsr")
