@@ -21,7 +21,7 @@ from .encoding import check_codes
 from .link import Request
 from .model import Model
 from .samples import Samples, SparseRows, flattened
-from .streamed import PIECE_BYTES
+from .streamed import READ_BYTES
 
 Array = npt.NDArray[Any]
 
@@ -151,7 +151,7 @@ def _by_blocks(model: Model, X: Rows, out: Array | None) -> Array:
     if out is None:
         out = np.empty((n, n_out), dtype)
     _held = arrays.output(out, (n, n_out), dtype)
-    some = max(1, PIECE_BYTES // (dtype.itemsize * n_in))
+    some = max(1, READ_BYTES // (dtype.itemsize * n_in))
 
     def fill(buffer: Array, rows: tuple[int, int], look: Callable[[], None]) -> None:
         first, stop = rows

@@ -128,8 +128,8 @@ class Streamed:
             needed = batch * row * 4 // 3 + max(0, self._apart - self.memory // 4) * 4 // 3
             left = max(self.memory - self._apart, 0)
             raise ValueError(f"memory is {self.memory} bytes, of which {left} are left for two groups of whole "
-                             f"batches, {batch} samples of {self.row_bytes} bytes each: give at least {needed} bytes, or a "
-                             "smaller batch_size")
+                             f"batches, {batch} samples of {self.row_bytes} bytes each: give at least {needed} bytes, "
+                             "or a smaller batch_size")
         return rows
 
     def in_order(self, group: int, key: int | None) -> Order:

@@ -156,5 +156,8 @@ def by_blocks(value: Any) -> bool:
 
 
 def beyond_memory(value: Any) -> bool:
-    """Return whether something need not lie in memory: neither a plain array nor a list of numbers nor sparse."""
-    return type(value) is not np.ndarray and not isinstance(value, (list, tuple)) and not hasattr(value, "tocsr")
+    """Return whether something need not lie in memory: a source, a memory map, or what is no array, frame or list."""
+    if by_blocks(value) or isinstance(value, np.memmap):
+        return True
+    return (hasattr(value, "shape") and hasattr(value, "__getitem__") and not isinstance(value, np.ndarray)
+            and not hasattr(value, "tocsr") and not hasattr(value, "iloc"))

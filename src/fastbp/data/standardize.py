@@ -107,7 +107,7 @@ def standardizer(X: Any) -> Standardizer:
     >>> scaler.transform(fastbp.data.rows(X)).shape
     (1000, 2)
     """
-    total, mean, squares = 0, np.zeros(0), np.zeros(0)
+    total, mean, squares, shift = 0, np.zeros(0), np.zeros(0), np.zeros(0)
     if not by_blocks(X):
         X = rows(X, "X")
     for start, part in _parts(X):
@@ -115,9 +115,11 @@ def standardizer(X: Any) -> Standardizer:
             row = int(np.argmin(finite))
             raise ValueError(f"X holds {part[row][~np.isfinite(part[row])][0]} in row {start + row}: expected finite "
                              "numbers; remove or impute such rows")
+        shift = part[0].copy() if total == 0 else shift
+        part -= shift  # so that means are small, and round little
         count, own = len(part), part.mean(axis=0)
-        apart = part - own
-        around = np.einsum("ij,ij->j", apart, apart)
+        part -= own
+        around = np.einsum("ij,ij->j", part, part)
         if total == 0:
             total, mean, squares = count, own, around
             continue
@@ -127,7 +129,7 @@ def standardizer(X: Any) -> Standardizer:
         total = both
     if total == 0:
         raise ValueError("X has no rows, expected at least one")
-    variance = squares / total
+    mean, variance = shift + mean, squares / total
     constant = variance <= (10 * np.finfo(np.float64).eps * mean) ** 2  # what rounding leaves of a constant's squares
     return Standardizer(mean, np.where(constant, 1.0, np.sqrt(variance)), total)
 

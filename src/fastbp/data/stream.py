@@ -112,7 +112,7 @@ class Pass:
                 self._held, self._taken = block, 0
             count = min(stop - self._at, len(self._held[0]) - self._taken)
             place = slice(self._at - start, self._at - start + count)
-            for name, part, found in zip(("X", "Y", "sample_weight"), out, self._held, strict=True):
+            for name, part, found in zip(("X", "Y", "sample_weight")[: len(out)], out, self._held, strict=True):
                 fill(part[place], found[self._taken : self._taken + count], name, self._at)
             self._at, self._taken = self._at + count, self._taken + count
         if stop == self.stream.rows and (self._taken < len(self._held[0]) or next(self._blocks, None) is not None):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import objective
+from ..core.samples import Samples
 from ..core.streamed import Streamed
 from ..data.order import GROUP, Group
 from ..kernels import tables
@@ -65,17 +66,21 @@ class GroupedBatches(MiniBatches):
         if self.group is None:
             found = self.following()
             assert found is not None
+            group, samples = found
+            weight = samples.total_weight
+            if weight + (self.weight if group.number else 0.0) == 0 and group.number + 1 == self.order.count:
+                raise ValueError("sample_weight is 0 for every sample, expected at least one positive weight")
             with hold.shut():
-                self.begin(*found)
+                self.begin(group, samples, weight)
         if self.ahead.places:
             self.ahead.look(self.updates, min(self.blocks, last * self.ahead.epoch - self.updates))
         self.call(inner)
         with hold.shut():
             self.note()
 
-    def begin(self, group: Group, samples: Any) -> None:
+    def begin(self, group: Group, samples: Samples, weight: float) -> None:
         """Begin with a group, whose rows are in memory."""
-        self.group, self.group_weight = group, samples.total_weight
+        self.group, self.group_weight = group, weight
         self.data = samples.data(self.indices[: group.rows])
         number = group.epoch + group.number * GROUP
         self.task = self.task._replace(samples=group.rows, epochs=number + 1)

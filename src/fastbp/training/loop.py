@@ -23,8 +23,8 @@ from .steps import Fit, Reorder, steps_of
 
 
 def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | Streamed | None, progress: Progress,
-        *, epochs: int, batch_size: int, callbacks: list[Callback], bar: bool, shuffle: bool | Reorder, threads: int | None,
-        profile: bool, regularization: Regularization | None, hold: Held,
+        *, epochs: int, batch_size: int, callbacks: list[Callback], bar: bool, shuffle: bool | Reorder,
+        threads: int | None, profile: bool, regularization: Regularization | None, hold: Held,
         measure: Callable[[], Mapping[str, float]] | None = None) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted.
 
