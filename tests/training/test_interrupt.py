@@ -174,6 +174,75 @@ for method in ("lbfgs", "adam", "rprop", ScipyLBFGS(1e-9, 1000)):
 print(len(places))
 """
 
+BY_BLOCKS = MANY + """
+import os, threading
+from fastbp.training import by_blocks
+
+memory, G = 900, 5  # of 40 rows 8 are a group
+package, places, EPOCHS = os.path.dirname(fastbp.__file__), set(), 2
+
+def fit(net, epochs, method, **settings):
+    if method == "adam":
+        settings["batch_size"] = 8
+    return net.fit(X, Y, epochs=epochs, optimizer=method, callbacks=[seen.append], memory=memory, **settings)
+
+def trajectory(method):
+    "The parameters after each group, or after each step."
+    net = Network((3, 5, 2), seed=1)
+    at, real = [net.parameters.copy()], by_blocks.GroupedBatches.note
+    def note(steps):
+        ended = steps.group is not None
+        real(steps)
+        if ended and steps.group is None:
+            at.append(net.parameters.copy())
+    by_blocks.GroupedBatches.note = note
+    if method == "adam":
+        fit(net, EPOCHS, method)
+    else:
+        net.fit(X, Y, epochs=EPOCHS, optimizer=method, memory=memory,
+                callbacks=[lambda record: at.append(net.parameters.copy())])
+    by_blocks.GroupedBatches.note = real
+    assert len(at) == 1 + EPOCHS * (G if method == "adam" else 1), len(at)
+    return at
+
+for method in ("adam", "lbfgs", "rprop"):
+    at = trajectory(method)
+    for k in range(0, 10**9, {stride}):
+        count, where = 0, None
+        def trace(frame, event, argument):
+            global count, where
+            file = frame.f_code.co_filename
+            guards = file.endswith(("compile/interrupts.py", "contextlib.py"))
+            if guards or file.startswith(package) and "kernels" not in file:
+                frame.f_trace_opcodes = guards
+                if event != "call":
+                    count += 1
+                    if count == k + 1:
+                        where = method, k, os.path.basename(file), frame.f_lineno
+                        signal.raise_signal(signal.SIGINT)
+                return trace
+        net = Network((3, 5, 2), seed=1)
+        sys.settrace(trace)
+        try:
+            fit(net, EPOCHS, method)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        if where is None:
+            break
+        places.add(where[2:])
+        done, each = len(net.history), G if method == "adam" else 1
+        [i] = [i for i, parameters in enumerate(at) if (parameters == net.parameters).all()]
+        assert i // each == done, (where, i, done)
+        assert done == 0 or net._progress.epochs == done, (where, done)
+        assert threading.active_count() == 1 and signal.getsignal(signal.SIGINT) is signal.default_int_handler, where
+        if i == each * done and done < EPOCHS and not (i == 0 and net._progress is None):
+            fit(net, EPOCHS - done, method, resume=True)
+            assert (net.parameters == at[-1]).all() and len(net.history) == EPOCHS, (where, done)
+print(len(places))
+"""
+
 AGAIN_AND_AGAIN = MANY + """
 def storm(number, frame):
     signal.raise_signal(signal.SIGINT)
@@ -208,6 +277,13 @@ posix_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no t
 def test_an_interrupt_at_any_line(run_python):
     """The network can be fitted, and all that belongs together is of the same epoch."""
     assert int(run_python(ONE_EVERYWHERE, timeout=400)) > 150
+
+
+@pytest.mark.skipif(not JIT, reason="plain kernels are interrupted anywhere, compiled ones are not")
+def test_an_interrupt_at_any_line_of_a_fit_by_blocks(run_python):
+    """After a whole group or step, with the record of all whole epochs, and no thread is left."""
+    script = BY_BLOCKS.replace("{stride}", "29")
+    assert int(run_python(script, timeout=400)) > 50
 
 
 @pytest.mark.skipif(not JIT, reason="plain kernels are interrupted anywhere, compiled ones are not")

@@ -161,10 +161,14 @@ def _by_blocks(model: Model, X: Rows, out: Array | None) -> Array:
 
     parts = [(first, min(first + some, n)) for first in range(0, n, some)]
     buffers = [np.empty((min(some, n), n_in), dtype) for _ in range(2)]
-    with Reader(parts, fill, buffers) as reader:
+    reader = Reader(parts, fill, buffers)
+
+    def forward() -> None:
         while (found := reader.next()) is not None:
             (first, stop), buffer = found
             outputs(model, buffer[: stop - first], len(architecture.layers) - 1, out[first:stop])
+
+    reader.during(forward)
     return out
 
 

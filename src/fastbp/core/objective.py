@@ -59,7 +59,11 @@ def evaluation(model: Model, samples: Samples | Streamed, threads: int | None = 
     28 µs for a small network, 10 are left in a call. Each comes back to Python as often as a fit does.
     """
     if isinstance(samples, Streamed):
-        yield _by_shards(model, samples, threads, regularization)
+        buffers = samples.buffers(min(samples.piece(), len(samples)))
+        try:
+            yield _by_shards(model, samples, threads, regularization, buffers)
+        finally:
+            buffers.clear()  # whoever keeps the function
         return
     architecture, n = model._architecture, len(samples)
     learner = layout.learner(np.empty(0, architecture.dtype))
@@ -105,10 +109,9 @@ def sums(model: Model, samples: Streamed, threads: int | None, regularization: R
     return samples.sums(1 + gradient.size, compute, buffers)
 
 
-def _by_shards(model: Model, samples: Streamed, threads: int | None,
-               regularization: Regularization | None) -> Evaluation:
+def _by_shards(model: Model, samples: Streamed, threads: int | None, regularization: Regularization | None,
+               buffers: list[Samples]) -> Evaluation:
     """Return the same for samples that are read by blocks: sums of shards, and of these in double."""
-    buffers = samples.buffers(min(samples.piece(), len(samples)))
 
     def evaluate(gradient: Array) -> float:
         found = sums(model, samples, threads, regularization, gradient.size > 0, buffers)

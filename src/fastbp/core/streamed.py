@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -154,7 +153,6 @@ class Streamed:
         reader = self.source.open()
         for start, stop in self._parts(0, n):
             reader.read(start, stop, tuple(part[start:stop] for part in (X, Y, weights) if part is not None))
-        reader.close()
         return arrays.samples(self.architecture, X, Y, weights, None, 0.0, sparse=False, empty=False)
 
     def _parts(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -163,13 +161,11 @@ class Streamed:
         for first in range(start, stop, some):
             yield first, min(first + some, stop)
 
-    @contextmanager
-    def reading(self, groups: Iterable[Group], buffers: list[Samples], *,
-                unchecked: Callable[[Group], bool]) -> Iterator[Callable[[], tuple[Group, Samples] | None]]:
-        """Have a thread read groups ahead; yields what returns the next, and its rows in a buffer.
+    def reader(self, groups: Iterable[Group], buffers: list[Samples], *,
+               unchecked: Callable[[Group], bool]) -> Reader[Group, Samples]:
+        """Return what reads groups ahead into buffers, of which the first rows are then those of a group.
 
-        What the last one returned is overwritten then. Class indices are always looked at, other numbers unless a
-        group is ``unchecked``.
+        Class indices are always looked at, other numbers unless a group is ``unchecked``.
         """
         source, classes = self.source.open(), self.architecture.layers[-1]
 
@@ -188,15 +184,7 @@ class Streamed:
                         arrays.part(self.architecture, part, first)
                     at += stop - start
 
-        def following() -> tuple[Group, Samples] | None:
-            found = reader.next()
-            return None if found is None else (found[0], found[1].part(slice(0, found[0].rows)))
-
-        try:
-            with Reader(groups, fill, buffers) as reader:
-                yield following
-        finally:
-            source.close()
+        return Reader(groups, fill, buffers)
 
     # ------------------------------------------------------------------------------------------------- sums over all
 
@@ -215,24 +203,24 @@ class Streamed:
             raise ValueError("X is a Stream, which is read from its first row on: it cannot be shared by processes")
         pieces = [Group(shard, at, [(at, min(at + most, stop))]) for shard in range(first, last)
                   for start, stop in (team.rows(len(self), shard),) for at in range(start, stop, most)]
-        buffers = self.buffers(min(most, len(self))) if buffers is None else buffers
+        buffers = buffers or self.buffers(min(most, len(self)))
         checked = self.checked
-        with self.reading(pieces, buffers, unchecked=lambda group: checked) as following:
-            held = following()
+        reader = self.reader(pieces, buffers, unchecked=lambda group: checked)
+        held: tuple[Group, Samples] | None = None
 
-            def of_shard(shard: int) -> Doubles:
-                nonlocal held
-                found = np.zeros(size + 2)
-                while held is not None and held[0].epoch == shard:
-                    samples = held[1]
-                    weight = samples.total_weight
-                    if weight > 0:
-                        found[:size] += weight * compute(samples)
-                    found[size:] += weight, samples.counted
-                    held = following()
-                return found
+        def of_shard(shard: int) -> Doubles:
+            nonlocal held
+            found = np.zeros(size + 2)
+            while (held := held or reader.next()) is not None and held[0].epoch == shard:
+                samples = held[1].part(slice(0, held[0].rows))
+                weight = samples.total_weight
+                if weight > 0:
+                    found[:size] += weight * compute(samples)
+                found[size:] += weight, samples.counted
+                held = None
+            return found
 
-            total = team.summed(of_shard)
+        total = reader.during(lambda: team.summed(of_shard))
         if total[size] == 0:
             raise ValueError("sample_weight is 0 for every sample, expected at least one positive weight")
         self.checked, self.total_weight, self.counted = True, float(total[size]), int(total[size + 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,13 +84,18 @@ class ArrayRows(Rows):
         chunks = getattr(source, "chunks", None)  # of HDF5 and zarr
         if isinstance(chunks, tuple) and chunks and isinstance(chunks[0], int) and chunks[0] > 0:
             self.units = min(chunks[0], max(self.shape[0], 1))
+        self._lock = threading.Lock()  # a fit and its validation may read the same
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ArrayRows, (self.source, self.name)
 
     def read(self, start: int, stop: int) -> Array:
         """Return some rows."""
         if (now := tuple(self.source.shape)) != self.shape:
             raise ValueError(f"{self.name} has shape {now}, but had {self.shape} when it was opened: it has changed "
                              "while it was read")
-        return self.source[start:stop]  # type: ignore[no-any-return]
+        with self._lock:
+            return self.source[start:stop]  # type: ignore[no-any-return]
 
 
 class Joined(Rows):

@@ -6,13 +6,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
-from types import TracebackType
 from typing import Generic, TypeVar
 
 from ..kernels.compile.interrupts import Held
 
 J = TypeVar("J")
 B = TypeVar("B")
+T = TypeVar("T")
 
 LOOK_SECONDS = 0.2
 """How long to wait before looking whether the thread lives: also for Ctrl-C, where a wait with no end sees none."""
@@ -26,7 +26,9 @@ class Stopped(Exception):
 
 
 class Reader(Generic[J, B]):
-    """Fills buffers for jobs in their order, in a thread of its own, as long as the block of ``with``.
+    """Fills buffers for jobs in their order, in a thread of its own, from `start` to `close`.
+
+    Both are to be called while Ctrl-C waits, or the thread might be left at work.
 
     Parameters
     ----------
@@ -47,27 +49,32 @@ class Reader(Generic[J, B]):
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="fastbp reader", daemon=True)
 
-    def __enter__(self) -> Reader[J, B]:
+    def start(self) -> None:
+        """Begin to read."""
         for i in range(len(self._buffers)):
             self._free.put(i)
-        with Held():  # Ctrl-C while it starts would leave it at work
-            self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.close()
+        self._thread.start()
 
     def close(self) -> None:
-        """End the thread, after the read that it is in."""
-        with Held():
-            self._stopping.set()
-            self._free.put(-1)
-            if self._thread.ident is not None:
-                self._thread.join(END_SECONDS)
+        """End the thread, after the read that it is in, if it has begun."""
+        self._stopping.set()
+        self._free.put(-1)
+        if self._thread.ident is not None:
+            self._thread.join(END_SECONDS)
+        self._buffers.clear()
         if self._thread.is_alive():
             warnings.warn(f"a read has not come back for {END_SECONDS:g} s: its thread is left behind, and ends with "
                           "it", RuntimeWarning, stacklevel=2)
+
+    def during(self, use: Callable[[], T]) -> T:
+        """Call a function while the thread reads ahead, and return what it returns; the thread ends with it."""
+        with Held() as hold:
+            try:
+                self.start()
+                with hold.open():
+                    return use()
+            finally:
+                self.close()
 
     def _check(self) -> None:
         if self._stopping.is_set():
@@ -78,7 +85,8 @@ class Reader(Generic[J, B]):
             for job in self._jobs:
                 number = self._free.get()
                 self._check()
-                self._fill(self._buffers[number], job, self._check)
+                buffer = self._buffers[number]
+                self._fill(buffer, job, self._check)
                 self._full.put((number, job))
             self._full.put((-1, None))
         except Stopped:

@@ -107,9 +107,6 @@ class Blocks:
         for part, array in zip(self.parts, out, strict=True):
             part.read_into(self.begin + start, self.begin + stop, array)
 
-    def close(self) -> None:
-        """Keep nothing open."""
-
 
 class Flow:
     """The samples of a `Stream`, which come in one order."""

@@ -118,8 +118,3 @@ class Pass:
         if stop == self.stream.rows and (self._taken < len(self._held[0]) or next(self._blocks, None) is not None):
             raise ValueError(f"Stream: this pass has more than {self.stream.rows} rows, as many as were "
                              "expected")
-
-    def close(self) -> None:
-        """End the iterator, if it can be ended."""
-        self._held = ()
-        self._blocks = iter(())

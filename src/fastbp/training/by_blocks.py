@@ -14,6 +14,7 @@ from ..core.samples import Samples
 from ..core.streamed import Streamed
 from ..data.order import GROUP, Group
 from ..kernels import tables
+from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import line_search
 from ..kernels.tables import ROW_GRADIENT
 from ..optimizers import Optimizer, UpdateRule
@@ -54,19 +55,24 @@ class GroupedBatches(MiniBatches):
                                              costs=np.zeros(1))
         self.group: Group | None = None
         self.weight = self.group_weight = 0.0
-        self.rows_taken, self.checked = 0, samples.checked
-        self.indices = np.empty(self.order.group if self.shuffles else 0, np.int64)
-        groups = (group for epoch in range(first, fit.last) for group in self.order.groups(epoch))
-        self.following = fit.stack.enter_context(samples.reading(
-            groups, samples.buffers(self.order.group), unchecked=lambda group: self.checked or group.epoch > first))
+        self.rows_taken, order, checked = 0, self.order, samples.checked
+        self.indices = np.empty(order.group if self.shuffles else 0, np.int64)
+        groups = (group for epoch in range(first, fit.last) for group in order.groups(epoch))
+        self.reader = samples.reader(groups, samples.buffers(order.group),
+                                     unchecked=lambda group: checked or group.epoch > first)
+        self.reading = False
 
     def run(self, last: int, epochs_ended: Callable[[], bool]) -> None:
         """Take some of a group."""
         hold, inner = self.fit.hold, self.inner
+        if not self.reading:
+            with hold.shut():
+                self.reading = True
+                self.reader.start()
         if self.group is None:
-            found = self.following()
+            found = self.reader.next()
             assert found is not None
-            group, samples = found
+            group, samples = found[0], found[1].part(slice(0, found[0].rows))
             weight = samples.total_weight
             if weight + (self.weight if group.number else 0.0) == 0 and group.number + 1 == self.order.count:
                 raise ValueError("sample_weight is 0 for every sample, expected at least one positive weight")
@@ -85,6 +91,12 @@ class GroupedBatches(MiniBatches):
         number = group.epoch + group.number * GROUP
         self.task = self.task._replace(samples=group.rows, epochs=number + 1)
         self.inner.progress[[tables.PROGRESS_EPOCH, tables.PROGRESS_FIRST_EPOCH]] = number
+
+    def settle(self) -> None:
+        """End the thread that reads; leave the buffers, since a callback may keep a record, and with it these steps."""
+        self.reader.close()
+        self.data, self.indices = self.data._replace(inputs=np.empty(0), targets=np.empty(0), weights=np.empty(0),
+                                                     order=NOT_SHUFFLED), NOT_SHUFFLED
 
     def note(self) -> None:
         """Add a group that has ended to the record that the loop reads."""
@@ -132,6 +144,7 @@ class SummedLineSearches(LineSearches):
         samples = fit.samples
         assert isinstance(samples, Streamed)
         self.samples, self.buffers = samples, samples.buffers(min(samples.piece(), len(samples)))
+        fit.stack.callback(self.buffers.clear)
 
     def call(self, learner: Any) -> None:
         """Sum cost and gradient over all samples, and go to the next point."""

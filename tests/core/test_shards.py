@@ -1,0 +1,118 @@
+"""Sums over shards: the same bits for any number of processes, which take the same steps."""
+
+import multiprocessing
+import sys
+
+import numpy as np
+import pytest
+from helpers import few
+
+from fastbp import Network
+from fastbp.core import objective
+from fastbp.core.shards import Team
+from fastbp.core.streamed import Streamed
+from fastbp.data.source import source
+from fastbp.training.fit import Training
+from fastbp.training.metrics import Metrics
+
+
+def pairwise(values):
+    """Neighbours in pairs, pairs of pairs ..."""
+    while len(values) > 1:
+        values = [a + b for a, b in zip(values[::2], values[1::2], strict=True)]
+    return values[0]
+
+
+@pytest.mark.parametrize("count", [1, 8, 64])
+def test_sums_are_pairwise_for_any_number_of_processes(count, rng):
+    values = rng.normal(size=(count, 5)) * 10.0 ** rng.integers(-8, 8, (count, 5))
+    expected = pairwise(list(values))
+    for size in {1, min(2, count), min(3, count), min(7, count), count}:
+        every = np.concatenate([Team(rank, size, count=count).branches() for rank in range(size)])
+        assert every[0, 0] == 0 and every[-1, 1] == count  # in order, and nothing is left out
+        assert np.array_equal(every[1:, 0], every[:-1, 1])
+        parts = []
+
+        def collect(mine, parts=parts):
+            parts.append(mine)
+            return np.concatenate(parts)
+
+        def of_shard(shard):
+            return values[shard].copy()
+
+        for rank in range(size - 1):  # of whom none has everything
+            with pytest.raises(ValueError, match="gather returned shape"):
+                Team(rank, size, collect, count).summed(of_shard)
+        found = Team(size - 1, size, collect, count).summed(of_shard)
+        assert found.tobytes() == expected.tobytes()
+
+
+def test_rows_are_shared_out_once():
+    for n in (1, 63, 64, 1000):
+        team = Team()
+        rows = [row for shard in range(team.count) for row in range(*team.rows(n, shard))]
+        assert rows == list(range(n))
+
+
+def test_teams_that_cannot_be():
+    for settings in ({"count": 6}, {"rank": 2, "size": 2}, {"rank": -1}, {"size": 65}, {"rank": 0, "size": 0}):
+        with pytest.raises(ValueError, match="Team: "):
+            Team(**settings)
+
+
+def train(team, X, Y, method):
+    """Cost and gradient, then a fit, in one process of several."""
+    net = Network((3, 6, 1), seed=2)
+    samples = Streamed(net._architecture, source(X, Y, None), 9000)
+    samples.team = team
+    gradient = np.empty(net.n_parameters, net.dtype)
+    cost = objective.cost_and_gradient(net, samples, gradient)
+    training = Training(net, method, False, epochs=4, batch_size=None, shuffle=True, threads=1, regularization=None,
+                        callbacks=(), metrics=Metrics(None))
+    training.check(samples)
+    with net._fitting() as hold:
+        training.run(samples, None, hold)
+    return cost, gradient.tobytes(), net.parameters.tobytes(), net.history.cost.tobytes()
+
+
+def work(connection, rank, size, X, Y, methods):
+    def gather(mine):
+        connection.send(mine)
+        return connection.recv()
+
+    try:
+        found = [train(Team(rank, size, gather), X, Y, method) for method in methods]
+    except BaseException as error:
+        found = repr(error)
+    connection.send(found)
+
+
+@pytest.mark.skipif(few(False, True) or not sys.platform.startswith("linux"),
+                    reason="forks; what is shared does not depend on the JIT")
+def test_one_two_and_three_processes_take_the_same_steps(rng):
+    X = rng.normal(size=(1001, 3)).astype("float32")
+    Y, methods = np.sin(X[:, :1] * X[:, 1:2]), ["lbfgs", "levenbergmarquardt", "rprop"]
+    expected = [train(Team(), X, Y, method) for method in methods]  # also compiles, before there are processes
+    context, results = multiprocessing.get_context("fork"), {}
+    for size in (1, 2, 3):
+        pipes = [context.Pipe() for _ in range(size)]
+        workers = [context.Process(target=work, args=(pipes[rank][1], rank, size, X, Y, methods), daemon=True)
+                   for rank in range(size)]
+        for worker in workers:
+            worker.start()
+        while True:
+            sent = []
+            for mine, _ in pipes:
+                assert mine.poll(30), "a process has not answered"
+                sent.append(mine.recv())
+            if not isinstance(sent[0], np.ndarray):
+                break
+            for mine, _ in pipes:
+                mine.send(np.concatenate(sent))
+        for worker in workers:
+            worker.join(30)
+        results[size] = sent
+    for size, found in results.items():
+        assert found == [expected] * size, size
+    net = Network((3, 6, 1), seed=2)
+    assert expected[0][0] == pytest.approx(net.cost(X, Y), rel=1e-6)
