@@ -115,11 +115,13 @@ def test_each_row_comes_once_an_epoch_and_no_block_is_cut_but_at_groups():
     assert order.groups(0)[0].pieces != order.groups(1)[0].pieces
 
 
-def test_resuming_and_early_stopping_are_as_in_memory(samples):
+def test_resuming_and_early_stopping_are_as_in_memory(samples, tmp_path):
     X, Y = samples
     memory = budget(8, few(30, 3))
     whole = Network(SIZES, seed=2).fit(X, Y, epochs=4, batch_size=8, memory=memory)
-    half = Network(SIZES, seed=2).fit(X, Y, epochs=2, batch_size=8, memory=memory)
+    half = Network(SIZES, seed=2).fit(X, Y, epochs=2, batch_size=8, memory=memory,
+                                      callbacks=[fastbp.Checkpoint(tmp_path / "net")])
+    half = Network.load(tmp_path / "net")
     half.fit(X, Y, epochs=2, batch_size=8, memory=memory, resume=True)
     assert half.parameters.tobytes() == whole.parameters.tobytes()
     assert np.array_equal(half.history.cost, whole.history.cost)
@@ -143,6 +145,29 @@ def test_validation_by_blocks_costs_what_it_does_in_memory(samples):
     assert seen[0] == pytest.approx(np.linalg.norm(net.gradient(X[:-kept], Y[:-kept])), rel=1e-5)
     net.fit(X, Y, epochs=1, batch_size=8, memory=memory, validation=(Dataset(X), Dataset(Y)))
     assert net.history.validation_cost[0] == pytest.approx(net.cost(X, Y), rel=1e-6)
+
+
+def test_codes_for_encoders_are_read_and_looked_at(rng):
+    encoders = [fastbp.encoders.Identity([0]), fastbp.encoders.Embedding(1, categories=5, size=2)]
+    X = np.column_stack([rng.normal(size=N), rng.integers(-1, 5, N)])
+    X[3, 1], Y = np.nan, rng.normal(size=N)
+
+    def fitted(**settings):
+        return Network((2, 4, 1), encoders=encoders, seed=1).fit(X, Y, epochs=1, batch_size=8, shuffle=False, **settings)
+
+    assert fitted(memory=8 * 3 * 32 * 4 // 3 + 1).parameters.tobytes() == fitted().parameters.tobytes()
+    net = fitted()
+    assert np.array_equal(net.predict(data.rows(X)), net.predict(X))
+    X[N - 2, 1] = 2.5
+    for call in (lambda: fitted(memory=1200), lambda: net.predict(data.rows(X)), lambda: net.cost(X, Y, memory=1200)):
+        with pytest.raises(ValueError, match=f"X holds 2.5 in row {N - 2} of column 1, whose encoder reads codes"):
+            call()
+
+
+@pytest.mark.skipif(few(False, True), reason="there is no clock in plain Python")
+def test_a_profile_counts_the_samples_of_all_groups(samples):
+    net = Network(SIZES, seed=1).fit(*samples, epochs=3, batch_size=8, memory=budget(8, 30), profile=True)
+    assert net.history.profile.samples == 3 * N
 
 
 @pytest.mark.parametrize("labels", [True, False], ids=["class indices", "one-hot"])
