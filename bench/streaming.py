@@ -1,9 +1,9 @@
 """Epochs from a file that is read by blocks, beside epochs from memory, and the file read alone.
 
 ``python -m bench.streaming --bytes 2GB --memory 256MB`` writes a file of random rows for 100-64-1, then times epochs of
-Adam with batches of 256 on one thread: from the file with its pages in memory, from the file with none (Linux), and from
-an array that holds all of it; and one pass of the reader alone, with and without pages. Sides take turns, and the best
-round counts. The first epoch of a fit looks at every number; each time is of the epochs after it.
+Adam with batches of 256 on one thread: from the file with its pages in memory, from the file with none (Linux), and
+from an array that holds all of it; and one pass of the reader alone, with and without pages. Sides take turns, and the
+best round counts. The first epoch of a fit looks at every number; each time is of the epochs after it.
 """
 
 from __future__ import annotations

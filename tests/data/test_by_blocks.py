@@ -153,7 +153,8 @@ def test_codes_for_encoders_are_read_and_looked_at(rng):
     X[3, 1], Y = np.nan, rng.normal(size=N)
 
     def fitted(**settings):
-        return Network((2, 4, 1), encoders=encoders, seed=1).fit(X, Y, epochs=1, batch_size=8, shuffle=False, **settings)
+        net = Network((2, 4, 1), encoders=encoders, seed=1)
+        return net.fit(X, Y, epochs=1, batch_size=8, shuffle=False, **settings)
 
     assert fitted(memory=8 * 3 * 32 * 4 // 3 + 1).parameters.tobytes() == fitted().parameters.tobytes()
     net = fitted()

@@ -111,9 +111,14 @@ def parquet(source: Any, columns: str | Sequence[str]) -> Rows:
 
     Examples
     --------
-    >>> import fastbp                                                                       # doctest: +SKIP
-    >>> X = fastbp.data.parquet("measured/", ["temperature", "pressure"])                   # doctest: +SKIP
-    >>> net.fit(X, fastbp.data.parquet("measured/", "yield"), memory="256MB")               # doctest: +SKIP
+    >>> import fastbp, pyarrow, pyarrow.parquet, tempfile
+    >>> path = tempfile.mkdtemp() + "/measured.parquet"
+    >>> table = pyarrow.table({"day": [1, 2, 3], "heat": [20.0, 25.0, 22.0], "yield": [0.5, 0.7, 0.6]})
+    >>> pyarrow.parquet.write_table(table, path)
+    >>> X, Y = fastbp.data.parquet(path, ["heat", "day"]), fastbp.data.parquet(path, "yield")
+    >>> X.shape, Y.shape
+    ((3, 2), (3,))
+    >>> net = fastbp.Network((2, 4, 1), seed=0).fit(X, Y, epochs=1, memory="256MB")
     """
     if isinstance(source, (str, os.PathLike)):
         place = Path(source)
