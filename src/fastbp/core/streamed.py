@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,7 +172,9 @@ class Streamed:
 
         def fill(buffer: Samples, group: Group, look: Callable[[], None]) -> None:
             at, skip = 0, unchecked(group)
-            for piece in group.pieces:
+            for piece, following in zip_longest(group.pieces, group.pieces[1:]):
+                if following is not None:
+                    source.announce(*following)
                 for start, stop in self._parts(*piece):
                     look()
                     part = buffer.part(slice(at, at + stop - start))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,9 @@ class Rows:
     def read(self, start: int, stop: int) -> Array:
         """Return the rows from ``start`` to before ``stop``, (stop - start,) or (stop - start, m)."""
         raise NotImplementedError
+
+    def announce(self, start: int, stop: int) -> None:
+        """Take note that these rows are read next: a disk may begin to fetch them."""
 
     def read_into(self, start: int, stop: int, out: Array) -> None:
         """Overwrite ``out``, (stop - start, m) of any dtype, by rows; with one column, of either shape."""
@@ -124,12 +127,21 @@ class Joined(Rows):
 
     def read_into(self, start: int, stop: int, out: Array) -> None:
         """Overwrite an array by some rows."""
-        at, part = start, int(np.searchsorted(self.starts, start, "right")) - 1
+        for part, first, begin, end in self._stretches(start, stop):
+            part.read_into(begin, end, out[first + begin - start : first + end - start])
+
+    def announce(self, start: int, stop: int) -> None:
+        """Pass it on."""
+        for part, _, begin, end in self._stretches(start, stop):
+            part.announce(begin, end)
+
+    def _stretches(self, start: int, stop: int) -> Iterator[tuple[Rows, int, int, int]]:
+        """Yield the parts in which some rows lie: where each begins, and which of its own rows they are."""
+        at, number = start, int(np.searchsorted(self.starts, start, "right")) - 1
         while at < stop:
-            first = int(self.starts[part])
-            end = min(stop, int(self.starts[part + 1]))
-            self.parts[part].read_into(at - first, end - first, out[at - start : end - start])
-            at, part = end, part + 1
+            first, end = int(self.starts[number]), min(stop, int(self.starts[number + 1]))
+            yield self.parts[number], first, at - first, end - first
+            at, number = end, number + 1
 
 
 def edges(source: Rows) -> npt.NDArray[np.int64]:

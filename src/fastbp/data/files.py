@@ -53,6 +53,13 @@ class FileRows(Rows):
         else:
             fill(out, self.read(start, stop), self.name, start)
 
+    def announce(self, start: int, stop: int) -> None:
+        """Have the system fetch these rows meanwhile, where it can be asked for that."""
+        if hasattr(os, "posix_fadvise"):
+            with open(self.path, "rb", buffering=0) as file:
+                os.posix_fadvise(file.fileno(), self.offset + start * self.row_bytes, (stop - start) * self.row_bytes,
+                                 os.POSIX_FADV_WILLNEED)
+
     def _read(self, start: int, stop: int, out: Array) -> None:
         if not out.size:
             return

@@ -102,6 +102,11 @@ class Blocks:
         """Return what reads: this, which remembers nothing."""
         return self
 
+    def announce(self, start: int, stop: int) -> None:
+        """Take note that these rows are read next."""
+        for part in self.parts:
+            part.announce(self.begin + start, self.begin + stop)
+
     def read(self, start: int, stop: int, out: tuple[Array, ...]) -> None:
         """Overwrite arrays by rows of X, Y and weights."""
         for part, array in zip(self.parts, out, strict=True):

@@ -76,6 +76,10 @@ class Standardized(Rows):
         out /= self.standardizer.scale
         return out
 
+    def announce(self, start: int, stop: int) -> None:
+        """Pass it on."""
+        self.source.announce(start, stop)
+
 
 def standardizer(X: Any) -> Standardizer:
     """Compute mean and standard deviation of each column in one pass over rows that need not fit into memory.

@@ -95,6 +95,9 @@ class Pass:
         self._held: tuple[Array, ...] = ()
         self._at = self._taken = 0
 
+    def announce(self, start: int, stop: int) -> None:
+        """Ask for nothing: blocks come as they come."""
+
     def read(self, start: int, stop: int, out: tuple[Array, ...]) -> None:
         """Overwrite arrays by rows; those from 0 begin a new pass."""
         if start == 0:
