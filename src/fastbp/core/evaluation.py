@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..data.source import SOURCES
 from ..regularization import Regularization
 from . import objective
 from .model import Model
@@ -18,9 +19,8 @@ Array = npt.NDArray[Any]
 
 def _samples(model: Model, X: Any, Y: Any, sample_weight: Any, target_jacobian: Any, jacobian_weight: float,
              memory: Any) -> Samples | Streamed:
-    found = model._by_blocks(X, Y, sample_weight, target_jacobian, memory=memory)
-    if found is not None:
-        return found
+    if memory is not None or isinstance(X, SOURCES) or isinstance(Y, SOURCES):
+        return model._by_blocks(X, Y, sample_weight, target_jacobian, memory=memory)
     return model._samples(X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=True)
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .. import initializers
 from ..costs import Cost
-from ..data.source import by_blocks, source
+from ..data.source import SOURCES, source
 from ..encoders import Encoder
 from ..initializers import Rule
 from ..kernels import layout
@@ -253,13 +253,11 @@ class Model:
                               empty=empty)
 
     def _by_blocks(self, X: Any, Y: Any, sample_weight: Any = None, target_jacobian: Any = None, *,
-                   memory: Any = None, check_finite: Any = True) -> Samples | Streamed | None:
-        """Return a user's samples to be read by blocks, or in memory if they fit; None where nobody asks for blocks."""
-        if memory is None and not by_blocks(X) and not by_blocks(Y):
-            if check_finite is not True:
-                raise ValueError(f"check_finite is {check_finite!r}, but the samples are in memory, where they are "
-                                 "looked at in any case: leave it out, or give memory='256MB'")
-            return None
+                   memory: Any = None, check_finite: Any = True) -> Samples | Streamed:
+        """Return a user's samples to be read by blocks, or in memory if they fit."""
+        if memory is None and not isinstance(X, SOURCES) and not isinstance(Y, SOURCES):
+            raise ValueError(f"check_finite is {check_finite!r}, but the samples are in memory, where they are looked "
+                             "at in any case: leave it out, or give memory='256MB'")
         if target_jacobian is not None:
             raise ValueError("target_jacobian is given, and X is read by blocks: they do not go together; leave "
                              "`memory` and sources of fastbp.data out, or train on values alone")

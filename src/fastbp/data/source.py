@@ -152,14 +152,13 @@ def source(X: Any, Y: Any, weights: Any) -> Source:
     return Blocks(rows(X, "X"), rows(Y, "Y"), None if weights is None else rows(weights, "sample_weight"))
 
 
-def by_blocks(value: Any) -> bool:
-    """Return whether something can only be read by blocks."""
-    return isinstance(value, (Rows, Stream))
+SOURCES = Rows, Stream
+"""What can only be read by blocks."""
 
 
 def beyond_memory(value: Any) -> bool:
     """Return whether something need not lie in memory: a source, a memory map, or what is no array, frame or list."""
-    if by_blocks(value) or isinstance(value, np.memmap):
+    if isinstance(value, SOURCES) or isinstance(value, np.memmap):
         return True
     return (hasattr(value, "shape") and hasattr(value, "__getitem__") and not isinstance(value, np.ndarray)
             and not hasattr(value, "tocsr") and not hasattr(value, "iloc"))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .base import Rows
-from .source import by_blocks, rows
+from .source import SOURCES, rows
 from .stream import Stream
 
 Array = npt.NDArray[Any]
@@ -112,7 +112,7 @@ def standardizer(X: Any) -> Standardizer:
     (1000, 2)
     """
     total, mean, squares, shift = 0, np.zeros(0), np.zeros(0), np.zeros(0)
-    if not by_blocks(X):
+    if not isinstance(X, SOURCES):
         X = rows(X, "X")
     for start, part in _parts(X):
         if not (finite := np.isfinite(part).all(axis=1)).all():

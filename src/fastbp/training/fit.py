@@ -11,7 +11,7 @@ from .. import optimizers
 from ..core import arrays
 from ..core.samples import Samples
 from ..core.streamed import MEMORY, Streamed
-from ..data.source import beyond_memory, by_blocks
+from ..data.source import SOURCES, beyond_memory
 from ..kernels.compile.interrupts import Held
 from ..optimizers import BatchMethod, Optimizer
 from ..regularization import Regularization
@@ -41,14 +41,18 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
                         metrics=Metrics(metrics))
     if bar:
         require("tqdm.auto", "progress")
-    blocks = network._by_blocks(X, Y, sample_weight, jacobian[0], memory=memory, check_finite=check_finite)
-    samples: Samples | Streamed = network._samples(X, Y, sample_weight, *jacobian, sparse=True) if blocks is None \
-        else blocks
+    samples: Samples | Streamed
     other: Samples | Streamed | None = None
+    in_memory = memory is None and not isinstance(X, SOURCES) and not isinstance(Y, SOURCES)
+    if in_memory and check_finite is True:
+        samples = network._samples(X, Y, sample_weight, *jacobian, sparse=True)
+    else:
+        samples = network._by_blocks(X, Y, sample_weight, jacobian[0], memory=memory, check_finite=check_finite)
     if samples.jacobian is not None and profile:
         raise ValueError("profile=True tells apart the phases of training on values: leave out target_jacobian")
     if isinstance(kept, (tuple, list)) and len(kept) == 2:
-        if by_blocks(kept[0]) or by_blocks(kept[1]) or blocks is not None and any(map(beyond_memory, kept)):
+        if isinstance(kept[0], SOURCES) or isinstance(kept[1], SOURCES) \
+                or not in_memory and any(map(beyond_memory, kept)):
             other = network._by_blocks(*kept, memory=MEMORY if memory is None else memory, check_finite=check_finite)
         else:
             other = network._samples(kept[0], kept[1], None, sparse=True)
@@ -104,6 +108,8 @@ class Training:
     """The batch size that was given."""
     batch_size: int = field(init=False)
     """The one that the fit has, from `check` on."""
+    by_blocks: bool
+    """Whether samples, or those for validation, are read by blocks."""
     shuffle: bool | Reorder
     threads: int | None
     regularization: Regularization | None
@@ -113,7 +119,7 @@ class Training:
     def __init__(self, network: Trainable, optimizer: str | Optimizer | None, resume: bool, *, epochs: int,
                  batch_size: int | None, shuffle: bool | Reorder, threads: int | None,
                  regularization: Regularization | None, callbacks: Iterable[Callback], metrics: Metrics) -> None:
-        self.network = network
+        self.network, self.by_blocks = network, False
         self.epochs = arrays.whole("epochs", epochs)
         self.asked = None if batch_size is None else arrays.whole("batch_size", batch_size)
         self.threads = None if threads is None else arrays.whole("threads", threads, most=machine.MOST_THREADS)
@@ -134,6 +140,7 @@ class Training:
 
     def check_blocks(self, samples: Samples | Streamed, validation: Samples | Streamed | None) -> None:
         """Check that the settings go with samples that are read by blocks; raises ValueError."""
+        self.by_blocks = True
         for column in self.metrics.columns:
             if isinstance(samples if column.training or validation is None else validation, Streamed):
                 raise ValueError(f"metric {column.name!r} asks for all outputs at a time, of samples that are read by "
@@ -178,7 +185,7 @@ class Training:
         """Train, while the network is locked."""
         network = self.network
         measure = self.metrics.of(network, samples, validation) if self.metrics.columns else None
-        before = Before(network) if isinstance(samples, Streamed) or isinstance(validation, Streamed) else None
+        before = Before(network) if self.by_blocks else None
         progress = self.begin()
         try:
             loop.fit(network, samples, validation, progress, epochs=self.epochs, batch_size=self.batch_size,
