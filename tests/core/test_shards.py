@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import few
+from helpers import compiled_only
 
 from fastbp import Network
 from fastbp.core import objective
@@ -87,8 +87,8 @@ def work(connection, rank, size, X, Y, methods):
     connection.send(found)
 
 
-@pytest.mark.skipif(few(False, True) or not sys.platform.startswith("linux"),
-                    reason="forks; what is shared does not depend on the JIT")
+@compiled_only
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks")
 def test_one_two_and_three_processes_take_the_same_steps(rng):
     X = rng.normal(size=(1001, 3)).astype("float32")
     Y, methods = np.sin(X[:, :1] * X[:, 1:2]), ["lbfgs", "levenbergmarquardt", "rprop"]

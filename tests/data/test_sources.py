@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from helpers import few
+from helpers import compiled_only, few
 from naive import blocks as naive
 
 from fastbp import Network, data
@@ -256,7 +256,7 @@ def test_standardisation_in_one_pass(rng, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["source", "files", "parquet", "stream", "standardize"])
-@pytest.mark.skipif(few(False, True), reason="an example trains")
+@compiled_only
 def test_examples_of_docstrings(name):
     if name == "parquet" and importlib.util.find_spec("pyarrow") is None:
         pytest.skip("pyarrow is optional")
@@ -264,6 +264,7 @@ def test_examples_of_docstrings(name):
     assert found.attempted and not found.failed
 
 
+@compiled_only
 def test_standardisation_is_that_of_scikit_learn(rng):
     preprocessing = pytest.importorskip("sklearn.preprocessing")
     X = rng.normal(size=(500, 3)) * [1, 100, 1e-4] + [0, 1e4, 3]
