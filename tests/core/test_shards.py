@@ -12,8 +12,7 @@ from fastbp.core import objective
 from fastbp.core.shards import Team
 from fastbp.core.streamed import Streamed
 from fastbp.data.source import source
-from fastbp.training.fit import Training
-from fastbp.training.metrics import Metrics
+from fastbp.training.fit import fit
 
 
 def pairwise(values):
@@ -63,16 +62,18 @@ def test_teams_that_cannot_be():
 def train(team, X, Y, method):
     """Cost and gradient, then a fit, in one process of several."""
     net = Network((3, 6, 1), seed=2)
-    samples = Streamed(net._architecture, source(X, Y, None), 9000)
-    samples.team = team
+    samples = Streamed(net._architecture, source(X, Y, None), 9000, team=team)
     gradient = np.empty(net.n_parameters, net.dtype)
     cost = objective.cost_and_gradient(net, samples, gradient)
-    training = Training(net, method, False, epochs=4, batch_size=None, shuffle=True, threads=1, regularization=None,
-                        callbacks=(), metrics=Metrics(None))
-    training.check(samples)
-    with net._fitting() as hold:
-        training.run(samples, None, hold)
+    fit(net, X, Y, None, None, method, False, epochs=4, batch_size=None, callbacks=(), bar=False, shuffle=True,
+        threads=1, profile=False, regularization=None, jacobian=(None, 1.0), metrics=None, memory=9000, team=team)
     return cost, gradient.tobytes(), net.parameters.tobytes(), net.history.cost.tobytes()
+
+
+def test_mini_batches_are_not_shared(rng):
+    X = rng.normal(size=(100, 3))
+    with pytest.raises(ValueError, match="Adam takes mini-batches"):
+        train(Team(0, 2, lambda mine: np.concatenate([mine, mine])), X, X[:, :1], "adam")
 
 
 def work(connection, rank, size, X, Y, methods):

@@ -24,6 +24,7 @@ from .architecture import Architecture
 from .conversion import pickled
 from .link import Request
 from .samples import Samples
+from .shards import Team
 from .streamed import Streamed
 from .workspaces import shared
 
@@ -253,9 +254,9 @@ class Model:
                               empty=empty)
 
     def _by_blocks(self, X: Any, Y: Any, sample_weight: Any = None, target_jacobian: Any = None, *,
-                   memory: Any = None, check_finite: Any = True) -> Samples | Streamed:
-        """Return a user's samples to be read by blocks, or in memory if they fit."""
-        if memory is None and not isinstance(X, SOURCES) and not isinstance(Y, SOURCES):
+                   memory: Any = None, check_finite: Any = True, team: Team | None = None) -> Samples | Streamed:
+        """Return a user's samples to be read by blocks, or in memory if they fit and no team shares them."""
+        if team is None and memory is None and not isinstance(X, SOURCES) and not isinstance(Y, SOURCES):
             raise ValueError(f"check_finite is {check_finite!r}, but the samples are in memory, where they are looked "
                              "at in any case: leave it out, or give memory='256MB'")
         if target_jacobian is not None:
@@ -264,8 +265,8 @@ class Model:
         if not isinstance(check_finite, (bool, np.bool_)):
             raise TypeError(f"check_finite is {check_finite!r}, expected True or False")
         given = {} if memory is None else {"memory": memory}
-        found = Streamed(self._architecture, source(X, Y, sample_weight), check=bool(check_finite), **given)
-        return found.load() if found.fits else found
+        found = Streamed(self._architecture, source(X, Y, sample_weight), check=bool(check_finite), team=team, **given)
+        return found.load() if found.fits and team is None else found
 
     def _regularization(self, value: Any) -> Regularization | None:
         """Return a regularisation that fits this network, or None where there is nothing to do."""

@@ -60,6 +60,8 @@ class Streamed:
         Bytes that buffers may take, or text like "256MB".
     check : bool
         Whether numbers are looked at when they are read first.
+    team : Team, optional
+        With whom sums over all are shared: each process reads its own shards.
 
     Raises
     ------
@@ -70,9 +72,10 @@ class Streamed:
     jacobian = picked = None
     sparse, kind = False, tables.KIND_PLAIN
 
-    def __init__(self, architecture: Architecture, source: Source, memory: Any = MEMORY, check: bool = True) -> None:
+    def __init__(self, architecture: Architecture, source: Source, memory: Any = MEMORY, check: bool = True,
+                 team: Team | None = None) -> None:
         self.architecture, self.source, self.checked = architecture, source, not check
-        self.memory, self.team = memory_of("memory", memory), Team()
+        self.memory, self.team = memory_of("memory", memory), Team() if team is None else team
         n_in, n, (X, Y, *weights) = architecture.layers[0], source.rows, source.shapes
         if X != (n_in,):
             raise ValueError(f"X has shape {(n, *X)}, expected (n_samples, {n_in}): the network has {n_in} inputs")
@@ -234,7 +237,7 @@ class Streamed:
     def part(self, rows: slice) -> Streamed:
         """Return some rows."""
         start, stop, _ = rows.indices(len(self))
-        return Streamed(self.architecture, self.source.part(start, stop), self.memory, not self.checked)
+        return Streamed(self.architecture, self.source.part(start, stop), self.memory, not self.checked, self.team)
 
     def request(self, batch: int, threads: int = 1, kind: int | None = None) -> Request:
         """Return what a pass forward and back needs for batches of them."""

@@ -10,6 +10,7 @@ from typing import Any
 from .. import optimizers
 from ..core import arrays
 from ..core.samples import Samples
+from ..core.shards import Team
 from ..core.streamed import MEMORY, Streamed
 from ..data.source import SOURCES, beyond_memory
 from ..kernels.compile.interrupts import Held
@@ -29,12 +30,14 @@ from .steps import Reorder
 def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer | None,
         resume: bool, *, epochs: int, batch_size: int | None, callbacks: Iterable[Callback], bar: bool,
         shuffle: bool | Reorder, threads: int | None, profile: bool, regularization: Regularization | None,
-        jacobian: tuple[Any, float], metrics: Any, memory: Any = None, check_finite: Any = True) -> None:
+        jacobian: tuple[Any, float], metrics: Any, memory: Any = None, check_finite: Any = True,
+        team: Team | None = None) -> None:
     """Check all arguments of `Network.fit`, and train.
 
     ``kept`` is what is kept back for validation, ``bar`` whether there is a bar of the progress, ``jacobian`` the
     targets of ∂o/∂x and the weight of their cost, ``metrics`` what is recorded beside the cost; ``memory`` what samples
-    that are read by blocks may take.
+    that are read by blocks may take. With a ``team`` processes share the passes of a full-batch method: all call this
+    with the same arguments, and come to the same end.
     """
     training = Training(network, optimizer, resume, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
                         threads=threads, regularization=regularization, callbacks=callbacks,
@@ -43,11 +46,12 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
         require("tqdm.auto", "progress")
     samples: Samples | Streamed
     other: Samples | Streamed | None = None
-    in_memory = memory is None and not isinstance(X, SOURCES) and not isinstance(Y, SOURCES)
+    in_memory = memory is None and team is None and not isinstance(X, SOURCES) and not isinstance(Y, SOURCES)
     if in_memory and check_finite is True:
         samples = network._samples(X, Y, sample_weight, *jacobian, sparse=True)
     else:
-        samples = network._by_blocks(X, Y, sample_weight, jacobian[0], memory=memory, check_finite=check_finite)
+        samples = network._by_blocks(X, Y, sample_weight, jacobian[0], memory=memory, check_finite=check_finite,
+                                     team=team)
     if samples.jacobian is not None and profile:
         raise ValueError("profile=True tells apart the phases of training on values: leave out target_jacobian")
     if isinstance(kept, (tuple, list)) and len(kept) == 2:
@@ -149,6 +153,9 @@ class Training:
             if callable(self.shuffle):
                 raise ValueError("shuffle is a function of all rows, but these are read by blocks: use True or False")
             if not isinstance(self.method, BatchMethod):
+                if samples.team.size > 1:
+                    raise ValueError(f"{type(self.method).__name__} takes mini-batches, whose steps are too short to "
+                                     "be shared by processes: use 'lbfgs' or another full-batch method")
                 samples.group(min(self.batch_size, len(samples)))  # the budget holds two groups of whole batches
 
     def check(self, samples: Samples | Streamed, *, profile: bool = False) -> None:
