@@ -41,8 +41,8 @@ def test_sums_are_pairwise_for_any_number_of_processes(count, rng):
 
         for rank in range(size - 1):  # of whom none has everything
             with pytest.raises(ValueError, match="gather returned shape"):
-                Team(rank, size, collect, count).summed(of_shard)
-        found = Team(size - 1, size, collect, count).summed(of_shard)
+                Team(rank, size, collect, count).summed(5, of_shard)
+        found = Team(size - 1, size, collect, count).summed(5, of_shard)
         assert found.tobytes() == expected.tobytes()
 
 
@@ -83,9 +83,31 @@ def work(connection, rank, size, X, Y, methods):
 
     try:
         found = [train(Team(rank, size, gather), X, Y, method) for method in methods]
-    except BaseException as error:
+    except Exception as error:
         found = repr(error)
     connection.send(found)
+
+
+def shared(size, X, Y, methods):
+    """What so many processes answer, whose sums go through this one."""
+    context = multiprocessing.get_context("fork")
+    pipes = [context.Pipe() for _ in range(size)]
+    workers = [context.Process(target=work, args=(pipes[rank][1], rank, size, X, Y, methods), daemon=True)
+               for rank in range(size)]
+    for worker in workers:
+        worker.start()
+    while True:
+        sent = []
+        for mine, _ in pipes:
+            assert mine.poll(30), "a process has not answered"
+            sent.append(mine.recv())
+        if not isinstance(sent[0], np.ndarray):
+            break
+        for mine, _ in pipes:
+            mine.send(np.concatenate(sent))
+    for worker in workers:
+        worker.join(30)
+    return sent
 
 
 @compiled_only
@@ -94,26 +116,10 @@ def test_one_two_and_three_processes_take_the_same_steps(rng):
     X = rng.normal(size=(1001, 3)).astype("float32")
     Y, methods = np.sin(X[:, :1] * X[:, 1:2]), ["lbfgs", "levenbergmarquardt", "rprop"]
     expected = [train(Team(), X, Y, method) for method in methods]  # also compiles, before there are processes
-    context, results = multiprocessing.get_context("fork"), {}
     for size in (1, 2, 3):
-        pipes = [context.Pipe() for _ in range(size)]
-        workers = [context.Process(target=work, args=(pipes[rank][1], rank, size, X, Y, methods), daemon=True)
-                   for rank in range(size)]
-        for worker in workers:
-            worker.start()
-        while True:
-            sent = []
-            for mine, _ in pipes:
-                assert mine.poll(30), "a process has not answered"
-                sent.append(mine.recv())
-            if not isinstance(sent[0], np.ndarray):
-                break
-            for mine, _ in pipes:
-                mine.send(np.concatenate(sent))
-        for worker in workers:
-            worker.join(30)
-        results[size] = sent
-    for size, found in results.items():
-        assert found == [expected] * size, size
+        assert shared(size, X, Y, methods) == [expected] * size
     net = Network((3, 6, 1), seed=2)
     assert expected[0][0] == pytest.approx(net.cost(X, Y), rel=1e-6)
+    X[-1] = np.nan  # which the last process meets
+    first, last = shared(2, X, Y, methods)
+    assert "X holds nan in row 1000" in last and "process 1 of 2 has failed, and says why; this one, 0" in first

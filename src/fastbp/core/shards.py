@@ -67,24 +67,44 @@ class Team:
         """Return the largest branches of the tree that a process has all shards of."""
         return _branches(0, self.count, *self.shards(rank))
 
-    def summed(self, of_shard: Callable[[int], Doubles]) -> Doubles:
-        """Return the sum over all shards: ``of_shard`` is called with the numbers of this process's, in their order.
+    def summed(self, size: int, of_shard: Callable[[int], Doubles]) -> Doubles:
+        """Return the sum over all shards, (size,).
 
-        What it returns is overwritten.
+        ``of_shard`` is called with the numbers of this process's shards, in their order; what it returns is
+        overwritten. Where it raises, the other processes are told, so that none waits for this one.
         """
-        return self.reduce(np.stack([_total(*branch, of_shard) for branch in self.branches()]))
+        mine = np.full((len(self.branches()), size), np.nan)
+        try:
+            for row, branch in zip(mine, self.branches(), strict=True):
+                row[:] = _total(*branch, of_shard)
+        except BaseException:
+            if self.size > 1:
+                self._gathered(mine, failed=True)
+            raise
+        return self.reduce(mine)
 
     def reduce(self, mine: Doubles) -> Doubles:
         """Return the sum over all shards, (m,), from the sums of this process's `branches`, (k, m)."""
         if self.size == 1:
             alone: Doubles = mine[0]
             return alone
-        everything = self.gather(mine)
+        everything, owners = self._gathered(mine, failed=False)
+        failed = sorted({owner for owner, row in zip(owners, everything, strict=True) if row[-1] != 0})
+        if failed:
+            raise RuntimeError(f"process {failed[0]} of {self.size} has failed, and says why; this one, {self.rank}, "
+                               "ends with it")
         nodes = [branch for rank in range(self.size) for branch in self.branches(rank)]
-        if everything.shape != (len(nodes), mine.shape[1]):
-            raise ValueError(f"Team: gather returned shape {everything.shape}, expected {(len(nodes), mine.shape[1])}: "
-                             "the sums of all processes, in the order of their ranks")
-        return _joined(0, self.count, dict(zip(nodes, everything, strict=True)))
+        return _joined(0, self.count, dict(zip(nodes, everything[:, :-1], strict=True)))
+
+    def _gathered(self, mine: Doubles, *, failed: bool) -> tuple[Doubles, list[int]]:
+        """Return the rows of all processes, behind each whether that one has failed, and whose they are."""
+        owners = [rank for rank in range(self.size) for _ in self.branches(rank)]
+        everything = self.gather(np.column_stack((mine, np.full(len(mine), float(failed)))))
+        if everything.shape != (len(owners), mine.shape[1] + 1):
+            raise ValueError(f"Team: gather returned shape {everything.shape}, expected "
+                             f"{(len(owners), mine.shape[1] + 1)}: the sums of all processes, in the order of their "
+                             "ranks")
+        return everything, owners
 
 
 def _branches(low: int, high: int, first: int, last: int) -> list[Node]:

@@ -226,7 +226,7 @@ class Streamed:
                 held = None
             return found
 
-        total = reader.during(lambda: team.summed(of_shard))
+        total = reader.during(lambda: team.summed(size + 2, of_shard))
         if total[size] == 0:
             raise ValueError("sample_weight is 0 for every sample, expected at least one positive weight")
         self.checked, self.total_weight, self.counted = True, float(total[size]), int(total[size + 1])

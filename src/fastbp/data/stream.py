@@ -56,7 +56,8 @@ class Stream:
         first = next(self.blocks(), None)
         if first is None:
             raise ValueError("Stream: the factory's iterator has no rows, expected blocks (X, Y)")
-        self.first = first
+        self.first = tuple(np.empty((0, *part.shape[1:]), part.dtype) for part in first)
+        """What the blocks are made of: shapes and dtypes of the first."""
 
     def __repr__(self) -> str:
         return f"<Stream of {'some' if self._rows is None else self._rows} rows>"
