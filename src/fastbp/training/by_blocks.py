@@ -13,7 +13,7 @@ from ..core import objective
 from ..core.samples import Samples
 from ..core.streamed import Streamed
 from ..data.order import GROUP, Group
-from ..kernels import tables
+from ..kernels import layout, tables
 from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import line_search
 from ..kernels.tables import ROW_GRADIENT
@@ -50,7 +50,6 @@ class GroupedBatches(MiniBatches):
         self.shuffles = fit.shuffle is True and batch < len(samples)
         self.order = samples.in_order(samples.group(batch), fit.progress.key if self.shuffles else None)
         self.inner = self.learner._replace(best=self.learner.best.copy(), costs=np.zeros(1))
-        """What the kernels write to; ``learner`` is what the loop reads."""
         self.learner = self.learner._replace(progress=self.inner.progress.copy(), sums=self.inner.sums.copy(),
                                              costs=np.zeros(1))
         self.group: Group | None = None
@@ -64,7 +63,7 @@ class GroupedBatches(MiniBatches):
 
     def run(self, last: int, epochs_ended: Callable[[], bool]) -> None:
         """Take some of a group."""
-        hold, inner = self.fit.hold, self.inner
+        hold = self.fit.hold
         if not self.reading:
             with hold.shut():
                 self.reading = True
@@ -80,9 +79,14 @@ class GroupedBatches(MiniBatches):
                 self.begin(group, samples, weight)
         if self.ahead.places:
             self.ahead.look(self.updates, min(self.blocks, last * self.ahead.epoch - self.updates))
-        self.call(inner)
+        self.call()
         with hold.shut():
             self.note()
+
+    @property
+    def written(self) -> layout.Learner:
+        """What the kernel writes to, for which each group is an epoch."""
+        return self.inner
 
     def begin(self, group: Group, samples: Samples, weight: float) -> None:
         """Begin with a group, whose rows are in memory."""
@@ -146,9 +150,9 @@ class SummedLineSearches(LineSearches):
         self.samples, self.buffers = samples, samples.buffers(min(samples.piece(), len(samples)))
         fit.stack.callback(self.buffers.clear)
 
-    def call(self, learner: Any) -> None:
+    def call(self) -> None:
         """Sum cost and gradient over all samples, and go to the next point."""
-        network = self.network
+        network, learner = self.network, self.learner
         found = objective.sums(network, self.samples, self.fit.threads, self.fit.regularization, True, self.buffers)
         with self.fit.hold.shut():
             self.rows[ROW_GRADIENT] = found.mean[1:]

@@ -47,7 +47,7 @@ class LineSearches(CompiledSteps):
             line_search.set_out(self.plan.cells[tables.CELL_END_EPOCH], self.network._parameters, learner.best,
                                 learner.state, learner.hyper, learner.progress, learner.sums, search, learner.costs)
         if learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_RUNNING:
-            self.call(learner)
+            self.call()
         self.ended = bool(learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DONE)
 
     def settle(self) -> None:

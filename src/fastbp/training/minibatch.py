@@ -73,7 +73,7 @@ class MiniBatches(CompiledSteps):
         self.task = self.task._replace(epochs=end)
         if self.ahead.places:
             self.ahead.look(self.updates, min(self.blocks, end * self.ahead.epoch - self.updates))
-        self.call(learner)
+        self.call()
 
     def taken(self, first: int) -> int:
         """Return the number of samples that went forward and back since this epoch."""

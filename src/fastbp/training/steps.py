@@ -154,8 +154,14 @@ class CompiledSteps(Steps):
         self.blocks, self.online = max(1, machine.CHUNK_WORK // (work * block)), False
         self.tuner = thread_team.Tuner(self.threads)
 
-    def call(self, learner: layout.Learner) -> None:
+    @property
+    def written(self) -> layout.Learner:
+        """What the kernel writes to: what the loop reads, unless that is put together of several calls."""
+        return self.learner
+
+    def call(self) -> None:
         """Call the kernel once."""
+        learner = self.written
         running = self.threads if learner.clock.size else self.tuner.choose(self.blocks)
         blocks = max(1, self.blocks // 8) if self.tuner.trying else self.blocks
         given = self.plan, self.network._parameters, self.data, self.task._replace(blocks=blocks), learner
