@@ -275,9 +275,10 @@ def test_what_does_not_go_with_blocks_is_refused_at_once(samples):
             net.fit(X, Y, epochs=1, **{"memory": memory} | settings)
     with pytest.raises(ValueError, match="check_finite is False, but"):
         net.fit(X, Y, check_finite=False)
-    for settings in ({}, {"memory": memory}):
-        with pytest.raises(TypeError, match="Y is missing"):
-            net.fit(X, **settings)
+    with pytest.raises(TypeError, match="Y is missing"):
+        net.fit(X, memory=memory)
+    with pytest.raises(ValueError, match=r"Y has shape \(\), expected"):
+        net.fit(X)
     with pytest.raises(TypeError, match="X is read by blocks"):
         net.hessian_diagonal(data.rows(X), Y)
     with pytest.raises(TypeError, match="X is read by blocks"):

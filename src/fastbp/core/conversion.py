@@ -24,8 +24,6 @@ def numbers(name: str, value: Any) -> Array:
     except ValueError as error:
         raise ValueError(f"{name} cannot be made an array of numbers: {error}") from error
     if array.dtype.kind == "O":
-        if value is None:
-            raise TypeError(f"{name} is missing: expected an array of numbers")
         if isinstance(value, (Rows, Stream)):
             raise TypeError(f"{name} is read by blocks, as fit, cost, gradient and predict take it, but not this: use "
                             "an array of some of its rows")
