@@ -164,6 +164,29 @@ def test_one_row_and_none(samples):
     assert one.predict(data.rows(X[:0])).shape == (0, 1)
 
 
+def test_sizes_that_no_machine_has(samples):
+    """Nothing is allocated for them."""
+    class Vast:
+        dtype = np.dtype("f4")
+
+        def __init__(self, *shape):
+            self.shape = shape
+
+        def __getitem__(self, rows):
+            return np.zeros((rows.stop - rows.start, *self.shape[1:]))
+
+    net = Network((3, 4, 1), seed=1)
+    with pytest.raises(ValueError, match="the outputs of .* give out="):
+        net.predict(data.rows(Vast(2**45, 3)))
+    with pytest.raises(ValueError, match="too many blocks"):
+        net.fit(Vast(2**45, 3), Vast(2**45), epochs=1, batch_size=8, memory=SETTINGS["memory"])
+    for shape in ((-1, 3), ("a", 3), (2.0, 3), 7):
+        vast = Vast(*shape) if isinstance(shape, tuple) else Vast()
+        with pytest.raises(ValueError, match="has shape"):
+            net.fit(vast, samples[1], epochs=1, memory="1MB")
+    assert len(net.history) == 0
+
+
 def test_what_a_read_raises_comes_out_of_the_fit(samples):
     X, Y = samples
 

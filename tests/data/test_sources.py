@@ -102,6 +102,7 @@ def test_what_is_no_source_says_so(array):
             raise NotImplementedError
 
     for value, error, message in ((3, TypeError, r"expected something with .shape and \[a:b\]"),
+                                  (data.Stream(lambda: [(array, array)]), TypeError, "X is a Stream"),
                                   (Cube(), ValueError, r"has shape \(2, 2, 2\)"),
                                   ([array, array[:, :2]], ValueError, "expected as many columns"),
                                   (np.float64(3), ValueError, "has shape"), (np.zeros((2, 2, 2)), ValueError, "shape")):

@@ -16,6 +16,7 @@ from ..kernels.compile import Kernel
 from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import encoded, online
 from ..kernels.passes import predict as kernels
+from ..util import machine
 from . import arrays, link, thread_team
 from .encoding import check_codes
 from .link import Request
@@ -148,6 +149,9 @@ def _by_blocks(model: Model, X: Rows, out: Array | None) -> Array:
     n_in, n_out, dtype = architecture.layers[0], architecture.layers[-1], architecture.dtype
     if X.shape[1:] != (n_in,):
         raise ValueError(f"X has shape {X.shape}, expected (n_samples, {n_in}): the network has {n_in} inputs")
+    if out is None and (needed := n * n_out * dtype.itemsize) > (memory := machine.physical_memory()):
+        raise ValueError(f"the outputs of {n} rows need {needed:.3g} bytes, this machine has {memory:.3g}: give out=, "
+                         "a memory map for instance")
     if out is None:
         out = np.empty((n, n_out), dtype)
     _held = arrays.output(out, (n, n_out), dtype)
@@ -159,7 +163,7 @@ def _by_blocks(model: Model, X: Rows, out: Array | None) -> Array:
         if architecture.encoding is not None:
             check_codes(part, architecture.encoding.codes, first)
 
-    parts = [(first, min(first + some, n)) for first in range(0, n, some)]
+    parts = ((first, min(first + some, n)) for first in range(0, n, some))
     buffers = [np.empty((min(some, n), n_in), dtype) for _ in range(2)]
     reader = Reader(parts, fill, buffers)
 

@@ -15,6 +15,7 @@ from ..data.reader import Reader
 from ..data.source import Source
 from ..kernels import layout, tables
 from ..kernels.layout import NOT_SHUFFLED
+from ..util import machine
 from ..util.settings import memory as memory_of
 from . import arrays
 from .architecture import Architecture
@@ -138,6 +139,9 @@ class Streamed:
     def in_order(self, group: int, key: int | None) -> Order:
         """Return the groups of epochs; a source that comes in one order has no other."""
         size = max(1, group // BLOCKS)
+        if len(self) // size > machine.physical_memory() // 64:
+            raise ValueError(f"X has {len(self)} rows, which are too many blocks of {size}: give more memory than "
+                             f"{self.memory} bytes")
         return Order(blocks(len(self), size, self.source.units), group, key if self.source.anywhere else None)
 
     def buffers(self, rows: int) -> list[Samples]:
@@ -207,8 +211,8 @@ class Streamed:
         first, last = team.shards()
         if not self.source.anywhere and (first, last) != (0, team.count):
             raise ValueError("X is a Stream, which is read from its first row on: it cannot be shared by processes")
-        pieces = [Group(shard, at, [(at, min(at + most, stop))]) for shard in range(first, last)
-                  for start, stop in (team.rows(len(self), shard),) for at in range(start, stop, most)]
+        pieces = (Group(shard, at, [(at, min(at + most, stop))]) for shard in range(first, last)
+                  for start, stop in (team.rows(len(self), shard),) for at in range(start, stop, most))
         buffers = buffers or self.buffers(min(most, len(self)))
         checked = self.checked
         reader = self.reader(pieces, buffers, unchecked=lambda group: checked)

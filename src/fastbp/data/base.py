@@ -72,8 +72,9 @@ def fill(out: Array, found: Any, name: str, start: int) -> None:
 
 def shape_of(name: str, value: Any) -> tuple[int, ...]:
     """Return the shape of what has rows, or say why it has none."""
-    shape = getattr(value, "shape", None)
-    if not isinstance(shape, tuple) or not shape or len(shape) > 2:
+    shape: Any = getattr(value, "shape", None)
+    if not isinstance(shape, tuple) or not 1 <= len(shape) <= 2 \
+            or not all(isinstance(size, (int, np.integer)) and size >= 0 for size in shape):
         raise ValueError(f"{name} has shape {shape}, expected (n,) or (n, m)")
     return tuple(int(size) for size in shape)
 

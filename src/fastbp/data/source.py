@@ -49,6 +49,8 @@ def rows(source: Any, name: str = "the source") -> Rows:
         return found
     if isinstance(source, (list, tuple)):
         source = np.asarray(source)
+    if isinstance(source, Stream):
+        raise TypeError(f"{name} is a Stream, whose blocks hold X and Y: it goes to fit, cost and gradient alone, as X")
     if hasattr(source, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix, which is in memory anyway: leave `memory` out, or use toarray()")
     if hasattr(source, "iloc"):
