@@ -1,4 +1,4 @@
-"""Derive the polynomials of fastbp.kernels.elementwise: minimax fits by the Remez exchange, in mpmath.
+"""Derive the polynomials of fastbp.kernels.elementwise and fastbp.formats.c: minimax fits by the Remez exchange.
 
 Prints, for each polynomial and precision, the coefficients from the highest degree down, rounded to that precision,
 and the largest error that the rounded polynomial leaves in the function it serves, in units of the rounding 2**-p.
@@ -113,6 +113,11 @@ def cosine_rest(z: mp.mpf) -> mp.mpf:
     return mp.fsum((-1) ** k * z**k / mp.factorial(2 * k + 4) for k in range(16))
 
 
+def normal_rest(z: mp.mpf) -> mp.mpf:
+    """Return N of Phi(-t) = 1/2 - t N(z), z = t**2."""
+    return mp.fsum((-z / 2) ** k / (mp.factorial(k) * (2 * k + 1)) for k in range(24)) / mp.sqrt(2 * mp.pi)
+
+
 def tail(shift: float) -> Function:
     """Return P of exp(t**2/2) Phi(-t) = P(u) / (t + shift), u = (t - shift)/(t + shift)."""
 
@@ -138,6 +143,8 @@ def main() -> None:
         report("sine rest", sine_rest, lambda z: z + quarter / 16, 0, quarter, degree, bits)
     for bits, degree in ((24, 2), (53, 5)):
         report("cosine rest", cosine_rest, lambda z: z**2 + quarter / 16, 0, quarter, degree, bits)
+    for bits, degree in ((24, 4), (53, 8)):
+        report("normal rest", normal_rest, lambda z: mp.sqrt(z) * 2 + 1, 0, mp.mpf(0.47), degree, bits)
     for bits, degree, shift, top in TAILS:
         p = tail(shift)
         end = (mp.mpf(top) - shift) / (mp.mpf(top) + shift)

@@ -381,6 +381,8 @@ class Network(Trainable, Derivatives):
     to_torch = formats.to_torch
     to_fann = formats.to_fann
     to_sklearn = formats.to_sklearn
+    to_c = formats.to_c
+    to_numpy = formats.to_numpy
 
     def copy(self) -> Network:
         """Return an independent copy: parameters, generator, optimizer's state and history.

@@ -328,6 +328,8 @@ class _MLP(BaseEstimator):
         return jacobian
 
     to_onnx = _formats.to_onnx
+    to_c = _formats.to_c
+    to_numpy = _formats.to_numpy
 
     @classmethod
     def _wrapped(cls, network: Network, settings: dict[str, Any]) -> Self:

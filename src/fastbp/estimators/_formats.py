@@ -3,9 +3,121 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
+from sklearn.base import is_classifier
+
+from ..core import arrays
+
+if TYPE_CHECKING:
+    from ..formats.c.write import CSource
+    from ..formats.predictor import Predictor
+
+
+def predictor(self: Any) -> Predictor:
+    """Return what predictions are made of.
+
+    Raises
+    ------
+    NotFittedError
+        Before a fit.
+    ValueError
+        If there are several networks, or a single class.
+    """
+    from ..formats import predictor as formats
+
+    if hasattr(self, "estimators_"):
+        raise ValueError(f"this {type(self).__name__} is the mean of {len(self.estimators_)} networks: write each of "
+                         "estimators_ by itself, and take the mean of what they predict")
+    chain = formats.of_network(self.network_).chain
+    before, behind = (None if scaler is None else formats.Standardization(
+        scaler.mean_ if scaler.with_mean else np.zeros_like(scaler.scale_), scaler.scale_)
+        for scaler in (self.input_scaler_, self.target_scaler_))
+    if not is_classifier(self):
+        return formats.Predictor(chain, before, behind, flat=True)
+    if self._label_binarizer.y_type_.startswith("multilabel"):
+        return formats.Predictor(chain, before, labels=True)
+    if len(self.classes_) < 2:
+        raise ValueError(f"the only class is {self.classes_[0]}: there is nothing to predict")
+    return formats.Predictor(chain, before).with_classes(self.classes_)
+
+
+def to_c(self: Any, path: str | PathLike[str] | None = None, *, prefix: str = "net",
+         dtype: npt.DTypeLike | None = None, workspace: str = "static", libm: bool = True,
+         selftest: int | npt.ArrayLike = 8) -> CSource:
+    """Return the estimator as C source: its network, and what standardises inputs and outputs.
+
+    Parameters
+    ----------
+    path, prefix, dtype, workspace, libm, selftest
+        As in `Network.to_c`; rows of ``selftest`` are in the units of X.
+
+    Returns
+    -------
+    CSource
+        The texts ``source`` and ``header``, in ASCII.
+
+    Raises
+    ------
+    NotFittedError
+        Before a fit.
+    ValueError, OSError
+        As `Network.to_c`, and if there are several networks (``n_members``) or a single class.
+
+    Notes
+    -----
+    ``<prefix>_predict`` writes what `predict` of a regressor gives, in the units of y, and the probabilities of a
+    classifier; of two classes that is one number, the probability of the second. ``<prefix>_classify`` gives the place
+    in ``<prefix>_classes``, the names in `classes_`.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["low", "low", "high", "high"]
+    >>> model = fastbp.MLPClassifier(4, solver="lbfgs", standardize=True, random_state=0).fit(X, y)
+    >>> "net_classes[2]" in model.to_c().header
+    True
+    """
+    from ..formats.methods import written_c
+
+    return written_c(predictor(self), path, dtype=self.network_.dtype if dtype is None else arrays.dtype(dtype),
+                     prefix=prefix, workspace=workspace, libm=libm, selftest=selftest)
+
+
+def to_numpy(self: Any, path: str | PathLike[str] | None = None, *, dtype: npt.DTypeLike | None = None) -> str:
+    """Return the estimator as a Python module that needs NumPy alone.
+
+    Parameters
+    ----------
+    path, dtype
+        As in `Network.to_numpy`.
+
+    Returns
+    -------
+    str
+        The text, in ASCII. Its ``predict`` gives what `predict` does, and of a classifier ``predict_proba``, too.
+
+    Raises
+    ------
+    NotFittedError
+        Before a fit.
+    ValueError, OSError
+        As `Network.to_numpy`, and if there are several networks (``n_members``) or a single class.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> model = fastbp.MLPRegressor(hidden_layer_sizes=4, solver="lbfgs").fit([[0.0], [1.0], [2.0]], [1.0, 2.0, 4.0])
+    >>> module = {}
+    >>> exec(model.to_numpy(), module)
+    >>> bool(abs(module["predict"]([[1.5]]) - model.predict([[1.5]])).max() < 1e-6)
+    True
+    """
+    from ..formats.methods import written_numpy
+
+    return written_numpy(predictor(self), path, self.network_.dtype if dtype is None else arrays.dtype(dtype))
 
 
 def to_onnx(self: Any, path: str | PathLike[str] | None = None, *, opset: int = 13,

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from ..core import arrays
 from ..core.model import Model
+
+if TYPE_CHECKING:
+    from .c.write import CSource
+    from .predictor import Predictor
 
 
 def to_onnx(self: Model, path: str | PathLike[str] | None = None, *, opset: int = 13,
@@ -150,3 +155,141 @@ def to_sklearn(self: Model, classes: Sequence[Any] | None = None) -> Any:
     from . import scikit_learn
 
     return scikit_learn.estimator(self, classes)
+
+
+def to_c(self: Model, path: str | PathLike[str] | None = None, *, prefix: str = "net",
+         dtype: npt.DTypeLike | None = None, workspace: str = "static", libm: bool = True,
+         classes: npt.ArrayLike | None = None, selftest: int | npt.ArrayLike = 8) -> CSource:
+    """Return the network as C source, for wherever a compiler leads: C99, and C++11 alike.
+
+    Parameters
+    ----------
+    path : str or path, optional
+        A file that ends in .c; it is written, and the header beside it. By default nothing is written.
+    prefix : str, default "net"
+        What all names begin with, so that several networks go into one program: letters and digits, a letter first,
+        with single underscores between them.
+    dtype : {"float32", "float64"}, optional
+        float or double, by default what the network has.
+    workspace : {"static", "caller"}, default "static"
+        Where the outputs of hidden layers go: to an array of the source's own, so that one thread at a time may call,
+        or to one of ``<prefix>_workspace`` numbers that the caller gives, so that any number may.
+    libm : bool, default True
+        Whether functions of math.h are called. Without it the source needs no library, and brings exp, tanh, sin and
+        what else it needs: right to 2 ulp in float, the tail of the normal distribution, for gelu, to 3.5 ulp.
+    classes : array_like, optional
+        A name for each class, in the order of the outputs; two names where a single output tells two classes apart.
+    selftest : int or array_like, shape (n_samples, n_0), default 8
+        By how many drawn rows the source can test itself, or by which rows; 0 for none.
+
+    Returns
+    -------
+    CSource
+        The texts ``source`` and ``header``, in ASCII.
+
+    Raises
+    ------
+    ValueError
+        If an argument does not fit, an activation is a function of your own, or a number is not finite in ``dtype``.
+    OSError
+        If a file cannot be written.
+
+    Notes
+    -----
+    The source has ``void <prefix>_predict(const T x[], T y[])``, which computes what `predict` does for one row, and
+    where the outputs are a softmax or a single logistic one, or there are names of classes, ``int
+    <prefix>_classify(const T x[])``: the index of the most likely class, −1 where the outputs are NaN; with
+    ``workspace="caller"`` both take ``T workspace[]`` behind. ``<prefix>_classes`` are names of classes. ``#define
+    <PREFIX>_SELFTEST`` adds ``int <prefix>_selftest(void)``, 0 where all is right. Nothing is allocated; all else is
+    static, all numbers are constants, the shortest decimals that are exactly those of the network, and W^l is read row
+    by row. In categories a code that is no whole number is cut off; there is no one to raise an error.
+
+    See docs/formats.md for what it was compiled with, its speed, and the accuracy without math.h.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> net = fastbp.Network((2, 1), init=[[[1.5, -0.1]]], bias=False)
+    >>> print(net.to_c(selftest=0).source.partition("};")[0].partition("static ")[2])
+    net_const float net_weights1[] = {
+        1.5f, -0.1f
+    <BLANKLINE>
+    """
+    from .predictor import of_network
+
+    return written_c(of_network(self).with_classes(classes), path, prefix=prefix, workspace=workspace, libm=libm,
+                     dtype=self._architecture.dtype if dtype is None else arrays.dtype(dtype), selftest=selftest)
+
+
+def to_numpy(self: Model, path: str | PathLike[str] | None = None, *, dtype: npt.DTypeLike | None = None,
+             classes: npt.ArrayLike | None = None) -> str:
+    """Return the network as a Python module that needs NumPy alone.
+
+    Parameters
+    ----------
+    path : str or path, optional
+        A file that ends in .py, to which the text is written. By default nothing is written.
+    dtype : {"float32", "float64"}, optional
+        Of its parameters and arithmetic, by default what the network has.
+    classes : array_like, optional
+        A name for each class, in the order of the outputs; two names where a single output tells two classes apart.
+
+    Returns
+    -------
+    str
+        The text, in ASCII.
+
+    Raises
+    ------
+    ValueError
+        If an argument does not fit, an activation is a function of your own, or a number is not finite in ``dtype``.
+    OSError
+        If the file cannot be written.
+
+    Notes
+    -----
+    Its ``predict(X)`` computes what `predict` does, to rounding: sums have another order. With names of classes
+    ``predict`` gives these, and ``predict_proba`` the outputs, a column for each class. Parameters are exact: base64 of
+    their little-endian bytes, 5.3 characters for a float32, where decimals take 10.9; of a million of them a module is
+    imported in 0.06 s and not in 6.5. In categories a code that is no whole number is cut off, and is no error.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> net = fastbp.Network((2, 3, 1), seed=0)
+    >>> module = {}
+    >>> exec(net.to_numpy(), module)
+    >>> bool(abs(module["predict"]([[0.5, -1.0]]) - net.predict([[0.5, -1.0]])).max() < 1e-6)
+    True
+    """
+    from .predictor import of_network
+
+    return written_numpy(of_network(self).with_classes(classes), path,
+                         self._architecture.dtype if dtype is None else arrays.dtype(dtype))
+
+
+def written_c(predictor: Predictor, path: str | PathLike[str] | None, *, dtype: npt.DTypeLike, prefix: str,
+              workspace: str, libm: bool, selftest: Any) -> CSource:
+    """Return C source, written to its two files where there is a path."""
+    from .c.write import c_source
+    from .files import named, write
+
+    file = None if path is None else named(path, ".c")
+    found = c_source(predictor, dtype, prefix=prefix, workspace=workspace, libm=libm, selftest=selftest,
+                     stem=prefix if file is None else file.stem)
+    if file is not None:
+        write(file, found.source)
+        write(file.with_suffix(".h"), found.header)
+    return found
+
+
+def written_numpy(predictor: Predictor, path: str | PathLike[str] | None, dtype: npt.DTypeLike) -> str:
+    """Return a module of plain NumPy, written to its file where there is a path."""
+    from .files import named, write
+    from .numpy_source import numpy_source
+
+    file = None if path is None else named(path, ".py")
+    found = numpy_source(predictor, dtype)
+    if file is not None:
+        write(file, found)
+    return found

@@ -171,6 +171,16 @@ class _Tabular(BaseEstimator):
         """Not there: what is made of columns of any kind has no operators; networks of `ensemble_` have."""
         self._refuse_source("to_onnx", "ONNX")
 
+    @property
+    def to_c(self) -> NoReturn:
+        """Not there: what is made of columns of any kind has no source; networks of `ensemble_` have."""
+        self._refuse_source("to_c", "C source")
+
+    @property
+    def to_numpy(self) -> NoReturn:
+        """Not there: what is made of columns of any kind has no source; networks of `ensemble_` have."""
+        self._refuse_source("to_numpy", "a module of NumPy")
+
     def _refuse_source(self, method: str, what: str) -> NoReturn:
         raise AttributeError(f"a {type(self).__name__} has no {method}: what it makes of categories, dates, texts and "
                              f"missing values cannot be written as {what}. Its networks can, ensemble_[i].{method}(); "
