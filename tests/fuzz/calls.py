@@ -447,7 +447,8 @@ class Calls:
                          "layer_outputs", "mean_abs_delta", "input_gradient", "vjp", "jvp",
                          "jacobian", "per_sample_gradient", "gradient_norms", "parameter_jacobian",
                          "hessian_vector_product", "gauss_newton_vector_product", "hessian", "hessian_diagonal",
-                         "posterior", "leverage", "predict_interval", "summary", "compiled", "cfunc", "copy",
+                         "posterior", "leverage", "predict_interval", "summary", "compiled", "cfunc", "to_c",
+                         "to_numpy", "copy",
                          "reset", "initialize", "parameters", "weights", "assign", "save", "load", "pickle",
                          "architecture", "repr"])
         self.say(f"{net!r}.{name}")
@@ -482,6 +483,14 @@ class Calls:
             return net.compiled(odd.pick([1, 7, odd.number()]))
         if name == "cfunc":
             return net.cfunc(odd.pick(["arrays", "quad", "filter", odd.number()]))
+        if name in ("to_c", "to_numpy"):
+            options = {"dtype": odd.pick([None, "float32", "float64", odd.number()]),
+                       "classes": odd.pick([None, None, list("abc")[:n_out], odd.array((n_out,)), odd.number()])}
+            if name == "to_c":
+                options |= {"prefix": odd.pick(["net", "a_b", *NAMES]), "libm": odd.pick([True, False, odd.number()]),
+                            "workspace": odd.pick(["static", "caller", odd.number()]),
+                            "selftest": odd.pick([0, 8, odd.number(), odd.array((3, n_in))])}
+            return method(**{key: options[key] for key in options if odd.chance(0.4)})
         if name == "reset":
             return net.reset(odd.number())
         if name == "initialize":
