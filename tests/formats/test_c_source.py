@@ -35,8 +35,8 @@ SPECIES = ["Épée", 'quote"', "what??/"]
 class Case:
     """A network or estimator, its rows, and what C should make of them."""
 
-    def __init__(self, name, model, X, expected, *, network=None, **settings):
-        network = network or model
+    def __init__(self, name, model, X, expected, **settings):
+        network = getattr(model, "networks_", [model])[0]
         self.name, self.dtype, self.settings = name, network.dtype.name, settings
         self.X, self.expected = np.ascontiguousarray(X, self.dtype), np.atleast_2d(expected)
         self.caller = settings.get("workspace") == "caller"
@@ -81,15 +81,18 @@ def special_cases():
     for dtype in DTYPES:
         X, y = X.astype(dtype).astype(float), y.astype(dtype)
         model = fastbp.MLPRegressor(standardize=True, dtype=dtype, **settings).fit(X, np.column_stack([y, 70 + y]))
-        yield Case(f"regressor_{dtype}", model, X, model.predict(X), network=model.network_)
+        yield Case(f"regressor_{dtype}", model, X, model.predict(X))
         label = np.array(SPECIES)[np.digitize(y, np.quantile(y.astype(float), [0.3, 0.6]))]
         model = fastbp.MLPClassifier(standardize=True, dtype=dtype, **settings).fit(X, label)
-        yield Case(f"species_{dtype}", model, X, model.predict_proba(X), network=model.network_)
+        yield Case(f"species_{dtype}", model, X, model.predict_proba(X))
+        model = fastbp.MLPClassifier(standardize=True, dtype=dtype, n_members=3, **settings).fit(X, label)
+        yield Case(f"members_{dtype}", model, X, model.predict_proba(X), workspace="caller")
+        model = fastbp.MLPRegressor(dtype=dtype, n_members=2, **settings).fit(X - [0, 100, 5000], y)
+        yield Case(f"pair_{dtype}", model, X - [0, 100, 5000], model.predict(X - [0, 100, 5000])[:, None])
         model = fastbp.MLPClassifier(standardize=True, dtype=dtype, **settings).fit(X, np.where(y > 0, 1, -1))
-        yield Case(f"signs_{dtype}", model, X, model.predict_proba(X)[:, 1:], network=model.network_)
+        yield Case(f"signs_{dtype}", model, X, model.predict_proba(X)[:, 1:])
         model = fastbp.MLPClassifier(dtype=dtype, **settings).fit(X - [0, 100, 5000], np.column_stack([y > 0, y > 3]))
-        yield Case(f"labels_{dtype}", model, X - [0, 100, 5000], model.predict_proba(X - [0, 100, 5000]),
-                   network=model.network_)
+        yield Case(f"labels_{dtype}", model, X - [0, 100, 5000], model.predict_proba(X - [0, 100, 5000]))
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +158,7 @@ def classified(library, found):
     """Check the classes that C chooses, and their names."""
     seen = 0
     for case in found:
-        if not case.name.startswith(("softmax", "two", "species", "signs")):
+        if not case.name.startswith(("softmax", "two", "species", "signs", "members")):
             assert not hasattr(library, f"{case.name}_classify"), case.name
             continue
         kind = np.ctypeslib.ndpointer(case.dtype, flags="C")
@@ -165,12 +168,13 @@ def classified(library, found):
         expected = case.expected.argmax(axis=1) if case.expected.shape[1] > 1 else case.expected[:, 0] > 0.5
         assert [classify(x, *space) for x in case.X] == expected.tolist(), case.name
         assert classify(np.full_like(case.X[0], np.nan), *space) == -1
-        names = {"softmax": SPECIES, "species": sorted(SPECIES), "signs": ["-1", "1"]}.get(case.name.split("_")[0])
+        names = {"softmax": SPECIES, "species": sorted(SPECIES), "members": sorted(SPECIES),
+                 "signs": ["-1", "1"]}.get(case.name.split("_")[0])
         if names is not None:
             strings = (ctypes.c_char_p * len(names)).in_dll(library, f"{case.name}_classes")
             assert [string.decode() for string in strings] == names
         seen += 1
-    assert seen == 12
+    assert seen == 14
 
 
 def reentrant(library, case):
@@ -368,7 +372,7 @@ def test_a_selftest_expects_what_predict_gives(dtype):
                                   scaling=True, dtype=dtype, bias=False), 2))
     X = np.random.default_rng(0).normal(size=(20, 3)) + [0, 100, 5000]
     models.append((fastbp.MLPRegressor(hidden_layer_sizes=(3,), tol=10, solver="lbfgs", standardize=True, dtype=dtype,
-                                       random_state=0).fit(X, X @ [1, 2, 3]), 1))
+                                       n_members=2, random_state=0).fit(X, X @ [1, 2, 3]), 1))
     for model, n_outputs in models:
         source = model.to_c().source
         inputs, outputs = (written(source, f"net_test_{name}") for name in ("inputs", "outputs"))
@@ -399,10 +403,8 @@ def test_rows_of_a_selftest_can_be_given():
 
 
 def test_estimators_that_have_no_single_source():
-    X, y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
+    X = np.arange(12.0).reshape(6, 2)
     settings = {"hidden_layer_sizes": (2,), "tol": 100, "solver": "lbfgs"}
-    with pytest.raises(ValueError, match="mean of 2 networks: write each of estimators_"):
-        fastbp.MLPRegressor(n_members=2, **settings).fit(X, y).to_c()
     with pytest.raises(Exception, match="not fitted"):
         fastbp.MLPRegressor().to_c()
     with pytest.raises(ValueError, match="the only class is 1"):

@@ -24,30 +24,28 @@ def predictor(self: Any) -> Predictor:
     NotFittedError
         Before a fit.
     ValueError
-        If there are several networks, or a single class.
+        If there is a single class.
     """
     from ..formats import predictor as formats
 
-    if hasattr(self, "estimators_"):
-        raise ValueError(f"this {type(self).__name__} is the mean of {len(self.estimators_)} networks: write each of "
-                         "estimators_ by itself, and take the mean of what they predict")
-    chain = formats.of_network(self.network_).chain
+    first, *others = (formats.of_network(network).chain for network in self.networks_)
+    members = tuple(others)
     before, behind = (None if scaler is None else formats.Standardization(
         scaler.mean_ if scaler.with_mean else np.zeros_like(scaler.scale_), scaler.scale_)
         for scaler in (self.input_scaler_, self.target_scaler_))
     if not is_classifier(self):
-        return formats.Predictor(chain, before, behind, flat=True)
+        return formats.Predictor(first, members, before, behind, flat=True)
     if self._label_binarizer.y_type_.startswith("multilabel"):
-        return formats.Predictor(chain, before, labels=True)
+        return formats.Predictor(first, members, before, labels=True)
     if len(self.classes_) < 2:
         raise ValueError(f"the only class is {self.classes_[0]}: there is nothing to predict")
-    return formats.Predictor(chain, before).with_classes(self.classes_)
+    return formats.Predictor(first, members, before).with_classes(self.classes_)
 
 
 def to_c(self: Any, path: str | PathLike[str] | None = None, *, prefix: str = "net",
          dtype: npt.DTypeLike | None = None, workspace: str = "static", libm: bool = True,
          selftest: int | npt.ArrayLike = 8) -> CSource:
-    """Return the estimator as C source: its network, and what standardises inputs and outputs.
+    """Return the estimator as C source: its network or networks, and what standardises inputs and outputs.
 
     Parameters
     ----------
@@ -64,7 +62,7 @@ def to_c(self: Any, path: str | PathLike[str] | None = None, *, prefix: str = "n
     NotFittedError
         Before a fit.
     ValueError, OSError
-        As `Network.to_c`, and if there are several networks (``n_members``) or a single class.
+        As `Network.to_c`, and if there is a single class.
 
     Notes
     -----
@@ -82,7 +80,7 @@ def to_c(self: Any, path: str | PathLike[str] | None = None, *, prefix: str = "n
     """
     from ..formats.methods import written_c
 
-    return written_c(predictor(self), path, dtype=self.network_.dtype if dtype is None else arrays.dtype(dtype),
+    return written_c(predictor(self), path, dtype=self.networks_[0].dtype if dtype is None else arrays.dtype(dtype),
                      prefix=prefix, workspace=workspace, libm=libm, selftest=selftest)
 
 
@@ -104,7 +102,7 @@ def to_numpy(self: Any, path: str | PathLike[str] | None = None, *, dtype: npt.D
     NotFittedError
         Before a fit.
     ValueError, OSError
-        As `Network.to_numpy`, and if there are several networks (``n_members``) or a single class.
+        As `Network.to_numpy`, and if there is a single class.
 
     Examples
     --------
@@ -117,7 +115,7 @@ def to_numpy(self: Any, path: str | PathLike[str] | None = None, *, dtype: npt.D
     """
     from ..formats.methods import written_numpy
 
-    return written_numpy(predictor(self), path, self.network_.dtype if dtype is None else arrays.dtype(dtype))
+    return written_numpy(predictor(self), path, self.networks_[0].dtype if dtype is None else arrays.dtype(dtype))
 
 
 def to_onnx(self: Any, path: str | PathLike[str] | None = None, *, opset: int = 13,

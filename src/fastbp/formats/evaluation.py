@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..encoders import Embedding, Encoder, Identity, OneHot, Periodic, PiecewiseLinear
 from . import numpy_functions as functions
-from .chain import Layer
+from .chain import Chain, Layer
 from .predictor import Predictor
 
 Array = npt.NDArray[Any]
@@ -28,19 +28,26 @@ def evaluate(predictor: Predictor, X: Array, dtype: npt.DTypeLike) -> Array:
     """
     predictor.check(KNOWN, ENCODERS, "plain NumPy")
     predictor = predictor.in_dtype(dtype)
-    chain = predictor.chain
     with np.errstate(all="ignore"):
         if (scaler := predictor.inputs) is not None:
             X = (X.astype(np.float64) - scaler.mean) / scaler.scale
-        o: Array = X.astype(dtype)
-        if chain.encoders:
-            o = np.column_stack([_encoded(encoder, learned, o) for encoder, learned in
-                                 zip(chain.encoders, chain.encoded, strict=True)])
-            o = o if chain.factors is None else o * chain.factors
-        for layer in chain.layers:
-            o = _forward(layer, o)
+        rows: Array = X.astype(dtype)
+        o = _outputs(predictor.chain, rows)
+        for member in predictor.members:
+            o = o + _outputs(member, rows)
+        o = o / len(predictor.chains)
         if (scaler := predictor.targets) is not None:
             o = o.astype(np.float64) * scaler.scale + scaler.mean
+    return o
+
+
+def _outputs(chain: Chain, o: Array) -> Array:
+    if chain.encoders:
+        o = np.column_stack([_encoded(encoder, learned, o) for encoder, learned in
+                             zip(chain.encoders, chain.encoded, strict=True)])
+        o = o if chain.factors is None else o * chain.factors
+    for layer in chain.layers:
+        o = _forward(layer, o)
     return o
 
 

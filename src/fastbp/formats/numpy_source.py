@@ -136,8 +136,13 @@ def numpy_source(predictor: Predictor, dtype: npt.DTypeLike) -> str:
     _standardize(module, predictor)
     if chain.encoders:
         _encode(module, predictor)
-    for number, layer in enumerate(chain.layers, 1):
-        _layer(module, layer, number)
+    if predictor.members:
+        module.body.append("inputs, total = o, 0")
+    for m, member in enumerate(predictor.chains, 1):
+        for number, layer in enumerate(member.layers, 1):
+            _layer(module, layer, f"{m}_{number}" if predictor.members else str(number))
+        if predictor.members:
+            module.body += ["total = total + o", "o = inputs" if m < len(predictor.chains) else f"o = total / {m}"]
     if (scaler := predictor.targets) is not None:
         scale = module.array("output_scale", scaler.scale, "what outputs are multiplied by")
         mean = module.array("output_mean", scaler.mean, "what is added to them")
@@ -185,7 +190,7 @@ def _encoded(module: _Module, encoder: Encoder, learned: dict[str, Array], numbe
             for i, column in enumerate(columns)]
 
 
-def _layer(module: _Module, layer: Layer, number: int) -> None:
+def _layer(module: _Module, layer: Layer, number: str) -> None:
     rows, columns = layer.weights.shape
     net = f"o @ {module.array(f'W{number}', layer.weights, f'weights of layer {number}, {rows} of {columns}')}.T"
     if layer.biases is not None:

@@ -33,6 +33,8 @@ class Predictor:
     """A chain of layers, and what an estimator has around it."""
 
     chain: Chain
+    members: tuple[Chain, ...] = ()
+    """Further networks of the same inputs and outputs, of which there are no encoders: the mean of all is taken."""
     inputs: Standardization | None = None
     """Of the columns of X."""
     targets: Standardization | None = None
@@ -45,6 +47,11 @@ class Predictor:
     """Whether a single output comes as (n_samples,), as estimators have it."""
     means_first: bool = False
     """Whether the outputs are means and behind them as many logarithms of variances."""
+
+    @property
+    def chains(self) -> tuple[Chain, ...]:
+        """All networks."""
+        return self.chain, *self.members
 
     @property
     def n_classes(self) -> int:
@@ -79,7 +86,7 @@ class Predictor:
 
     def check(self, activations: Collection[str], encoders: Collection[type[Encoder]], what: str) -> None:
         """Raise ValueError unless a format knows all that the network is made of; ``what`` names the format."""
-        for number, layer in enumerate(self.chain.layers, 1):
+        for number, layer in [pair for chain in self.chains for pair in enumerate(chain.layers, 1)]:
             name = layer.activation.name
             if layer.activation.formula == "your own":
                 raise ValueError(f"activation {name!r} of layer {number} is a function of your own, which cannot be "
@@ -98,19 +105,8 @@ class Predictor:
         ValueError
             If a number is not finite there.
         """
-        real = np.dtype(dtype)
-        chain = self.chain
-        layers = []
-        for number, layer in enumerate(chain.layers, 1):
-            arrays: dict[str, Any] = {name: converted(getattr(layer, name), real, f"{name} of layer {number}")
-                      for name in ("weights", "biases", "alphas") if getattr(layer, name) is not None}
-            layers.append(replace(layer, **arrays))
-        encoded = tuple({name: converted(values, real, f"{name} of encoder {number}")
-                         for name, values in views.items()} for number, views in enumerate(chain.encoded))
-        for encoder in chain.encoders:
-            encoder.check(real)
-        factors = None if chain.factors is None else converted(chain.factors, real, "factors of the scaling layer")
-        return replace(self, chain=replace(chain, layers=tuple(layers), encoded=encoded, factors=factors))
+        first, *others = (_in_dtype(chain, np.dtype(dtype)) for chain in self.chains)
+        return replace(self, chain=first, members=tuple(others))
 
     def rows(self, count: int) -> Array:
         """Return inputs to try it with, (count, n_inputs), in float64: numbers as they may well come, and codes."""
@@ -136,6 +132,20 @@ def of_network(model: Model) -> Predictor:
         If this process does not know a function of the user's own.
     """
     return Predictor(described(model), means_first=model._architecture.cost.outputs_per_target > 1)
+
+
+def _in_dtype(chain: Chain, real: np.dtype[Any]) -> Chain:
+    layers = []
+    for number, layer in enumerate(chain.layers, 1):
+        arrays: dict[str, Any] = {name: converted(getattr(layer, name), real, f"{name} of layer {number}")
+                                  for name in ("weights", "biases", "alphas") if getattr(layer, name) is not None}
+        layers.append(replace(layer, **arrays))
+    encoded = tuple({name: converted(values, real, f"{name} of encoder {number}")
+                     for name, values in views.items()} for number, views in enumerate(chain.encoded))
+    for encoder in chain.encoders:
+        encoder.check(real)
+    factors = None if chain.factors is None else converted(chain.factors, real, "factors of the scaling layer")
+    return replace(chain, layers=tuple(layers), encoded=encoded, factors=factors)
 
 
 def converted(values: Array, real: np.dtype[Any], name: str) -> Array:

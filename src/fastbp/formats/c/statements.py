@@ -77,16 +77,20 @@ class Body:
     statements: list[str] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
     functions: set[str] = field(default_factory=set)
-    buffers: list[int] = field(default_factory=lambda: [0, 0])
-    """Numbers that the two buffers hold, a and b in C, which steps write in turn."""
+    buffers: dict[str, int] = field(default_factory=lambda: dict.fromkeys("abcd", 0))
+    """Numbers that each holds, by the name in C: a and b are written in turn, c has the inputs of several networks, d
+    the outputs of one of them."""
     multiply_adds: int = 0
     source: str = "x"
     """What the last step has written, in C."""
 
     def next_buffer(self, size: int) -> str:
         """Return the buffer that the next step writes."""
-        name = "b" if self.source == "a" else "a"
-        self.buffers["ab".index(name)] = max(self.buffers["ab".index(name)], size)
+        return self.buffer("b" if self.source == "a" else "a", size)
+
+    def buffer(self, name: str, size: int) -> str:
+        """Return a buffer that has room for so many numbers."""
+        self.buffers[name] = max(self.buffers[name], size)
         return name
 
     def loop(self, count: int, statement: str) -> None:
@@ -102,11 +106,21 @@ def body(predictor: Predictor, real: np.dtype[Any]) -> Body:
     """Return what a prediction is made of."""
     chain, found = predictor.chain, Body(real)
     if predictor.inputs is not None:
-        _standardize(found, predictor.inputs)
+        _standardize(found, predictor.inputs, "c" if predictor.members else "a")
     if chain.encoders:
         _encode(found, predictor)
-    for number, layer in enumerate(chain.layers, 1):
-        _layer(found, layer, number, last=number == len(chain.layers))
+    inputs = found.source
+    for m, member in enumerate(predictor.chains, 1):
+        found.source = inputs
+        into = "y" if m == 1 else found.buffer("d", chain.n_outputs)
+        for number, layer in enumerate(member.layers, 1):
+            _layer(found, layer, f"{m}_{number}" if predictor.members else str(number),
+                   into if number == len(member.layers) else found.next_buffer(len(layer.weights)))
+        if m > 1:
+            found.loop(chain.n_outputs, f"y[i] += {into}[i];")
+    if predictor.members:
+        found.title("the mean of all networks")
+        found.loop(chain.n_outputs, f"y[i] /= {len(predictor.chains)}.0;")
     if (scaler := predictor.targets) is not None:
         found.arrays |= {"output_scale": converted(scaler.scale, real, "scales of outputs"),
                          "output_mean": converted(scaler.mean, real, "means of outputs")}
@@ -115,8 +129,8 @@ def body(predictor: Predictor, real: np.dtype[Any]) -> Body:
     return found
 
 
-def _standardize(found: Body, scaler: Standardization) -> None:
-    """Standardise; where a mean is large beside its scale, what rounding took from it is taken off too."""
+def _standardize(found: Body, scaler: Standardization, buffer: str) -> None:
+    """Standardise into a buffer; of a mean that is large beside its scale, what rounding took is taken off too."""
     real, count = found.real, len(scaler.mean)
     mean = converted(scaler.mean, real, "means of inputs")
     rest = (scaler.mean - mean.astype(np.float64)).astype(real)
@@ -125,7 +139,7 @@ def _standardize(found: Body, scaler: Standardization) -> None:
     if (np.abs(rest) > np.finfo(real).eps / 4 * scaler.scale).any():
         found.arrays["input_mean_rest"] = rest
         difference += " - $input_mean_rest[i]"
-    into = found.next_buffer(count)
+    into = found.buffer(buffer, count)
     found.title("standardised inputs")
     found.loop(count, f"{into}[i] = ({difference}) * $input_factor[i];")
     found.source = into
@@ -151,10 +165,10 @@ def _encode(found: Body, predictor: Predictor) -> None:
     found.source = into
 
 
-def _layer(found: Body, layer: Layer, number: int, *, last: bool) -> None:
-    """Go through a layer; the last one writes y."""
+def _layer(found: Body, layer: Layer, number: str, into: str) -> None:
+    """Go through a layer."""
     n_out, n_in = layer.weights.shape
-    name, into = layer.activation.name, "y" if last else found.next_buffer(n_out)
+    name = layer.activation.name
     found.title(f"layer {number}: {n_in} to {n_out}, {name}")
     found.arrays[f"weights{number}"] = layer.weights
     if layer.biases is None:

@@ -197,7 +197,7 @@ class _Files:
     def __post_init__(self) -> None:
         p, chain, n_classes = self.prefix, self.predictor.chain, self.predictor.n_classes
         self.single = self.body.real == np.float32
-        real, self.buffers = "float" if self.single else "double", sum(self.body.buffers)
+        real, self.buffers = "float" if self.single else "double", sum(self.body.buffers.values())
         self.workspace = self.buffers + (chain.n_outputs if self._chooses() else 0)
         size = self.body.real.itemsize
         constants = size * sum(array.size for array in self.body.arrays.values())
@@ -263,15 +263,14 @@ class _Files:
                          for name, values in arrays.items())
 
     def _statements(self, names: dict[str, str]) -> str:
-        first, second = self.body.buffers
-        lines = []
-        if first:
-            lines.append("$real *const a = $work;")
-        if second:
-            lines.append(f"$real *const b = $work + {first};")
+        lines, place = [], 0
+        for name, size in self.body.buffers.items():
+            if size:
+                lines.append(f"$real *const {name} = $work + {place};")
+            place += size
         if any("(i = 0" in line for line in self.body.statements):
             lines.append("int i;")
-        if self.caller and not first:
+        if self.caller and not place:
             lines.append("(void)workspace;")
         return self._render("\n".join(f"    {line}" for line in lines + self.body.statements), **names)
 
