@@ -266,7 +266,7 @@ class _Files:
         lines, place = [], 0
         for name, size in self.body.buffers.items():
             if size:
-                lines.append(f"$real *const {name} = $work + {place};")
+                lines.append(f"$real *const {name} = $work{f' + {place}' if place else ''};")
             place += size
         if any("(i = 0" in line for line in self.body.statements):
             lines.append("int i;")
