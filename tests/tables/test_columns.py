@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", reason="belongs to the table extra")
+import fastbp
+from fastbp.encoders import Embedding, Identity, OneHot, Periodic, PiecewiseLinear
 from fastbp.tables import matrix
 from fastbp.tables.columns import MOST_LEVELS
 from fastbp.tables.frames import read
@@ -90,7 +92,7 @@ def test_frames_of_every_library(library):
         sines = [0 if x is None else math.sin(angle) for x, angle in zip(DATA[name], angles, strict=True)]
         np.testing.assert_allclose(values[f"sine of the week of {name}"], sines, atol=1e-5)
         assert f"sine of the day of {name}" not in values
-    assert "text is missing" in values and "text is rare" not in values  # each level is in one row
+    assert "text is missing" in values and "text" not in values  # each level is in one row
 
 
 def test_all_libraries_give_the_same_matrix_to_a_model_of_another():
@@ -109,7 +111,7 @@ def test_nullable_dtypes_of_pandas(dtype):
     if dtype == "boolean":
         np.testing.assert_array_equal(found, [[1], [-1], [0], [1], [-1]])
     elif dtype == "category":
-        np.testing.assert_array_equal(found, [[0, 1], [0, 1], [0, 0], [1, 0], [1, 0]])
+        np.testing.assert_array_equal(found[:, 0], [1, 1, -1, 0, 0])
         assert table.columns[0].levels == (7.0,) and table.columns[0].rest
     else:
         np.testing.assert_allclose(found[:, 0], scaled(values), atol=1e-6)
@@ -134,24 +136,49 @@ def test_pieces_of_numbers_by_hand(rng):
     values = [None, *rng.normal(size=99).round(1), math.inf]
     table, found = column(values, n_pieces=5)
     x = scaled([value for value in values if value is not None and value != math.inf])
-    edges = sorted({quantile(x, i / 5) for i in range(6)})
+    edges = [-3.0, *sorted({sorted(x)[math.ceil(len(x) * i / 5) - 1] for i in range(1, 5)}), 3.0]
     np.testing.assert_allclose(table.columns[0].edges, edges, atol=1e-12)
-    for row, value in enumerate([0.0, *x, 3.0]):
-        expected = [min(max((value - low) / (high - low), 0), 1) for low, high in itertools.pairwise(edges)]
-        np.testing.assert_allclose(found[row, 1:-1], expected, atol=1e-6)
-    assert table.columns[0].inputs[1] == "piece 1 of x0"
-    beyond = table.matrix(read(np.array([[1e9], [-1e9], [math.nan]])))
-    assert (beyond[0, 1:-1] == 1).all() and (beyond[1, 1:-1] == 0).all()
+    assert table.columns[0].inputs == ("x0", "x0 is missing") and found.shape == (101, 2)
+    encoders = table.encoders(0)
+    assert encoders == (PiecewiseLinear([0], [table.columns[0].edges]), Identity([0, 1]))
+    network = fastbp.Network((2, 1), encoders=encoders, seed=0)
+    for value, row in ((1e9, found.argmax(axis=0)[0]), (-1e9, 0)):  # nothing goes on beyond the ends
+        inputs = table.matrix(read(np.array([[value]])))
+        inputs[0, 1] = 0
+        shares = [min(max((inputs[0, 0] - low) / (high - low), 0), 1) for low, high in itertools.pairwise(edges)]
+        expected = network.weights[0] @ np.array([*shares, *inputs[0]]) + network.biases[0]
+        np.testing.assert_allclose(network.predict(inputs)[0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_pieces_are_as_many_as_pay(monkeypatch, rng):
+def test_pieces_are_as_many_as_pay(rng):
     normal = rng.normal(size=(80, 2))
     assert all(len(item.edges) == 11 for item in learned(normal, n_pieces=24)[0].columns)  # of 8 rows each
     assert learned(normal[:20], n_pieces=24)[0].columns[0].edges == ()
-    mostly = np.where(np.arange(80) < 77, 0.0, 1.0)[:, None]
-    assert learned(mostly, n_pieces=8)[0].columns[0].edges == ()  # one piece would be the number itself
-    monkeypatch.setattr(matrix, "MOST_PIECES", 80 * 2 * 4 + 1)
-    assert len(learned(normal, n_pieces=24)[0].columns[0].edges) == 5
+    two = np.where(np.arange(80) < 30, 0.0, 1.0)[:, None]
+    assert learned(two, n_pieces=8)[0].columns[0].edges == ()
+    close = np.repeat([0.0, 1.0, 1.0 + 1e-9, 2.0, 4.0], 16)[:, None]
+    edges = learned(close, n_pieces=10)[0].columns[0].edges
+    assert len(edges) == 4 and np.diff(np.array(edges, np.float32)).min() > 0
+    assert learned(np.array([[math.inf], [-math.inf]] * 40), n_pieces=8)[0].columns[0].edges == ()
+
+
+def test_encoders_by_kind_of_column():
+    """Every column of the matrix is read; numbers and times as waves, few codes one-hot, many from a table."""
+    texts = [f"{i % 70:02}" for i in range(140)]
+    X = np.array([[i * 0.5 if i % 7 else None, "abc"[i % 3], text, i % 2 == 0, dt.datetime(2024, 1, 1 + i % 28)]
+                  for i, text in enumerate(texts)], object)
+    table, found = learned(X, n_pieces=4)
+    names = [name for item in table.columns for name in item.inputs]
+    assert names[:6] == ["x0", "x0 is missing", "x1", "x2", "x3", "x4"] and table.codes == {2: 3, 3: 70}
+    assert found[:4, 2].tolist() == [0, 1, 2, 0] and found[:3, 4].tolist() == [1, -1, 1]
+    plain = [1, 4, *range(6, table.width)]
+    last = (OneHot(2, 3), Embedding(3, 70, 8))
+    pieces = PiecewiseLinear([0], [table.columns[0].edges])
+    assert table.encoders(16) == (Periodic([0, 5], 16), pieces, Identity(plain), *last)
+    assert table.encoders(0) == (pieces, Identity([0, *plain[:2], 5, *plain[2:]]), *last)
+    unseen = table.matrix(read(np.array([[None, "z", None, None, None]], object)))
+    assert unseen[0, 2:4].tolist() == [-1, -1] and unseen[0, 4] == 0
+    assert learned(np.zeros((3, 1)))[0].encoders(16) == (Identity([0]),)
 
 
 def test_mostly_one_value_takes_the_range():
@@ -196,15 +223,15 @@ def test_a_constant_that_is_missing_somewhere_tells_where(values):
 def test_missing_at_predict_only_and_unseen_levels():
     table = learned(np.array([[1.0, "a"], [2.0, "b"], [4.0, "a"], [5.0, "b"], [1.0, "c"], [1.0, "c"]], object))[0]
     found = table.matrix(read(np.array([[None, "d"], [2.0, None], [1.5, "c"]], object)))
-    np.testing.assert_array_equal(found[:, 1:], [[0, 0, 0], [0, 0, 0], [0, 0, 1]])
+    np.testing.assert_array_equal(found[:, 1], [-1, -1, 2])
     assert found[0, 0] == 0  # the median
 
 
-def test_rare_levels_share_an_input_with_unseen_ones():
+def test_rare_levels_share_a_code_with_unseen_ones():
     table, found = column(["a", "a", "b", "b", "c", "d", None])
-    assert table.columns[0].inputs == ("x0 = a", "x0 = b", "x0 is rare")
-    np.testing.assert_array_equal(found[4:], [[0, 0, 1], [0, 0, 1], [0, 0, 0]])
-    np.testing.assert_array_equal(table.matrix(read(np.array([["z"]], object))), [[0, 0, 1]])
+    assert table.columns[0].inputs == ("x0",) and table.codes == {0: 3}
+    assert found[:, 0].tolist() == [0, 0, 1, 1, 2, 2, -1]
+    assert table.matrix(read(np.array([["z"]], object))).tolist() == [[2]]
 
 
 def test_no_more_levels_than_there_is_room_for():
@@ -219,7 +246,7 @@ def test_numbers_that_the_user_calls_categories(chosen):
     X = frame_of("pandas", {"a": [1.0, 2, 3, 4], "b": [3, 1, 2, 3]})
     table, found = learned(X, categorical_features=chosen)
     assert [item.kind for item in table.columns] == ["number", "category"]
-    np.testing.assert_array_equal(found[:, 1:], [[1, 0], [0, 1], [0, 1], [1, 0]])
+    assert found[:, 1].tolist() == [0, 1, 1, 0]
 
 
 @pytest.mark.parametrize(("chosen", "message"), [
@@ -326,8 +353,8 @@ def test_where_columns_are_in_the_matrix():
     X = np.array([["a", 1.0, None], ["b", None, 5.0], ["c", 3.0, 4.0], ["a", 3.0, 4.0], ["b", 1, 2.0], ["c", 2, 1.0]],
                  object)
     table = learned(X)[0]
-    assert table.width == 7
-    assert table.places == [slice(0, 3), slice(3, 5), slice(5, 7)]
+    assert table.width == 5
+    assert table.places == [slice(0, 1), slice(1, 3), slice(3, 5)]
 
 
 def test_plain_values_for_files():

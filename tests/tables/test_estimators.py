@@ -22,13 +22,16 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import fastbp
 from fastbp import TabularClassifier, TabularRegressor
+from fastbp.encoders import Identity, OneHot, Periodic
 from fastbp.kernels.compile import JIT
+from fastbp.schedules import CosLog, Cosine
 from fastbp.tables import calibration, classifier, importance, intervals, recipe, regressor, training
 from fastbp.tables.targets import Classes, Numbers
+from fastbp.training.history import Record
 
 BOTH = [TabularRegressor, TabularClassifier]
-SMALL = {"hidden_layer_sizes": (4,), "epochs": 3, "learning_rate": 0.03, "dropout": 0.0, "n_pieces": 0,
-         "random_state": 0}
+SMALL = {"hidden_layer_sizes": (4,), "epochs": 3, "learning_rate": 0.1, "dropout": 0.0, "n_pieces": 0,
+         "n_frequencies": 0, "random_state": 0}
 
 EXPECTED_TO_FAIL = {"check_sample_weight_equivalence_on_dense_data": "rows are dealt out to folds and batches, and two "
                     "rows of weight 1 may go to different ones, where one of weight 2 does not"}
@@ -84,7 +87,7 @@ def test_scikit_learns_checks(kind):
 def test_what_is_learned(kind):
     """The recipe itself, on data that a table of means would not tell."""
     X, y = data(kind, few(150, 60))
-    settings = {} if JIT else {"epochs": 12, "hidden_layer_sizes": (8,), "learning_rate": 0.03, "n_pieces": 0}
+    settings = {} if JIT else {"epochs": 20, "hidden_layer_sizes": (8,), "n_pieces": 0, "n_frequencies": 0}
     model = kind(random_state=0, **settings).fit(X, y)
     assert model.score(X, y) > (0.4 if kind is TabularRegressor else 0.85)
     assert model.recipe_ == recipe.choose(len(X), kind is TabularClassifier, **settings)
@@ -169,23 +172,72 @@ def test_members_keep_back_a_fold_each(members, folds, kept, by):
 def test_out_of_fold_predictions_are_those_of_members_that_have_not_seen_a_row():
     """By training a network anew on the other rows, from the seeds that a generator of the same state draws."""
     X, y = data(TabularRegressor, 30)
-    model = small(TabularRegressor, n_members=2, n_folds=2, clamp=False).fit(X, y)
+    model = small(TabularRegressor, n_members=2, n_folds=2, clamp=False, n_frequencies=4).fit(X, y)
     generator = np.random.default_rng(int(np.random.RandomState(0).randint(2**31 - 1)))
     fold = training.fold_of(30, 2, None, generator)
     matrix, targets = model._matrix(X), ((y - y.mean()) / y.std()).astype(np.float32)
-    for i in range(2):
-        network = fastbp.Network((matrix.shape[1], 4, 1), recipe.ACTIVATION, seed=int(generator.integers(2**63)))
-        settings = model.recipe_
+    settings, encoders = model.recipe_, model._table.encoders(4)
+    networks = [settings.network(matrix.shape[1], 1, "squared_error", int(generator.integers(2**63)), encoders)
+                for _ in range(2)]
+    for i, network in enumerate(networks):
+        network.initialize(matrix[fold != i])
         costs, kept = [], []
+
+        def watch(record, costs=costs, kept=kept, rows=fold == i):
+            """Judge the average of the parameters: of the first epoch, then 10/11 new, then 10/12."""
+            mean, share = kept[-1] if kept else 0.0, len(kept) / (len(kept) + 10)
+            own = record.network.parameters.copy()
+            kept.append(share * mean + (1 - share) * own)
+            record.network.parameters[:] = kept[-1]
+            costs.append(record.network.cost(matrix[rows], targets[rows]))
+            record.network.parameters[:] = own
+
         network.fit(matrix[fold != i], targets[fold != i], epochs=3, batch_size=settings.batch_size,
-                    optimizer=settings.optimizer(), regularization=settings.regularization(),
-                    callbacks=[lambda record, rows=fold == i, costs=costs, kept=kept: (
-                        costs.append(record.network.cost(matrix[rows], targets[rows])),
-                        kept.append(record.network.parameters.copy()))])
+                    optimizer=settings.optimizer(network), regularization=settings.regularization(), callbacks=[watch])
         network.parameters[:] = kept[int(np.argmin(costs))]
         expected = y.mean() + y.std() * network.predict(matrix[fold == i])[:, 0].astype(float)
         np.testing.assert_allclose(model.oof_predictions_[fold == i], expected, rtol=1e-5)
         assert model.best_epoch_[i] == np.argmin(costs) + 1
+
+
+def test_training_ends_after_a_wave_without_progress(monkeypatch):
+    """Waves end after 1/15, 3/15, 7/15 and all of the epochs; what is best is the average of the parameters."""
+    costs = iter([*[5.0] * 4, 4.0, *[4.5] * 60])
+    network = fastbp.Network((1, 1), seed=0)
+    best = training.BestEpoch((None, None, None), lambda epoch: epoch / 60)
+    monkeypatch.setattr(type(network), "cost", lambda self, X, Y, weights: next(costs))
+    for epoch in range(1, 61):
+        network.parameters[:] = epoch
+        stop = best(Record(epoch, 1.0, None, 0.1, network, epoch, 0.1, lambda: 0.0, lambda rate: None))
+        np.testing.assert_array_equal(network.parameters, epoch)
+        if stop:
+            break
+    assert epoch == 28 and best.best_epoch == 5  # in the second wave, which ends at 12
+    short = training.BestEpoch((None, None, None), lambda epoch: epoch / 4)  # whose waves are too short to tell
+    assert not any(short(Record(epoch, 1.0, None, 0.1, network, epoch, 0.1, lambda: 0.0, lambda rate: None))
+                   for epoch in range(1, 5))
+    mean = 1.0
+    for i in range(2, 6):
+        mean += (1 - (i - 1) / (i + 9)) * (i - mean)
+    np.testing.assert_allclose(best.seen.parameters, mean, rtol=1e-6)
+
+
+def test_rates_and_decays_of_a_network():
+    """RealMLP's, of weights that are not divided: an Adam step of μ/√n, and the same share of decay."""
+    settings = recipe.choose(500, True, hidden_layer_sizes=(16, 9))
+    encoders = [Periodic([0], 3), OneHot(1, 5)]
+    network = settings.network(2, 3, "cross_entropy", 0, encoders)
+    assert network.activations[:2] == ("parametric(selu)",) * 2 and network.encoded_size == 9
+    method = settings.optimizer(network)
+    assert method.rate_factors == {"biases": 0.1, "alphas": 0.1, "scaling": 6.0, "encoders[0]": 0.1,
+                                   "weights[0]": 1 / 3, "weights[1]": 1 / 4, "weights[2]": 1 / 3}
+    assert method.decay_factors == {"biases": 0.0, "alphas": 0.1, "scaling": 6.0, "encoders[0]": 0.1,
+                                    "weights[0]": 3, "weights[1]": 4, "weights[2]": 3}
+    assert method.learning_rate == CosLog(settings.learning_rate) and method.beta2 == 0.95
+    assert method.weight_decay == Cosine(settings.weight_decay, flat=0.5, per="update")
+    plain = recipe.choose(500, False, activation="relu", weight_decay=0.0, hidden_layer_sizes=())
+    method = plain.optimizer(plain.network(2, 1, "squared_error", 0, [Identity([0, 1])]))
+    assert "alphas" not in method.rate_factors and method.weight_decay == 0 and plain.regularization() is None
 
 
 @pytest.mark.parametrize("kind", BOTH)
@@ -504,13 +556,13 @@ def test_what_is_recorded(kind):
 
 
 def test_a_time_limit_ends_the_fit():
-    X, y = data(TabularRegressor, 40)
+    X, y = np.linspace(-1, 1, 40)[:, None], np.linspace(0, 1, 40)  # learned better and better: no wave is the last
     seen = []
     note = [lambda record: seen.append((record.seconds, record.learning_rate))]
     model = small(TabularRegressor, epochs=10**6, time_limit=0.3, callbacks=note).fit(X, y)
     seconds, rates = np.array(seen).T
     assert seconds[-1] > 0.25 and len(seen) < 10**6 and model.best_epoch_ <= len(seen)
-    assert rates[0] == pytest.approx(0.03, rel=0.1) and rates[-1] < rates[0]
+    assert rates[0] > rates[-1] and len(set(rates)) > 10
 
 
 @pytest.mark.parametrize("seconds", [1e6, 5.0])
@@ -518,16 +570,24 @@ def test_the_learning_rate_falls_with_the_epochs_or_the_time(seconds, monkeypatc
     """Whichever is further, by a clock that goes a second an epoch."""
     now = [100.0]
     monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
-    settings = recipe.choose(100, False, epochs=10)
-    rates, stops = [], []
-    with training.Deadline(seconds, settings) as deadline:
+    settings, network = recipe.choose(100, False, epochs=10, learning_rate=0.1), fastbp.Network((1, 2, 1), seed=0)
+    rates, decays, drops, stops = [], [], [], []
+    with training.Deadline(seconds, settings.epochs) as deadline:
+        method = recipe.choose(100, False, epochs=10, learning_rate=0.1).optimizer(network, deadline.part)
+        dropout = settings.regularization(deadline.part).dropout
         for epoch in range(10):
-            rates.append(deadline.schedule(epoch))
+            rates.append(method.learning_rate(epoch))
+            decays.append(method.weight_decay(epoch))
+            drops.append(dropout(epoch))
             now[0] += 1
             stops.append(deadline(None))
     length = min(10, seconds)
-    expected = [settings.learning_rate * (1 + math.cos(math.pi * min(epoch / length, 1))) / 2 for epoch in range(10)]
+    parts = [max(min(epoch / length, 1), (math.sqrt(2) - 1) / 15) for epoch in range(10)]  # from the first peak on
+    expected = [0.05 * (1 - math.cos(2 * math.pi * math.log2(1 + 15 * part))) for part in parts]
     np.testing.assert_allclose(rates, expected, atol=1e-12)
+    fading = [0.5 + 0.5 * math.cos(math.pi * max(2 * part - 1, 0)) for part in parts]
+    np.testing.assert_allclose(decays, settings.weight_decay * np.array(fading), atol=1e-12)
+    np.testing.assert_allclose(drops, settings.dropout * np.array(fading), atol=1e-12)
     assert stops == [epoch + 1 >= seconds for epoch in range(10)]
 
 
@@ -586,7 +646,13 @@ def test_settings_by_rows(rows, batch, epochs):
     assert (chosen.batch_size, chosen.epochs) == (batch, epochs)
     own = recipe.choose(rows, True, epochs=3, batch_size=7, hidden_layer_sizes=(5,), dropout="auto")
     assert (own.batch_size, own.epochs, own.hidden_layer_sizes, own.dropout) == (7, 3, (5,), chosen.dropout)
-    assert recipe.choose(50, True, dropout=0.0, weight_decay=0.0).regularization() is None
+    assert recipe.choose(50, False, dropout=0.0, weight_decay=0.0).regularization() is None
+    assert recipe.choose(50, True, dropout=0.0, label_smoothing=0.0).regularization() is None
+
+
+@pytest.mark.parametrize(("rows", "members", "folds"), [(50, 1, 6), (480, 1, 8), (10**5, 1, 10), (50, 8, 8), (900, 3, 10)])
+def test_folds_by_rows(rows, members, folds):
+    assert recipe.folds(rows, members) == folds
 
 
 def test_settings_of_any_types_of_numbers(tmp_path):

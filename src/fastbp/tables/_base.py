@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, NoReturn
 
@@ -28,6 +29,9 @@ Doubles = npt.NDArray[np.float64]
 
 AUTO = StrOptions({"auto"})
 
+MOST_FREQUENCIES = 1024
+"""Of a number."""
+
 PARTS = "training", "validation"
 """Whose losses are recorded."""
 
@@ -47,6 +51,7 @@ class _Tabular(BaseEstimator):
         "weight_decay": [AUTO, Interval(Real, 0, None, closed="left")],
         "dropout": [AUTO, Interval(Real, 0, 1, closed="left")],
         "n_pieces": [AUTO, Interval(Integral, 0, MOST_EDGES - 1, closed="both")],
+        "n_frequencies": [AUTO, Interval(Integral, 0, MOST_FREQUENCIES, closed="both")],
         "time_limit": [Interval(Real, 0, None, closed="neither"), None],
         "random_state": ["random_state"],
         "callbacks": [list, tuple, callable, None],
@@ -55,7 +60,7 @@ class _Tabular(BaseEstimator):
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     }
     _settings: ClassVar[tuple[str, ...]] = ("hidden_layer_sizes", "activation", "learning_rate", "epochs", "batch_size",
-                                            "weight_decay", "dropout", "n_pieces")
+                                            "weight_decay", "dropout", "n_pieces", "n_frequencies")
     """Parameters that a recipe has, too."""
     _is_classifier: ClassVar[bool]
     oof_predictions_: Doubles
@@ -92,11 +97,21 @@ class _Tabular(BaseEstimator):
         if other is not None:
             rows = _with_validation(rows, table, targets, factors, *other)
         generator = np.random.default_rng(int(check_random_state(self.random_state).randint(2**31 - 1)))
-        n_folds = max(int(self.n_members), recipes.N_FOLDS) if isinstance(self.n_folds, str) else int(self.n_folds)
-        trained = training.train(rows, recipe, self._cost, targets.n_outputs, n_members=int(self.n_members),
-                                 n_folds=n_folds, generator=generator, stratify=self._is_classifier,
-                                 callbacks=self.callbacks, time_limit=self.time_limit, verbose=int(self.verbose),
-                                 progress=bool(self.progress), threads=self.n_threads)
+        n_folds = recipes.folds(len(chosen), int(self.n_members)) if isinstance(self.n_folds, str) \
+            else int(self.n_folds)
+        seconds = self.time_limit
+        if table.has_pieces and isinstance(self.n_pieces, str):
+            whole = table.undivided()
+            seconds = None if seconds is None else seconds / (1 + recipes.TRIAL)
+            if training.better_encoders([each.encoders(recipe.n_frequencies) for each in (table, whole)], rows, recipe,
+                                        self._cost, targets.n_outputs, n_folds=n_folds, generator=generator,
+                                        stratify=self._is_classifier, threads=self.n_threads,
+                                        time_limit=None if seconds is None else recipes.TRIAL * seconds):
+                table, recipe = whole, replace(recipe, n_pieces=0)
+        trained = training.train(rows, recipe, self._cost, targets.n_outputs, table.encoders(recipe.n_frequencies),
+                                 n_members=int(self.n_members), n_folds=n_folds, generator=generator,
+                                 stratify=self._is_classifier, callbacks=self.callbacks, time_limit=seconds,
+                                 verbose=int(self.verbose), progress=bool(self.progress), threads=self.n_threads)
         of_user = None if rows.has_validation else chosen[trained.rows]
         importances = permutation_importances(trained.ensemble, rows.matrix, rows.targets, rows.weights,
                                               trained.unseen, table.places, generator)

@@ -4,15 +4,16 @@ number
     One input, robustly scaled and smoothly clipped (Holzmüller et al. 2024): with the quartiles q of the
     finite values u = (x − q½)/(q¾ − q¼), or 2(x − q½)/(max − min) where the quartiles are equal, and the input is
     u/√(1 + (u/3)²). So nothing is ever beyond ±3, and infinite values are at the ends. Whole numbers are numbers,
-    however few they are; durations are seconds. Where pieces are asked for, one more input for each (Gorishniy et al.
-    2022): with edges b at evenly spaced quantiles of the input x, (x − b_t)/(b_{t+1} − b_t), cut off at 0
-    and 1. A network of few epochs learns a step or a kink from these, which of x alone takes it many.
+    however few they are; durations are seconds. Where pieces are asked for, they end at quantiles of the input, the
+    outer ones at ±3, so that nothing goes on in a line beyond them.
 category
-    Of two levels one input, −1 and +1; of more an input each, 0 or 1. Missing and unseen ones are 0 in all of them.
-    Levels that fewer than `LEAST_ROWS` rows have, and all beyond the `MOST_LEVELS` most frequent, share an input, and
+    Of two levels −1 and +1; of more the code of the level. Missing and unseen ones are 0 with two levels, else −1.
+    Levels that fewer than `LEAST_ROWS` rows have, and all beyond the `MOST_LEVELS` most frequent, share a code, and
     so do then unseen ones. Booleans are categories.
 date
     A number, and the sine and cosine of the time of the year, of the week and of the day (UTC), those that vary.
+
+What the network makes of numbers and codes, its encoders do (`matrix.Table.encoders`).
 
 A column that has missing values when it is learned has one more input, 1 where missing: a missing number stands at the
 median, a missing date at the median too with sines and cosines 0.
@@ -38,11 +39,11 @@ CLIP = 3.0
 """Where the smooth clip ends (Holzmüller et al. 2024)."""
 
 MOST_LEVELS = 256
-"""Levels with an input of their own: of hotel_rates' 426 the rarer ones share one; a text that differs in each of
-50,000 rows makes no matrix of 50,000 columns."""
+"""Levels with a code of their own: of hotel_rates' 426 the rarer ones share one; a text that differs in each of
+50,000 rows makes no table of 50,000 rows."""
 
 LEAST_ROWS = 2
-"""Rows that a level with an input of its own has: one row's input would be that row's name."""
+"""Rows that a level with a code of its own has: one row's code would be that row's name."""
 
 NEIGHBOURS = 8
 """Numbers that differ by no more than so many roundings of their dtype are one number: what is left is the noise of
@@ -55,6 +56,9 @@ CYCLES = {"year": 365.2425 * DAY, "week": 7 * DAY, "day": DAY}
 
 MOST_EDGES = 257
 """Of the pieces of a number."""
+
+LEAST_WIDTH = 1e-4
+"""Of a piece: a narrower one would be a step, and float32 has no slope for one of no width."""
 
 SPREAD = 1e-6
 """What the sine and cosine of a cycle vary by, at least, or it is left out: dates at midnight have no time of day."""
@@ -193,24 +197,29 @@ class Number(Column):
         return f"({self.name} − {self.center:.4g}) × {self.scale:.4g}, clipped smoothly at ±3{pieces}"
 
     def _own(self) -> Sequence[str]:
-        return [self.name, *(f"piece {i} of {self.name}" for i in range(1, len(self.edges)))]
+        return (self.name,)
 
     def _fill(self, values: Values, out: Floats) -> None:
-        x = clipped(values.numbers, self.center, self.scale)
-        out[:, 0] = x
-        for i, (low, high) in enumerate(pairwise(self.edges), 1):
-            out[:, i] = np.clip((x - low) / (high - low), 0, 1)
+        out[:, 0] = clipped(values.numbers, self.center, self.scale)
 
     def in_pieces(self, values: Values, count: int) -> Number:
-        """Return it with so many pieces, fewer where several quantiles are one number; none where one is left."""
+        """Return it with so many pieces between quantiles, the outer ones up to ±3; fewer where quantiles agree.
+
+        None where no quantile is within the range, as of a number with two values.
+        """
         x = clipped(values.numbers[np.isfinite(values.numbers)], self.center, self.scale)
-        edges = np.unique(np.quantile(x, np.linspace(0, 1, count + 1))) if len(x) else x
-        return replace(self, edges=tuple(edges.tolist()) if len(edges) > 2 else ())
+        if not len(x):
+            return self
+        inner, edges = np.quantile(x, np.arange(1, count) / count, method="inverted_cdf"), [-CLIP]
+        for quantile in inner[(x.min() < inner) & (inner < x.max())].tolist():
+            if quantile - edges[-1] > LEAST_WIDTH and CLIP - quantile > LEAST_WIDTH:
+                edges.append(quantile)
+        return replace(self, edges=(*edges, CLIP)) if len(edges) > 1 else self
 
 
 @dataclass(frozen=True)
 class Category(Column):
-    """A category; ``rest`` says that rare levels, which are not among ``levels``, share an input."""
+    """A category; ``rest`` says that rare levels, which are not among ``levels``, share a code."""
 
     levels: tuple[str, ...] | tuple[float, ...]
     rest: bool
@@ -231,7 +240,12 @@ class Category(Column):
         """What was done with it."""
         if self._signed:
             return f"−1 for {self._label(0)}, +1 for {self._label(1)}"
-        return f"{len(self.levels)} levels, one input each" + (", and one for all rare ones" if self.rest else "")
+        return f"codes of {len(self.levels)} levels" + (", and one for all rare ones" if self.rest else "")
+
+    @property
+    def n_codes(self) -> int:
+        """How many codes there are; 0 of two levels, which are −1 and +1."""
+        return 0 if self._signed else len(self.levels) + self.rest
 
     @property
     def _signed(self) -> bool:
@@ -239,7 +253,7 @@ class Category(Column):
 
     @property
     def _tells_missing(self) -> bool:
-        """A missing category is 0 in all inputs, which is a place of its own."""
+        """A missing category has a code of its own."""
         return False
 
     def _label(self, i: int) -> str:
@@ -249,10 +263,7 @@ class Category(Column):
         return str(bool(level)) if self.holds == BOOLEAN else f"{level:g}"
 
     def _own(self) -> Sequence[str]:
-        if self._signed:
-            return (self.name,)
-        return [f"{self.name} = {self._label(i)}" for i in range(len(self.levels))] \
-            + [f"{self.name} is rare"] * self.rest
+        return (self.name,)
 
     def codes(self, values: Values) -> npt.NDArray[np.int64]:
         """Return the place of each row's level, that of the rest, or −1 where it is missing, or unseen without one."""
@@ -264,12 +275,7 @@ class Category(Column):
 
     def _fill(self, values: Values, out: Floats) -> None:
         codes = self.codes(values)
-        if self._signed:
-            out[:, 0] = np.array([-1.0, 1.0, 0.0])[codes]
-        else:
-            out[:] = 0
-            known = np.flatnonzero(codes >= 0)
-            out[known, codes[known]] = 1
+        out[:, 0] = np.array([-1.0, 1.0, 0.0])[codes] if self._signed else codes
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,10 @@ def _fill(self: _Tabular, file: File, told: Any, own: set[str], table: matrix.Ta
     n_inputs, n_outputs = networks[0].layers[0], networks[0].layers[-1]
     if n_inputs != table.width:
         raise ValueError(f"its networks have {n_inputs} inputs, its columns make {table.width}")
+    for network in networks:
+        codes = {encoder.reads[0]: encoder.counts[0] for encoder in network.encoders if encoder.reads_codes}
+        if codes != table.codes:
+            raise ValueError(f"its networks read codes from {codes}, its columns make {table.codes}")
     if networks[0].cost_function.name != self._cost:
         raise ValueError(f"its networks have the cost {networks[0].cost_function}, expected {self._cost}")
     targets = self._read_targets(told, lambda name, dtype, shape: file.read(OWN + name, dtype, shape), n_outputs)
@@ -135,7 +139,7 @@ def _length(file: File, name: str, axis: int) -> int:
 def _recipe(told: Any) -> Recipe:
     """Make a recipe; it only tells what was done."""
     made = Recipe(**{**told, "hidden_layer_sizes": tuple(told["hidden_layer_sizes"])})
-    for name, kind in (("epochs", int), ("batch_size", int), ("n_pieces", int), ("learning_rate", float),
+    for name, kind in (("epochs", int), ("batch_size", int), ("n_pieces", int), ("n_frequencies", int), ("learning_rate", float),
                        ("weight_decay", float), ("dropout", float), ("label_smoothing", float), ("activation", str)):
         if type(getattr(made, name)) is not kind:
             raise ValueError(f"recipe has {name} {getattr(made, name)!r}, expected a {kind.__name__}")

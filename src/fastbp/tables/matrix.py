@@ -1,15 +1,17 @@
-"""A user's table as one float32 matrix, by what was learned of its columns."""
+"""A user's table as one float32 matrix, by what was learned of its columns, and the encoders that read it."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..encoders import Embedding, Encoder, Identity, OneHot, Periodic, PiecewiseLinear
 from ..util import machine
-from .columns import KINDS, Column, Floats, Number, learn
+from .columns import KINDS, Category, Column, Date, Floats, Number, learn
 from .frames import Frame
 
 FROM_DTYPE = "from_dtype"
@@ -17,12 +19,14 @@ FROM_DTYPE = "from_dtype"
 ROWS_A_PIECE = 8
 """Rows of a piece of a number, at least: fewer would be learned by heart."""
 
-MOST_PIECES = 2**22
-"""Pieces of all numbers in all rows, 16 MB of the matrix: of 50,000 rows of 50 numbers there are none, and the memory
-of a fit stays below four times the frame."""
-
 LEAST_PIECES = 3
 """Of a number, or there are none."""
+
+MOST_ONE_HOT = 64
+"""Codes that are read as one-hot; of more a row of a table is learned. See docs/tables.md."""
+
+EMBEDDING_SIZE = 8
+"""Numbers in a row of such a table: RealMLP's."""
 
 
 class ColumnDescription(NamedTuple):
@@ -86,17 +90,51 @@ class Table:
         categorical_features : "from_dtype", None, or a sequence of names, indices or booleans
             Which columns are categories beside those that can be nothing else.
         n_pieces : int, default 0
-            Pieces of each number, at most: fewer where rows are few, none where they need too much memory.
+            Pieces of each number, at most: fewer where rows are few.
         """
         chosen = chosen_columns(frame, categorical_features)
         names = frame.names or [f"x{i}" for i in range(frame.n_columns)]
         columns = [learn(names[i], frame.column(i), i in chosen) for i in range(frame.n_columns)]
-        n_numbers = sum(isinstance(column, Number) for column in columns)
-        n_pieces = min(n_pieces, frame.n_rows // ROWS_A_PIECE, MOST_PIECES // max(frame.n_rows * n_numbers, 1))
+        n_pieces = min(n_pieces, frame.n_rows // ROWS_A_PIECE)
         if n_pieces >= LEAST_PIECES:
             columns = [column.in_pieces(frame.column(i), n_pieces) if isinstance(column, Number) else column
                        for i, column in enumerate(columns)]
         return cls(columns, frame.names is not None)
+
+    @property
+    def has_pieces(self) -> bool:
+        """Whether a number is divided."""
+        return any(isinstance(column, Number) and column.edges for column in self.columns)
+
+    def undivided(self) -> Table:
+        """Return it without pieces of numbers."""
+        return Table([replace(column, edges=()) if isinstance(column, Number) else column for column in self.columns],
+                     self.names is not None)
+
+    @property
+    def codes(self) -> dict[int, int]:
+        """Which columns of the matrix hold codes, and how many."""
+        return {place.start: column.n_codes for column, place in zip(self.columns, self.places, strict=True)
+                if isinstance(column, Category) and column.n_codes}
+
+    def encoders(self, n_frequencies: int) -> tuple[Encoder, ...]:
+        """Return what reads the matrix, every column of it at least once.
+
+        Numbers and times are read as periodic functions of so many frequencies, or else as they are, numbers also by
+        their pieces; codes one-hot, or from a table where there are many; everything else as it is.
+        """
+        pieces, waves, codes = {}, [], self.codes
+        for column, place in zip(self.columns, self.places, strict=True):
+            if isinstance(column, Number) and column.edges:
+                pieces[place.start] = column.edges
+            if isinstance(column, (Number, Date)) and n_frequencies:
+                waves.append(place.start)
+        plain = [i for i in range(self.width) if i not in codes and i not in waves]
+        found: list[Encoder] = [Periodic(waves, n_frequencies)] if waves else []
+        found += [PiecewiseLinear(tuple(pieces), tuple(pieces.values()))] if pieces else []
+        found += [Identity(plain)] if plain else []
+        return (*found, *(OneHot(i, count) if count <= MOST_ONE_HOT else Embedding(i, count, EMBEDDING_SIZE)
+                          for i, count in codes.items()))
 
     def matrix(self, frame: Frame) -> Floats:
         """Return the inputs of some rows, (n_rows, width); the frame's columns are found by name, if they have any."""

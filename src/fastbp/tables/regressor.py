@@ -127,8 +127,9 @@ class TabularRegressor(RegressorMixin, _Tabular):
     def __init__(self, *, categorical_features: Any = "from_dtype", n_members: Any = 1, n_folds: Any = "auto",
                  hidden_layer_sizes: Any = "auto", activation: Any = "auto", learning_rate: Any = "auto",
                  epochs: Any = "auto", batch_size: Any = "auto", weight_decay: Any = "auto", dropout: Any = "auto",
-                 n_pieces: Any = "auto", clamp: Any = True, time_limit: Any = None, random_state: Any = None,
-                 callbacks: Any = None, verbose: Any = False, progress: Any = False, n_threads: Any = None) -> None:
+                 n_pieces: Any = "auto", n_frequencies: Any = "auto", clamp: Any = True, time_limit: Any = None,
+                 random_state: Any = None, callbacks: Any = None, verbose: Any = False, progress: Any = False,
+                 n_threads: Any = None) -> None:
         self._keep(locals())
 
     @_fit_context(prefer_skip_nested_validation=True)

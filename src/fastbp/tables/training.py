@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..encoders import Encoder
 from ..ensembles.ensemble import Ensemble
 from ..ensembles.held_out import BOOTSTRAP, CALIBRATION, FOLDS, HeldOut, hold_out
 from ..ensembles.resampling import dealt
+from ..network import Network
 from ..training.callbacks import Callback, EarlyStopping, ProgressBar
 from ..training.history import Record
 from ..training.many import fit_many
 from ..util import machine
+from . import recipe as recipes
 from .columns import Floats
 from .recipe import Recipe
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
+
+INITIAL_ROWS = 2048
+"""Rows that first parameters are fitted to: `Network.initialize` takes no more, and a copy of all is spared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +65,13 @@ class Trained:
 
 
 class Deadline:
-    """The learning rate falls with the epochs or with the time, whichever is further; at the end of the time it stops.
+    """How far a fit is: by its epochs or by its time, whichever is further; at the end of the time it stops.
 
-    A schedule and a callback of one fit, whose time begins when it is entered.
+    What schedules are told, and a callback of one fit, whose time begins when it is entered.
     """
 
-    def __init__(self, seconds: float, recipe: Recipe) -> None:
-        self.seconds, self.epochs, self.rate = seconds, recipe.epochs, recipe.schedule()
+    def __init__(self, seconds: float, epochs: int) -> None:
+        self.seconds, self.epochs = seconds, epochs
         self.begin = time.perf_counter()
 
     def __enter__(self) -> Deadline:
@@ -74,30 +81,50 @@ class Deadline:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def schedule(self, epoch: int) -> float:
-        """Return the learning rate after so many epochs."""
-        return self.rate(min(max(epoch / self.epochs, (time.perf_counter() - self.begin) / self.seconds), 1.0))
+    def part(self, epoch: int) -> float:
+        """Return which part of the fit is done after so many epochs; at first the learning rate is at its highest."""
+        return min(max(epoch / self.epochs, self._passed(), recipes.FIRST_PEAK), 1.0)
+
+    def _passed(self) -> float:
+        return (time.perf_counter() - self.begin) / self.seconds
 
     def __call__(self, record: Record) -> bool:
         """Return whether to stop."""
-        return time.perf_counter() - self.begin >= self.seconds
+        return self._passed() >= 1
 
 
 class BestEpoch(EarlyStopping):
-    """Keeps the parameters of the best epoch, by the validation cost with weights where these are given."""
+    """Keeps the averaged parameters of the best epoch, and stops after a wave of the learning rate without one.
 
-    def __init__(self, patience: int, rows: tuple[Floats, Array, Array] | None) -> None:
-        super().__init__(patience, best="last")
-        self.rows = rows
+    The average of the parameters over the epochs, in which each epoch before counts `recipe.AVERAGE` of the next one,
+    is what each epoch is judged by: its cost of the rows kept back, with weights where these are given.
+    """
+
+    def __init__(self, rows: tuple[Floats, Array, Array | None], part: Callable[[int], float]) -> None:
+        super().__init__(sys.maxsize, best="last")
+        self.rows, self.part, self.waves = rows, part, list(recipes.WAVE_ENDS)
         self.costs: list[tuple[float, float]] = []
+        self.average: Array | None = None
+        self.before = 0
 
     def __call__(self, record: Record) -> bool:
         """Return whether to stop."""
-        if self.rows is not None:
-            record = record._replace(validation_cost=record.network.cost(*self.rows))
-        assert record.validation_cost is not None
-        self.costs.append((record.cost, record.validation_cost))
-        return super().__call__(record)
+        parameters = record.network._parameters
+        own = parameters.copy()
+        share = min(recipes.AVERAGE, len(self.costs) / (len(self.costs) + recipes.WARM_UP))
+        self.average = own if self.average is None else share * self.average + (1 - share) * own
+        parameters[:] = self.average
+        try:
+            cost = record.network.cost(*self.rows)
+            super().__call__(record._replace(validation_cost=cost))
+        finally:
+            parameters[:] = own
+        self.costs.append((record.cost, cost))
+        if not (self.waves and self.part(record.epoch) >= self.waves[0]):
+            return False
+        del self.waves[0]
+        begin, self.before = self.before, record.epoch
+        return self.best_epoch <= begin <= record.epoch - recipes.LEAST_WAVE
 
 
 class Printed:
@@ -140,42 +167,70 @@ def unseen_rows(rows: Rows, n_members: int, n_folds: int, stratify: bool, genera
     return unseen
 
 
-def train(rows: Rows, recipe: Recipe, cost: str, n_outputs: int, *, n_members: int, n_folds: int,
-          generator: np.random.Generator, stratify: bool, callbacks: Any, time_limit: float | None, verbose: int,
-          progress: bool, threads: int | None) -> Trained:
+def train(rows: Rows, recipe: Recipe, cost: str, n_outputs: int, encoders: Sequence[Encoder], *,
+          n_members: int, n_folds: int, generator: np.random.Generator, stratify: bool, callbacks: Any,
+          time_limit: float | None, verbose: int, progress: bool, threads: int | None) -> Trained:
     """Train the members, each on all rows but those it keeps back, by which its best epoch is chosen."""
     unseen = unseen_rows(rows, n_members, n_folds, stratify, generator)
-    networks = [recipe.network(rows.matrix.shape[1], n_outputs, cost, int(generator.integers(2**63)))
+    networks = [recipe.network(rows.matrix.shape[1], n_outputs, cost, int(generator.integers(2**63)), encoders)
                 for _ in range(n_members)]
-    kept = [np.flatnonzero(own) for own in unseen]
-    learned = [np.flatnonzero(~own) for own in unseen]
-    deadlines = [None if time_limit is None else Deadline(_share(time_limit, n_members, threads), recipe)
-                 for _ in networks]
-
-    best = [BestEpoch(recipe.epochs, None if rows.weights is None else (rows.matrix[own], rows.targets[own],
-                                                                        rows.weights[own])) for own in kept]
 
     def of_member(i: int) -> list[Callback]:
-        own: list[Callback] = [best[i]]
-        if (deadline := deadlines[i]) is not None:
-            own.append(deadline)
+        own: list[Callback] = []
         if verbose:
             own.append(Printed(verbose, f"member {i}, " if n_members > 1 else ""))
         if progress and n_members == 1:
-            own.append(ProgressBar(recipe.epochs, len(learned[i])))
+            own.append(ProgressBar(recipe.epochs, int((~unseen[i]).sum())))
         return [*own, *_of_user(callbacks, i)]
 
-    fit_many(networks, rows.matrix, rows.targets, rows=learned, sample_weight=rows.weights, validation_rows=kept,
-             epochs=recipe.epochs, batch_size=recipe.batch_size,
-             optimizer=[recipe.optimizer(None if deadline is None else deadline.schedule) for deadline in deadlines],
-             regularization=recipe.regularization(), callbacks=of_member, threads=threads,
-             progress=progress and n_members > 1)
+    best = _fit(networks, rows, recipe, unseen, generator, time_limit, threads, of_member, progress and n_members > 1)
     ensemble = Ensemble(networks)
     known = np.flatnonzero(unseen.any(axis=0))
     held = _hold_out(ensemble, rows, known, unseen[:, known])
     shortest = min(len(found.costs) for found in best)
     costs = np.mean([found.costs[:shortest] for found in best], axis=0).T
     return Trained(ensemble, held, known, unseen, np.array([found.best_epoch for found in best]), costs)
+
+
+def better_encoders(candidates: Sequence[Sequence[Encoder]], rows: Rows, recipe: Recipe, cost: str, n_outputs: int, *,
+                    n_folds: int, generator: np.random.Generator, stratify: bool, time_limit: float | None,
+                    threads: int | None) -> int:
+    """Return which encoders rows that are kept back speak for: by a network of few epochs for each, of one seed."""
+    unseen = np.repeat(unseen_rows(rows, 1, n_folds, stratify, generator), len(candidates), axis=0)
+    short, seed = recipe.of_trial(), int(generator.integers(2**63))
+    networks = [short.network(rows.matrix.shape[1], n_outputs, cost, seed, encoders) for encoders in candidates]
+    best = _fit(networks, rows, short, unseen, generator, time_limit, threads)
+    return int(np.argmin([found.best_value for found in best]))
+
+
+def _fit(networks: Sequence[Network], rows: Rows, recipe: Recipe, unseen: Booleans, generator: np.random.Generator,
+         time_limit: float | None, threads: int | None, callbacks: Callable[[int], list[Callback]] = lambda i: [],
+         progress: bool = False) -> list[BestEpoch]:
+    """Train networks on rows that are not unseen to them, and return what was their best epoch by the others."""
+    learned, kept = [np.flatnonzero(~own) for own in unseen], [np.flatnonzero(own) for own in unseen]
+    for network, own in zip(networks, learned, strict=True):
+        network.initialize(rows.matrix[_some(own, generator)])
+    deadlines = [None if time_limit is None else Deadline(_share(time_limit, len(networks), threads), recipe.epochs)
+                 for _ in networks]
+    parts = [None if deadline is None else deadline.part for deadline in deadlines]
+    best = [BestEpoch((rows.matrix[own], rows.targets[own], None if rows.weights is None else rows.weights[own]),
+                      part or (lambda epoch: epoch / recipe.epochs)) for own, part in zip(kept, parts, strict=True)]
+
+    def of_network(i: int) -> list[Callback]:
+        deadline = deadlines[i]
+        return [best[i], *([] if deadline is None else [deadline]), *callbacks(i)]
+
+    fit_many(networks, rows.matrix, rows.targets, rows=learned, sample_weight=rows.weights, validation_rows=kept,
+             epochs=recipe.epochs, batch_size=recipe.batch_size,
+             optimizer=[recipe.optimizer(network, part) for network, part in zip(networks, parts, strict=True)],
+             regularization=[recipe.regularization(part) for part in parts], callbacks=of_network, threads=threads,
+             progress=progress)
+    return best
+
+
+def _some(rows: Indices, generator: np.random.Generator) -> Indices:
+    """Return as many of these rows as first parameters are fitted to."""
+    return rows if len(rows) <= INITIAL_ROWS else generator.choice(rows, INITIAL_ROWS, replace=False)
 
 
 def _share(seconds: float, n_members: int, threads: int | None) -> float:
