@@ -18,8 +18,8 @@ Y = {TabularRegressor: np.arange(30.0), TabularClassifier: np.array(list("xyzxy"
 
 
 def fitted(kind, y=None, **settings):
-    return kind(**{"hidden_layer_sizes": [3], "epochs": 2, "n_pieces": 3, "random_state": 0, **settings}).fit(
-        X, Y[kind] if y is None else y)
+    return kind(**{"hidden_layer_sizes": [3], "epochs": 2, "n_pieces": 3, "n_frequencies": 2, "random_state": 0,
+                   **settings}).fit(X, Y[kind] if y is None else y)
 
 
 def answers(model):
@@ -204,6 +204,27 @@ def test_an_ensemble_of_another_width(tmp_path):
 
     changed(path, swap)
     with pytest.raises(ValueError, match=str(path)):
+        TabularRegressor.load(path)
+
+
+def test_encoders_of_networks_come_back_and_fit_the_columns(tmp_path):
+    path = tmp_path / "model"
+    model = fitted(TabularRegressor, n_members=2, n_frequencies=4)
+    model.save(path)
+    again = TabularRegressor.load(path)
+    assert [type(encoder).__name__ for encoder in again.ensemble_[0].encoders] == [
+        "Periodic", "PiecewiseLinear", "Identity", "OneHot"]
+    assert again.ensemble_[1].encoders == model.ensemble_[1].encoders
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    names = next(column for column in model._table.described()["columns"] if column["name"] == "x1")
+
+    def fewer(header, tensors):
+        levels = next(column for column in header["table"]["columns"]["columns"] if column["name"] == "x1")
+        levels.update(levels=["a", "b"], rest=False)
+
+    assert names["levels"] == ("a", "b", "c")
+    changed(path, fewer)
+    with pytest.raises(ValueError, match="its networks read codes from {1: 3}, its columns make {}"):
         TabularRegressor.load(path)
 
 

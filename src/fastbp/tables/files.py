@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -32,6 +32,9 @@ OWN = "table."
 
 ARRAYS = {"importances", "best_epochs", "losses", "oof"}
 """Those of both estimators."""
+
+PLAIN = {"int": int, "float": float, "str": str}
+"""Types of a recipe's settings."""
 
 NOT_SAVED = "callbacks", "random_state"
 """Parameters that come back as None, unless they are plain values."""
@@ -139,9 +142,9 @@ def _length(file: File, name: str, axis: int) -> int:
 def _recipe(told: Any) -> Recipe:
     """Make a recipe; it only tells what was done."""
     made = Recipe(**{**told, "hidden_layer_sizes": tuple(told["hidden_layer_sizes"])})
-    for name, kind in (("epochs", int), ("batch_size", int), ("n_pieces", int), ("n_frequencies", int), ("learning_rate", float),
-                       ("weight_decay", float), ("dropout", float), ("label_smoothing", float), ("activation", str)):
-        if type(getattr(made, name)) is not kind:
+    for field in fields(Recipe):
+        kind, name = PLAIN.get(str(field.type)), field.name
+        if kind is not None and type(getattr(made, name)) is not kind:
             raise ValueError(f"recipe has {name} {getattr(made, name)!r}, expected a {kind.__name__}")
     return made
 

@@ -83,7 +83,8 @@ class Deadline:
 
     def part(self, epoch: int) -> float:
         """Return which part of the fit is done after so many epochs; at first the learning rate is at its highest."""
-        return min(max(epoch / self.epochs, self._passed(), recipes.FIRST_PEAK), 1.0)
+        done: float = max(epoch / self.epochs, self._passed(), recipes.FIRST_PEAK)
+        return min(done, 1.0)
 
     def _passed(self) -> float:
         return (time.perf_counter() - self.begin) / self.seconds
