@@ -26,7 +26,7 @@ import numpy as np
 
 from .peers import between, processor
 from .table_sets import SETS
-from .tables import calibration_error, parts, shifted_geometric_mean
+from .tables import MODELS, as_it_is, calibration_error, parts, shifted_geometric_mean
 
 BEGIN, END = "<!-- ablation -->", "<!-- /ablation -->"
 
@@ -123,6 +123,9 @@ PARTS: dict[str, tuple[Callable[[], Undo] | None, dict[str, Any]]] = {
 }
 """What is changed, by patching the recipe or by a parameter."""
 
+PEERS = "LightGBM", "RealMLP-TD"
+"""Models of `bench.tables` with their defaults, on the same rows; to be asked for with ``--parts``."""
+
 ONLY = {"no label smoothing": True, "no pieces of numbers": False, "always pieces": False}
 """Parts of one kind alone: of classes (True) or of numbers."""
 
@@ -131,7 +134,7 @@ def judged(name: str, part: str, split: int, most: int) -> dict[str, float]:
     """Fit to the inner rows of a set, and return the figures of the others."""
     import fastbp
 
-    change, settings = PARTS[part]
+    change, settings = PARTS.get(part, (None, {}))
     X, y = SETS[name].read()
     is_classifier = SETS[name].is_classifier
     names, codes = np.unique(y, return_inverse=True) if is_classifier else (np.empty(0), y)
@@ -140,18 +143,24 @@ def judged(name: str, part: str, split: int, most: int) -> dict[str, float]:
     undo = change() if change is not None else None
     try:
         kind = fastbp.TabularClassifier if is_classifier else fastbp.TabularRegressor
+        model: Any = MODELS[part][0](is_classifier, 0) if part in PEERS else \
+            kind(**{"random_state": 0, "n_threads": 1, **settings})
+        prepare = MODELS[part][1] if part in PEERS else as_it_is
+        own, new = prepare(X.iloc[train].reset_index(drop=True), X.iloc[judge].reset_index(drop=True))
         began = time.process_time()
-        model = kind(**{"random_state": 0, "n_threads": 1, **settings}).fit(
-            X.iloc[train].reset_index(drop=True), codes[train])
+        model.fit(own, codes[train])
         found = {"seconds": time.process_time() - began}
     finally:
         if undo is not None:
             undo()
-    new, target = X.iloc[judge].reset_index(drop=True), codes[judge]
+    target = codes[judge]
     if not is_classifier:
-        low, high = model.predict_interval(new)
-        missed = float(np.sqrt(np.mean((model.predict(new) - target) ** 2)) / y[train].std())
-        return found | {"error": missed, "coverage": float(np.mean((low <= target) & (target <= high)))}
+        missed = np.ravel(model.predict(new)) - target
+        found["error"] = float(np.sqrt(np.mean(missed**2)) / y[train].std())
+        if part not in PEERS:
+            low, high = model.predict_interval(new)
+            found["coverage"] = float(np.mean((low <= target) & (target <= high)))
+        return found
     p = np.zeros((len(target), len(names)))
     p[:, model.classes_] = model.predict_proba(new)
     return found | {"error": float(np.mean(p.argmax(axis=1) != target)), "calibration": calibration_error(p, target),
@@ -180,7 +189,7 @@ def table(results: dict[str, dict[bool, dict[str, float]]]) -> str:
                                        (True, ("error", "log_loss", "calibration", "seconds"))):
             own = of_kind.get(is_classifier)
             for figure in figures:
-                if own is None:
+                if own is None or figure not in own:
                     cells.append("")
                 elif figure in ("error", "log_loss") and part != "the recipe":
                     cells.append(f"{100 * (own[figure] / first[is_classifier][figure] - 1):+.1f} %")
@@ -196,8 +205,8 @@ def main() -> None:
     """Read the options, fit, write."""
     parser = argparse.ArgumentParser(prog="python -m bench.tables_ablation", description=__doc__)
     parser.add_argument("--sets", nargs="+", choices=list(SETS), metavar="SET", default=list(SETS))
-    parser.add_argument("--parts", nargs="+", choices=list(PARTS), metavar="PART", default=list(PARTS),
-                        help=", ".join(PARTS))
+    parser.add_argument("--parts", nargs="+", choices=[*PARTS, *PEERS], metavar="PART", default=list(PARTS),
+                        help=", ".join([*PARTS, *PEERS]))
     parser.add_argument("--rows", type=int, default=ROWS, help=f"of a set, at most (default: {ROWS})")
     parser.add_argument("--splits", type=int, default=2, help="of the rows (default: 2)")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="figures so far, a line of JSON each, to go on from")

