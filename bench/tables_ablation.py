@@ -15,6 +15,7 @@ import argparse
 import datetime
 import json
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -124,7 +125,7 @@ PARTS: dict[str, tuple[Callable[[], Undo] | None, dict[str, Any]]] = {
 """What is changed, by patching the recipe or by a parameter."""
 
 PEERS = "LightGBM", "RealMLP-TD"
-"""Models of `bench.tables` with their defaults, on the same rows; to be asked for with ``--parts``."""
+"""Models of `bench.tables` with their defaults, on the same rows."""
 
 ONLY = {"no label smoothing": True, "no pieces of numbers": False, "always pieces": False}
 """Parts of one kind alone: of classes (True) or of numbers."""
@@ -205,8 +206,9 @@ def main() -> None:
     """Read the options, fit, write."""
     parser = argparse.ArgumentParser(prog="python -m bench.tables_ablation", description=__doc__)
     parser.add_argument("--sets", nargs="+", choices=list(SETS), metavar="SET", default=list(SETS))
-    parser.add_argument("--parts", nargs="+", choices=[*PARTS, *PEERS], metavar="PART", default=list(PARTS),
-                        help=", ".join([*PARTS, *PEERS]))
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), metavar="PART", default=list(PARTS),
+                        help=", ".join(PARTS))
+    parser.add_argument("--peers", action="store_true", help=f"measure {' and '.join(PEERS)} too")
     parser.add_argument("--rows", type=int, default=ROWS, help=f"of a set, at most (default: {ROWS})")
     parser.add_argument("--splits", type=int, default=2, help="of the rows (default: 2)")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="figures so far, a line of JSON each, to go on from")
@@ -219,7 +221,7 @@ def main() -> None:
         known = {tuple(line[0]): line[1] for line in map(json.loads, options.keep.read_text().splitlines())}
     judged(options.sets[0], "the recipe", 0, 100)  # compiles or loads what is needed
     results: dict[str, dict[bool, dict[str, float]]] = {}
-    for part in dict.fromkeys(["the recipe", *options.parts]):
+    for part in dict.fromkeys(["the recipe", *options.parts, *(PEERS if options.peers else ())]):
         for is_classifier in (False, True):
             rows: dict[str, list[dict[str, float]]] = {}
             for name in [name for name in options.sets if SETS[name].is_classifier == is_classifier]:
@@ -238,7 +240,7 @@ def main() -> None:
     text = table(results) + (
         f"\n\n{options.splits} inner split{'s' * (options.splits > 1)} of {sets}, of at most {options.rows} rows, one "
         f"thread. {processor()}, {os.cpu_count()} cores; {datetime.date.today().isoformat()}, "
-        f"`python -m bench.tables_ablation`.")
+        f"`{' '.join(['python -m bench.tables_ablation', *sys.argv[1:]])}`.")
     print(f"\n{text}")
     for path in options.markdown:
         between(path, BEGIN, END, text)

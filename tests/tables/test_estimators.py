@@ -66,7 +66,7 @@ def mixed(n=40):
 def test_scikit_learns_checks(kind):
     """Every check of `check_estimator` but those that are said to fail."""
     failed, skipped = set(), set()
-    for estimator, check in estimator_checks_generator(kind(epochs=30)):
+    for estimator, check in estimator_checks_generator(kind(epochs=16, hidden_layer_sizes=(32,))):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
