@@ -566,7 +566,7 @@ def test_a_time_limit_ends_the_fit():
     model = small(TabularRegressor, epochs=10**6, time_limit=0.3, callbacks=note).fit(X, y)
     seconds, rates = np.array(seen).T
     assert seconds[-1] > 0.25 and len(seen) < 10**6 and model.best_epoch_ <= len(seen)
-    assert rates[0] > rates[-1]
+    assert 0 <= rates.min() and rates.max() <= 0.1 + 1e-9
 
 
 @pytest.mark.parametrize("seconds", [1e6, 5.0])
