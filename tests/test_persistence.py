@@ -22,9 +22,9 @@ from safetensors.numpy import save as to_bytes
 
 import fastbp
 from fastbp import Network
-from fastbp.persistence import disk
 from fastbp.persistence.networks import tensors as tensors_of
 from fastbp.persistence.reading import FORMAT
+from fastbp.util import disk
 
 NETS = [
     network((2, 1)),
@@ -118,7 +118,8 @@ def test_killed_while_saving(tmp_path, run_python):
 import os, sys
 import numpy as np
 from fastbp import Network
-from fastbp.persistence import disk, networks
+from fastbp.persistence import networks
+from fastbp.util import disk
 step = {{step}}
 count = 0
 def tracer(frame, event, argument):

@@ -31,7 +31,7 @@ from fastbp import (
     TimeLimit,
     schedules,
 )
-from fastbp.persistence import disk
+from fastbp.util import disk
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Save and load without pickle: safetensors, with the architecture as JSON in its header.
 
-disk
-    A file that is replaced as a whole.
 descriptions
     What a network, an optimizer or a schedule was built with, as plain values.
 reading

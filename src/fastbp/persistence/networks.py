@@ -15,8 +15,9 @@ from .. import activations
 from ..core.encoding import Encoding
 from ..initializers import Given, Rule
 from ..training.progress import Trainable
+from ..util import disk
 from ..util.names import same
-from . import descriptions, disk
+from . import descriptions
 from . import training as trainings
 from .descriptions import N, described, fingerprints
 from .reading import DTYPES, FORMAT, WITHOUT_ENCODERS, File, opened
