@@ -130,7 +130,7 @@ def to_onnx(self: Any, path: str | PathLike[str] | None = None, *, opset: int = 
     Parameters
     ----------
     path : str or path, optional
-        Where to; an existing file is overwritten.
+        Where to. An existing file is replaced.
     opset : int, default 13
         Version of the operators, 13 to 28; see `Network.to_onnx`.
     dtype : {"float32", "float64"}, default "float32"

@@ -15,5 +15,5 @@ chain, predictor, affine
 evaluation
     Predictions in plain NumPy, with which others are compared.
 files, methods
-    Texts as files, and what `Network` has of all this.
+    Names of files that are sources, and what `Network` has of all this.
 """

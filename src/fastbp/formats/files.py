@@ -1,4 +1,4 @@
-"""Texts as files."""
+"""Names of files that are sources."""
 
 from __future__ import annotations
 
@@ -19,13 +19,8 @@ def named(path: str | os.PathLike[str], suffix: str) -> Path:
     TypeError
         If it is no path.
     """
-    found = Path(os.fsdecode(path))
+    found = Path(path)
     if found.suffix != suffix or not _NAME.fullmatch(found.name):
         raise ValueError(f"path is {os.fspath(path)!r}, expected a file that is named by letters, digits, spaces and "
                          f"any of _.+- and ends in {suffix}")
     return found
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text in ASCII, with the line ends that it has."""
-    path.write_text(text, encoding="ascii", newline="\n")

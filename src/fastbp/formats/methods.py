@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from ..core import arrays
 from ..core.model import Model
+from ..util import disk
 
 if TYPE_CHECKING:
     from .c.write import CSource
@@ -27,7 +27,7 @@ def to_onnx(self: Model, path: str | PathLike[str] | None = None, *, opset: int 
     Parameters
     ----------
     path : str or path, optional
-        Where to; an existing file is overwritten.
+        Where to. An existing file is replaced.
     opset : int, default 13
         Version of the operators, 13 to 28. The file has the lowest version of the format that goes with it (7 for
         13), so by default even old runtimes take it. From 18 on mish and from 20 on gelu is one operator.
@@ -118,7 +118,7 @@ def to_fann(self: Model, path: str | PathLike[str], *, relu: bool = False, linea
     from . import fann
 
     text = fann.written(self, relu=relu, linear_steepness=linear_steepness)
-    Path(path).write_bytes(text.encode("ascii"))
+    disk.write(path, text.encode("ascii"))
 
 
 def to_sklearn(self: Model, classes: Sequence[Any] | None = None) -> Any:
@@ -165,7 +165,8 @@ def to_c(self: Model, path: str | PathLike[str] | None = None, *, prefix: str = 
     Parameters
     ----------
     path : str or path, optional
-        A file that ends in .c; it is written, and the header beside it. By default nothing is written.
+        A file that ends in .c; it is written, and the header beside it. Existing files are replaced. By default nothing
+        is written.
     prefix : str, default "net"
         What all names begin with, so that several networks go into one program: letters and digits, a letter first,
         with single underscores between them.
@@ -228,7 +229,8 @@ def to_numpy(self: Model, path: str | PathLike[str] | None = None, *, dtype: npt
     Parameters
     ----------
     path : str or path, optional
-        A file that ends in .py, to which the text is written. By default nothing is written.
+        A file that ends in .py, to which the text is written; an existing one is replaced. By default nothing is
+        written.
     dtype : {"float32", "float64"}, optional
         Of its parameters and arithmetic, by default what the network has.
     classes : array_like, optional
@@ -272,24 +274,24 @@ def written_c(predictor: Predictor, path: str | PathLike[str] | None, *, dtype: 
               workspace: str, libm: bool, selftest: Any) -> CSource:
     """Return C source, written to its two files where there is a path."""
     from .c.write import c_source
-    from .files import named, write
+    from .files import named
 
     file = None if path is None else named(path, ".c")
     found = c_source(predictor, dtype, prefix=prefix, workspace=workspace, libm=libm, selftest=selftest,
                      stem=prefix if file is None else file.stem)
     if file is not None:
-        write(file, found.source)
-        write(file.with_suffix(".h"), found.header)
+        disk.write(file, found.source.encode("ascii"))
+        disk.write(file.with_suffix(".h"), found.header.encode("ascii"))
     return found
 
 
 def written_numpy(predictor: Predictor, path: str | PathLike[str] | None, dtype: npt.DTypeLike) -> str:
     """Return a module of plain NumPy, written to its file where there is a path."""
-    from .files import named, write
+    from .files import named
     from .numpy_source import numpy_source
 
     file = None if path is None else named(path, ".py")
     found = numpy_source(predictor, dtype)
     if file is not None:
-        write(file, found)
+        disk.write(file, found.encode("ascii"))
     return found

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from os import PathLike
-from pathlib import Path
 
 import numpy.typing as npt
 
 from ...core.model import Model
+from ...util import disk
 from ..chain import Chain, described
 from .builder import Builder
 from .encoding import encoded
@@ -41,5 +41,5 @@ def written(content: bytes, path: str | PathLike[str] | None) -> bytes | None:
     """Write a file; without a path return what would be in it."""
     if path is None:
         return content
-    Path(path).write_bytes(content)
+    disk.write(path, content)
     return None
