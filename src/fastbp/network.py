@@ -120,12 +120,11 @@ class Network(Trainable, Derivatives):
         kind = arrays.dtype(dtype)
         bias = bool(bias)
         sizes = arrays.layers(layers, kind.itemsize, bias)
-        if not isinstance(scaling, (bool, np.bool_)):
-            raise TypeError(f"scaling is {scaling!r}, expected True or False")
-        coded = arrays.encoders(encoders, sizes[0], kind, scaling=bool(scaling))
+        scaling = arrays.flag("scaling", scaling)
+        coded = arrays.encoders(encoders, sizes[0], kind, scaling=scaling)
         function = costs.get(cost)
         rows = named_activations(sizes, activation, output, function)
-        architecture = Architecture(sizes, rows, function, bias, kind, coded, bool(scaling))
+        architecture = Architecture(sizes, rows, function, bias, kind, coded, scaling)
         if coded:
             arrays.check_memory(architecture)
         rules = arrays.init(init, architecture.sizes, bias, kind)

@@ -207,7 +207,8 @@ def from_sklearn(mlp: Any, *, cost: str | Cost | None = None, dtype: npt.DTypeLi
     Raises
     ------
     TypeError
-        If it is none, or not fitted, or its arrays hold no numbers.
+        If it is none, or not fitted, or its arrays hold no numbers. Also for `fastbp.MLPClassifier` and
+        `fastbp.MLPRegressor`, which have their network in ``network_``, and what standardises around it.
     ValueError
         If its arrays do not fit each other.
 
@@ -255,6 +256,8 @@ def from_fann(path: str | PathLike[str], *, cost: str | Cost | None = None, scal
     ValueError
         If it is damaged or of another version; if it is a shortcut or a sparse network; if a layer has several
         functions, or one without a counterpart here (thresholds, stepwise ones).
+    TypeError
+        If ``scaling`` or ``stepwise`` is neither True nor False.
 
     Notes
     -----

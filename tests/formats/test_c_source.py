@@ -385,6 +385,17 @@ def test_a_selftest_expects_what_predict_gives(dtype):
     assert "means, then as many logarithms" in encoded.header and "layer_without_biases" in encoded.source
 
 
+def test_a_selftest_allows_for_rounding_beyond_the_range_of_float32():
+    """Outputs of 10¹⁶⁰, which rounding moves more than most; and no warning where outputs are more than float has."""
+    net = fastbp.Network((2, 1, 1), "exp", "exp", init=[[[5.0, 1]], [[3.0]]], bias=False, dtype="float64")
+    source = net.to_c(selftest=[[0.9, 0.3]]).source
+    inputs, outputs, tolerance = (written(source, f"net_test_{name}") for name in ("inputs", "outputs", "tolerance"))
+    moved = np.abs(net.predict(np.nextafter(inputs, 1)) - outputs)
+    assert outputs > 1e100 and 1e-14 * outputs < moved < tolerance < 100 * moved
+    with pytest.raises(ValueError, match="row 0 of selftest, or its outputs, are not finite in float32"):
+        net.to_c(selftest=[[0.9, 0.3]], dtype="float32")
+
+
 def test_scalers_that_float_does_not_have_are_refused():
     X, y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
     settings = {"hidden_layer_sizes": (2,), "tol": 100, "solver": "lbfgs", "standardize": True}

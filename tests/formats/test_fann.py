@@ -184,3 +184,13 @@ def test_data_that_are_damaged_are_refused(text, words, tmp_path):
     (tmp_path / "x").write_text(text)
     with pytest.raises(ValueError, match=words):
         fastbp.read_fann_data(tmp_path / "x")
+
+
+def test_flags_are_flags(tmp_path):
+    """A text that says no is no False."""
+    for call, name in ((lambda flag: fastbp.from_fann(FILES / "plain.net", scaling=flag), "scaling"),
+                       (lambda flag: fastbp.from_fann(FILES / "plain.net", stepwise=flag), "stepwise"),
+                       (lambda flag: fastbp.Network((2, 1)).to_fann(tmp_path / "x.net", relu=flag), "relu")):
+        with pytest.raises(TypeError, match=f"{name} is 'no', expected True or False"):
+            call("no")
+    assert not [*tmp_path.iterdir()]

@@ -85,6 +85,8 @@ def test_a_network_without_hidden_layers_or_biases_is_one_of_scikit_learn_too():
     (lambda: fastbp.Network((3, 4, 3), cost="cross_entropy"), [0, 1], "expected 3 different ones"),
     (lambda: fastbp.Network((3, 4, 2), cost="cross_entropy"), [1, 0], "in ascending order"),
     (lambda: fastbp.Network((3, 4, 2), cost="cross_entropy"), [1, 1], "expected 2 different ones"),
+    (lambda: fastbp.Network((3, 4, 2), cost="cross_entropy"), np.array([1, "a"], object), "in ascending order"),
+    (lambda: fastbp.Network((3, 4, 2), cost="cross_entropy"), [None, 1], "in ascending order"),
     (lambda: fastbp.Network((2, 2), encoders=[fastbp.encoders.Periodic([0, 1])]), None, "no place for encoders"),
 ])
 def test_what_scikit_learn_lacks_is_refused(network, classes, words):
@@ -97,6 +99,11 @@ def test_what_is_no_mlp_is_refused():
         fastbp.from_sklearn(MLPRegressor())
     with pytest.raises(TypeError, match="a int without"):
         fastbp.from_sklearn(3)
+    for n_members in (1, 2):  # of whose scalers a network knows nothing
+        own = fastbp.MLPRegressor(hidden_layer_sizes=(2,), standardize=True, n_members=n_members, solver="lbfgs",
+                                  tol=1e9)
+        with pytest.raises(TypeError, match="MLPRegressor of fastbp is given, expected one of scikit-learn"):
+            fastbp.from_sklearn(own.fit(X, X[:, 0]))
     mlp = fitted("number", "tanh")
     mlp.coefs_ = mlp.coefs_[:1]
     with pytest.raises(ValueError, match="coefs_ have the shapes"):

@@ -35,6 +35,13 @@ def dtype(value: Any) -> np.dtype[Any]:
     return kind
 
 
+def flag(name: str, value: Any) -> bool:
+    """Return True or False, which it must be: a text such as "no" would count as True."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is {value!r}, expected True or False")
+    return bool(value)
+
+
 def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
     """Return an integer of at least ``least``, and at most ``most``."""
     number: int = value

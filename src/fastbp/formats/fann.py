@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..core import arrays
 from ..core.model import Model
 from ..util.settings import is_number
 from . import affine
@@ -68,6 +69,7 @@ NEURONS, CONNECTIONS = ("neurons (num_inputs, activation_function, activation_st
 @np.errstate(all="ignore")  # NaN and infinity are told of when they are found in the network
 def layers(path: str | PathLike[str], *, scaling: bool, stepwise: bool) -> tuple[Layer, ...]:
     """Return the layers of a .net file; see `fastbp.from_fann`."""
+    scaling, stepwise = arrays.flag("scaling", scaling), arrays.flag("stepwise", stepwise)
     fields = _fields(path)
     if _one(fields, "network_type", "0") != "0":
         raise ValueError(f"{path} is a shortcut network, whose layers read all layers before; only layered ones "
@@ -238,6 +240,7 @@ def written(model: Model, *, relu: bool, linear_steepness: float) -> str:
     """Return the text of a .net file; see `Network.to_fann`."""
     if not is_number(linear_steepness) or not 0 < linear_steepness <= 1:
         raise ValueError(f"linear_steepness is {linear_steepness!r}, expected a number above 0, up to 1")
+    relu = arrays.flag("relu", relu)
     chain = plain_layers(described(model), "a .net file")
     n_inputs = chain[0].weights.shape[1]
     sizes = [n_inputs + 1, *(len(layer.weights) + 1 for layer in chain)]

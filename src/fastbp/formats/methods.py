@@ -114,6 +114,8 @@ def to_fann(self: Model, path: str | PathLike[str], *, relu: bool = False, linea
     ValueError
         If the network has encoders, an activation that FANN lacks, or a parameter that is not finite; nothing is
         written then.
+    TypeError
+        If ``relu`` is neither True nor False.
     """
     from . import fann
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,9 @@ HIDDEN = "identity", "logistic", "tanh", "relu"
 @np.errstate(all="ignore")  # NaN and infinity are told of when they are found in the network
 def layers(mlp: Any) -> tuple[Layer, ...]:
     """Return the layers of a fitted MLPClassifier or MLPRegressor; see `fastbp.from_sklearn`."""
+    if hasattr(mlp, "networks_"):
+        raise TypeError(f"{type(mlp).__name__} of fastbp is given, expected one of scikit-learn: its network is "
+                        "network_, and takes inputs that are standardised where standardize=True")
     missing = [name for name in ("coefs_", "intercepts_", "activation", "out_activation_") if not hasattr(mlp, name)]
     if missing:
         raise TypeError(f"a {type(mlp).__name__} without {', '.join(missing)} is given, expected a fitted "
@@ -34,6 +38,14 @@ def layers(mlp: Any) -> tuple[Layer, ...]:
                          f"{[b.shape for b in intercepts]}, expected (n, m) and (m,) of each layer")
     names = [mlp.activation] * (len(coefs) - 1) + [mlp.out_activation_]
     return tuple(Layer(W.T, b, activations.get(name)) for W, b, name in zip(coefs, intercepts, names, strict=True))
+
+
+def _ascending(labels: list[Any]) -> bool:
+    """Return whether each is more than the one before; not where they cannot be compared."""
+    try:
+        return all(a < b for a, b in itertools.pairwise(labels))
+    except TypeError:
+        return False
 
 
 def estimator(model: Model, classes: Sequence[Any] | None) -> Any:
@@ -63,7 +75,7 @@ def estimator(model: Model, classes: Sequence[Any] | None) -> Any:
         several = output == "logistic" and sizes[-1] > 1
         count = 2 if output == "logistic" and not several else sizes[-1]
         labels = np.arange(count) if classes is None else np.asarray(classes)
-        if labels.shape != (count,) or len(set(labels.tolist())) < count or (np.sort(labels) != labels).any():
+        if labels.shape != (count,) or not _ascending(labels.tolist()):
             raise ValueError(f"classes are {labels.tolist()}, expected {count} different ones in ascending order, as "
                              "scikit-learn keeps them")
         made.classes_ = labels

@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 MOST_ROWS = 10_000
 
 
+@np.errstate(all="ignore")  # rows whose outputs are not finite are looked for
 def tests(predictor: Predictor, real: np.dtype[Any], selftest: Any) -> dict[str, Array]:
     """Return rows (inputs), their outputs, and how far those of C may be from these (tolerance), or nothing.
 
@@ -32,8 +33,7 @@ def tests(predictor: Predictor, real: np.dtype[Any], selftest: Any) -> dict[str,
         rows = numbers("selftest", selftest)
         if rows.ndim != 2 or rows.shape[1] != n_inputs:
             raise ValueError(f"selftest has shape {rows.shape}, expected (n_samples, {n_inputs}), or a number of rows")
-    with np.errstate(all="ignore"):
-        rows = rows.astype(real)
+    rows = rows.astype(real)
     outputs = evaluate(predictor, rows, np.float64)
     noise = _noise(predictor, rows, outputs)
     finite = np.isfinite(rows).all(1) & np.isfinite(outputs.astype(real)).all(1)
@@ -50,9 +50,11 @@ def tests(predictor: Predictor, real: np.dtype[Any], selftest: Any) -> dict[str,
 
 
 def _noise(predictor: Predictor, rows: Array, outputs: Array) -> Array:
-    """Return what rounding comes to in float32, 0 where that does not reach."""
+    """Return what rounding comes to in float32; where that does not reach, what rounding of the rows alone would."""
+    moved = rows * (1 + float(np.finfo(np.float32).eps))
+    found = np.abs(evaluate(predictor, moved, np.float64) - outputs)
     try:
-        found = np.abs(evaluate(predictor, rows, np.float32) - outputs)
+        rounded = np.abs(evaluate(predictor, rows, np.float32) - outputs)
     except ValueError:  # a weight is too large for it
-        return np.zeros_like(outputs)
-    return np.where(np.isfinite(found), found, 0)
+        rounded = np.full_like(outputs, np.nan)
+    return np.where(np.isfinite(rounded), rounded, np.where(np.isfinite(found), found, 0))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ...core import arrays
 from ..predictor import Predictor
 from . import text
 from .encoders import ENCODERS
@@ -171,12 +172,10 @@ def c_source(predictor: Predictor, dtype: npt.DTypeLike, *, prefix: str, workspa
     text.check_prefix(prefix)
     if not isinstance(workspace, str) or workspace not in WORKSPACES:
         raise ValueError(f"workspace is {workspace!r}, expected 'static' or 'caller'")
-    if not isinstance(libm, (bool, np.bool_)):
-        raise TypeError(f"libm is {libm!r}, expected True or False")
     predictor.check(KNOWN, ENCODERS, "C source")
     real = np.dtype(dtype)
     predictor = predictor.in_dtype(real)
-    files = _Files(predictor, prefix, stem, workspace == "caller", bool(libm), body(predictor, real),
+    files = _Files(predictor, prefix, stem, workspace == "caller", arrays.flag("libm", libm), body(predictor, real),
                    tests(predictor, real, selftest))
     return CSource(files.source(), files.header())
 

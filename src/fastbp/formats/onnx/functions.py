@@ -194,7 +194,7 @@ def activated(graph: Operators[T], name: str, x: T, *, double: bool, opset: int)
         If it is a user's own, which has no operators.
     """
     if name not in NAMES:
-        raise ValueError(f"activation {name!r} has no operators of ONNX: those of fastbp have, your own have not")
+        raise ValueError(f"activation {name!r} has no operators of ONNX: use one of fastbp.activations.ACTIVATIONS")
     first, newer = NEWER_OPERATORS.get(name, (opset + 1, ""))
     if not double and opset >= first:
         return graph.node(newer, x)
