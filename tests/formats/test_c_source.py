@@ -413,13 +413,14 @@ def test_rows_of_a_selftest_can_be_given():
     assert "SELFTEST" not in NET.to_c(selftest=0).source
 
 
+def test_a_single_class_has_both_names():
+    source, header = fastbp.MLPClassifier(2, tol=100, solver="lbfgs").fit(np.eye(2), ["no", "no"]).to_c()
+    assert "net_classes[2]" in header and source.count('    "no"') == 2
+
+
 def test_estimators_that_have_no_single_source():
-    X = np.arange(12.0).reshape(6, 2)
-    settings = {"hidden_layer_sizes": (2,), "tol": 100, "solver": "lbfgs"}
     with pytest.raises(Exception, match="not fitted"):
         fastbp.MLPRegressor().to_c()
-    with pytest.raises(ValueError, match="the only class is 1"):
-        fastbp.MLPClassifier(**settings).fit(X, np.ones(6, int)).to_numpy()
     table = fastbp.TabularRegressor()
     assert not hasattr(table, "to_c") and not hasattr(table, "to_numpy")
     with pytest.raises(AttributeError, match=r"ensemble_\[i\].to_c\(\)"):

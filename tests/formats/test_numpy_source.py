@@ -111,7 +111,7 @@ def test_estimators_bring_scalers_and_classes(rng):
         agree(module(model.to_numpy(dtype="float32"))["predict"](X), model.predict(X), "float32")
     model = fastbp.MLPRegressor(standardize=True, n_members=3, **settings).fit(X, y)
     agree(module(model.to_numpy())["predict"](X), model.predict(X), "float64")
-    for targets in (np.where(y > 100, "high", "low"), np.digitize(y, [99.5, 100.5]),
+    for targets in (np.where(y > 100, "high", "low"), np.full(30, "single"), np.digitize(y, [99.5, 100.5]),
                     np.column_stack([y > 99, y > 101])):
         model = fastbp.MLPClassifier(standardize=True, **settings).fit(X, targets)
         found = module(model.to_numpy())

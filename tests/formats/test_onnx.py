@@ -12,8 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 import fastbp
 from fastbp import encoders
-from fastbp.estimators import _onnx
-from fastbp.formats.onnx import builder, functions
+from fastbp.formats.onnx import builder, functions, writer
 from fastbp.formats.onnx.operators import Arrays
 
 WIDE = {"float32": 1e-6, "float64": 3e-15}
@@ -302,8 +301,8 @@ def test_networks_come_back_out_of_estimators():
 def test_estimators_that_cannot_be_written_say_why():
     with pytest.raises(NotFittedError):
         fastbp.MLPRegressor().to_onnx()
-    with pytest.raises(ValueError, match=r"classes are \[0.5 1. \], of which ONNX has neither"):
-        _onnx._names(builder.Builder(13, "float32"), np.array([0.5, 1.0]))
+    with pytest.raises(ValueError, match=r"classes are \[0.5, 1.0\], of which ONNX has neither"):
+        writer._names(builder.Builder(13, "float32"), (0.5, 1.0))
     X, estimator, targets = fitted(fastbp.MLPRegressor, "one")
     estimator.set_params(standardize=True).fit(X * [1, 1e-60, 1, 1], targets)
     with pytest.raises(ValueError, match="use dtype='float64'"):

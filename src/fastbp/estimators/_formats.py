@@ -23,8 +23,6 @@ def predictor(self: Any) -> Predictor:
     ------
     NotFittedError
         Before a fit.
-    ValueError
-        If there is a single class.
     """
     from ..formats import predictor as formats
 
@@ -37,9 +35,10 @@ def predictor(self: Any) -> Predictor:
         return formats.Predictor(first, members, before, behind, flat=True)
     if self._label_binarizer.y_type_.startswith("multilabel"):
         return formats.Predictor(first, members, before, labels=True)
-    if len(self.classes_) < 2:
-        raise ValueError(f"the only class is {self.classes_[0]}: there is nothing to predict")
-    return formats.Predictor(first, members, before).with_classes(self.classes_)
+    names = formats.class_names(self.classes_)
+    if len(names) == 1:  # which is the answer, whatever its probability
+        names *= 2
+    return formats.Predictor(first, members, before, classes=names)
 
 
 def to_c(self: Any, path: str | PathLike[str] | None = None, *, prefix: str = "net",
@@ -62,7 +61,7 @@ def to_c(self: Any, path: str | PathLike[str] | None = None, *, prefix: str = "n
     NotFittedError
         Before a fit.
     ValueError, OSError
-        As `Network.to_c`, and if there is a single class.
+        As `Network.to_c`.
 
     Notes
     -----
@@ -102,7 +101,7 @@ def to_numpy(self: Any, path: str | PathLike[str] | None = None, *, dtype: npt.D
     NotFittedError
         Before a fit.
     ValueError, OSError
-        As `Network.to_numpy`, and if there is a single class.
+        As `Network.to_numpy`.
 
     Examples
     --------
@@ -160,6 +159,5 @@ def to_onnx(self: Any, path: str | PathLike[str] | None = None, *, opset: int = 
     [1.0, 1.0, 0.0, 0.0]
     """
     from ..formats.onnx import writer
-    from . import _onnx
 
-    return writer.written(_onnx.content(self, opset, dtype), path)
+    return writer.written(writer.onnx(predictor(self), opset, dtype), path)

@@ -57,8 +57,9 @@ def to_onnx(self: Model, path: str | PathLike[str] | None = None, *, opset: int 
     Network((2, 8, 1), init='zeros')
     """
     from .onnx import writer
+    from .predictor import of_network
 
-    return writer.written(writer.content(self, opset, dtype), path)
+    return writer.written(writer.onnx(of_network(self), opset, dtype), path)
 
 
 def to_torch(self: Model) -> dict[str, Any]:
