@@ -331,6 +331,7 @@ NET = fastbp.Network((2, 3, 1), seed=0)
     ({"classes": [None, 1]}, "strings or numbers"), ({"classes": [np.nan, 1.0]}, "strings or numbers"),
     ({"selftest": -1}, "selftest"), ({"selftest": 10**9}, "selftest"), ({"selftest": [[1.0]]}, "selftest has shape"),
     ({"selftest": [[np.nan, 1]]}, "row 0 of selftest"), ({"path": "net.h"}, r"ends in \.c"),
+    ({"path": "é.c"}, "path is named 'é', expected letters"),
     ({"path": "ne\"t.c"}, "letters"), ({"path": "netz\n.c"}, "letters"),
 ])
 def test_what_cannot_be_written_is_refused(wrong, words, tmp_path):

@@ -123,6 +123,7 @@ def test_files_and_errors(tmp_path):
     net = fastbp.Network((2, 3, 1), seed=0)
     text = net.to_numpy(tmp_path / "net.py")
     assert (tmp_path / "net.py").read_text() == text and text.isascii()
+    net.to_numpy(tmp_path / "Übertragung.py")  # nothing in the text names the file
     for X in (np.zeros((2, 3)), 1.0, np.zeros((1, 2, 2))):
         with pytest.raises(ValueError, match=r"X has shape .*, expected \(n_samples, 2\)"):
             module(text)["predict"](X)

@@ -12,8 +12,6 @@ scikit_learn, fann, matlab
     scikit-learn's MLPs, FANN's text files, MATLAB's functions and structs.
 chain, predictor, affine
     A network as formats describe it; with what an estimator has around it; scalings that are folded into its layers.
-evaluation
-    Predictions in plain NumPy, with which others are compared.
-files, methods
-    Names of files that are sources, and what `Network` has of all this.
+evaluation, methods
+    Predictions in plain NumPy, with which others are compared; and what `Network` has of all this.
 """

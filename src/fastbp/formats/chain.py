@@ -102,6 +102,22 @@ def plain_layers(chain: Chain, what: str) -> tuple[Layer, ...]:
     return replace(first, weights=first.weights * chain.factors), *chain.layers[1:]
 
 
+def converted(values: Array, dtype: npt.DTypeLike, name: str) -> Array:
+    """Return numbers in a dtype.
+
+    Raises
+    ------
+    ValueError
+        If one is not finite there.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        found = values.astype(dtype)
+    if not np.isfinite(found).all():
+        hint = ": use dtype='float64'" if np.isfinite(values).all() else ""
+        raise ValueError(f"{name} are not finite numbers in {found.dtype}{hint}")
+    return found
+
+
 def build(kind: Callable[..., N], layers: Sequence[Layer], *, cost: str | Cost | None = None,
           dtype: npt.DTypeLike = "float32") -> N:
     """Return a network of these layers; ``kind`` is the class that makes it.
@@ -123,9 +139,7 @@ def build(kind: Callable[..., N], layers: Sequence[Layer], *, cost: str | Cost |
         for name in ("weights", "biases", "alphas"):
             values = getattr(layer, name)
             if values is not None:
-                with np.errstate(over="ignore"):
-                    if not np.isfinite(values.astype(real)).all():
-                        raise ValueError(f"{name} of layer {i + 1} are not finite numbers in {real}")
+                converted(values, real, f"{name} of layer {i + 1}")
     if cost is None:
         cost = {"logistic": "binary_cross_entropy", "softmax": "cross_entropy"}.get(layers[-1].activation.name,
                                                                                     "squared_error")

@@ -21,7 +21,7 @@ from ..core.model import Model
 from ..util.settings import is_number
 from . import affine
 from .affine import Function
-from .chain import Layer, described, plain_layers
+from .chain import Layer, converted, described, plain_layers
 
 Array = npt.NDArray[Any]
 
@@ -246,12 +246,11 @@ def written(model: Model, *, relu: bool, linear_steepness: float) -> str:
     sizes = [n_inputs + 1, *(len(layer.weights) + 1 for layer in chain)]
     neurons, links = ["(0, 0, 0.00000000000000000000e+00)"] * sizes[0], []
     start = 0
-    for layer in chain:
+    for i, layer in enumerate(chain, 1):
         number, steepness = _written_function(layer, relu, linear_steepness)  # a logistic of s = ½ has gain 1
         W = np.hstack([layer.weights, np.zeros((len(layer.weights), 1)) if layer.biases is None
                        else layer.biases[:, None]]).astype(float) / (1 if number == 3 else steepness)
-        if not np.isfinite(W).all():
-            raise ValueError("a parameter is not finite")
+        converted(W, np.float64, f"weights and biases of layer {i}, as FANN has them,")
         neurons += [f"({W.shape[1]}, {number}, {steepness:.20e})"] * len(W) + [f"(0, {number}, {0:.20e})"]
         links += [f"({start + j}, {w:.20e})" for row in W.tolist() for j, w in enumerate(row)]
         start += W.shape[1]

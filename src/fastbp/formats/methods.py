@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -277,9 +279,8 @@ def written_c(predictor: Predictor, path: str | PathLike[str] | None, *, dtype: 
               workspace: str, libm: bool, selftest: Any) -> CSource:
     """Return C source, written to its two files where there is a path."""
     from .c.write import c_source
-    from .files import named
 
-    file = None if path is None else named(path, ".c")
+    file = None if path is None else _file(path, ".c")
     found = c_source(predictor, dtype, prefix=prefix, workspace=workspace, libm=libm, selftest=selftest,
                      stem=prefix if file is None else file.stem)
     if file is not None:
@@ -290,11 +291,18 @@ def written_c(predictor: Predictor, path: str | PathLike[str] | None, *, dtype: 
 
 def written_numpy(predictor: Predictor, path: str | PathLike[str] | None, dtype: npt.DTypeLike) -> str:
     """Return a module of plain NumPy, written to its file where there is a path."""
-    from .files import named
     from .numpy_source import numpy_source
 
-    file = None if path is None else named(path, ".py")
+    file = None if path is None else _file(path, ".py")
     found = numpy_source(predictor, dtype)
     if file is not None:
         disk.write(file, found.encode("ascii"))
+    return found
+
+
+def _file(path: str | PathLike[str], suffix: str) -> Path:
+    """Return a path, whose name must end in this suffix."""
+    found = Path(path)
+    if found.suffix != suffix:
+        raise ValueError(f"path is {os.fspath(path)!r}, expected a file whose name ends in {suffix}")
     return found

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..core.model import Model
 from ..encoders import Encoder
-from .chain import Chain, described
+from .chain import Chain, converted, described
 
 Array = npt.NDArray[Any]
 Name = str | int | float | bool
@@ -146,21 +146,6 @@ def _in_dtype(chain: Chain, real: np.dtype[Any]) -> Chain:
         encoder.check(real)
     factors = None if chain.factors is None else converted(chain.factors, real, "factors of the scaling layer")
     return replace(chain, layers=tuple(layers), encoded=encoded, factors=factors)
-
-
-def converted(values: Array, real: np.dtype[Any], name: str) -> Array:
-    """Return numbers in a dtype.
-
-    Raises
-    ------
-    ValueError
-        If one is not finite there.
-    """
-    with np.errstate(over="ignore", under="ignore"):
-        found = values.astype(real)
-    if not np.isfinite(found).all():
-        raise ValueError(f"{name} are not finite numbers in {real}: use float64 where they are too large")
-    return found
 
 
 def class_names(classes: Any) -> tuple[Name, ...]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..chain import Layer
-from ..predictor import Predictor, Standardization, converted
+from ..chain import Layer, converted
+from ..predictor import Predictor, Standardization
 from . import encoders
 
 Array = npt.NDArray[Any]

@@ -13,12 +13,21 @@ Array = npt.NDArray[Any]
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*", re.ASCII)
 """What may stand before an underscore: no name that C or C++ keep for themselves."""
 
+_STEM = re.compile(r"[A-Za-z0-9_.+ -]+", re.ASCII)
+
 
 def check_prefix(prefix: Any) -> None:
     """Raise ValueError unless names of C may begin with this."""
     if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
         raise ValueError(f"prefix is {prefix!r}, expected letters and digits, a letter first, with single underscores "
                          "between them: the names in the source begin with it")
+
+
+def check_stem(stem: str) -> None:
+    """Raise ValueError unless a source may include the header of this name, whatever the compiler's characters are."""
+    if not _STEM.fullmatch(stem):
+        raise ValueError(f"path is named {stem!r}, expected letters from a to z, digits, spaces and any of _.+-: the "
+                         "source includes its header by this name")
 
 
 def literal(value: Any) -> str:

@@ -170,6 +170,7 @@ def c_source(predictor: Predictor, dtype: npt.DTypeLike, *, prefix: str, workspa
         If ``libm`` is neither True nor False.
     """
     text.check_prefix(prefix)
+    text.check_stem(stem)
     if not isinstance(workspace, str) or workspace not in WORKSPACES:
         raise ValueError(f"workspace is {workspace!r}, expected 'static' or 'caller'")
     predictor.check(KNOWN, ENCODERS, "C source")
