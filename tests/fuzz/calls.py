@@ -775,7 +775,8 @@ class Calls:
                 return net.to_sklearn(odd.pick([None, None, list("ab"), [0, 1, 2], odd.number(), odd.array((2,))]))
             options = {"relu": odd.pick([True, False, odd.number()]),
                        "linear_steepness": odd.pick([1, 0.5, odd.number()])}
-            return net.to_fann(odd.pick([os.devnull, *wild]), **options)
+            with tempfile.TemporaryDirectory() as folder:
+                return net.to_fann(odd.pick([os.path.join(folder, "x.net")] * 8 + wild), **options)
         if name == "read_fann_data":
             return fastbp.read_fann_data(odd.pick(wild))
         return getattr(fastbp, name)(odd.pick(wild), **options)

@@ -158,6 +158,6 @@ def to_onnx(self: Any, path: str | PathLike[str] | None = None, *, opset: int = 
     >>> fastbp.from_onnx(model.to_onnx()).predict(X).round(1).ravel().tolist()
     [1.0, 1.0, 0.0, 0.0]
     """
-    from ..formats.onnx import writer
+    from ..formats.methods import written_onnx
 
-    return writer.written(writer.onnx(predictor(self), opset, dtype), path)
+    return written_onnx(predictor(self), path, opset=opset, dtype=dtype)

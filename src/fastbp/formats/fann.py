@@ -236,7 +236,7 @@ cascade_activation_steepnesses=2.50000000000000000000e-01 5.00000000000000000000
 """What FANN 2.2.0 trains by if nothing else is set, in the order in which it reads."""
 
 
-def written(model: Model, *, relu: bool, linear_steepness: float) -> str:
+def fann_network(model: Model, *, relu: bool, linear_steepness: float) -> str:
     """Return the text of a .net file; see `Network.to_fann`."""
     if not is_number(linear_steepness) or not 0 < linear_steepness <= 1:
         raise ValueError(f"linear_steepness is {linear_steepness!r}, expected a number above 0, up to 1")

@@ -58,10 +58,9 @@ def to_onnx(self: Model, path: str | PathLike[str] | None = None, *, opset: int 
     >>> fastbp.from_onnx(model)
     Network((2, 8, 1), init='zeros')
     """
-    from .onnx import writer
     from .predictor import of_network
 
-    return writer.written(writer.onnx(of_network(self), opset, dtype), path)
+    return written_onnx(of_network(self), path, opset=opset, dtype=dtype)
 
 
 def to_torch(self: Model) -> dict[str, Any]:
@@ -122,7 +121,7 @@ def to_fann(self: Model, path: str | PathLike[str], *, relu: bool = False, linea
     """
     from . import fann
 
-    text = fann.written(self, relu=relu, linear_steepness=linear_steepness)
+    text = fann.fann_network(self, relu=relu, linear_steepness=linear_steepness)
     disk.write(path, text.encode("ascii"))
 
 
@@ -273,6 +272,18 @@ def to_numpy(self: Model, path: str | PathLike[str] | None = None, *, dtype: npt
 
     return written_numpy(of_network(self).with_classes(classes), path,
                          self._architecture.dtype if dtype is None else arrays.dtype(dtype))
+
+
+def written_onnx(predictor: Predictor, path: str | PathLike[str] | None, *, opset: int,
+                 dtype: npt.DTypeLike) -> bytes | None:
+    """Write a file of ONNX; return its content where there is no path."""
+    from .onnx.writer import onnx_model
+
+    found = onnx_model(predictor, opset, dtype)
+    if path is None:
+        return found
+    disk.write(path, found)
+    return None
 
 
 def written_c(predictor: Predictor, path: str | PathLike[str] | None, *, dtype: npt.DTypeLike, prefix: str,

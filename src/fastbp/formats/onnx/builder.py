@@ -117,7 +117,7 @@ class Builder:
         return name
 
     def output(self, name: str, value: str, *shape: int, kind: int | None = None) -> None:
-        """Let what a node makes be an output of this name: real numbers of this shape a row, or another type."""
+        """Make what a node computes an output of this name: real numbers of this shape a row, or another type."""
         self._called[value] = name
         self._ports[12].append(messages.port(name, self.code if kind is None else kind, (BATCH, *shape)))
 

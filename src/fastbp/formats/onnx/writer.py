@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from os import PathLike
-
 import numpy.typing as npt
 
-from ...util import disk
 from ..chain import Chain
 from ..predictor import Name, Predictor, Standardization
 from . import messages
@@ -15,7 +12,7 @@ from .encoding import encoded
 from .functions import activated, mixed
 
 
-def onnx(predictor: Predictor, opset: int, dtype: npt.DTypeLike) -> bytes:
+def onnx_model(predictor: Predictor, opset: int, dtype: npt.DTypeLike) -> bytes:
     """Return a prediction as the content of a file.
 
     Raises
@@ -38,14 +35,6 @@ def onnx(predictor: Predictor, opset: int, dtype: npt.DTypeLike) -> bytes:
     else:
         _values(graph, predictor, y)
     return graph.content()
-
-
-def written(content: bytes, path: str | PathLike[str] | None) -> bytes | None:
-    """Write a file; without a path return what would be in it."""
-    if path is None:
-        return content
-    disk.write(path, content)
-    return None
 
 
 def _standardized(graph: Builder, scaler: Standardization | None, x: str) -> str:
@@ -79,7 +68,7 @@ def _network(graph: Builder, chain: Chain, x: str, part: str) -> str:
 
 
 def _values(graph: Builder, predictor: Predictor, y: str) -> None:
-    """Let what a network or a regressor predicts, in its units, be the output."""
+    """Make what a network or a regressor predicts, in its units, the output."""
     if (scaler := predictor.targets) is not None:
         graph.part = "target_scaler"
         y = graph.node("Mul", y, graph.real("scale", scaler.scale))
@@ -94,14 +83,14 @@ def _values(graph: Builder, predictor: Predictor, y: str) -> None:
 
 
 def _labels(graph: Builder, predictor: Predictor, y: str) -> None:
-    """Let which labels are likely, and their probabilities, be the outputs."""
+    """Make which labels are likely, and their probabilities, the outputs."""
     count, above = predictor.chain.n_outputs, graph.node("Greater", y, graph.number(0.5))
     graph.output("label", graph.node("Cast", above, to=messages.INT64), count, kind=messages.INT64)
     graph.output("probabilities", y, count)
 
 
 def _classes(graph: Builder, classes: tuple[Name, ...], n_outputs: int, y: str) -> None:
-    """Let the likeliest class, and the probabilities of all, be the outputs."""
+    """Make the likeliest class, and the probabilities of all, the outputs."""
     if n_outputs == 1:
         y = graph.node("Concat", graph.node("Sub", graph.number(1.0), y), y, axis=1)
     kind, names = _names(graph, classes)
