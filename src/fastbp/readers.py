@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from .core.architecture import Functions
 from .costs import Cost
 from .formats.chain import Layer, build
 from .network import Network
+from .util import disk
 
 Array = npt.NDArray[Any]
 
@@ -86,8 +86,7 @@ def from_onnx(path: str | PathLike[str] | bytes, *, cost: str | Cost | None = No
         name, content = "the ONNX model", bytes(path)
     else:
         name = str(path)
-        with Path(path).open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        content = disk.read(path, MOST_BYTES + 1)
     try:
         if len(content) > MOST_BYTES:
             raise ValueError(f"it has more than {MOST_BYTES} bytes, expected an ONNX model")

@@ -1,7 +1,8 @@
-"""What writes files replaces them whole."""
+"""What writes files replaces them whole; what reads them takes no more than an ordinary file has."""
 
 import errno
 import inspect
+import os
 
 import numpy as np
 import pytest
@@ -40,3 +41,24 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
         assert [file.read_text() for file in path.parent.iterdir()] == ["old"], name
         getattr(owner, name)(path)
         assert path.read_bytes() != b"old", name
+
+
+READERS = [fastbp.from_onnx, fastbp.from_torch, fastbp.from_keras, fastbp.from_fann, fastbp.read_fann_data,
+           fastbp.from_matlab]
+
+
+@pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
+def test_what_is_no_ordinary_file_is_not_read(read, tmp_path, monkeypatch):
+    """A device has no end, and a pipe nothing to read until somebody writes."""
+    places = [tmp_path / "folder", tmp_path / "pipe", *(p for p in ["/dev/zero"] if os.path.exists(p))]
+    places[0].mkdir()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(places[1])
+    for place in places:
+        with pytest.raises(OSError) as caught:
+            read(place)
+        assert caught.value.filename == str(place)
+    (tmp_path / "large").write_bytes(bytes(1000))
+    monkeypatch.setattr(disk.machine, "physical_memory", lambda: 2000)
+    with pytest.raises(ValueError, match="has 1000 bytes, expected at most 500"):
+        disk.read(tmp_path / "large")

@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Iterator
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from ..core import arrays
 from ..core.model import Model
+from ..util import disk
 from ..util.settings import is_number
 from . import affine
 from .affine import Function
@@ -164,7 +164,7 @@ def _fields(path: str | PathLike[str]) -> dict[str, str]:
 
 
 def _text(path: str | PathLike[str]) -> str:
-    return Path(path).read_bytes().decode("latin-1")
+    return disk.read(path).decode("latin-1")
 
 
 def _one(fields: dict[str, str], name: str, default: str | None = None) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import activations
+from ..util import disk
 from . import affine, archive, hdf5
 from .chain import Layer
 
@@ -64,14 +65,13 @@ class Model:
 def layers(path: str | PathLike[str]) -> tuple[Layer, ...]:
     """Return the layers of a model's file; see `fastbp.from_keras`."""
     place = Path(path)
-    with place.open("rb") as file:
-        start = file.read(8)
+    start = disk.read(place, 8)
     try:
         if start.startswith(b"PK"):
             with archive.opened(place) as content:
                 return _made(_of_archive(content), content.size)
         if start == hdf5.SIGNATURE:
-            whole = place.read_bytes()
+            whole = disk.read(place)
             return _made(_of_hdf5(hdf5.File(whole)), len(whole))
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, UnicodeError,
             struct.error) as error:

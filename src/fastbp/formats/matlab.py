@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.conversion import numbers
+from ..util import disk
 from . import affine
 from .affine import Function
 from .chain import Layer
@@ -131,7 +132,7 @@ def _before_output(made: tuple[Layer, ...], step: Step) -> tuple[Layer, ...]:
 # ------------------------------------------------------------------------------------------------- files of genFunction
 
 def _of_text(path: Path) -> Parts:
-    content = path.read_bytes()
+    content = disk.read(path)
     if content.startswith((b"MATLAB 5.0 MAT-file", b"\x89HDF")) or b"MATLAB 7.3 MAT-file" in content[:128]:
         raise ValueError(f"{path} is a .mat file: give what scipy.io.loadmat(path) returns; a network object in it "
                          "must be saved as a struct, see fastbp.from_matlab")

@@ -21,7 +21,7 @@ from ..core.architecture import Functions, named_activations
 from ..core.conversion import numbers
 from ..core.model import Model
 from ..costs import Cost
-from ..util import optional
+from ..util import disk, optional
 from . import archive, torch_pickle
 from .archive import Archive
 from .chain import Layer, described, plain_layers
@@ -181,8 +181,7 @@ def _tensors(source: Any) -> tuple[dict[str, Tensor], bool, int | None]:
     if not isinstance(source, (str, PathLike)):
         raise TypeError(f"a {type(source).__name__} is given, expected a state_dict or the path of a file")
     path = Path(source)
-    with path.open("rb") as file:
-        start = file.read(512)
+    start = disk.read(path, 512)
     if start.startswith(ZIP):
         with archive.opened(path) as content:
             found = {name: _of_archive(view, content) for name, view in _state(content).items()}
@@ -192,7 +191,7 @@ def _tensors(source: Any) -> tuple[dict[str, Tensor], bool, int | None]:
                          f"{ANEW}")
     if start[:1] == b"\x80" and start[8:9] != b"{":  # as safetensors has it behind a length
         raise ValueError(f"{path} is a pickle, of which nothing is read, since that runs its code: {ANEW}")
-    whole = path.read_bytes()
+    whole = disk.read(path)
     return _of_safetensors(whole, path), False, len(whole)
 
 

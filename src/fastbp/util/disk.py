@@ -11,6 +11,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from . import machine
+
 LEFT_BEHIND = re.compile(r"\.fastbp\.[0-9a-f]{16}")
 """Names of files that are being written."""
 
@@ -55,6 +57,27 @@ def write(path: str | os.PathLike[str], content: bytes) -> None:
         error.filename = os.fspath(path)
         del error.filename2
         raise
+
+
+def read(path: str | os.PathLike[str], most: int | None = None) -> bytes:
+    """Return the content of an ordinary file, or its first bytes, ``most``; a device might have no end.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is no ordinary file.
+    ValueError
+        If the content does not fit into a quarter of the machine's memory.
+    """
+    found = os.stat(path)  # before it is opened: that of a pipe waits for a writer
+    if not stat.S_ISREG(found.st_mode):
+        code = errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.EINVAL
+        raise OSError(code, f"{os.strerror(code)}: it is no ordinary file", os.fspath(path))
+    if most is None and found.st_size > (room := machine.physical_memory() // 4):
+        raise ValueError(f"{os.fspath(path)} has {found.st_size} bytes, expected at most {room}, a quarter of the "
+                         "machine's memory")
+    with open(path, "rb") as file:
+        return file.read(found.st_size if most is None else most)
 
 
 def _mode(target: Path) -> int | None:
