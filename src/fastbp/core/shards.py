@@ -8,7 +8,8 @@ and take the same decisions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,12 +41,19 @@ class Team:
         order of their ranks. All processes call it together, with the same m.
     count : int
         Shards, a power of 2.
+    owners : tuple of int, optional
+        Rank of the process that has each shard. By default the shards of a process are neighbours, as many as others
+        have.
+    cuts : tuple of int, optional
+        First row of each shard, and behind these the number of rows. By default shards have as many rows.
     """
 
     rank: int = 0
     size: int = 1
     gather: Callable[[Doubles], Doubles] = field(default=_alone, compare=False)
     count: int = COUNT
+    owners: tuple[int, ...] | None = None
+    cuts: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.count & (self.count - 1):
@@ -53,19 +61,29 @@ class Team:
         if not 0 <= self.rank < self.size <= self.count:
             raise ValueError(f"Team: rank {self.rank} of {self.size} processes with {self.count} shards, expected "
                              "ranks from 0, and no more processes than shards")
+        if self.owners is not None and (len(self.owners) != self.count or set(self.owners) != set(range(self.size))):
+            raise ValueError(f"Team: owners is {self.owners}, expected a rank for each of {self.count} shards, and a "
+                             f"shard for each of {self.size} processes")
+        if self.cuts is not None and (len(self.cuts) != self.count + 1 or list(self.cuts) != sorted(self.cuts)):
+            raise ValueError(f"Team: cuts is {self.cuts}, expected the first rows of {self.count} shards and the "
+                             "number of rows, in ascending order")
 
-    def shards(self, rank: int | None = None) -> Node:
-        """Return the first shard of a process, this one by default, and the one behind its last."""
+    def shards(self, rank: int | None = None) -> Sequence[int]:
+        """Return the shards of a process, this one by default, in their order."""
         number = self.rank if rank is None else rank
-        return self.count * number // self.size, self.count * (number + 1) // self.size
+        if self.owners is None:
+            return range(self.count * number // self.size, self.count * (number + 1) // self.size)
+        return [shard for shard, owner in enumerate(self.owners) if owner == number]
 
     def rows(self, n: int, shard: int) -> tuple[int, int]:
         """Return the first of n rows that is in a shard, and the one behind the last."""
-        return n * shard // self.count, n * (shard + 1) // self.count
+        if self.cuts is None:
+            return n * shard // self.count, n * (shard + 1) // self.count
+        return self.cuts[shard], self.cuts[shard + 1]
 
     def branches(self, rank: int | None = None) -> list[Node]:
         """Return the largest branches of the tree that a process has all shards of."""
-        return _branches(0, self.count, *self.shards(rank))
+        return _branches(0, self.count, self.shards(rank))
 
     def summed(self, size: int, of_shard: Callable[[int], Doubles]) -> Doubles:
         """Return the sum over all shards, (size,).
@@ -107,13 +125,14 @@ class Team:
         return everything, owners
 
 
-def _branches(low: int, high: int, first: int, last: int) -> list[Node]:
-    if first <= low and high <= last:
+def _branches(low: int, high: int, shards: Sequence[int]) -> list[Node]:
+    if len(shards) == high - low:
         return [(low, high)]
-    if high <= first or last <= low:
+    if not shards:
         return []
     middle = (low + high) // 2
-    return _branches(low, middle, first, last) + _branches(middle, high, first, last)
+    place = bisect_left(shards, middle)
+    return _branches(low, middle, shards[:place]) + _branches(middle, high, shards[place:])
 
 
 def _total(low: int, high: int, of_shard: Callable[[int], Doubles]) -> Doubles:

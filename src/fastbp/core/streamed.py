@@ -208,10 +208,10 @@ class Streamed:
         ``compute`` is called with pieces of this process's shards, and may overwrite what it has returned.
         """
         team, most = self.team, self.piece()
-        first, last = team.shards()
-        if not self.source.anywhere and (first, last) != (0, team.count):
+        shards = team.shards()
+        if not self.source.anywhere and len(shards) < team.count:
             raise ValueError("X is a Stream, which is read from its first row on: it cannot be shared by processes")
-        pieces = (Group(shard, at, [(at, min(at + most, stop))]) for shard in range(first, last)
+        pieces = (Group(shard, at, [(at, min(at + most, stop))]) for shard in shards
                   for start, stop in (team.rows(len(self), shard),) for at in range(start, stop, most))
         buffers = buffers or self.buffers(min(most, len(self)))
         checked = self.checked

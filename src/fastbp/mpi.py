@@ -1,0 +1,114 @@
+"""One fit that processes under MPI share: ``mpiexec -n 4 python script.py`` with a full-batch method.
+
+Needs ``pip install fastbp[mpi]`` (mpi4py), and an MPI: ``pip install mpich`` has one. docs/scaling.md says when it
+pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .network import Network
+from .optimizers import Optimizer
+from .regularization import Regularization
+from .training import together
+from .training.callbacks import Callback
+from .training.metrics import Wanted
+from .util import machine
+from .util.optional import require
+
+Doubles = npt.NDArray[np.float64]
+
+
+def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100,
+        optimizer: str | Optimizer | None = None, sample_weight: Any = None, validation: Any = None,
+        callbacks: Iterable[Callback] = (), progress: bool = False, threads: int | None = None, resume: bool = False,
+        regularization: Regularization | None = None, metrics: Wanted | None = None, memory: int | str | None = None,
+        check_finite: bool = True) -> Network:
+    """Train by a full-batch method, whose passes over the samples all processes of a communicator share.
+
+    All of them call this with the same arguments, and end with the same network: the bits are those of one process, of
+    two or of three. A process reads the rows of its shards alone; so give a memory map or a source of `fastbp.data`
+    where rows are many.
+
+    Parameters
+    ----------
+    network : Network
+        The same in all processes: give them the same ``seed``.
+    X, Y, sample_weight
+        All samples, as in `Network.fit` where samples are read by blocks: arrays, memory maps, sources of
+        `fastbp.data`, but no `fastbp.data.Stream`, sparse matrix or frame.
+    comm : mpi4py.MPI.Comm, optional
+        Whose processes, 64 at most. By default ``MPI.COMM_WORLD``. Messages go through a duplicate of it.
+    epochs : int, default 100
+        Steps.
+    optimizer : str or Optimizer, optional
+        A full-batch method, by default L-BFGS: see `fastbp.optimizers`.
+    validation, resume, regularization, metrics, memory, check_finite
+        As in `Network.fit`. Each process computes the cost of a pair (X, Y) on its own; that of a fraction is shared.
+    callbacks : iterable of callables
+        As in `Network.fit`; give them to all processes. The first process calls them alone, and what they answer or do
+        to the parameters holds for all. An `EarlyStopping` is called in each, where it sees the same numbers.
+    progress : bool, default False
+        Show a tqdm bar, in the first process (``pip install fastbp[progress]``).
+    threads : int, optional
+        Threads of this process. By default its share of the processors: those that it may use, divided by the number of
+        processes on this machine.
+
+    Returns
+    -------
+    Network
+        network
+
+    Raises
+    ------
+    ImportError
+        Without mpi4py.
+    ValueError, TypeError, DivergenceError
+        As in `Network.fit`; or if the optimizer takes mini-batches. Nothing has been changed by the first two.
+    RuntimeError
+        If another process has failed, which says why, has a network with other parameters, or has called this with
+        other arguments. The network is as before, or as after its last step.
+
+    Notes
+    -----
+    Sums of 64 shards of the samples are in double and are added in pairs, pairs of pairs and so on, whoever has
+    computed which. An evaluation exchanges cost and gradient once, as buffers: nothing is pickled.
+
+    What raises within this call is heard by the others, which raise too. For errors elsewhere in a script run
+    ``python -m mpi4py script.py``, which ends all processes. A process that is killed ends all through ``mpiexec``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp, fastbp.mpi  # doctest: +SKIP
+    >>> X = np.linspace(-1, 1, 1000).reshape(-1, 1)  # doctest: +SKIP
+    >>> net = fastbp.Network((1, 8, 1), seed=0)  # doctest: +SKIP
+    >>> net = fastbp.mpi.fit(net, X, X**2, epochs=20)  # doctest: +SKIP
+    """
+    MPI = require("mpi4py.MPI", "mpi")
+    comm = (MPI.COMM_WORLD if comm is None else comm).Dup()
+    try:
+        if threads is None:
+            near = comm.Split_type(MPI.COMM_TYPE_SHARED)
+            threads = max(1, machine.processors() // near.Get_size())
+            near.Free()
+        together.fit(network, X, Y, sample_weight, validation, optimizer, resume, rank=comm.Get_rank(),
+                     size=comm.Get_size(), talk=lambda mine: _talk(MPI, comm, mine), epochs=epochs,
+                     callbacks=callbacks, bar=progress, threads=threads, regularization=regularization,
+                     metrics=metrics, memory=memory, check_finite=check_finite)
+    finally:
+        comm.Free()
+    return network
+
+
+def _talk(MPI: Any, comm: Any, mine: Doubles) -> list[Doubles]:
+    """Send numbers to all processes, and return those of each, in the order of ranks."""
+    sizes = np.empty(comm.Get_size(), np.int64)
+    comm.Allgather(np.array([mine.size]), sizes)
+    everything, starts = np.empty(int(sizes.sum())), np.cumsum(sizes) - sizes
+    comm.Allgatherv(mine, [everything, sizes, starts, MPI.DOUBLE])
+    return np.split(everything, starts[1:])

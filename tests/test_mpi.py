@@ -1,0 +1,88 @@
+"""A fit that processes under MPI share; by hand: pip install -e '.[mpi]' mpich."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from helpers import compiled_only
+
+import fastbp
+
+MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+
+pytestmark = [compiled_only, pytest.mark.skipif(find_spec("mpi4py") is None or MPIEXEC is None,
+                                                reason="needs mpi4py and mpiexec: pip install fastbp[mpi] mpich")]
+
+SCRIPT = """
+import sys, zlib
+import numpy as np
+from mpi4py import MPI
+import fastbp, fastbp.mpi
+
+rank, size = MPI.COMM_WORLD.Get_rank(), MPI.COMM_WORLD.Get_size()
+X = np.random.default_rng(0).normal(size=(1001, 3)).astype("float32")
+Y = np.sin(X[:, :1] * X[:, 1:2])
+
+def fit(X=X, seed=2, **settings):
+    net = fastbp.Network((3, 6, 1), seed=seed)
+    try:
+        fastbp.mpi.fit(net, X, Y, **({"epochs": 3} | settings))
+        said = f"{zlib.crc32(net.parameters.tobytes())} {zlib.crc32(net.history.cost.tobytes())}"
+    except Exception as error:
+        said = str(error)
+    for other in range(size):
+        MPI.COMM_WORLD.Barrier()
+        if other == rank:
+            print(f"{rank}: {said}", flush=True)
+
+def bad(record):
+    raise ZeroDivisionError("mine")
+
+for method in ("lbfgs", "levenbergmarquardt", "rprop"):
+    fit(optimizer=method)
+fit(optimizer="adam")
+if size > 1:
+    fit(callbacks=[bad])
+    fit(seed=rank)
+    fit(X=X[: 1001 - rank])
+    sys.exit(fastbp.mpi.fit(fastbp.Network((3, 6, 1), seed=0), X if rank else X * np.nan, Y))
+"""
+
+
+def run(count, arguments, folder):
+    environment = os.environ | {"PYTHONPATH": str(Path(fastbp.__file__).parents[1])}
+    return subprocess.run([MPIEXEC, "-n", str(count), sys.executable, "-W", "error", *arguments], cwd=folder,
+                          capture_output=True, text=True, env=environment, timeout=120)
+
+
+def test_one_two_and_three_processes(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    expected = []
+    for count in (1, 2, 3):
+        done = run(count, ["-m", "mpi4py", "script.py"], tmp_path)
+        said = [line.partition(": ")[2] for line in sorted(done.stdout.splitlines(), key=lambda line: line[0])]
+        each = len(said) // count
+        by_rank = [said[rank * each : (rank + 1) * each] for rank in range(count)]
+        expected = expected or by_rank[0][:3]
+        assert all(re.fullmatch(r"\d+ \d+", one) for one in expected), done.stderr
+        assert all(own[:3] == expected and "Adam takes mini-batches" in own[3] for own in by_rank)
+        if count == 1:
+            assert done.returncode == 0, done.stderr
+            continue
+        last = count - 1
+        assert by_rank[0][4] == "mine" and "process 0 of" in by_rank[last][4]
+        assert all("process 1 of" in own[5] and "other parameters" in own[5] for own in by_rank)
+        assert "Y has shape" in by_rank[1][6] and "process 1 of" in by_rank[0][6]
+        assert done.returncode != 0 and "X holds nan in row 0" in done.stderr  # and nobody is left waiting
+
+
+def test_the_example_runs(tmp_path):
+    done = run(2, [Path(__file__).resolve().parents[1] / "examples/mpi.py"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "processes with the same parameters: 2 of 2" in done.stdout
+    assert float(re.search(r"cost (\S+)", done.stdout)[1]) < 0.03

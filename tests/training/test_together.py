@@ -1,0 +1,167 @@
+"""A fit that several processes share, with threads in their place: they come to the same end, also where one fails."""
+
+import threading
+
+import numpy as np
+import pytest
+from helpers import compiled_only
+
+import fastbp
+from fastbp import Network
+from fastbp.core.shards import Team
+from fastbp.training import together
+
+
+class Table:
+    """Where threads hear what all have said; who waits longer than 20 s fails."""
+
+    def __init__(self, size):
+        self.said, self.heard, self.rounds = [None] * size, [None] * size, 0
+        self.barrier = threading.Barrier(size, self.collect, timeout=20)
+
+    def collect(self):
+        self.heard, self.rounds = list(self.said), self.rounds + 1
+
+    def talk_of(self, rank):
+        def talk(mine):
+            self.said[rank] = mine
+            self.barrier.wait()
+            return self.heard
+        return talk
+
+
+def shared(size, inputs, targets, **each):
+    """Fit in so many threads; ``each`` are functions of the rank. Returns networks and errors."""
+    table, networks, errors = Table(size), [Network((3, 6, 1), seed=2) for _ in range(size)], [None] * size
+    settings = {"optimizer": "lbfgs", "resume": False, "epochs": 4, "callbacks": (), "bar": False, "threads": 1,
+                "regularization": None, "metrics": None, "memory": None, "check_finite": True}
+
+    def work(rank):
+        own = settings | {"X": inputs, "Y": targets, "sample_weight": None, "validation": None} \
+            | {name: value(rank) for name, value in each.items()}
+        try:
+            together.fit(networks[rank], own.pop("X"), own.pop("Y"), own.pop("sample_weight"), own.pop("validation"),
+                         own.pop("optimizer"), own.pop("resume"), rank=rank, size=size, talk=table.talk_of(rank),
+                         **own)
+        except Exception as error:
+            errors[rank] = error
+
+    threads = [threading.Thread(target=work, args=(rank,), daemon=True) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    return networks, errors
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.normal(size=(81, 3)).astype("float32")
+    return X, np.sin(X[:, :1] * X[:, 1:2])
+
+
+@compiled_only
+def test_all_have_the_same_bits(data):
+    alone, errors = shared(1, *data)
+    assert errors == [None]
+    for size in (2, 3):
+        networks, errors = shared(size, *data)
+        assert errors == [None] * size
+        for net in networks:
+            assert net.parameters.tobytes() == alone[0].parameters.tobytes()
+            assert net.history.cost.tobytes() == alone[0].history.cost.tobytes()
+
+
+def test_callbacks_of_the_first_hold_for_all(data):
+    called, kept = [], Network((3, 6, 1), seed=9).parameters
+
+    def callbacks(rank):
+        def change(record):
+            called.append(rank)
+            if record.epoch == 2:
+                record.network.parameters[:] = kept
+            return rank == 0 and record.epoch == 4
+        return [change, fastbp.EarlyStopping(50)]
+
+    networks, errors = shared(2, *data, callbacks=callbacks, validation=lambda rank: 0.1)
+    assert errors == [None, None] and called == [0] * 4
+    assert [len(net.history) for net in networks] == [4, 4]
+    assert networks[0].parameters.tobytes() == networks[1].parameters.tobytes()
+
+
+@compiled_only
+def test_where_one_fails_all_end(data):
+    X, Y = data
+    bad = X.copy()
+    bad[-1] = np.nan
+
+    def raises(rank):
+        def callback(record):
+            raise ZeroDivisionError("mine")
+        return [callback]
+
+    others = "process {} of 3 has failed, and says why; this one, {}, ends with it"
+    for each, who, what in [({"X": lambda rank: bad}, 2, "X holds nan in row 80"),
+                            ({"callbacks": raises}, 0, "mine"),
+                            ({"Y": lambda rank: Y[: 81 - rank // 2]}, 2, "Y has shape"),
+                            ({"epochs": lambda rank: -1 if rank == 1 else 5}, 1, "epochs")]:
+        networks, errors = shared(3, X, Y, **each)
+        for rank, error in enumerate(errors):
+            assert (what if rank == who else others.format(who, rank)) in str(error)
+        if who:
+            first = Network((3, 6, 1), seed=2).parameters
+            assert all(np.array_equal(net.parameters, first) and not net.history for net in networks)
+
+
+@compiled_only
+def test_what_differs_is_said_to_all(data):
+    X, Y = data
+    _, errors = shared(2, X, Y, epochs=lambda rank: 3 + rank)
+    assert all("process 1 of 2 is not where process 0 is" in str(error) for error in errors)
+    _, errors = shared(2, X, Y, callbacks=lambda rank: [fastbp.TimeLimit(60)] * rank)
+    assert all("process 1 of 2 is not where process 0 is" in str(error) for error in errors)
+    table = Table(2)
+    pair = [together.Companions(Network((3, 6, 1), seed=rank), rank, 2, table.talk_of(rank)) for rank in range(2)]
+    found = []
+
+    def say(one):
+        with pytest.raises(RuntimeError, match="the network of process 1 of 2 has other parameters") as caught:
+            one.gather(np.ones((1, 2)))
+        one.fail()  # nobody listens any more
+        found.append(caught)
+
+    other = threading.Thread(target=say, args=(pair[1],), daemon=True)
+    other.start()
+    say(pair[0])
+    other.join(20)
+    assert len(found) == 2 and table.rounds == 1
+
+
+def test_mini_batches_are_refused(data):
+    for size in (1, 2):
+        _, errors = shared(size, *data, optimizer=lambda rank: "adam")
+        assert all("Adam takes mini-batches" in str(error) for error in errors)
+
+
+def test_shards_that_lie_apart_have_the_same_sum(rng):
+    values = rng.normal(size=(8, 3)) * 10.0 ** rng.integers(-8, 8, (8, 1))
+    expected = Team(count=8).summed(3, lambda shard: values[shard].copy())
+    for owners in [(0, 1, 0, 1, 1, 1, 0, 0), (1, 0, 0, 0, 0, 0, 0, 0), (2, 1, 0, 0, 1, 2, 2, 2)]:
+        size, parts = max(owners) + 1, []
+
+        def collect(mine, parts=parts):
+            parts.append(mine)
+            return np.concatenate(parts)
+
+        for rank in range(size):
+            team = Team(rank, size, collect, 8, owners, (0, 2, 2, 3, 4, 5, 6, 7, 9))
+            if rank < size - 1:
+                with pytest.raises(ValueError, match="gather returned shape"):
+                    team.summed(3, lambda shard: values[shard].copy())
+        assert team.summed(3, lambda shard: values[shard].copy()).tobytes() == expected.tobytes()
+    assert [team.rows(9, shard) for shard in (0, 1, 7)] == [(0, 2), (2, 2), (7, 9)]
+    for settings in ({"owners": (0,) * 8, "size": 2}, {"owners": (0, 1)}, {"cuts": (0, 1)},
+                     {"cuts": (0, 2, 1, 3, 4, 5, 6, 7, 8)}):
+        with pytest.raises(ValueError, match="Team: (owners|cuts) is"):
+            Team(**{"count": 8} | settings)
