@@ -43,8 +43,8 @@ def number(pattern, text):
 
 
 def test_all_examples_are_tested_here():
-    """Or in tests/dask and tests/test_mpi.py, with libraries that are not in the test extra."""
-    assert {path.stem for path in EXAMPLES} - {"dask", "mpi"} == {
+    """Or in tests/test_cluster.py and tests/test_mpi.py, with libraries that are not in the test extra."""
+    assert {path.stem for path in EXAMPLES} - {"cluster", "mpi"} == {
         "cartpole", "digits", "ode", "online", "plots", "regression", "regularization", "search", "slopes", "stream",
         "trace_xor", "weights_and_classes"}
 

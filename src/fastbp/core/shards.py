@@ -23,6 +23,10 @@ COUNT = 64
 """Shards, unless another number is stated: a power of 2, and more than processes."""
 
 
+class EndedWithOthers(RuntimeError):
+    """A process ends because another one has; the cause is there."""
+
+
 def _alone(mine: Doubles) -> Doubles:
     """Gather what one process has."""
     return mine
@@ -109,8 +113,8 @@ class Team:
         everything, owners = self._gathered(mine, failed=False)
         failed = sorted({owner for owner, row in zip(owners, everything, strict=True) if row[-1] != 0})
         if failed:
-            raise RuntimeError(f"process {failed[0]} of {self.size} has failed, and says why; this one, {self.rank}, "
-                               "ends with it")
+            raise EndedWithOthers(f"process {failed[0]} of {self.size} has failed, and says why; this one, "
+                                  f"{self.rank}, ends with it")
         nodes = [branch for rank in range(self.size) for branch in self.branches(rank)]
         return _joined(0, self.count, dict(zip(nodes, everything[:, :-1], strict=True)))
 

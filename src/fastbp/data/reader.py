@@ -112,6 +112,7 @@ class Reader(Generic[J, B]):
         if isinstance(job, BaseException):
             raise job
         if job is None:
+            self._full.put((-1, None))  # for who asks again
             return None
         self._held = number
         return job, self._buffers[number]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import optimizers
-from ..core.shards import COUNT, Team
+from ..core.shards import COUNT, EndedWithOthers, Team
 from ..optimizers import BatchMethod, Optimizer
 from ..regularization import Regularization
 from . import fit as alone
@@ -71,8 +71,8 @@ class Companions:
         if what == FAILED:
             return heard
         if FAILED in kinds:
-            raise RuntimeError(f"process {kinds.index(FAILED)} of {self.size} has failed, and says why; this one, "
-                               f"{self.rank}, ends with it")
+            raise EndedWithOthers(f"process {kinds.index(FAILED)} of {self.size} has failed, and says why; this one, "
+                                  f"{self.rank}, ends with it")
         for rank, each in enumerate(heard):
             if each[0] != heard[0][0] or each[1] != heard[0][1]:
                 self.over = True

@@ -1,0 +1,130 @@
+"""Thousands of fits on the workers of a cluster, some in each task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from ..network import Network
+from ..optimizers import Optimizer
+from ..regularization import Regularization
+from ..training import many
+from ..training.callbacks import Callback
+from ..training.metrics import Wanted
+from ..util.optional import require
+from .parts import client_of, take_over
+
+TASK_SECONDS = 2.0
+"""How long a task is to last: Dask takes about a millisecond for one."""
+
+AHEAD = 2
+"""Tasks that a thread of a worker has, so that it never waits for the next."""
+
+FIRST = 16
+"""Networks in the first tasks, by which the others are measured."""
+
+
+def fit_many(networks: Sequence[Network], X: Any, Y: Any, *, client: Any = None, rows: Any = None,
+             sample_weight: Any = None, validation_rows: Any = None, epochs: int | Sequence[int] = 100,
+             batch_size: int | Sequence[int | None] | None = None,
+             optimizer: str | Optimizer | Sequence[str | Optimizer | None] | None = None,
+             shuffle: bool | Sequence[bool] = True,
+             regularization: Regularization | Sequence[Regularization | None] | None = None,
+             callbacks: Callable[[int], Iterable[Callback]] | None = None, metrics: Wanted | None = None,
+             resume: bool = False, on_error: Literal["raise", "keep"] = "raise") -> list[Exception | None]:
+    """Train many networks on the workers of a cluster, each with the bits of its own `Network.fit`.
+
+    Parameters
+    ----------
+    networks, rows, sample_weight, validation_rows, epochs, batch_size, optimizer, shuffle, regularization, callbacks, \
+metrics, resume, on_error
+        As in `fastbp.fit_many`. Callbacks are made and called on the workers, and what they remember stays there.
+    X : array_like, shape (n_samples, n_0)
+        Inputs, in memory: one array for all networks, sent once to each worker.
+    Y : array_like, shape (n_samples, n_L), or (n_samples,)
+        Targets, in the same way.
+    client : distributed.Client, optional
+        By default the present one.
+
+    Returns
+    -------
+    list of Exception or None
+        As `fastbp.fit_many`.
+
+    Raises
+    ------
+    ImportError
+        Without Dask.
+    ValueError, TypeError, DivergenceError, RuntimeError
+        As `fastbp.fit_many`. Those networks whose tasks had ended are trained, all others are as before.
+
+    Notes
+    -----
+    Each thread of a worker takes a task of some networks at a time; the first tasks are small and tell how many
+    networks make two seconds. A task whose worker dies is begun anew elsewhere, with the same result.
+    """
+    distributed = require("distributed", "dask")
+    client = client_of(client)
+    nets: list[Any] = many._distinct(networks)
+    if on_error not in ("raise", "keep"):
+        raise ValueError(f"on_error is {on_error!r}, expected 'raise' or 'keep'")
+    given = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "shuffle": shuffle,
+             "regularization": regularization}
+    each = {name: many._each(name, value, len(nets)) for name, value in given.items()}
+    for name, value in (("rows", rows), ("validation_rows", validation_rows), ("sample_weight", sample_weight)):
+        own = many._one_each(value, 1, lists=True)
+        each[name] = many._each(name, value, len(nets)) if own else [value] * len(nets)
+    threads = sum(client.nthreads().values())
+    if not threads:
+        raise RuntimeError("the cluster has no workers: start some, or wait for them (client.wait_for_workers)")
+    data = client.scatter([np.asarray(X), np.asarray(Y)], broadcast=True, hash=False)
+    errors: list[Exception | None] = [None] * len(nets)
+    running: dict[Any, tuple[int, int]] = {}
+    results = distributed.as_completed()
+    begun, size = 0, min(FIRST, -(-len(nets) // threads))
+
+    def begin() -> None:
+        nonlocal begun
+        first, last = begun, min(begun + size, len(nets))
+        future = client.submit(_train, nets[first:last], *data, first=first, callbacks=callbacks, metrics=metrics,
+                               resume=resume, each={name: values[first:last] for name, values in each.items()},
+                               pure=False)
+        running[future], begun = (first, last), last
+        results.add(future)
+
+    try:
+        while begun < len(nets) and len(running) < AHEAD * threads:
+            begin()
+        for future in results:
+            first, last = running.pop(future)
+            trained, raised, seconds = future.result()
+            errors[first:last] = raised
+            for network, learned in zip(nets[first:last], trained, strict=True):
+                take_over(network, learned)
+            failed = next((error for error in raised if error is not None), None)
+            if failed is not None and on_error == "raise":
+                raise failed
+            left = -(-(len(nets) - begun) // threads)
+            size = max(1, min(int((last - first) * TASK_SECONDS / max(seconds, 1e-3)), left))
+            while begun < len(nets) and len(running) < AHEAD * threads:
+                begin()
+    finally:
+        client.cancel([*running, *data])
+    return errors
+
+
+def _train(networks: list[Network], X: Any, Y: Any, *, first: int,
+           callbacks: Callable[[int], Iterable[Callback]] | None, metrics: Wanted | None, resume: bool,
+           each: dict[str, Any]) -> tuple[list[Network], list[Exception | None], float]:
+    """Train some networks on a worker; return them, their errors and the seconds that it took."""
+    begin = time.perf_counter()
+    networks = [network.copy() for network in networks]  # a worker in the user's process has been given the originals
+    errors = many.fit_many(networks, X, Y, callbacks=None if callbacks is None else lambda i: callbacks(first + i),
+                           metrics=metrics, resume=resume, threads=1, on_error="keep", **each)
+    for i, error in enumerate(errors):
+        if error is not None:
+            error.__notes__ = [f"This concerns networks[{first + i}]."]
+    return networks, errors, time.perf_counter() - begin

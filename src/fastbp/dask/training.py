@@ -1,0 +1,231 @@
+"""One fit that the workers of a cluster share: a long task on each, whose sums go from worker to worker."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from contextlib import closing
+from typing import Any
+
+from ..core.shards import EndedWithOthers
+from ..network import Network
+from ..optimizers import Optimizer
+from ..regularization import Regularization
+from ..training import together
+from ..training.callbacks import Callback, CalledLast, EarlyStopping
+from ..training.history import Record
+from ..training.metrics import Wanted
+from ..util.optional import require
+from . import parts, wire
+
+LOOK_SECONDS = 1.0
+"""How often the client looks whether the workers live."""
+
+END_SECONDS = 5.0
+"""How long the workers have to end once one has failed, so that the cause is known."""
+
+
+def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 100,
+        optimizer: str | Optimizer | None = None, sample_weight: Any = None, validation: Any = None,
+        callbacks: Iterable[Callback] = (), resume: bool = False, regularization: Regularization | None = None,
+        metrics: Wanted | None = None, timeout: float = 120.0) -> Network:
+    """Train by a full-batch method on Dask arrays or frames, whose partitions stay on the workers where they lie.
+
+    Partitions are computed, and each worker that has some is given one task, which lasts as long as the fit. The bits
+    depend on the partitions and their order, and not on how many workers there are, nor on who has which.
+
+    Parameters
+    ----------
+    network : Network
+        It is trained in copies, and takes over what they have learned at the end.
+    X, y, sample_weight : dask Array, DataFrame or Series
+        As in `Network.fit`, with the same partitions; some may be empty. Arrays of known chunks are brought to those of
+        X. What is not persisted is computed in stretches of neighbouring partitions, one a worker.
+    client : distributed.Client, optional
+        By default the present one.
+    epochs : int, default 100
+        Steps.
+    optimizer : str or Optimizer, optional
+        A full-batch method, by default L-BFGS: see `fastbp.optimizers`.
+    validation : pair (X, Y), optional
+        Arrays in memory, which are sent to all workers.
+    callbacks : iterable of callables
+        Sent to the first worker, and called there; what they answer or do to the parameters holds for all, and what
+        they remember stays there. An `EarlyStopping` is sent to all.
+    resume, regularization, metrics
+        As in `Network.fit`.
+    timeout : float, default 120
+        Seconds that workers wait for each other before they begin.
+
+    Returns
+    -------
+    Network
+        network
+
+    Raises
+    ------
+    ImportError
+        Without Dask.
+    ValueError, TypeError, DivergenceError
+        As in `Network.fit`; or if X, y and weights do not belong together, or the optimizer takes mini-batches.
+    RuntimeError
+        If a worker dies or is lost, or workers do not reach each other. After any error the network is as before.
+
+    Notes
+    -----
+    A worker takes as many threads as Dask gives it. Two fits on the same workers wait for each other. Sums go over TCP
+    connections between the workers, to the one with the first partition and back, unencrypted. A partition is a shard:
+    its sums are in double, and those of partitions are added in pairs, pairs of pairs and so on.
+    """
+    distributed = require("distributed", "dask")
+    client = parts.client_of(client)
+    if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
+        raise ValueError(f"validation is {validation!r}, expected a pair (X, Y) of arrays in memory")
+    futures = _placed(client, parts.delayed_parts(X, y, sample_weight), [X, y, sample_weight])
+    descriptions: list[parts.Description] = client.gather(client.map(parts.describe, futures, pure=False))
+    rows = sum(each.rows for each in descriptions)
+    if rows == 0:
+        raise ValueError("X has no rows in any partition, expected at least one sample")
+    settings = {"optimizer": optimizer, "resume": resume, "epochs": epochs, "callbacks": list(callbacks), "bar": False,
+                "regularization": regularization, "metrics": metrics, "memory": None, "check_finite": True,
+                "validation": None if validation is None else tuple(validation)}
+    owners = _owners(client, futures)
+    workers = sorted(set(owners), key=owners.index)
+    with distributed.MultiLock(names=[f"fastbp-{worker}" for worker in workers], client=client):
+        trained = _run(client, network, futures, descriptions, owners, settings, timeout)
+    parts.take_over(network, trained)
+    return network
+
+
+def _placed(client: Any, delayed: list[Any], collections: list[Any]) -> list[Any]:
+    """Compute the partitions and return their futures: where data lie, or neighbours on one worker."""
+    distributed = require("distributed", "dask")
+    workers = sorted(client.nthreads())
+    if not workers:
+        raise RuntimeError("the cluster has no workers: start some, or wait for them (client.wait_for_workers)")
+    if distributed.futures_of([each for each in collections if each is not None]):
+        futures = client.compute(delayed)
+    else:
+        futures = [client.compute(part, workers=[workers[i * len(workers) // len(delayed)]], allow_other_workers=True)
+                   for i, part in enumerate(delayed)]
+    distributed.wait(futures)
+    for future in futures:
+        if future.status != "finished":
+            future.result()  # raises
+    return futures  # type: ignore[no-any-return]
+
+
+def _owners(client: Any, futures: list[Any]) -> list[str]:
+    """Return the worker that has each partition."""
+    places = client.who_has(futures)
+    owners = [min(places.get(future.key, ()), default="") for future in futures]
+    if "" in owners:
+        raise RuntimeError(f"partition {owners.index('')} is on no worker: the one that had it has gone, fit again")
+    return owners
+
+
+def _run(client: Any, network: Network, futures: list[Any], descriptions: list[parts.Description],
+         owners: list[str], settings: dict[str, Any], timeout: float) -> Network:
+    """Start a task on each worker, wait for their end, and return what the first has trained."""
+    workers, threads = sorted(set(owners), key=owners.index), client.nthreads()
+    count = 1
+    while count < len(futures):
+        count *= 2
+    ranks = [workers.index(owner) for owner in owners]
+    ranks += ranks[-1:] * (count - len(ranks))  # of empty shards
+    cuts = [0]
+    for each in descriptions:
+        cuts.append(cuts[-1] + each.rows)
+    cuts += cuts[-1:] * (count - len(futures))
+    token = secrets.token_bytes(wire.TOKEN_BYTES)
+    tasks: dict[str, Any] = {}
+    try:
+        found = client.run(wire.listen, token, workers=workers[:1])
+        address = found[workers[0]]
+        for rank, worker in enumerate(workers):
+            own = {i: future for i, future in enumerate(futures) if owners[i] == worker}
+            tasks[worker] = client.submit(
+                train, network, own, descriptions, rank=rank, size=len(workers), address=address, token=token,
+                seconds=timeout, owners=tuple(ranks), cuts=tuple(cuts), threads=threads.get(worker, 1),
+                settings=settings if rank == 0 else settings | {"callbacks": _of_others(settings["callbacks"])},
+                workers=[worker], allow_other_workers=False, pure=False, retries=0)
+        return _result(client, tasks)
+    finally:
+        _stop(client, tasks, token)
+
+
+def _of_others(callbacks: list[Callback]) -> list[Callback]:
+    """Return what the other processes have in place of callbacks, which they do not call."""
+    return [each if isinstance(each, EarlyStopping) else _Last() if isinstance(each, CalledLast) else _nothing
+            for each in callbacks]
+
+
+def _nothing(record: Record) -> None:
+    """Stand where the first process has a callback."""
+
+
+class _Last(CalledLast):
+    def __call__(self, record: Record) -> None:
+        """Stand where the first process has one that is called last."""
+
+
+def _result(client: Any, tasks: dict[str, Any]) -> Network:
+    """Wait until all tasks have ended, and return what the first returns; raise the cause where one fails."""
+    distributed = require("distributed", "dask")
+    first = next(iter(tasks.values()))
+    while not all(task.done() for task in tasks.values()):
+        if any(task.done() and task.status != "finished" for task in tasks.values()):
+            break
+        try:
+            distributed.wait([task for task in tasks.values() if not task.done()], timeout=LOOK_SECONDS,
+                             return_when="FIRST_COMPLETED")
+        except TimeoutError:
+            pass
+        _check_alive(client, tasks)
+    try:
+        distributed.wait(list(tasks.values()), timeout=END_SECONDS)
+    except TimeoutError:
+        pass
+    errors = [task.exception() for task in tasks.values() if task.done() and task.status == "error"]
+    causes = [error for error in errors if not isinstance(error, EndedWithOthers)]
+    if causes:
+        raise causes[0]
+    if errors:
+        _check_alive(client, tasks)
+        raise RuntimeError(f"the fit was given up, and the network is as before: {errors[0]}") from errors[0]
+    return first.result()  # type: ignore[no-any-return]
+
+
+def _check_alive(client: Any, tasks: dict[str, Any]) -> None:
+    """Raise RuntimeError if the scheduler or a worker is lost."""
+    if client.status != "running":
+        raise RuntimeError("the connection to Dask's scheduler is lost; the network is as before")
+    alive = client.nthreads()
+    gone = [worker for worker, task in tasks.items() if worker not in alive and task.status != "finished"]
+    if gone:
+        raise RuntimeError(f"worker {gone[0]} has died or left the cluster during the fit; the network is as before: "
+                           "fit again, its partitions are then computed elsewhere")
+
+
+def _stop(client: Any, tasks: dict[str, Any], token: bytes) -> None:
+    """Close all connections of a fit, so that no task goes on or waits."""
+    if client.status != "running":
+        return  # workers end with their scheduler
+    alive = [worker for worker in client.nthreads() if worker in tasks]
+    if alive:
+        client.run(wire.stop, token, workers=alive, on_error="ignore")
+    client.cancel([task for task in tasks.values() if not task.done()])
+
+
+def train(network: Network, own: dict[int, parts.Part], descriptions: list[parts.Description], *, rank: int,
+          size: int, address: tuple[str, int], token: bytes, seconds: float, owners: tuple[int, ...],
+          cuts: tuple[int, ...], threads: int, settings: dict[str, Any]) -> Network | None:
+    """Take part in a fit, on a worker; process 0 returns the network."""
+    network = network.copy()  # workers of one process may have been given the same
+    X, Y, *weights = parts.joined(own, descriptions)
+    given = settings | {"sample_weight": weights[0] if weights else None}
+    with closing(wire.Wire(token, rank, size, address, seconds)) as connected:
+        together.fit(network, X, Y, given.pop("sample_weight"), given.pop("validation"), given.pop("optimizer"),
+                     given.pop("resume"), rank=rank, size=size, talk=connected.talk, threads=threads, owners=owners,
+                     cuts=cuts, **given)
+    return network if rank == 0 else None

@@ -1,0 +1,215 @@
+"""Fits on a Dask cluster; by hand: pip install -e '.[dask]' pandas."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import compiled_only
+
+import fastbp
+import fastbp.dask
+from fastbp import Network
+from fastbp.core.shards import Team
+from fastbp.training.fit import fit as fit_alone
+
+pytestmark = [compiled_only, pytest.mark.skipif(find_spec("distributed") is None or find_spec("pandas") is None,
+                                                reason="needs pip install fastbp[dask] pandas")]
+
+CHUNKS = (300, 1, 0, 250, 250, 200)  # one is empty, one has a row
+
+
+@pytest.fixture(scope="module")
+def data():
+    X = np.random.default_rng(0).normal(size=(1001, 3)).astype("float32")
+    return X, np.sin(X[:, :1] * X[:, 1:2])
+
+
+@pytest.fixture(scope="module", params=[3])
+def client(request):
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=request.param, threads_per_worker=1, processes=False, dashboard_address=None) as found:
+        with Client(found) as client:
+            yield client
+
+
+def collections(X, Y, chunks=CHUNKS):
+    import dask.array as da
+
+    return da.from_array(X, chunks=(chunks, X.shape[1])), da.from_array(Y, chunks=(chunks, *Y.shape[1:]))
+
+
+def expected(X, Y, method, weights=None):
+    """The same partitions in one process."""
+    net, cuts = Network((3, 6, 1), seed=2), np.cumsum([0, *CHUNKS, 0, 0])
+    fit_alone(net, X, Y, weights, None, method, False, epochs=4, batch_size=None, callbacks=(), bar=False, shuffle=True,
+              threads=1, profile=False, regularization=None, jacobian=(None, 1.0), metrics=None,
+              team=Team(count=8, owners=(0,) * 8, cuts=tuple(map(int, cuts))))
+    return net
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "levenbergmarquardt"])
+def test_bits_do_not_depend_on_workers(client, data, method):
+    import dask.array as da
+
+    alone = expected(*data, method)
+    workers = sorted(client.nthreads())
+    for some in (workers[:1], workers[:2], workers):
+        x, y = collections(*data)
+        x, y = client.persist([x, y], workers=some)
+        net = fastbp.dask.fit(Network((3, 6, 1), seed=2), x, y, epochs=4, optimizer=method)
+        assert net.parameters.tobytes() == alone.parameters.tobytes()
+        assert net.history.cost.tobytes() == alone.history.cost.tobytes()
+    net = fastbp.dask.fit(Network((3, 6, 1), seed=2), *collections(*data), epochs=2, optimizer=method, client=client)
+    net = fastbp.dask.fit(net, *collections(*data), epochs=2, resume=True)
+    assert net.parameters.tobytes() == alone.parameters.tobytes() and len(net.history) == 4
+    weights = np.linspace(0, 1, 1001)
+    weighted = expected(*data, method, weights)
+    net = fastbp.dask.fit(Network((3, 6, 1), seed=2), *collections(*data), epochs=4, optimizer=method,
+                          sample_weight=da.from_array(weights, chunks=(CHUNKS,)))
+    assert net.parameters.tobytes() == weighted.parameters.tobytes() != alone.parameters.tobytes()
+
+
+def test_frames_and_predictions(client, data):
+    import dask.dataframe as dd
+    import pandas as pd
+
+    X, Y = data
+    x, y = collections(X, Y)
+    frame = pd.DataFrame(X, columns=list("abc")).assign(y=Y[:, 0])
+    parts = [frame[:300], frame[300:300], frame[300:]]
+    net = Network((3, 6, 1), seed=2)
+    both = dd.concat([dd.from_pandas(part, npartitions=1) for part in parts])
+    fastbp.dask.fit(net, both[list("abc")], both["y"], epochs=3, optimizer="rprop")
+    assert len(net.history) == 3 and net.history.cost[-1] < net.history.cost[0]
+    assert np.array_equal(fastbp.dask.predict(net, x).compute(), net.predict(X))
+    assert np.array_equal(fastbp.dask.predict(net, both[list("abc")]).compute(), net.predict(X))
+    turned = dd.from_map(lambda i: parts[0][list("abc" if i == 0 else "bac")], [0, 1], meta=parts[0][list("abc")])
+    with pytest.raises(ValueError, match="partition 1 of X has columns"):
+        fastbp.dask.fit(net, turned, dd.from_map(lambda i: parts[0]["y"], [0, 1], meta=parts[0]["y"]))
+
+
+def test_what_does_not_fit_is_said_and_changes_nothing(client, data):
+    import dask.array as da
+
+    X, Y = data
+    x, y = collections(X, Y)
+    net = Network((3, 6, 1), seed=2)
+    before = net.parameters.copy()
+    bad = X.copy()
+    bad[-1] = np.nan
+
+    def raises(record):
+        raise ZeroDivisionError("mine")
+
+    unknown = y[da.from_array(np.arange(1001) > 0, chunks=(CHUNKS,))]
+    cases = [(X, y, {}, TypeError, "X is of type ndarray, expected a Dask"),
+             (x, da.from_array(Y, chunks=(500, 1))[:900], {}, ValueError, "y has 2 partitions, but X has 6"),
+             (x, unknown, {}, ValueError, "has 299 rows, but that of X has 300"),
+             (x.astype(str), y, {}, TypeError, "partition 0 of X has dtype"),
+             (x[:, :2], y, {}, ValueError, "X has shape"),
+             (x[:0], y[:0], {}, ValueError, "X has no rows"),
+             (collections(bad, Y)[0], y, {}, ValueError, "X holds nan in row 1000"),
+             (x, y, {"optimizer": "adam"}, ValueError, "Adam takes mini-batches"),
+             (x, y, {"callbacks": [raises]}, ZeroDivisionError, "mine"),
+             (x, y, {"validation": 0.1}, ValueError, "validation is 0.1"),
+             (x, y, {"client": 3}, TypeError, "client is of type int")]
+    for one, other, settings, kind, said in cases:
+        with pytest.raises(kind, match=said):
+            fastbp.dask.fit(net, one, other, **{"epochs": 3} | settings)
+        assert np.array_equal(net.parameters, before) and not net.history
+    with pytest.raises(ValueError, match="X has shape"):
+        fastbp.dask.predict(net, x[:, :2])
+    with pytest.raises(TypeError, match="X is of type ndarray"):
+        fastbp.dask.predict(net, X)
+    mixed = da.concatenate([x[:500].astype("float64"), x[500:].astype("float32")])
+    fastbp.dask.fit(net, mixed, y, epochs=1, validation=(X, Y), callbacks=[fastbp.EarlyStopping(3)])
+    assert len(net.history.validation_cost) == 1
+
+
+def test_two_fits_at_once_wait_for_each_other(client, data):
+    found, nets = [], [Network((3, 6, 1), seed=2) for _ in range(3)]
+    threads = [threading.Thread(target=lambda net=net: found.append(fastbp.dask.fit(
+        net, *collections(*data), epochs=4, client=client)), daemon=True) for net in nets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(found) == 3 and len({net.parameters.tobytes() for net in nets}) == 1
+
+
+def test_many_fits_have_the_bits_of_their_own(client, data):
+    X, Y = data
+    rng = np.random.default_rng(1)
+    rows, epochs = [rng.integers(0, 1001, 60) for _ in range(50)], [1 + i % 3 for i in range(50)]
+    here, there = [[Network((3, 4, 1), seed=i) for i in range(50)] for _ in range(2)]
+    fastbp.fit_many(here, X, Y, rows=rows, epochs=epochs)
+    assert fastbp.dask.fit_many(there, X, Y, rows=rows, epochs=epochs) == [None] * 50
+    for one, other in zip(here, there, strict=True):
+        assert one.parameters.tobytes() == other.parameters.tobytes() and len(one.history) == len(other.history)
+    rows[41] = [5000]
+    errors = fastbp.dask.fit_many(there, X, Y, rows=rows, epochs=1, on_error="keep")
+    assert [i for i, error in enumerate(errors) if error is not None] == [41]
+    assert errors[41].__notes__ == ["This concerns networks[41]."]
+    with pytest.raises(ValueError, match="rows holds 5000"):
+        fastbp.dask.fit_many(there, X, Y, rows=rows, epochs=1)
+
+
+KILLED = """
+import os, signal, sys, threading, time
+import numpy as np, dask.array as da
+from distributed import Client, LocalCluster
+import fastbp, fastbp.dask
+
+if __name__ == "__main__":
+    X = np.random.default_rng(0).normal(size=(4000, 3)).astype("float32")
+    x, y = da.from_array(X, chunks=(1000, 3)), da.from_array(np.sin(X[:, :1]), chunks=(1000, 1))
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        net = fastbp.dask.fit(fastbp.Network((3, 6, 1), seed=0), x, y, epochs=2)
+        before = net.parameters.copy()
+        for rank in map(int, sys.argv[2:]):
+            client.wait_for_workers(2)
+            workers = sorted(client.nthreads())
+            pid = client.run(os.getpid, workers=[workers[rank]])[workers[rank]]
+            killed = []
+            def kill():
+                killed.append(time.monotonic())
+                os.kill(pid, signal.SIGKILL)
+            threading.Timer(float(sys.argv[1]) + 0.1 * len(killed), kill).start()
+            try:
+                fastbp.dask.fit(net, x, y, epochs=10**9, optimizer="rprop")
+            except RuntimeError as error:
+                same = np.array_equal(net.parameters, before)
+                print(f"{time.monotonic() - killed[0]:.1f}s {same} {error}", flush=True)
+        client.wait_for_workers(2)
+        print(len(fastbp.dask.fit(net, x, y, epochs=2).history), flush=True)
+"""
+
+
+def run(arguments, folder):
+    environment = os.environ | {"PYTHONPATH": str(Path(fastbp.__file__).parents[1])}
+    return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, env=environment,
+                          timeout=200)
+
+
+def test_a_worker_that_is_killed_ends_the_fit(tmp_path):
+    (tmp_path / "script.py").write_text(KILLED)
+    done = run(["script.py", "1", "0", "1"], tmp_path)
+    *killed, again = done.stdout.splitlines()
+    assert len(killed) == 2 and again == "2", done.stderr
+    for line in killed:
+        seconds, kept, said = line.split(maxsplit=2)
+        assert float(seconds[:-1]) < 20 and kept == "True"
+        assert re.match(r"worker tcp://\S+ has died|the fit was given up", said), said
+
+
+def test_the_example_runs(tmp_path):
+    done = run([Path(__file__).resolve().parents[1] / "examples/cluster.py"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert float(re.search(r"mean error of predictions: (\S+)", done.stdout)[1]) < 0.3
