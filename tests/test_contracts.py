@@ -159,9 +159,10 @@ def test_public_names():
 
 
 def test_the_two_layers_import_nothing_optional():
-    """`import fastbp` loads neither tqdm, nor matplotlib, nor scikit-learn, nor pandas, nor formats of others."""
+    """`import fastbp` loads neither tqdm, nor matplotlib, scikit-learn, pandas, Dask, MPI, nor formats of others."""
     formats = [f"fastbp.formats.{name}" for name in ("pytorch", "keras", "hdf5", "scikit_learn", "fann", "matlab")]
-    modules = ["tqdm", "matplotlib", "sklearn", "pandas", *formats]
+    modules = ["tqdm", "matplotlib", "sklearn", "pandas", "dask", "distributed", "mpi4py", "fastbp.dask", "fastbp.mpi",
+               *formats]
     script = f"import sys, fastbp; print([m for m in {modules} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

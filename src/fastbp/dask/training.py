@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import closing, contextmanager
 from typing import Any
 
 from ..core.shards import EndedWithOthers
@@ -73,11 +74,10 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
 
     Notes
     -----
-    A worker takes as many threads as Dask gives it. Two fits on the same workers wait for each other. Sums go over TCP
+    A worker takes as many threads as Dask gives it. Two fits on a cluster wait for each other. Sums go over TCP
     connections between the workers, to the one with the first partition and back, unencrypted. A partition is a shard:
     its sums are in double, and those of partitions are added in pairs, pairs of pairs and so on.
     """
-    distributed = require("distributed", "dask")
     client = parts.client_of(client)
     if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
         raise ValueError(f"validation is {validation!r}, expected a pair (X, Y) of arrays in memory")
@@ -90,11 +90,24 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
                 "regularization": regularization, "metrics": metrics, "memory": None, "check_finite": True,
                 "validation": None if validation is None else tuple(validation)}
     owners = _owners(client, futures)
-    workers = sorted(set(owners), key=owners.index)
-    with distributed.MultiLock(names=[f"fastbp-{worker}" for worker in workers], client=client):
+    with _lease(client):
         trained = _run(client, network, futures, descriptions, owners, settings, timeout)
     parts.take_over(network, trained)
     return network
+
+
+@contextmanager
+def _lease(client: Any) -> Iterator[None]:
+    """Hold the cluster's one lease of a shared fit: Dask takes it back from a client that dies, unlike a lock."""
+    with client.as_current():
+        lease = require("distributed", "dask").Semaphore(1, name="fastbp.dask.fit")
+        lease.acquire()
+    try:
+        yield
+    finally:
+        if client.status == "running":
+            lease.release()
+        lease.refresh_callback.stop()
 
 
 def _placed(client: Any, delayed: list[Any], collections: list[Any]) -> list[Any]:
@@ -171,36 +184,42 @@ class _Last(CalledLast):
 
 def _result(client: Any, tasks: dict[str, Any]) -> Network:
     """Wait until all tasks have ended, and return what the first returns; raise the cause where one fails."""
-    distributed = require("distributed", "dask")
-    first = next(iter(tasks.values()))
-    while not all(task.done() for task in tasks.values()):
+    while running := [task for task in tasks.values() if not task.done()]:
         if any(task.done() and task.status != "finished" for task in tasks.values()):
             break
-        try:
-            distributed.wait([task for task in tasks.values() if not task.done()], timeout=LOOK_SECONDS,
-                             return_when="FIRST_COMPLETED")
-        except TimeoutError:
-            pass
+        _wait(running, LOOK_SECONDS, "FIRST_COMPLETED")
         _check_alive(client, tasks)
-    try:
-        distributed.wait(list(tasks.values()), timeout=END_SECONDS)
-    except TimeoutError:
-        pass
-    errors = [task.exception() for task in tasks.values() if task.done() and task.status == "error"]
+    _wait(list(tasks.values()), END_SECONDS, "ALL_COMPLETED")
+    if any(task.status == "cancelled" for task in tasks.values()):
+        _check_alive(client, tasks)
+        raise RuntimeError("the tasks of the fit have been cancelled; the network is as before")
+    errors = [task.exception() for task in tasks.values() if task.status == "error"]
     causes = [error for error in errors if not isinstance(error, EndedWithOthers)]
     if causes:
         raise causes[0]
     if errors:
         _check_alive(client, tasks)
         raise RuntimeError(f"the fit was given up, and the network is as before: {errors[0]}") from errors[0]
-    return first.result()  # type: ignore[no-any-return]
+    return next(iter(tasks.values())).result()  # type: ignore[no-any-return]
+
+
+def _wait(tasks: list[Any], seconds: float, until: str) -> None:
+    """Wait for tasks, at most so long."""
+    try:
+        require("distributed", "dask").wait(tasks, timeout=seconds, return_when=until)
+    except (TimeoutError, CancelledError):
+        pass  # the caller looks at each
 
 
 def _check_alive(client: Any, tasks: dict[str, Any]) -> None:
     """Raise RuntimeError if the scheduler or a worker is lost."""
+    lost = "the connection to Dask's scheduler is lost; the network is as before"
     if client.status != "running":
-        raise RuntimeError("the connection to Dask's scheduler is lost; the network is as before")
-    alive = client.nthreads()
+        raise RuntimeError(lost)
+    try:
+        alive = client.nthreads()
+    except OSError as error:
+        raise RuntimeError(lost) from error
     gone = [worker for worker, task in tasks.items() if worker not in alive and task.status != "finished"]
     if gone:
         raise RuntimeError(f"worker {gone[0]} has died or left the cluster during the fit; the network is as before: "
@@ -211,10 +230,13 @@ def _stop(client: Any, tasks: dict[str, Any], token: bytes) -> None:
     """Close all connections of a fit, so that no task goes on or waits."""
     if client.status != "running":
         return  # workers end with their scheduler
-    alive = [worker for worker in client.nthreads() if worker in tasks]
-    if alive:
-        client.run(wire.stop, token, workers=alive, on_error="ignore")
-    client.cancel([task for task in tasks.values() if not task.done()])
+    try:
+        alive = [worker for worker in client.nthreads() if worker in tasks]
+        if alive:
+            client.run(wire.stop, token, workers=alive, on_error="ignore")
+        client.cancel([task for task in tasks.values() if not task.done()])
+    except OSError:
+        pass  # the scheduler is lost, which is being raised
 
 
 def train(network: Network, own: dict[int, parts.Part], descriptions: list[parts.Description], *, rank: int,
