@@ -60,6 +60,8 @@ metrics, resume, on_error
         Without Dask.
     ValueError, TypeError, DivergenceError, RuntimeError
         As `fastbp.fit_many`. Those networks whose tasks had ended are trained, all others are as before.
+    distributed.KilledWorker
+        If workers die of a task again and again (Dask's ``allowed-failures``).
 
     Notes
     -----
@@ -80,7 +82,11 @@ metrics, resume, on_error
     threads = sum(client.nthreads().values())
     if not threads:
         raise RuntimeError("the cluster has no workers: start some, or wait for them (client.wait_for_workers)")
-    data = client.scatter([np.asarray(X), np.asarray(Y)], broadcast=True, hash=False)
+    for name, value in (("X", X), ("Y", Y)):
+        if hasattr(value, "__dask_graph__"):
+            raise TypeError(f"{name} is a Dask collection, expected an array in memory, which all networks share: "
+                            f"{name}.compute() has it")
+    data = client.scatter([one if hasattr(one, "shape") else np.asarray(one) for one in (X, Y)], broadcast=True, hash=False)
     errors: list[Exception | None] = [None] * len(nets)
     running: dict[Any, tuple[int, int]] = {}
     results = distributed.as_completed()
@@ -107,8 +113,8 @@ metrics, resume, on_error
             failed = next((error for error in raised if error is not None), None)
             if failed is not None and on_error == "raise":
                 raise failed
-            left = -(-(len(nets) - begun) // threads)
-            size = max(1, min(int((last - first) * TASK_SECONDS / max(seconds, 1e-3)), left))
+            left = -(-(len(nets) - begun) // (AHEAD * threads))  # so that all threads end together
+            size = max(1, min(int((last - first) * TASK_SECONDS / max(seconds, 1e-3)), max(left, FIRST)))
             while begun < len(nets) and len(running) < AHEAD * threads:
                 begin()
     finally:

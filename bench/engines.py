@@ -1,0 +1,132 @@
+"""One fit that processes share, and many fits on a Dask cluster, beside one process.
+
+``python -m bench.engines dask --rows 2000000`` times steps of L-BFGS on 50-64-64-1 with one worker and with two, of one
+thread each, in turns; ``mpiexec -n P python -m bench.engines mpi`` does the same for P processes, and says how long
+the first one waits for the others' sums; ``python -m bench.engines many --fits 2000`` times as many fits of 8-16-1 in
+one process on one thread, and through Dask with two workers. All sides are called once before, so that nothing is
+compiled while the clock runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+
+from fastbp import Network, fit_many
+
+LAYERS, SMALL = (50, 64, 64, 1), (8, 16, 1)
+
+
+def cluster(workers: int) -> Any:
+    """Return a cluster of processes with a thread each."""
+    from distributed import LocalCluster
+
+    return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+
+
+def samples(rows: int, columns: int) -> Any:
+    """Return X and Y."""
+    X = np.random.default_rng(0).standard_normal((rows, columns), np.float32)
+    return X, np.sin(X[:, :1]) * X[:, 1:2]
+
+
+def step_seconds(network: Network) -> float:
+    """Return the median time of the steps of the last fit but its first."""
+    return float(np.median(np.diff(network.history.seconds)))
+
+
+def shared_by_dask(rows: int, steps: int, rounds: int) -> None:
+    """Print the time of a step with one worker and with two."""
+    import dask.array as da
+    from distributed import Client
+
+    import fastbp.dask
+
+    X, Y = samples(rows, LAYERS[0])
+    best = {1: np.inf, 2: np.inf}
+    for _ in range(rounds):
+        for workers in best:
+            with cluster(workers) as found, Client(found) as client:
+                x, y = da.from_array(X, chunks=(rows // 16, -1)), da.from_array(Y, chunks=(rows // 16, -1))
+                for epochs in (2, steps):
+                    net = fastbp.dask.fit(Network(LAYERS, seed=0), x, y, epochs=epochs, callbacks=[lambda record: None],
+                                          client=client)
+            best[workers] = min(best[workers], step_seconds(net))
+    print(f"a step, {rows} rows: {best[1]:.3f} s with one worker, {best[2]:.3f} s with two: "
+          f"{best[1] / best[2]:.2f} times")
+
+
+def shared_by_mpi(rows: int, steps: int) -> None:
+    """Print the time of a step, and of waiting for the sums of others."""
+    from mpi4py import MPI
+
+    import fastbp.mpi
+
+    X, Y = samples(rows, LAYERS[0])
+    waiting, talk = [0.0], fastbp.mpi._talk
+
+    def timed(*arguments: Any) -> Any:
+        begin = time.perf_counter()
+        found = talk(*arguments)
+        waiting[0] += time.perf_counter() - begin
+        return found
+
+    fastbp.mpi._talk = timed
+    for epochs in (2, steps):
+        waiting[0], begin = 0.0, time.perf_counter()
+        net = fastbp.mpi.fit(Network(LAYERS, seed=0), X, Y, epochs=epochs, callbacks=[lambda record: None], threads=1)
+        seconds = time.perf_counter() - begin
+    if MPI.COMM_WORLD.Get_rank() == 0:
+        print(f"{MPI.COMM_WORLD.Get_size()} processes, {rows} rows: {step_seconds(net):.3f} s a step, "
+              f"{100 * waiting[0] / seconds:.1f} % of the time in exchanges")
+
+
+def many_by_dask(fits: int, epochs: int, rounds: int) -> None:
+    """Print the time of many fits in one process, and through Dask with two workers."""
+    from distributed import Client
+
+    import fastbp.dask
+
+    X, Y = samples(1000, SMALL[0])
+    best = {"one process": np.inf, "Dask": np.inf}
+
+    def networks(count: int) -> list[Network]:
+        return [Network(SMALL, seed=i) for i in range(count)]
+
+    with cluster(2) as found, Client(found) as client:
+        for count in [min(fits, 128), *[fits] * rounds]:
+            for name in best:
+                nets, begin = networks(count), time.perf_counter()
+                if name == "Dask":
+                    fastbp.dask.fit_many(nets, X, Y, epochs=epochs, client=client)
+                else:
+                    fit_many(nets, X, Y, epochs=epochs, threads=1)
+                if count == fits:
+                    best[name] = min(best[name], time.perf_counter() - begin)
+    one, two = best.values()
+    print(f"{fits} fits: {one:.2f} s in one process, {two:.2f} s through Dask with two workers: {one / two:.2f} times")
+
+
+def main() -> None:
+    """Run one of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["dask", "mpi", "many"])
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--fits", type=int, default=2000)
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=2)
+    given = parser.parse_args()
+    if given.what == "dask":
+        shared_by_dask(given.rows, given.steps, given.rounds)
+    elif given.what == "mpi":
+        shared_by_mpi(given.rows, given.steps)
+    else:
+        many_by_dask(given.fits, given.epochs, given.rounds)
+
+
+if __name__ == "__main__":
+    main()
