@@ -159,8 +159,8 @@ def test_many_fits_have_the_bits_of_their_own(client, data):
     assert errors[41].__notes__ == ["This concerns networks[41]."]
     with pytest.raises(ValueError, match="rows holds 5000"):
         fastbp.dask.fit_many(there, X, Y, rows=rows, epochs=1)
-    for wrong, said in [({"X": collections(X, Y)[0]}, "X is a Dask collection"), ({"networks": []}, "networks is empty"),
-                        ({"on_error": "ask"}, "on_error is 'ask'"), ({"epochs": [1, 2]}, "epochs has 2 values"),
+    for wrong, said in [({"X": collections(X, Y)[0]}, "X is a Dask collection"),
+                        ({"networks": []}, "networks is empty"), ({"on_error": "ask"}, "on_error is 'ask'"), ({"epochs": [1, 2]}, "epochs has 2 values"),
                         ({"rows": [rows[0]]}, "rows has 1 values")]:
         with pytest.raises((TypeError, ValueError), match=said):
             fastbp.dask.fit_many(**{"networks": there, "X": X, "Y": Y} | wrong)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +88,11 @@ class Team:
 
     def branches(self, rank: int | None = None) -> list[Node]:
         """Return the largest branches of the tree that a process has all shards of."""
-        return _branches(0, self.count, self.shards(rank))
+        return self._branches[self.rank if rank is None else rank]
+
+    @cached_property
+    def _branches(self) -> list[list[Node]]:
+        return [_branches(0, self.count, self.shards(rank)) for rank in range(self.size)]
 
     def summed(self, size: int, of_shard: Callable[[int], Doubles]) -> Doubles:
         """Return the sum over all shards, (size,).

@@ -86,7 +86,8 @@ metrics, resume, on_error
         if hasattr(value, "__dask_graph__"):
             raise TypeError(f"{name} is a Dask collection, expected an array in memory, which all networks share: "
                             f"{name}.compute() has it")
-    data = client.scatter([one if hasattr(one, "shape") else np.asarray(one) for one in (X, Y)], broadcast=True, hash=False)
+    arrays = [one if hasattr(one, "shape") else np.asarray(one) for one in (X, Y)]
+    data = client.scatter(arrays, broadcast=True, hash=False)
     errors: list[Exception | None] = [None] * len(nets)
     running: dict[Any, tuple[int, int]] = {}
     results = distributed.as_completed()

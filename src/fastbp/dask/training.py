@@ -153,8 +153,11 @@ def _run(client: Any, network: Network, futures: list[Any], descriptions: list[p
     token = secrets.token_bytes(wire.TOKEN_BYTES)
     tasks: dict[str, Any] = {}
     try:
-        found = client.run(wire.listen, token, workers=workers[:1])
-        address = found[workers[0]]
+        try:
+            address = client.run(wire.listen, token, workers=workers[:1])[workers[0]]
+        except (OSError, KeyError, ValueError) as error:
+            raise RuntimeError(f"worker {workers[0]} has died or left the cluster, or cannot listen at its address: "
+                               f"{error}") from error
         for rank, worker in enumerate(workers):
             own = {i: future for i, future in enumerate(futures) if owners[i] == worker}
             tasks[worker] = client.submit(
