@@ -133,6 +133,22 @@ def test_what_does_not_fit_is_said_and_changes_nothing(client, data):
     assert len(net.history.validation_cost) == 1
 
 
+def test_local_training_learns(client, data):
+    x, y = collections(*data)
+    net = Network((3, 16, 1), seed=2)
+    before = net.cost(*data)
+    fastbp.dask.fit(net, x, y, epochs=30, optimizer=fastbp.Adam(0.02), average_every=2, batch_size=20)
+    assert len(net.history) == 30 and net.cost(*data) < 0.2 * before
+    fastbp.dask.fit(net, x, y, epochs=2, average_every=2, resume=True)
+    assert len(net.history) == 32
+    kept = net.parameters.copy()
+    for settings, said in [({"optimizer": "lbfgs"}, "LBFGS takes all samples"), ({"metrics": ["r2"]}, "average_every"),
+                           ({"average_every": 0}, "average_every"), ({"average_every": None}, "batch_size is 20")]:
+        with pytest.raises(ValueError, match=said):
+            fastbp.dask.fit(net, x, y, **{"average_every": 1, "batch_size": 20} | settings)
+    assert np.array_equal(net.parameters, kept) and len(net.history) == 32
+
+
 def test_two_fits_at_once_wait_for_each_other(client, data):
     found, nets = [], [Network((3, 6, 1), seed=2) for _ in range(3)]
     threads = [threading.Thread(target=lambda net=net: found.append(fastbp.dask.fit(
@@ -160,7 +176,8 @@ def test_many_fits_have_the_bits_of_their_own(client, data):
     with pytest.raises(ValueError, match="rows holds 5000"):
         fastbp.dask.fit_many(there, X, Y, rows=rows, epochs=1)
     for wrong, said in [({"X": collections(X, Y)[0]}, "X is a Dask collection"),
-                        ({"networks": []}, "networks is empty"), ({"on_error": "ask"}, "on_error is 'ask'"), ({"epochs": [1, 2]}, "epochs has 2 values"),
+                        ({"networks": []}, "networks is empty"), ({"on_error": "ask"}, "on_error is 'ask'"),
+                        ({"epochs": [1, 2]}, "epochs has 2 values"),
                         ({"rows": [rows[0]]}, "rows has 1 values")]:
         with pytest.raises((TypeError, ValueError), match=said):
             fastbp.dask.fit_many(**{"networks": there, "X": X, "Y": Y} | wrong)

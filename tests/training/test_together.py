@@ -9,7 +9,7 @@ from helpers import compiled_only
 import fastbp
 from fastbp import Network
 from fastbp.core.shards import Team
-from fastbp.training import together
+from fastbp.training import averaged, together
 
 
 class Table:
@@ -136,6 +136,69 @@ def test_what_differs_is_said_to_all(data):
     say(pair[0])
     other.join(20)
     assert len(found) == 2 and table.rounds == 1
+
+
+def locally(parts, **settings):
+    """Local training in a thread for each pair X, Y; returns networks and errors."""
+    table, size = Table(len(parts)), len(parts)
+    networks, errors = [Network((3, 6, 1), seed=2) for _ in parts], [None] * size
+    given = {"optimizer": "adam", "epochs": 3, "batch_size": 8, "steps": 2, "resume": False} | settings
+
+    def work(rank):
+        own = dict(given)
+        X, Y, *weights = parts[rank]
+        try:
+            averaged.fit(networks[rank], X, Y, weights[0] if weights else None, own.pop("optimizer"),
+                         own.pop("resume"), rank=rank, size=size, talk=table.talk_of(rank), threads=1,
+                         most=max(len(part[0]) for part in parts), regularization=None, **own)
+        except Exception as error:
+            errors[rank] = error
+
+    threads = [threading.Thread(target=work, args=(rank,), daemon=True) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    return networks, errors
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_averages_after_each_step_are_a_step_of_all(momentum):
+    """Steps and moments of SGD are linear in the gradient, and so is their mean: that of weighted samples."""
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(60, 3))
+    Y, weights = np.sin(X[:, :1]), rng.uniform(0.1, 2, 60)
+    method, cuts = fastbp.SGD(0.1, momentum=momentum), [0, 10, 35, 60, 60]
+    expected = Network((3, 6, 1), seed=2).fit(X, Y, sample_weight=weights, epochs=5, batch_size=60, optimizer=method)
+    parts = [(X[a:b], Y[a:b], weights[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    networks, errors = locally(parts, optimizer=method, epochs=5, batch_size=30, steps=1)
+    assert errors == [None] * 4
+    for net in networks:
+        assert net.parameters.tobytes() == networks[0].parameters.tobytes()
+        assert np.allclose(net.parameters, expected.parameters, rtol=1e-4, atol=1e-5)
+        assert np.allclose(net._progress.state, expected._progress.state, rtol=1e-4, atol=1e-5)
+        assert np.allclose(net.history.cost, expected.history.cost, rtol=1e-4)
+
+
+@compiled_only
+def test_local_training_learns_and_ends_together(data):
+    X, Y = data
+    parts = [(X[:20], Y[:20]), (X[20:], Y[20:])]
+    networks, errors = locally(parts, epochs=200, optimizer=fastbp.Adam(0.02))
+    assert errors == [None, None] and networks[0].parameters.tobytes() == networks[1].parameters.tobytes()
+    assert networks[0].cost(X, Y) < 0.3 * networks[0].history.cost[0] and networks[0]._progress.epochs == 200
+    alone, _ = locally([(X, Y)], epochs=2)
+    assert len(alone[0].history) == 2
+    bad = X[20:].copy()
+    bad[3] = np.inf
+    for settings, second, said in [({}, bad, "X holds inf in row 3"), ({"optimizer": "rprop"}, X[20:], "all samples"),
+                                   ({"steps": 0}, X[20:], "average_every"),
+                                   ({"optimizer": fastbp.SGD(fastbp.schedules.Cosine(0.1, 9))}, X[20:], "schedule")]:
+        _, errors = locally([parts[0], (second, Y[20:])], **settings)
+        assert said in str(errors[1]) and errors[0] is not None
+    _, errors = locally([(X[:20], Y[:20], np.zeros(20)), (X[20:], Y[20:], np.zeros(61))])
+    assert all("sample_weight is 0 for every sample" in str(error) for error in errors)
 
 
 def test_mini_batches_are_refused(data):

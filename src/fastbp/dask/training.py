@@ -8,11 +8,13 @@ from concurrent.futures import CancelledError
 from contextlib import closing, contextmanager
 from typing import Any
 
+import numpy as np
+
 from ..core.shards import EndedWithOthers
 from ..network import Network
 from ..optimizers import Optimizer
 from ..regularization import Regularization
-from ..training import together
+from ..training import averaged, together
 from ..training.callbacks import Callback, CalledLast, EarlyStopping
 from ..training.history import Record
 from ..training.metrics import Wanted
@@ -29,7 +31,8 @@ END_SECONDS = 5.0
 def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 100,
         optimizer: str | Optimizer | None = None, sample_weight: Any = None, validation: Any = None,
         callbacks: Iterable[Callback] = (), resume: bool = False, regularization: Regularization | None = None,
-        metrics: Wanted | None = None, timeout: float = 120.0) -> Network:
+        metrics: Wanted | None = None, average_every: int | None = None, batch_size: int | None = None,
+        timeout: float = 120.0) -> Network:
     """Train by a full-batch method on Dask arrays or frames, whose partitions stay on the workers where they lie.
 
     Partitions are computed, and each worker that has some is given one task, which lasts as long as the fit. The bits
@@ -55,6 +58,12 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
         they remember stays there. An `EarlyStopping` is sent to all.
     resume, regularization, metrics
         As in `Network.fit`.
+    average_every : int, optional
+        Mini-batches instead, by local training: each worker takes so many steps on rows of its own, then parameters
+        and moments become the mean over the workers; see Notes. With it there are no callbacks, metrics, validation,
+        nor schedules of the learning rate, and ``optimizer`` is one for mini-batches, by default Adam.
+    batch_size : int, optional
+        Samples in an update of a worker with ``average_every``, by default 32.
     timeout : float, default 120
         Seconds that workers wait for each other before they begin.
 
@@ -77,8 +86,20 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
     A worker takes as many threads as Dask gives it. Two fits on a cluster wait for each other. Sums go over TCP
     connections between the workers, to the one with the first partition and back, unencrypted. A partition is a shard:
     its sums are in double, and those of partitions are added in pairs, pairs of pairs and so on.
+
+    Local training (Haddadpour et al. 2019, NeurIPS) is another method than the fit of one process: with many steps
+    between averages workers drift apart where their rows are unlike, so spread rows over partitions at random. The bits
+    depend on which partitions are on which worker. Workers with fewer rows take fewer steps, and count for less in
+    the mean. The history has the mean of all workers' costs.
     """
     client = parts.client_of(client)
+    callbacks = list(callbacks)
+    if average_every is not None and (callbacks or metrics is not None or validation is not None):
+        raise ValueError("average_every is given, with which there are no callbacks, metrics and validation: leave "
+                         "them out")
+    if average_every is None and batch_size is not None:
+        raise ValueError(f"batch_size is {batch_size!r}, but a full-batch method takes all samples in a step: leave it "
+                         "out, or give average_every for local training by mini-batches")
     if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
         raise ValueError(f"validation is {validation!r}, expected a pair (X, Y) of arrays in memory")
     futures = _placed(client, parts.delayed_parts(X, y, sample_weight), [X, y, sample_weight])
@@ -86,9 +107,12 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
     rows = sum(each.rows for each in descriptions)
     if rows == 0:
         raise ValueError("X has no rows in any partition, expected at least one sample")
-    settings = {"optimizer": optimizer, "resume": resume, "epochs": epochs, "callbacks": list(callbacks), "bar": False,
+    settings = {"optimizer": optimizer, "resume": resume, "epochs": epochs, "callbacks": callbacks, "bar": False,
                 "regularization": regularization, "metrics": metrics, "memory": None, "check_finite": True,
                 "validation": None if validation is None else tuple(validation)}
+    if average_every is not None:
+        settings = {"optimizer": optimizer, "resume": resume, "epochs": epochs, "regularization": regularization,
+                    "steps": average_every, "batch_size": 32 if batch_size is None else batch_size}
     owners = _owners(client, futures)
     with _lease(client):
         trained = _run(client, network, futures, descriptions, owners, settings, timeout)
@@ -163,17 +187,18 @@ def _run(client: Any, network: Network, futures: list[Any], descriptions: list[p
             tasks[worker] = client.submit(
                 train, network, own, descriptions, rank=rank, size=len(workers), address=address, token=token,
                 seconds=timeout, owners=tuple(ranks), cuts=tuple(cuts), threads=threads.get(worker, 1),
-                settings=settings if rank == 0 else settings | {"callbacks": _of_others(settings["callbacks"])},
+                settings=_of_others(settings) if rank else settings,
                 workers=[worker], allow_other_workers=False, pure=False, retries=0)
         return _result(client, tasks)
     finally:
         _stop(client, tasks, token)
 
 
-def _of_others(callbacks: list[Callback]) -> list[Callback]:
-    """Return what the other processes have in place of callbacks, which they do not call."""
-    return [each if isinstance(each, EarlyStopping) else _Last() if isinstance(each, CalledLast) else _nothing
-            for each in callbacks]
+def _of_others(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of other processes than the first, which do not call the user's callbacks."""
+    return settings | {"callbacks": [
+        each if isinstance(each, EarlyStopping) else _Last() if isinstance(each, CalledLast) else _nothing
+        for each in settings["callbacks"]]} if "callbacks" in settings else settings
 
 
 def _nothing(record: Record) -> None:
@@ -247,10 +272,16 @@ def train(network: Network, own: dict[int, parts.Part], descriptions: list[parts
           cuts: tuple[int, ...], threads: int, settings: dict[str, Any]) -> Network | None:
     """Take part in a fit, on a worker; process 0 returns the network."""
     network = network.copy()  # workers of one process may have been given the same
-    X, Y, *weights = parts.joined(own, descriptions)
-    given = settings | {"sample_weight": weights[0] if weights else None}
+    given = dict(settings)
+    method, resume = given.pop("optimizer"), given.pop("resume")
     with closing(wire.Wire(token, rank, size, address, seconds)) as connected:
-        together.fit(network, X, Y, given.pop("sample_weight"), given.pop("validation"), given.pop("optimizer"),
-                     given.pop("resume"), rank=rank, size=size, talk=connected.talk, threads=threads, owners=owners,
-                     cuts=cuts, **given)
+        if "steps" in given:
+            counts = np.bincount(owners, weights=np.diff(cuts), minlength=size)
+            mine = [np.concatenate(arrays) for arrays in zip(*(own[number] for number in sorted(own)), strict=True)]
+            averaged.fit(network, mine[0], mine[1], mine[2] if len(mine) == 3 else None, method, resume, rank=rank,
+                         size=size, talk=connected.talk, threads=threads, most=int(counts.max()), **given)
+        else:
+            X, Y, *weights = parts.joined(own, descriptions)
+            together.fit(network, X, Y, weights[0] if weights else None, given.pop("validation"), method, resume,
+                         rank=rank, size=size, talk=connected.talk, threads=threads, owners=owners, cuts=cuts, **given)
     return network if rank == 0 else None

@@ -30,7 +30,7 @@ Talk = Callable[[Doubles], list[Doubles]]
 """Sends numbers, (m,), to all processes, and returns what each has sent, in the order of ranks; all call it together,
 each with an m of its own."""
 
-SUMS, ANSWER, ENDED, FAILED = 0.0, 1.0, 2.0, 3.0
+SUMS, ANSWER, MEANS, ENDED, FAILED = 0.0, 1.0, 2.0, 3.0, 4.0
 """What a message begins with."""
 
 
