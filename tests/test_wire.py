@@ -80,6 +80,14 @@ def test_a_fit_is_stopped_from_outside():
     assert isinstance(connected(2, work)[0], EndedWithOthers)
 
 
+def test_one_alone_is_stopped_too():
+    def work(one):
+        wire.stop(one.token)
+        one.talk(np.ones(2))
+
+    assert "it was stopped" in str(connected(1, work)[0])
+
+
 def test_who_does_not_come_is_named():
     token = secrets.token_bytes(wire.TOKEN_BYTES)
     address = wire.listen(token)

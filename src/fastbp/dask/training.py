@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..core.shards import EndedWithOthers
 from ..network import Network
@@ -272,16 +273,28 @@ def train(network: Network, own: dict[int, parts.Part], descriptions: list[parts
           cuts: tuple[int, ...], threads: int, settings: dict[str, Any]) -> Network | None:
     """Take part in a fit, on a worker; process 0 returns the network."""
     network = network.copy()  # workers of one process may have been given the same
+    worker = require("distributed", "dask").get_worker()
+
+    def talk(mine: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
+        if worker.status.name.startswith("clos"):  # the scheduler is lost, and nobody waits for what is trained
+            raise EndedWithOthers(f"the worker of process {rank} is closing")
+        return connected.talk(mine)
+
+    def look(record: Record) -> None:
+        talk(np.empty(0))
+
     given = dict(settings)
+    if size == 1 and "callbacks" in given:  # who has all shards says nothing to others, and would not hear that it ends
+        given["callbacks"] = [*given["callbacks"], look]
     method, resume = given.pop("optimizer"), given.pop("resume")
     with closing(wire.Wire(token, rank, size, address, seconds)) as connected:
         if "steps" in given:
             counts = np.bincount(owners, weights=np.diff(cuts), minlength=size)
             mine = [np.concatenate(arrays) for arrays in zip(*(own[number] for number in sorted(own)), strict=True)]
             averaged.fit(network, mine[0], mine[1], mine[2] if len(mine) == 3 else None, method, resume, rank=rank,
-                         size=size, talk=connected.talk, threads=threads, most=int(counts.max()), **given)
+                         size=size, talk=talk, threads=threads, most=int(counts.max()), **given)
         else:
             X, Y, *weights = parts.joined(own, descriptions)
             together.fit(network, X, Y, weights[0] if weights else None, given.pop("validation"), method, resume,
-                         rank=rank, size=size, talk=connected.talk, threads=threads, owners=owners, cuts=cuts, **given)
+                         rank=rank, size=size, talk=talk, threads=threads, owners=owners, cuts=cuts, **given)
     return network if rank == 0 else None

@@ -143,6 +143,8 @@ class Wire:
     def talk(self, mine: Doubles) -> list[Doubles]:
         """Send numbers to all processes, and return those of each, in the order of ranks: see `together.Talk`."""
         try:
+            if any(each.fileno() < 0 for each in self._own):
+                raise ConnectionError("it was stopped")
             if self.rank:
                 _send(self.peers[0], mine)
                 return [_receive(self.peers[0]) for _ in range(self.size)]

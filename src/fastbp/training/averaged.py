@@ -113,6 +113,7 @@ def _averaged(companions: Companions, weight: float, cost: float) -> npt.NDArray
     network, progress = companions.network, companions.network._progress
     assert progress is not None
     if companions.size == 1:
+        companions.talk(np.empty(0))  # it may have been told to stop
         return np.array([weight * cost, weight])
     parts = network._parameters, progress.state
     heard = companions.say(MEANS, progress.state.size, np.concatenate(([weight, cost], *parts)))
