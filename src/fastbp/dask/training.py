@@ -274,10 +274,12 @@ def train(network: Network, own: dict[int, parts.Part], descriptions: list[parts
     """Take part in a fit, on a worker; process 0 returns the network."""
     network = network.copy()  # workers of one process may have been given the same
     worker = require("distributed", "dask").get_worker()
+    key = worker.get_current_task()
 
     def talk(mine: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
-        if worker.status.name.startswith("clos"):  # the scheduler is lost, and nobody waits for what is trained
-            raise EndedWithOthers(f"the worker of process {rank} is closing")
+        task = worker.state.tasks.get(key)
+        if worker.status.name.startswith("clos") or task is None or task.state == "cancelled":
+            raise EndedWithOthers(f"nobody waits for process {rank} any more: client or scheduler are lost")
         return connected.talk(mine)
 
     def look(record: Record) -> None:
