@@ -4,6 +4,7 @@ import secrets
 import socket
 import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -94,6 +95,8 @@ def test_who_does_not_come_is_named():
     with pytest.raises(EndedWithOthers, match=r"processes \[1, 2\] of 3 have not come within 0.1 s"):
         wire.Wire(token, 0, 3, address, 0.1)
     wire.stop(token)
+    with pytest.raises(ValueError, match="the cluster is encrypted"):
+        wire.listen(token, SimpleNamespace(address="tls://127.0.0.1:8786"))
     with pytest.raises(EndedWithOthers, match="process 1 cannot reach process 0"):
         wire.Wire(token, 1, 3, address, 0.1)
     with pytest.raises(EndedWithOthers, match="started anew"):

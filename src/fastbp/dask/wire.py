@@ -35,8 +35,14 @@ _lock = threading.Lock()
 
 
 def listen(token: bytes, dask_worker: Any = None) -> tuple[str, int]:
-    """Begin to listen at the worker's address; return host and port."""
+    """Begin to listen at the worker's address; return host and port.
+
+    Raises ValueError on a cluster that is encrypted, as these messages are not.
+    """
     parts = urlsplit("" if dask_worker is None else dask_worker.address)
+    if parts.scheme in ("tls", "wss"):
+        raise ValueError(f"the cluster is encrypted ({parts.scheme}), but sums would go from worker to worker as they "
+                         "are: use a cluster of tcp:// in a network that you trust, or fastbp.mpi")
     host = "127.0.0.1" if parts.scheme in ("", "inproc") or not parts.hostname else parts.hostname
     server = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     _keep(token, server)
