@@ -14,7 +14,7 @@ import fastbp.dask
 import fastbp.mpi
 from fastbp import Network
 from fastbp.core.shards import EndedWithOthers
-from fastbp.dask import parts, wire
+from fastbp.dask import many, parts, wire
 
 pytestmark = compiled_only
 
@@ -114,6 +114,29 @@ def test_partitions_elsewhere_are_counted_and_not_read():
         parts.make_part(4, None, np.zeros((3, 2)), np.zeros(2))
     with pytest.raises(TypeError, match="partition 4 of X has dtype"):
         parts.make_part(4, None, np.array([["a"]]), np.zeros(1))
+
+
+def test_networks_of_a_task_have_the_bits_of_their_own_fits():
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    nets = [Network((2, 3, 1), seed=i) for i in range(3)]
+    each = {"epochs": [1, 2, 3], "batch_size": [None] * 3, "optimizer": ["sgd"] * 3, "shuffle": [True] * 3,
+            "regularization": [None] * 3, "rows": [None, [50], range(9)], "validation_rows": [None] * 3,
+            "sample_weight": [None] * 3}
+    trained, errors, seconds = many._train(nets, X, X[:, :1], first=7, callbacks=lambda index: [seen(index)],
+                                           metrics=None, resume=False, each=each)
+    assert [len(net.history) for net in trained] == [1, 0, 3] and not any(net.history for net in nets) and seconds > 0
+    assert errors[0] is errors[2] is None and errors[1].__notes__ == ["This concerns networks[8]."]
+    parts.take_over(nets[2], trained[2])
+    alone = Network((2, 3, 1), seed=2).fit(X[:9], X[:9, :1], epochs=3, optimizer="sgd")
+    assert nets[2].parameters.tobytes() == alone.parameters.tobytes() and len(nets[2].history) == 3
+    assert SEEN == [7, 9, 9, 9]
+
+
+SEEN = []
+
+
+def seen(index):
+    return lambda record: SEEN.append(index)
 
 
 def test_a_missing_library_is_named(monkeypatch):

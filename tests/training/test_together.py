@@ -73,6 +73,17 @@ def test_all_have_the_same_bits(data):
             assert net.history.cost.tobytes() == alone[0].history.cost.tobytes()
 
 
+@compiled_only
+def test_bits_do_not_depend_on_who_has_which_rows(data):
+    cuts, found = (0, 30, 31, 31, 60, 81, 81, 81, 81), []
+    for owners in [(0,) * 8, (0, 1, 0, 1, 0, 0, 0, 0), (2, 0, 1, 0, 1, 1, 1, 1), (1, 0, 2, 2, 0, 0, 0, 0)]:
+        networks, errors = shared(max(owners) + 1, *data, owners=lambda rank, owners=owners: owners,
+                                  cuts=lambda rank: cuts)
+        assert errors == [None] * len(networks)
+        found += [net.parameters.tobytes() for net in networks]
+    assert len(found) == 9 and len(set(found)) == 1
+
+
 def test_callbacks_of_the_first_hold_for_all(data):
     called, kept = [], Network((3, 6, 1), seed=9).parameters
 
