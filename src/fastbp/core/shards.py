@@ -11,10 +11,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
+from ..kernels.compile.cached import cached_property
 
 Doubles = npt.NDArray[np.float64]
 Node = tuple[int, int]

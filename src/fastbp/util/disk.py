@@ -64,11 +64,15 @@ def read(path: str | os.PathLike[str], most: int | None = None) -> bytes:
 
     Raises
     ------
+    TypeError
+        If it is no path.
     OSError
         If it cannot be read, or is no ordinary file.
     ValueError
         If the content does not fit into a quarter of the machine's memory.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path is {path!r}, expected a str or a path")
     found = os.stat(path)  # before it is opened: that of a pipe waits for a writer
     if not stat.S_ISREG(found.st_mode):
         code = errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.EINVAL
