@@ -65,6 +65,39 @@ def test_settings_change_and_the_state_is_kept(rng):
     assert type(one._progress.optimizer) is fastbp.SGD
 
 
+def test_steps_and_fits_take_turns(rng):
+    """Each goes on with the numbers that the other has left: powers of beta, and a rate that was set meanwhile."""
+    X, Y, parts = batches(rng, "float64", count=6)
+    one, other = Network((3, 5, 2), dtype="float64", seed=1), Network((3, 5, 2), dtype="float64", seed=1)
+    for i, part in enumerate(parts):
+        settings = {"optimizer": fastbp.Adam(0.1 if i < 2 else 0.01)} if i in (0, 2) else {}
+        if i % 2:
+            one.fit(X[part], Y[part], epochs=1, batch_size=7, shuffle=False, resume=True, **settings)
+        else:
+            one.train_on_batch(X[part], Y[part], **settings)
+        other.fit(X[part], Y[part], epochs=1, batch_size=7, shuffle=False, resume=i > 0, **settings)
+        np.testing.assert_array_equal(one.parameters, other.parameters)
+    one.fit(X, Y, epochs=1, batch_size=7, shuffle=False, resume=True, optimizer=fastbp.Adam(0.5))
+    one.train_on_batch(X, Y)
+    assert one._progress.learning_rate == 0.5
+    one.train_on_batch(X, Y, optimizer="adam")  # as in a fit that resumes, a name alone changes no setting
+    assert one._progress.learning_rate == 0.5
+
+
+def test_targets_and_derivatives_take_turns(rng):
+    """Where one of the two changes settings, the other one's next step has them."""
+    X, Y, parts = batches(rng, "float64")
+    one, other = Network((3, 5, 2), dtype="float64", seed=1), Network((3, 5, 2), dtype="float64", seed=1)
+    for i, part in enumerate(parts):
+        settings = {"optimizer": fastbp.Adam(0.1 / (i + 1))} if i != 2 else {}
+        if i % 2:
+            one.train_on_output_gradients(X[part], (one.predict(X[part]) - Y[part]) / 7, **settings)
+        else:
+            one.train_on_batch(X[part], Y[part], **settings)
+        other.train_on_batch(X[part], Y[part], **settings)
+    close(one.parameters, other.parameters, factor=100)
+
+
 def test_it_is_kept_by_copies_and_forgotten_by_reset(rng):
     X, Y, _ = batches(rng, "float32")
     net = Network((3, 5, 2), seed=1)

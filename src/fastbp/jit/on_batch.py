@@ -35,6 +35,11 @@ class Stepper(NamedTuple):
     before: Array
     """Room for the parameters that a diverging update would lose."""
 
+    def goes_on(self, progress: Progress | None, method: Optimizer) -> bool:
+        """Whether the next update of a training is made with it: a fit that resumes writes to numbers of its own."""
+        return (self.progress is progress and progress.optimizer is method
+                and self.state.hyper is progress.hyper and self.state.slots is progress.state)
+
 
 def train_on_batch(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, *,
                    optimizer: str | Optimizer | None = None) -> float:
@@ -47,7 +52,7 @@ def train_on_batch(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, *,
     optimizer : str or Optimizer, optional
         An update rule whose settings are numbers. By default the one that this network's training goes on with, by
         `train_on_batch` or by a `fit` before it; else Adam. Another rule begins anew, the same one with other settings
-        goes on with its state.
+        goes on with its state; its name alone, with its settings too.
 
     Returns
     -------
@@ -137,7 +142,7 @@ def _step(network: Trainable, kept: str, given: Callable[[], Samples], optimizer
                            "wait for its end, or use a copy()")
     with network._lock:
         network._check_writable()
-        if stepper is None or stepper.progress is not network._progress or method is not stepper.progress.optimizer:
+        if stepper is None or not stepper.goes_on(network._progress, method):
             model = network if kept == "_stepper" else network._with_cost(LINEAR)
             stepper = network.__dict__[kept] = _stepper(network, model, method)
         parameters = network._parameters
@@ -153,9 +158,12 @@ def _step(network: Trainable, kept: str, given: Callable[[], Samples], optimizer
 
 def _rule(progress: Progress | None, optimizer: str | Optimizer | None) -> Optimizer:
     """Return the update rule of the next step: the one that was asked for, else that of the training, else Adam."""
-    method = progress.optimizer if optimizer is None and progress is not None else optimizers.get(optimizer or "adam")
-    if progress is not None and (method is progress.optimizer or method == progress.optimizer):
-        method = progress.optimizer
+    if progress is None:
+        method = optimizers.get("adam" if optimizer is None else optimizer)
+    else:
+        method = progress.optimizer if optimizer is None else optimizers.get(optimizer)
+        if method == progress.optimizer or isinstance(optimizer, str) and type(method) is type(progress.optimizer):
+            method = progress.optimizer
     make.check_rule(method)
     return method
 
