@@ -92,6 +92,26 @@ def test_files_that_will_not_do_say_why(array, tmp_path):
     path.write_bytes(whole.replace(b"(40, 3)", b"(9**9,)"))
     with pytest.raises(ValueError, match="no whole .npy file"):
         data.npy(path)
+    path.write_bytes(whole.replace(b"(40, 3)", b"(-4, 3)"))
+    with pytest.raises(ValueError, match=r"shape \(-4, 3\), expected"):
+        data.npy(path)
+
+
+def test_a_dtype_that_numpy_does_not_know(array):
+    """As a tensor of PyTorch's has it."""
+    class Tensor:
+        def __init__(self, values):
+            self.values, self.shape, self.dtype = values, values.shape, object.__new__(type("float64", (), {}))
+
+        def __getitem__(self, rows):
+            return Tensor(self.values[rows])
+
+        def __array__(self, dtype=None, copy=None):
+            return np.asarray(self.values, dtype)
+
+    found = data.rows(Tensor(array), "X")
+    np.testing.assert_array_equal(read(found, 3, 9), array[3:9])
+    assert found.dtype == np.float64
 
 
 def test_what_is_no_source_says_so(array):

@@ -205,3 +205,12 @@ def test_derivatives_that_do_not_fit():
             with pytest.raises(ValueError, match=words):
                 call(np.ones((4, 3)), U)
     np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_derivatives_beyond_the_dtype_raise_no_warning():
+    net, X, U = Network((3, 2), seed=0), np.ones((4, 3)), np.full((4, 2), 3e38)
+    before = net.parameters.copy()
+    assert np.isinf(net.parameter_vjp(X, U)).all()
+    with pytest.raises(DivergenceError):
+        net.train_on_output_gradients(X, U)
+    np.testing.assert_array_equal(net.parameters, before)

@@ -84,7 +84,10 @@ class ArrayRows(Rows):
 
     def __init__(self, source: Any, name: str) -> None:
         self.source, self.name, self.shape = source, name, shape_of(name, source)
-        self.dtype = np.dtype(getattr(source, "dtype", np.float64))
+        try:
+            self.dtype = np.dtype(getattr(source, "dtype", np.float64))
+        except TypeError:  # a kind of another library's, as PyTorch's: what NumPy makes of it is seen as it is read
+            self.dtype = np.dtype(np.float64)
         chunks = getattr(source, "chunks", None)  # of HDF5 and zarr
         if isinstance(chunks, tuple) and chunks and isinstance(chunks[0], int) and chunks[0] > 0:
             self.units = min(chunks[0], max(self.shape[0], 1))

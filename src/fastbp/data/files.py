@@ -115,7 +115,7 @@ def header(path: Path) -> tuple[int, tuple[int, ...], np.dtype[Any]]:
     if by_columns and len(shape) == 2 and min(shape) > 1:
         raise ValueError(f"{path} is in Fortran order, so that no row lies together: write it anew by "
                          "numpy.save(path, numpy.ascontiguousarray(array))")
-    if not 1 <= len(shape) <= 2:
+    if not 1 <= len(shape) <= 2 or min(shape) < 0:
         raise ValueError(f"{path} has shape {shape}, expected (n,) or (n, m)")
     return offset, shape, kind
 

@@ -172,7 +172,8 @@ def parameter_vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     if len(X):
         samples = Samples(X, U, False, np.empty(0, self.dtype))
         objective.cost_and_gradient(self._with_cost(LINEAR), samples, gradient)
-        gradient *= len(X)  # of the mean
+        with np.errstate(over="ignore"):
+            gradient *= len(X)  # of the mean
     return gradient
 
 

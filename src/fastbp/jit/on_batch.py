@@ -126,15 +126,15 @@ def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLik
     def samples() -> Samples:
         inputs = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding)
         weights = arrays.directions("U", U, len(inputs), self.layers[-1], self.dtype, "outputs")
-        return Samples(inputs, weights * self.dtype.type(len(inputs)), False, np.empty(0, self.dtype))
+        with np.errstate(over="ignore"):  # the step diverges, then
+            weights = weights * self.dtype.type(len(inputs))
+        return Samples(inputs, weights, False, np.empty(0, self.dtype))
 
     _step(self, "_output_stepper", samples, optimizer)
 
 
 def _step(network: Trainable, kept: str, given: Callable[[], Samples], optimizer: str | Optimizer | None) -> float:
     """Make one update, by the stepper that the network has under this name, or by a new one."""
-    stepper: Stepper | None = network.__dict__.get(kept)
-    method = _rule(network._progress, optimizer)
     samples = given()
     inputs: Any = samples.inputs
     if network._lock.locked():
@@ -142,6 +142,8 @@ def _step(network: Trainable, kept: str, given: Callable[[], Samples], optimizer
                            "wait for its end, or use a copy()")
     with network._lock:
         network._check_writable()
+        method = _rule(network._progress, optimizer)
+        stepper: Stepper | None = network.__dict__.get(kept)
         if stepper is None or not stepper.goes_on(network._progress, method):
             model = network if kept == "_stepper" else network._with_cost(LINEAR)
             stepper = network.__dict__[kept] = _stepper(network, model, method)
