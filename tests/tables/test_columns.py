@@ -282,6 +282,22 @@ def test_a_column_that_holds_something_else_now(values, now):
     table.matrix(read(np.array([[None]], object)))
 
 
+def test_rows_of_numbers_of_a_column_that_is_mixed():
+    """Numbers among texts are texts, and so are they in rows where there are no texts."""
+    values = ["x", 1, True, "x", 1, True, 2.5, 2.5, None]
+    table, found = column(values)
+    assert table.columns[0].holds == "mixed" and found[:, 0].tolist() == [3, 0, 2, 3, 0, 2, 1, 1, -1]
+    one_by_one = [table.matrix(read(np.array([[value]], object)))[0, 0] for value in values]
+    np.testing.assert_array_equal(one_by_one, found[:, 0])
+    assert table.matrix(read(np.array([[1.0], [2.5], [np.nan]])))[:, 0].tolist() == [0, 1, -1]
+    with pytest.raises(ValueError, match="held numbers and texts when"):
+        table.matrix(read(np.array([["2020-01-01"]], "M8[D]")))
+
+
+def test_numbers_beyond_float64_are_infinite():
+    assert column([10**400, 1, 2, -10**400])[1][:, 0].tolist()[::3] == [3, -3]
+
+
 def test_arrays_of_every_dtype():
     texts = np.array([["a"], ["b"], ["a"], ["b"]])
     np.testing.assert_array_equal(learned(texts)[1][:, 0], [-1, 1, -1, 1])
@@ -325,6 +341,8 @@ def test_frames_that_are_no_tables():
         read(pandas.DataFrame(index=[1, 2]))
     with pytest.raises(ValueError, match="0 sample"):
         read(pandas.DataFrame({"a": []}))
+    with pytest.raises(TypeError, match="X is a Series, expected a frame .* X.to_frame"):
+        read(pandas.Series([1, 2]))
     assert read(pandas.DataFrame([[1, 2]])).names is None
     with pytest.raises(TypeError, match="column 'a' holds List"):
         read(frame_of("polars", {"a": [[1], [2]]})).column(0)

@@ -31,7 +31,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .frames import BOOLEAN, DATE, NUMBER, TEXT, Doubles, Values
+from .frames import BOOLEAN, DATE, MIXED, NUMBER, TEXT, Doubles, Values
 
 Floats = npt.NDArray[np.float32]
 
@@ -73,7 +73,7 @@ class Column:
     name : str
         In the frame, or ``"x3"`` for the fourth of an array.
     holds : str
-        What it held: number, boolean, text, date or duration.
+        What it held: number, boolean, text, mixed, date or duration.
     missing, infinite, rows : int
         How many of so many rows were, when it was learned.
     """
@@ -126,6 +126,8 @@ class Column:
 
     def check(self, values: Values) -> None:
         """Raise unless the values are of the kind that was learned; a column without values is of any."""
+        if self.holds == MIXED and values.kind in (NUMBER, BOOLEAN):
+            return  # some rows of such a column may be numbers only
         if alike(self.holds) != alike(values.kind) and not values.missing.all():
             raise ValueError(f"column {self.name!r} held {PLURALS[self.holds]} when the model was fitted, and holds "
                              f"{PLURALS[values.kind]} now")
@@ -138,12 +140,13 @@ class Column:
 CONSTANT, ALL_MISSING, ALL_DIFFERENT = WHY = "constant", "all missing", "a level of its own in each row"
 """Why a column is not used."""
 
-PLURALS = {"number": "numbers", "boolean": "booleans", "text": "texts", "date": "dates", "duration": "durations"}
+PLURALS = {"number": "numbers", "boolean": "booleans", "text": "texts", "mixed": "numbers and texts", "date": "dates",
+           "duration": "durations"}
 
 
 def alike(kind: str) -> str:
-    """Return the kind, of which booleans are numbers too."""
-    return NUMBER if kind == BOOLEAN else kind
+    """Return the kind, of which booleans are numbers too, and mixed objects texts."""
+    return {BOOLEAN: NUMBER, MIXED: TEXT}.get(kind, kind)
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,7 @@ class Category(Column):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        wanted = str if self.holds == TEXT else float
+        wanted = str if self.holds in (TEXT, MIXED) else float
         if {type(level) for level in self.levels} != {wanted} or len(set(self.levels)) < len(self.levels) \
                 or len(self.levels) + self.rest < 2:
             raise ValueError(f"levels are {self.levels!r}, expected two different ones or more, each a "
@@ -269,7 +272,8 @@ class Category(Column):
         """Return the place of each row's level, that of the rest, or −1 where it is missing, or unseen without one."""
         place = {level: i for i, level in enumerate(self.levels)}
         unknown = len(self.levels) if self.rest else -1
-        found = np.fromiter((place.get(key, unknown) for key in values.keys()), np.int64, len(values.numbers))
+        keys = values.as_texts() if self.holds == MIXED else values.keys()
+        found = np.fromiter((place.get(key, unknown) for key in keys), np.int64, len(values.numbers))
         found[values.missing] = -1
         return found
 
@@ -340,7 +344,7 @@ def learn(name: str, values: Values, is_category: bool) -> Column:
                              "infinite": len(known) - len(finite), "rows": len(missing)}
     if not len(known):
         return Unused(**facts, why=ALL_MISSING)
-    if is_category or values.declared or values.kind in (TEXT, BOOLEAN):
+    if is_category or values.declared or values.kind in (TEXT, MIXED, BOOLEAN):
         return _category(facts, values, missing)
     if not len(finite) or not (spread := float(finite.max()) - float(finite.min())) > NEIGHBOURS * values.rounding \
             * float(np.abs(finite).max()):

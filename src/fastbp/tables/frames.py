@@ -1,12 +1,13 @@
 """What a user's table holds, column by column: pandas, polars and Arrow through narwhals, arrays and lists without it.
 
-A column becomes one of five kinds of `Values`, whatever library it comes from, so that a model that was fitted to a
+A column becomes one of six kinds of `Values`, whatever library it comes from, so that a model that was fitted to a
 frame of pandas predicts one of polars.
 """
 
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,7 +24,8 @@ from ..util.optional import require
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
 
-NUMBER, BOOLEAN, TEXT, DATE, DURATION = "number", "boolean", "text", "date", "duration"
+NUMBER, BOOLEAN, TEXT, MIXED, DATE, DURATION = "number", "boolean", "text", "mixed", "date", "duration"
+"""Mixed are numbers or booleans among other objects, each of which counts as its text."""
 
 EPOCH = datetime.datetime(1970, 1, 1)
 
@@ -37,9 +39,9 @@ class Values:
 
     kind: str
     numbers: Doubles
-    """NaN where missing: numbers; 0 and 1; seconds since 1970 (UTC), or of a duration. Of text only what is missing."""
+    """NaN where missing: numbers; 0 and 1; seconds since 1970 (UTC), or of a duration. Of texts what is missing."""
     texts: list[str | None] | None = None
-    """Of text; None where missing."""
+    """Of text and of what is mixed; None where missing."""
     declared: bool = False
     """Whether the frame says that these are categories."""
     rounding: float = 0.0
@@ -53,6 +55,12 @@ class Values:
     def keys(self) -> list[Any]:
         """Return what tells categories apart: texts, or numbers; NaN or None where missing."""
         return self.numbers.tolist() if self.texts is None else self.texts
+
+    def as_texts(self) -> list[Any]:
+        """Return what tells them apart where numbers and booleans are texts, as they are among other objects."""
+        if self.texts is not None:
+            return self.texts
+        return [text_of(bool(x) if self.kind == BOOLEAN and x == x else x) for x in self.numbers.tolist()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +123,11 @@ def _check_size(rows: int, columns: int) -> None:
 
 def _of_frame(X: Any) -> Frame:
     nw = require("narwhals.stable.v2", "table")
-    frame = nw.from_native(X, eager_only=True)
+    try:
+        frame = nw.from_native(X, eager_only=True)
+    except TypeError as error:
+        raise TypeError(f"X is a {type(X).__name__}, expected a frame of pandas, polars or pyarrow or an array of two "
+                        "dimensions: make a frame of it first (of a Series by X.to_frame())") from error
     names = list(frame.columns)
     _check_size(_num_samples(X) if not names else len(frame), len(names))
     texts = [isinstance(name, str) for name in names]
@@ -179,7 +191,7 @@ def _of_objects(values: list[Any], null: npt.NDArray[np.bool_]) -> Values:
     kinds = {type(value) for value, without in zip(values, missing, strict=True) if not without}
     for kind, types, number in (
         (BOOLEAN, (bool, np.bool_), float),
-        (NUMBER, (Real, Decimal, np.bool_), float),
+        (NUMBER, (Real, Decimal, np.bool_), _number),
         (DATE, (datetime.date, np.datetime64), _seconds_since_1970),
         (DURATION, (datetime.timedelta, np.timedelta64), _seconds),
     ):
@@ -187,7 +199,8 @@ def _of_objects(values: list[Any], null: npt.NDArray[np.bool_]) -> Values:
             return _numbers(kind, _each(number, values, missing), float(np.finfo(np.float64).eps) if kind == NUMBER
                             else 0.0)
     texts = [None if without else text_of(value) for value, without in zip(values, missing, strict=True)]
-    return Values(TEXT, np.where(missing, np.nan, 0.0), texts)
+    mixed = any(issubclass(given, (Real, Decimal, np.bool_)) for given in kinds)
+    return Values(MIXED if mixed else TEXT, np.where(missing, np.nan, 0.0), texts)
 
 
 def _is_missing(value: Any) -> bool:
@@ -201,6 +214,14 @@ def _is_missing(value: Any) -> bool:
 def _each(number: Callable[[Any], float], values: Iterable[Any], missing: npt.NDArray[np.bool_]) -> Doubles:
     return np.fromiter((np.nan if without else number(value) for value, without in zip(values, missing, strict=True)),
                        np.float64, len(missing))
+
+
+def _number(value: Any) -> float:
+    """Return a number in double; one that is beyond it is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _seconds_since_1970(value: Any) -> float:

@@ -37,7 +37,7 @@ class ColumnDescription(NamedTuple):
     kind: str
     """number, category, date or unused."""
     holds: str
-    """What it held: number, boolean, text, date or duration."""
+    """What it held: number, boolean, text, mixed (numbers among texts), date or duration."""
     missing: int
     """Rows where it was missing, of those that were fitted."""
     infinite: int
