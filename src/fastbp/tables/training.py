@@ -244,7 +244,13 @@ def _of_user(callbacks: Iterable[Callback] | Callable[[int], Iterable[Callback]]
     """Return the user's callbacks for a member: those of a list, or what a function returns for its index."""
     if callbacks is None:
         return []
-    return list(callbacks(i) if callable(callbacks) else callbacks)
+    if not callable(callbacks):
+        return list(callbacks)
+    own = callbacks(i)
+    if not isinstance(own, (list, tuple)):
+        raise TypeError(f"callbacks({i}) returns {own!r}, expected a list of callbacks for that network: one function "
+                        "that is called after each epoch is given as callbacks=[function]")
+    return list(own)
 
 
 def _hold_out(ensemble: Ensemble, rows: Rows, known: Indices, unseen: Booleans) -> HeldOut:
