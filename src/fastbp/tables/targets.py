@@ -24,7 +24,7 @@ class Numbers:
     center, scale : ndarray of float64, shape (n_outputs,)
         Mean and standard deviation, by weight; a scale of 1 where all numbers are the same.
     low, high : ndarray of float64, shape (n_outputs,)
-        The smallest and the largest.
+        The smallest and the largest that weighs anything.
     single : bool
         Whether y had one dimension.
     """
@@ -59,7 +59,8 @@ class Numbers:
     def learn(cls, y: Doubles, weights: Doubles | None) -> Numbers:
         """Look at targets, (n,) or (n, n_outputs)."""
         rows = y.reshape(len(y), -1)
-        low, high = rows.min(axis=0), rows.max(axis=0)
+        weighing = rows if weights is None else rows[weights > 0]
+        low, high = weighing.min(axis=0), weighing.max(axis=0)
         with np.errstate(over="ignore", invalid="ignore"):
             center = np.average(rows, axis=0, weights=weights)
             scale = np.sqrt(np.average(np.square(rows - center), axis=0, weights=weights))
