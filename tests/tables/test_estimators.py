@@ -274,11 +274,18 @@ def test_rows_of_the_users_choose_the_best_epoch(kind):
         assert not math.isclose(losses[0], math.sqrt(2 * seen[0]) * y[:40].std(), rel_tol=1e-4)  # which has no weights
 
 
+def test_the_range_of_targets_is_that_of_rows_that_weigh_anything():
+    found = Numbers.learn(np.array([1e9, 1.0, 3.0]), np.array([0.0, 1.0, 1.0]))
+    assert (found.low[0], found.high[0], found.center[0], found.scale[0]) == (1, 3, 2, 1)
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"y_val": [1.0]}, "without X_val"), ({"sample_weight_val": [1.0]}, "without X_val"),
     ({"X_val": [[0.0] * 10]}, "X_val is given without y_val"),
     ({"X_val": [[0.0] * 10], "y_val": [1.0, 2.0]}, "inconsistent numbers"),
     ({"X_val": [[0.0] * 10], "y_val": [[1.0, 2.0]]}, "y_val has 2 outputs, y has 1"),
+    ({"X_val": [[0.0] * 9], "y_val": [1.0]}, "X_val has 9 features, .* expecting 10"),
+    ({"X_val": [[0.0] * 11], "y_val": [1.0]}, "X_val has 11 features, .* expecting 10"),
     ({"sample_weight": -np.ones(40)}, "no negative weights|negative"), ({"sample_weight": np.zeros(40)}, "zero|0 for"),
     ({"sample_weight": np.arange(40) == 3}, "n_samples=1"),
     ({"y": None}, "requires y to be passed"), ({"y": np.full(40, np.nan)}, "contains NaN"),
@@ -475,6 +482,13 @@ def test_a_class_of_one_row():
     assert every.predict_proba(X).shape == (40, 5)
 
 
+@pytest.mark.parametrize("validation", [{}, {"X_val": [[0.0] * 4], "y_val": [0]}])
+def test_class_weights_that_leave_no_rows(validation):
+    X, y = data(TabularClassifier, 40)
+    with pytest.raises(ValueError, match="X has 0 samples .* whose weight is not 0"):
+        small(TabularClassifier, class_weight={0: 0, 1: 0, 2: 0}).fit(X, y, **validation)
+
+
 def test_class_weights_are_weights_of_rows():
     X, y = data(TabularClassifier, 45)
     by_class = {0: 1.0, 1: 0.5, 2: 4.0}
@@ -623,6 +637,12 @@ def test_callbacks_prune_and_stop(kind):
         model.predict(X)
     stopped = small(kind, epochs=5, n_members=2, callbacks=lambda i: [fastbp.MaxUpdates(1 + i)]).fit(X, y)
     assert (stopped.best_epoch_ <= 3).all()
+
+
+def test_one_callback_without_a_list_is_told_how_it_is_given():
+    X, y = data(TabularRegressor, 40)
+    with pytest.raises(TypeError, match=r"callbacks\(0\) returns None, .* callbacks=\[function\]"):
+        small(TabularRegressor, callbacks=lambda record: None).fit(X, y)
 
 
 def test_what_is_printed(capsys):

@@ -71,6 +71,13 @@ def test_names_of_classes(names, tmp_path):
         assert again.class_weight == model.class_weight
 
 
+def test_names_take_no_more_memory_than_they_need(tmp_path):
+    model = fitted(TabularClassifier, np.array(["no", "yes"] * 15))
+    model.save(tmp_path / "model")
+    changed(tmp_path / "model", set_in("targets", "dtype", value="<U5000"))
+    assert TabularClassifier.load(tmp_path / "model").classes_.dtype == model.classes_.dtype == "U3"
+
+
 def test_parameters_that_are_no_plain_values(tmp_path):
     model = fitted(TabularRegressor, random_state=np.random.RandomState(0), callbacks=[lambda record: None],
                    dropout=np.float64(0.25), categorical_features=np.array([0]))

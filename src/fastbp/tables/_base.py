@@ -86,16 +86,19 @@ class _Tabular(BaseEstimator):
         if weights is not None and not weights.all():  # what weighs nothing is not learned, nor kept back
             chosen = np.flatnonzero(weights)
             codes, weights = codes[chosen], weights[chosen]
-        if len(chosen) < 2 and other is None:
-            raise ValueError("X has 1 sample (n_samples=1) that weighs anything, expected two or more: one to learn "
-                             "from, one to choose the best epoch by")
+        if len(chosen) < (2 if other is None else 1):
+            raise ValueError(f"X has {len(chosen)} sample{'s' * (len(chosen) != 1)} (n_samples={len(chosen)}) whose weight "
+                             "is not 0, expected two or more: one to learn from, and one to choose the best epoch by "
+                             "where there is no X_val")
         recipe = recipes.choose(len(chosen), self._is_classifier,
                                 **{name: getattr(self, name) for name in self._settings})
         table = Table.learn(frame, self.categorical_features, recipe.n_pieces)
         matrix = table.matrix(frame)
         rows = Rows(matrix if len(chosen) == len(matrix) else matrix[chosen], codes, weights, len(chosen))
         if other is not None:
-            rows = _with_validation(rows, table, targets, factors, *other)
+            validation, validation_y, validation_weights = other
+            rows = _with_validation(rows, self._inputs(table, validation, "X_val"), targets.encoded(validation_y),
+                                    factors, validation_weights)
         generator = np.random.default_rng(int(check_random_state(self.random_state).randint(2**31 - 1)))
         n_folds = recipes.folds(len(chosen), int(self.n_members)) if isinstance(self.n_folds, str) \
             else int(self.n_folds)
@@ -173,13 +176,15 @@ class _Tabular(BaseEstimator):
     def _matrix(self, X: Any) -> Floats:
         """Return the inputs of a user's rows."""
         check_is_fitted(self)
-        frame = read(X)
-        by_name = frame.names is not None and self._table.names is not None
-        if frame.n_columns != self.n_features_in_ and not by_name:
-            raise ValueError(f"X has {frame.n_columns} features, but {type(self).__name__} is expecting "
-                             f"{self.n_features_in_} features as input")
-        matrix: Floats = self._table.matrix(frame)
-        return matrix
+        return self._inputs(self._table, read(X), "X")
+
+    def _inputs(self, table: Table, frame: Frame, name: str) -> Floats:
+        """Return the inputs of a frame, which has as many columns as the table, or the same names."""
+        by_name = frame.names is not None and table.names is not None
+        if frame.n_columns != len(table.columns) and not by_name:
+            raise ValueError(f"{name} has {frame.n_columns} features, but {type(self).__name__} is expecting "
+                             f"{len(table.columns)} features as input")
+        return table.matrix(frame)
 
     @property
     def to_onnx(self) -> NoReturn:
@@ -274,10 +279,9 @@ def _weighted(codes: Array, weights: Doubles | None, factors: Doubles | None) ->
     return factors[codes] if weights is None else weights * factors[codes]
 
 
-def _with_validation(rows: Rows, table: Table, targets: Any, factors: Doubles | None, frame: Frame, y: Array,
+def _with_validation(rows: Rows, matrix: Floats, codes: Array, factors: Doubles | None,
                      weights: Doubles | None) -> Rows:
     """Return the rows with those of X_val behind them."""
-    matrix, codes = table.matrix(frame), targets.encoded(y)
     weights = _weighted(codes, weights, factors)
     if rows.weights is not None or weights is not None:
         weights = np.concatenate([np.ones(len(part)) if given is None else given for part, given in

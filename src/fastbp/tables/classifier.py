@@ -97,7 +97,8 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         The epoch whose parameters were kept; of several members one for each.
     evals_result_ : dict
         ``{"training": {"log_loss": …}, "validation": {"log_loss": …}}``, arrays with a number for each epoch, the mean
-        over the members. That of training is taken before each update.
+        over the members. That of training is taken before each update, with dropout and smoothed labels, so that it is
+        more than that of validation may be.
     feature_importances_ : ndarray, shape (n_features,)
         Permutation importance: how much the log-loss of rows that a network has not seen rises when a column is mixed
         up, as shares that sum to 1. Of two columns that tell the same, each may seem to tell little.
@@ -158,7 +159,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         y : array_like, shape (n_samples,)
             Classes: numbers, texts or booleans, none missing, and two different ones at least.
         sample_weight : array_like, shape (n_samples,), optional
-            Not negative. Rows that weigh 0 are neither learned nor kept back.
+            Not negative. Rows that weigh 0 are neither learned nor kept back; only columns know them.
         X_val, y_val : optional
             Rows to choose the best epoch and the temperature by, in the place of folds: all rows of X are then learned
             by all members. They have no other classes than y.
@@ -315,6 +316,8 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         dtype = np.dtype(told["dtype"])
         if dtype.kind not in "biufUO" or dtype.kind == "O" and not all(type(name) is str for name in told["classes"]):
             raise ValueError(f"its classes are {told['classes']!r} of dtype {dtype}, expected texts or numbers")
+        if dtype.kind == "U":  # as long as the names are, whatever the file says
+            dtype = np.dtype(str)
         classes = Classes(np.array(told["classes"], dtype))
         heat, rows = told["temperature"], told["rows"]
         if classes.names.tolist() != told["classes"] or classes.n_outputs != n_outputs:

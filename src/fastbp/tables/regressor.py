@@ -150,7 +150,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         y : array_like, shape (n_samples,) or (n_samples, n_outputs)
             Numbers, none missing.
         sample_weight : array_like, shape (n_samples,), optional
-            Not negative. Rows that weigh 0 are neither learned nor kept back.
+            Not negative. Rows that weigh 0 are neither learned nor kept back; only columns know them.
         X_val, y_val : optional
             Rows to choose the best epoch by, and to learn how far predictions miss, in the place of folds: all rows of
             X are then learned by all members.
