@@ -298,6 +298,14 @@ def test_numbers_beyond_float64_are_infinite():
     assert column([10**400, 1, 2, -10**400])[1][:, 0].tolist()[::3] == [3, -3]
 
 
+def test_whole_numbers_beyond_doubles_are_no_categories():
+    ids = np.array([[2**53 + 1], [2**53 + 2], [2**53 + 3]])
+    with pytest.raises(ValueError, match="column 'x0' is a category and has whole numbers beyond 2.53"):
+        learned(ids, [0])
+    assert learned(ids - 3, [0])[0].columns[0].kind == "unused" and learned(ids)[0].columns[0].kind == "number"
+    assert learned(ids.astype(str), [0])[0].columns[0].holds == "text"
+
+
 def test_arrays_of_every_dtype():
     texts = np.array([["a"], ["b"], ["a"], ["b"]])
     np.testing.assert_array_equal(learned(texts)[1][:, 0], [-1, 1, -1, 1])

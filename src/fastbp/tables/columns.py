@@ -49,6 +49,9 @@ NEIGHBOURS = 8
 """Numbers that differ by no more than so many roundings of their dtype are one number: what is left is the noise of
 sums, which scaling would blow up."""
 
+LARGEST_WHOLE = 2.0**53
+"""Up to which float64 has all whole numbers."""
+
 DAY = 86400.0
 
 CYCLES = {"year": 365.2425 * DAY, "week": 7 * DAY, "day": DAY}
@@ -371,6 +374,10 @@ def _robust(name: str, finite: Doubles, spread: float) -> tuple[float, float]:
 
 
 def _category(facts: dict[str, Any], values: Values, missing: npt.NDArray[np.bool_]) -> Column:
+    finite = values.numbers[np.isfinite(values.numbers)]
+    if values.texts is None and not values.rounding and np.abs(finite).max(initial=0) > LARGEST_WHOLE:
+        raise ValueError(f"column {facts['name']!r} is a category and has whole numbers beyond 2^53, which float64 "
+                         "does not tell apart: make texts of them")
     counts = Counter(key for key, without in zip(values.keys(), missing, strict=True) if not without)
     if len(counts) < 2:
         return Unused(**facts, why=CONSTANT)
