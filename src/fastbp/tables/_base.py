@@ -87,9 +87,10 @@ class _Tabular(BaseEstimator):
             chosen = np.flatnonzero(weights)
             codes, weights = codes[chosen], weights[chosen]
         if len(chosen) < (2 if other is None else 1):
-            raise ValueError(f"X has {len(chosen)} sample{'s' * (len(chosen) != 1)} (n_samples={len(chosen)}) whose "
-                             "weight is not 0, expected two or more: one to learn from, and one to choose the best epoch "
-                             "by where there is no X_val")
+            some = f"{len(chosen)} sample{'s' * (len(chosen) != 1)}"
+            raise ValueError(f"X has {some} (n_samples={len(chosen)}) whose "
+                             "weight is not 0, expected two or more: one to learn from, and one to choose the best "
+                             "epoch by where there is no X_val")
         recipe = recipes.choose(len(chosen), self._is_classifier,
                                 **{name: getattr(self, name) for name in self._settings})
         table = Table.learn(frame, self.categorical_features, recipe.n_pieces)
