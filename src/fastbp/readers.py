@@ -19,9 +19,6 @@ from .util import disk
 
 Array = npt.NDArray[Any]
 
-MOST_BYTES = 2**31 - 1
-"""Of a file that is read: those of ONNX are no larger."""
-
 
 def _network(layers: Sequence[Layer], cost: str | Cost | None, dtype: npt.DTypeLike | None) -> Network:
     """Return a network of what was read, by default in the least dtype that holds its weights."""
@@ -79,6 +76,7 @@ def from_onnx(path: str | PathLike[str] | bytes, *, cost: str | Cost | None = No
     True
     """
     from .formats.onnx import reader  # on use: it takes a moment
+    from .formats.onnx.messages import MOST_BYTES
 
     if dtype is not None:
         dtype = arrays.dtype(dtype)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..data.source import SOURCES
+from ..data.source import in_memory
 from ..regularization import Regularization
 from . import objective
 from .model import Model
@@ -19,9 +19,9 @@ Array = npt.NDArray[Any]
 
 def _samples(model: Model, X: Any, Y: Any, sample_weight: Any, target_jacobian: Any, jacobian_weight: float,
              memory: Any) -> Samples | Streamed:
-    if memory is not None or isinstance(X, SOURCES) or isinstance(Y, SOURCES):
-        return model._by_blocks(X, Y, sample_weight, target_jacobian, memory=memory)
-    return model._samples(X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=True)
+    if in_memory(X, Y, memory):
+        return model._samples(X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=True)
+    return model._by_blocks(X, Y, sample_weight, target_jacobian, memory=memory)
 
 
 def cost(self: Model, X: Any, Y: Any = None, sample_weight: Any = None, *, target_jacobian: npt.ArrayLike | None = None,

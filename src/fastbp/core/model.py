@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .. import initializers
 from ..costs import Cost
-from ..data.source import SOURCES, source
+from ..data.source import in_memory, source
 from ..encoders import Encoder
 from ..initializers import Rule
 from ..kernels import layout
@@ -238,14 +238,18 @@ class Model:
         # Ctrl-C right after the lock is taken, or before it is released, would leave it taken
         with Held() if held is None else nullcontext(held) as hold:
             if not self._lock.acquire(blocking=False):
-                raise RuntimeError("this network is being fitted already (by another thread, or by the fit that called "
-                                   "this): wait for its end, or use a copy()")
+                raise self._busy()
             try:
                 self._architecture.resolved()
                 self._check_writable()
                 yield hold
             finally:
                 self._lock.release()
+
+    def _busy(self) -> RuntimeError:
+        """Return what is raised while parameters are trained already."""
+        return RuntimeError("this network is being fitted already (by another thread, or by the fit that called this): "
+                            "wait for its end, or use a copy()")
 
     def _samples(self, X: Any, Y: Any, sample_weight: Any = None, target_jacobian: Any = None,
                  jacobian_weight: float = 1.0, *, sparse: bool = False, empty: bool = False) -> Samples:
@@ -256,16 +260,15 @@ class Model:
     def _by_blocks(self, X: Any, Y: Any, sample_weight: Any = None, target_jacobian: Any = None, *,
                    memory: Any = None, check_finite: Any = True, team: Team | None = None) -> Samples | Streamed:
         """Return a user's samples to be read by blocks, or in memory if they fit and no team shares them."""
-        if team is None and memory is None and not isinstance(X, SOURCES) and not isinstance(Y, SOURCES):
+        if team is None and in_memory(X, Y, memory):
             raise ValueError(f"check_finite is {check_finite!r}, but the samples are in memory, where they are looked "
                              "at in any case: leave it out, or give memory='256MB'")
         if target_jacobian is not None:
             raise ValueError("target_jacobian is given, and X is read by blocks: they do not go together; leave "
                              "`memory` and sources of fastbp.data out, or train on values alone")
-        if not isinstance(check_finite, (bool, np.bool_)):
-            raise TypeError(f"check_finite is {check_finite!r}, expected True or False")
+        check = arrays.flag("check_finite", check_finite)
         given = {} if memory is None else {"memory": memory}
-        found = Streamed(self._architecture, source(X, Y, sample_weight), check=bool(check_finite), team=team, **given)
+        found = Streamed(self._architecture, source(X, Y, sample_weight), check=check, team=team, **given)
         return found.load() if found.fits and team is None else found
 
     def _regularization(self, value: Any) -> Regularization | None:

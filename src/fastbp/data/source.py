@@ -158,6 +158,11 @@ SOURCES = Rows, Stream
 """What can only be read by blocks."""
 
 
+def in_memory(X: Any, Y: Any, memory: Any = None) -> bool:
+    """Return whether samples are taken as arrays: neither is a source, and no budget is given."""
+    return memory is None and not isinstance(X, SOURCES) and not isinstance(Y, SOURCES)
+
+
 def beyond_memory(value: Any) -> bool:
     """Return whether something need not lie in memory: a source, a memory map, or what is no array, frame or list."""
     if isinstance(value, SOURCES) or isinstance(value, np.memmap):

@@ -13,7 +13,7 @@ from .. import optimizers
 from ..core import arrays
 from ..core.model import Model
 from ..core.samples import Samples
-from ..costs import LINEAR
+from ..costs import LINEAR, Cost
 from ..optimizers import Optimizer
 from ..training.errors import DivergenceError
 from ..training.history import History
@@ -86,7 +86,7 @@ def train_on_batch(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, *,
     >>> costs[-1] < costs[0]
     True
     """
-    return _step(self, "_stepper", lambda: self._samples(X, Y), optimizer)
+    return _step(self, None, lambda: self._samples(X, Y), optimizer)
 
 
 def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLike, *,
@@ -130,28 +130,29 @@ def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLik
             weights = weights * self.dtype.type(len(inputs))
         return Samples(inputs, weights, False, np.empty(0, self.dtype))
 
-    _step(self, "_output_stepper", samples, optimizer)
+    _step(self, LINEAR, samples, optimizer)
 
 
-def _step(network: Trainable, kept: str, given: Callable[[], Samples], optimizer: str | Optimizer | None) -> float:
-    """Make one update, by the stepper that the network has under this name, or by a new one."""
+def _step(network: Trainable, cost: Cost | None, given: Callable[[], Samples],
+          optimizer: str | Optimizer | None) -> float:
+    """Make one update for a cost, by default the network's own, by the stepper that it has for it, or by a new one."""
     samples = given()
     inputs: Any = samples.inputs
     if network._lock.locked():
-        raise RuntimeError("this network is being fitted already (by another thread, or by the fit that called this): "
-                           "wait for its end, or use a copy()")
+        raise network._busy()
     with network._lock:
         network._check_writable()
         method = _rule(network._progress, optimizer)
-        stepper: Stepper | None = network.__dict__.get(kept)
+        steppers: dict[Cost | None, Stepper] = network.__dict__.setdefault("_steppers", {})
+        stepper = steppers.get(cost)
         if stepper is None or not stepper.goes_on(network._progress, method):
-            model = network if kept == "_stepper" else network._with_cost(LINEAR)
-            stepper = network.__dict__[kept] = _stepper(network, model, method)
+            model = network if cost is None else network._with_cost(cost)
+            stepper = steppers[cost] = _stepper(network, model, method)
         parameters = network._parameters
         stepper.before[:] = parameters
-        cost = float(functions.train_batch(stepper.model, stepper.state, inputs, _rows(network, samples), stepper.work))
-        if math.isfinite(cost) and np.isfinite(parameters).all():
-            return cost
+        mean = float(functions.train_batch(stepper.model, stepper.state, inputs, _rows(network, samples), stepper.work))
+        if math.isfinite(mean) and np.isfinite(parameters).all():
+            return mean
         parameters[:] = stepper.before
         rate = stepper.progress.learning_rate
         network._progress = None  # the optimizer's state is not finite either

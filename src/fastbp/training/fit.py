@@ -12,7 +12,7 @@ from ..core import arrays
 from ..core.samples import Samples
 from ..core.shards import Team
 from ..core.streamed import MEMORY, Streamed
-from ..data.source import SOURCES, beyond_memory
+from ..data.source import beyond_memory, in_memory
 from ..kernels.compile.interrupts import Held
 from ..optimizers import BatchMethod, Optimizer
 from ..regularization import Regularization
@@ -46,8 +46,8 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
         require("tqdm.auto", "progress")
     samples: Samples | Streamed
     other: Samples | Streamed | None = None
-    in_memory = memory is None and team is None and not isinstance(X, SOURCES) and not isinstance(Y, SOURCES)
-    if in_memory and check_finite is True:
+    as_arrays = team is None and in_memory(X, Y, memory)
+    if as_arrays and check_finite is True:
         samples = network._samples(X, Y, sample_weight, *jacobian, sparse=True)
     else:
         samples = network._by_blocks(X, Y, sample_weight, jacobian[0], memory=memory, check_finite=check_finite,
@@ -55,8 +55,7 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
     if samples.jacobian is not None and profile:
         raise ValueError("profile=True tells apart the phases of training on values: leave out target_jacobian")
     if isinstance(kept, (tuple, list)) and len(kept) == 2:
-        if isinstance(kept[0], SOURCES) or isinstance(kept[1], SOURCES) \
-                or not in_memory and any(map(beyond_memory, kept)):
+        if not in_memory(*kept) or not as_arrays and any(map(beyond_memory, kept)):
             other = network._by_blocks(*kept, memory=MEMORY if memory is None else memory, check_finite=check_finite)
         else:
             other = network._samples(kept[0], kept[1], None, sparse=True)

@@ -79,8 +79,7 @@ class Trainable(Model):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what single steps are made with: addresses, and views of what is copied."""
         state = super().__getstate__()
-        for name in ("_stepper", "_output_stepper"):
-            state.pop(name, None)
+        state.pop("_steppers", None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
