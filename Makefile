@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test plain compiled all lint check-bench coverage targets bench bench-history peers clean
+.PHONY: help demo quick test plain compiled newest all lint check-bench coverage targets bench bench-history peers clean
 
 help:
 	@echo "make demo      train a digit classifier; pictures go to demo-output/"
 	@echo "make quick     lint, and the tests of contracts, twins and kernels in float32: under a minute, once compiled"
-	@echo "make test      lint, a pass over the benchmarks, all tests compiled, most with the JIT off, some as for AVX2"
+	@echo "make test      lint, a pass over the benchmarks, all tests compiled, most with the JIT off, some as for AVX2,"
+	@echo "               and the quick ones on Python 3.13, where this machine has it"
 	@echo "make all       that, all with the JIT off, as for other processors, and with other examples in each run"
 	@echo "make lint      ruff, mypy and the order of imports alone"
 	@echo "make targets   the tests of the kernels, compiled as for other processors"
@@ -43,12 +44,12 @@ $(VENV)/%.stamp: pyproject.toml | $(BIN)/python
 demo: $(VENV)/demo.stamp
 	$(RUN) examples/digits.py --output demo-output
 
-# The run with the JIT off and the compiled one share the two cores that any machine has. What stands above Network calls
-# no kernel: its tests run once here, compiled, and its lines are counted there.
+# These jobs share the two cores that any machine has, the longest first. What stands above Network calls no kernel: its
+# tests run once here, compiled, and its lines are counted there.
 UPPER := tests/ensembles tests/estimators tests/tables
-test: lint check-bench
+test: $(VENV)/test.stamp
 	$(RUN) -m coverage erase
-	@$(MAKE) --no-print-directory -j2 --output-sync=target plain compiled
+	@$(MAKE) --no-print-directory -j2 --output-sync=target plain compiled newest check-bench lint
 	$(RUN) -m coverage combine --quiet
 	$(RUN) -m coverage report
 
@@ -59,6 +60,12 @@ compiled: $(VENV)/test.stamp
 	@$(MAKE) --no-print-directory targets TARGETS=haswell TARGET_TESTS="kernels/ir kernels/layer kernels/passes/test_online.py core/test_determinism.py"
 	$(RUN) -m pytest tests $(UPPER:%=--ignore=%)
 	$(RUN) -m coverage run -m pytest $(UPPER)
+
+# The quick tests on the newest Python that is tested, where this machine has it.
+NEWEST = $(firstword $(shell for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13*/bin/python; do \
+    "$$python" -c 'import sys; print(sys.executable)' 2>/dev/null; done))
+newest:
+	$(if $(NEWEST),@$(MAKE) --no-print-directory quick PYTHON=$(NEWEST) VENV=.venv-3.13,@echo 'no Python 3.13 here')
 
 # With other examples of Hypothesis in each run, and on all processors that Numba can compile for.
 all: test targets coverage
