@@ -24,7 +24,7 @@ def cluster(workers: int) -> Any:
     """Return a cluster of processes with a thread each."""
     from distributed import LocalCluster
 
-    return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0")
 
 
 def samples(rows: int, columns: int) -> Any:

@@ -14,7 +14,7 @@ if __name__ == "__main__":
     X = rng.uniform(-1, 1, (100_000, 5)).astype("float32")
     Y = np.sin(3 * X[:, :1]) * X[:, 1:2] + X[:, 2:3] ** 2
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
         # Ten partitions, which stay on the workers; each evaluation of cost and gradient is shared.
         x, y = da.from_array(X, chunks=(10_000, 5)), da.from_array(Y, chunks=(10_000, 1))
         net = fastbp.Network((5, 16, 16, 1), seed=0)

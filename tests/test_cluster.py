@@ -7,6 +7,7 @@ import sys
 import threading
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import fastbp
 import fastbp.dask
 from fastbp import Network
 from fastbp.core.shards import Team
+from fastbp.dask import parts, training, wire
 from fastbp.training.fit import fit as fit_alone
 
 pytestmark = [compiled_only, pytest.mark.skipif(find_spec("distributed") is None or find_spec("pandas") is None,
@@ -34,7 +36,7 @@ def data():
 def client(request):
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=request.param, threads_per_worker=1, processes=False, dashboard_address=None) as found:
+    with LocalCluster(n_workers=request.param, threads_per_worker=1, processes=False, dashboard_address=":0") as found:
         with Client(found) as client:
             yield client
 
@@ -133,6 +135,37 @@ def test_what_does_not_fit_is_said_and_changes_nothing(client, data):
     assert len(net.history.validation_cost) == 1
 
 
+def test_an_interrupt_closes_what_listens(client, data, monkeypatch):
+    submit, listening = type(client).submit, []
+
+    def interrupted(self, function, *given, **settings):
+        if function is training.train:
+            listening.append(len(wire._open))
+            raise KeyboardInterrupt
+        return submit(self, function, *given, **settings)
+
+    monkeypatch.setattr(type(client), "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fastbp.dask.fit(Network((3, 6, 1), seed=2), *collections(*data), epochs=1)
+    assert listening == [1] and not wire._open
+
+
+def test_a_scheduler_that_is_lost_is_said_whatever_dask_raises(client):
+    from concurrent.futures import CancelledError
+
+    lost = SimpleNamespace(status="connecting")
+    for error in (CancelledError("2 futures"), OSError("closed"), TimeoutError()):
+        with pytest.raises(RuntimeError, match="scheduler is lost; the network is as before"):
+            with parts.connection(lost):
+                raise error
+    with pytest.raises(RuntimeError, match=r"tasks have been cancelled.*2 futures"):
+        with parts.connection(client):
+            raise CancelledError("2 futures")
+    with pytest.raises(FileNotFoundError):  # of a callback
+        with parts.connection(client):
+            raise FileNotFoundError
+
+
 def test_local_training_learns(client, data):
     x, y = collections(*data)
     net = Network((3, 16, 1), seed=2)
@@ -192,7 +225,7 @@ import fastbp, fastbp.dask
 if __name__ == "__main__":
     X = np.random.default_rng(0).normal(size=(4000, 3)).astype("float32")
     x, y = da.from_array(X, chunks=(1000, 3)), da.from_array(np.sin(X[:, :1]), chunks=(1000, 1))
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
         net = fastbp.dask.fit(fastbp.Network((3, 6, 1), seed=0), x, y, epochs=2)
         before = net.parameters.copy()
         for rank in map(int, sys.argv[2:]):

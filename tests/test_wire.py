@@ -89,6 +89,14 @@ def test_one_alone_is_stopped_too():
     assert "it was stopped" in str(connected(1, work)[0])
 
 
+def test_who_listens_after_the_end_is_closed():
+    token = secrets.token_bytes(wire.TOKEN_BYTES)
+    wire.stop(token)  # a Ctrl-C overtakes the call that asks the worker to listen
+    with pytest.raises(EndedWithOthers, match="the fit was stopped"):
+        wire.listen(token)
+    assert token not in wire._open
+
+
 def test_who_does_not_come_is_named():
     token = secrets.token_bytes(wire.TOKEN_BYTES)
     address = wire.listen(token)

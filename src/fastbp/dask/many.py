@@ -15,7 +15,7 @@ from ..training import many
 from ..training.callbacks import Callback
 from ..training.metrics import Wanted
 from ..util.optional import require
-from .parts import client_of, take_over
+from .parts import client_of, connection, take_over
 
 TASK_SECONDS = 2.0
 """How long a task is to last: Dask takes about a millisecond for one."""
@@ -59,7 +59,8 @@ metrics, resume, on_error
     ImportError
         Without Dask.
     ValueError, TypeError, DivergenceError, RuntimeError
-        As `fastbp.fit_many`. Those networks whose tasks had ended are trained, all others are as before.
+        As `fastbp.fit_many`, or if the scheduler is lost. Those networks whose tasks had ended are trained, all others
+        are as before.
     distributed.KilledWorker
         If workers die of a task again and again (Dask's ``allowed-failures``).
 
@@ -87,7 +88,7 @@ metrics, resume, on_error
             raise TypeError(f"{name} is a Dask collection, expected an array in memory, which all networks share: "
                             f"{name}.compute() has it")
     arrays = [one if hasattr(one, "shape") else np.asarray(one) for one in (X, Y)]
-    data = client.scatter(arrays, broadcast=True, hash=False)
+    data: list[Any] = []
     errors: list[Exception | None] = [None] * len(nets)
     running: dict[Any, tuple[int, int]] = {}
     results = distributed.as_completed()
@@ -102,24 +103,26 @@ metrics, resume, on_error
         running[future], begun = (first, last), last
         results.add(future)
 
-    try:
-        while begun < len(nets) and len(running) < AHEAD * threads:
-            begin()
-        for future in results:
-            first, last = running.pop(future)
-            trained, raised, seconds = future.result()
-            errors[first:last] = raised
-            for network, learned in zip(nets[first:last], trained, strict=True):
-                take_over(network, learned)
-            failed = next((error for error in raised if error is not None), None)
-            if failed is not None and on_error == "raise":
-                raise failed
-            left = -(-(len(nets) - begun) // (AHEAD * threads))  # so that all threads end together
-            size = max(1, min(int((last - first) * TASK_SECONDS / max(seconds, 1e-3)), max(left, FIRST)))
+    with connection(client, "networks whose tasks had ended are trained, the others as before"):
+        try:
+            data += client.scatter(arrays, broadcast=True, hash=False)
             while begun < len(nets) and len(running) < AHEAD * threads:
                 begin()
-    finally:
-        client.cancel([*running, *data])
+            for future in results:
+                first, last = running.pop(future)
+                trained, raised, seconds = future.result()
+                errors[first:last] = raised
+                for network, learned in zip(nets[first:last], trained, strict=True):
+                    take_over(network, learned)
+                failed = next((error for error in raised if error is not None), None)
+                if failed is not None and on_error == "raise":
+                    raise failed
+                left = -(-(len(nets) - begun) // (AHEAD * threads))  # so that all threads end together
+                size = max(1, min(int((last - first) * TASK_SECONDS / max(seconds, 1e-3)), max(left, FIRST)))
+                while begun < len(nets) and len(running) < AHEAD * threads:
+                    begin()
+        finally:
+            client.cancel([*running, *data])
     return errors
 
 

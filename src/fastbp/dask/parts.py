@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +18,8 @@ from ..util.optional import require
 Array = npt.NDArray[Any]
 Part = tuple[Array, ...]
 """X and Y of a partition, and perhaps weights."""
+
+LOST, AS_BEFORE = "the connection to Dask's scheduler is lost", "the network is as before"
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,25 @@ def client_of(client: Any) -> Any:
     return client
 
 
-def delayed_parts(X: Any, y: Any, weights: Any) -> list[Any]:
-    """Return a delayed `Part` for each partition.
+@contextmanager
+def connection(client: Any, kept: str = AS_BEFORE) -> Iterator[None]:
+    """Raise RuntimeError where the scheduler is lost, or tasks are cancelled, whatever Dask raises then.
+
+    The error says what has been ``kept``.
+    """
+    try:
+        yield
+    except (OSError, CancelledError) as error:
+        if client.status != "running":
+            raise RuntimeError(f"{LOST}; {kept}") from error
+        if isinstance(error, CancelledError):
+            raise RuntimeError(f"tasks have been cancelled, or workers have lost what they had ({error}); {kept}") \
+                from error
+        raise
+
+
+def delayed_parts(X: Any, y: Any, weights: Any, *, labels: bool = False) -> list[Any]:
+    """Return a delayed `Part` for each partition; y may be texts where it is ``labels`` of classes.
 
     Raises
     ------
@@ -70,7 +92,8 @@ def delayed_parts(X: Any, y: Any, weights: Any) -> list[Any]:
             raise ValueError(f"{name} has {len(found)} partitions, but X has {len(lists['X'])}: expected as many, with "
                              "as many rows in each")
     part = dask.delayed(make_part, pure=False)
-    return [part(number, columns, *each) for number, each in enumerate(zip(*lists.values(), strict=True))]
+    return [part(number, columns, *each, labels=labels)
+            for number, each in enumerate(zip(*lists.values(), strict=True))]
 
 
 def _partitions(name: str, value: Any, X: Any) -> list[Any]:
@@ -86,7 +109,7 @@ def _partitions(name: str, value: Any, X: Any) -> list[Any]:
     return list(np.ravel(np.asarray(value.to_delayed(), object)))
 
 
-def make_part(number: int, columns: list[str] | None, *each: Any) -> Part:
+def make_part(number: int, columns: list[str] | None, *each: Any, labels: bool = False) -> Part:
     """Return the arrays of a partition, looked at; on the worker where it lies."""
     if columns is not None and list(map(str, each[0].columns)) != columns:
         raise ValueError(f"partition {number} of X has columns {list(each[0].columns)}, expected {columns}, in this "
@@ -94,7 +117,7 @@ def make_part(number: int, columns: list[str] | None, *each: Any) -> Part:
     arrays = []
     for name, value in zip(("X", "y", "sample_weight"), each, strict=False):
         array = value.to_numpy() if hasattr(value, "to_numpy") else np.asarray(value)
-        if array.dtype.kind not in "fiub":
+        if array.dtype.kind not in "fiub" and not (labels and name == "y"):
             raise TypeError(f"partition {number} of {name} has dtype {array.dtype}, expected numbers (float, integer "
                             "or bool)")
         if len(array) != len(each[0]):

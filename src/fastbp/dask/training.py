@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import optimizers
 from ..core.shards import EndedWithOthers
 from ..network import Network
-from ..optimizers import Optimizer
+from ..optimizers import BatchMethod, Optimizer
 from ..regularization import Regularization
 from ..training import averaged, together
 from ..training.callbacks import Callback, CalledLast, EarlyStopping
@@ -94,19 +95,39 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
     the mean. The history has the mean of all workers' costs.
     """
     client = parts.client_of(client)
-    callbacks = list(callbacks)
+    check(optimizer, callbacks := list(callbacks), metrics, validation, average_every, batch_size,
+          resume and network._progress is not None)
+    with parts.connection(client):
+        futures = placed(client, parts.delayed_parts(X, y, sample_weight), [X, y, sample_weight])
+        fit_parts(network, client, futures, epochs=epochs, optimizer=optimizer, validation=validation,
+                  callbacks=callbacks, resume=resume, regularization=regularization, metrics=metrics,
+                  average_every=average_every, batch_size=batch_size, timeout=timeout)
+    return network
+
+
+def check(optimizer: str | Optimizer | None, callbacks: list[Callback], metrics: Any, validation: Any,
+          average_every: int | None, batch_size: int | None, going_on: bool) -> None:
+    """Check that the settings go together, before partitions are computed; raises ValueError."""
     if average_every is not None and (callbacks or metrics is not None or validation is not None):
         raise ValueError("average_every is given, with which there are no callbacks, metrics and validation: leave "
                          "them out")
     if average_every is None and batch_size is not None:
         raise ValueError(f"batch_size is {batch_size!r}, but a full-batch method takes all samples in a step: leave it "
                          "out, or give average_every for local training by mini-batches")
+    if optimizer is not None and not going_on and average_every is None \
+            and not isinstance(method := optimizers.get(optimizer), BatchMethod):
+        raise ValueError(f"{type(method).__name__} takes mini-batches, whose steps are too short to be shared by "
+                         "workers: use 'lbfgs' or another full-batch method, or give average_every for local training")
     if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
         raise ValueError(f"validation is {validation!r}, expected a pair (X, Y) of arrays in memory")
-    futures = _placed(client, parts.delayed_parts(X, y, sample_weight), [X, y, sample_weight])
+
+
+def fit_parts(network: Network, client: Any, futures: list[Any], *, epochs: int, optimizer: str | Optimizer | None,
+              validation: Any, callbacks: list[Callback], resume: bool, regularization: Regularization | None,
+              metrics: Wanted | None, average_every: int | None, batch_size: int | None, timeout: float) -> None:
+    """Train on parts that lie on workers: what `fit` does with partitions that have been computed."""
     descriptions: list[parts.Description] = client.gather(client.map(parts.describe, futures, pure=False))
-    rows = sum(each.rows for each in descriptions)
-    if rows == 0:
+    if sum(each.rows for each in descriptions) == 0:
         raise ValueError("X has no rows in any partition, expected at least one sample")
     settings = {"optimizer": optimizer, "resume": resume, "epochs": epochs, "callbacks": callbacks, "bar": False,
                 "regularization": regularization, "metrics": metrics, "memory": None, "check_finite": True,
@@ -114,11 +135,10 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
     if average_every is not None:
         settings = {"optimizer": optimizer, "resume": resume, "epochs": epochs, "regularization": regularization,
                     "steps": average_every, "batch_size": 32 if batch_size is None else batch_size}
-    owners = _owners(client, futures)
+    owners = owners_of(client, futures)
     with _lease(client):
         trained = _run(client, network, futures, descriptions, owners, settings, timeout)
     parts.take_over(network, trained)
-    return network
 
 
 @contextmanager
@@ -135,7 +155,7 @@ def _lease(client: Any) -> Iterator[None]:
         lease.refresh_callback.stop()
 
 
-def _placed(client: Any, delayed: list[Any], collections: list[Any]) -> list[Any]:
+def placed(client: Any, delayed: list[Any], collections: list[Any]) -> list[Any]:
     """Compute the partitions and return their futures: where data lie, or neighbours on one worker."""
     distributed = require("distributed", "dask")
     workers = sorted(client.nthreads())
@@ -146,14 +166,19 @@ def _placed(client: Any, delayed: list[Any], collections: list[Any]) -> list[Any
     else:
         futures = [client.compute(part, workers=[workers[i * len(workers) // len(delayed)]], allow_other_workers=True)
                    for i, part in enumerate(delayed)]
-    distributed.wait(futures)
-    for future in futures:
-        if future.status != "finished":
-            future.result()  # raises
+    finish(futures)
     return futures  # type: ignore[no-any-return]
 
 
-def _owners(client: Any, futures: list[Any]) -> list[str]:
+def finish(futures: list[Any]) -> None:
+    """Wait until partitions are computed, and raise what any of them raises."""
+    require("distributed", "dask").wait(futures)
+    for future in futures:
+        if future.status != "finished":
+            future.result()  # raises
+
+
+def owners_of(client: Any, futures: list[Any]) -> list[str]:
     """Return the worker that has each partition."""
     places = client.who_has(futures)
     owners = [min(places.get(future.key, ()), default="") for future in futures]
@@ -192,7 +217,7 @@ def _run(client: Any, network: Network, futures: list[Any], descriptions: list[p
                 workers=[worker], allow_other_workers=False, pure=False, retries=0)
         return _result(client, tasks)
     finally:
-        _stop(client, tasks, token)
+        _stop(client, workers, tasks, token)
 
 
 def _of_others(settings: dict[str, Any]) -> dict[str, Any]:
@@ -221,7 +246,7 @@ def _result(client: Any, tasks: dict[str, Any]) -> Network:
     _wait(list(tasks.values()), END_SECONDS, "ALL_COMPLETED")
     if any(task.status == "cancelled" for task in tasks.values()):
         _check_alive(client, tasks)
-        raise RuntimeError("the tasks of the fit have been cancelled; the network is as before")
+        raise CancelledError
     errors = [task.exception() for task in tasks.values() if task.status == "error"]
     causes = [error for error in errors if not isinstance(error, EndedWithOthers)]
     if causes:
@@ -242,25 +267,21 @@ def _wait(tasks: list[Any], seconds: float, until: str) -> None:
 
 def _check_alive(client: Any, tasks: dict[str, Any]) -> None:
     """Raise RuntimeError if the scheduler or a worker is lost."""
-    lost = "the connection to Dask's scheduler is lost; the network is as before"
     if client.status != "running":
-        raise RuntimeError(lost)
-    try:
-        alive = client.nthreads()
-    except OSError as error:
-        raise RuntimeError(lost) from error
+        raise RuntimeError(f"{parts.LOST}; {parts.AS_BEFORE}")
+    alive = client.nthreads()
     gone = [worker for worker, task in tasks.items() if worker not in alive and task.status != "finished"]
     if gone:
         raise RuntimeError(f"worker {gone[0]} has died or left the cluster during the fit; the network is as before: "
                            "fit again, its partitions are then computed elsewhere")
 
 
-def _stop(client: Any, tasks: dict[str, Any], token: bytes) -> None:
-    """Close all connections of a fit, so that no task goes on or waits."""
+def _stop(client: Any, workers: list[str], tasks: dict[str, Any], token: bytes) -> None:
+    """Close all connections of a fit, so that no task goes on or waits; and the first one's, if there is none yet."""
     if client.status != "running":
         return  # workers end with their scheduler
     try:
-        alive = [worker for worker in client.nthreads() if worker in tasks]
+        alive = [worker for worker in client.nthreads() if worker in workers]
         if alive:
             client.run(wire.stop, token, workers=alive, on_error="ignore")
         client.cancel([task for task in tasks.values() if not task.done()])

@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,13 +32,16 @@ KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 _open: dict[bytes, list[socket.socket]] = {}
 """Sockets of the fits that this process takes part in, by their tokens; the first of process 0 is the one it listens
 with."""
+_stopped: deque[bytes] = deque(maxlen=1000)
+"""Tokens of fits that have been stopped: what asks to listen for one of these comes late."""
 _lock = threading.Lock()
 
 
 def listen(token: bytes, dask_worker: Any = None) -> tuple[str, int]:
     """Begin to listen at the worker's address; return host and port.
 
-    Raises ValueError on a cluster that is encrypted, as these messages are not.
+    Raises ValueError on a cluster that is encrypted, as these messages are not, and EndedWithOthers if the fit has been
+    stopped.
     """
     parts = urlsplit("" if dask_worker is None else dask_worker.address)
     if parts.scheme in ("tls", "wss"):
@@ -53,6 +57,7 @@ def stop(token: bytes) -> None:
     """Close the connections of a fit, which ends wherever it waits for the others."""
     with _lock:
         sockets = _open.pop(token, [])
+        _stopped.append(token)
     for each in sockets:
         try:
             each.shutdown(socket.SHUT_RDWR)  # wakes who waits in recv, as close alone does not
@@ -62,8 +67,13 @@ def stop(token: bytes) -> None:
 
 
 def _keep(token: bytes, each: socket.socket) -> None:
+    """Have a socket closed with the others of its fit."""
     with _lock:
-        _open.setdefault(token, []).append(each)
+        if token not in _stopped:
+            _open.setdefault(token, []).append(each)
+            return
+    each.close()
+    raise EndedWithOthers("the fit was stopped")
 
 
 class Wire:
@@ -87,25 +97,34 @@ class Wire:
     def __init__(self, token: bytes, rank: int, size: int, address: tuple[str, int], seconds: float) -> None:
         self.token, self.rank, self.size, self.peers = token, rank, size, dict[int, socket.socket]()
         self._own: list[socket.socket] = []
+        try:
+            self._connect(address, seconds)
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self, address: tuple[str, int], seconds: float) -> None:
+        """Connect to process 0, which waits for all others."""
         deadline = time.monotonic() + seconds
-        if rank == 0:
+        if self.rank == 0:
             with _lock:
-                server = _open.get(token, [None])[0]
+                server = _open.get(self.token, [None])[0]
             if server is None:
                 raise EndedWithOthers("the worker of process 0 has been started anew, or the fit was stopped")
             self._own.append(server)
-            while len(self.peers) < size - 1:
-                self._accept(server, token, deadline, seconds)
+            while len(self.peers) < self.size - 1:
+                self._accept(server, deadline, seconds)
         else:
             try:
                 peer = socket.create_connection(address, timeout=seconds)
-                peer.sendall(token + struct.pack("<Q", rank))
+                self._own.append(peer)
+                peer.sendall(self.token + struct.pack("<Q", self.rank))
             except OSError as error:
-                raise EndedWithOthers(f"process {rank} cannot reach process 0 at {address[0]}:{address[1]}: {error}") \
-                    from error
-            self._add(token, 0, peer)
+                raise EndedWithOthers(f"process {self.rank} cannot reach process 0 at {address[0]}:{address[1]}: "
+                                      f"{error}") from error
+            self._add(0, peer)
 
-    def _accept(self, server: socket.socket, token: bytes, deadline: float, seconds: float) -> None:
+    def _accept(self, server: socket.socket, deadline: float, seconds: float) -> None:
         """Accept a connection, and keep it if it shows the token."""
         server.settimeout(max(deadline - time.monotonic(), 0.001))
         try:
@@ -121,21 +140,21 @@ class Wire:
             peer.close()
             return
         rank = struct.unpack("<Q", hello[TOKEN_BYTES:])[0]
-        if hmac.compare_digest(hello[:TOKEN_BYTES], token) and 0 < rank < self.size and rank not in self.peers:
-            self._add(token, rank, peer)
+        if hmac.compare_digest(hello[:TOKEN_BYTES], self.token) and 0 < rank < self.size and rank not in self.peers:
+            self._own.append(peer)
+            self._add(rank, peer)
         else:
             peer.close()
 
-    def _add(self, token: bytes, rank: int, peer: socket.socket) -> None:
+    def _add(self, rank: int, peer: socket.socket) -> None:
         peer.settimeout(None)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in KEEPALIVE.items():
             if hasattr(socket, name):
                 peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        _keep(self.token, peer)
         self.peers[rank] = peer
-        self._own.append(peer)
-        _keep(token, peer)
 
     def close(self) -> None:
         """Close this process's connections; what has been sent arrives."""
