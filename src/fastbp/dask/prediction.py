@@ -33,22 +33,49 @@ def predict(network: Network, X: Any) -> Any:
     TypeError, ValueError
         If X is no such collection, or has not n_0 columns.
     """
+    return by_partitions(X, network.layers[0], Method(network.copy(), "predict"), (network.layers[-1],), network.dtype)
+
+
+class Method:
+    """A method of what has been learned, called with the rows of a partition.
+
+    Parameters
+    ----------
+    learned : Network or estimator
+    name : str
+    """
+
+    def __init__(self, learned: Any, name: str) -> None:
+        self.learned, self.name = learned, name
+
+    def __call__(self, rows: Any) -> npt.NDArray[Any]:
+        """Return what it predicts."""
+        found: npt.NDArray[Any] = getattr(self.learned, self.name)(rows)
+        return found
+
+
+def by_partitions(X: Any, n_in: int, method: Method, columns: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
+    """Return, lazily, what a method predicts of each partition: (n, *columns).
+
+    Raises TypeError and ValueError as `predict`.
+    """
     dask = require("dask", "dask")
-    require("dask.array", "dask")
+    array = require("dask.array", "dask")
+    if not (hasattr(X, "to_dask_array") or hasattr(X, "map_blocks") and hasattr(X, "chunks")):
+        raise TypeError(f"X is of type {type(X).__name__}, expected a Dask array or frame; the predict of a network "
+                        "or of an estimator takes arrays")
+    if X.ndim != 2 or X.shape[1] != n_in:
+        raise ValueError(f"X has shape {X.shape}, expected (n_samples, {n_in}): the network has {n_in} inputs")
+    learned, empty = dask.delayed(method), np.empty((0, *columns), dtype)
     if hasattr(X, "to_dask_array"):
-        X = X.to_dask_array()
-    if not hasattr(X, "map_blocks") or not hasattr(X, "chunks"):
-        raise TypeError(f"X is of type {type(X).__name__}, expected a Dask array or frame; Network.predict takes "
-                        "arrays")
-    if X.ndim != 2 or X.shape[1] != network.layers[0]:
-        raise ValueError(f"X has shape {X.shape}, expected (n_samples, {network.layers[0]}): the network has "
-                         f"{network.layers[0]} inputs")
-    n_out, dtype = network.layers[-1], network.dtype
-    return X.rechunk({1: -1}).map_blocks(_outputs, dask.delayed(network.copy()), dtype=dtype,
-                                         chunks=(X.chunks[0], (n_out,)), meta=np.empty((0, n_out), dtype))
+        outputs = dask.delayed(_outputs, pure=True)
+        return array.concatenate([
+            array.from_delayed(outputs(part, learned, empty), (np.nan, *columns), dtype, meta=empty)
+            for part in X.to_delayed()], allow_unknown_chunksizes=True)
+    chunks = {"chunks": (X.chunks[0], *((each,) for each in columns))} if columns else {"drop_axis": 1}
+    return X.rechunk({1: -1}).map_blocks(_outputs, learned, empty, dtype=dtype, meta=empty, **chunks)
 
 
-def _outputs(rows: npt.ArrayLike, network: Network) -> npt.NDArray[Any]:
-    """Return the outputs of a partition, none of an empty one."""
-    found = np.asarray(rows)
-    return network.predict(found) if len(found) else np.empty((0, network.layers[-1]), network.dtype)
+def _outputs(rows: Any, method: Method, empty: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return what is predicted of a partition, nothing of an empty one."""
+    return method(rows).astype(empty.dtype, copy=False) if len(rows) else empty
