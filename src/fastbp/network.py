@@ -84,6 +84,9 @@ class Network(Trainable, Derivatives):
         The record of the last fit.
     generator : numpy.random.Generator
         What the next fit or `reset` draws from.
+    flat : bool
+        Whether results have no axis for the outputs, since the targets of the last fit had none: after Y of shape
+        (n_samples,) `predict` returns (n_samples,), too. May be assigned.
     encoded_size : int
         Numbers that the first layer reads: n_0 without encoders.
     encoder_parameters : tuple of dict
@@ -245,7 +248,7 @@ class Network(Trainable, Derivatives):
             read by blocks, see Notes.
         Y : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1
             Targets, or a source of them; left out where X is a `fastbp.data.Stream`. For cross_entropy also
-            (n_samples,) class indices; for gaussian_nll n_L/2 columns.
+            (n_samples,) class indices; for gaussian_nll n_L/2 columns. `predict` returns the shape that Y has here.
         epochs : int, default 100
             Passes over the samples.
         batch_size : int, optional

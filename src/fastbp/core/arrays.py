@@ -210,8 +210,8 @@ def own_row(x: Array, n_in: int, kind: np.dtype[Any]) -> Array:
 def directions(name: str, value: Any, n: int, size: int, kind: np.dtype[Any], of: str) -> Array:
     """Return V or U as (n, size) of the network's dtype: one direction a sample."""
     array = numbers(name, value)
-    if array.ndim == 1 and n == 1:
-        array = array.reshape(1, -1)
+    if array.ndim == 1 and (n == 1 or size == 1):
+        array = array.reshape(n, -1) if array.size == n * size else array
     if array.shape != (n, size):
         raise ValueError(f"{name} has shape {array.shape}, expected ({n}, {size}): X has {n} rows and the network "
                          f"{size} {of}")
@@ -451,9 +451,18 @@ def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, J_
     n = len(found)
     wanted, labels = targets(Y, n, sizes[-1], kind, architecture.cost, architecture.canonical)
     shares = sample_weight(weights, n, kind)
+    flat = is_flat(Y, n, architecture)
     if J is None:
-        return Samples(found, wanted, labels, shares)
-    return Samples(found, wanted, labels, shares, target_jacobian(J, n, architecture), jacobian_weight(J_weight))
+        return Samples(found, wanted, labels, shares, flat=flat)
+    return Samples(found, wanted, labels, shares, target_jacobian(J, n, architecture), jacobian_weight(J_weight),
+                   flat=flat)
+
+
+def is_flat(Y: Any, n: int, architecture: Architecture) -> bool | None:
+    """Return whether targets that have been checked are one number a sample, given as (n,); of one row None."""
+    if architecture.n_targets > 1:
+        return False
+    return (Y.ndim if type(Y) is np.ndarray else np.ndim(Y)) == 1 if n > 1 else None
 
 
 def part(architecture: Architecture, samples: Samples, first: int) -> None:

@@ -45,6 +45,8 @@ def predict(self: Model, X: Any, out: Array | None = None) -> Array:
     Returns
     -------
     ndarray, shape (n_samples, n_L), or (n_L,) for one row of shape (n_0,)
+        As the targets were: of a network with one output that was fitted on Y of shape (n_samples,), `Network.flat`,
+        (n_samples,), or a number for one row. ``out`` is returned as it is.
 
     Raises
     ------
@@ -66,20 +68,23 @@ def predict(self: Model, X: Any, out: Array | None = None) -> Array:
         return _by_blocks(self, X, out)
     else:
         inputs, single = arrays.dense_or_sparse(X, n_in, encoding), np.ndim(X) == 1
-    shape = (n_out,) if single else (len(inputs), n_out)
+    shape: tuple[int, ...] = (n_out,) if single else (len(inputs), n_out)
+    flat = self._flat and n_out == 1
     if out is None:
-        out = np.empty(shape, dtype)
+        out = np.empty(shape[:-1] if flat else shape, dtype)
     else:
+        if flat and isinstance(out, np.ndarray) and out.ndim == len(shape) - 1:
+            shape = shape[:-1]
         _held = arrays.output(out, shape, dtype)  # while this lives, nobody resizes it
         if not single and arrays.overlap(out, inputs, self._parameters):
-            out[...] = predict(self, X)
+            out[...] = predict(self, X).reshape(shape)
             return out
+        flat = False
     if single and encoding is None:
-        _one(self, inputs, out)
+        _one(self, inputs, out if out.ndim else out.reshape(-1))
     else:
         outputs(self, inputs, len(architecture.layers) - 1, out)
-    return out
-
+    return out[()] if flat else out  # of one row a number
 
 
 def _one(model: Model, x: Array, out: Array) -> None:
@@ -106,6 +111,7 @@ def layer_outputs(self: Model, X: npt.ArrayLike, layer: int) -> Array:
     Returns
     -------
     ndarray, shape (n_samples, n_l), or (n_l,) for one row
+        Of any network, `Network.flat` or not.
 
     Raises
     ------
@@ -126,7 +132,6 @@ def layer_outputs(self: Model, X: npt.ArrayLike, layer: int) -> Array:
     found = np.empty((len(inputs), self.layers[number]), self.dtype)
     outputs(self, inputs, number, found)
     return found[0] if np.ndim(X) == 1 else found
-
 
 
 def outputs(model: Model, inputs: Array | SparseRows, layer: int, out: Array) -> None:
@@ -152,9 +157,12 @@ def _by_blocks(model: Model, X: Rows, out: Array | None) -> Array:
     if out is None and (needed := n * n_out * dtype.itemsize) > (memory := machine.physical_memory()):
         raise ValueError(f"the outputs of {n} rows need {needed:.3g} bytes, this machine has {memory:.3g}: give out=, "
                          "a memory map for instance")
+    shape: tuple[int, ...] = (n, n_out)
+    if model._flat and n_out == 1 and (out is None or np.ndim(out) == 1):
+        shape = (n,)
     if out is None:
-        out = np.empty((n, n_out), dtype)
-    _held = arrays.output(out, (n, n_out), dtype)
+        out = np.empty(shape, dtype)
+    _held = arrays.output(out, shape, dtype)
     some = max(1, READ_BYTES // (dtype.itemsize * n_in))
 
     def fill(buffer: Array, rows: tuple[int, int], look: Callable[[], None]) -> None:

@@ -50,6 +50,7 @@ class Model:
         What it was built with.
     """
 
+    _flat = False  # what pickles of before have
     generator: np.random.Generator
     init: Rule | tuple[Rule, ...]
     seed: int | None
@@ -216,6 +217,34 @@ class Model:
     def alphas(self) -> tuple[Array, ...]:
         """α^l of each layer, (n_l,): views into `parameters`; empty where its activation is not `fastbp.parametric`."""
         return self._of_neurons(self._architecture.alphas)
+
+    @property
+    def flat(self) -> bool:
+        """Whether results have no axis for the outputs: the last fit had one target a sample, given as (n_samples,).
+
+        Then `Network.predict` returns (n_samples,), too, `jacobian` (n_samples, n_0). Each fit and `train_on_batch`
+        set it anew; it may be assigned.
+        """
+        return self._flat
+
+    @flat.setter
+    def flat(self, value: bool) -> None:
+        value = arrays.flag("flat", value)
+        if value and self._architecture.n_targets > 1:
+            raise ValueError(f"flat is True, but the network has {self._architecture.n_targets} targets a sample: "
+                             "results without an axis for the outputs are those of one target")
+        self._flat = value
+
+    def _take_shape(self, samples: Samples | Streamed) -> None:
+        """Have results shaped as the targets of these samples are."""
+        if samples.flat is not None and samples.flat != self._flat:
+            self._flat = samples.flat
+
+    def _without_axes(self, found: Array, single: bool) -> Any:
+        """Return results (n_samples, n_L, …) of one row without their first axis, of flat targets without the next."""
+        if self._flat and self.layers[-1] == 1:
+            found = found[:, 0]
+        return found[0] if single else found
 
     def _of_neurons(self, starts: list[int]) -> tuple[Array, ...]:
         """Return views of what each layer has a number a neuron of, empty where that begins nowhere."""

@@ -52,6 +52,8 @@ class Samples:
     jacobian_weight: float = 0.0
     picked: npt.NDArray[np.int64] | None = None
     """Which rows of these arrays the samples are, some perhaps more than once; None for all of them as they come."""
+    flat: bool | None = None
+    """Whether there is one target a sample, given as (n,), and not as (n, 1); None where nobody can tell."""
     read: layout.Data | None = None
     """What kernels read of these arrays, once it has been asked for: many fits may pick rows of them."""
 
@@ -92,7 +94,7 @@ class Samples:
             return self.pick(self.picked[rows])
         jacobian = None if self.jacobian is None else self.jacobian[rows]
         return Samples(self.inputs[rows], self.targets[rows], self.labels, self.weights[rows], jacobian,
-                       self.jacobian_weight)
+                       self.jacobian_weight, flat=self.flat)
 
     @property
     def kind(self) -> int:

@@ -89,6 +89,7 @@ class Streamed:
                 f", or ({n},) class indices" if architecture.cost.targets == CLASSES else ""))
         if self.labels and classes > 2**24 and architecture.dtype == np.float32:
             raise ValueError(f"{classes} classes cannot be told apart in float32: use dtype='float64'")
+        self.flat = wanted == 1 and Y == ()
         self.weighted = bool(weights)
         if self.weighted and weights[0] != ():
             raise ValueError(f"sample_weight has shape {(n, *weights[0])}, expected ({n},): one for each row of X")

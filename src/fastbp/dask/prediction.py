@@ -23,7 +23,7 @@ def predict(network: Network, X: Any) -> Any:
 
     Returns
     -------
-    dask Array, shape (n, n_L)
+    dask Array, shape (n, n_L), or (n,) where the network is `Network.flat`
         In the network's dtype, with the partitions of X; call its ``compute()``.
 
     Raises
@@ -33,7 +33,8 @@ def predict(network: Network, X: Any) -> Any:
     TypeError, ValueError
         If X is no such collection, or has not n_0 columns.
     """
-    return by_partitions(X, network.layers[0], Method(network.copy(), "predict"), (network.layers[-1],), network.dtype)
+    columns = () if network.flat and network.layers[-1] == 1 else (network.layers[-1],)
+    return by_partitions(X, network.layers[0], Method(network.copy(), "predict"), columns, network.dtype)
 
 
 class Method:

@@ -1,5 +1,8 @@
 """Derivatives of a network's outputs and cost: methods of `Network`.
 
+Of one row of shape (n_0,) there is one result, without the axis of samples; of a network with one output that was
+fitted on targets of shape (n_samples,), `Network.flat`, results have no axis of outputs.
+
 Samples are taken block by block, at most `layout.LARGEST_BLOCK` at a time, so that beside the result no more memory is
 used than a fit needs. One thread computes.
 """
@@ -68,11 +71,11 @@ def input_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     Parameters
     ----------
     X, Y : array_like
-        As in `fit`.
+        As in `fit`, or one pair.
 
     Returns
     -------
-    ndarray, shape (n_samples, n_0)
+    ndarray, shape (n_samples, n_0), or (n_0,) for one row of shape (n_0,)
         Row s is the derivative of the cost E = C(y, o^L) (3) of pair s alone, without the factor 1/n_samples of the
         mean: (W^1)ᵀ δ^1.
 
@@ -85,6 +88,7 @@ def input_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
+    single = np.ndim(X) == 1
     samples = self._samples(X, Y, empty=True)
     n = len(samples)
     out = np.empty((n, self.layers[0]), self.dtype)
@@ -94,7 +98,7 @@ def input_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     with self._borrow(Request(max(n, 1), calls=tuple(calls))) as (plan, block):
         by_blocks(self, kernel, plan, block, self._architecture.work, out, samples.inputs,
                   samples.targets, labels=samples.labels)
-    return out
+    return out[0] if single else out
 
 
 def vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
@@ -102,14 +106,14 @@ def vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
 
     Parameters
     ----------
-    X : array_like, shape (n_samples, n_0)
+    X : array_like, shape (n_samples, n_0) or (n_0,)
         Inputs.
-    U : array_like, shape (n_samples, n_L)
+    U : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1
         A weight for each output.
 
     Returns
     -------
-    ndarray, shape (n_samples, n_0)
+    ndarray, shape (n_samples, n_0), or (n_0,) for one row
         Σ_j u_j ∂o_j/∂x_k.
 
     Raises
@@ -121,6 +125,7 @@ def vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
+    single = np.ndim(X) == 1
     X = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding, empty=True)
     U = arrays.directions("U", U, len(X), self.layers[-1], self.dtype, "outputs")
     out = np.empty((len(X), self.layers[0]), self.dtype)
@@ -129,7 +134,7 @@ def vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
         kernel, calls = columns.vjp, [*calls, encoded.slopes]
     with directions(self, len(X), *calls) as (plan, block):
         by_blocks(self, kernel, plan, block, self._architecture.work, out, X, U)
-    return out
+    return out[0] if single else out
 
 
 def parameter_vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
@@ -139,7 +144,7 @@ def parameter_vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     ----------
     X : array_like, shape (n_samples, n_0)
         Inputs.
-    U : array_like, shape (n_samples, n_L)
+    U : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1
         A weight for each output of each sample: ∂E/∂o, of whatever sign.
 
     Returns
@@ -182,15 +187,15 @@ def jvp(self: Model, X: npt.ArrayLike, V: npt.ArrayLike) -> Array:
 
     Parameters
     ----------
-    X : array_like, shape (n_samples, n_0)
+    X : array_like, shape (n_samples, n_0) or (n_0,)
         Inputs.
     V : array_like, shape (n_samples, n_0)
         A direction for each sample.
 
     Returns
     -------
-    ndarray, shape (n_samples, n_L)
-        Σ_k ∂o_j/∂x_k v_k.
+    ndarray, shape (n_samples, n_L), or (n_L,) for one row
+        Σ_k ∂o_j/∂x_k v_k. Of a network that is `Network.flat` (n_samples,).
 
     Raises
     ------
@@ -202,17 +207,18 @@ def jvp(self: Model, X: npt.ArrayLike, V: npt.ArrayLike) -> Array:
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does. With encoders it is `jacobian` times
     V, for so many samples at a time.
     """
+    single = np.ndim(X) == 1
     X = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding, empty=True)
     V = arrays.directions("V", V, len(X), self.layers[0], self.dtype, "inputs")
     out = np.empty((len(X), self.layers[-1]), self.dtype)
     if self._architecture.encoding is not None:
         for begin in range(0, len(X), layout.LARGEST_BLOCK):
             rows = slice(begin, begin + layout.LARGEST_BLOCK)
-            np.einsum("sjk,sk->sj", jacobian(self, X[rows]), V[rows], out=out[rows])
-        return out
+            np.einsum("sjk,sk->sj", _jacobian(self, X[rows]), V[rows], out=out[rows])
+        return self._without_axes(out, single)  # type: ignore[no-any-return]
     with directions(self, len(X), shared.pushforward) as (plan, block):
         by_blocks(self, derivatives.jvp, plan, block, self._architecture.work, out, X, V)
-    return out
+    return self._without_axes(out, single)  # type: ignore[no-any-return]
 
 
 def jacobian(self: Model, X: npt.ArrayLike) -> Array:
@@ -220,13 +226,13 @@ def jacobian(self: Model, X: npt.ArrayLike) -> Array:
 
     Parameters
     ----------
-    X : array_like, shape (n_samples, n_0)
+    X : array_like, shape (n_samples, n_0) or (n_0,)
         Inputs.
 
     Returns
     -------
-    ndarray, shape (n_samples, n_L, n_0)
-        Element [s, j, k] is ∂o_j/∂x_k.
+    ndarray, shape (n_samples, n_L, n_0), or (n_L, n_0) for one row
+        Element [s, j, k] is ∂o_j/∂x_k. Of a network that is `Network.flat` (n_samples, n_0).
 
     Raises
     ------
@@ -238,8 +244,13 @@ def jacobian(self: Model, X: npt.ArrayLike) -> Array:
     One forward pass, then n_L passes back or n_0 forward, whichever are fewer; with encoders always back. Beside the
     result it uses a workspace of at most 2048 samples, as `fit` does.
     """
+    inputs = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding, empty=True)
+    return self._without_axes(_jacobian(self, inputs), np.ndim(X) == 1)  # type: ignore[no-any-return]
+
+
+def _jacobian(self: Model, X: Array) -> Array:
+    """Return it with all axes, of rows that are checked."""
     encoding, n_in, n_out = self._architecture.encoding, self.layers[0], self.layers[-1]
-    X = arrays.inputs(X, n_in, self.dtype, encoding, empty=True)
     out = np.empty((len(X), n_out, n_in), self.dtype)
     kernel, calls = derivatives.jacobian_by_columns, [shared.pushforward]
     if encoding is not None:
@@ -257,11 +268,11 @@ def per_sample_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Arra
     Parameters
     ----------
     X, Y : array_like
-        As in `fit`.
+        As in `fit`, or one pair.
 
     Returns
     -------
-    ndarray, shape (n_samples, n_parameters)
+    ndarray, shape (n_samples, n_parameters), or (n_parameters,) for one row of shape (n_0,)
         Row s is ∂E/∂parameters of pair s, laid out like `parameters`; their mean is `gradient`.
 
     Raises
@@ -275,13 +286,14 @@ def per_sample_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Arra
     deltas.
     """
     self._architecture.refuse_encoders("per_sample_gradient")
+    single = np.ndim(X) == 1
     samples = self._samples(X, Y, empty=True)
     n = len(samples)
     out = np.empty((n, self.n_parameters), self.dtype)
     with self._borrow(Request(max(n, 1), calls=(shared.panel_rows, shared.outer_products))) as (plan, block):
         by_blocks(self, derivatives.per_sample_gradient, plan, block, self._architecture.work, out, samples.inputs,
                   samples.targets, labels=samples.labels, rows=room_for_rows(self, block))
-    return out
+    return out[0] if single else out
 
 
 def gradient_norms(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
@@ -293,11 +305,11 @@ def gradient_norms(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     Parameters
     ----------
     X, Y : array_like
-        As in `fit`.
+        As in `fit`, or one pair.
 
     Returns
     -------
-    ndarray, shape (n_samples,)
+    ndarray, shape (n_samples,), or a number for one row of shape (n_0,)
         Norms of the rows of `per_sample_gradient`.
 
     Raises
@@ -310,13 +322,14 @@ def gradient_norms(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
     """
     self._architecture.refuse_encoders("gradient_norms")
+    single = np.ndim(X) == 1
     samples = self._samples(X, Y, empty=True)
     n = len(samples)
     out = np.empty(n, self.dtype)
     with self._borrow(Request(max(n, 1))) as (plan, block):
         by_blocks(self, derivatives.gradient_norms, plan, block, self._architecture.work, out, samples.inputs,
                   samples.targets, labels=samples.labels)
-    return out
+    return out[0] if single else out
 
 
 def parameter_jacobian(self: Model, X: npt.ArrayLike) -> Array:
@@ -324,13 +337,13 @@ def parameter_jacobian(self: Model, X: npt.ArrayLike) -> Array:
 
     Parameters
     ----------
-    X : array_like, shape (n_samples, n_0)
+    X : array_like, shape (n_samples, n_0) or (n_0,)
         Inputs.
 
     Returns
     -------
-    ndarray, shape (n_samples, n_L, n_parameters)
-        Element [s, j, i] is ∂o_j/∂parameters[i].
+    ndarray, shape (n_samples, n_L, n_parameters), or (n_L, n_parameters) for one row
+        Element [s, j, i] is ∂o_j/∂parameters[i]. Of a network that is `Network.flat` (n_samples, n_parameters).
 
     Raises
     ------
@@ -343,10 +356,11 @@ def parameter_jacobian(self: Model, X: npt.ArrayLike) -> Array:
     and a copy of one layer's outputs and deltas.
     """
     self._architecture.refuse_encoders("parameter_jacobian")
+    single = np.ndim(X) == 1
     X, n_out = arrays.inputs(X, self.layers[0], self.dtype, empty=True), self.layers[-1]
     out = np.empty((len(X), n_out, self.n_parameters), self.dtype)
     calls = dense.backward, shared.pullback, shared.panel_rows, shared.outer_products
     with directions(self, len(X), *calls) as (plan, block):
         by_blocks(self, derivatives.parameter_jacobian, plan, block, self._architecture.work * (1 + n_out), out, X,
                   rows=room_for_rows(self, block))
-    return out
+    return self._without_axes(out, single)  # type: ignore[no-any-return]

@@ -231,7 +231,7 @@ class Posterior:
         spread = _spread(network, samples, 1.0, self._root) * (variance / self._counted)
         width = student(0.5 + level / 2, self.degrees_of_freedom) * np.sqrt(spread + (variance if noise else 0.0))
         out = forward.predict(network, X).astype(np.float64)
-        width = width.reshape(out.shape)
+        width = width.reshape(out.shape)[()]
         return out - width, out + width
 
     def _check_parameters(self) -> None:

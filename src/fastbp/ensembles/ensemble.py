@@ -33,6 +33,7 @@ class Ensemble(Informed):
         The members. They have the same number of inputs and outputs, the same dtype, and costs of the same kind: for
         numbers, for classes (cross_entropy), for outputs that are probabilities (binary_cross_entropy) or for means and
         variances (gaussian_nll). In all else they may differ. They are not copied: an ensemble says what they say now.
+        Where all were fitted on targets of shape (n_samples,), see `Network.flat`, results have no axis for them.
 
     Raises
     ------
@@ -190,9 +191,10 @@ class Ensemble(Informed):
     def oob_predictions(self) -> Doubles:
         """The mean over the networks that have not seen a row, (n_samples, n_L); NaN where all of them have.
 
-        Of `bootstrap` that is called out of bag, of `folds` out of fold. Shape (n_samples, n_L/2) for gaussian_nll.
+        Of `bootstrap` that is called out of bag, of `folds` out of fold. Shape (n_samples, n_L/2) for gaussian_nll,
+        (n_samples,) for targets that were given so.
         """
-        return self._resampled().predictions.copy()
+        return self._shown(self._resampled().predictions.copy(), False)  # type: ignore[no-any-return]
 
     @property
     def oob_score(self) -> float:

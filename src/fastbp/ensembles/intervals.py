@@ -141,7 +141,7 @@ def predict_interval(self: Informed, X: npt.ArrayLike, level: float = 0.9,
         means = pattern_means(self, given, single, masks)
         low[part] = _smallest(means[which] - misses, k)
         high[part] = -_smallest(-(means[which] + misses), k)
-    return (low[0], high[0]) if single else (low, high)
+    return self._shown(low, single), self._shown(high, single)
 
 
 def _smallest(values: Doubles, k: int) -> Doubles:

@@ -91,6 +91,17 @@ class Members:
         return self._networks[0].layers[-1]
 
     @property
+    def flat(self) -> bool:
+        """Whether results have no axis for the outputs: all networks were fitted on targets of shape (n_samples,)."""
+        return self._n_targets == 1 and all(network._flat for network in self._networks)
+
+    def _shown(self, found: Any, single: bool) -> Any:
+        """Return results (n_samples, n_targets) of one row without their first axis, of flat targets without both."""
+        if self.flat:
+            found = found[..., 0]
+        return found[0] if single else found
+
+    @property
     def _n_targets(self) -> int:
         return self._networks[0]._architecture.n_targets
 

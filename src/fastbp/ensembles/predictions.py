@@ -6,7 +6,7 @@ Sums run over the members in their order, in float64, so results depend on nothi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +26,6 @@ class Uncertainty(NamedTuple):
     """What would be left if the members agreed: noise in the targets."""
     knowledge: Doubles
     """What more data there would take away: the members' disagreement."""
-
-
-def _dropped(values: Array, single: bool) -> Any:
-    """Return results for rows; for one row of shape (n_0,) without their first axis."""
-    return values[0] if single else values
 
 
 @QUIET
@@ -58,7 +53,7 @@ def predict(self: Members, X: npt.ArrayLike) -> Array:
     found = np.empty((len(inputs), self._n_targets), self.dtype)
     for part, given in parts(self, inputs):
         found[part] = mean(self, given, single)
-    return _dropped(found, single)  # type: ignore[no-any-return]
+    return self._shown(found, single)  # type: ignore[no-any-return]
 
 
 def mean(members: Members, part: Array | SparseRows, single: bool = False) -> Doubles:
@@ -94,6 +89,8 @@ def predict_all(self: Members, X: npt.ArrayLike) -> Array:
     for part, given in parts(self, inputs):
         for of_member, out in zip(found, outputs(self, given, single), strict=True):
             of_member[part] = out
+    if self.flat and self._n_out == 1:
+        found = found[..., 0]
     return found[:, 0] if single else found
 
 
@@ -148,7 +145,7 @@ def std(self: Members, X: npt.ArrayLike) -> Doubles:
     for part, given in parts(self, inputs):
         _, noise, spread = moments(self, given, single)
         found[part] = np.sqrt(noise + spread)
-    return _dropped(found, single)  # type: ignore[no-any-return]
+    return self._shown(found, single)  # type: ignore[no-any-return]
 
 
 @QUIET
@@ -191,6 +188,8 @@ def quantiles(self: Members, X: npt.ArrayLike, q: float | Sequence[float] | Arra
             found[:, part] = mixture_quantiles(every, np.ravel(wanted))
         else:
             found[:, part] = np.quantile(every, np.ravel(wanted), axis=0)
+    if self.flat:
+        found = found[..., 0]
     found = found[:, 0] if single else found
     return found[0] if wanted.ndim == 0 else found
 
@@ -265,4 +264,4 @@ def uncertainty(self: Members, X: npt.ArrayLike) -> Uncertainty:
         else:
             _, noise, spread = moments(self, given, single)
             found[:, part] = noise + spread, noise, spread
-    return Uncertainty(*(_dropped(values, single) for values in found))
+    return Uncertainty(*(self._shown(values, single) for values in found))

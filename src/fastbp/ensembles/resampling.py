@@ -54,8 +54,8 @@ class Resampling:
 
     def fit(self, networks: list[Network], rows: list[Indices]) -> None:
         """Train each network on its rows."""
-        weights = self.samples.weights
-        fit_many(networks, self.X, self.samples.targets, rows=rows,
+        weights, targets = self.samples.weights, self.samples.targets
+        fit_many(networks, self.X, targets[:, 0] if self.samples.flat and targets.ndim > 1 else targets, rows=rows,
                  sample_weight=weights if weights.size else None, **self.settings)
 
     def classes(self) -> Indices:

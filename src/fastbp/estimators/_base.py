@@ -267,7 +267,7 @@ class _MLP(BaseEstimator):
     def _scorer(self, kept: _Samples) -> Score:
         """Return what scores a network by these samples."""
         X, judge = self._narrowed(kept.X), self._judge(kept)
-        return lambda network: judge(network.predict(X))
+        return lambda network: judge(_columns(network.predict(X)))
 
     # ----------------------------------------------------------------------------------------------- standardising
 
@@ -293,7 +293,7 @@ class _MLP(BaseEstimator):
     def _outputs(self, X: Any) -> Array:
         """Return the outputs, (n_samples, n_outputs_), of several networks their mean."""
         asked: Network | Ensemble = self.ensemble_ if hasattr(self, "estimators_") else self.network_
-        return asked.predict(self._inputs(X))
+        return _columns(asked.predict(self._inputs(X)))
 
     def input_gradient(self, X: Any) -> Array:
         """Compute how the outputs change with the inputs.
@@ -318,7 +318,8 @@ class _MLP(BaseEstimator):
         """
         networks = self.networks_
         X = _standardized(self.input_scaler_, validate_data(self, X, reset=False))
-        jacobian = functools.reduce(np.add, (network.jacobian(X) for network in networks)) / len(networks)
+        every = (_columns(network.jacobian(X), network.layers[0]) for network in networks)
+        jacobian = functools.reduce(np.add, every) / len(networks)
         if self.input_scaler_ is not None:
             jacobian /= self.input_scaler_.scale_
         if self.target_scaler_ is not None:
@@ -378,3 +379,8 @@ class _MLP(BaseEstimator):
 
     def _with_class_weight(self, y: Array, weight: Array | None, incremental: bool) -> Array | None:
         return weight
+
+
+def _columns(found: Array, *of_each: int) -> Array:
+    """Return outputs (n_samples, n_outputs, …) also where a network that was given, `Network.flat`, has no columns."""
+    return found.reshape(len(found), -1, *of_each)

@@ -18,7 +18,7 @@ from .. import costs
 from ..costs import Cost
 from ..network import Network
 from . import _fit
-from ._base import _MLP, _Samples
+from ._base import _MLP, _columns, _Samples
 
 Array = npt.NDArray[Any]
 
@@ -318,7 +318,7 @@ class MLPRegressor(RegressorMixin, _MLP):
             raise ValueError("return_std=True asks how far members differ, but there is one network: fit with "
                              "n_members=5 or more")
         X, ensemble = self._inputs(X), self.ensemble_
-        mean, std = ensemble.predict(X), ensemble.std(X)
+        mean, std = _columns(ensemble.predict(X)), _columns(ensemble.std(X))
         if self.target_scaler_ is not None:
             std *= self.target_scaler_.scale_
         std = std.astype(mean.dtype, copy=False)

@@ -53,7 +53,7 @@ def check(model: Model | EnsembleModel, *, state: State | None = None, **arrays:
         One that is to train the model.
     **arrays
         Any of x, X, y, Y, u, out, gradient, work, by the names of the parameters above. ``out`` may have n_0 or n_L
-        numbers a sample. With an EnsembleModel any of x, mean, std, work.
+        numbers a sample. With one target, or output, a sample Y and ``out`` may be (n_samples,). With an EnsembleModel any of x, mean, std, work.
 
     Raises
     ------
@@ -93,9 +93,9 @@ def check(model: Model | EnsembleModel, *, state: State | None = None, **arrays:
         if name == "gradient":
             wanted = [(size,), (0,)]
         elif name in ("X", "Y"):
-            wanted = [(rows, one[name.lower()])]
+            wanted = [(rows, one[name.lower()])] + ([(rows,)] if name == "Y" and one["y"] == 1 else [])
         elif name == "out":
-            wanted = [(n_out,), (n_in,), (rows, n_out)]
+            wanted = [(n_out,), (n_in,), (rows, n_out)] + ([(rows,)] if n_out == 1 else [])
         if array.shape not in wanted:
             raise ValueError(f"{name} has shape {array.shape}, expected {' or '.join(map(str, wanted))}")
 

@@ -97,7 +97,7 @@ def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLik
     ----------
     X : array_like, shape (n_samples, n_0)
         Inputs.
-    U : array_like, shape (n_samples, n_L)
+    U : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1
         ∂E/∂o at the outputs that `predict` has for X. E is yours: a likelihood, an advantage times log π, what a
         simulation says. It need not be known.
     optimizer : str or Optimizer, optional
@@ -148,6 +148,8 @@ def _step(network: Trainable, cost: Cost | None, given: Callable[[], Samples],
         if stepper is None or not stepper.goes_on(network._progress, method):
             model = network if cost is None else network._with_cost(cost)
             stepper = steppers[cost] = _stepper(network, model, method)
+        if cost is None:
+            network._take_shape(samples)
         parameters = network._parameters
         stepper.before[:] = parameters
         mean = float(functions.train_batch(stepper.model, stepper.state, inputs, _rows(network, samples), stepper.work))

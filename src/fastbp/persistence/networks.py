@@ -28,7 +28,8 @@ Array = npt.NDArray[Any]
 def described_network(network: Trainable) -> dict[str, Any]:
     """Return what a header says of a network."""
     network._architecture.resolved()
-    return {"architecture": described(network), "functions": fingerprints(network)}
+    header = {"architecture": described(network), "functions": fingerprints(network)}
+    return header | ({"flat": True} if network.flat else {})
 
 
 def tensors(network: Trainable, prefix: str = "") -> dict[str, Array]:
@@ -134,6 +135,8 @@ def made(kind: Callable[..., N], file: File, description: dict[str, Any], names:
     expected = set(_given(network.init, prefix))
     if given != expected:
         raise ValueError(f"{file.path} holds {sorted(given)}, its header says {sorted(expected)}")
+    with file.blamed("header"):
+        network.flat = description.get("flat", False)
     for name, array in parameters(network, prefix).items():
         array[...] = file.read(name, network.dtype, array.shape)
     return network

@@ -85,7 +85,7 @@ class DecisionRegionDisplay(Display):
             Without matplotlib.
         """
         def chances(points: Array) -> Array:
-            out = network.predict(points)
+            out = network.predict(points).reshape(len(points), -1)
             return np.concatenate([1 - out, out], axis=1) if out.shape[1] == 1 else out
 
         return cls._drawn(chances, range(max(network.layers[-1], 2)), X, y, grid_resolution, margin, ax)

@@ -81,7 +81,7 @@ class Before:
 
     def __init__(self, network: Trainable) -> None:
         self.network, self.history, self.progress = network, network.history, network._progress
-        self.epochs, self.parameters = len(network.history), network._parameters.copy()
+        self.epochs, self.parameters, self.flat = len(network.history), network._parameters.copy(), network._flat
         self.generator = network.generator.bit_generator.state
         self.kept = None if self.progress is None else copy.deepcopy(self.progress)
 
@@ -93,7 +93,7 @@ class Before:
     def restore(self) -> None:
         """Go back."""
         network = self.network
-        network._parameters[:] = self.parameters
+        network._parameters[:], network._flat = self.parameters, self.flat
         network.history, network._progress = self.history, self.kept
         network.generator.bit_generator.state = self.generator
 
@@ -192,7 +192,7 @@ class Training:
         network = self.network
         measure = self.metrics.of(network, samples, validation) if self.metrics.columns else None
         before = Before(network) if self.by_blocks else None
-        progress = self.begin()
+        progress = self.begin(samples)
         try:
             loop.fit(network, samples, validation, progress, epochs=self.epochs, batch_size=self.batch_size,
                      callbacks=self.callbacks, bar=bar, shuffle=self.shuffle, threads=self.threads, profile=profile,
@@ -205,7 +205,7 @@ class Training:
                 before.restore()
             raise
 
-    def begin(self) -> Progress:
+    def begin(self, samples: Samples | Streamed) -> Progress:
         """Begin, while the network is locked, or go on: return what it goes on from."""
         network, progress, method = self.network, self.progress, self.method
         if progress is not None and network._progress is not progress:  # whose state may be of another size
@@ -220,4 +220,5 @@ class Training:
             progress = new_progress(network, method)
             network._progress, network.history = progress if method.resumes else None, History()
         method.foresee(progress.hyper, progress.epochs, progress.epochs + self.epochs)
+        network._take_shape(samples)
         return progress

@@ -226,7 +226,7 @@ class _Stacked(NamedTuple):
                 try:
                     locks.enter_context(job.training.network._fitting(hold))
                     samples = _own_rows(job.samples)
-                    members.append(Member(job.training, job.training.begin(), samples))
+                    members.append(Member(job.training, job.training.begin(samples), samples))
                     indices.append(job.index)
                 except Exception as error:
                     failed.append((job.index, error))
@@ -421,7 +421,9 @@ class _Arrays:
                                      dtype, cost, canonical)
         shares = self._once(("sample_weight", id(weights), n, dtype), arrays.sample_weight, weights, n, dtype)
         key = id(inputs), id(targets), id(shares)
-        return cast(Samples, self._once(key, _readable, inputs, targets, labels, shares))
+        samples = cast(Samples, self._once(key, _readable, inputs, targets, labels, shares))
+        samples.flat = arrays.is_flat(Y, n, architecture)
+        return samples
 
     def samples(self, i: int) -> Samples:
         """Return what network i is trained on."""
