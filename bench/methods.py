@@ -102,7 +102,7 @@ SYSTEMS = ("levenbergmarquardt", "bayesianregularization")
 def all_right(nets: list[fastbp.Network], folds: Folds) -> float:
     """Return the share of samples on their own side of ½."""
     X, Y = folds[0][2:]
-    return float(((nets[0].predict(X)[:, 0] > 0.5) == (Y > 0.5)).mean())
+    return float(((nets[0].predict(X).ravel() > 0.5) == (Y > 0.5)).mean())
 
 
 def accuracy(nets: list[fastbp.Network], folds: Folds) -> float:
@@ -113,7 +113,7 @@ def accuracy(nets: list[fastbp.Network], folds: Folds) -> float:
 
 def explained(nets: list[fastbp.Network], folds: Folds) -> float:
     """Return the mean R² over the folds."""
-    return float(np.mean([1 - np.square(net.predict(X)[:, 0] - Y).mean() / Y.var()
+    return float(np.mean([1 - np.square(net.predict(X).ravel() - Y).mean() / Y.var()
                           for net, (_, _, X, Y) in zip(nets, folds, strict=True)]))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -48,6 +49,12 @@ class Cost:
         Gauss–Newton matrices; None where ∂²C/∂o² will do.
     reweighted : bool
         Whether δ is ∂C/∂o times a number that is held constant, so that it is the derivative of no cost.
+    extra : int
+        Numbers that a sample has beside its targets, behind them in Y: what a function of the user's own asks for.
+    whole : int
+        Numbers of a sample in Y where the cost is a function of all outputs at once; -1: as many as outputs; else 0.
+    inner : Cost or None
+        The cost of which this one weighs single outputs.
     """
 
     name: str
@@ -65,6 +72,22 @@ class Cost:
     outputs_per_target: int = field(default=1, repr=False, compare=False)
     fisher: Any = field(default=None, repr=False, compare=False)
     reweighted: bool = field(default=False, repr=False, compare=False)
+    extra: int = field(default=0, repr=False)
+    whole: int = field(default=0, repr=False)
+    inner: Cost | None = field(default=None, repr=False)
+
+    def columns(self, n_outputs: int) -> int:
+        """Return how many numbers of a sample kernels read of the array of targets."""
+        targets = n_outputs // self.outputs_per_target
+        if self.inner is not None:
+            return max(n_outputs, self.inner.columns(n_outputs)) + targets
+        return (n_outputs if self.whole < 0 else self.whole) if self.whole else targets + self.extra
+
+    def refuse_data(self, what: str) -> None:
+        """Raise ValueError if it reads more than a target for each output, for what knows none of that."""
+        if self.extra or self.whole:
+            raise ValueError(f"{what} is for costs of one output and its target at a time, but {self} "
+                             + ("is one of all outputs" if self.whole else "reads further columns of Y"))
 
     def __str__(self) -> str:
         if self.parameter is None:
@@ -222,6 +245,13 @@ COSTS: dict[str, Cost] = {
     )
 }
 """Name -> cost, with default parameters; gaussian_nll is that without weights, β = 0."""
+
+@functools.cache
+def by_output(cost: Cost) -> Cost:
+    """Return a cost with a weight for each target of a sample, in columns behind what it reads of Y."""
+    return replace(cost, kernel=kernels.by_output, pairs=MappingProxyType(dict.fromkeys(cost.pairs, kernels.by_output)),
+                   inner=cost)
+
 
 LINEAR = Cost("linear", kernels.linear, "yo", "y", second_derivative=kernels.straight)
 """Its targets are ∂C/∂o, from outside: in no catalogue, since it has no minimum."""

@@ -233,9 +233,9 @@ class Network(Trainable, Derivatives):
             callbacks: Iterable[Callback] = (), progress: bool = False,
             shuffle: bool | Reorder = True, threads: int | None = None, resume: bool = False,
             profile: bool = False, regularization: Regularization | None = None,
-            target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0,
-            metrics: Wanted | None = None, memory: int | str | None = None, check_finite: bool = True,
-            **unknown: Never) -> Network:
+            target_jacobian: npt.ArrayLike | None = None, jacobian_weight: npt.ArrayLike = 1.0,
+            missing: str | None = None, metrics: Wanted | None = None, memory: int | str | None = None,
+            check_finite: bool = True, **unknown: Never) -> Network:
         """Train by backpropagation, from the present parameters.
 
         Parameters
@@ -258,8 +258,9 @@ class Network(Trainable, Derivatives):
         optimizer : str or Optimizer, optional
             See `fastbp.optimizers`; a name stands for its defaults. By default Adam; in a fit that resumes, the one
             that it goes on with, see ``resume``.
-        sample_weight : array_like, shape (n_samples,), optional
-            Weights of the samples in the mean cost of their batch.
+        sample_weight : array_like, shape (n_samples,) or (n_samples, n_L), optional
+            Weights of the samples in the mean cost of their batch, or w_sj of their single targets: then the cost is
+            n_L Σ_sj w_sj C_sj / Σ_sj w_sj, in which the same weight for all targets of a sample is that of the sample.
         validation : pair (X, Y), triple (X, Y, J) or float, optional
             Samples whose cost is computed after each epoch, with J that of ``target_jacobian``; a fraction keeps back
             the *last* rows (shuffle beforehand if they are sorted), and both parts need a positive sample weight.
@@ -300,9 +301,15 @@ class Network(Trainable, Derivatives):
         target_jacobian : array_like, shape (n_samples, n_L, n_0), or (n_samples, n_0) if n_L is 1, optional
             Targets J of ∂o/∂x, beside those of o. Then what is minimised, and recorded as cost, is the (weighted) mean
             of C(y, o) + λ/2 Σ_ji (∂o_j/∂x_i − J_ji)² (Sobolev training, Czarnecki et al. 2017, equation 1); see Notes.
-            For gaussian_nll those of ∂μ/∂x, n_L/2 rows a sample. Not with a sparse X.
-        jacobian_weight : float, default 1.0
-            λ, not negative.
+            For gaussian_nll those of ∂μ/∂x, n_L/2 rows a sample. Not with a sparse X. With ``Y=None`` slopes alone are
+            learned.
+        jacobian_weight : float or array_like, shape (n_L, n_0), default 1.0
+            λ, not negative; or λ_ji, one for each ∂o_j/∂x_i, (n_0,) will do if n_L is 1.
+        missing : {None, "ignore"}, default None
+            "ignore": NaN in Y or ``target_jacobian`` is what has not been observed, also in ``validation``. A missing
+            target has weight 0, see ``sample_weight``; a row of which nothing is known is left out. A missing slope
+            adds nothing to the sum over j and i, whose mean is over all rows as they are; where there are targets of
+            slopes, rows that lack values count as well.
         metrics : list of str, callable or pair (str, callable), optional
             What is recorded after each epoch beside the cost, in ``history.metrics`` and ``record.metrics``, and can be
             watched (`EarlyStopping`, `fastbp.schedules.ReduceOnPlateau`): "accuracy", "auc", "cross_entropy" for costs
@@ -363,7 +370,7 @@ class Network(Trainable, Derivatives):
         training.fit(self, X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
                      callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads, profile=profile,
                      regularization=regularization, jacobian=(target_jacobian, jacobian_weight), metrics=metrics,
-                     memory=memory, check_finite=check_finite)
+                     memory=memory, check_finite=check_finite, missing=missing)
         return self
 
     train_on_batch = on_batch.train_on_batch

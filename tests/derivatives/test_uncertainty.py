@@ -158,7 +158,7 @@ def test_logistic_regression_has_the_inverse_of_fishers_information(rng):
     Y = (rng.uniform(size=80) < 1 / (1 + np.exp(-X[:, 0]))).astype(float)
     net = Network((2, 1), cost="binary_cross_entropy", dtype="float64", seed=0)
     net.fit(X, Y, epochs=30, optimizer="levenbergmarquardt")
-    A, p = np.column_stack([X, np.ones(80)]), net.predict(X)[:, 0]
+    A, p = np.column_stack([X, np.ones(80)]), net.predict(X)
     posterior = net.posterior(X, Y)
     close(posterior.covariance, np.linalg.inv(A.T @ ((p * (1 - p))[:, None] * A)), factor=100)
     close(posterior.leverage(X).sum(), 3.0)

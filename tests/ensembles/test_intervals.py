@@ -210,7 +210,7 @@ def naive_set(ensemble, known, x, level, method, both):
     n = len(known)
 
     def scores(row, unseen):
-        p = mean_of(ensemble, row, unseen).tolist()
+        p = np.atleast_1d(mean_of(ensemble, row, unseen)).tolist()
         return naive_scores(method, [1 - p[0], p[0]] if both else p)
 
     own = [scores(x_i, unseen)[int(y_i)] for x_i, y_i, unseen in known]

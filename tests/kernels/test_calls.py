@@ -31,7 +31,8 @@ OF_ROWS = {function for row in activations.ACTIVATIONS.values() for function in 
 OF_ROWS |= {function for row in (*costs.COSTS.values(), costs.LINEAR)
             for function in (row.kernel, row.second_derivative, row.fisher, *row.pairs.values())}
 OF_ROWS |= {function for row in encoders.ENCODERS.values() for function in (row.encode, row.gradient, row.slope)}
-OF_ROWS |= {scaling_gradient}
+BY_OUTPUT = costs.by_output(costs.LINEAR).kernel
+OF_ROWS |= {scaling_gradient, BY_OUTPUT}
 """Kernels of the catalogues: their prototypes have the place."""
 PLACED = [found for found in ALL.values() if found.place >= 0 and found not in OF_ROWS
           and found.__module__ != prototypes.__name__]
@@ -84,7 +85,8 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
     rows += [(regular.total, prototypes.total_penalty), (epoch.my_neurons_clipped, backprop.my_neurons),
              (backprop.my_neurons_parametric, backprop.my_neurons),
              (line_search.next_point, record.end_epoch), (gather.gather_sparse, gather.gather),
-             (gather.gather_halves, gather.gather)]
+             (gather.gather_columns, gather.gather), (gather.count, gather.total_weight),
+             (BY_OUTPUT, prototypes.cost)]
     rows += [(row.encode, prototypes.encoder) for row in encoders.ENCODERS.values()]
     rows += [(row.gradient, prototypes.encoder_gradient) for row in encoders.ENCODERS.values() if row.gradient]
     rows += [(row.slope, prototypes.encoder_slope) for row in encoders.ENCODERS.values() if row.slope]

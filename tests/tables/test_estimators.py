@@ -198,7 +198,7 @@ def test_out_of_fold_predictions_are_those_of_members_that_have_not_seen_a_row()
         network.fit(matrix[fold != i], targets[fold != i], epochs=3, batch_size=settings.batch_size,
                     optimizer=settings.optimizer(network), regularization=settings.regularization(), callbacks=[watch])
         network.parameters[:] = kept[int(np.argmin(costs))]
-        expected = y.mean() + y.std() * network.predict(matrix[fold == i])[:, 0].astype(float)
+        expected = y.mean() + y.std() * network.predict(matrix[fold == i]).astype(float)
         np.testing.assert_allclose(model.oof_predictions_[fold == i], expected, rtol=1e-5)
         assert model.best_epoch_[i] == np.argmin(costs) + 1
 

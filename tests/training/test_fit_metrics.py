@@ -71,7 +71,7 @@ KINDS = [numbers, one_number, gaussian, counts, labels, rows, probabilities, yes
 
 def expected(name, net, X, Y, weights, exclusive):
     """The plain twin, of what `predict` says."""
-    o, y = net.predict(X).astype(float), np.asarray(Y)
+    o, y = net.predict(X).reshape(len(X), -1).astype(float), np.asarray(Y)
     y = y if y.ndim == 2 or exclusive else y.reshape(-1, 1)
     o = o[:, : y.shape[1]] if not exclusive else o
     return naive.METRICS[name](y, o, np.ones(len(X)) if weights is None else weights, exclusive)
@@ -164,7 +164,7 @@ def test_what_a_function_is_given(kind, weighted, rng):
 
     net.fit(X, Y, sample_weight=weights, epochs=2, metrics=[mine, plain, ("training_own", mine)])
     y, o, w = calls[-1]
-    outputs = net.predict(X)
+    outputs = net.predict(X).reshape(len(X), -1)
     assert np.array_equal(o, outputs[:, 0] if outputs.shape[1] == 1 else outputs) and o.dtype == np.float32
     assert np.array_equal(y, Y[:, 0] if Y.ndim == 2 and Y.shape[1] == 1 else Y.astype(y.dtype))
     assert y.dtype == (np.int64 if kind is labels else np.float32)
@@ -183,7 +183,7 @@ def test_those_of_scikit_learn_serve(rng):
     assert list(found) == ["explained_variance_score", "median", "their_r2", "r2"]
     assert found["their_r2"] == pytest.approx(found["r2"], rel=1e-5)
     assert found["median"][-1] == pytest.approx(
-        theirs.median_absolute_error(Y, net.predict(X)[:, 0], sample_weight=weights), rel=1e-6)
+        theirs.median_absolute_error(Y, net.predict(X), sample_weight=weights), rel=1e-6)
     with pytest.raises(ValueError, match=r"function called 'r2_score', .* fastbp's own 'r2': .* \('my_r2', function\)"):
         net.fit(X, Y, metrics=[theirs.r2_score])
 

@@ -134,6 +134,11 @@ class Architecture:
         return self.layers[-1] // self.cost.outputs_per_target
 
     @property
+    def target_columns(self) -> int:
+        """Numbers of a sample in the array of targets: its targets, and what the cost reads beside them."""
+        return self.cost.columns(self.layers[-1])
+
+    @property
     def softmax(self) -> bool:
         """Whether the output is not element-wise."""
         return not self.activations[-1].elementwise

@@ -314,7 +314,7 @@ def _sparse(X: Any, n_in: int, kind: np.dtype[Any] | None = None) -> SparseRows:
 
 def targets(Y: Any, n: int, outputs: int, kind: np.dtype[Any], cost: Cost, canonical_link: bool) -> tuple[Array, bool]:
     """Return Y as (n, n_targets), or (n,) class indices, of the network's dtype, and whether they are class indices."""
-    array, n_out = numbers("Y", Y), outputs // cost.outputs_per_target
+    array, n_out = numbers("Y", Y), cost.columns(outputs)
     if array.size == 0 and n == 0 and array.shape in ((0,), (0, n_out)):
         return np.empty((0, n_out), kind), False
     if cost.targets == CLASSES and n_out > 1 and array.shape in ((n,), (n, 1)):
@@ -326,7 +326,8 @@ def targets(Y: Any, n: int, outputs: int, kind: np.dtype[Any], cost: Cost, canon
     if array.shape != (n, n_out):
         raise ValueError(f"Y has shape {array.shape}, expected ({n}, {n_out}): X has {n} rows and the network "
                          f"{outputs} outputs" + (f", or ({n},) class indices" if cost.targets == CLASSES else "")
-                         + (f", two for each target of {cost.name}" if n_out < outputs else ""))
+                         + (f", two for each target of {cost.name}" if cost.outputs_per_target > 1 else "")
+                         + (f", and {cost} reads {n_out} numbers a sample" if cost.extra or cost.whole else ""))
     array = converted(array, kind)
     _check_finite("Y", array)
     _check_range(array, cost, canonical_link)

@@ -17,20 +17,22 @@ from .streamed import Streamed
 Array = npt.NDArray[Any]
 
 
-def _samples(model: Model, X: Any, Y: Any, sample_weight: Any, target_jacobian: Any, jacobian_weight: float,
-             memory: Any) -> Samples | Streamed:
+def _samples(model: Model, X: Any, Y: Any, sample_weight: Any, target_jacobian: Any, jacobian_weight: Any,
+             memory: Any, missing: Any) -> Samples | Streamed:
     if in_memory(X, Y, memory):
-        return model._samples(X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=True)
+        return model._observed(X, Y, sample_weight, target_jacobian, jacobian_weight, missing)
+    if missing is not None:
+        raise ValueError(f"missing is {missing!r}, but the samples are read by blocks, in which nothing may be missing")
     return model._by_blocks(X, Y, sample_weight, target_jacobian, memory=memory)
 
 
 def cost(self: Model, X: Any, Y: Any = None, sample_weight: Any = None, *, target_jacobian: npt.ArrayLike | None = None,
-         jacobian_weight: float = 1.0, memory: int | str | None = None) -> float:
+         jacobian_weight: npt.ArrayLike = 1.0, missing: str | None = None, memory: int | str | None = None) -> float:
     """Compute the mean cost E (3).
 
     Parameters
     ----------
-    X, Y, sample_weight, target_jacobian, jacobian_weight, memory
+    X, Y, sample_weight, target_jacobian, jacobian_weight, missing, memory
         As in `fit`.
 
     Returns
@@ -42,19 +44,19 @@ def cost(self: Model, X: Any, Y: Any = None, sample_weight: Any = None, *, targe
     ValueError, TypeError
         If the arrays do not fit.
     """
-    samples = _samples(self, X, Y, sample_weight, target_jacobian, jacobian_weight, memory)
+    samples = _samples(self, X, Y, sample_weight, target_jacobian, jacobian_weight, memory, missing)
     return objective.cost_and_gradient(self, samples, np.empty(0, self.dtype))
 
 
 def cost_and_gradient(self: Model, X: Any, Y: Any = None, sample_weight: Any = None, *,
-                      target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0,
-                      regularization: Regularization | None = None,
+                      target_jacobian: npt.ArrayLike | None = None, jacobian_weight: npt.ArrayLike = 1.0,
+                      regularization: Regularization | None = None, missing: str | None = None,
                       memory: int | str | None = None) -> tuple[float, Array]:
     """Compute the mean cost E (3) and its gradient (4)-(6).
 
     Parameters
     ----------
-    X, Y, sample_weight, target_jacobian, jacobian_weight, memory
+    X, Y, sample_weight, target_jacobian, jacobian_weight, missing, memory
         As in `fit`.
     regularization : Regularization, optional
         Its penalty is added to E, targets are smoothed, and fixed parameters have a gradient of 0. What it does to
@@ -76,7 +78,7 @@ def cost_and_gradient(self: Model, X: Any, Y: Any = None, sample_weight: Any = N
     Of samples that are read by blocks, sums are those of 64 shards of them, in double and added in one order.
     """
     regularization = self._regularization(regularization)
-    samples = _samples(self, X, Y, sample_weight, target_jacobian, jacobian_weight, memory)
+    samples = _samples(self, X, Y, sample_weight, target_jacobian, jacobian_weight, memory, missing)
     if regularization is not None:
         regularization.check_penalties("cost_and_gradient")
         if samples.jacobian is not None:
@@ -86,8 +88,8 @@ def cost_and_gradient(self: Model, X: Any, Y: Any = None, sample_weight: Any = N
 
 
 def gradient(self: Model, X: Any, Y: Any = None, sample_weight: Any = None, *,
-             target_jacobian: npt.ArrayLike | None = None, jacobian_weight: float = 1.0,
-             memory: int | str | None = None) -> Array:
+             target_jacobian: npt.ArrayLike | None = None, jacobian_weight: npt.ArrayLike = 1.0,
+             missing: str | None = None, memory: int | str | None = None) -> Array:
     """Compute the gradient of the mean cost: the second part of `cost_and_gradient`."""
     return cost_and_gradient(self, X, Y, sample_weight, target_jacobian=target_jacobian,
-                             jacobian_weight=jacobian_weight, memory=memory)[1]
+                             jacobian_weight=jacobian_weight, missing=missing, memory=memory)[1]

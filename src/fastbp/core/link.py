@@ -11,13 +11,13 @@ in cells of its own: where the targets of ∂o/∂x lie, a direction, penalties,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..costs import CLASSES
+from ..costs import CLASSES, Cost
 from ..kernels import layout, prototypes, tables
 from ..kernels.compile import Kernel, address
 from ..kernels.derivatives import second
@@ -42,6 +42,7 @@ from ..kernels.tables import (
     CELL_GATHER_TARGETS,
     CELL_GIVEN_JACOBIAN,
     CELL_JACOBIAN,
+    CELL_JACOBIAN_COLUMNS,
     CELL_JACOBIAN_TARGETS,
     CELL_KEY,
     CELL_KIND,
@@ -60,11 +61,14 @@ from ..kernels.tables import (
     CELL_SCRATCH_SIZE,
     CELL_SPARE,
     CELL_TARGET,
+    CELL_TARGET_COLUMNS,
     CELL_WEIGHT,
     CELL_WEIGHTS_NEURONS,
     COST_DROPOUT,
+    COST_INNER,
     COST_INPUT_NOISE,
     COST_JACOBIAN_WEIGHT,
+    COST_N_WEIGHTED,
     COST_PARAMETER,
     COST_SMOOTH_BASE,
     COST_SMOOTH_SHARE,
@@ -118,6 +122,12 @@ class Request:
     jacobian: Array | None = None
     """Targets of ∂o/∂x."""
     jacobian_weight: float = 0.0
+    jacobian_columns: int = 0
+    """Numbers of a sample in these, where they are not one for each ∂o_j/∂x_i."""
+    cost: Cost | None = None
+    """In the place of the network's own: the same with weights of single outputs."""
+    signed: bool = False
+    """Whether weights of samples are factors of either sign, and the mean is one over the samples."""
     direction: Array | None = None
     """Laid out like the parameters, for a product with it."""
     regularization: Regularization | None = None
@@ -143,7 +153,8 @@ class Request:
     @property
     def prepared_by(self) -> tuple[Any, ...]:
         """What a prepared plan depends on, beside its room."""
-        return self.backward, self.threads, self.kind, self.sparse, self.weighted, self.picks, self.calls
+        return (self.backward, self.threads, self.kind, self.sparse, self.weighted, self.picks, self.calls, self.cost,
+                self.jacobian_columns, self.signed)
 
     @property
     def binds(self) -> bool:
@@ -160,6 +171,8 @@ def link(architecture: Architecture, request: Request) -> Plan:
 def prepared(architecture: Architecture, request: Request, samples: int) -> Plan:
     """Return a plan for blocks of up to so many samples, but for what belongs to one use (`bind`)."""
     architecture = architecture.resolved()
+    if request.cost is not None:
+        architecture = replace(architecture, cost=request.cost)
     plan = _laid_out(architecture, request, samples)
     dtype, cells = architecture.dtype, plan.cells
     for kernel in _kernels(architecture, request, plan):
@@ -167,8 +180,8 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
     inputs = encoded.gathered if architecture.encoding else gather.gather_sparse if request.sparse else gather.gather
     cells[CELL_GATHER_INPUTS] = address(inputs, dtype, gather.gather)
     if request.backward:
-        halves = architecture.n_targets < architecture.layers[-1]
-        cells[CELL_GATHER_TARGETS] = address(gather.gather_halves if halves else gather.gather, dtype, gather.gather)
+        fewer = architecture.target_columns < architecture.layers[-1]
+        cells[CELL_GATHER_TARGETS] = address(gather.gather_columns if fewer else gather.gather, dtype, gather.gather)
     _link_functions(architecture, request, plan)
     if any(architecture.parametric):
         _link_alphas(architecture, request, plan)
@@ -250,13 +263,16 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
         row["packs"] = backward and packs(n_in, n_out)
         row["net"] = take(n_out * samples) if tangents else -1
     cells = np.zeros(tables.CELL_COUNT, np.int64)
+    columns = architecture.target_columns
     cells[[CELL_TARGET, CELL_WEIGHT, CELL_COST, CELL_ONES]] = (
-        take(sizes[-1] * alone), take(alone), take(alone), take(width))
-    cells[CELL_N_TARGETS] = architecture.n_targets
+        take(max(sizes[-1], columns) * alone), take(alone), take(alone), take(width))
+    cells[CELL_N_TARGETS], cells[CELL_TARGET_COLUMNS] = architecture.n_targets, columns
     if spare:
         cells[CELL_SPARE] = take(spare)
     if tangents:
-        cells[[CELL_SPARE, CELL_JACOBIAN_TARGETS]] = take(sizes[-1] * alone), take(sizes[-1] * tangents * alone)
+        slopes = max(request.jacobian_columns, sizes[-1] * tangents)
+        cells[[CELL_SPARE, CELL_JACOBIAN_TARGETS]] = take(sizes[-1] * alone), take(slopes * alone)
+        cells[CELL_JACOBIAN_COLUMNS] = request.jacobian_columns or architecture.n_targets * sizes[0]
     if layers[:, LAYER_PACKS].any():
         widest = max(max(sizes), samples)  # a scratch holds at least eight neurons of the widest layer
         size = max(layout.SCRATCH_BYTES // dtype.itemsize, 8 * widest)
@@ -320,7 +336,7 @@ def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterat
     if architecture.cost.targets == CLASSES:
         yield gather.gather_labels
     if request.weighted:
-        yield gather.total_weight
+        yield gather.count if request.signed else gather.total_weight
 
 
 def _link_functions(architecture: Architecture, request: Request, plan: Plan) -> None:
@@ -339,6 +355,10 @@ def _link_functions(architecture: Architecture, request: Request, plan: Plan) ->
     cells[CELL_CANONICAL] = architecture.canonical
     cells[CELL_COST_KERNEL] = address(cost.pairs.get(architecture.names[-1], cost.kernel), dtype, prototypes.cost)
     plan.cost_parameter[COST_PARAMETER] = cost.parameter or 0.0
+    if cost.inner is not None:
+        inner = cost.inner.pairs.get(architecture.names[-1], cost.inner.kernel)
+        plan.cost_parameter.view(np.int64)[[COST_INNER, COST_N_WEIGHTED]] = (address(inner, dtype, prototypes.cost),
+                                                                             architecture.n_targets)
 
 
 def _link_alphas(architecture: Architecture, request: Request, plan: Plan) -> None:

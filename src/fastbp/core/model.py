@@ -19,7 +19,7 @@ from ..initializers import Rule
 from ..kernels import layout
 from ..kernels.compile.interrupts import Held
 from ..regularization import Regularization
-from . import arrays
+from . import arrays, observed
 from .architecture import Architecture
 from .conversion import pickled
 from .link import Request
@@ -281,10 +281,19 @@ class Model:
                             "wait for its end, or use a copy()")
 
     def _samples(self, X: Any, Y: Any, sample_weight: Any = None, target_jacobian: Any = None,
-                 jacobian_weight: float = 1.0, *, sparse: bool = False, empty: bool = False) -> Samples:
+                 jacobian_weight: Any = 1.0, *, sparse: bool = False, empty: bool = False) -> Samples:
         """Return a user's samples, checked; sparse X, or none at all, where those are allowed."""
         return arrays.samples(self._architecture, X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=sparse,
                               empty=empty)
+
+    def _observed(self, X: Any, Y: Any, sample_weight: Any, target_jacobian: Any, jacobian_weight: Any,
+                  missing: Any, sparse: bool = True) -> Samples:
+        """Return a user's samples where single outputs may have weights, and targets may be missing."""
+        if observed.plain(Y, sample_weight, target_jacobian, jacobian_weight, missing):
+            return arrays.samples(self._architecture, X, Y, sample_weight, target_jacobian, jacobian_weight,
+                                  sparse=sparse, empty=False)
+        return observed.samples(self._architecture, X, Y, sample_weight, target_jacobian, jacobian_weight, missing,
+                                sparse=sparse)
 
     def _by_blocks(self, X: Any, Y: Any, sample_weight: Any = None, target_jacobian: Any = None, *,
                    memory: Any = None, check_finite: Any = True, team: Team | None = None) -> Samples | Streamed:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..costs import Cost
 from ..kernels import layout, tables
 from ..kernels.layout import NOT_SHUFFLED
 from .conversion import converted, readonly
@@ -48,12 +49,16 @@ class Samples:
     labels: bool
     weights: Array
     jacobian: Array | None = None
-    """Targets of ∂o/∂x, (n, n_targets, n_0)."""
+    """Targets of ∂o/∂x, (n, n_targets, n_0); or, (n, 2, n_targets, n_0), behind those of a sample its λ of each."""
     jacobian_weight: float = 0.0
     picked: npt.NDArray[np.int64] | None = None
     """Which rows of these arrays the samples are, some perhaps more than once; None for all of them as they come."""
     flat: bool | None = None
     """Whether there is one target a sample, given as (n,), and not as (n, 1); None where nobody can tell."""
+    cost: Cost | None = None
+    """That of the network with weights of single outputs, `costs.by_output`, where `targets` have these."""
+    signed: bool = False
+    """Whether weights are factors of either sign, and means those over the samples."""
     read: layout.Data | None = None
     """What kernels read of these arrays, once it has been asked for: many fits may pick rows of them."""
 
@@ -68,7 +73,8 @@ class Samples:
     @property
     def total_weight(self) -> float:
         """The sum of their weights; of samples without, their number."""
-        return float(self.own_weights.sum(dtype=np.float64)) if self.weights.size else float(len(self))
+        weighed = self.weights.size and not self.signed
+        return float(self.own_weights.sum(dtype=np.float64)) if weighed else float(len(self))
 
     @property
     def counted(self) -> int:
@@ -93,8 +99,8 @@ class Samples:
         if self.picked is not None:
             return self.pick(self.picked[rows])
         jacobian = None if self.jacobian is None else self.jacobian[rows]
-        return Samples(self.inputs[rows], self.targets[rows], self.labels, self.weights[rows], jacobian,
-                       self.jacobian_weight, flat=self.flat)
+        return replace(self, inputs=self.inputs[rows], targets=self.targets[rows], weights=self.weights[rows],
+                       jacobian=jacobian, read=None)
 
     @property
     def kind(self) -> int:
@@ -104,7 +110,9 @@ class Samples:
     def request(self, batch: int, threads: int = 1, kind: int | None = None) -> Request:
         """Return what a pass forward and back needs for batches of them; it computes ``kind``, or what they ask for."""
         return Request(batch, True, threads, self.kind if kind is None else kind, self.sparse, self.weights.size > 0,
-                       self.picked is not None, jacobian=self.jacobian, jacobian_weight=self.jacobian_weight)
+                       self.picked is not None, jacobian=self.jacobian, jacobian_weight=self.jacobian_weight,
+                       jacobian_columns=0 if self.jacobian is None or self.jacobian.ndim == 3
+                       else self.jacobian[0].size, cost=self.cost, signed=self.signed)
 
     def order(self) -> npt.NDArray[np.int64]:
         """Return what a pass that shuffles overwrites: an index a sample, behind them the rows that are picked."""

@@ -72,6 +72,7 @@ class Streamed:
 
     jacobian = picked = None
     sparse, kind = False, tables.KIND_PLAIN
+    cost, signed = None, False
 
     def __init__(self, architecture: Architecture, source: Source, memory: Any = MEMORY, check: bool = True,
                  team: Team | None = None) -> None:
@@ -82,14 +83,14 @@ class Streamed:
             raise ValueError(f"X has shape {(n, *X)}, expected (n_samples, {n_in}): the network has {n_in} inputs")
         if n == 0:
             raise ValueError(f"X has shape {(n, *X)}: no rows; expected at least one sample")
-        wanted, classes = architecture.n_targets, architecture.layers[-1]
+        wanted, classes = architecture.target_columns, architecture.layers[-1]
         self.labels = architecture.cost.targets == CLASSES and classes > 1 and Y in ((), (1,))
         if not self.labels and Y != (wanted,) and not (wanted == 1 and Y == ()):
             raise ValueError(f"Y has shape {(n, *Y)}, expected ({n}, {wanted})" + (
                 f", or ({n},) class indices" if architecture.cost.targets == CLASSES else ""))
         if self.labels and classes > 2**24 and architecture.dtype == np.float32:
             raise ValueError(f"{classes} classes cannot be told apart in float32: use dtype='float64'")
-        self.flat = wanted == 1 and Y == ()
+        self.flat = architecture.n_targets == 1 and Y == ()
         self.weighted = bool(weights)
         if self.weighted and weights[0] != ():
             raise ValueError(f"sample_weight has shape {(n, *weights[0])}, expected ({n},): one for each row of X")

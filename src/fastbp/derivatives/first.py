@@ -248,17 +248,17 @@ def jacobian(self: Model, X: npt.ArrayLike) -> Array:
     return self._without_axes(_jacobian(self, inputs), np.ndim(X) == 1)  # type: ignore[no-any-return]
 
 
-def _jacobian(self: Model, X: Array) -> Array:
+def _jacobian(model: Model, X: Array) -> Array:
     """Return it with all axes, of rows that are checked."""
-    encoding, n_in, n_out = self._architecture.encoding, self.layers[0], self.layers[-1]
-    out = np.empty((len(X), n_out, n_in), self.dtype)
+    encoding, n_in, n_out = model._architecture.encoding, model.layers[0], model.layers[-1]
+    out = np.empty((len(X), n_out, n_in), model.dtype)
     kernel, calls = derivatives.jacobian_by_columns, [shared.pushforward]
     if encoding is not None:
         kernel, calls = columns.jacobian, [dense.backward, shared.pullback, encoded.slopes]
     elif n_out <= n_in:
         kernel, calls = derivatives.jacobian_by_rows, [dense.backward, shared.pullback]
-    with directions(self, len(X), *calls) as (plan, block):
-        by_blocks(self, kernel, plan, block, self._architecture.work * (1 + min(n_in, n_out)), out, X)
+    with directions(model, len(X), *calls) as (plan, block):
+        by_blocks(model, kernel, plan, block, model._architecture.work * (1 + min(n_in, n_out)), out, X)
     return out
 
 

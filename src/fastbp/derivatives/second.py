@@ -54,6 +54,7 @@ def hessian_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, v: n
     uses a workspace of at most 1024 samples and as many tangents, whatever the number of samples.
     """
     self.cost_function.check_gradient("hessian_vector_product")
+    self.cost_function.refuse_data("hessian_vector_product")
     self._architecture.check_second_order("hessian_vector_product")
     self._architecture.refuse_encoders("hessian_vector_product")
     samples = self._samples(X, Y, sample_weight)
@@ -91,6 +92,7 @@ def gauss_newton_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     It takes at most 5/3 times the multiply-adds of a gradient; the workspace is that of `hessian_vector_product`.
     """
     self.cost_function.check_gradient("gauss_newton_vector_product")
+    self.cost_function.refuse_data("gauss_newton_vector_product")
     self._architecture.check_second_order("gauss_newton_vector_product")
     self._architecture.refuse_encoders("gauss_newton_vector_product")
     samples = self._samples(X, Y, sample_weight)
@@ -124,6 +126,7 @@ def hessian(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.
     n_parameters² numbers, beside the workspace of `hessian_vector_product`.
     """
     self.cost_function.check_gradient("hessian")
+    self.cost_function.refuse_data("hessian")
     self._architecture.check_second_order("hessian")
     self._architecture.refuse_encoders("hessian")
     arrays.square_matrix(self.n_parameters, self.dtype)
@@ -168,6 +171,7 @@ def hessian_diagonal(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     is that of `hessian_vector_product`.
     """
     self.cost_function.check_gradient("hessian_diagonal")
+    self.cost_function.refuse_data("hessian_diagonal")
     self._architecture.check_second_order("hessian_diagonal")
     self._architecture.refuse_encoders("hessian_diagonal")
     return _product(self, self._samples(X, Y, sample_weight), tables.KIND_DIAGONAL)

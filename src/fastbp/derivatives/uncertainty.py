@@ -57,6 +57,7 @@ class Spectrum(NamedTuple):
 
 def _spectrum(network: Model, samples: Samples, regularization: Regularization | None) -> Spectrum:
     network.cost_function.check_gradient("posterior")
+    network.cost_function.refuse_data("posterior")
     network._architecture.check_second_order("posterior")
     regularization = network._regularization(regularization)
     if regularization is not None:
@@ -295,7 +296,7 @@ def posterior(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: np
     >>> round(posterior.effective_parameters, 6), round(posterior.degrees_of_freedom, 6)
     (3.0, 47.0)
     >>> low, high = posterior.predict_interval([2.0, 1.0], 0.99)
-    >>> bool(low[0] < 1 < high[0])
+    >>> bool(low < 1 < high)
     True
     """
     self._architecture.refuse_encoders("posterior")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..kernels.tables import (
     CELL_COUNT,
     CELL_MODEL,
-    CELL_N_TARGETS,
+    CELL_TARGET_COLUMNS,
     COST_INPUT_NOISE,
     ENSEMBLE_CALLS,
     ENSEMBLE_COUNT,
@@ -53,7 +53,8 @@ def check(model: Model | EnsembleModel, *, state: State | None = None, **arrays:
         One that is to train the model.
     **arrays
         Any of x, X, y, Y, u, out, gradient, work, by the names of the parameters above. ``out`` may have n_0 or n_L
-        numbers a sample. With one target, or output, a sample Y and ``out`` may be (n_samples,). With an EnsembleModel any of x, mean, std, work.
+        numbers a sample. With one target, or output, a sample Y and ``out`` may be (n_samples,). With an EnsembleModel
+        any of x, mean, std, work.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def check(model: Model | EnsembleModel, *, state: State | None = None, **arrays:
     if state is not None:
         _check_state(model, state, size, kind)
     n_in, n_out = int(model.calls[ENTRY_N_IN]), int(model.layers[-1, LAYER_N_OUT])
-    one = {"x": n_in, "y": int(model.cells[CELL_N_TARGETS]), "u": n_out}
+    one = {"x": n_in, "y": int(model.cells[CELL_TARGET_COLUMNS]), "u": n_out}
     for name, array in arrays.items():
         if name not in ("x", "X", "y", "Y", "u", "out", "gradient", "work"):
             raise TypeError(f"check has no argument {name!r}: x, X, y, Y, u, out, gradient, work")

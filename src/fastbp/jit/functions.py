@@ -15,8 +15,8 @@ from ..kernels.tables import (
     CELL_COST,
     CELL_COUNT,
     CELL_MODEL,
-    CELL_N_TARGETS,
     CELL_ONES,
+    CELL_TARGET_COLUMNS,
     COST_INPUT_NOISE,
     ENTRY_BLOCK,
     ENTRY_COUNT,
@@ -187,7 +187,7 @@ def cost_and_gradient(model: Model, x: Array, y: Array, gradient: Array, work: A
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != model.calls[ENTRY_N_IN] or y.size != model.cells[CELL_N_TARGETS] \
+            or x.size != model.calls[ENTRY_N_IN] or y.size != model.cells[CELL_TARGET_COLUMNS] \
             or work.size < model.calls[ENTRY_WORK_SIZE] \
             or (gradient.size != model.parameters.size and gradient.size != 0):
         return np.nan
@@ -221,7 +221,7 @@ def cost_and_gradient_batch(model: Model, X: Array, Y: Array, gradient: Array, w
     layers = model.layers
     n = len(X)
     if not _shaped(model) or not _whole(model) \
-            or n == 0 or X.size != n * model.calls[ENTRY_N_IN] or Y.size != n * model.cells[CELL_N_TARGETS] \
+            or n == 0 or X.size != n * model.calls[ENTRY_N_IN] or Y.size != n * model.cells[CELL_TARGET_COLUMNS] \
             or work.size < model.calls[ENTRY_WORK_SIZE] \
             or (gradient.size != model.parameters.size and gradient.size != 0):
         return np.nan
@@ -254,7 +254,7 @@ def input_gradient(model: Model, x: Array, y: Array, out: Array, work: Array) ->
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != model.calls[ENTRY_N_IN] or y.size != model.cells[CELL_N_TARGETS] or out.size != x.size \
+            or x.size != model.calls[ENTRY_N_IN] or y.size != model.cells[CELL_TARGET_COLUMNS] or out.size != x.size \
             or work.size < model.calls[ENTRY_WORK_SIZE]:
         return np.nan
     panels = _work(model.parameters, work)
@@ -316,7 +316,7 @@ def train_one(model: Model, state: State, x: Array, y: Array, work: Array) -> fl
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
-            or x.size != model.calls[ENTRY_N_IN] or y.size != model.cells[CELL_N_TARGETS] \
+            or x.size != model.calls[ENTRY_N_IN] or y.size != model.cells[CELL_TARGET_COLUMNS] \
             or work.size < model.calls[ENTRY_WORK_SIZE] or not _of(model, state):
         return np.nan
     panels = _work(model.parameters, work)
@@ -352,7 +352,7 @@ def train_batch(model: Model, state: State, X: Array, Y: Array, work: Array) -> 
     layers = model.layers
     n = len(X)
     if not _shaped(model) or not _whole(model) \
-            or n == 0 or X.size != n * model.calls[ENTRY_N_IN] or Y.size != n * model.cells[CELL_N_TARGETS] \
+            or n == 0 or X.size != n * model.calls[ENTRY_N_IN] or Y.size != n * model.cells[CELL_TARGET_COLUMNS] \
             or work.size < model.calls[ENTRY_WORK_SIZE] or not _of(model, state):
         return np.nan
     panels = _work(model.parameters, work)

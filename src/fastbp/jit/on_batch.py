@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import optimizers
-from ..core import arrays
+from ..core import arrays, observed
 from ..core.model import Model
 from ..core.samples import Samples
 from ..costs import LINEAR, Cost
@@ -42,7 +42,7 @@ class Stepper(NamedTuple):
 
 
 def train_on_batch(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, *,
-                   optimizer: str | Optimizer | None = None) -> float:
+                   optimizer: str | Optimizer | None = None, missing: str | None = None) -> float:
     """Make one update by the gradient of the mean cost of some samples: a step of a loop of your own.
 
     Parameters
@@ -53,6 +53,8 @@ def train_on_batch(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, *,
         An update rule whose settings are numbers. By default the one that this network's training goes on with, by
         `train_on_batch` or by a `fit` before it; else Adam. Another rule begins anew, the same one with other settings
         goes on with its state; its name alone, with its settings too.
+    missing : {None, "ignore"}, default None
+        As in `fit`: "ignore" learns by the targets that are not NaN, as those of the actions that were taken.
 
     Returns
     -------
@@ -86,7 +88,10 @@ def train_on_batch(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, *,
     >>> costs[-1] < costs[0]
     True
     """
-    return _step(self, None, lambda: self._samples(X, Y), optimizer)
+    if missing is None:
+        return _step(self, None, lambda: self._samples(X, Y), optimizer)
+    return _step(self, None, lambda: observed.without_weights(
+        self._observed(X, Y, None, None, 1.0, missing, sparse=False), self._architecture.n_targets), optimizer)
 
 
 def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLike, *,
@@ -138,6 +143,7 @@ def _step(network: Trainable, cost: Cost | None, given: Callable[[], Samples],
     """Make one update for a cost, by default the network's own, by the stepper that it has for it, or by a new one."""
     samples = given()
     inputs: Any = samples.inputs
+    cost = samples.cost or cost
     if network._lock.locked():
         raise network._busy()
     with network._lock:
@@ -148,7 +154,7 @@ def _step(network: Trainable, cost: Cost | None, given: Callable[[], Samples],
         if stepper is None or not stepper.goes_on(network._progress, method):
             model = network if cost is None else network._with_cost(cost)
             stepper = steppers[cost] = _stepper(network, model, method)
-        if cost is None:
+        if cost is not LINEAR:
             network._take_shape(samples)
         parameters = network._parameters
         stepper.before[:] = parameters

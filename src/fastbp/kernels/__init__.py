@@ -124,9 +124,10 @@ layer.encoders
 layer.gather
     gather             rows (samples, n) by index: a panel, and its transposed copy -> my_samples, predict
     gather_sparse      the same from the rows of a sparse matrix -> my_samples, predict
-    gather_halves      the same for targets of which each has two outputs -> my_samples, forward_second
+    gather_columns     the same for targets of fewer numbers than the panel has rows -> my_samples, forward_second
     gather_labels      class indices (samples,): a one-hot panel -> my_samples
     total_weight       sample weights (samples,): their sum over a batch, into ``hyper`` -> epoch.run
+    count              the number of samples instead, where weights may be negative -> epoch.run
     gather_weights     sample weights (samples,): each one's share of the batch, a panel of one row -> my_samples
     scatter            a panel: rows (samples, n) -> predict
 functions.activations
@@ -144,6 +145,7 @@ functions.costs
     name_second        ∂²C/∂o²: multiplies a panel -> product_samples, diagonal_samples
     name_fisher        Fisher's information, where that stands in for it: multiplies a panel -> product_samples,
                        gauss_newton.forward_pass
+    by_output          another cost with a weight for each output -> my_samples, by address, in the place of that cost
     collect            C of each sample, summed over outputs and weighted; deltas weighted -> my_samples
 updates.rules
     sgd, adam ...      (7): a slice of parameters and state -> my_neurons, online.run

@@ -24,6 +24,7 @@ from .ir import (
     call,
     copy_vector,
     lanes,
+    most,
     pointer,
     pointer_at,
     rank_one,
@@ -40,9 +41,9 @@ from .tables import (
     CELL_COST,
     CELL_COUNT,
     CELL_JACOBIAN,
-    CELL_N_TARGETS,
     CELL_SCRATCH,
     CELL_TARGET,
+    CELL_TARGET_COLUMNS,
     ENCODING_DELTA,
     ENCODING_N_IN,
     ENCODING_RAW,
@@ -232,8 +233,8 @@ def to_cost(network, stage, table, number, weights, work, x, y):
     call(forward, calls, network, table, weights, work, x, 1 - cells[CELL_CANONICAL])
     top = layers.shape[0] - 1
     n = layers[top, LAYER_N_OUT]
-    out, target = view(panels, layers[top, LAYER_OUT], n), view(panels, cells[CELL_TARGET], n)
-    delta, given = view(panels, layers[top, LAYER_COTANGENT], n), array_at(y, cells[CELL_N_TARGETS])
+    delta, given = view(panels, layers[top, LAYER_COTANGENT], n), array_at(y, cells[CELL_TARGET_COLUMNS])
+    out, target = view(panels, layers[top, LAYER_OUT], n), view(panels, cells[CELL_TARGET], most(n, given.size))
     for j in range(given.size):
         target[j] = given[j]
     call(prototypes.cost, cells, out, target, delta, n, array_at(number, 1))

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-CACHE_LINE = 8
-"""Numbers of 64 bits in a line of the cache."""
+CACHE_LINE = 8  # numbers of 64 bits
 
 
 class Table:
@@ -125,6 +124,7 @@ BARRIER_COUNT = BARRIER.count
 CELL = Table({
     "target": "offset in the panels of the targets",
     "n_targets": "how many targets a sample has: as many as outputs, but where two outputs describe one",
+    "target_columns": "numbers of a sample in the array of targets: its targets, and what the cost reads beside them",
     "weight": "offset of the sample weights",
     "cost": "offset of the samples' costs",
     "ones": "offset of a row of ones",
@@ -161,19 +161,19 @@ CELL = Table({
     "weigh": "address of `shared.weigh`",
     "softmax_second": "address of `softmax.softmax_second`, or 0",
     "cost_second": "address of ∂²C/∂o²",
-    "fisher": "address of the product with Fisher's information, which stands in for ∂²C/∂o² in a Gauss–Newton matrix, "
-              "or 0",
+    "fisher": "address of what stands in for ∂²C/∂o² in a Gauss–Newton matrix, Fisher's information, or 0",
     "spare": "offset of a spare panel: of the output layer, or for the costs of one network of a stack",
     "jacobian_targets": "offset of the targets of ∂o/∂x",
+    "jacobian_columns": "numbers of a sample there: one for each ∂o_j/∂x_i, or two, with a weight of its own",
     "direction": "address of the user's direction in the space of parameters",
     "given_jacobian": "address of the user's targets of ∂o/∂x",
     "kind": "what a pass computes, one of KIND_PLAIN …",
     "root": "the root of the cost's second derivative, for the Gauss–Newton matrix: one of ROOT_SLOPE …",
     "gather_inputs": "address of what gathers inputs: `gather.gather`, `gather.gather_sparse`, or `encoded.gathered`",
-    "gather_targets": "address of the kernel that gathers targets: `gather.gather`, or `gather.gather_halves`",
+    "gather_targets": "address of the kernel that gathers targets: `gather.gather`, or `gather.gather_columns`",
     "noise": "address of `noise.before_layer`, or 0",
     "end_epoch": "address of `record.end_epoch`, or of `line_search.next_point`",
-    "total_weight": "address of `gather.total_weight` where samples have weights",
+    "total_weight": "address of `gather.total_weight` where samples have weights, or of `gather.count`",
     "plain_neurons": "clipping the norm: address of what ``my_neurons`` would be without it, which that calls",
     "measure": "clipping the norm: address of `penalties.measure`",
     "key": "key of the random numbers of noise",
@@ -193,16 +193,17 @@ CELL = Table({
     "dense_predict": "encoders: address of `predict.predict`, which `encoded.predict_many` calls",
 }, widths={"midway": BARRIER.count})
 """Single panels, the output stage, addresses of kernels: `layout.Plan.cells`."""
-(CELL_TARGET, CELL_N_TARGETS, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE, CELL_COST_KERNEL,
- CELL_CANONICAL, CELL_JACOBIAN, CELL_FORWARD, CELL_BACKWARD, CELL_TRANSPOSE, CELL_GRADIENT, CELL_GRADIENT_BY_LANES,
- CELL_GATHER, CELL_GATHER_LABELS, CELL_GATHER_WEIGHTS, CELL_COLLECT, CELL_SHUFFLE, CELL_SCATTER, CELL_MY_SAMPLES,
- CELL_MY_NEURONS, CELL_WEIGHTS_NEURONS, CELL_FORWARD_SLOPES, CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER,
- CELL_FORWARD_SECOND, CELL_PUSHFORWARD_TANGENTS, CELL_SECOND_ORDER, CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL,
- CELL_WEIGH, CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_FISHER, CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_DIRECTION,
- CELL_GIVEN_JACOBIAN, CELL_KIND, CELL_ROOT, CELL_GATHER_INPUTS, CELL_GATHER_TARGETS, CELL_NOISE, CELL_END_EPOCH,
- CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS, CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_FOLLOW,
- CELL_SCHEDULED, CELL_N_SCHEDULED, CELL_MODEL, CELL_ENCODING, CELL_ENCODE, CELL_GRADIENTS, CELL_UPDATES, CELL_SLOPES,
- CELL_DENSE_SAMPLES, CELL_DENSE_NEURONS, CELL_DENSE_PREDICT) = CELL
+(CELL_TARGET, CELL_N_TARGETS, CELL_TARGET_COLUMNS, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE,
+ CELL_COST_KERNEL, CELL_CANONICAL, CELL_JACOBIAN, CELL_FORWARD, CELL_BACKWARD, CELL_TRANSPOSE, CELL_GRADIENT,
+ CELL_GRADIENT_BY_LANES, CELL_GATHER, CELL_GATHER_LABELS, CELL_GATHER_WEIGHTS, CELL_COLLECT, CELL_SHUFFLE,
+ CELL_SCATTER, CELL_MY_SAMPLES, CELL_MY_NEURONS, CELL_WEIGHTS_NEURONS, CELL_FORWARD_SLOPES, CELL_PUSHFORWARD,
+ CELL_PULLBACK, CELL_ROWS, CELL_OUTER, CELL_FORWARD_SECOND, CELL_PUSHFORWARD_TANGENTS, CELL_SECOND_ORDER,
+ CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL, CELL_WEIGH, CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_FISHER,
+ CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_JACOBIAN_COLUMNS, CELL_DIRECTION, CELL_GIVEN_JACOBIAN, CELL_KIND, CELL_ROOT,
+ CELL_GATHER_INPUTS, CELL_GATHER_TARGETS, CELL_NOISE, CELL_END_EPOCH, CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS,
+ CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_FOLLOW, CELL_SCHEDULED, CELL_N_SCHEDULED, CELL_MODEL,
+ CELL_ENCODING, CELL_ENCODE, CELL_GRADIENTS, CELL_UPDATES, CELL_SLOPES, CELL_DENSE_SAMPLES, CELL_DENSE_NEURONS,
+ CELL_DENSE_PREDICT) = CELL
 CELL_COUNT = CELL.count
 
 SCHEDULED = Table({
@@ -259,13 +260,16 @@ ROOT_SLOPE, ROOT_OF_SLOPE, ROOT_FISHER, ROOT_PRODUCT = range(4)
 COST = Table({
     "parameter": "the number of a cost that has one (huber, quantile, gaussian_nll)",
     "jacobian_weight": "λ of training on derivatives",
+    "inner": "address of the cost of which `costs.by_output` weighs single outputs",
+    "n_weighted": "how many such weights a sample has",
     "input_noise": "standard deviation of the noise of inputs",
     "smooth_share": "1 − ε of label smoothing",
     "smooth_base": "ε/n of label smoothing",
     "dropout": "probability to drop an output of the first hidden layer; those of the others stand behind it",
-}, np.float64)
+}, np.float64, others={"inner": np.int64, "n_weighted": np.int64})
 """Settings of the cost, and of what a regularised fit does to samples: `layout.Plan.cost_parameter`."""
-COST_PARAMETER, COST_JACOBIAN_WEIGHT, COST_INPUT_NOISE, COST_SMOOTH_SHARE, COST_SMOOTH_BASE, COST_DROPOUT = COST
+(COST_PARAMETER, COST_JACOBIAN_WEIGHT, COST_INNER, COST_N_WEIGHTED, COST_INPUT_NOISE, COST_SMOOTH_SHARE,
+ COST_SMOOTH_BASE, COST_DROPOUT) = COST
 
 ENTRY = Table({
     "work_size": "numbers in a workspace",
@@ -338,11 +342,9 @@ MEMBER = Table({
 MEMBER_LAYERS, MEMBER_CALLS, MEMBER_PARAMETERS, MEMBER_MODEL = MEMBER
 MEMBER_COUNT = MEMBER.count
 
-RULE_ADDRESS = 2**56 - 1
-"""The bits of `jit.State.rule` that are an address; the four above them count the bytes of a number that the rule
-is compiled for, those above these its slots of state."""
-RULE_BYTES, RULE_SLOTS = 56, 60
-"""Where these begin."""
+RULE_ADDRESS, RULE_BYTES, RULE_SLOTS = 2**56 - 1, 56, 60
+"""The bits of `jit.State.rule` that are an address; where the four begin that count the bytes of a number that the rule
+is compiled for, and where those above these, its slots of state."""
 
 SUM = Table({
     "batch_cost": "summed cost of the present batch",
@@ -424,10 +426,8 @@ REGULAR = Table({
 }, np.float64, start=HYPER.count, others=dict.fromkeys(
     ("rule", "total", "fixed", "segments", "factors", "n_factors", "ungrouped", "penalties"), np.int64))
 """Behind an optimizer's numbers where a fit is regularised, see `penalties`, or parameters have factors, see `groups`;
-behind them the table, the factors and the penalties.
-
-Whole numbers are kept as bits: to convert them costs 25 ms of compilation.
-"""
+behind them the table, the factors and the penalties. Whole numbers are kept as bits: to convert them costs 25 ms of
+compilation."""
 (REGULAR_RULE, REGULAR_TOTAL, REGULAR_AVERAGED, REGULAR_CLIP, REGULAR_CLIP_NORM, REGULAR_FIXED, REGULAR_SEGMENTS,
  REGULAR_FACTORS, REGULAR_N_FACTORS, REGULAR_UNGROUPED, REGULAR_PENALTIES) = REGULAR
 REGULAR_TABLE = REGULAR.start + REGULAR.count

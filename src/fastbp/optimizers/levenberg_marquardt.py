@@ -165,6 +165,10 @@ class LevenbergMarquardt(BatchMethod):
         if samples.jacobian is not None or samples.sparse:
             given = "target_jacobian" if samples.jacobian is not None else "a sparse X"
             raise ValueError(f"{name} does not take {given}: use 'lbfgs' with it")
+        if samples.cost is not None or samples.signed:
+            raise ValueError(f"{name} takes one weight a sample, which is not negative, and all its targets: use "
+                             "'lbfgs' with others")
+        network.cost_function.refuse_data(name)
         network._architecture.check_second_order(name)
         if not gauss_newton.supported(network):
             raise ValueError(

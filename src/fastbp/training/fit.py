@@ -30,14 +30,14 @@ from .steps import Reorder
 def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer | None,
         resume: bool, *, epochs: int, batch_size: int | None, callbacks: Iterable[Callback], bar: bool,
         shuffle: bool | Reorder, threads: int | None, profile: bool, regularization: Regularization | None,
-        jacobian: tuple[Any, float], metrics: Any, memory: Any = None, check_finite: Any = True,
-        team: Team | None = None) -> None:
+        jacobian: tuple[Any, Any], metrics: Any, memory: Any = None, check_finite: Any = True,
+        missing: Any = None, team: Team | None = None) -> None:
     """Check all arguments of `Network.fit`, and train.
 
     ``kept`` is what is kept back for validation, ``bar`` whether there is a bar of the progress, ``jacobian`` the
     targets of ∂o/∂x and the weight of their cost, ``metrics`` what is recorded beside the cost; ``memory`` what samples
-    that are read by blocks may take. With a ``team`` processes share the passes of a full-batch method: all call this
-    with the same arguments, and come to the same end.
+    that are read by blocks may take, ``missing`` whether NaN is what has not been observed. With a ``team`` processes
+    share the passes of a full-batch method: all call this with the same arguments, and come to the same end.
     """
     training = Training(network, optimizer, resume, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
                         threads=threads, regularization=regularization, callbacks=callbacks,
@@ -48,8 +48,11 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
     other: Samples | Streamed | None = None
     as_arrays = team is None and in_memory(X, Y, memory)
     if as_arrays and check_finite is True:
-        samples = network._samples(X, Y, sample_weight, *jacobian, sparse=True)
+        samples = network._observed(X, Y, sample_weight, *jacobian, missing)
     else:
+        if missing is not None:
+            raise ValueError(f"missing is {missing!r}, but the samples are read by blocks, in which nothing may be "
+                             "missing: leave it out, or give arrays in memory")
         samples = network._by_blocks(X, Y, sample_weight, jacobian[0], memory=memory, check_finite=check_finite,
                                      team=team)
     if samples.jacobian is not None and profile:
@@ -58,9 +61,9 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
         if not in_memory(*kept) or not as_arrays and any(map(beyond_memory, kept)):
             other = network._by_blocks(*kept, memory=MEMORY if memory is None else memory, check_finite=check_finite)
         else:
-            other = network._samples(kept[0], kept[1], None, sparse=True)
+            other = network._observed(kept[0], kept[1], None, None, 1.0, missing)
     elif isinstance(kept, (tuple, list)) and len(kept) == 3:
-        other = network._samples(kept[0], kept[1], None, kept[2], jacobian[1])
+        other = network._observed(kept[0], kept[1], None, kept[2], jacobian[1], missing, sparse=False)
     elif kept is not None:
         first = len(samples) - arrays.validation_split(kept, len(samples))
         samples, other = samples.part(slice(None, first)), samples.part(slice(first, None))
@@ -163,6 +166,9 @@ class Training:
         method.check_names(self.network._architecture)
         if samples.jacobian is not None and regularization is not None:
             regularization.check_jacobian()
+        if samples.cost is not None and regularization is not None and regularization.label_smoothing:
+            raise ValueError("Regularization: label_smoothing changes all targets, but some are missing or have "
+                             "weights of their own: leave it out")
         if isinstance(method, BatchMethod):
             if batch_size is not None and batch_size < n:
                 raise ValueError(f"{type(method).__name__} takes all samples in a step, but batch_size is {batch_size} "

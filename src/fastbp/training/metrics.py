@@ -84,6 +84,7 @@ class Metrics:
         for column in self.columns:
             if column.own is not None:
                 continue
+            cost.refuse_data(f"metric {column.name!r}")
             if column.metric.of_classes and cost.targets not in (UNIT, CLASSES):
                 raise ValueError(f"metric {column.name!r} judges classes, but the cost is {cost}, for numbers: use "
                                  f"{_known(False)}, a network with cost='cross_entropy' or 'binary_cross_entropy', or "
@@ -195,6 +196,9 @@ class _Side:
     def __init__(self, network: Trainable, samples: Samples | Streamed) -> None:
         assert isinstance(samples, Samples)
         self.network, self.samples = network, samples
+        if samples.cost is not None:
+            raise ValueError("metrics compare all targets of a sample, but some are missing or have weights of their "
+                             "own: leave them out, or give validation=(X, Y) without NaN")
         architecture, picked = network._architecture, samples.picked
         targets = samples.targets if picked is None else samples.targets[picked]
         weights = samples.own_weights

@@ -20,7 +20,7 @@ from ..compile import by_address
 from ..compile.arguments import Doubles, Floats, IntegerPointer, Integers, ReadOnly, Table
 from ..functions import costs
 from ..functions.softmax import softmax_second
-from ..ir import array_at_address, call, panel, pointer, row
+from ..ir import array_at_address, call, most, panel, pointer, row, view
 from ..layer import dense, gather
 from ..tables import (
     CELL_CANONICAL,
@@ -31,6 +31,7 @@ from ..tables import (
     CELL_GATHER_TARGETS,
     CELL_GIVEN_JACOBIAN,
     CELL_JACOBIAN,
+    CELL_JACOBIAN_COLUMNS,
     CELL_JACOBIAN_TARGETS,
     CELL_KIND,
     CELL_MY_SAMPLES,
@@ -39,6 +40,7 @@ from ..tables import (
     CELL_SECOND_ORDER,
     CELL_SPARE,
     CELL_TARGET,
+    CELL_TARGET_COLUMNS,
     CELL_TRANSPOSE_ALL,
     CELL_WEIGHT,
     COST_JACOBIAN_WEIGHT,
@@ -75,13 +77,14 @@ def forward_second(layers: Table, cells: Integers, panels: Floats, parameters: F
     """
     top = layers.shape[0] - 1
     classes = layers[top, LAYER_N_OUT]
+    given = most(classes, cells[CELL_TARGET_COLUMNS])
     dense_rows = pointer(order)  # for want of a structure
     call(gather.gather, cells, inputs, dense_rows, order, begin, end, layers[0, LAYER_N_IN], panels,
          layers[0, LAYER_SOURCE], -1, strips, first, last)
     if labels != 0:
         call(gather.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
     else:
-        call(gather.gather, cells[CELL_GATHER_TARGETS], targets, dense_rows, order, begin, end, classes, panels,
+        call(gather.gather, cells[CELL_GATHER_TARGETS], targets, pointer(cells), order, begin, end, given, panels,
              cells[CELL_TARGET], -1, strips, first, last)
     call(gather.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
     for layer in range(top + 1):
@@ -390,8 +393,9 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
                     direction[v] = one if k == i else zero
     call(shared.pushforward_tangents, cells, layers, cells, panels, parameters, parameters, 0, 0, n_in, strips, first,
          last)
-    given = array_at_address(inputs, cells[CELL_GIVEN_JACOBIAN], inputs.size * compared)
-    call(gather.gather, cells, given, structure, order, begin, end, compared * n_in, panels,
+    columns, size = cells[CELL_JACOBIAN_COLUMNS], compared * n_in
+    given = array_at_address(inputs, cells[CELL_GIVEN_JACOBIAN], inputs.size // n_in * columns)
+    call(gather.gather, cells, given, structure, order, begin, end, columns, panels,
          cells[CELL_JACOBIAN_TARGETS], -1, strips, first, last)
     for i in range(n_in):
         for s in range(first, last):
@@ -402,17 +406,24 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
             for j in range(compared):
                 tangent = panel_row(panels, layers[top, LAYER_OUT], n, (i + 1) * strips + s, j)
                 a = panel_row(panels, layers[top, LAYER_DELTA], n, (i + 1) * strips + s, j)
-                wanted = panel_row(panels, cells[CELL_JACOBIAN_TARGETS], compared * n_in, s, j * n_in + i)
-                for v in range(a.size):
-                    error = tangent[v] - wanted[v]
-                    a[v] = factor * error
-                    wanted[v] = half * factor * error * error
+                wanted = panel_row(panels, cells[CELL_JACOBIAN_TARGETS], columns, s, j * n_in + i)
+                if columns == size:
+                    for v in range(a.size):
+                        error = tangent[v] - wanted[v]
+                        a[v] = factor * error
+                        wanted[v] = half * factor * error * error
+                else:
+                    own = panel_row(panels, cells[CELL_JACOBIAN_TARGETS], columns, s, size + j * n_in + i)
+                    for v in range(a.size):
+                        error = tangent[v] - wanted[v]
+                        a[v] = own[v] * error
+                        wanted[v] = half * own[v] * error * error
         call(shared.weigh, cells, panels, cells[CELL_WEIGHT], layers[top, LAYER_DELTA], n, (i + 1) * strips + first,
              first, last)
     out, delta = panel(panels, layers[top, LAYER_OUT], n, first, last), panel(panels, layers[top, LAYER_DELTA], n,
                                                                               first, last)
-    target, weight = panel(panels, cells[CELL_TARGET], n, first, last), panel(panels, cells[CELL_WEIGHT], 1, first,
-                                                                              last)
+    weight = panel(panels, cells[CELL_WEIGHT], 1, first, last)
+    target = panel(panels, cells[CELL_TARGET], most(n, cells[CELL_TARGET_COLUMNS]), first, last)
     if backward != 0:
         call(second_order, cells, layers, cells, panels, top, n_in, strips, first, last)
     if cells[CELL_CANONICAL] != 0:
@@ -422,14 +433,15 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
         call(prototypes.cost, cells, out, target, delta, n, cost_parameter)
         if cells[CELL_JACOBIAN] != 0:
             call(prototypes.jacobian_product, cells, out, delta, n)
+    shares = view(target, 0, out.size)
     for s in range(first, last):
         for j in range(compared):
-            cost = panel_row(panels, cells[CELL_TARGET], n, s, j)
+            cost = panel_row(shares, 0, n, s - first, j)
             for i in range(n_in):
-                more = panel_row(panels, cells[CELL_JACOBIAN_TARGETS], compared * n_in, s, j * n_in + i)
+                more = panel_row(panels, cells[CELL_JACOBIAN_TARGETS], columns, s, j * n_in + i)
                 for v in range(cost.size):
                     cost[v] += more[v]
-    call(costs.collect, cells, target, weight, delta, panel(panels, cells[CELL_COST], 1, first, last), n)
+    call(costs.collect, cells, shares, weight, delta, panel(panels, cells[CELL_COST], 1, first, last), n)
     if backward != 0:
         second = panel(panels, layers[top, LAYER_NET], n, first, last)
         for k in range(delta.size):

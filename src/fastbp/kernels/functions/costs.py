@@ -1,6 +1,7 @@
 """C(y, o) and ∂C/∂o element by element (3)(4), and the canonical links, which start from net inputs.
 
-A cost has the signature ``cost(out, target, delta, neurons, parameter)`` over whole panels: ``target`` is overwritten
+A cost has the signature ``cost(out, target, delta, neurons, parameter)`` over whole panels: ``target``, or its first
+``out.size`` numbers where it has more rows than ``out`` (`by_output`, costs with data of their own), is overwritten
 with each element's share of the cost; ``delta`` holds φ'(net) and is multiplied by ∂C/∂o, which makes it δ (4). In a
 canonical link ``out`` holds net inputs and is overwritten with outputs, and ``delta`` is overwritten with o − y: the
 Jacobian of the activation and the derivative of the cost cancel, and no logarithm of 0 can arise.
@@ -13,11 +14,18 @@ needs none, as its δ = o − y changes with o alone. Where that is not what a G
 
 from typing import Any
 
-from .. import elementwise
+from .. import elementwise, prototypes
 from ..compile import by_address, scalar
 from ..compile.arguments import Doubles, Floats
-from ..ir import is_single, lanes, least, view
-from ..tables import CELL_COLLECT, CELL_COST_KERNEL, CELL_COST_SECOND, CELL_FISHER
+from ..ir import call, is_single, lanes, least, to_bits, view
+from ..tables import (
+    CELL_COLLECT,
+    CELL_COST_KERNEL,
+    CELL_COST_SECOND,
+    CELL_FISHER,
+    COST_INNER,
+    COST_N_WEIGHTED,
+)
 
 TINY = 1e-30
 """Outputs are kept this far from 0 in a logarithm or a quotient (where output and cost are no canonical link)."""
@@ -321,6 +329,30 @@ def softmax_cross_entropy(out: Floats, target: Floats, delta: Floats, neurons: i
                 row[v] = o
 
 
+@by_address(CELL_COST_KERNEL)
+def by_output(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
+    """C_j ← w_j C_j and ∂C/∂o_j ← w_j ∂C/∂o_j of another cost, element by element; weight 0 gives 0 in any case.
+
+    ``target`` has more rows than ``out``: what the other cost reads, then a weight for each target of the sample.
+    """
+    width, inner, weights = least(lanes(out), out.size // neurons), to_bits(parameter[COST_INNER]), to_bits(
+        parameter[COST_N_WEIGHTED])
+    strips = out.size // (neurons * width)
+    rows, zero = target.size // (strips * width), type(out[0])(0)
+    for s in range(strips):
+        slopes = view(delta, s * neurons * width, neurons * width)
+        call(prototypes.cost, inner, view(out, s * neurons * width, neurons * width),
+             view(target, s * rows * width, (rows - weights) * width), slopes, neurons, parameter)
+        for j in range(neurons):
+            w = view(target, (s * rows + rows - weights + j % weights) * width, width)
+            part, slope = view(target, (s * rows + j) * width, width), view(slopes, j * width, width)
+            cost = view(target, (s * neurons + j) * width, width)  # at the place of rows that have been read
+            for v in range(width):
+                counts = w[v] != zero
+                cost[v] = w[v] * part[v] if counts else zero
+                slope[v] = w[v] * slope[v] if counts else zero
+
+
 @by_address(CELL_COLLECT)
 def collect(target: Floats, weight: Floats, delta: Floats, cost: Floats, neurons: int) -> None:
     """C_s = w_s Σ_j C_sj and δ_sj ← w_s δ_sj over whole strips; overwrites ``cost`` and ``delta``.
@@ -337,6 +369,6 @@ def collect(target: Floats, weight: Floats, delta: Floats, cost: Floats, neurons
             part = view(target, (s * neurons + j) * width, width)
             slope = view(delta, (s * neurons + j) * width, width)
             for v in range(width):
-                counts = w[v] > zero
+                counts = w[v] != zero
                 total[v] += w[v] * part[v] if counts else zero
                 slope[v] = w[v] * slope[v] if counts else zero

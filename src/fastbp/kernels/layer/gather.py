@@ -10,6 +10,7 @@ from ..tables import (
     CELL_GATHER_TARGETS,
     CELL_GATHER_WEIGHTS,
     CELL_SCATTER,
+    CELL_TARGET_COLUMNS,
     CELL_TOTAL_WEIGHT,
     HYPER_BATCH_WEIGHT,
 )
@@ -28,7 +29,8 @@ def gather(rows: ReadOnly, structure: IntegerPointer, order: Integers, begin: in
     sample, so that padding is finite wherever the samples are. With a copy, rows are read one after the other, which
     the processor foresees; sixteen at a time it does not.
 
-    Dense rows have no ``structure``, so any pointer will do: it is for `gather_sparse`, which stands in for this.
+    Dense rows have no ``structure``, so any pointer will do: it is for `gather_sparse`, which stands in for this, and
+    where it gathers targets the cells of the plan, for `gather_columns`.
     """
     lane = lanes(panels)
     starts = stack(begin, MOST_LANES)
@@ -86,16 +88,19 @@ def gather_sparse(values: ReadOnly, structure: IntegerPointer, order: Integers, 
 
 
 @by_address(CELL_GATHER_TARGETS)
-def gather_halves(rows: ReadOnly, structure: IntegerPointer, order: Integers, begin: int, end: int, n: int,
-                  panels: Floats, target: int, transposed: int, strips: int, first: int, last: int) -> None:
-    """Do what `gather` does with rows of n/2 numbers, for the first half of a panel of n; leaves its other half."""
-    lane, half = lanes(panels), n // 2
+def gather_columns(rows: ReadOnly, structure: IntegerPointer, order: Integers, begin: int, end: int, n: int,
+                   panels: Floats, target: int, transposed: int, strips: int, first: int, last: int) -> None:
+    """Do what `gather` does with rows of fewer numbers than a panel has, n; leaves its other rows.
+
+    ``structure`` points to the cells of the plan, which say how many.
+    """
+    lane, columns = lanes(panels), structure[CELL_TARGET_COLUMNS]
     for s in range(first, last):
-        strip = view(panels, target + s * n * lane, half * lane)
+        strip = view(panels, target + s * n * lane, columns * lane)
         for v in range(lane):
             i = least(begin + s * lane + v, end - 1)
-            row = (order[i] if order.size > 0 else i) * half
-            for k in range(half):
+            row = (order[i] if order.size > 0 else i) * columns
+            for k in range(columns):
                 strip[k * lane + v] = rows[row + k]
 
 
@@ -139,6 +144,12 @@ def total_weight(weights: ReadOnly, order: Integers, begin: int, end: int, hyper
     for i in range(begin, end):
         total += float(weights[order[i] if order.size > 0 else i])
     hyper[HYPER_BATCH_WEIGHT] = total
+
+
+@by_address(CELL_TOTAL_WEIGHT)
+def count(weights: ReadOnly, order: Integers, begin: int, end: int, hyper: Doubles) -> None:
+    """Do what `total_weight` does where weights of both signs are factors: the mean is one over so many samples."""
+    hyper[HYPER_BATCH_WEIGHT] = float(end - begin)
 
 
 @by_address(CELL_SCATTER)

@@ -10,7 +10,7 @@ from .. import prototypes
 from ..compile import by_address, inline
 from ..compile.arguments import Doubles, Floats, IntegerPointer, Integers, ReadOnly, Table
 from ..functions import costs
-from ..ir import WHOLE, call, lanes, lap, least, most, panel, pointer, row
+from ..ir import WHOLE, call, lanes, lap, least, most, panel, pointer, row, view
 from ..layer import dense, gather, parametric
 from ..tables import (
     CELL_CANONICAL,
@@ -23,6 +23,7 @@ from ..tables import (
     CELL_NOISE,
     CELL_ONES,
     CELL_TARGET,
+    CELL_TARGET_COLUMNS,
     CELL_WEIGHT,
     CELL_WEIGHTS_NEURONS,
     LAYER_ALPHAS,
@@ -69,13 +70,14 @@ def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
     top, cells = layers.shape[0] - 1, pointer(cells)
     bottom, output = row(layers, 0), row(layers, top)
     classes = output[LAYER_N_OUT]
+    given = most(classes, cells[CELL_TARGET_COLUMNS])
     structure = pointer(structure)  # from Python it comes as an array
     call(gather.gather, cells[CELL_GATHER_INPUTS], inputs, structure, order, begin, end, bottom[LAYER_N_IN], panels,
          bottom[LAYER_SOURCE], bottom[LAYER_TRANSPOSED], strips, first, last)
     if labels != 0:
         call(gather.gather_labels, cells, targets, order, begin, end, classes, panels, cells[CELL_TARGET], first, last)
     else:
-        call(gather.gather, cells[CELL_GATHER_TARGETS], targets, structure, order, begin, end, classes, panels,
+        call(gather.gather, cells[CELL_GATHER_TARGETS], targets, cells, order, begin, end, given, panels,
              cells[CELL_TARGET], -1, strips, first, last)
     call(gather.gather_weights, cells, weights, order, begin, end, total, panels, cells[CELL_WEIGHT], first, last)
     lap(clock, start, 0, PHASE_GATHER)
@@ -100,12 +102,13 @@ def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
             lap(clock, start, layer, PHASE_ACTIVATION)
     out, delta = panel(panels, output[LAYER_OUT], classes, first, last), panel(panels, output[LAYER_COTANGENT], classes,
                                                                                first, last)
-    target, weight = panel(panels, cells[CELL_TARGET], classes, first, last), panel(panels, cells[CELL_WEIGHT], 1,
-                                                                                    first, last)
+    target, weight = panel(panels, cells[CELL_TARGET], given, first, last), panel(panels, cells[CELL_WEIGHT], 1,
+                                                                                  first, last)
     call(prototypes.cost, cells, out, target, delta, classes, cost_parameter)
     if cells[CELL_JACOBIAN] != 0:
         call(prototypes.jacobian_product, cells, out, delta, classes)
-    call(costs.collect, cells, target, weight, delta, panel(panels, cells[CELL_COST], 1, first, last), classes)
+    call(costs.collect, cells, view(target, 0, out.size), weight, delta,
+         panel(panels, cells[CELL_COST], 1, first, last), classes)
     lap(clock, start, top, PHASE_COST)
     if backward != 0:
         for layer in range(top, -1, -1):

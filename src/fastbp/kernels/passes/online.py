@@ -6,14 +6,14 @@ layer below in (5), and with plain gradient descent (6) and (7) are one sweep ov
 
 from .. import prototypes, random
 from ..compile import inline, kernel
-from ..ir import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, pointer, rank_one, row, sum_columns, view
+from ..ir import COLUMN_VECTORS, DOT_ROWS, call, dot_rows, lanes, most, pointer, rank_one, row, sum_columns, view
 from ..layer import parametric
 from ..tables import (
     CELL_CANONICAL,
     CELL_FOLLOW,
     CELL_JACOBIAN,
-    CELL_N_TARGETS,
     CELL_TARGET,
+    CELL_TARGET_COLUMNS,
     HYPER_BATCH_WEIGHT,
     HYPER_BETA1,
     HYPER_BETA2,
@@ -96,8 +96,8 @@ def run(plan, parameters, data, task, learner):
     layers, cells, panels = plan.layers, plan.cells, plan.panels
     gradient, hyper, progress, sums = learner.gradient, learner.hyper, pointer(learner.progress), pointer(learner.sums)
     top = layers.shape[0] - 1
-    n_in, classes, wanted = layers[0, LAYER_N_IN], layers[top, LAYER_N_OUT], cells[CELL_N_TARGETS]
-    x, y = view(panels, layers[0, LAYER_SOURCE], n_in), view(panels, cells[CELL_TARGET], classes)
+    n_in, classes, wanted = layers[0, LAYER_N_IN], layers[top, LAYER_N_OUT], cells[CELL_TARGET_COLUMNS]
+    x, y = view(panels, layers[0, LAYER_SOURCE], n_in), view(panels, cells[CELL_TARGET], most(classes, wanted))
     out, delta = view(panels, layers[top, LAYER_OUT], classes), view(panels, layers[top, LAYER_COTANGENT], classes)
     real = type(parameters[0])
     wide = COLUMN_VECTORS * lanes(panels)
