@@ -8,10 +8,11 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test plain compiled newest all lint check-bench coverage targets bench bench-history peers clean
+.PHONY: help demo docs quick test plain compiled newest all lint check-bench coverage targets bench bench-history peers clean
 
 help:
 	@echo "make demo      train a digit classifier; pictures go to demo-output/"
+	@echo "make docs      the site, in docs/_build/html: all pages, examples and doctests run, all links inside checked"
 	@echo "make quick     lint, and the tests of contracts, twins and kernels in float32: under a minute, once compiled"
 	@echo "make test      lint, a pass over the benchmarks, all tests compiled, most with the JIT off, some as for AVX2,"
 	@echo "               and the quick ones on Python 3.13, where this machine has it"
@@ -40,6 +41,19 @@ $(VENV)/%.stamp: pyproject.toml | $(BIN)/python
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --editable . \
 	    --requirement bench/peers-requirements.txt
 	@touch $@
+
+DOCS := .venv-docs/bin/python
+.venv-docs/docs.stamp: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	$(DOCS) -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[docs]'
+	@touch $@
+
+# No page needs a network, neither to be built nor to be read. Warnings are errors.
+docs: .venv-docs/docs.stamp
+	$(DOCS) -m sphinx --builder html --doctree-dir docs/_build/doctrees --fail-on-warning --keep-going --quiet \
+	    docs docs/_build/html
+	$(DOCS) -m pytest --quiet -p no:cacheprovider docs/checks
+	@echo "the site: docs/_build/html/index.html"
 
 demo: $(VENV)/demo.stamp
 	$(RUN) examples/digits.py --output demo-output
@@ -126,5 +140,6 @@ peers: .venv-peers/peers.stamp
 	.venv-peers/bin/python -m bench.peers $(PEERS)
 
 clean:
+	rm -rf docs/_build docs/_static/drawings docs/gallery docs/reference/generated docs/reference/tables
 	rm -rf .venv .venv-* .asv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* \
 	    demo-output

@@ -1,7 +1,7 @@
 """fastbp beside its peers: microseconds a training step, measured in turns, in one run, on the same cores.
 
-``python -m bench.peers --threads 1 2 --json peers.json --png docs/performance.png --markdown`` makes the table of the
-README and of docs/performance.md. Each side runs in a process of its own that stays for the whole run; for each
+``python -m bench.peers --threads 1 2 --json peers.json --png docs/explanation/performance.png --markdown`` makes the
+table of docs/explanation/performance.md. Each side runs in a process of its own that stays for the whole run; for each
 workload the sides take turns round by round, so that a slow spell of the machine meets all of them, and the best round
 counts.
 """
@@ -314,7 +314,7 @@ def main() -> None:
     parser.add_argument("--png", type=Path, metavar="FILE", help="draw the chart")
     parser.add_argument("--markdown", nargs="*", type=Path, metavar="FILE",
                         help=f"write the tables between {BEGIN} and {END} of these files (default: README.md and "
-                             "docs/performance.md)")
+                             "docs/explanation/performance.md)")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     if not 1 <= min(options.threads) <= max(options.threads) <= len(cores):
@@ -341,7 +341,7 @@ def main() -> None:
     if options.png is not None:
         draw(record, options.png)
     if options.markdown is not None:
-        for path in options.markdown or [ROOT / "README.md", ROOT / "docs" / "performance.md"]:
+        for path in options.markdown or [ROOT / "README.md", ROOT / "docs" / "explanation" / "performance.md"]:
             insert(path, record, options.png)
 
 

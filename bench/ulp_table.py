@@ -1,6 +1,6 @@
 """Print the error and the time of every element function and activation as a table.
 
-Run as ``python bench/ulp_table.py [--points 20000] [--dense 5000000] [--write docs/accuracy.md]``.
+Run as ``python bench/ulp_table.py [--points 20000] [--dense 5000000] [--write docs/explanation/accuracy.md]``.
 """
 
 from __future__ import annotations

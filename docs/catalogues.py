@@ -1,18 +1,17 @@
-"""The tables of README.md that have a row for each row of a catalogue: ``python tests/readme.py`` writes them anew."""
+"""The tables that have a row for each row of a catalogue; the build of the site writes them, and pages include them."""
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fastbp import activations, costs, metrics, optimizers
+import fastbp
+from fastbp import activations, costs, encoders, initializers, metrics, optimizers, schedules
 from fastbp.optimizers.update_rules import GROUPED
 
-README = Path(__file__).resolve().parents[1] / "README.md"
 SIGNS = {"|": r"\|", "**2": "²", "Phi": "Φ", "sqrt(2)": "√2", "sum_i": "Σ_i", "-": "−"}
 SOURCE = re.compile(r" \([^()]*\d{4}[^()]*\)")
 
@@ -36,28 +35,21 @@ def summary(thing: Any) -> str:
     return " ".join(inspect.cleandoc(thing.__doc__).split("\n\n")[0].split()).removesuffix(".").replace("|", r"\|")
 
 
-def call(kind: type) -> str:
-    """Return how a class is called; what it has from another optimizer, or all rules have, is left out."""
+def reference(kind: type, where: str = "fastbp") -> str:
+    """Return how a class is called, as a link; what it has from another optimizer, or all rules have, is left out."""
     parent = kind.__base__ if kind.__base__ in optimizers.OPTIMIZERS.values() else None
-    known = dict.fromkeys(GROUPED) | ({} if parent is None else {field.name: field.default
-                                                                 for field in dataclasses.fields(parent)})
-    own = [f"{field.name}={field.default!r}" for field in dataclasses.fields(kind)
-           if known.get(field.name, dataclasses.MISSING) != field.default]
-    return f"`fastbp.{kind.__name__}({', '.join((['…'] if parent else []) + own)})`"
+    known = dict.fromkeys(GROUPED)
+    if parent is not None:
+        known |= {name: parameter.default for name, parameter in inspect.signature(parent).parameters.items()}
+    own = [str(parameter.replace(annotation=parameter.empty))
+           for name, parameter in inspect.signature(kind).parameters.items()
+           if name not in known or known[name] not in (None, parameter.default)]
+    return f"{{py:class}}`{kind.__name__}({', '.join((['…'] if parent else []) + own)}) <{where}.{kind.__name__}>`"
 
 
 def built_in(catalogue: dict[str, Any]) -> list[Any]:
     """Return the rows of a catalogue without functions that were registered."""
     return [row for row in catalogue.values() if not row.values]
-
-
-def activation_rows() -> Iterator[list[str]]:
-    """Two columns of them."""
-    cells = [[f"`{row.name}`", text(row.formula) + ("" if row.elementwise else "; output layer only")]
-             for row in built_in(activations.ACTIVATIONS)]
-    half = -(-len(cells) // 2)
-    for i in range(half):
-        yield [*cells[i], "", *(cells[half + i] if half + i < len(cells) else ["", ""])]
 
 
 def cost_rows() -> Iterator[list[str]]:
@@ -68,28 +60,48 @@ def cost_rows() -> Iterator[list[str]]:
         yield [f"`{row.name}`", text(row.formula) + more, f"`{row.output}`", row.targets + each]
 
 
+CALLBACKS = "fastbp.training.callbacks", "fastbp.persistence.checkpoint"
+"""Where those of the package are."""
+
+
+def callbacks() -> Iterator[type]:
+    """Those of the package, by name."""
+    for name in fastbp.__all__:
+        thing = getattr(fastbp, name)
+        if isinstance(thing, type) and thing.__module__ in CALLBACKS:
+            yield thing
+
+
 TABLES = {
-    "activations": lambda: table(["activation", "φ(x)", "", "activation", "φ(x)"], activation_rows()),
+    "activations": lambda: table(["activation", "φ(x)"], (
+        [f"`{row.name}`", text(row.formula) + ("" if row.elementwise else "; output layer only")]
+        for row in built_in(activations.ACTIVATIONS))),
     "costs": lambda: table(["cost", "C of one output, e = o − y", "default output", "targets"], cost_rows()),
     "metrics": lambda: table(["metric", "what it is", "better", "outputs"], (
         [f"`{row.name}`", text(row.formula), "more" if row.higher_is_better else "less",
          "probabilities" if row.of_classes else "numbers, or each a probability"]
         for row in metrics.METRICS.values())),
     "optimizers": lambda: table(["optimizer", "what it is", "rule"], (
-        [call(kind), summary(kind), SOURCE.sub("", summary(kind().rule))] for kind in optimizers.RULES.values())),
+        [reference(kind), summary(kind), SOURCE.sub("", summary(kind().rule))] for kind in optimizers.RULES.values())),
     "methods": lambda: table(["full-batch method", "what it is"], (
-        [call(kind), summary(kind)] for kind in optimizers.BATCH_METHODS.values())),
+        [reference(kind), summary(kind)] for kind in optimizers.BATCH_METHODS.values())),
+    "schedules": lambda: table(["schedule", "what it is"], (
+        [reference(kind, "fastbp.schedules"), summary(kind)] for kind in schedules.SCHEDULES.values())),
+    "callbacks": lambda: table(["callback", "what it does"], (
+        [reference(kind), summary(kind)] for kind in callbacks())),
+    "encoders": lambda: table(["encoder", "what it is"], (
+        [reference(kind, "fastbp.encoders"), summary(kind)] for kind in encoders.ENCODERS.values())),
+    "initializers": lambda: table(["`init=`", "also called"], (
+        [f"`{name}`", ", ".join(f"`{other}`" for other, meant in initializers.NAMES.accepted.items()
+                                if meant == name and other != name.replace("_", ""))]
+        for name in initializers.INITIALIZERS)),
 }
 
 
-def written(page: str) -> str:
-    """Return the page with its tables as they have to be."""
+def write(folder: Path) -> None:
+    """Write all of them, each into a file of its own; one that has not changed stays, so that no page is built anew."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, made in TABLES.items():
-        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        assert page.count(begin) == page.count(end) == 1, f"README.md has no place for {name}"
-        page = page[: page.index(begin)] + begin + made() + page[page.index(end) :]
-    return page
-
-
-if __name__ == "__main__":
-    README.write_text(written(README.read_text(encoding="utf-8")), encoding="utf-8")
+        path, content = folder / f"{name}.md", made()
+        if not path.exists() or path.read_text(encoding="utf-8") != content:
+            path.write_text(content, encoding="utf-8")

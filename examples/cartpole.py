@@ -1,5 +1,10 @@
-"""A cart-pole learner whose whole loop, physics, policy and policy gradient, is one compiled function."""
+"""A policy gradient inside compiled code
+======================================
 
+A cart-pole learner whose whole loop, physics, policy and policy gradient, is one compiled function.
+"""
+
+import matplotlib.pyplot as plt
 import numba
 import numpy as np
 
@@ -62,6 +67,13 @@ def main():
     for start in range(0, len(lengths), 200):
         print(f"episodes {start:>4} to {start + 199:>4}: {lengths[start : start + 200].mean():5.1f} steps")
     print(f"first 50 episodes: {lengths[:50].mean():.1f}, last 50: {lengths[-50:].mean():.1f} of {LONGEST} steps")
+
+    _, ax = plt.subplots()
+    ax.plot(lengths, ".", markersize=3, alpha=0.4, label="an episode")
+    ax.plot(np.arange(49, len(lengths)), np.convolve(lengths, np.full(50, 1 / 50), "valid"), label="mean of 50")
+    ax.set(xlabel="episode", ylabel="steps until the pole falls", title="Learning to balance a pole")
+    ax.legend()
+    plt.show()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,15 @@
-"""Many fits, and one fit of rows that lie on several workers, on a Dask cluster of two local processes."""
+"""On a Dask cluster
+=================
+
+Many fits, and one fit of rows that lie on several workers, on a Dask cluster of two local processes.
+
+.. image:: /_static/drawings/shards.svg
+   :alt: Each worker sums its own rows; the sums are added in pairs.
+
+The build of this site does not run it: ``pip install 'fastbp[dask]'``.
+"""
+
+# sphinx_gallery_thumbnail_path = "_static/drawings/shards.svg"
 
 import time
 

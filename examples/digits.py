@@ -1,4 +1,7 @@
-"""Read handwritten digits: train a classifier, stop at its best validation cost, look at what it gets wrong.
+"""Handwritten digits
+==================
+
+Train a classifier, stop at its best validation cost, look at what it gets wrong.
 
 The images come with scikit-learn (1797 of 8 x 8 pixels). Run it with ``make demo``, or
 ``python examples/digits.py --output demo-output`` after ``pip install fastbp[all]``.
@@ -9,7 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -49,24 +52,24 @@ def new_network(seed):
     return fastbp.Network(LAYERS, activation="relu", cost="cross_entropy", seed=seed)
 
 
-def draw_curves(history, best, path):
+def draw_curves(history, best):
     """Draw training and validation cost, with the epoch that was kept."""
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    figure = plt.figure(figsize=(7, 4.2), layout="constrained")
     ax = history.plot(figure.subplots())
     ax.axvline(best.epoch, color="0.6", linestyle="--", linewidth=1)
     ax.annotate(f"kept: epoch {best.epoch}", (best.epoch, 1), xycoords=("data", "axes fraction"), xytext=(-5, -5),
                 textcoords="offset points", rotation=90, ha="right", va="top", color="0.4")
     ax.set_title("Digits, {}-{}-{}: cross-entropy".format(*LAYERS))
     ax.grid(alpha=0.3, which="both")
-    figure.savefig(path, dpi=130)
+    return figure
 
 
-def draw_digits(images, labels, predicted, path, rows=4, columns=10):
+def draw_digits(images, labels, predicted, rows=4, columns=10):
     """Draw test images under what was predicted: first the mistakes, in red, then others as they come."""
     wrong = np.flatnonzero(predicted != labels)
     right = np.flatnonzero(predicted == labels)
     chosen = np.concatenate([wrong, right])[: rows * columns]
-    figure = Figure(figsize=(columns * 0.95, rows * 1.25 + 0.5), layout="constrained")
+    figure = plt.figure(figsize=(columns * 0.95, rows * 1.25 + 0.5), layout="constrained")
     for ax, i in zip(figure.subplots(rows, columns).flat, chosen, strict=True):
         mistake = predicted[i] != labels[i]
         color = "crimson" if mistake else "black"
@@ -77,13 +80,13 @@ def draw_digits(images, labels, predicted, path, rows=4, columns=10):
         ax.spines[:].set(color=color if mistake else "0.8", linewidth=2.5 if mistake else 0.8)
     figure.suptitle(f"What was predicted: the {len(wrong)} mistakes in {len(labels)} test digits first, in red",
                     fontsize=11)
-    figure.savefig(path, dpi=130)
+    return figure
 
 
 def main():
     """Train, judge on the test digits, write the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for the pictures")
+    parser.add_argument("--output", type=Path, help="folder for the pictures, which are shown without one")
     parser.add_argument("--epochs", type=int, default=200, help="at most so many epochs")
     parser.add_argument("--seed", type=int, default=0, help="of the split and of the network")
     options = parser.parse_args()
@@ -97,7 +100,8 @@ def main():
 
     network, best = new_network(options.seed), Best()
     start = time.perf_counter()
-    network.fit(*train, epochs=options.epochs, batch_size=32, validation=valid, callbacks=[best], progress=True)
+    network.fit(*train, epochs=options.epochs, batch_size=32, validation=valid, callbacks=[best],
+                progress=options.output is not None)
     seconds = time.perf_counter() - start
     network.parameters[:] = best.parameters
     print(f"trained {network!r}: {len(network.history)} epochs in {seconds:.2f} s, kept epoch {best.epoch}")
@@ -106,10 +110,14 @@ def main():
     right = int((predicted == test[1]).sum())
     print(f"test accuracy: {right / len(predicted):.2%} ({right} of {len(predicted)} digits)")
 
-    options.output.mkdir(parents=True, exist_ok=True)
-    draw_curves(network.history, best, options.output / "cost.png")
-    draw_digits(*test, predicted, options.output / "digits.png")
-    print(f"pictures: {options.output / 'cost.png'}, {options.output / 'digits.png'}")
+    pictures = {"cost.png": draw_curves(network.history, best), "digits.png": draw_digits(*test, predicted)}
+    if options.output is None:
+        plt.show()
+    else:
+        options.output.mkdir(parents=True, exist_ok=True)
+        for name, figure in pictures.items():
+            figure.savefig(options.output / name, dpi=130)
+        print("pictures: " + ", ".join(str(options.output / name) for name in pictures))
 
 
 if __name__ == "__main__":

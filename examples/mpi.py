@@ -1,4 +1,15 @@
-"""One fit that processes share: mpiexec -n 2 python examples/mpi.py."""
+"""One fit shared by processes
+===========================
+
+Under MPI: ``mpiexec -n 2 python examples/mpi.py``.
+
+.. image:: /_static/drawings/shards.svg
+   :alt: Each process sums its own rows; the sums are added in pairs.
+
+The build of this site does not run it: ``pip install 'fastbp[mpi]' mpich``.
+"""
+
+# sphinx_gallery_thumbnail_path = "_static/drawings/shards.svg"
 
 import tempfile
 import time

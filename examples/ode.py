@@ -1,8 +1,12 @@
-"""A network as the right-hand side of an ODE: learn a pendulum's accelerations, then integrate them.
+"""A network as the right-hand side of an ODE
+==========================================
+
+Learn a pendulum's accelerations, then integrate them.
 
 Twice: in one compiled function, and by SciPy (pip install scipy), which calls a compiled right-hand side.
 """
 
+import matplotlib.pyplot as plt
 import numba
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -56,6 +60,15 @@ def main():
     solved = solve_ivp(right_hand_side, (0, 10), start, args=(model, jit.workspace(model)), rtol=1e-9, atol=1e-9)
     apart = np.abs(solved.y[:, -1] - path[-1]).max()
     print(f"SciPy's solve_ivp arrives {apart:.1e} beside it, after {solved.nfev} calls")
+
+    _, ax = plt.subplots()
+    angle, velocity = np.meshgrid(np.linspace(-2.5, 2.5, 101), np.linspace(-2.5, 2.5, 101))
+    ax.contour(angle, velocity, velocity**2 / 2 - np.cos(angle), 12, colors="0.8")
+    ax.plot(*path.T, label="Runge–Kutta, compiled")
+    ax.plot(*solved.y, "o", markersize=3, label="steps of SciPy's solve_ivp")
+    ax.set(xlabel="angle", ylabel="angular velocity", title="A learned pendulum, and lines of equal energy")
+    ax.legend()
+    plt.show()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,10 @@
-"""Learn online: one pair, one update, while the truth drifts."""
+"""Learning online
+===============
 
+One pair, one update, while the truth drifts.
+"""
+
+import matplotlib.pyplot as plt
 import numpy as np
 
 import fastbp
@@ -17,15 +22,23 @@ def main():
     learning = fastbp.Network((2, 16, 1), seed=1)
     frozen = learning.copy()
     rule = fastbp.SGD(0.1)
+    costs = []
     for start in range(0, STEPS, CHUNK):
         chunk = slice(start, start + CHUNK)
         before = learning.cost(x[chunk], y[chunk]), frozen.cost(x[chunk], y[chunk])  # not yet seen by either
+        costs.append(before)
         learning.fit(x[chunk], y[chunk], epochs=1, batch_size=1, optimizer=rule, shuffle=False, resume=True)
         if start < STEPS // 4:
             frozen.parameters[:] = learning.parameters
         if start % (STEPS // 8) == 0:
             print(f"after {start:>6} pairs: cost of the next {CHUNK}: learning {before[0]:.5f}, frozen {before[1]:.5f}")
     print(f"at the end: learning {before[0]:.5f}, frozen {before[1]:.5f}")
+
+    _, ax = plt.subplots()
+    ax.semilogy(np.arange(0, STEPS, CHUNK), costs, label=["goes on learning", "stops after a quarter"])
+    ax.set(xlabel="pairs seen", ylabel=f"cost of the next {CHUNK} pairs", title="What is to be learned drifts")
+    ax.legend()
+    plt.show()
 
 
 if __name__ == "__main__":

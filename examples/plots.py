@@ -1,17 +1,18 @@
-"""Draw the pictures of docs/plots.md: cost curves, decision regions, a network with its deltas.
+"""Pictures of a network
+=====================
 
-Run it as ``python examples/plots.py [folder]``; it needs matplotlib (pip install fastbp[plot]).
+Cost curves, decision regions, a network with its deltas: the pictures of docs/how-to/plots.md.
+
+Run it as ``python examples/plots.py [folder]`` to have them written.
 """
 
 import sys
 from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 
 import fastbp
-
-matplotlib.use("Agg")
 
 
 def spirals(n, generator):
@@ -24,8 +25,6 @@ def spirals(n, generator):
 
 def main():
     """Fit a classifier of three spirals, and draw it."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
-    folder.mkdir(parents=True, exist_ok=True)
     X, arm = spirals(600, np.random.default_rng(0))
     net = fastbp.Network((2, 10, 8, 3), cost="cross_entropy", seed=0)
     net.fit(X, arm, epochs=60, optimizer=fastbp.Adam(0.01), validation=0.2)
@@ -35,10 +34,14 @@ def main():
         "regions": fastbp.plots.DecisionRegionDisplay.from_network(net, X, arm),
         "network": fastbp.plots.NetworkDisplay.from_network(net, X[wrong], arm[wrong]),
     }
-    for name, display in pictures.items():
-        display.figure_.savefig(folder / f"plot-{name}.png", dpi=110)
+    if len(sys.argv) > 1:
+        folder = Path(sys.argv[1])
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, display in pictures.items():
+            display.figure_.savefig(folder / f"plot-{name}.png", dpi=110)
     accuracy = (net.predict(X).argmax(axis=1) == arm).mean()
     print(f"accuracy {accuracy:.3f}; the network is drawn for sample {wrong}, the one it is most wrong about")
+    plt.show()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,12 @@
-"""Fit sin(x)/x with a small network, in float64."""
+"""A small regression
+==================
+
+Fit sin(x)/x with a small network, in float64.
+"""
 
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import fastbp
@@ -22,6 +27,14 @@ def main():
 
     error = network.predict(grid / 5) - np.sinc(grid / np.pi)
     print(f"root mean square error against sin(x)/x: {np.sqrt(np.mean(error**2)):.4f} (noise in the points: 0.02)")
+
+    _, ax = plt.subplots()
+    ax.plot(x, y, ".", markersize=2, color="0.7", label="noisy points")
+    ax.plot(grid, network.predict(grid / 5), label="network 1-20-20-1")
+    ax.plot(grid, np.sinc(grid / np.pi), "--", label="sin(x)/x")
+    ax.set(xlabel="x", title="A fit in float64")
+    ax.legend()
+    plt.show()
 
 
 if __name__ == "__main__":

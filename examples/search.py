@@ -1,7 +1,12 @@
-"""scikit-learn's tools around fastbp's classifier: a search over settings, then what the network looks at."""
+"""A search with scikit-learn's tools
+==================================
+
+A search over the settings of fastbp's classifier, then what the network looks at.
+"""
 
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -23,9 +28,15 @@ def main():
 
     best = search.best_estimator_
     slopes = best.input_gradient(X_test)[:, 1] * X.std(axis=0)  # of P(benign), for a change of one standard deviation
-    for k in np.abs(slopes).mean(axis=0).argsort()[::-1][:3]:
+    order = np.abs(slopes).mean(axis=0).argsort()[::-1]
+    for k in order[:3]:
         print(f"{data.feature_names[k]}: mean |∂P/∂x| {np.abs(slopes[:, k]).mean():.3f}")
     print(best.network_)
+
+    _, ax = plt.subplots(layout="constrained")
+    ax.barh(data.feature_names[order[9::-1]], np.abs(slopes).mean(axis=0)[order[9::-1]])
+    ax.set(xlabel="mean |∂P/∂x|, for a change of one standard deviation", title="What the classifier looks at")
+    plt.show()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,12 @@
-"""An online learner on a drifting stream, where stream, learner and record are one compiled function."""
+"""A drifting stream inside compiled code
+======================================
+
+An online learner, where stream, learner and record are one compiled function.
+"""
 
 import time
 
+import matplotlib.pyplot as plt
 import numba
 import numpy as np
 
@@ -41,6 +46,12 @@ def main():
     for part, (learning, frozen) in enumerate(zip(*errors, strict=True), 1):
         print(f"part {part} of 8: squared error: learning {learning:.5f}, stopped {frozen:.5f}")
     print(f"at the end: learning {learning:.5f}, stopped {frozen:.5f}")
+
+    _, ax = plt.subplots()
+    ax.semilogy(range(1, 9), np.transpose(errors), "o-", label=["goes on learning", "stops after a quarter"])
+    ax.set(xlabel="eighth of the stream", ylabel="mean squared error", title=f"{STEPS:,} pairs, an update each")
+    ax.legend()
+    plt.show()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
-"""One step of backpropagation on exclusive or, number by number.
+"""One step of backpropagation, number by number
+=============================================
+
 
 A network with two inputs, two hidden neurons and one output is shown a single pair (x, y) = ((0, 1), 1). Each quantity
 is computed twice: by fastbp, read with ``Network.trace``, and here by plain arithmetic on Python floats. The numbers
-(1) to (7) are those of the equations in docs/theory.md.
+(1) to (7) are those of the equations in docs/explanation/theory.md.
 """
 
 import math
+
+import matplotlib.pyplot as plt
 
 import fastbp
 
@@ -30,6 +34,7 @@ def main():
     network.biases[0][:], network.biases[1][:] = [0.1, -0.2], 0.3
     x, y = [0.0, 1.0], 1.0
     trace = network.trace([x], [[y]])
+    fastbp.plots.NetworkDisplay.from_network(network, x, [y])
     w = [None] + [weights.tolist() for weights in network.weights]  # w[l][j][k], lists count from 0, names from 1
     b = [None] + [biases.tolist() for biases in network.biases]
     print(f"{network!r}\nx = {x}, y = {y}; o_k is x_k in layer 1, and the output of neuron k of layer 1 in layer 2")
@@ -80,6 +85,7 @@ def main():
     print(f"  o_1 {o[2][0]:.6f} -> {network.predict(x)[0]:.6f}")
     print(f"  E   {0.5 * error**2:.6f} -> {network.cost([x], [[y]]):.6f}")
     print(f"\nlargest difference between plain arithmetic and fastbp: {max(differences):.1e}")
+    plt.show()
 
 
 if __name__ == "__main__":

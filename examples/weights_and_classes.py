@@ -1,5 +1,10 @@
-"""Class indices as targets, and sample weights that make a rare class count."""
+"""Sample weights and classes
+==========================
 
+Class indices as targets, and sample weights that make a rare class count.
+"""
+
+import matplotlib.pyplot as plt
 import numpy as np
 
 import fastbp
@@ -20,11 +25,16 @@ def main():
     x = centres[labels] + 0.5 * generator.standard_normal((len(labels), 2))
     train, test = slice(None, 3000), slice(3000, None)
 
-    for name, weight in (("all alike", None), ("rare ones more", 1 / np.array(share)[labels[train]])):
+    _, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
+    weights = {"all alike": None, "rare ones more": 1 / np.array(share)[labels[train]]}
+    for ax, (name, weight) in zip(axes, weights.items(), strict=True):
         network = fastbp.Network((2, 16, 3), cost="cross_entropy", seed=1)
         network.fit(x[train], labels[train], epochs=100, optimizer=fastbp.Adam(1e-2), sample_weight=weight)
         found = ", ".join(f"{recall:.0%}" for recall in recalls(network, x[test], labels[test]))
         print(f"weights: {name:<15} recall of the three classes: {found}")
+        fastbp.plots.DecisionRegionDisplay.from_network(network, x[test], labels[test], ax=ax)
+        ax.set_title(f"weights: {name}")
+    plt.show()
 
 
 if __name__ == "__main__":

@@ -390,13 +390,11 @@ class Copy:
 
 @pytest.fixture(scope="module")
 def added(tmp_path_factory):
-    """A copy with all additions, whose README has been written anew."""
+    """A copy with all additions."""
     found = Copy(tmp_path_factory.mktemp("additions"))
     for addition in ADDITIONS.values():
         for edit in addition.edits:
             found.write(*edit)
-    wrote = found.python("tests/readme.py")
-    assert wrote.returncode == 0, wrote.stderr
     yield found
     shutil.rmtree(found.root)
 
@@ -438,7 +436,6 @@ def test_the_tests_of_all_rows_find_every_addition_and_pass(copy):
         assert len(expected) > (1 if addition.name.startswith("input") else 3)
         assert expected <= found, f"not over {addition.name}: {expected - found}"
         assert found == functions(addition.name, listed), "all have run"
-    assert "isru" in (copy.root / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_wrong_kernel_is_found(copy):

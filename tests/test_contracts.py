@@ -4,7 +4,6 @@ import ast
 import graphlib
 import importlib
 import inspect
-import pkgutil
 import re
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import grimp
 import pytest
-import readme
 
 import fastbp
 
@@ -83,23 +81,6 @@ def test_the_page_of_kernels_lists_them_all():
             decorators = {ast.unparse(found).partition("(")[0] for found in getattr(node, "decorator_list", ())}
             if decorators & {"kernel", "allocating", "by_address", "by_element", "rule"}:
                 assert re.search(rf"\b{node.name}\b", sections.get(module, "")), f"{module}.{node.name}"
-
-
-def test_the_tables_of_the_readme_have_every_row():
-    page = readme.README.read_text(encoding="utf-8")
-    assert readme.written(page) == page, "python tests/readme.py writes it"
-
-
-@pytest.mark.parametrize("document", sorted(set([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-                                            - {ROOT / "CHANGELOG.md"}), ids=lambda path: path.name)
-def test_what_documents_name_is_where_they_say(document):
-    """Modules and what is in them, by their full names below fastbp; files by their paths."""
-    text = document.read_text(encoding="utf-8")
-    packages = "|".join(path.name for path in PACKAGE.iterdir() if path.is_dir() and (path / "__init__.py").exists())
-    for name in re.findall(rf"`(?:fastbp\.)?((?:{packages})\.[a-zA-Z_.]+)`", text):
-        pkgutil.resolve_name(f"fastbp.{name}")
-    for path in re.findall(rf"`((?:src|tests|{packages})/[a-z_/]+(?:\.py)?)`", text):
-        assert (ROOT / path).exists() or (PACKAGE / path).exists(), path
 
 
 def test_every_module_has_a_layer():

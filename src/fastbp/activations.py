@@ -1,6 +1,6 @@
 """The public catalogue of activations: formula, derivative, kernel, initializer, accuracy.
 
-`NAMES` says what other libraries call them; where those mean something else by a name, docs/choosing.md tells.
+`NAMES` says what other libraries call them; where those mean something else by a name, docs/from/names.md tells.
 """
 
 from __future__ import annotations

@@ -292,7 +292,7 @@ NAMES = names(
 )
 """What other libraries call them. All here are summed over outputs and averaged over samples: mse and mae of PyTorch
 and Keras are averaged over outputs too, and their mse has no ½, so it is 2/n_L times this one, mae 1/n_L times. Where
-those take logits, the output activation belongs to the network here. docs/choosing.md has all that differs.
+those take logits, the output activation belongs to the network here. docs/from/names.md has all that differs.
 """
 
 

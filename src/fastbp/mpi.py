@@ -1,7 +1,7 @@
 """One fit that processes under MPI share: ``mpiexec -n 4 python script.py`` with a full-batch method.
 
-Needs ``pip install fastbp[mpi]`` (mpi4py), and an MPI: ``pip install mpich`` has one. docs/scaling.md says when it
-pays.
+Needs ``pip install fastbp[mpi]`` (mpi4py), and an MPI: ``pip install mpich`` has one. docs/how-to/scaling.md says when
+it pays.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from .util.settings import Check, flag, fraction, not_negative, optional, plain_
 class Regularization:
     """What a fit does against overfitting and divergence, beside minimising the cost E of the samples.
 
-    With penalties it minimises E + Σ_l (λ₂/2 Σ_jk (w^l_jk)² + λ₁ Σ_jk |w^l_jk|). They belong to the training cost that
-    the history records, each batch's with the weights before its update; validation costs and `Network.cost` are
+    With penalties it minimises ``E + Σ_l (λ₂/2 Σ_jk (w^l_jk)² + λ₁ Σ_jk |w^l_jk|)``. They belong to the training cost
+    that the history records, each batch's with the weights before its update; validation costs and `Network.cost` are
     without them. A setting that is said to be *by layer* is one value for all layers, or a sequence of one for each
     layer l = 1..L. ``l2``, ``l1``, ``weight_decay``, ``dropout`` and ``input_noise`` may be schedules
     (`fastbp.schedules`, or any callable that takes the number of epochs done), also those of single layers, in a fit on

@@ -321,8 +321,8 @@ def test_examples_of_docstrings_run(thing):
 
 @compiled_only
 def test_the_example_with_a_runtime_runs(runtime, tmp_path, monkeypatch):
-    """Of docs/formats.md; those without onnxruntime run with the other documents."""
-    page = Path(__file__).parents[2] / "docs" / "formats.md"
+    """Of docs/how-to/formats.md; those without onnxruntime run with the other documents."""
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "formats.md"
     blocks = re.findall(r"^```py\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     block, = [block for block in blocks if "onnxruntime" in block]
     monkeypatch.chdir(tmp_path)

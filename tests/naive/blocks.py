@@ -1,4 +1,4 @@
-"""The order of rows that are read by blocks, number by number, from docs/scaling.md."""
+"""The order of rows that are read by blocks, number by number, from docs/how-to/scaling.md."""
 
 GOLDEN, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
 

@@ -204,7 +204,7 @@ def test_a_schedule_by_any_name_is_told_its_settings():
         fastbp.Adam("cosine_annealing")
 
 
-# -------------------------------------------------------------------- what docs/choosing.md says of our own, by formula
+# --------------------------------------------------------- what docs/from/names.md says of our own, by formula
 
 ACTIVATIONS = {
     "leaky_relu": lambda x: x if x > 0 else x / 100,

@@ -1,7 +1,7 @@
 """Training and prediction on a Dask cluster: `fit`, `predict`, `fit_many`, and estimators.
 
-`DaskMLPClassifier` and `DaskMLPRegressor` need scikit-learn beside ``pip install fastbp[dask]``. docs/scaling.md says
-what to use when. Nothing of Dask or scikit-learn is loaded before one of these is asked for.
+`DaskMLPClassifier` and `DaskMLPRegressor` need scikit-learn beside ``pip install fastbp[dask]``. docs/how-to/scaling.md
+says what to use when. Nothing of Dask or scikit-learn is loaded before one of these is asked for.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -2,7 +2,7 @@
 
 `rows` takes whatever has ``.shape`` and ``[a:b]`` (arrays, memory maps, h5py datasets, zarr arrays) and lists of such;
 `npy` files and directories; `parquet` columns by name; `Stream` a function that makes iterators of blocks.
-`standardizer` computes means and deviations in one pass. docs/scaling.md says what to use when.
+`standardizer` computes means and deviations in one pass. docs/how-to/scaling.md says what to use when.
 """
 
 from .base import Rows

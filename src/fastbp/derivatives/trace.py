@@ -138,7 +138,7 @@ def trace(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, *, views: bool = Fals
 
 def mean_abs_delta(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
                    sample_weight: npt.ArrayLike | None = None) -> list[Array]:
-    """Return how much the cost depends on each neuron: the mean of |δ_j| over the samples.
+    """Return how much the cost depends on each neuron: the mean of ``|δ_j|`` over the samples.
 
     Parameters
     ----------

@@ -76,8 +76,8 @@ def predict_interval(self: Informed, X: npt.ArrayLike, level: float = 0.9,
     """Compute an interval that holds a new target with a probability that is promised, whatever the networks are.
 
     It takes rows to be exchangeable, as drawn independently from one distribution, and nothing else: of n rows the
-    misses R_i = |y_i − f_{-i}(x_i)| are known, where f_{-i} is the mean of the networks that have not seen row i. With
-    α = 1 − level and k = ⌊α(n+1)⌋ the bounds are the k-th smallest of f_{-i}(x) − R_i and the k-th largest of
+    misses ``R_i = |y_i − f_{-i}(x_i)|`` are known, where f_{-i} is the mean of the networks that have not seen row i.
+    With α = 1 − level and k = ⌊α(n+1)⌋ the bounds are the k-th smallest of f_{-i}(x) − R_i and the k-th largest of
     f_{-i}(x) + R_i.
 
     Parameters

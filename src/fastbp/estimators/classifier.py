@@ -123,7 +123,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
     network_ : Network
         The trained network, of an estimator without members.
     loss_, best_loss_ : float
-        The loss of the last epoch, and the lowest one; best_loss_ is None with early stopping.
+        The loss of the last epoch, and the lowest one; ``best_loss_`` is None with early stopping.
     loss_curve_ : list of float
         The loss of each epoch.
     validation_loss_curve_ : list of float

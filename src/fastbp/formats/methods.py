@@ -209,7 +209,7 @@ def to_c(self: Model, path: str | PathLike[str] | None = None, *, prefix: str = 
     static, all numbers are constants, the shortest decimals that are exactly those of the network, and W^l is read row
     by row. In categories a code that is no whole number is cut off; there is no one to raise an error.
 
-    See docs/formats.md for what it was compiled with, its speed, and the accuracy without math.h.
+    See docs/how-to/formats.md for what it was compiled with, its speed, and the accuracy without math.h.
 
     Examples
     --------

@@ -4,7 +4,7 @@ One page of every kernel: what it does, what it overwrites, -> who calls it. n_i
 a layer. A *panel* of n neurons holds a block of samples, strip by strip: element (s, j, v), strip, neuron and lane, is
 at (s·n + j)·lanes + v, and belongs to sample s·lanes + v. All panels lie in one array and are named by their offsets
 (`layout.Plan`); so do all W^l and b^l, and, laid out like them, the gradient and each slot of an optimizer's state.
-Numbers in brackets are those of the equations in docs/theory.md.
+Numbers in brackets are those of the equations in docs/explanation/theory.md.
 
 passes.epoch
     run                a chunk of epochs, or one pass for cost and gradient: a `layout.Learner` -> training, each thread

@@ -2,7 +2,8 @@
 
 All are generic over float32 and float64 and are inlined where they are called. NaN in gives NaN out; the limits at
 infinity are right; nothing overflows on the way to a finite result. The sign of zero is not kept. Errors in units in
-the last place (ulp) are measured by ``tests/kernels/test_elementwise.py`` and listed in ``docs/accuracy.md``.
+the last place (ulp) are measured by ``tests/kernels/test_elementwise.py`` and listed in
+``docs/explanation/accuracy.md``.
 
 Two habits of this file: a constant is written ``r(0.5)`` with ``r = type(x)``, as a bare literal would turn float32
 into float64; a limit is ``low if x < low else x``, in this order, as a comparison with NaN is false and x must win.

@@ -23,7 +23,7 @@ class NetworkDisplay(Display):
     deltas : list of ndarray, shape (n_l,), optional
         δ_j of each neuron of layers 1 to L.
     most : int, default 12
-        Neurons that are drawn of a layer at most: those with the largest |δ_j|, or without deltas those with the
+        Neurons that are drawn of a layer at most: those with the largest ``|δ_j|``, or without deltas those with the
         largest weights.
 
     Attributes

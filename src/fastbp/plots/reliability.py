@@ -31,7 +31,7 @@ class ReliabilityDisplay(Display):
     said, came_true, counts : ndarray
         Without empty bins.
     calibration_error : float
-        The expected calibration error, Σ counts |came_true − said| / Σ counts (Naeini et al. 2015).
+        The expected calibration error, ``Σ counts |came_true − said| / Σ counts`` (Naeini et al. 2015).
     name : str or None
     ax_, figure_
         Where it was drawn last.

@@ -23,7 +23,7 @@ LEAST_PIECES = 3
 """Of a number, or there are none."""
 
 MOST_ONE_HOT = 64
-"""Codes that are read as one-hot; of more a row of a table is learned. See docs/tables.md."""
+"""Codes that are read as one-hot; of more a row of a table is learned. See docs/explanation/tables.md."""
 
 EMBEDDING_SIZE = 8
 """Numbers in a row of such a table: RealMLP's."""

@@ -1,9 +1,9 @@
 """How a network is built and trained for a table of so many rows: every setting is a named constant with its reason.
 
 The recipe is RealMLP's (Holzmüller, Grinsztajn & Steinwart 2024, "Better by default", arXiv 2407.04491), with what pays
-here changed. Figures are of docs/tables.md, "What each part is worth", unless they are called those of trials: one
-inner split of development sets, without any test row of `bench.tables`. Another seed alone changes RMSE by 1 %, errors
-of classes by 4 % and their log-loss by 1 %.
+here changed. Figures are of docs/explanation/tables.md, "What each part is worth", unless they are called those of
+trials: one inner split of development sets, without any test row of `bench.tables`. Another seed alone changes RMSE by
+1 %, errors of classes by 4 % and their log-loss by 1 %.
 """
 
 from __future__ import annotations

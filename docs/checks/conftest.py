@@ -1,0 +1,5 @@
+"""What the checks share: pictures are drawn without a screen."""
+
+import os
+
+os.environ["MPLBACKEND"] = "agg"

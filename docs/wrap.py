@@ -1,0 +1,75 @@
+"""Break the lines of Markdown files after 120 characters: ``python docs/wrap.py FILE ...``.
+
+Paragraphs and items of lists are filled; tables, code, headings and comments stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+WIDTH = 120
+AS_IT_IS = re.compile(r"^(\||#|<!--|\s*```|\$\$|\(\S+\)=|:\S+:|\s*$|!\[|    |---|\+\+\+|:::)")
+ITEM = re.compile(r"^(\s*(?:[-*]|\d+\.) )(.*)$")
+WORD = re.compile(r"(?:\[[^\]]*\]\([^)]*\)|\{[a-z:]+\}`[^`]*`|`[^`]*`|\$[^$\s][^$]*\$|[^\s`$\[{]|[`$\[{])+")
+STARTS = re.compile(r"^([-+*]|#+|>|\d+[.)]|=+)$")
+"""A word that would mean something at the beginning of a line."""
+
+
+def filled(text: str, first: str, rest: str) -> list[str]:
+    """Return a paragraph as lines; code, links and formulas are not torn apart."""
+    lines, line = [], first
+    for word in WORD.findall(text):
+        fits = len(line) + len(word) + (line not in (first, rest)) <= WIDTH
+        if line in (first, rest):
+            line += word
+        elif fits or STARTS.match(word):
+            line += " " + word
+        else:
+            lines.append(line)
+            line = rest + word
+    return [*lines, line]
+
+
+def wrapped(page: str) -> str:
+    """Return a page with its paragraphs filled."""
+    done: list[str] = []
+    text, first, rest, fence = "", "", "", ""
+
+    def end() -> None:
+        nonlocal text
+        if text:
+            done.extend(filled(text, first, rest))
+        text = ""
+
+    for line in page.split("\n"):
+        mark = line.strip()[:3]
+        if fence or mark in ("```", "$$", "$$ ", ":::"):
+            end()
+            done.append(line)
+            if not fence:
+                fence = mark if mark not in ("$$ ",) else "$$"
+            elif line.strip().startswith(fence):
+                fence = ""
+        elif item := ITEM.match(line):
+            end()
+            first, text = item[1], item[2]
+            rest = " " * len(first)
+        elif AS_IT_IS.match(line) and not (line.startswith("    ") and text and rest and line.startswith(rest)):
+            end()
+            done.append(line)
+            first = rest = ""
+        else:
+            if not text:
+                indent = line[: len(line) - len(line.lstrip())]
+                first = rest = indent
+            text += " " * bool(text) + line.strip()
+    end()
+    return "\n".join(done)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        path = Path(name)
+        path.write_text(wrapped(path.read_text(encoding="utf-8")), encoding="utf-8")
