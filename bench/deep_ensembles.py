@@ -1,6 +1,6 @@
 """Deep ensembles on regression sets, beside a Gaussian process and MC dropout: RMSE, negative log-likelihood, seconds.
 
-    python -m bench.deep_ensembles --markdown docs/explanation/ensembles.md
+    python -m bench.deep_ensembles --markdown docs/measured/deep-ensembles.md
 
 The setting of Lakshminarayanan, Pritzel & Blundell (2017, section 3.3), without their adversarial examples: 5 members
 with one hidden layer of 50 relu, 40 epochs, the cost gaussian_nll; what is predicted is the mean and the variance of

@@ -1,7 +1,7 @@
 """L-BFGS beside SciPy's L-BFGS-B and scikit-learn's solver "lbfgs": evaluations of the cost, and time.
 
 ``python -m bench.lbfgs`` prints three tables in Markdown and, with ``--markdown``, writes them between the markers of
-docs/explanation/choosing.md. Evaluations: both minimise the same cost from the same start,
+docs/measured/lbfgs.md. Evaluations: both minimise the same cost from the same start,
 and what counts is how many evaluations each needs to the cost that both reach; single runs differ widely, since the
 problems have many minima, hence many seeds and their geometric mean. Time: as many iterations from the same start,
 SciPy with the cost and gradient of `bench.plain` (NumPy), and with fastbp's own. Sides take turns, the best counts.
@@ -234,9 +234,9 @@ def main() -> None:
                         help="of both sides on digits; more than one on an idle machine only (default: 1)")
     parser.add_argument("--rounds", type=int, default=3, help="the best of so many (default: 3)")
     parser.add_argument("--markdown", nargs="?", type=Path, metavar="FILE",
-                        const=ROOT / "docs" / "explanation" / "choosing.md",
+                        const=ROOT / "docs" / "measured" / "lbfgs.md",
                         help=f"write the tables between {BEGIN} and {END} of this file "
-                             "(default: docs/explanation/choosing.md)")
+                             "(default: docs/measured/lbfgs.md)")
     options = parser.parse_args()
     lines: list[str] = []
 

@@ -1,7 +1,7 @@
 """Every optimizer of the catalogue on six problems: how many epochs and seconds to the solution, and how often.
 
 ``python -m bench.methods`` prints a Markdown table, and what cost each method reaches in the same time, by size; with
-``--markdown`` it writes both between the markers of docs/explanation/choosing.md. Learning rates, sizes of the
+``--markdown`` it writes both between the markers of docs/measured/methods.md. Learning rates, sizes of the
 networks and numbers
 of epochs were chosen with seeds 0 to 9, and with the division of digits and diabetes that seed 0 draws; what is
 reported begins at seed 100, and no setting was changed after it. A run ends where the problem counts as solved, or
@@ -316,9 +316,9 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="only these rows")
     parser.add_argument("--problems", nargs="+", metavar="TEXT", help="only those whose name contains one of these")
     parser.add_argument("--markdown", nargs="?", type=Path, metavar="FILE",
-                        const=ROOT / "docs" / "explanation" / "choosing.md",
+                        const=ROOT / "docs" / "measured" / "methods.md",
                         help=f"write the table between {BEGIN} and {END} of this file "
-                             "(default: docs/explanation/choosing.md)")
+                             "(default: docs/measured/methods.md)")
     options = parser.parse_args()
     methods = [name for kind in OPTIMIZERS
                for name in (kind, *(variant for variant, (base, _) in VARIANTS.items() if base == kind))]

@@ -247,6 +247,24 @@ def markdown(record: dict[str, Any], chart: str | None) -> str:
     return "\n\n".join(parts)
 
 
+IN_README = "1-32-32-1 batch 32", "64-100-10 batch 200", "784-512-512-10 batch 256"
+"""A small, a middling and a large workload."""
+
+
+def excerpt(record: dict[str, Any]) -> str:
+    """Write the three rows of the README, without figures that ask for an explanation."""
+    result = record["results"][0]
+    names = [name for name in SIDES if name != "FANN" and name in result["rows"][0]["microseconds"]]
+    used = ", ".join(f"{name} {version}" for name, version in record["versions"].items()
+                     if name not in ("Python", "numba", "numpy"))
+    lines = [f"| {result['threads']} thread{'s' * (result['threads'] > 1)}: µs a step | " + " | ".join(names) +
+             " | best peer ÷ fastbp |", "|---" + "|---:" * (len(names) + 1) + "|"]
+    lines += [f"| {row['workload']} | " + " | ".join(number(row["microseconds"].get(name)) for name in names) +
+              f" | {row['ratio']:.2f} |" for row in result["rows"] if row["workload"] in IN_README]
+    return "\n".join(lines) + (f"\n\nAdam, {record['dtype']}. {record['machine']}; {used}. {record['date']}, "
+                              "`make peers`.")
+
+
 BEGIN, END = "<!-- performance -->", "<!-- /performance -->"
 
 
@@ -313,8 +331,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--png", type=Path, metavar="FILE", help="draw the chart")
     parser.add_argument("--markdown", nargs="*", type=Path, metavar="FILE",
-                        help=f"write the tables between {BEGIN} and {END} of these files (default: README.md and "
-                             "docs/explanation/performance.md)")
+                        help=f"write the tables between {BEGIN} and {END} of these files (default: "
+                             "docs/measured/performance.md, and three rows of README.md)")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     if not 1 <= min(options.threads) <= max(options.threads) <= len(cores):
@@ -341,8 +359,10 @@ def main() -> None:
     if options.png is not None:
         draw(record, options.png)
     if options.markdown is not None:
-        for path in options.markdown or [ROOT / "README.md", ROOT / "docs" / "explanation" / "performance.md"]:
+        for path in options.markdown or [ROOT / "docs" / "measured" / "performance.md"]:
             insert(path, record, options.png)
+        if not options.markdown:
+            between(ROOT / "README.md", BEGIN, END, excerpt(record))
 
 
 if __name__ == "__main__":

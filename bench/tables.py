@@ -1,6 +1,6 @@
 """TabularRegressor and TabularClassifier beside trees and RealMLP: errors, calibration and seconds, set by set.
 
-    python -m bench.tables --markdown docs/explanation/tables.md
+    python -m bench.tables --markdown docs/measured/tables.md
 
 Every set is split at random into three parts in four to train on and one to predict, the same for all models; what a
 model needs kept back, it takes of the former. Each fit runs in a fresh process, after one of a few rows that compiles

@@ -1,6 +1,6 @@
 """What each part of the recipe of fastbp.tables is worth: the recipe, and the recipe with one part changed.
 
-    python -m bench.tables_ablation --markdown docs/explanation/tables.md
+    python -m bench.tables_ablation --markdown docs/measured/ablation.md
 
 No row that `bench.tables` predicts is used: of its rows to train on, split 0, at most ROWS are split again, three in
 four to train on and one to judge by. One network on one thread, all in one process; seconds are those of its CPU, so

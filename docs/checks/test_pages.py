@@ -66,8 +66,8 @@ def test_links_between_files_lead_somewhere(path):
 @of_pages
 def test_lines_keep_within_their_length(path):
     """But for rows of tables, which cannot be broken, and code, which is as long as it is."""
-    if path.name == "CHANGELOG.md":
-        pytest.skip("an item a line")
+    if path.name == "CHANGELOG.md" or path.parent.name == "measured":
+        pytest.skip("an item a line, or written by a script")
     text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     long = [line for line in text.splitlines() if len(line) > LONGEST and not line.startswith("|") and " " in line]
     assert not long, "docs/wrap.py breaks them:\n" + "\n".join(long)
