@@ -21,7 +21,7 @@ help:
 	@echo "make targets   the tests of the kernels, compiled as for other processors"
 	@echo "make coverage  all tests with the JIT off, and the lines that they do not reach"
 	@echo "make bench     the asv suite"
-	@echo "make bench-history  pages of its results; COMMITS=... measures some first (needs npm)"
+	@echo "make bench-history  pages of its results; COMMITS=TAGS measures some first (needs npm)"
 	@echo "make peers     fastbp beside scikit-learn, PyTorch and JAX, in an environment of their own"
 	@echo "make clean     remove the environments and all that was made"
 
@@ -130,10 +130,12 @@ bench: $(VENV)/test.stamp
 	@$(BIN)/asv machine --yes >/dev/null
 	$(BIN)/asv run $(ASV)
 
-# COMMITS as git names them, or what asv knows (NEW, HASHFILE:...); ASV='--bench Learning' for a part of the suite.
+# COMMITS as git names them, or what asv knows (NEW, TAGS, HASHFILE:...). What is measured is one benchmark of each kind,
+# unless ASV says otherwise: ASV='--bench Learning', or ASV='--bench .' for the whole suite.
+HISTORY := timeraw_import$$|bench_training.Epoch|FitCall|bench_predict.Predict.time|track_final_cost|peakmem_fit
 bench-history: $(VENV)/test.stamp
 	@$(BIN)/asv machine --yes >/dev/null
-	$(if $(COMMITS),$(BIN)/asv run $(COMMITS) $(ASV))
+	$(if $(COMMITS),PATH="$(abspath $(BIN)):$$PATH" $(BIN)/asv run $(COMMITS) $(or $(ASV),--bench '$(HISTORY)'))
 	$(RUN) -m bench.publish
 
 peers: .venv-peers/peers.stamp

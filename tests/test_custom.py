@@ -1,7 +1,6 @@
 """Activations and costs of the user's own, beside the built-in ones that they repeat."""
 
 import copy
-import doctest
 import math
 import os
 import pickle
@@ -13,7 +12,7 @@ import pytest
 from helpers import DTYPES, close, compiled_only, few, network, real_data
 
 import fastbp
-from fastbp import activations, costs, custom, jit
+from fastbp import activations, costs, jit
 from fastbp.kernels.compile import JIT
 from fastbp.persistence import networks
 
@@ -544,7 +543,3 @@ def test_what_cannot_be_registered(call, message):
 def test_what_is_no_function(arguments):
     with pytest.raises(TypeError, match="3, expected a function"):
         fastbp.register_activation(*arguments, name="wrong")
-
-
-def test_the_examples_of_its_documentation():
-    assert not doctest.testmod(custom).failed

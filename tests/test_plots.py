@@ -1,13 +1,11 @@
 """Displays, drawn by matplotlib's Agg: what lies on the axes is what the network has."""
 
-import doctest
 import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-import fastbp
 from fastbp import History, Network, plots
 
 matplotlib = pytest.importorskip("matplotlib", reason="belongs to the test extra")
@@ -157,11 +155,6 @@ def test_what_cannot_be_drawn(estimator, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"pip install fastbp\[plot\]"):
         plots.NetworkDisplay.from_network(estimator.network_)
-
-
-def test_the_example_of_its_documentation():
-    found = doctest.testmod(fastbp.plots)
-    assert found.attempted and not found.failed
 
 
 def test_learning_curves():

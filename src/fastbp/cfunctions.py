@@ -51,6 +51,17 @@ class CFunction:
         To be called from Python, or handed to ``scipy.LowLevelCallable``.
     address : int
         The function pointer. It holds as long as this object or ``ctypes`` is alive.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> function = net.cfunc("quad")  # double (int, double *)
+    >>> x = np.array([0.5, -1.0])
+    >>> import ctypes
+    >>> pointer = x.ctypes.data_as(ctypes.POINTER(ctypes.c_double))
+    >>> bool(np.isclose(function.ctypes(2, pointer), net.predict(x)[0]))
+    True
     """
 
     def __init__(self, network: Model, form: str) -> None:

@@ -55,6 +55,13 @@ class Cost:
         Numbers of a sample in Y where the cost is a function of all outputs at once; -1: as many as outputs; else 0.
     inner : Cost or None
         The cost of which this one weighs single outputs.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> cost = fastbp.Network((1, 1), cost="huber").cost_function
+    >>> cost, cost.name, cost.output, cost.targets
+    (Cost(name='huber', parameter=1.0), 'huber', 'identity', 'any number')
     """
 
     name: str
@@ -129,6 +136,13 @@ def huber(delta: float = 1.0) -> Cost:
     ------
     ValueError
         If ``delta`` is not a positive number.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> net = fastbp.Network((1, 1), init="zeros", cost=fastbp.huber(delta=0.5), dtype="float64")
+    >>> net.cost([[0.0], [0.0]], [[0.25], [2.0]])  # mean of ½·0.25² and 0.5·(2 − 0.25)
+    0.453125
     """
     if not (is_number(delta) and delta > 0):
         raise ValueError(f"huber(delta={delta!r}): delta must be a positive number")
@@ -148,6 +162,15 @@ def quantile(q: float = 0.5) -> Cost:
     ------
     ValueError
         If ``q`` is not strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> y = np.random.default_rng(0).exponential(size=(1000, 1))
+    >>> net = fastbp.Network((1, 1), cost=fastbp.quantile(0.9), seed=0)
+    >>> net = net.fit(np.zeros_like(y), y, epochs=100, optimizer=fastbp.Adam(fastbp.schedules.Cosine(0.03)))
+    >>> bool(0.88 < (y < net.predict([0.0])).mean() < 0.92)
+    True
     """
     if not (is_number(q) and 0 < q < 1):
         raise ValueError(f"quantile(q={q!r}): q must lie between 0 and 1, exclusive")

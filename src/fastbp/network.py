@@ -168,6 +168,16 @@ class Network(Trainable, Derivatives):
         -------
         Network
             self
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+        >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+        >>> first = net.parameters.copy()
+        >>> net = net.fit(X, Y, epochs=1).reset(0)
+        >>> bool((net.parameters == first).all()), len(net.history)
+        (True, 0)
         """
         seed = None if seed is None else arrays.whole("seed", seed, 0)
         with self._fitting():
@@ -365,6 +375,15 @@ class Network(Trainable, Derivatives):
         (n,) int64, and y_pred, the outputs as `predict` has them, (n, n_L); both flat, (n,), where there is one column,
         and read-only; and with ``sample_weight``, (n,) or None, if it has an argument of that name. It returns a
         number.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+        >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+        >>> net = net.fit(X, Y, epochs=200, batch_size=2, optimizer=fastbp.Adam(0.05))
+        >>> bool(net.history.cost[-1] < 1e-4), len(net.history)
+        (True, 200)
         """
         keywords.check(Network.fit, "fit", others, unknown, keywords.FIT)
         training.fit(self, X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
@@ -398,6 +417,16 @@ class Network(Trainable, Derivatives):
 
         So do `copy.copy` and `copy.deepcopy`. A copy computes the same, whatever the names of its functions stand for
         by now.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+        >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+        >>> other = net.copy()
+        >>> other.parameters[:] = 0
+        >>> bool(net.parameters.any())
+        True
         """
         return copy.deepcopy(self)
 
@@ -424,6 +453,17 @@ class Network(Trainable, Derivatives):
         ValueError
             If it is not a whole file of a known format, or says what no constructor would take; the message says what
             is wrong.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+        >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/net.safetensors"
+        >>> net.save(path)
+        >>> bool((fastbp.Network.load(path).parameters == net.parameters).all())
+        True
         """
         return persistence.load(cls, path)
 

@@ -176,6 +176,16 @@ def from_keras(path: str | PathLike[str], *, cost: str | Cost | None = None,
     ValueError
         If it is damaged, or no such file; if a layer, an activation or a setting has no counterpart here, which is
         named; if its layers are no chain.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> net = fastbp.from_keras("model.keras")  # doctest: +SKIP
+    >>> try:
+    ...     fastbp.from_keras("no such file.keras")
+    ... except OSError as error:
+    ...     print(type(error).__name__)
+    FileNotFoundError
     """
     from .formats import keras
 
@@ -260,6 +270,16 @@ def from_fann(path: str | PathLike[str], *, cost: str | Cost | None = None, scal
     -----
     FANN's float builds limit s·x, of steepness s and net input x, to ±150/s before every activation, linear ones too. A
     network here does not: outputs differ where that limit is reached.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, fastbp
+    >>> path = tempfile.mkdtemp() + "/xor.net"
+    >>> net = fastbp.Network((2, 3, 1), output="tanh", seed=0)
+    >>> net.to_fann(path)
+    >>> again = fastbp.from_fann(path)
+    >>> bool(np.allclose(again.predict([[0, 1]]), net.predict([[0, 1]]), atol=1e-6))
+    True
     """
     from .formats import fann
 

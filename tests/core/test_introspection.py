@@ -1,7 +1,5 @@
 """What a network shows of itself: traces as views, outputs of any layer, mean |δ| of neurons, a summary."""
 
-import doctest
-import importlib
 
 import naive
 import numpy as np
@@ -89,11 +87,3 @@ def test_summary():
     lines = repr(found).splitlines()
     assert lines[-2].split() == ["sum", "101,632", "101,632", "813,056"] and len(lines) == 8
     assert lines[-1] == "cost 'cross_entropy', float64"
-
-
-@pytest.mark.parametrize(("name", "least"), [("network", 8), ("core.summary", 2), ("cfunctions", 2), ("activations", 6),
-                                             ("regularization", 2), ("readers", 12), ("formats.methods", 3)])
-def test_the_examples_of_a_module(name, least):
-    """importlib, as fastbp.network would be hidden by a name of the package."""
-    found = doctest.testmod(importlib.import_module(f"fastbp.{name}"))
-    assert found.attempted >= least and not found.failed

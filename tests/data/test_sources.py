@@ -1,6 +1,5 @@
 """Sources of rows: whatever has .shape and [a:b], files, Parquet, streams; means and deviations in one pass."""
 
-import doctest
 import importlib
 import importlib.util
 import pickle
@@ -274,15 +273,6 @@ def test_standardisation_in_one_pass(rng, monkeypatch):
         data.standardizer(X[:0])
     with pytest.raises(ValueError, match="X has shape"):
         scaler.transform(X[:, :2])
-
-
-@pytest.mark.parametrize("name", ["source", "files", "parquet", "stream", "standardize"])
-@compiled_only
-def test_examples_of_docstrings(name):
-    if name == "parquet" and importlib.util.find_spec("pyarrow") is None:
-        pytest.skip("pyarrow is optional")
-    found = doctest.testmod(importlib.import_module(f"fastbp.data.{name}"))
-    assert found.attempted and not found.failed
 
 
 @compiled_only

@@ -1,7 +1,6 @@
 """Covariance, intervals, leverage: linear regression in closed form, and coverage on simulated data."""
 
 import copy
-import doctest
 import math
 import pickle
 
@@ -355,11 +354,6 @@ def test_outputs_that_overflow(rng):
     net.parameters[:] = 800.0, 0.0
     with np.errstate(over="ignore"), pytest.raises(ValueError, match="JᵀJ is not finite"):
         net.posterior([[1.0], [2.0]], [[1.0], [2.0]])
-
-
-def test_its_example_runs():
-    found = doctest.testmod(uncertainty)
-    assert found.attempted > 5 and not found.failed
 
 
 def test_twins_agree_on_what_a_row_of_j_is(rng):

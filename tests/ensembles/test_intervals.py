@@ -1,12 +1,11 @@
 """Intervals and sets: by the letter of their definition, beside MAPIE, and as often right as they promise."""
 
-import doctest
 import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from helpers import JIT, few, network
+from helpers import few, network
 
 import fastbp
 from fastbp import Ensemble, Network
@@ -337,9 +336,3 @@ def test_rows_that_calibrate_nothing(X, Y, message, rng):
     with pytest.raises(ValueError, match=message):
         ensemble.calibrate(X, Y)
     assert ensemble._calibration is None
-
-
-@pytest.mark.skipif(not JIT, reason="the examples train for half a minute in plain Python")
-def test_examples():
-    found = doctest.testmod(intervals)
-    assert found.attempted > 10 and not found.failed

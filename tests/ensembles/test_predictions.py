@@ -1,18 +1,16 @@
 """What an ensemble says of new rows, against NumPy over what its networks say."""
 
 import copy
-import doctest
 import math
 import pickle
 import tracemalloc
 
 import numpy as np
 import pytest
-from helpers import DTYPES, JIT, few, network
+from helpers import DTYPES, few, network
 
 import fastbp
 from fastbp import Ensemble, Network
-from fastbp.ensembles import ensemble as module
 from fastbp.ensembles import members as checks
 from fastbp.ensembles.mixture import mixture_quantiles
 
@@ -314,9 +312,3 @@ def test_the_same_network_twice():
     net = network((2, 1))
     with pytest.raises(ValueError, match=r"networks\[2\] and networks\[0\] are the same network"):
         Ensemble([net, net.copy(), net])
-
-
-@pytest.mark.skipif(not JIT, reason="the examples train for half a minute in plain Python")
-def test_examples():
-    found = doctest.testmod(module)
-    assert found.attempted > 5 and not found.failed

@@ -1,8 +1,6 @@
 """Networks as modules of plain NumPy: run in a namespace that has NumPy alone, and compared with `predict`."""
 
 import builtins
-import doctest
-import importlib
 
 import numpy as np
 import pytest
@@ -131,9 +129,3 @@ def test_files_and_errors(tmp_path):
                          ({"classes": ["a"]}, "single output")):
         with pytest.raises(ValueError, match=words):
             net.to_numpy(**wrong)
-
-
-@pytest.mark.parametrize("name", ["formats.methods", "estimators._formats"])
-def test_examples_in_docstrings(name):
-    found = doctest.testmod(importlib.import_module(f"fastbp.{name}"))
-    assert found.attempted and not found.failed

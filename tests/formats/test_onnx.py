@@ -1,6 +1,5 @@
 """ONNX out: onnxruntime, and where it is absent fastbp itself, computes what `predict` does."""
 
-import doctest
 import re
 from pathlib import Path
 
@@ -310,13 +309,6 @@ def test_estimators_that_cannot_be_written_say_why():
     with pytest.raises(AttributeError, match=r"TabularRegressor has no to_onnx: .* as ONNX.*ensemble_\[i\].to_onnx"):
         fastbp.TabularRegressor().to_onnx("x.onnx")
     assert not hasattr(fastbp.TabularClassifier(), "to_onnx")
-
-
-@pytest.mark.parametrize("thing", [fastbp.Network.to_onnx, fastbp.MLPClassifier.to_onnx, fastbp.from_onnx],
-                         ids=["network", "estimator", "from_onnx"])
-def test_examples_of_docstrings_run(thing):
-    for example in doctest.DocTestFinder().find(thing, globs={}):
-        assert example.examples and not doctest.DocTestRunner().run(example).failed
 
 
 @compiled_only

@@ -1,6 +1,5 @@
 """TabularRegressor and TabularClassifier: scikit-learn's contract, members and folds, what they promise."""
 
-import doctest
 import math
 import pickle
 import warnings
@@ -26,7 +25,7 @@ from fastbp import TabularClassifier, TabularRegressor
 from fastbp.encoders import Identity, OneHot, Periodic
 from fastbp.kernels.compile import JIT
 from fastbp.schedules import Cosine, CosLog
-from fastbp.tables import calibration, classifier, importance, intervals, recipe, regressor, training
+from fastbp.tables import calibration, importance, intervals, recipe, training
 from fastbp.tables.targets import Classes, Numbers
 from fastbp.training.history import Record
 
@@ -731,13 +730,6 @@ def test_classes_by_name():
     for wrong in (np.array(["a"]), np.array([["a", "b"]]), np.array(["a", "a"])):
         with pytest.raises(ValueError, match="no names of classes"):
             Classes(wrong)
-
-
-@pytest.mark.skipif(not JIT, reason="trains networks of 128 neurons")
-@pytest.mark.parametrize("module", [regressor, classifier])
-def test_examples_in_docstrings(module):
-    found = doctest.testmod(module)
-    assert found.attempted > 3 and not found.failed
 
 
 def test_missing_narwhals_is_told_by_its_extra(run_python):

@@ -1,6 +1,5 @@
 """Metrics of a fit: recorded beside the cost, watched, resumed, saved; and they change no bit of it."""
 
-import doctest
 import math
 import pickle
 import signal
@@ -13,11 +12,9 @@ from scipy.sparse import csr_array
 
 import fastbp
 from fastbp import SGD, Adam, Checkpoint, EarlyStopping, History, Network, ProgressBar, Record, fit_many
-from fastbp.kernels.compile import JIT
 from fastbp.metrics import METRICS
 from fastbp.optimizers import OPTIMIZERS
 from fastbp.schedules import ReduceOnPlateau
-from fastbp.training import callbacks
 
 from .test_many import same
 from .test_stacked import stacks  # noqa: F401  a fixture
@@ -364,11 +361,6 @@ def test_early_stopping_by_a_metric(settings, name, values, stops, best, value):
         found = play(EarlyStopping(2, **settings), name, values)
         assert found[:2] == (stops, best) and found[2] == value
         assert found[3] == (best or (stops or len(values)))
-
-
-@pytest.mark.skipif(not JIT, reason="its 200 epochs take a minute in plain Python")
-def test_the_example_of_early_stopping():
-    assert not doctest.testmod(callbacks).failed
 
 
 def test_the_last_best_epoch_of_the_cost():

@@ -43,6 +43,14 @@ def cost(self: Model, X: Any, Y: Any = None, sample_weight: Any = None, *, targe
     ------
     ValueError, TypeError
         If the arrays do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> bool(np.isclose(net.cost(X, Y), np.mean((net.predict(X) - Y) ** 2) / 2))
+    True
     """
     samples = _samples(self, X, Y, sample_weight, target_jacobian, jacobian_weight, memory, missing)
     return objective.cost_and_gradient(self, samples, np.empty(0, self.dtype))
@@ -76,6 +84,15 @@ def cost_and_gradient(self: Model, X: Any, Y: Any = None, sample_weight: Any = N
     Notes
     -----
     Of samples that are read by blocks, sums are those of 64 shards of them, in double and added in one order.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> E, gradient = net.cost_and_gradient(X, Y)
+    >>> bool(E == net.cost(X, Y)), gradient.shape
+    (True, (13,))
     """
     regularization = self._regularization(regularization)
     samples = _samples(self, X, Y, sample_weight, target_jacobian, jacobian_weight, memory, missing)
@@ -90,6 +107,15 @@ def cost_and_gradient(self: Model, X: Any, Y: Any = None, sample_weight: Any = N
 def gradient(self: Model, X: Any, Y: Any = None, sample_weight: Any = None, *,
              target_jacobian: npt.ArrayLike | None = None, jacobian_weight: npt.ArrayLike = 1.0,
              missing: str | None = None, memory: int | str | None = None) -> Array:
-    """Compute the gradient of the mean cost: the second part of `cost_and_gradient`."""
+    """Compute the gradient of the mean cost: the second part of `cost_and_gradient`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> net.gradient(X, Y).shape == net.parameters.shape
+    True
+    """
     return cost_and_gradient(self, X, Y, sample_weight, target_jacobian=target_jacobian,
                              jacobian_weight=jacobian_weight, missing=missing, memory=memory)[1]

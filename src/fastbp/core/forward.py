@@ -57,6 +57,14 @@ def predict(self: Model, X: Any, out: Array | None = None) -> Array:
     -----
     A single row is computed with neurons in lanes, several rows with samples in lanes; the two sum in different
     orders, so they agree to rounding, not bit for bit. With encoders a single row goes like several.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> net.predict(X).shape, net.predict(X[0]).shape
+    ((2, 1), (1,))
     """
     architecture = self._architecture
     n_in, n_out, dtype = architecture.layers[0], architecture.layers[-1], architecture.dtype
@@ -122,6 +130,14 @@ def layer_outputs(self: Model, X: npt.ArrayLike, layer: int) -> Array:
     -----
     Called outputs and not activations: `activations` holds the names of the functions, and what a neuron gives is
     its output o_j in the equations. Only the layers up to this one are computed, block by block.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> net.layer_outputs(X, 1).shape  # of the hidden layer
+    (2, 3)
     """
     number, top = arrays.whole("layer", layer, 1 - len(self.layers)), len(self.layers) - 1
     if number == 0 or number > top:

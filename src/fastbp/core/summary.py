@@ -9,7 +9,14 @@ from .model import Model
 
 
 class LayerSummary(NamedTuple):
-    """One layer l = 1..L."""
+    """One layer l = 1..L.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> fastbp.Network((4, 16, 3), cost="cross_entropy").summary().layers[-1]
+    LayerSummary(neurons=3, activation='softmax', parameters=51, multiply_adds=48, bytes=204)
+    """
 
     neurons: int
     """n_l."""
@@ -35,7 +42,15 @@ class EncoderSummary(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What `Network.summary` gives; its representation is a table."""
+    """What `Network.summary` gives; its representation is a table.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> summary = fastbp.Network((4, 16, 3), cost="cross_entropy").summary()
+    >>> summary.parameters, summary.multiply_adds, summary.bytes
+    (131, 112, 524)
+    """
 
     inputs: int
     """n_0."""

@@ -26,6 +26,12 @@ class Rows:
     units : int or ndarray of int64
         Rows that can only be read together, chunks of a compressed file for instance: as many as this, or from each of
         these numbers to the next. 1 where any rows can be read alone.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> fastbp.data.rows(np.zeros((100, 3), "float32"))
+    <ArrayRows of the source: (100, 3) float32>
     """
 
     shape: tuple[int, ...]

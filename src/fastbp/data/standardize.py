@@ -29,6 +29,14 @@ class Standardizer:
         The scale of a column that is constant is 1.
     count : int
         Rows that they are from.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> X = np.random.default_rng(0).normal(5, 2, size=(1000, 3))
+    >>> standard = fastbp.data.standardizer(fastbp.data.rows(X))
+    >>> bool(np.allclose(standard.mean, X.mean(axis=0)))
+    True
     """
 
     mean: Doubles

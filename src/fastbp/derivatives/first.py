@@ -87,6 +87,14 @@ def input_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     Notes
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> net.input_gradient(X, Y).shape
+    (2, 2)
     """
     single = np.ndim(X) == 1
     samples = self._samples(X, Y, empty=True)
@@ -124,6 +132,14 @@ def vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     Notes
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> bool(np.allclose(net.vjp(X, np.ones((2, 1))), net.jacobian(X)[:, 0]))
+    True
     """
     single = np.ndim(X) == 1
     X = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding, empty=True)
@@ -206,6 +222,15 @@ def jvp(self: Model, X: npt.ArrayLike, V: npt.ArrayLike) -> Array:
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does. With encoders it is `jacobian` times
     V, for so many samples at a time.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> v = np.array([[1.0, 0.0], [1.0, 0.0]])
+    >>> bool(np.allclose(net.jvp(X, v), net.jacobian(X)[:, :, 0]))
+    True
     """
     single = np.ndim(X) == 1
     X = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding, empty=True)
@@ -243,6 +268,14 @@ def jacobian(self: Model, X: npt.ArrayLike) -> Array:
     -----
     One forward pass, then n_L passes back or n_0 forward, whichever are fewer; with encoders always back. Beside the
     result it uses a workspace of at most 2048 samples, as `fit` does.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> net.jacobian(X).shape  # samples, outputs, inputs
+    (2, 1, 2)
     """
     inputs = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding, empty=True)
     return self._without_axes(_jacobian(self, inputs), np.ndim(X) == 1)  # type: ignore[no-any-return]
@@ -284,6 +317,15 @@ def per_sample_gradient(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Arra
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does, and a copy of one layer's outputs and
     deltas.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> each = net.per_sample_gradient(X, Y)
+    >>> bool(np.allclose(each.mean(axis=0), net.gradient(X, Y)))
+    True
     """
     self._architecture.refuse_encoders("per_sample_gradient")
     single = np.ndim(X) == 1
@@ -320,6 +362,14 @@ def gradient_norms(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike) -> Array:
     Notes
     -----
     Beside the result it uses a workspace of at most 2048 samples, as `fit` does.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> bool(np.allclose(net.gradient_norms(X, Y), np.linalg.norm(net.per_sample_gradient(X, Y), axis=1)))
+    True
     """
     self._architecture.refuse_encoders("gradient_norms")
     single = np.ndim(X) == 1
@@ -354,6 +404,14 @@ def parameter_jacobian(self: Model, X: npt.ArrayLike) -> Array:
     -----
     One forward pass and n_L passes back. Beside the result it uses a workspace of at most 2048 samples, as `fit` does,
     and a copy of one layer's outputs and deltas.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> net.parameter_jacobian(X).shape  # samples, outputs, parameters
+    (2, 1, 13)
     """
     self._architecture.refuse_encoders("parameter_jacobian")
     single = np.ndim(X) == 1

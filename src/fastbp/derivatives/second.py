@@ -52,6 +52,15 @@ def hessian_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, v: n
     At the kinks of relu, leaky_relu, hard_tanh and hard_sigmoid φ'' is 0, and so is ∂²C/∂o² of absolute_error and
     quantile. It takes at most 8/3 times the multiply-adds of a gradient, 3/2 in the first layer. Beside the result it
     uses a workspace of at most 1024 samples and as many tangents, whatever the number of samples.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> v = np.arange(13.0)
+    >>> bool(np.allclose(net.hessian_vector_product(X, Y, v), net.hessian(X, Y) @ v))
+    True
     """
     self.cost_function.check_gradient("hessian_vector_product")
     self.cost_function.refuse_data("hessian_vector_product")
@@ -90,6 +99,16 @@ def gauss_newton_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     Notes
     -----
     It takes at most 5/3 times the multiply-adds of a gradient; the workspace is that of `hessian_vector_product`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> J = net.parameter_jacobian(X)[:, 0]
+    >>> v = np.arange(13.0)
+    >>> bool(np.allclose(net.gauss_newton_vector_product(X, Y, v), J.T @ (J @ v) / 2))
+    True
     """
     self.cost_function.check_gradient("gauss_newton_vector_product")
     self.cost_function.refuse_data("gauss_newton_vector_product")
@@ -124,6 +143,15 @@ def hessian(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.
     Notes
     -----
     n_parameters² numbers, beside the workspace of `hessian_vector_product`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> H = net.hessian(X, Y)
+    >>> H.shape, bool(np.allclose(H, H.T))
+    ((13, 13), True)
     """
     self.cost_function.check_gradient("hessian")
     self.cost_function.refuse_data("hessian")
@@ -169,6 +197,14 @@ def hessian_diagonal(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     -----
     It costs less than one gradient for each *neuron*, where `hessian` takes a product for each parameter. The workspace
     is that of `hessian_vector_product`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> bool(np.allclose(net.hessian_diagonal(X, Y), np.diag(net.hessian(X, Y))))
+    True
     """
     self.cost_function.check_gradient("hessian_diagonal")
     self.cost_function.refuse_data("hessian_diagonal")

@@ -20,14 +20,36 @@ Array = npt.NDArray[Any]
 
 
 class LayerGradient(NamedTuple):
-    """∂E/∂W^l, (n_l, n_{l-1}), and ∂E/∂b^l, (n_l,), of one layer (6)."""
+    """∂E/∂W^l, (n_l, n_{l-1}), and ∂E/∂b^l, (n_l,), of one layer (6).
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> trace = net.trace(X, Y)
+    >>> [gradient.weights.shape for gradient in trace.gradient], trace.gradient[0].biases.shape
+    ([(3, 2), (1, 3)], (3,))
+    """
 
     weights: Array
     biases: Array
 
 
 class Trace(NamedTuple):
-    """Lists with an entry for each layer l = 1..L."""
+    """Lists with an entry for each layer l = 1..L.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> trace = net.trace(X, Y)
+    >>> bool(np.allclose(trace.net[0], X @ net.weights[0].T + net.biases[0]))  # (1)
+    True
+    >>> bool(np.allclose(trace.gradient[0].weights, trace.delta[0].T @ X))  # (6)
+    True
+    """
 
     net: list[Array]
     """Net inputs net_j (1), (n_samples, n_l)."""
@@ -131,6 +153,15 @@ def trace(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, *, views: bool = Fals
     A strip holds as many samples as a vector of the CPU has lanes, neuron after neuron. No strides lead through
     several strips sample by sample, so that (n_samples, n_l) is a copy, and views keep the strips apart. ∂E/∂α of a
     parametric activation is in `Network.gradient`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> trace = net.trace(X, Y)
+    >>> [o.shape for o in trace.out], bool((trace.out[-1] == net.predict(X)).all())
+    ([(2, 3), (2, 1)], True)
     """
     return _traced(self, self._samples(X, Y), views)
 
@@ -155,5 +186,15 @@ def mean_abs_delta(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     ------
     ValueError, TypeError
         If the arrays do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> trace = net.trace(X, Y)
+    >>> matters = net.mean_abs_delta(X, Y)
+    >>> [deltas.shape for deltas in matters]
+    [(3,), (1,)]
     """
     return _summed(self, self._samples(X, Y, sample_weight))

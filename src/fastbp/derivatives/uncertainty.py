@@ -125,6 +125,20 @@ class Posterior:
         units, laid out like `Network.parameters`; read-only. Without a penalty it is the pseudo-inverse:
         it has nothing along directions that the data do not determine, where the variance is unknown, not 0. Raises as
         ``noise_variance`` does.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, (200, 1))
+    >>> Y = 2 * X + 0.1 * rng.normal(size=X.shape)
+    >>> net = fastbp.Network((1, 1), dtype="float64", seed=0).fit(X, Y, epochs=10, optimizer="lm")
+    >>> posterior = net.posterior(X, Y)
+    >>> round(posterior.effective_parameters, 6), bool(0.09 < posterior.noise_variance**0.5 < 0.11)
+    (2.0, True)
+    >>> low, high = posterior.predict_interval([[0.5]], 0.95)
+    >>> bool(low < 1 < high)
+    True
     """
 
     network: Model

@@ -151,6 +151,17 @@ class Ensemble(Informed):
             If an argument does not fit, see `fit_many`; or ``stratify`` is asked for, but the network is for numbers.
         DivergenceError
             If the cost or a parameter of a network becomes infinite or NaN.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.uniform(-1, 1, (100, 1))
+        >>> Y = np.sin(3 * X) + 0.1 * rng.normal(size=X.shape)
+        >>> network = fastbp.Network((1, 8, 1), dtype="float64")
+        >>> folds = fastbp.Ensemble.folds(network, X, Y, k=4, seed=0, epochs=50, optimizer="lbfgs")
+        >>> folds.unseen.sum(axis=0).tolist() == [1] * 100, bool(folds.oob_score > 0.8)
+        (True, True)
         """
         drawn = resampling.Resampling(network, X, Y, sample_weight, seed, settings)
         networks, unseen = resampling.folds(drawn, k, stratify)
@@ -177,6 +188,19 @@ class Ensemble(Informed):
         ------
         ValueError, TypeError
             If they do not fit.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.uniform(-1, 1, (100, 1))
+        >>> Y = np.sin(3 * X) + 0.1 * rng.normal(size=X.shape)
+        >>> networks = [fastbp.Network((1, 8, 1), seed=seed).fit(X[:60], Y[:60], epochs=20) for seed in range(3)]
+        >>> ensemble = fastbp.Ensemble(networks)
+        >>> ensemble = ensemble.calibrate(X[60:], Y[60:])
+        >>> low, high = ensemble.predict_interval(X[60:], level=0.8)
+        >>> bool(((low <= Y[60:]) & (Y[60:] <= high)).mean() >= 0.8)
+        True
         """
         samples = self._networks[0]._samples(X, Y, sparse=True)
         self._calibration = hold_out(self, samples, CALIBRATION, np.ones((len(self), 1), np.bool_))
@@ -299,6 +323,20 @@ class Ensemble(Informed):
             If the file cannot be read.
         ValueError
             If it is not a whole file of a known format, or says what no ensemble would; the message says what is wrong.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.uniform(-1, 1, (100, 1))
+        >>> Y = np.sin(3 * X) + 0.1 * rng.normal(size=X.shape)
+        >>> networks = [fastbp.Network((1, 8, 1), seed=seed).fit(X, Y, epochs=20) for seed in range(3)]
+        >>> ensemble = fastbp.Ensemble(networks)
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/ensemble.safetensors"
+        >>> ensemble.save(path)
+        >>> bool((fastbp.Ensemble.load(path).predict(X) == ensemble.predict(X)).all())
+        True
         """
         networks, known = files.load(path)
         ensemble = cls(networks)
@@ -306,7 +344,21 @@ class Ensemble(Informed):
         return ensemble
 
     def copy(self) -> Ensemble:
-        """Return an ensemble of copies of the networks. So do `copy.copy` and `copy.deepcopy`."""
+        """Return an ensemble of copies of the networks. So do `copy.copy` and `copy.deepcopy`.
+
+        Examples
+        --------
+        >>> import numpy as np, fastbp
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.uniform(-1, 1, (100, 1))
+        >>> Y = np.sin(3 * X) + 0.1 * rng.normal(size=X.shape)
+        >>> networks = [fastbp.Network((1, 8, 1), seed=seed).fit(X, Y, epochs=20) for seed in range(3)]
+        >>> ensemble = fastbp.Ensemble(networks)
+        >>> other = ensemble.copy()
+        >>> _ = other[0].fit(X, Y, epochs=5)
+        >>> bool((other[0].parameters == ensemble[0].parameters).all())
+        False
+        """
         return copy.deepcopy(self)
 
     __copy__ = copy

@@ -46,6 +46,20 @@ def save(self: Informed, path: str | PathLike[str]) -> None:
         If it cannot be written; it names ``path``, and an existing file is left as it was.
     ValueError
         If a function of the user's own is missing in this process.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, (100, 1))
+    >>> Y = np.sin(3 * X) + 0.1 * rng.normal(size=X.shape)
+    >>> networks = [fastbp.Network((1, 8, 1), seed=seed).fit(X, Y, epochs=20) for seed in range(3)]
+    >>> ensemble = fastbp.Ensemble(networks)
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/ensemble.safetensors"
+    >>> ensemble.save(path)
+    >>> bool((fastbp.Ensemble.load(path).predict(X) == ensemble.predict(X)).all())
+    True
     """
     told, content = described(self)
     write(path, {"ensemble": told}, content, encoded=any(network.encoders for network in self.networks))

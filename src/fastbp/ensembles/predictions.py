@@ -18,7 +18,20 @@ from .mixture import mixture_quantiles
 
 
 class Uncertainty(NamedTuple):
-    """How uncertain an ensemble is, and of what; see `Ensemble.uncertainty`."""
+    """How uncertain an ensemble is, and of what; see `Ensemble.uncertainty`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, (100, 1))
+    >>> Y = np.sin(3 * X) + 0.1 * rng.normal(size=X.shape)
+    >>> networks = [fastbp.Network((1, 8, 1), seed=seed).fit(X, Y, epochs=20) for seed in range(3)]
+    >>> ensemble = fastbp.Ensemble(networks)
+    >>> found = ensemble.uncertainty(X)
+    >>> found.total.shape, bool((found.knowledge == found.total).all())  # these networks tell no noise
+    ((100, 1), True)
+    """
 
     total: Doubles
     """Of a new target."""
@@ -48,6 +61,17 @@ def predict(self: Members, X: npt.ArrayLike) -> Array:
     ------
     ValueError, TypeError
         If X does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, (100, 1))
+    >>> Y = np.sin(3 * X) + 0.1 * rng.normal(size=X.shape)
+    >>> networks = [fastbp.Network((1, 8, 1), seed=seed).fit(X, Y, epochs=20) for seed in range(3)]
+    >>> ensemble = fastbp.Ensemble(networks)
+    >>> bool(np.allclose(ensemble.predict(X), np.mean([net.predict(X) for net in networks], axis=0)))
+    True
     """
     inputs, single = rows(self, X)
     found = np.empty((len(inputs), self._n_targets), self.dtype)
@@ -83,6 +107,17 @@ def predict_all(self: Members, X: npt.ArrayLike) -> Array:
     ------
     ValueError, TypeError
         If X does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, (100, 1))
+    >>> Y = np.sin(3 * X) + 0.1 * rng.normal(size=X.shape)
+    >>> networks = [fastbp.Network((1, 8, 1), seed=seed).fit(X, Y, epochs=20) for seed in range(3)]
+    >>> ensemble = fastbp.Ensemble(networks)
+    >>> ensemble.predict_all(X).shape
+    (3, 100, 1)
     """
     inputs, single = rows(self, X)
     found = np.empty((len(self._networks), len(inputs), self._n_out), self.dtype)
@@ -139,6 +174,17 @@ def std(self: Members, X: npt.ArrayLike) -> Doubles:
     ------
     ValueError, TypeError
         If X does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, (100, 1))
+    >>> Y = np.sin(3 * X) + 0.1 * rng.normal(size=X.shape)
+    >>> networks = [fastbp.Network((1, 8, 1), seed=seed).fit(X, Y, epochs=20) for seed in range(3)]
+    >>> ensemble = fastbp.Ensemble(networks)
+    >>> bool(ensemble.std([4.0])[0] > ensemble.std([0.5])[0])  # there were no data at 4
+    True
     """
     inputs, single = rows(self, X)
     found = np.empty((len(inputs), self._n_targets))
@@ -173,6 +219,17 @@ def quantiles(self: Members, X: npt.ArrayLike, q: float | Sequence[float] | Arra
     ------
     ValueError, TypeError
         If X does not fit, or q holds what is no probability.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, (100, 1))
+    >>> Y = np.sin(3 * X) + 0.1 * rng.normal(size=X.shape)
+    >>> networks = [fastbp.Network((1, 8, 1), seed=seed).fit(X, Y, epochs=20) for seed in range(3)]
+    >>> ensemble = fastbp.Ensemble(networks)
+    >>> ensemble.quantiles(X, [0.1, 0.9]).shape
+    (2, 100, 1)
     """
     wanted = numbers("q", q).astype(np.float64)
     if wanted.ndim > 1 or not ((wanted >= 0) & (wanted <= 1)).all():
@@ -246,6 +303,18 @@ def uncertainty(self: Members, X: npt.ArrayLike) -> Uncertainty:
     ValueError, TypeError
         If X does not fit, or outputs for classes are no probabilities: of another activation than softmax, logistic or
         hard_sigmoid.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, (100, 1))
+    >>> Y = np.sin(3 * X) + 0.1 * rng.normal(size=X.shape)
+    >>> networks = [fastbp.Network((1, 8, 1), seed=seed).fit(X, Y, epochs=20) for seed in range(3)]
+    >>> ensemble = fastbp.Ensemble(networks)
+    >>> total, data, knowledge = ensemble.uncertainty(X)
+    >>> bool(np.allclose(total, ensemble.std(X) ** 2))
+    True
     """
     inputs, single = rows(self, X)
     n, kind, members = len(inputs), self._kind, len(self._networks)

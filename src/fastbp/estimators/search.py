@@ -57,6 +57,15 @@ class SearchResult:
         Fitted to all samples with these settings; None with ``refit=False``.
     refit_time_ : float or None
         The seconds that this took.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> X = np.random.default_rng(0).normal(size=(80, 2))
+    >>> model = fastbp.MLPRegressor(solver="lbfgs", alpha=0.1, max_iter=1000, random_state=0)
+    >>> found = fastbp.search(model, {"hidden_layer_sizes": [(2,), (8,)]}, X, X[:, 0] * X[:, 1], cv=3)
+    >>> found.best_params_, found.n_splits_
+    ({'hidden_layer_sizes': (8,)}, 3)
     """
 
     cv_results_: dict[str, Any]

@@ -86,6 +86,14 @@ def to_torch(self: Model) -> dict[str, Any]:
     Notes
     -----
     With it, ``safetensors.torch.save_file(net.to_torch(), path)`` and ``torch.save(net.to_torch(), path)`` write files.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> net.to_torch()["0.weight"].shape  # doctest: +SKIP
+    torch.Size([3, 2])
     """
     from . import pytorch
 
@@ -118,6 +126,17 @@ def to_fann(self: Model, path: str | PathLike[str], *, relu: bool = False, linea
         written then.
     TypeError
         If ``relu`` is neither True nor False.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/xor.net"
+    >>> net.to_fann(path)
+    >>> fastbp.from_fann(path).layers
+    (2, 3, 1)
     """
     from . import fann
 

@@ -69,6 +69,19 @@ def ensemble_workspace(model: EnsembleModel) -> Array:
     ndarray
         A flat array of the networks' dtype. Its contents are of no interest. Empty where the arrays of the model do not
         belong together.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, (100, 1))
+    >>> Y = np.sin(3 * X) + 0.1 * rng.normal(size=X.shape)
+    >>> networks = [fastbp.Network((1, 8, 1), dtype="float64", seed=seed).fit(X, Y, epochs=20) for seed in range(3)]
+    >>> ensemble = fastbp.Ensemble(networks)
+    >>> model = ensemble.compiled()
+    >>> work = fastbp.jit.ensemble_workspace(model)
+    >>> work.ndim
+    1
     """
     whole = _shaped(model) and _whole(model)
     return np.zeros(model.sizes[ENSEMBLE_WORK_SIZE] if whole else 0, model.parameters.dtype)
@@ -93,6 +106,22 @@ def forward_ensemble(model: EnsembleModel, x: Array, mean: Array, std: Array, wo
     -------
     bool
         False if a size does not fit; nothing is written then.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, (100, 1))
+    >>> Y = np.sin(3 * X) + 0.1 * rng.normal(size=X.shape)
+    >>> networks = [fastbp.Network((1, 8, 1), dtype="float64", seed=seed).fit(X, Y, epochs=20) for seed in range(3)]
+    >>> ensemble = fastbp.Ensemble(networks)
+    >>> model = ensemble.compiled()
+    >>> work = fastbp.jit.ensemble_workspace(model)
+    >>> mean, std = np.empty(1), np.empty(1)
+    >>> fastbp.jit.forward_ensemble(model, np.array([0.5]), mean, std, work)
+    True
+    >>> bool(np.allclose(mean, ensemble.predict([0.5])) and np.allclose(std, ensemble.std([0.5])))
+    True
     """
     if not _shaped(model) or not _whole(model) \
             or x.size != model.sizes[ENSEMBLE_N_IN] or mean.size != model.sizes[ENSEMBLE_TARGETS] \

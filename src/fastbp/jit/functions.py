@@ -94,6 +94,14 @@ def workspace(model: Model) -> Array:
     ndarray
         A flat array of the network's dtype. Its contents are of no interest. Empty where the arrays of the model do not
         belong together.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> model = fastbp.Network((2, 3, 1), dtype="float64").compiled()
+    >>> work = fastbp.jit.workspace(model)
+    >>> work.dtype, work.ndim
+    (dtype('float64'), 1)
     """
     whole = _shaped(model) and _whole(model)
     work = np.zeros(model.calls[ENTRY_WORK_SIZE] if whole else 0, model.parameters.dtype)
@@ -121,6 +129,17 @@ def forward(model: Model, x: Array, out: Array, work: Array) -> bool:
     -------
     bool
         False if a size does not fit; nothing is written then.
+
+    Examples
+    --------
+    >>> import numba, numpy as np, fastbp
+    >>> from fastbp import jit
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> model = net.compiled(batch=4)
+    >>> work, x, y = jit.workspace(model), np.array([0.5, -1.0]), np.array([0.2])
+    >>> out = np.empty(1)
+    >>> jit.forward(model, x, out, work), bool(np.allclose(out, net.predict(x)))
+    (True, True)
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
@@ -151,6 +170,18 @@ def forward_batch(model: Model, X: Array, out: Array, work: Array) -> bool:
     -------
     bool
         False if a size does not fit; nothing is written then.
+
+    Examples
+    --------
+    >>> import numba, numpy as np, fastbp
+    >>> from fastbp import jit
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> model = net.compiled(batch=4)
+    >>> work, x, y = jit.workspace(model), np.array([0.5, -1.0]), np.array([0.2])
+    >>> X, Y = np.array([[0.5, -1.0], [0.0, 1.0]]), np.array([[0.2], [0.4]])
+    >>> out = np.empty((2, 1))
+    >>> jit.forward_batch(model, X, out, work), bool(np.allclose(out, net.predict(X)))
+    (True, True)
     """
     layers = model.layers
     n = len(X)
@@ -184,6 +215,18 @@ def cost_and_gradient(model: Model, x: Array, y: Array, gradient: Array, work: A
     -------
     float
         E; NaN if a size does not fit, and nothing is written then.
+
+    Examples
+    --------
+    >>> import numba, numpy as np, fastbp
+    >>> from fastbp import jit
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> model = net.compiled(batch=4)
+    >>> work, x, y = jit.workspace(model), np.array([0.5, -1.0]), np.array([0.2])
+    >>> gradient = np.empty(net.n_parameters)
+    >>> cost = jit.cost_and_gradient(model, x, y, gradient, work)
+    >>> bool(np.allclose(gradient, net.gradient(x[None], y[None])))
+    True
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
@@ -217,6 +260,19 @@ def cost_and_gradient_batch(model: Model, X: Array, Y: Array, gradient: Array, w
     -------
     float
         E; NaN if a size does not fit or there are no samples, and nothing is written then.
+
+    Examples
+    --------
+    >>> import numba, numpy as np, fastbp
+    >>> from fastbp import jit
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> model = net.compiled(batch=4)
+    >>> work, x, y = jit.workspace(model), np.array([0.5, -1.0]), np.array([0.2])
+    >>> X, Y = np.array([[0.5, -1.0], [0.0, 1.0]]), np.array([[0.2], [0.4]])
+    >>> gradient = np.empty(net.n_parameters)
+    >>> cost = jit.cost_and_gradient_batch(model, X, Y, gradient, work)
+    >>> bool(np.isclose(cost, net.cost(X, Y)) and np.allclose(gradient, net.gradient(X, Y)))
+    True
     """
     layers = model.layers
     n = len(X)
@@ -251,6 +307,18 @@ def input_gradient(model: Model, x: Array, y: Array, out: Array, work: Array) ->
     -------
     float
         E; NaN if a size does not fit, and nothing is written then.
+
+    Examples
+    --------
+    >>> import numba, numpy as np, fastbp
+    >>> from fastbp import jit
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> model = net.compiled(batch=4)
+    >>> work, x, y = jit.workspace(model), np.array([0.5, -1.0]), np.array([0.2])
+    >>> slope = np.empty(2)
+    >>> cost = jit.input_gradient(model, x, y, slope, work)
+    >>> bool(np.allclose(slope, net.input_gradient(x[None], y[None])[0]))
+    True
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
@@ -283,6 +351,17 @@ def vjp(model: Model, x: Array, u: Array, out: Array, work: Array) -> bool:
     -------
     bool
         False if a size does not fit; nothing is written then.
+
+    Examples
+    --------
+    >>> import numba, numpy as np, fastbp
+    >>> from fastbp import jit
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> model = net.compiled(batch=4)
+    >>> work, x, y = jit.workspace(model), np.array([0.5, -1.0]), np.array([0.2])
+    >>> slope = np.empty(2)
+    >>> jit.vjp(model, x, np.ones(1), slope, work), bool(np.allclose(slope, net.jacobian(x[None])[0, 0]))
+    (True, True)
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
@@ -313,6 +392,18 @@ def train_one(model: Model, state: State, x: Array, y: Array, work: Array) -> fl
     -------
     float
         The cost before the update; NaN if a size does not fit, and nothing is written then.
+
+    Examples
+    --------
+    >>> import numba, numpy as np, fastbp
+    >>> from fastbp import jit
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> model = net.compiled(batch=4)
+    >>> work, x, y = jit.workspace(model), np.array([0.5, -1.0]), np.array([0.2])
+    >>> optimizer = jit.state(model, fastbp.SGD(0.1))
+    >>> costs = [jit.train_one(model, optimizer, x, y, work) for _ in range(20)]
+    >>> bool(costs[-1] < 0.1 * costs[0])
+    True
     """
     layers = model.layers
     if not _shaped(model) or not _whole(model) \
@@ -348,6 +439,19 @@ def train_batch(model: Model, state: State, X: Array, Y: Array, work: Array) -> 
     float
         The mean cost before the update; NaN if a size does not fit or there are no samples, and nothing is written
         then.
+
+    Examples
+    --------
+    >>> import numba, numpy as np, fastbp
+    >>> from fastbp import jit
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> model = net.compiled(batch=4)
+    >>> work, x, y = jit.workspace(model), np.array([0.5, -1.0]), np.array([0.2])
+    >>> X, Y = np.array([[0.5, -1.0], [0.0, 1.0]]), np.array([[0.2], [0.4]])
+    >>> optimizer = jit.state(model, fastbp.Adam(0.05))
+    >>> costs = [jit.train_batch(model, optimizer, X, Y, work) for _ in range(50)]
+    >>> bool(costs[-1] < 0.1 * costs[0])
+    True
     """
     layers = model.layers
     n = len(X)
@@ -378,6 +482,18 @@ def update(model: Model, state: State) -> bool:
     -------
     bool
         False if the state belongs to another network; nothing is written then.
+
+    Examples
+    --------
+    >>> import numba, numpy as np, fastbp
+    >>> from fastbp import jit
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> model = net.compiled(batch=4)
+    >>> work, x, y = jit.workspace(model), np.array([0.5, -1.0]), np.array([0.2])
+    >>> optimizer, before = jit.state(model, fastbp.SGD(0.1)), net.parameters.copy()
+    >>> optimizer.gradient[:] = 1
+    >>> jit.update(model, optimizer), bool(np.allclose(net.parameters, before - 0.1))
+    (True, True)
     """
     if not _shaped(model) or not _whole(model) or not _of(model, state):
         return False

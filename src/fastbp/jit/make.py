@@ -43,6 +43,15 @@ def compiled(self: core.Model, batch: int = 256, *, output_gradients: bool = Fal
     ------
     TypeError, ValueError
         If ``batch`` is not a whole number from 1 up.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> model = net.compiled()  # an argument for @njit functions that call fastbp.jit
+    >>> out = np.empty(1)
+    >>> fastbp.jit.forward(model, np.array([0.0, 1.0]), out, fastbp.jit.workspace(model))
+    True
     """
     if output_gradients:
         self = self._with_cost(LINEAR)
@@ -108,6 +117,14 @@ def state(model: Model, optimizer: str | Optimizer = "adam") -> State:
         the model do not belong together.
     TypeError
         If an array of the model is of another kind than `Network.compiled` makes it.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> model = fastbp.Network((2, 3, 1), dtype="float64").compiled()
+    >>> optimizer = fastbp.jit.state(model, fastbp.Adam(0.01))
+    >>> float(optimizer.hyper[0]), optimizer.gradient.shape
+    (0.01, (13,))
     """
     check(model)
     method = check_rule(optimizers.get(optimizer))

@@ -15,7 +15,17 @@ def _stays(given: Model | EnsembleModel | State, again: str) -> NoReturn:
 
 
 class Model(NamedTuple):
-    """A network as compiled code sees it; its parameters are those of the Network, not a copy."""
+    """A network as compiled code sees it; its parameters are those of the Network, not a copy.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64")
+    >>> model = net.compiled()
+    >>> model.parameters[:] = 0  # the network's own
+    >>> net.predict([1.0, 2.0])
+    array([0.])
+    """
 
     parameters: Floats
     """The flat buffer."""
@@ -43,7 +53,24 @@ class Model(NamedTuple):
 
 
 class EnsembleModel(NamedTuple):
-    """An ensemble as compiled code sees it: one type, however many networks there are; its parameters are a copy."""
+    """An ensemble as compiled code sees it: one type, however many networks there are; its parameters are a copy.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, (100, 1))
+    >>> Y = np.sin(3 * X) + 0.1 * rng.normal(size=X.shape)
+    >>> networks = [fastbp.Network((1, 8, 1), dtype="float64", seed=seed).fit(X, Y, epochs=20) for seed in range(3)]
+    >>> ensemble = fastbp.Ensemble(networks)
+    >>> model = ensemble.compiled()
+    >>> work = fastbp.jit.ensemble_workspace(model)
+    >>> mean, std = np.empty(1), np.empty(1)
+    >>> fastbp.jit.forward_ensemble(model, np.array([0.5]), mean, std, work)
+    True
+    >>> bool(np.allclose(mean, ensemble.predict([0.5])) and np.allclose(std, ensemble.std([0.5])))
+    True
+    """
 
     parameters: Floats
     """Those of all networks, one behind the other."""
@@ -69,7 +96,15 @@ class EnsembleModel(NamedTuple):
 
 
 class State(NamedTuple):
-    """An optimizer with its state."""
+    """An optimizer with its state.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> model = fastbp.Network((2, 3, 1), dtype="float64").compiled()
+    >>> optimizer = fastbp.jit.state(model, fastbp.SGD(0.1, momentum=0.9))
+    >>> optimizer.hyper[0] = 0.05  # the learning rate
+    """
 
     gradient: Floats
     """Laid out like the parameters."""

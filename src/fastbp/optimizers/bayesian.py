@@ -66,6 +66,17 @@ class BayesianRegularization(LevenbergMarquardt):
     -----
     A penalty on all parameters alike asks for inputs and targets scaled to about one. Sample weights count by their
     ratios: their mean stands for one sample.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.uniform(-2, 2, (100, 1))
+    >>> y = np.sin(2 * x) + 0.1 * rng.normal(size=x.shape)
+    >>> net = fastbp.Network((1, 10, 1), dtype="float64", seed=0)
+    >>> net = net.fit(x, y, epochs=100, optimizer=fastbp.BayesianRegularization())
+    >>> bool(0.07 < net.history.diagnostics["beta"][-1] ** -0.5 < 0.13)  # the noise
+    True
     """
 
     reports = LevenbergMarquardt.reports | {

@@ -63,6 +63,15 @@ class LBFGS(LineSearch):
     ------
     ValueError
         If the number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-2, 2, 100)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> net = net.fit(x, np.sin(2 * x), epochs=100, optimizer=fastbp.LBFGS())
+    >>> bool(net.cost(x, np.sin(2 * x)) < 1e-3)
+    True
     """
 
     memory: int = 10
@@ -102,6 +111,15 @@ class ConjugateGradient(LineSearch):
 
     Nocedal & Wright (2006), algorithm 5.4 with (5.45) and the restart (5.52). Each epoch is one step with all samples.
     It stops by itself when no lower cost is to be found.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-2, 2, 100)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> net = net.fit(x, np.sin(2 * x), epochs=100, optimizer=fastbp.ConjugateGradient())
+    >>> bool(net.cost(x, np.sin(2 * x)) < 1e-3)
+    True
     """
 
     slots = tables.ROW_OWN + 2

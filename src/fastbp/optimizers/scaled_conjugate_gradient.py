@@ -37,6 +37,15 @@ class ScaledConjugateGradient(BatchMethod):
 
     Each epoch is one step with all samples, of two gradients: the second one tells the curvature along the direction. A
     step that would not lower the cost is not made. It stops by itself when no lower cost is to be found.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-2, 2, 100)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> net = net.fit(x, np.sin(2 * x), epochs=200, optimizer=fastbp.ScaledConjugateGradient())
+    >>> bool(net.cost(x, np.sin(2 * x)) < 1e-3)
+    True
     """
 
     slots = ROW_OWN

@@ -35,6 +35,15 @@ class Rprop(BatchMethod):
     ------
     ValueError
         If a number is out of range, or there is no such variant.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-2, 2, 100)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> net = net.fit(x, np.sin(2 * x), epochs=200, optimizer=fastbp.Rprop())
+    >>> bool(net.cost(x, np.sin(2 * x)) < 1e-3)
+    True
     """
 
     first_step: float = 0.1
@@ -104,6 +113,15 @@ class Quickprop(BatchMethod):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-2, 2, 100)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> net = net.fit(x, np.sin(2 * x), epochs=400, optimizer=fastbp.Quickprop(0.5))
+    >>> bool(net.cost(x, np.sin(2 * x)) < 1e-2)
+    True
     """
 
     learning_rate: float = 0.1

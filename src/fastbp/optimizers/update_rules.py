@@ -200,6 +200,16 @@ class SGD(UpdateRule):
     ------
     ValueError
         If a number is out of range, or ``nesterov`` is asked for without momentum.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> g, w = net.gradient(x, x**2), net.parameters.copy()
+    >>> net = net.fit(x, x**2, epochs=1, batch_size=50, optimizer=fastbp.SGD(0.1))
+    >>> bool(np.allclose(net.parameters, w - 0.1 * g))
+    True
     """
 
     learning_rate: schedules.LearningRate = 0.01
@@ -248,6 +258,16 @@ class Adam(UpdateRule):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> g, w = net.gradient(x, x**2), net.parameters.copy()
+    >>> net = net.fit(x, x**2, epochs=1, batch_size=50, optimizer=fastbp.Adam(0.01))
+    >>> bool(np.allclose(net.parameters, w - 0.01 * np.sign(g), atol=1e-5))  # the first step is as long for all
+    True
     """
 
     learning_rate: schedules.LearningRate = 1e-3
@@ -280,6 +300,16 @@ class AdamW(Adam):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> g, w = net.gradient(x, x**2), net.parameters.copy()
+    >>> net = net.fit(x, x**2, epochs=1, batch_size=50, optimizer=fastbp.AdamW(0.01, weight_decay=0.5))
+    >>> bool(np.allclose(net.parameters, w - 0.01 * (np.sign(g) + 0.5 * w), atol=1e-5))
+    True
     """
 
     weight_decay: schedules.Setting = 0.01
@@ -300,6 +330,16 @@ class AMSGrad(Adam):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> g, w = net.gradient(x, x**2), net.parameters.copy()
+    >>> net = net.fit(x, x**2, epochs=1, batch_size=50, optimizer=fastbp.AMSGrad(0.01))
+    >>> bool(np.allclose(net.parameters, w - 0.01 * np.sign(g), atol=1e-5))  # the first step is Adam's
+    True
     """
 
     slots = 3
@@ -319,6 +359,16 @@ class NAdam(Adam):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> g, w = net.gradient(x, x**2), net.parameters.copy()
+    >>> net = net.fit(x, x**2, epochs=1, batch_size=50, optimizer=fastbp.NAdam(0.01))
+    >>> bool(np.allclose(net.parameters, w - 0.01 * (0.09 / 0.19 + 1) * np.sign(g), atol=1e-5))  # it looks ahead
+    True
     """
 
     rule = staticmethod(rules.nadam)
@@ -337,6 +387,16 @@ class RAdam(Adam):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> g, w = net.gradient(x, x**2), net.parameters.copy()
+    >>> net = net.fit(x, x**2, epochs=1, batch_size=50, optimizer=fastbp.RAdam(0.01))
+    >>> bool(np.allclose(net.parameters, w - 0.01 * g))  # at first the variance is not trusted
+    True
     """
 
     rule = staticmethod(rules.radam)
@@ -357,6 +417,16 @@ class AdaBelief(Adam):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> g, w = net.gradient(x, x**2), net.parameters.copy()
+    >>> net = net.fit(x, x**2, epochs=1, batch_size=50, optimizer=fastbp.AdaBelief(0.01))
+    >>> bool(np.allclose(net.parameters, w - 0.01 / 0.9 * np.sign(g), atol=1e-5))  # g is 0.9 g from its mean, 0.1 g
+    True
     """
 
     epsilon: float = 1e-16
@@ -382,6 +452,16 @@ class Lion(UpdateRule):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> g, w = net.gradient(x, x**2), net.parameters.copy()
+    >>> net = net.fit(x, x**2, epochs=1, batch_size=50, optimizer=fastbp.Lion(0.001))
+    >>> bool(np.allclose(net.parameters, w - 0.001 * np.sign(g)))
+    True
     """
 
     learning_rate: schedules.LearningRate = 1e-4
@@ -416,6 +496,16 @@ class RMSprop(UpdateRule):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> g, w = net.gradient(x, x**2), net.parameters.copy()
+    >>> net = net.fit(x, x**2, epochs=1, batch_size=50, optimizer=fastbp.RMSprop(0.01))
+    >>> bool(np.allclose(net.parameters, w - 0.01 / np.sqrt(0.1) * np.sign(g), atol=1e-5))  # the mean of g² is 0.1 g²
+    True
     """
 
     decay: float = 0.9
@@ -442,6 +532,16 @@ class Adagrad(UpdateRule):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> g, w = net.gradient(x, x**2), net.parameters.copy()
+    >>> net = net.fit(x, x**2, epochs=1, batch_size=50, optimizer=fastbp.Adagrad(0.01))
+    >>> bool(np.allclose(net.parameters, w - 0.01 * np.sign(g), atol=1e-5))
+    True
     """
 
     learning_rate: schedules.LearningRate = 0.01
@@ -470,6 +570,16 @@ class Adadelta(UpdateRule):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> g, w = net.gradient(x, x**2), net.parameters.copy()
+    >>> net = net.fit(x, x**2, epochs=1, batch_size=50, optimizer=fastbp.Adadelta())
+    >>> bool(np.allclose(net.parameters, w - 1e-3 * g / np.sqrt(0.1 * g**2 + 1e-6)))  # the units of w come with time
+    True
     """
 
     learning_rate: schedules.LearningRate = 1.0

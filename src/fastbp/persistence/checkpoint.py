@@ -34,6 +34,17 @@ class Checkpoint(CalledLast):
         If the folder does not exist.
     OSError
         In training, if the file cannot be written; the last checkpoint is left as it was.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, fastbp
+    >>> path = tempfile.mkdtemp() + "/fit.safetensors"
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), seed=0)
+    >>> net = net.fit(x, x**2, epochs=10, callbacks=[fastbp.Checkpoint(path, every=5)])
+    >>> again = fastbp.Network.load(path).fit(x, x**2, epochs=5, resume=True)
+    >>> bool((again.parameters == net.fit(x, x**2, epochs=5, resume=True).parameters).all())
+    True
     """
 
     _settings = "path", "every"

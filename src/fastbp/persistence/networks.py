@@ -94,6 +94,17 @@ def save(self: Trainable, path: str | PathLike[str], *, training: bool = False) 
     -----
     What is being written is called ``.fastbp.`` and 16 hexadecimal digits. A killed save leaves it behind; a later
     one into the same folder removes it after an hour.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> net = fastbp.Network((2, 3, 1), dtype="float64", seed=0)
+    >>> X, Y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0], [0.0]])
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/net.safetensors"
+    >>> net.save(path)
+    >>> bool((fastbp.Network.load(path).parameters == net.parameters).all())
+    True
     """
     header, content = described_network(self), tensors(self)
     if training and self._progress is not None:

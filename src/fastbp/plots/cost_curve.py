@@ -26,6 +26,15 @@ class CostCurveDisplay(Display):
     name : str or None
     ax_, figure_
         Where it was drawn last.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> net = fastbp.Network((1, 4, 1), seed=0).fit(X, X, epochs=20)
+    >>> display = fastbp.plots.CostCurveDisplay.from_network(net, name="three points")
+    >>> display.ax_.get_title()
+    'three points'
     """
 
     def __init__(self, history: History, *, name: str | None = None) -> None:

@@ -45,6 +45,16 @@ class DecisionRegionDisplay(Display):
         The samples, class by class; empty without samples.
     ax_, figure_
         Where it was drawn last.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> X = np.random.default_rng(0).normal(size=(60, 2))
+    >>> y = (X[:, 0] > 0).astype(int)
+    >>> net = fastbp.Network((2, 4, 2), cost="cross_entropy", seed=0).fit(X, y, epochs=20)
+    >>> display = fastbp.plots.DecisionRegionDisplay.from_network(net, X, y)
+    >>> len(display.scatter_)
+    2
     """
 
     def __init__(self, *, xx0: Array, xx1: Array, chances: Array, classes: Sequence[Any]) -> None:

@@ -30,6 +30,14 @@ class LearningCurveDisplay(Display):
     name : str or None
     ax_, figure_
         Where it was drawn last.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> losses = {"training": {"rmse": [3.0, 2.0, 1.0]}, "validation": {"rmse": [3.1, 2.4, 2.6]}}
+    >>> display = fastbp.plots.LearningCurveDisplay(losses, best_epochs=[2]).plot()
+    >>> display.best_epochs
+    (2,)
     """
 
     def __init__(self, losses: Mapping[str, Mapping[str, npt.ArrayLike]], best_epochs: Any = (), *,

@@ -38,6 +38,14 @@ class NetworkDisplay(Display):
         The neurons, layer by layer.
     ax_, figure_
         Where it was drawn last.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> net = fastbp.Network((2, 20, 1), seed=0)
+    >>> display = fastbp.plots.NetworkDisplay.from_network(net, [0.0, 1.0], [1.0], most=5)
+    >>> [len(shown) for shown in display.shown]
+    [2, 5, 1]
     """
 
     def __init__(self, weights: list[Array], deltas: list[Array] | None = None, *, most: int = 12) -> None:

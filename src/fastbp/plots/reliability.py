@@ -35,6 +35,13 @@ class ReliabilityDisplay(Display):
     name : str or None
     ax_, figure_
         Where it was drawn last.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> display = fastbp.plots.ReliabilityDisplay([0.25, 0.75], [0.25, 0.5], [4, 4]).plot()
+    >>> display.calibration_error
+    0.125
     """
 
     def __init__(self, said: npt.ArrayLike, came_true: npt.ArrayLike, counts: npt.ArrayLike, *,

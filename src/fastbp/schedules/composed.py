@@ -54,6 +54,13 @@ class WarmUp(Curve):
     ------
     ValueError
         If a number is out of range, or ``learning_rate`` is `ReduceOnPlateau`, whose first rate cannot change.
+
+    Examples
+    --------
+    >>> from fastbp.schedules import Exponential, WarmUp
+    >>> rate = WarmUp(Exponential(0.1, 0.5), 4)
+    >>> [round(rate(t), 6) for t in (0, 1, 3, 4, 5)]
+    [0.02, 0.04, 0.08, 0.1, 0.05]
     """
 
     learning_rate: float | Callable[..., float]

@@ -98,6 +98,12 @@ class Step(Curve):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> from fastbp.schedules import Step
+    >>> [Step(0.1, every=10, factor=0.5)(t) for t in (0, 9, 10, 20)]
+    [0.1, 0.1, 0.05, 0.025]
     """
 
     learning_rate: float
@@ -132,6 +138,12 @@ class Exponential(Curve):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> from fastbp.schedules import Exponential
+    >>> [Exponential(0.1, 0.5)(t) for t in (0, 1, 2)]
+    [0.1, 0.05, 0.025]
     """
 
     learning_rate: float
@@ -164,6 +176,12 @@ class InverseScaling(Curve):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> from fastbp.schedules import InverseScaling
+    >>> [InverseScaling(0.1)(t) for t in (0, 3, 99)]
+    [0.1, 0.05, 0.01]
     """
 
     learning_rate: float
@@ -333,6 +351,13 @@ class OneCycle(Curve):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> from fastbp.schedules import OneCycle
+    >>> rate = OneCycle(0.1, 10)
+    >>> [round(rate(t), 6) for t in (0, 3, 10)]
+    [0.004, 0.1, 0.0]
     """
 
     learning_rate: float

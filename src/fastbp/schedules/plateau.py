@@ -43,6 +43,18 @@ class ReduceOnPlateau(Schedule):
     ValueError
         If a number is out of range, or it is not known whether more of the metric is better; in `Network.fit`, if it
         does not record the metric.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> rate = fastbp.schedules.ReduceOnPlateau(10.0, patience=2)
+    >>> rates = []
+    >>> net = fastbp.Network((1, 4, 1), dtype="float64", seed=0)
+    >>> net = net.fit(x, x**2, epochs=30, optimizer=fastbp.Adam(rate),
+    ...               callbacks=[lambda record: rates.append(record.learning_rate)])
+    >>> bool(rates[-1] < rates[0] == 10)
+    True
     """
 
     learning_rate: float

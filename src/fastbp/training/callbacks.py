@@ -41,6 +41,15 @@ class ProgressBar:
     ------
     ImportError
         Without tqdm (``pip install fastbp[progress]``).
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> net = net.fit(x, x**2, epochs=5, progress=True)  # doctest: +SKIP
+    100%|██████████| 5/5 [00:00<00:00, cost=0.0503, samples/s=2.1e+05]
+    >>> bar = fastbp.ProgressBar(5, len(x))  # what it makes; in loops of your own a callback like any other
     """
 
     def __init__(self, epochs: int, samples: int) -> None:
@@ -285,6 +294,15 @@ class GradientNorm(_Shown):
     ------
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> net = net.fit(x, x**2, epochs=1000, optimizer="rprop", callbacks=[fastbp.GradientNorm(1e-3)])
+    >>> bool(np.linalg.norm(net.gradient(x, x**2)) <= 1e-3), len(net.history) < 1000
+    (True, True)
     """
 
     _settings = "norm", "every"
@@ -311,6 +329,15 @@ class TargetCost(_Shown):
     ------
     ValueError
         If it is not a number.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> net = net.fit(x, x**2, epochs=1000, optimizer="lbfgs", callbacks=[fastbp.TargetCost(1e-4)])
+    >>> net.history.cost[-1] <= 1e-4 < net.history.cost[-2]
+    np.True_
     """
 
     _settings = ("cost",)
@@ -337,6 +364,15 @@ class TimeLimit(_Shown):
     ------
     ValueError
         If it is not a positive number.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> net = net.fit(x, x**2, epochs=10**7, callbacks=[fastbp.TimeLimit(0.05)])
+    >>> len(net.history) < 10**7
+    True
     """
 
     _settings = ("seconds",)
@@ -362,6 +398,15 @@ class MaxUpdates(_Shown):
     ------
     ValueError
         If it is not a whole number, or less than 1.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> x = np.linspace(-1, 1, 50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
+    >>> net = net.fit(x, x**2, epochs=100, batch_size=10, callbacks=[fastbp.MaxUpdates(12)])
+    >>> len(net.history)  # five updates an epoch
+    3
     """
 
     _settings = ("updates",)

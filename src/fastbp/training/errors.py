@@ -15,6 +15,16 @@ class DivergenceError(ArithmeticError):
         The epoch in which it happened, from 1.
     learning_rate : float
         The learning rate in use; NaN with a full-batch method that has none.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> net = fastbp.Network((1, 4, 1), "relu", seed=0)
+    >>> try:
+    ...     net.fit([[1e6], [-1e6]], [[1.0], [0.0]], epochs=50, optimizer=fastbp.SGD(10.0))
+    ... except fastbp.DivergenceError as error:
+    ...     print("diverged in epoch", error.epoch)
+    diverged in epoch 2
     """
 
     def __init__(self, epoch: int, learning_rate: float) -> None:

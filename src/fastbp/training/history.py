@@ -26,7 +26,20 @@ NONE: Mapping[str, float] = MappingProxyType({})
 
 
 class Record(NamedTuple):
-    """What a callback is given after each epoch."""
+    """What a callback is given after each epoch.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> def tell(record):
+    ...     if record.epoch % 10 == 0:
+    ...         print(record.epoch, record.cost < 10, record.validation_cost, record.learning_rate)
+    ...     return record.cost < 1e-30  # True ends the fit
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> net = fastbp.Network((1, 4, 1), seed=0).fit(X, X, epochs=20, optimizer=fastbp.Adam(0.01), callbacks=[tell])
+    10 True None 0.01
+    20 True None 0.01
+    """
 
     epoch: int
     """Number of the epoch, from 1."""
@@ -86,6 +99,17 @@ class History:
     ValueError
         If a row has not as many numbers as there are columns, epochs do not increase from 1 up, or seconds are
         negative.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> net = fastbp.Network((1, 4, 1), seed=0).fit(X, X, epochs=20, validation=(X, X), metrics=["r2"])
+    >>> history = net.history
+    >>> len(history), history.epoch[-1], history.cost.shape, history.metrics["r2"].shape
+    (20, np.int64(20), (20,), (20,))
+    >>> bool(history.validation_cost[-1] == net.cost(X, X))
+    True
     """
 
     def __init__(self, rows: Iterable[Sequence[float]] = (), names: Iterable[str] = (),
