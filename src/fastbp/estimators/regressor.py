@@ -176,12 +176,12 @@ class MLPRegressor(RegressorMixin, _MLP):
     >>> X, y = load_diabetes(return_X_y=True)
     >>> float(fastbp.MLPRegressor(standardize=True, tol=1e-2, random_state=0).fit(X, y).score(X, y)) > 0.5
     True
-    >>> bags = fastbp.MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", alpha=5.0, max_iter=1000, standardize=True,
-    ...                            random_state=0, n_members=20, resample="bootstrap").fit(X, y)
+    >>> bags = fastbp.MLPRegressor(hidden_layer_sizes=(8,), activation="tanh", solver="lbfgs", alpha=5.0, max_iter=1000,
+    ...                            standardize=True, random_state=0, n_members=20, resample="bootstrap").fit(X, y)
     >>> bags.oob_score_ > 0.4
     True
     >>> mean, std = bags.predict([[0.0] * 10, [0.5] * 10], return_std=True)
-    >>> bool(std[1] > 5 * std[0])  # far from all samples the members differ
+    >>> bool(std[1] > 3 * std[0])  # far from all samples the members differ
     True
     """
 
