@@ -15,7 +15,7 @@ help:
 	@echo "make docs      the site, in docs/_build/html: all pages, examples and doctests run, all links inside checked"
 	@echo "make quick     lint, and the tests of contracts, twins and kernels in float32: under a minute, once compiled"
 	@echo "make test      lint, a pass over the benchmarks, all tests compiled, most with the JIT off, some as for AVX2,"
-	@echo "               and the quick ones on Python 3.13, where this machine has it"
+	@echo "               the site, and the quick tests on Python 3.13, where this machine has it"
 	@echo "make all       that, all with the JIT off, as for other processors, and with other examples in each run"
 	@echo "make lint      ruff, mypy and the order of imports alone"
 	@echo "make targets   the tests of the kernels, compiled as for other processors"
@@ -63,7 +63,7 @@ demo: $(VENV)/demo.stamp
 UPPER := tests/ensembles tests/estimators tests/tables
 test: $(VENV)/test.stamp
 	$(RUN) -m coverage erase
-	@$(MAKE) --no-print-directory -j2 --output-sync=target plain compiled newest check-bench lint
+	@$(MAKE) --no-print-directory -j2 --output-sync=target plain compiled newest docs check-bench lint
 	$(RUN) -m coverage combine --quiet
 	$(RUN) -m coverage report
 
