@@ -252,8 +252,9 @@ class Network(Trainable, Derivatives):
         ----------
         X : array_like, shape (n_samples, n_0)
             Inputs. An array of the network's dtype in C order is not copied; a memory map stays on disk. Matrices and
-            arrays of scipy.sparse are read as CSR, and made dense a block of samples at a time. In a masked array
-            nothing may be masked. Where encoders read codes, NaN and -1 are a missing category. Also a source of
+            arrays of scipy.sparse are read as CSR; where fewer than a tenth of the numbers are not 0, the first layer's
+            products are of these alone, else a block of samples at a time is made dense. In a masked array nothing
+            may be masked. Where encoders read codes, NaN and -1 are a missing category. Also a source of
             `fastbp.data`, and with ``memory`` anything that has ``.shape`` and ``[a:b]``, or a list of such: these are
             read by blocks, see Notes.
         Y : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1

@@ -18,7 +18,7 @@ from fastbp.kernels.derivatives import second as tangents
 from fastbp.kernels.ir import call
 from fastbp.kernels.layer import dense, gather, parametric
 from fastbp.kernels.layer.encoders import scaling_gradient
-from fastbp.kernels.passes import backprop, encoded, epoch, line_search, predict, record
+from fastbp.kernels.passes import backprop, encoded, epoch, line_search, predict, record, sparse
 from fastbp.kernels.updates import penalties as regular
 from fastbp.optimizers import BATCH_METHODS, LineSearch
 
@@ -92,7 +92,8 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
     rows += [(row.slope, prototypes.encoder_slope) for row in encoders.ENCODERS.values() if row.slope]
     rows += [(scaling_gradient, prototypes.encoder_gradient), (encoded.gathered, gather.gather),
              (encoded.my_samples, backprop.my_samples), (encoded.my_neurons, backprop.my_neurons),
-             (encoded.predict_many, predict.predict), (embedded.forward_encoded, embedded.forward),
+             (encoded.predict_many, predict.predict), (sparse.my_samples, backprop.my_samples),
+             (sparse.my_neurons, backprop.my_neurons), (sparse.predict_many, predict.predict), (embedded.forward_encoded, embedded.forward),
              (embedded.backpropagate_encoded, embedded.backpropagate),
              (embedded.input_one_encoded, embedded.input_one), (embedded.vjp_one_encoded, embedded.vjp_one)]
     rows += [(found, prototypes.block)

@@ -12,6 +12,7 @@ from .. import initializers
 from ..costs import CLASSES, COUNT, UNIT, Cost
 from ..encoders import ENCODERS, Encoder, Identity
 from ..initializers import Constant, Given, Rule
+from ..kernels import layout
 from ..kernels.compile import VECTOR_BYTES
 from ..kernels.passes.predict import all_finite
 from ..util import machine
@@ -309,7 +310,7 @@ def _sparse(X: Any, n_in: int, kind: np.dtype[Any] | None = None) -> SparseRows:
         if not all_finite(readonly(values)):
             raise ValueError(f"X holds {values[~np.isfinite(values)][0]}: expected finite numbers within {kind.name}; "
                              "remove or impute such rows")
-    return SparseRows(values, csr.indices, csr.indptr)
+    return SparseRows(values, csr.indices, csr.indptr, layout.few_nonzeros(len(values), *csr.shape))
 
 
 def targets(Y: Any, n: int, outputs: int, kind: np.dtype[Any], cost: Cost, canonical_link: bool) -> tuple[Array, bool]:

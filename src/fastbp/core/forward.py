@@ -12,9 +12,10 @@ import numpy.typing as npt
 from ..activations import get
 from ..data.base import Rows
 from ..data.reader import Reader
+from ..kernels import layout
 from ..kernels.compile import Kernel
 from ..kernels.layout import NOT_SHUFFLED
-from ..kernels.passes import encoded, online
+from ..kernels.passes import encoded, online, sparse
 from ..kernels.passes import predict as kernels
 from ..util import machine
 from . import arrays, link, thread_team
@@ -157,10 +158,13 @@ def outputs(model: Model, inputs: Array | SparseRows, layer: int, out: Array) ->
     """
     architecture, flat = model._architecture, out.reshape(-1)
     n, width = len(inputs), architecture.layers[layer]
-    with model._borrow(Request(max(n, 1), backward=False, sparse=isinstance(inputs, SparseRows))) as (plan, block):
-        for rows in thread_team.chunks(n, block, architecture.work, PART // architecture.layers[0]):
+    few = isinstance(inputs, SparseRows) and inputs.few
+    request = Request(max(n, 1), backward=False, sparse=isinstance(inputs, SparseRows), few_nonzeros=few)
+    some = layout.LARGEST_BLOCK if few else PART // architecture.layers[0]
+    with model._borrow(request) as (plan, block):
+        for rows in thread_team.chunks(n, block, architecture.work, some):
             part, structure = flattened(inputs[rows], architecture.dtype)
-            _pass(model)(plan.layers[:layer], plan.cells, plan.panels, model._parameters, part, structure,
+            _pass(model, request)(plan.layers[:layer], plan.cells, plan.panels, model._parameters, part, structure,
                          NOT_SHUFFLED, rows.stop - rows.start, block, flat[rows.start * width : rows.stop * width])
 
 
@@ -200,8 +204,10 @@ def _by_blocks(model: Model, X: Rows, out: Array | None) -> Array:
     return out
 
 
-def _pass(model: Model) -> Kernel:
-    """Return the kernel that goes forward through the layers, or through encoders and layers."""
+def _pass(model: Model, request: Request) -> Kernel:
+    """Return the kernel that goes forward through the layers, or what stands around it."""
+    if request.of_nonzeros:
+        return sparse.predict_many
     return kernels.predict if model._architecture.encoding is None else encoded.predict_many
 
 
@@ -229,9 +235,10 @@ def outputs_of(model: Model, samples: Samples) -> Array:
         outputs(model, samples.inputs, len(architecture.layers) - 1, out)
         return out
     data, flat = samples.data(), out.reshape(-1)
-    with model._borrow(Request(n, backward=False, sparse=samples.sparse)) as (plan, block):
+    request = Request(n, backward=False, sparse=samples.sparse, few_nonzeros=samples.few_nonzeros)
+    with model._borrow(request) as (plan, block):
         for rows in thread_team.chunks(n, block, architecture.work):
-            _pass(model)(plan.layers, plan.cells, plan.panels, model._parameters, data.inputs, data.structure,
+            _pass(model, request)(plan.layers, plan.cells, plan.panels, model._parameters, data.inputs, data.structure,
                          data.order[rows], rows.stop - rows.start, block,
                          flat[rows.start * width : rows.stop * width])
     return out

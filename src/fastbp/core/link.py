@@ -22,9 +22,10 @@ from ..kernels import layout, prototypes, tables
 from ..kernels.compile import Kernel, address
 from ..kernels.derivatives import second
 from ..kernels.functions import costs, softmax
-from ..kernels.layer import dense, gather, parametric
+from ..kernels.layer import dense, gather, parametric, sparse
 from ..kernels.layout import Integers, Plan
 from ..kernels.passes import backprop, encoded, epoch, noise, online, predict, record
+from ..kernels.passes import sparse as nonzeros
 from ..kernels.random import shuffle, shuffle_picked
 from ..kernels.tables import (
     CELL_CANONICAL,
@@ -60,6 +61,9 @@ from ..kernels.tables import (
     CELL_SCRATCH,
     CELL_SCRATCH_SIZE,
     CELL_SPARE,
+    CELL_SPARSE_ROOM,
+    CELL_STRUCTURE,
+    CELL_STRUCTURE_SIZE,
     CELL_TARGET,
     CELL_TARGET_COLUMNS,
     CELL_WEIGHT,
@@ -119,6 +123,10 @@ class Request:
     calls: tuple[Kernel, ...] = ()
     """Kernels that it calls beside those of forward and backward pass."""
     choices: Choices = Choices()
+    few_nonzeros: bool = False
+    """Whether these have so few that the first layer's products are of them alone, where they can be."""
+    structure: Integers | None = None
+    """Then `layout.Data.structure`, which a pass forward and back must be told of."""
     jacobian: Array | None = None
     """Targets of ∂o/∂x."""
     jacobian_weight: float = 0.0
@@ -146,21 +154,28 @@ class Request:
         if self.kind == tables.KIND_PLAIN:
             more = 0 if architecture.encoding is None else architecture.encoding.kept
             return layout.block_samples(architecture.sizes, architecture.dtype, self.samples, backward=self.backward,
-                                        more=more)
+                                        more=more, inputs=not self.of_nonzeros)
         return layout.block_with_tangents(architecture.layers, architecture.dtype, self.samples,
                                           architecture.directions(self.kind))
 
     @property
     def prepared_by(self) -> tuple[Any, ...]:
         """What a prepared plan depends on, beside its room."""
-        return (self.backward, self.threads, self.kind, self.sparse, self.weighted, self.picks, self.calls, self.cost,
-                self.jacobian_columns, self.signed)
+        return (self.backward, self.threads, self.kind, self.sparse, self.of_nonzeros, self.weighted, self.picks, self.calls,
+                self.cost, self.jacobian_columns, self.signed)
+
+    @property
+    def of_nonzeros(self) -> bool:
+        """Whether the first layer's products are of the non-zeros of a sparse X: noise of inputs would leave none 0."""
+        noisy = self.noise_key is not None and self.regularization is not None and self.regularization.is_set(
+            "input_noise")
+        return self.few_nonzeros and self.kind == tables.KIND_PLAIN and not noisy
 
     @property
     def binds(self) -> bool:
         """Whether anything belongs to one use."""
         return (self.jacobian is not None or self.direction is not None or self.regularization is not None
-                or self.end_epoch is not record.end_epoch or self.scheduled is not None)
+                or self.end_epoch is not record.end_epoch or self.scheduled is not None or self.structure is not None)
 
 
 def link(architecture: Architecture, request: Request) -> Plan:
@@ -189,6 +204,8 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
         _link_tangents(architecture, request, plan)
     if architecture.encoding is not None:
         _link_encoders(architecture, request, plan)
+    if request.of_nonzeros:
+        _link_nonzeros(architecture, request, plan)
     return plan
 
 
@@ -202,6 +219,8 @@ def bind(architecture: Architecture, plan: Plan, request: Request) -> Plan:
         cost_parameter[COST_JACOBIAN_WEIGHT] = request.jacobian_weight
     if request.direction is not None:
         cells[CELL_DIRECTION] = request.direction.ctypes.data
+    if request.structure is not None:
+        cells[CELL_STRUCTURE], cells[CELL_STRUCTURE_SIZE] = request.structure.ctypes.data, request.structure.size
     if request.end_epoch is not record.end_epoch:
         cells[CELL_END_EPOCH] = address(request.end_epoch, architecture.dtype, record.end_epoch)
     plan = plan._replace(cells=cells, cost_parameter=cost_parameter)
@@ -245,7 +264,8 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
     def packs(n_in: int, n_out: int) -> bool:
         return layout.packs(n_in, n_out, dtype) if choices.packs is None else choices.packs
 
-    out = [take(n * samples + online.BEHIND) for n in sizes]
+    few = request.of_nonzeros
+    out = [-1 if few and i == 0 else take(n * samples + online.BEHIND) for i, n in enumerate(sizes)]
     delta = [-1] + [take(n * samples) for n in sizes[1:]]
     cotangent = [-1] + [start if not alphas else take(n * samples) if backward or request.calls else -1
                         for start, n, alphas in zip(delta[1:], sizes[1:], architecture.parametric, strict=True)]
@@ -259,8 +279,9 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
         row["alphas"] = architecture.alphas[i]
         row["change"] = take(n_out * samples) if architecture.parametric[i] else -1
         transposes = not by_lanes(n_in, n_out) if backward else i == 0 and encoding is None
+        transposes, packed = (transposes, backward and packs(n_in, n_out)) if row["source"] >= 0 else (False, False)
         row["transposed"] = take(-(-n_in // width) * width * (samples + 1)) if transposes else -1
-        row["packs"] = backward and packs(n_in, n_out)
+        row["packs"] = packed
         row["net"] = take(n_out * samples) if tangents else -1
     cells = np.zeros(tables.CELL_COUNT, np.int64)
     columns = architecture.target_columns
@@ -273,10 +294,15 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
         slopes = max(request.jacobian_columns, sizes[-1] * tangents)
         cells[[CELL_SPARE, CELL_JACOBIAN_TARGETS]] = take(sizes[-1] * alone), take(slopes * alone)
         cells[CELL_JACOBIAN_COLUMNS] = request.jacobian_columns or architecture.n_targets * sizes[0]
+    size = sparse.scratch_size(width, samples) if few else 0
     if layers[:, LAYER_PACKS].any():
         widest = max(max(sizes), samples)  # a scratch holds at least eight neurons of the widest layer
-        size = max(layout.SCRATCH_BYTES // dtype.itemsize, 8 * widest)
+        size = max(layout.SCRATCH_BYTES // dtype.itemsize, 8 * widest, size)
+    if size:
         cells[CELL_SCRATCH_SIZE], cells[CELL_SCRATCH] = size, take(request.threads * size)
+    if few:
+        cells[CELL_SPARSE_ROOM] = samples
+        cells = np.concatenate((cells, np.zeros(2 * samples * (1 + request.threads), np.int64)))
     if encoding is not None:
         table = encoding.table(dtype, take, samples, int(layers[0, LAYER_SOURCE]), int(cells[CELL_ONES]),
                                backward=backward, slopes=encoded.slopes in request.calls)
@@ -413,6 +439,22 @@ def _link_encoders(architecture: Architecture, request: Request, plan: Plan) -> 
         if cells[CELL_COUNT + tables.ENCODING_DELTA] >= 0:
             kernels.append(dense.backward)
     elif not request.calls:
+        cells[CELL_DENSE_PREDICT] = address(predict.predict, dtype)
+    for kernel in kernels:
+        cells[kernel.place] = address(kernel, dtype)
+
+
+def _link_nonzeros(architecture: Architecture, request: Request, plan: Plan) -> None:
+    """Write what a pass calls whose first layer reads non-zeros alone, in the places of what it calls else."""
+    dtype, cells = architecture.dtype, plan.cells
+    kernels = [sparse.find_rows, sparse.forward]
+    cells[CELL_GATHER_INPUTS] = address(encoded.gathered, dtype, gather.gather)
+    if request.backward:
+        kernels.append(sparse.gradient)
+        cells[CELL_DENSE_SAMPLES], cells[CELL_DENSE_NEURONS] = cells[CELL_MY_SAMPLES], cells[CELL_MY_NEURONS]
+        cells[CELL_MY_SAMPLES] = address(nonzeros.my_samples, dtype, backprop.my_samples)
+        cells[CELL_MY_NEURONS] = address(nonzeros.my_neurons, dtype, backprop.my_neurons)
+    else:
         cells[CELL_DENSE_PREDICT] = address(predict.predict, dtype)
     for kernel in kernels:
         cells[kernel.place] = address(kernel, dtype)

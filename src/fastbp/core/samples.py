@@ -29,6 +29,9 @@ class SparseRows:
     """The column of each value."""
     starts: npt.NDArray[np.signedinteger[Any]]
     """Where each row begins, and the last one ends."""
+    few: bool
+    """Whether products are of the non-zeros alone (`layout.few_nonzeros`): decided once for a whole matrix, so that
+    its parts are computed alike."""
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -37,7 +40,7 @@ class SparseRows:
         first, stop, _ = rows.indices(len(self))
         starts = self.starts[first : stop + 1]
         values = slice(starts[0], starts[-1])
-        return SparseRows(self.values[values], self.columns[values], starts - starts[0])
+        return SparseRows(self.values[values], self.columns[values], starts - starts[0], self.few)
 
 
 @dataclass
@@ -110,7 +113,9 @@ class Samples:
     def request(self, batch: int, threads: int = 1, kind: int | None = None) -> Request:
         """Return what a pass forward and back needs for batches of them; it computes ``kind``, or what they ask for."""
         return Request(batch, True, threads, self.kind if kind is None else kind, self.sparse, self.weights.size > 0,
-                       self.picked is not None, jacobian=self.jacobian, jacobian_weight=self.jacobian_weight,
+                       self.picked is not None, few_nonzeros=self.few_nonzeros,
+                       structure=self.data().structure if self.few_nonzeros else None,
+                       jacobian=self.jacobian, jacobian_weight=self.jacobian_weight,
                        jacobian_columns=0 if self.jacobian is None or self.jacobian.ndim == 3
                        else self.jacobian[0].size, cost=self.cost, signed=self.signed)
 
@@ -137,6 +142,11 @@ class Samples:
     def sparse(self) -> bool:
         """Whether the inputs are the rows of a sparse matrix."""
         return isinstance(self.inputs, SparseRows)
+
+    @property
+    def few_nonzeros(self) -> bool:
+        """Whether they are, and products are of their non-zeros alone."""
+        return isinstance(self.inputs, SparseRows) and self.inputs.few
 
 
 def flattened(rows: Array | SparseRows, kind: np.dtype[Any]) -> tuple[Array, npt.NDArray[np.int64]]:

@@ -35,12 +35,12 @@ class Workspaces:
         self.single: list[Plan] = []
         """Plans for one sample forward."""
         self._pools: dict[Any, list[Plan]] = {}
-        self._blocks: dict[tuple[int, bool, int], tuple[int, int]] = {}
+        self._blocks: dict[tuple[int, bool, int, bool], tuple[int, int]] = {}
 
     def block(self, request: Request) -> tuple[int, int]:
         """Return the number of samples that go through such a pass together, and for how many a plan is made."""
         samples = min(request.samples, layout.LARGEST_BLOCK)
-        known = samples, request.backward, request.kind
+        known = samples, request.backward, request.kind, request.of_nonzeros
         if known not in self._blocks:
             asked = replace(request, samples=samples, choices=self.choices)
             block, dtype = asked.block(self.architecture), self.architecture.dtype

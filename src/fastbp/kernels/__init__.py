@@ -28,6 +28,11 @@ passes.encoded
                        -> my_neurons, backpropagate_encoded, my_neurons_clipped
     my_neurons         phase 2 of such a network: gradients and updates, then `backprop.my_neurons` -> run
     predict_many       encode and `predict.predict`, block by block: outputs (samples, n_L) -> core.forward, jit
+passes.sparse
+    my_samples         phase 1 where the first layer reads non-zeros alone: its net inputs, then `backprop.my_samples`
+                       -> run
+    my_neurons         phase 2 of it: its gradient and update, then `backprop.my_neurons` -> run
+    predict_many       the same forward, block by block: outputs (samples, n_L) -> core.forward
 passes.noise
     before_layer       inputs with noise, smoothed targets; outputs and slopes of a hidden layer, some dropped: panels
                        -> my_samples
@@ -121,6 +126,10 @@ layer.encoders
     one for each encoder of the catalogue, and one for the gradient of its parameters
                        columns of X become encoded numbers; Σ δ over the samples of each category, and the like
                        -> encode, gradients
+layer.sparse
+    find_rows          where the non-zeros of a block's rows stand: two integers a sample -> my_samples, predict_many
+    forward            (1) of the first layer from these: a panel of n_1, W (n_1, n_0) and b (n_1,) -> the same
+    gradient           (6) of the first layer: rows of ∂E/∂W (n_1, n_0) from a panel of deltas -> my_neurons
 layer.gather
     gather             rows (samples, n) by index: a panel, and its transposed copy -> my_samples, predict
     gather_sparse      the same from the rows of a sparse matrix -> my_samples, predict

@@ -74,7 +74,7 @@ LAYER = Table({
     "weights": "offset of W^l in the flat buffer",
     "biases": "offset of b^l in the flat buffer, -1 without biases",
     "activation": "address of φ",
-    "source": "offset in the panels of out^{l-1}",
+    "source": "offset in the panels of out^{l-1}; -1 where `passes.sparse` sees to the products of the first layer",
     "out": "offset in the panels of out^l",
     "delta_below": "offset in the panels of the layer below's ``cotangent``",
     "delta": "offset in the panels of φ'(net), which becomes δ^l",
@@ -144,9 +144,11 @@ CELL = Table({
     "collect": "address of `costs.collect`",
     "shuffle": "address of `random.shuffle`, or of `random.shuffle_picked`",
     "scatter": "address of `gather.scatter`",
-    "my_samples": "address of phase 1: `backprop.my_samples`, `encoded.my_samples`, or one of `second.PHASES`",
+    "my_samples": "address of phase 1: `backprop.my_samples`, `encoded.my_samples`, `sparse.my_samples`, "
+                  "or one of `second.PHASES`",
     "my_neurons": "address of phase 2: `backprop.my_neurons`, or what stands around it: "
-                  "`backprop.my_neurons_parametric`, `encoded.my_neurons`, `epoch.my_neurons_clipped`",
+                  "`backprop.my_neurons_parametric`, `encoded.my_neurons`, `sparse.my_neurons`, "
+                  "`epoch.my_neurons_clipped`",
     "weights_neurons": "with α: address of `backprop.my_neurons`, which `backprop.my_neurons_parametric` calls",
     "forward_slopes": "address of `shared.forward_slopes`",
     "pushforward": "address of `shared.pushforward`",
@@ -188,9 +190,15 @@ CELL = Table({
     "gradients": "address of `encoded.gradients` where there are encoders, or 0",
     "updates": "address of `encoded.updates` where there are encoders, or 0",
     "slopes": "address of `encoded.slopes` where there are encoders, or 0",
-    "dense_samples": "encoders: address of `backprop.my_samples`, which ``my_samples`` calls",
-    "dense_neurons": "encoders: address of `backprop.my_neurons`, which that of the encoders calls",
-    "dense_predict": "encoders: address of `predict.predict`, which `encoded.predict_many` calls",
+    "dense_samples": "encoders, products of non-zeros: address of `backprop.my_samples`, which ``my_samples`` calls",
+    "dense_neurons": "the same: address of what phase 2 would be without them, which their own calls",
+    "dense_predict": "the same: address of `predict.predict`, which their own ``predict_many`` calls",
+    "sparse_ranges": "address of `sparse.find_rows` where products are of non-zeros, or 0",
+    "sparse_forward": "address of `sparse.forward` where products are of non-zeros, or 0",
+    "sparse_gradient": "address of `sparse.gradient` where products are of non-zeros, or 0",
+    "sparse_room": "products of non-zeros: samples for which there are tables behind the cells, see `layer.sparse`",
+    "structure": "products of non-zeros: address of `layout.Data.structure`, which phase 2 is not given",
+    "structure_size": "products of non-zeros: numbers there",
 }, widths={"midway": BARRIER.count})
 """Single panels, the output stage, addresses of kernels: `layout.Plan.cells`."""
 (CELL_TARGET, CELL_N_TARGETS, CELL_TARGET_COLUMNS, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE,
@@ -203,7 +211,8 @@ CELL = Table({
  CELL_GATHER_INPUTS, CELL_GATHER_TARGETS, CELL_NOISE, CELL_END_EPOCH, CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS,
  CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_FOLLOW, CELL_SCHEDULED, CELL_N_SCHEDULED, CELL_MODEL,
  CELL_ENCODING, CELL_ENCODE, CELL_GRADIENTS, CELL_UPDATES, CELL_SLOPES, CELL_DENSE_SAMPLES, CELL_DENSE_NEURONS,
- CELL_DENSE_PREDICT) = CELL
+ CELL_DENSE_PREDICT, CELL_SPARSE_RANGES, CELL_SPARSE_FORWARD, CELL_SPARSE_GRADIENT, CELL_SPARSE_ROOM, CELL_STRUCTURE,
+ CELL_STRUCTURE_SIZE) = CELL
 CELL_COUNT = CELL.count
 
 SCHEDULED = Table({

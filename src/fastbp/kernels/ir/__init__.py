@@ -16,6 +16,7 @@ from .copies import (
 from .memory import array_at, array_at_address, lanes, made_of, panel, pointer, pointer_at, row, stack, user_array, view
 from .rows import COLUMN_VECTORS, DOT_ROWS, dot_rows, rank_one, sum_columns
 from .scalars import from_bits, fused, is_single, least, most, polynomial, to_bits, wrapped
+from .sparse import scatter_square, spread_nonzeros, sum_nonzeros
 from .stacked import (
     STACKED_COLUMNS,
     STACKED_ROWS,
@@ -72,12 +73,15 @@ __all__ = [
     "rank_one",
     "row",
     "scale_vector",
+    "scatter_square",
+    "spread_nonzeros",
     "stack",
     "stacked_backward",
     "stacked_forward",
     "stacked_gradient",
     "stacked_lanes_sum",
     "sum_columns",
+    "sum_nonzeros",
     "ticks",
     "to_bits",
     "transpose",

@@ -17,7 +17,7 @@ FEW = 4
 are transposed with a quarter of the shuffles, and the rows of tiny networks are no wider."""
 
 
-def _transposed(p: Pointers, block: list[Any]) -> list[Any]:
+def transposed(p: Pointers, block: list[Any]) -> list[Any]:
     """Emit the transpose of each square, side by side, of a block of vectors held in registers."""
     n, lanes = len(block), range(p.lanes)
     block = block[:]
@@ -45,7 +45,7 @@ def _transpose(typing: Any, source: Any, s: Any, target: Any, t: Any, rows: Any)
         A, s, B, t, rows = arguments
         p = Pointers(context, builder, source.dtype)
         block = [p.load(p.at(source, A, builder.add(s, constant(i * p.lanes)))) for i in range(p.lanes)]
-        _store_rows(p, _transposed(p, block), target, B, t, rows)
+        _store_rows(p, transposed(p, block), target, B, t, rows)
         return context.get_dummy_value()
 
     i = types.intp
@@ -203,7 +203,7 @@ def _gather(columns: int) -> Any:
                 while len(group) > 1:
                     group = [p.joined(a, b) for a, b in zip(group[0::2], group[1::2], strict=True)]
                 block += group
-            _store_rows(p, _transposed(p, block), panels, panels_, t, valid)
+            _store_rows(p, transposed(p, block), panels, panels_, t, valid)
             return constant(width)
 
         i = types.intp

@@ -89,8 +89,9 @@ def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
         if layer > 0 and here[LAYER_TRANSPOSED] >= 0:
             call(dense.transpose_panel, cells, panels, here[LAYER_SOURCE], here[LAYER_TRANSPOSED], here[LAYER_N_IN],
                  strips, first, last)
-        call(dense.forward, cells, parameters, here[LAYER_WEIGHTS], here[LAYER_BIASES], panels, here[LAYER_SOURCE],
-             here[LAYER_OUT], here[LAYER_N_IN], n, first, last)
+        if here[LAYER_SOURCE] >= 0:
+            call(dense.forward, cells, parameters, here[LAYER_WEIGHTS], here[LAYER_BIASES], panels, here[LAYER_SOURCE],
+                 here[LAYER_OUT], here[LAYER_N_IN], n, first, last)
         lap(clock, start, layer, PHASE_FORWARD)
         if layer < top or cells[CELL_CANONICAL] == 0:
             if here[LAYER_PARAMETRIC] != 0:
@@ -142,6 +143,8 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
     applied = update != 0 and accumulate == 0 and not at_once  # then rows may share one place, which stays in cache
     for layer in range(layers.shape[0]):
         here = row(layers, layer)
+        if here[LAYER_SOURCE] < 0:
+            continue
         n_in, n_out, delta = here[LAYER_N_IN], here[LAYER_N_OUT], here[LAYER_DELTA]
         w, b = here[LAYER_WEIGHTS], here[LAYER_BIASES]
         every = strips * (1 + here[LAYER_TANGENTS])  # behind the samples' strips those of their tangents, if any

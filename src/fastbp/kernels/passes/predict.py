@@ -34,8 +34,10 @@ def predict(layers: Table, cells: Integers, panels: Floats, parameters: Floats, 
              layers[0, LAYER_N_IN], panels, layers[0, LAYER_SOURCE], layers[0, LAYER_TRANSPOSED], strips, 0, strips)
         for layer in range(top + 1):
             n = layers[layer, LAYER_N_OUT]
-            call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
-                 layers[layer, LAYER_SOURCE], layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, 0, strips)
+            if layers[layer, LAYER_SOURCE] >= 0:
+                call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES],
+                     panels, layers[layer, LAYER_SOURCE], layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, 0,
+                     strips)
             if layers[layer, LAYER_PARAMETRIC] != 0:
                 call(parametric.activate, row(layers, layer), row(layers, layer), panels, parameters, 0, strips, 0)
                 continue
