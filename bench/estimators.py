@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--select", nargs="+", metavar="TEXT", help="only cases whose name contains one of these")
     parser.add_argument("--markdown", nargs="*", type=Path, metavar="FILE",
                         help=f"write the table between {BEGIN} and {END} of these files "
-                             "(default: docs/from/scikit-learn.md)")
+                             "(default: docs/measured/estimators.md)")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # not all fits converge within their epochs
     rows = {}
@@ -176,7 +176,7 @@ def main() -> None:
                f"`{command}`, {platform.platform(aliased=True, terse=True)}.")
     print(f"\n{written}")
     if options.markdown is not None:
-        for path in options.markdown or [ROOT / "docs" / "from" / "scikit-learn.md"]:
+        for path in options.markdown or [ROOT / "docs" / "measured" / "estimators.md"]:
             before, rest = path.read_text(encoding="utf-8").split(BEGIN)
             path.write_text(f"{before}{BEGIN}\n{written}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 

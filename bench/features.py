@@ -1,6 +1,6 @@
 """What an epoch costs with encoders, groups, schedules per update, parametric activations and metrics, beside without.
 
-    taskset -c 0 python -m bench.features --markdown docs/explanation/performance.md
+    taskset -c 0 python -m bench.features --markdown docs/measured/features.md
 
 One network of two hidden layers, Adam, 2,000 samples in batches of 128, one thread; each feature alone beside the same
 network without it, in turns, the median of the ratios of all rounds. An encoder stands beside a plain network whose

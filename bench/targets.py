@@ -1,6 +1,6 @@
 """fastbp compiled for this processor and for lesser ones: what a training step takes with narrower vectors.
 
-``python -m bench.targets --markdown`` writes the table of docs/explanation/performance.md (two minutes). Each build
+``python -m bench.targets --markdown`` writes docs/measured/targets.md (two minutes). Each build
 runs in a
 process of its own on one core; on each workload they take turns, and the best round counts. The multiply-add peak is
 that of each build's own tile, so a share tells how well its lanes and registers are used.
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     parser.add_argument("--select", nargs="+", metavar="TEXT", help="only workloads whose name contains one of these")
     parser.add_argument("--rounds", type=int, default=5, help="the best of so many (default: 5)")
-    parser.add_argument("--markdown", action="store_true", help="write the table to docs/explanation/performance.md")
+    parser.add_argument("--markdown", action="store_true", help="write the table to docs/measured/targets.md")
     options = parser.parse_args()
     every = [*WORKLOADS.values(), *ONLINE.values()]
     chosen = [w for w in every if not options.select or any(text in w.name for text in options.select)]
@@ -86,7 +86,7 @@ def main() -> None:
     text = table(chosen, peaks, rows, options.dtype)
     print(text)
     if options.markdown:
-        between(ROOT / "docs" / "explanation" / "performance.md", BEGIN, END, text)
+        between(ROOT / "docs" / "measured" / "targets.md", BEGIN, END, text)
 
 
 if __name__ == "__main__":
