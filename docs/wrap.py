@@ -21,11 +21,14 @@ def filled(text: str, first: str, rest: str) -> list[str]:
     """Return a paragraph as lines; code, links and formulas are not torn apart."""
     lines, line = [], first
     for word in WORD.findall(text):
-        fits = len(line) + len(word) + (line not in (first, rest)) <= WIDTH
         if line in (first, rest):
             line += word
-        elif fits or STARTS.match(word):
+        elif len(line) + 1 + len(word) <= WIDTH:
             line += " " + word
+        elif STARTS.match(word):  # takes the word before it along
+            before, _, last = line.rpartition(" ")
+            lines.append(before)
+            line = f"{rest}{last} {word}"
         else:
             lines.append(line)
             line = rest + word

@@ -61,8 +61,8 @@ def test_the_readme_fits_on_a_few_screens_and_begins_with_an_example_to_paste():
                          ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_between_files_lead_somewhere(path):
     """Outside of the site, whose links the build looks at."""
-    text = re.sub(r"^```.*?^```|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    for target in re.findall(r"\]\(([^)#:]+)", text):
+    text = re.sub(r"^```.*?^```|`[^`\n]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)#:]+)[)#]", text):
         assert (path.parent / target).exists(), target
 
 
@@ -71,8 +71,9 @@ def test_lines_keep_within_their_length(path):
     """But for rows of tables, which cannot be broken, and code, which is as long as it is."""
     if path.name in UNBROKEN or path.parent.name == "measured":
         pytest.skip("a paragraph a line, or written by a script")
-    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    long = [line for line in text.splitlines() if len(line) > LONGEST and not line.startswith("|") and " " in line]
+    text = re.sub(r"^(```|\$\$).*?^\1", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    long = [line for line in text.splitlines() if len(line) > LONGEST and not line.startswith(("|", "    "))
+            and " " in re.sub("`[^`]*`", "", line.strip())]
     assert not long, "docs/wrap.py breaks them:\n" + "\n".join(long)
 
 
@@ -84,6 +85,7 @@ def test_what_pages_name_is_where_they_say(path):
     text = path.read_text(encoding="utf-8")
     packages = "|".join(found.name for found in PACKAGE.iterdir() if (found / "__init__.py").exists())
     for name in re.findall(rf"`(?:fastbp\.)?((?:{packages})\.[a-zA-Z_.]+)`", text):
-        pkgutil.resolve_name(f"fastbp.{name}")
+        if not (path.parent / name).exists():  # tables.py of bench is a file of its own
+            pkgutil.resolve_name(f"fastbp.{name}")
     for name in re.findall(rf"`((?:src|tests|bench|docs|examples|{packages})/[a-z_/-]+(?:\.[a-z]+)?)`", text):
         assert (ROOT / name).exists() or (PACKAGE / name).exists(), name
