@@ -39,7 +39,7 @@ nitpicky = True
 default_role = "name"
 language = "en"
 
-myst_enable_extensions = ["amsmath", "attrs_inline", "deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
 
