@@ -50,8 +50,9 @@ add_module_names = False
 numpydoc_show_class_members = False
 numpydoc_attributes_as_param_list = True
 
-WITH_MEMBERS = ["CFunction", "Checkpoint", "EarlyStopping", "Ensemble", "EnsembleModel", "History", "MLPClassifier",
-                "MLPRegressor", "Network", "Posterior", "Standardizer", "TabularClassifier", "TabularRegressor"]
+WITH_MEMBERS = ["CFunction", "Checkpoint", "DaskMLPClassifier", "DaskMLPRegressor", "EarlyStopping", "Ensemble",
+                "EnsembleModel", "History", "MLPClassifier", "MLPRegressor", "Network", "Posterior", "Standardizer",
+                "TabularClassifier", "TabularRegressor"]
 """Classes whose methods a user calls. Of the others the constructor is all; what else they have is the package's."""
 autosummary_context = {"with_members": WITH_MEMBERS}
 

@@ -1,4 +1,4 @@
-"""Break the lines of Markdown files after 120 characters: ``python docs/wrap.py FILE ...``.
+"""Break the lines of Markdown files after 120 characters: ``python docs/wrap.py [FILE ...]``, without files all pages.
 
 Paragraphs and items of lists are filled; tables, code, headings and comments stay as they are.
 """
@@ -72,7 +72,14 @@ def wrapped(page: str) -> str:
     return "\n".join(done)
 
 
+def pages() -> list[Path]:
+    """Return all that are written by hand, but the changelog, which has an item a line."""
+    root = Path(__file__).resolve().parents[1]
+    written = {"_build", "gallery", "generated", "tables", "measured"}
+    return [path for path in (*root.glob("*.md"), *root.glob("bench/*.md"), *root.glob("docs/**/*.md"))
+            if path.name != "CHANGELOG.md" and not set(path.relative_to(root).parts) & written]
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        path = Path(name)
+    for path in map(Path, sys.argv[1:] or pages()):
         path.write_text(wrapped(path.read_text(encoding="utf-8")), encoding="utf-8")

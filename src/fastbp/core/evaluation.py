@@ -109,6 +109,20 @@ def gradient(self: Model, X: Any, Y: Any = None, sample_weight: Any = None, *,
              missing: str | None = None, memory: int | str | None = None) -> Array:
     """Compute the gradient of the mean cost: the second part of `cost_and_gradient`.
 
+    Parameters
+    ----------
+    X, Y, sample_weight, target_jacobian, jacobian_weight, missing, memory
+        As in `cost_and_gradient`.
+
+    Returns
+    -------
+    ndarray, shape (n_parameters,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit.
+
     Examples
     --------
     >>> import numpy as np, fastbp
