@@ -209,7 +209,7 @@ out_activation_, input_scaler_
     loss_curve_, validation_loss_curve_ : list of float
         Costs, as in the network's history: penalties are a part of the first.
     loss_, best_loss_ : float
-        The last of loss_curve_, and the lowest.
+        The last of ``loss_curve_``, and the lowest.
     n_iter_ : int
         Epochs.
 
@@ -389,7 +389,7 @@ input_scaler_, target_scaler_
     loss_curve_, validation_loss_curve_ : list of float
         Costs, as in the network's history: penalties are a part of the first.
     loss_, best_loss_ : float
-        The last of loss_curve_, and the lowest.
+        The last of ``loss_curve_``, and the lowest.
     n_iter_ : int
         Epochs.
 
