@@ -1,11 +1,12 @@
-"""Training on sparse rows beside others: milliseconds a mini-batch step of Adam on a classifier with 100 hidden neurons.
+"""Training on sparse rows beside others: milliseconds a step of Adam on a classifier with 100 hidden neurons.
 
     .venv-peers/bin/python -m bench.sparse --markdown
 
-All sides take turns in one process, on one thread, with batches of 200 of the same rows, in both dtypes. Each computes
+All sides take turns in one process, on one thread, with batches of 200 of the same rows, in both dtypes. All compute
 the first layer's products from the non-zeros alone: scikit-learn by SciPy's products, PyTorch by `embedding_bag` with
-weights and its fused Adam, JAX by gathered rows of weights in a compiled scan over the batches. "dense blocks" is fastbp
-without: a block of rows is made dense. A step is the difference between a long fit and a short one, best of the rounds.
+weights and its fused Adam, JAX by gathered rows of weights in a compiled scan over the batches. "dense blocks" is
+fastbp without: a block of rows is made dense. A step is the difference between a long fit and a short one, the best of
+the rounds of each.
 
 The bound is Adam's: a step reads and writes each parameter and its two moments, whether its column has a non-zero or
 not. GB/s are these six transfers over the time of the whole step.
@@ -40,6 +41,7 @@ from fastbp.kernels import layout  # noqa: E402
 from .peers import processor, versions  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "explanation" / "performance.md"
 BEGIN, END = "<!-- sparse -->", "<!-- /sparse -->"
 HIDDEN, CLASSES, BATCH, ROWS = 100, 10, 200, 1000
 WORKLOADS = {"20,000 columns, 0.5 %": (20_000, 0.005), "5,000 columns, 1 %": (5_000, 0.01),
@@ -210,8 +212,8 @@ def main() -> None:
     parser.add_argument("--select", nargs="+", metavar="TEXT", help="only workloads whose name contains one of these")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "float64"])
     parser.add_argument("--json", type=Path, metavar="FILE", help="add to what this file has, and write that")
-    parser.add_argument("--markdown", nargs="?", type=Path, const=ROOT / "docs" / "explanation" / "performance.md", metavar="FILE",
-                        help=f"write the table between {BEGIN} and {END} of this file (default: docs/explanation/performance.md)")
+    parser.add_argument("--markdown", nargs="?", type=Path, metavar="FILE", const=PAGE,
+                        help=f"write the table between {BEGIN} and {END} of this file (default: {PAGE})")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # fits of some epochs do not converge
     found: dict[str, dict[str, dict[str, float]]] = {}

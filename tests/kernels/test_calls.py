@@ -10,6 +10,7 @@ import pytest
 
 from fastbp import activations, costs, encoders, jit, kernels, optimizers
 from fastbp.kernels import embedded, prototypes, tables
+from fastbp.kernels.cells import Table
 from fastbp.kernels.compile import JIT, Kernel, address, by_address, kernel
 from fastbp.kernels.compile.arguments import arguments
 from fastbp.kernels.derivatives import encoded as columns
@@ -93,7 +94,8 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
     rows += [(scaling_gradient, prototypes.encoder_gradient), (encoded.gathered, gather.gather),
              (encoded.my_samples, backprop.my_samples), (encoded.my_neurons, backprop.my_neurons),
              (encoded.predict_many, predict.predict), (sparse.my_samples, backprop.my_samples),
-             (sparse.my_neurons, backprop.my_neurons), (sparse.predict_many, predict.predict), (embedded.forward_encoded, embedded.forward),
+             (sparse.my_neurons, backprop.my_neurons), (sparse.predict_many, predict.predict),
+             (embedded.forward_encoded, embedded.forward),
              (embedded.backpropagate_encoded, embedded.backpropagate),
              (embedded.input_one_encoded, embedded.input_one), (embedded.vjp_one_encoded, embedded.vjp_one)]
     rows += [(found, prototypes.block)
@@ -122,7 +124,7 @@ def test_every_address_lies_where_its_table_says():
             assert named is (held not in STAND_INS), held.__name__
 
 
-@pytest.mark.parametrize("name", [name for name, table in vars(tables).items() if isinstance(table, tables.Table)])
+@pytest.mark.parametrize("name", [name for name, table in vars(tables).items() if isinstance(table, Table)])
 def test_names_of_cells_are_those_of_the_table(name):
     table = getattr(tables, name)
     for cell, index in zip(table.meanings, table, strict=True):

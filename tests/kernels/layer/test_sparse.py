@@ -42,7 +42,10 @@ class Block:
         assert np.isnan(self.panels[self.panel + self.size :]).all()
 
 
-SIZES = [(1, 1, 1), (19, 7, 1), (16, 40, 17), (33, 130, few(40, 35)), (5, few(4200 * 64 // layout.VECTOR_BYTES, 1100), 3)]
+WIDE = few(4200 * 64 // layout.VECTOR_BYTES, 2100)
+"""More columns than are taken at a time."""
+
+SIZES = [(1, 1, 1), (19, 7, 1), (16, 40, 17), (33, 130, few(40, 35)), (5, WIDE, 3)]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -96,7 +99,8 @@ def test_rows_are_found_by_their_order(rng):
     for i in range(11):
         begin, end = block.ranges[2 * i : 2 * i + 2]
         assert (block.structure[begin:end] == np.flatnonzero(block.X[i])).all()
-        assert (block.values[begin - block.structure[0] : end - block.structure[0]] == block.X[i][block.X[i] != 0]).all()
+        first = block.structure[0]
+        assert (block.values[begin - first : end - first] == block.X[i][block.X[i] != 0]).all()
     assert (block.ranges[22:] == 0).all()
     sparse.find_rows(block.structure, NO_ORDER, 3, 5, block.ranges, 0, 2)
     assert (block.ranges[:4] == block.structure[[3, 4, 4, 5]]).all()
