@@ -53,7 +53,7 @@ TYPED = [
     ("cost", "binary_crossentropy", "binary_cross_entropy"), ("cost", "categorical_crossentropy", "cross_entropy"),
     ("cost", "sparse_categorical_crossentropy", "cross_entropy"), ("cost", "logcosh", "log_cosh"),
     ("init", "GlorotUniform", "glorot_uniform"), ("schedule", "ExponentialDecay", "exponential"),
-    ("cost", "MeanSquaredError", "squared_error"), ("cost", "MeanAbsoluteError", "absolute_error"),
+    ("cost", "MeanSquaredError", "mean_squared_error"), ("cost", "MeanAbsoluteError", "absolute_error"),
     ("cost", "Huber", "huber"), ("cost", "Poisson", "poisson"), ("cost", "LogCosh", "log_cosh"),
     ("optimizer", "Nadam", "nadam"), ("optimizer", "Lion", "lion"), ("optimizer", "Adadelta", "adadelta"),
     ("init", "HeNormal", "he_normal"), ("init", "LecunUniform", "lecun_uniform"), ("init", "Zeros", "zeros"),

@@ -225,7 +225,8 @@ def parameters(name: str, value: Any, size: int, kind: np.dtype[Any]) -> Array:
     """Return a direction in the space of parameters, flat, of the network's dtype."""
     array = numbers(name, value)
     if array.shape != (size,):
-        raise ValueError(f"{name} has shape {array.shape}, expected ({size},): one number for each parameter")
+        each = "sample" if name == "sample_weight" else "parameter"
+        raise ValueError(f"{name} has shape {array.shape}, expected ({size},): one number for each {each}")
     array = converted(array, kind)
     _check_finite(name, array)
     return array
