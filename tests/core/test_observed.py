@@ -253,3 +253,23 @@ def test_weights_of_either_sign_are_asked_for_by_name(rng):
     with pytest.raises(ValueError, match="expected .9,.: one number for each sample"):
         net.fit(X, Y, sample_weight=w[:8], signed_weights=True)
     np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_cotangents_of_outputs_and_of_slopes(rng):
+    """Of Σ u o + Σ v ∂o/∂x, whose values are those of `predict` and `jacobian`; and a step by them."""
+    net = network((3, 5, 2), dtype="float64")
+    X, U, V = rng.normal(size=(ROWS, 3)), rng.normal(size=(ROWS, 2)), rng.normal(size=(ROWS, 2, 3))
+    found = net.parameter_vjp(X, U, V)
+    expected, places = difference(lambda: (U * net.predict(X)).sum() + (V * net.jacobian(X)).sum(), net)
+    close(found[places], expected, factor=1e4)
+    close(net.parameter_vjp(X, U, 0 * V), net.parameter_vjp(X, U))
+    before, rate = net.parameters.copy(), 0.01
+    net.train_on_output_gradients(X, U, V, optimizer=fastbp.SGD(rate))
+    close(net.parameters, before - rate * found)
+    single = network((3, 1), dtype="float64")
+    close(single.parameter_vjp(X, U[:, 0], V[:, 0]), single.parameter_vjp(X, U[:, :1], V[:, :1]))
+    for given, wrong in ((V[:, :1], "U_jacobian has shape"), (V * np.nan, "U_jacobian holds nan")):
+        with pytest.raises(ValueError, match=wrong):
+            net.train_on_output_gradients(X, U, given)
+    with pytest.raises(ValueError, match="U_jacobian knows no parameters of activations"):
+        Network((3, 2, 2), fastbp.parametric("mish")).parameter_vjp(X, U, V)
