@@ -16,11 +16,12 @@ from .core.architecture import Architecture, Functions, named_activations
 from .derivatives.methods import Derivatives
 from .encoders import Encoder
 from .formats import methods as formats
-from .jit import make, on_batch
+from .jit import learning_rates, make, on_batch
 from .optimizers import Optimizer
 from .regularization import Regularization
 from .training import fit as training
 from .training import metrics as measures
+from .training import state
 from .training.callbacks import Callback
 from .training.history import History
 from .training.metrics import Wanted
@@ -403,6 +404,10 @@ class Network(Trainable, Derivatives):
 
     train_on_batch = on_batch.train_on_batch
     train_on_output_gradients = on_batch.train_on_output_gradients
+    learning_rate_range = learning_rates.learning_rate_range
+    optimizer_state = state.optimizer_state
+    set_optimizer_state = state.set_optimizer_state
+    move_to = state.move_to
     predict = __call__ = forward.predict
     layer_outputs = forward.layer_outputs
     score = measures.score
