@@ -63,7 +63,7 @@ def agree(net, X, Y, C, slope):
     one = fastbp.jit.cost_and_gradient(model, X[0], Y[0], found, work)  # neurons in lanes
     close([one], C(out)[:1], net.dtype, factor=4)
     close(found, net.per_sample_gradient(X[0], Y[0]), net.dtype, factor=8)
-    assert np.isnan(fastbp.jit.cost_and_gradient(model, X[0], Y[0, :-1].copy(), found, work))
+    assert np.isnan(fastbp.jit.functions.cost_and_gradient(model, X[0], Y[0, :-1].copy(), found, work))
 
 
 def test_a_cost_with_columns_of_its_own(rng):
