@@ -183,3 +183,16 @@ def test_estimators_take_over_a_flat_network(data):
     model = fastbp.MLPRegressor.from_network(net)
     np.testing.assert_array_equal(model.predict(X), net.predict(X))
     assert model.input_gradient(X).shape == (40, 1, 3)
+
+
+def test_a_seed_may_come_from_a_generator():
+    one, other = np.random.default_rng(3), np.random.default_rng(3)
+    first, second = Network((3, 2), seed=one), Network((3, 2), seed=one)
+    seeds = other.integers(2**63, size=1)[0], other.integers(2**63)
+    assert (first.seed, second.seed) == seeds and first.seed != second.seed
+    np.testing.assert_array_equal(first.parameters, Network((3, 2), seed=int(seeds[0])).parameters)
+    assert one.bit_generator.state == other.bit_generator.state
+    assert first.reset(one).seed == other.integers(2**63)
+    with pytest.raises(ValueError, match="layers"):
+        Network((3, 0), seed=one)
+    assert one.bit_generator.state == other.bit_generator.state

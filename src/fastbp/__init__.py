@@ -42,6 +42,7 @@ from .training.errors import DivergenceError
 from .training.history import History, Record
 from .training.many import fit_many
 from .util import optional
+from .warm import warm_up
 
 if typing.TYPE_CHECKING:
     from .estimators import MLPClassifier as MLPClassifier
@@ -115,6 +116,7 @@ __all__ = [
     "register_activation",
     "register_cost",
     "schedules",
+    "warm_up",
 ]
 
 _LAZY = dict.fromkeys(("MLPClassifier", "MLPRegressor", "SearchResult", "search"), ("estimators", "sklearn")) \

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -266,6 +267,61 @@ def _of_parametric(name: str, found: Callable[[str], Activation]) -> Activation:
     return parametric(found(match[1]), alpha)
 
 
+MOST_MIXED = 64
+"""Outputs that may have activations of their own: each is code that is compiled in every process that uses it."""
+
+
+def mixed(rows: Sequence[str | Activation]) -> Activation:
+    """Return the activation of an output layer whose outputs have one each, as ``Network(output=[...])`` takes them.
+
+    Parameters
+    ----------
+    rows : sequence of str or Activation
+        One for each output, element-wise and not parametric.
+
+    Returns
+    -------
+    Activation
+        Its name joins theirs by "|", and stands for it too.
+
+    Raises
+    ------
+    ValueError
+        If one is unknown, parametric or softmax, or there are more than 64.
+    """
+    if not 0 < len(rows) <= MOST_MIXED:
+        raise ValueError(f"output has {len(rows)} activations, expected one for each output, of which there may be "
+                         f"{MOST_MIXED}: give outputs of one kind a network of their own")
+    found = [get(row) for row in rows]
+    for row in found:
+        if not row.elementwise or row.alpha is not None:
+            raise ValueError(f"output holds {row.name!r}, expected activations that are element-wise and have no "
+                             "parameters")
+    return found[0] if len(set(map(id, found))) == 1 else _made_mixed(tuple(found))
+
+
+@functools.cache
+def _made_mixed(rows: tuple[Activation, ...]) -> Activation:
+    from .kernels.functions import dual  # on use: it teaches Numba a type, which takes a moment
+
+    runs = [(row, len(list(alike))) for row, alike in itertools.groupby(rows)]
+    seconds = [(row.second_derivative, count) for row, count in runs]
+    return Activation("|".join(row.name for row in rows), "one for each output", "one for each output", _GLOROT, None,
+                      dual.mixed_activation([(row.kernel, count) for row, count in runs]),
+                      None if None in [second for second, _ in seconds] else dual.mixed_second_derivative(seconds),
+                      b"".join(row.values for row in rows))
+
+
+def _restored_mixed(name: str, initializer: str, values: bytes) -> Activation:
+    """Return the activations of a name, if they are the same functions, or one that is missing."""
+    names = name.split("|")
+    rows = [ACTIVATIONS[part] for part in names if part in ACTIVATIONS]
+    if len(rows) == len(names) and same(b"".join(row.values for row in rows), values):
+        return mixed(rows)
+    missing = Missing("activation", name, known=len(rows) == len(names))
+    return Activation(name, "your own", "your own", initializer, None, missing, missing, values)
+
+
 def _restored(name: str, initializer: str, values: bytes) -> Activation:
     """Return what was pickled: the activation of that name, if it is the same function, or one that is missing."""
     if is_parametric(name):
@@ -273,6 +329,8 @@ def _restored(name: str, initializer: str, values: bytes) -> Activation:
     found = ACTIVATIONS.get(name)
     if found is not None and same(found.values, values):
         return found
+    if found is None and "|" in name:
+        return _restored_mixed(name, initializer, values)
     missing = Missing("activation", name, known=found is not None)
     return Activation(name, "your own", "your own", initializer, None, missing, missing, values)
 
@@ -284,7 +342,7 @@ def get(name: str | Activation) -> Activation:
     ----------
     name : str or Activation
         A key of ``ACTIVATIONS``, or what other libraries call it; case, underscores and hyphens do not matter. Or
-        ``"parametric(…)"``, as `parametric` names it.
+        ``"parametric(…)"``, as `parametric` names it, or names of single outputs, joined by "|".
 
     Returns
     -------
@@ -307,6 +365,8 @@ def get(name: str | Activation) -> Activation:
         return name
     if is_parametric(name):
         return _of_parametric(name, get)
+    if isinstance(name, str) and "|" in name and name not in ACTIVATIONS:
+        return mixed(name.split("|"))
     try:
         return lookup("activation", name, ACTIVATIONS, NAMES)
     except ValueError as error:

@@ -252,6 +252,8 @@ COSTS: dict[str, Cost] = {
     for cost in (
         Cost("squared_error", kernels.squared_error, "½e²", "e", second_derivative=kernels.squared_error_second,
              least_squares=True),
+        Cost("mean_squared_error", kernels.mean_squared_error, "e²/n of n outputs, so that their sum is a mean", "2e/n",
+             second_derivative=kernels.mean_squared_error_second),
         Cost("absolute_error", kernels.absolute_error, "|e|", "sign(e), 0 at 0", second_derivative=kernels.straight),
         huber(),
         Cost("log_cosh", kernels.log_cosh, "log cosh e", "tanh e", second_derivative=kernels.log_cosh_second),
@@ -282,7 +284,8 @@ LINEAR = Cost("linear", kernels.linear, "yo", "y", second_derivative=kernels.str
 NAMES = names(
     COSTS,
     {
-        "squared_error": "mse mean_squared_error mse_loss l2 l2_loss squared_loss half_mse quadratic least_squares",
+        "squared_error": "l2 l2_loss squared_loss half_mse quadratic least_squares",
+        "mean_squared_error": "mse mse_loss",
         "absolute_error": "mae mean_absolute_error mae_loss l1 l1_loss absolute_loss",
         "huber": "huber_loss smooth_l1 smooth_l1_loss",
         "log_cosh": "log_cosh_loss",
@@ -313,8 +316,8 @@ NAMES = names(
             "binary_focal_crossentropy sigmoid_focal_loss accuracy perceptron modified_huber",
     },
 )
-"""What other libraries call them. All here are summed over outputs and averaged over samples: mse and mae of PyTorch
-and Keras are averaged over outputs too, and their mse has no ½, so it is 2/n_L times this one, mae 1/n_L times. Where
+"""What other libraries call them. All here are summed over outputs and averaged over samples: mae of PyTorch and Keras
+is averaged over outputs too, 1/n_L times this one, as mean_squared_error is here, with no ½. Where
 those take logits, the output activation belongs to the network here. docs/from/names.md has all that differs.
 """
 

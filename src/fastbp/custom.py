@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,12 +16,18 @@ from .kernels.compile import options
 from .util.names import Names, plain
 
 Array = npt.NDArray[np.float64]
+Output = str | activations.Activation | Callable[[Any], Any] | Sequence[
+    str | activations.Activation | Callable[[Any], Any]]
+"""Activations of the output layer, as a user gives them."""
 
 GRID = np.linspace(-2.9, 3.1, 41) + 0.0123
 """Where derivatives are checked: off the round numbers, where kinks are."""
 
 STEP = 1e-5
 """Of the central differences that they are checked by."""
+
+FOOT, LINE = np.linspace(0.9, 0.2, 8), np.linspace(-0.5, 0.7, 8)
+"""A line through eight outputs, along which a cost of all of them is checked."""
 
 POINTS = np.concatenate([GRID, 4 * GRID])
 """Where a function's values tell it from another one of its name."""
@@ -89,7 +96,13 @@ def register_activation(function: Callable[[Any], Any], derivative: Callable[[An
     >>> net = fastbp.Network((2, 8, 1), activation="bent", seed=0)
     """
     name = _name(function, name, activations.ACTIVATIONS, activations.NAMES, "activation")
-    initializer = initializers.named(initializer)
+    row = _activation(function, derivative, second_derivative, name, initializers.named(initializer))
+    activations.ACTIVATIONS[name] = row
+    return row
+
+
+def _activation(function: Callable[[Any], Any], derivative: Callable[[Any], Any] | None,
+                second_derivative: Callable[[Any], Any] | None, name: str, initializer: str) -> activations.Activation:
     _callable("derivative", derivative)
     _callable("second_derivative", second_derivative)
     from .kernels.functions import dual  # on use: it teaches Numba a type, which takes a moment
@@ -110,21 +123,21 @@ def register_activation(function: Callable[[Any], Any], derivative: Callable[[An
 
     loop, second, found = _once(compiled, "activation", function, derivative, second_derivative)
     _warn_if_slow(name, loop)
-    row = activations.Activation(name, "your own", "your own" if derivative else "by dual numbers", initializer, None,
-                                 loop, second, found)
-    activations.ACTIVATIONS[name] = row
-    return row
+    return activations.Activation(name, "your own", "your own" if derivative else "by dual numbers", initializer, None,
+                                  loop, second, found)
 
 
-def register_cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any, Any], Any] | None = None, *,
+def register_cost(function: Callable[..., Any], derivative: Callable[..., Any] | None = None, *,
                   second_derivative: Callable[[Any, Any], Any] | None = None, name: str | None = None,
-                  output: str = "identity") -> costs.Cost:
+                  output: str = "identity", whole: bool = False, columns: int | None = None) -> costs.Cost:
     """Register a cost of your own; networks then ask for it by name.
 
     Parameters
     ----------
     function : callable
-        C(y, o) of one output: the target comes first. Summed over outputs, averaged over samples.
+        C(y, o) of one output: the target comes first. Summed over outputs, averaged over samples. With further
+        arguments, C(y, o, a, b), a cost with data of its own: a and b are numbers of the sample, in columns of Y behind
+        the n_L targets. With ``whole`` C(y, o) of all outputs of a sample.
     derivative : callable, optional
         ∂C/∂o as a function of (y, o). Without it, by dual numbers in o, see `register_activation`.
     second_derivative : callable, optional
@@ -133,6 +146,11 @@ def register_cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any
         By default the function's own.
     output : str, default "identity"
         The activation of the output layer when none is named.
+    whole : bool, default False
+        Whether y and o are all numbers of a sample, taken by index: ``o[j]``, ``len(o)``, ``y[0]``. The derivative is
+        that by dual numbers, which takes a call of the function for each output.
+    columns : int, optional
+        With ``whole``, the columns of Y; by default as many as outputs.
 
     Returns
     -------
@@ -144,16 +162,76 @@ def register_cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any
     ValueError, TypeError
         As `register_activation`.
 
+    Notes
+    -----
+    Costs with data of their own, or of all outputs, are for methods of first order: no Hessians, no
+    Levenberg–Marquardt, no metrics of the catalogue. An index outside gives NaN.
+
     Examples
     --------
     >>> import numpy as np, fastbp
     >>> cauchy = fastbp.register_cost(lambda y, o: np.log(1 + (o - y) ** 2), name="cauchy")
     >>> net = fastbp.Network((2, 8, 1), cost="cauchy", seed=0)
+
+    A policy gradient, with the action taken and its advantage in Y, and softmax as the output:
+
+    >>> def policy(y, o):
+    ...     return -y[1] * np.log(o[int(y[0])])
+    >>> _ = fastbp.register_cost(policy, whole=True, columns=2, output="softmax")
+    >>> net = fastbp.Network((4, 16, 3), cost="policy", seed=0)
+    >>> X, actions, advantages = np.zeros((5, 4)), [0, 2, 1, 1, 0], [0.5, -1.0, 2.0, 0.1, -0.3]
+    >>> round(net.train_on_batch(X, np.stack([actions, advantages], axis=1)), 2)  # 0.26 log 3
+    0.29
     """
     name = _name(function, name, costs.COSTS, costs.NAMES, "cost")
+    row = _cost(function, derivative, second_derivative, name, output, whole, columns)
+    costs.COSTS[name] = row
+    return row
+
+
+def given_cost(function: Callable[..., Any]) -> costs.Cost:
+    """Return a row for a function that is given to a network directly; it is in no catalogue."""
+    return _cost(function, None, None, f"<{getattr(function, '__name__', 'cost')}>", "identity", False, None)
+
+
+def given(activation: Any) -> Any:
+    """Return activations as a network looks them up, with a row for each function that is given directly."""
+    if callable(activation):
+        return _activation(activation, None, None, f"<{getattr(activation, '__name__', 'activation')}>",
+                           "glorot_uniform")
+    return list(map(given, activation)) if isinstance(activation, (list, tuple)) else activation
+
+
+def given_output(output: Any) -> Any:
+    """Return that of the output layer: of a sequence, with one for each output, the activation that they are together.
+
+    Raises
+    ------
+    ValueError
+        If they make none.
+    """
+    found = given(output)
+    return activations.mixed(found) if isinstance(found, list) else found
+
+
+def _cost(function: Callable[..., Any], derivative: Callable[..., Any] | None,
+          second_derivative: Callable[..., Any] | None, name: str, output: str, whole: bool,
+          columns: int | None) -> costs.Cost:
     output = activations.get(output).name
     _callable("derivative", derivative)
     _callable("second_derivative", second_derivative)
+    if not isinstance(whole, bool):
+        raise TypeError(f"whole is {whole!r}, expected True or False")
+    if columns is not None and (not whole or not isinstance(columns, int) or columns < 1):
+        raise ValueError(f"columns is {columns!r}, expected with whole=True a number of columns of Y, from 1 up")
+    if whole:
+        if derivative is not None or second_derivative is not None:
+            raise ValueError("a derivative is given, but that of a cost of all outputs is computed by dual numbers: "
+                             "leave it out")
+        return _of_outputs(function, name, output, -1 if columns is None else columns)
+    extra = _further(function)
+    if extra:
+        return _with_columns(function, derivative, second_derivative, name, output, extra)
     from .kernels.functions import dual  # on use: it teaches Numba a type, which takes a moment
 
     def values(loop: Any, o: Array, y: float = 0.25) -> tuple[Array, Array]:
@@ -175,10 +253,76 @@ def register_cost(function: Callable[[Any, Any], Any], derivative: Callable[[Any
 
     loop, second, found = _once(compiled, "cost", function, derivative, second_derivative)
     _warn_if_slow(name, loop)
-    row = costs.Cost(name, loop, "your own", "your own" if derivative else "by dual numbers", output,
-                     second_derivative=second, values=found)
-    costs.COSTS[name] = row
-    return row
+    return costs.Cost(name, loop, "your own", "your own" if derivative else "by dual numbers", output,
+                      second_derivative=second, values=found)
+
+
+def _further(function: Any) -> int:
+    """Return how many arguments a function takes beside y and o."""
+    try:
+        parameters = list(inspect.signature(getattr(function, "py_func", function)).parameters.values())
+    except (TypeError, ValueError):  # of NumPy's and others that are not Python
+        return 0
+    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        return 0
+    return sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) and each.default is each.empty
+               for each in parameters) - 2
+
+
+def _with_columns(function: Any, derivative: Any, second_derivative: Any, name: str, output: str,
+                  extra: int) -> costs.Cost:
+    """Return the row of a cost C(y, o, a, …)."""
+    if extra < 0:
+        raise ValueError(f"{name} takes {extra + 2} arguments, expected y and o, and what else it reads of a sample")
+    if second_derivative is not None:
+        raise ValueError("second_derivative is given, but nothing of second order takes costs with data of their own: "
+                         "leave it out")
+    from .kernels.functions import dual
+
+    def values(loop: Any, o: Array, y: float = 0.25) -> tuple[Array, Array]:
+        target, slope = np.concatenate([np.full_like(o, y), 0.5 + 0.25 * np.arange(extra)]), np.ones_like(o)
+        loop(o.copy(), target, slope, o.size, np.zeros(4))  # one sample, with so many outputs
+        return target[: o.size], slope
+
+    tables = [values, partial(values, y=1.0)]
+
+    def compiled(function: Any, derivative: Any) -> tuple[Any, ...]:
+        def make(function: Any, derivative: Any) -> Any:
+            return dual.cost_with_columns(function, derivative, extra)
+
+        loop, _ = _checked(name, make, make, function, derivative, tables)
+        return loop, _fingerprint(loop, tables)
+
+    loop, found = _once(compiled, f"cost with {extra}", function, derivative)
+    return costs.Cost(name, loop, "your own", "your own" if derivative else "by dual numbers", output, values=found,
+                      extra=extra)
+
+
+def _of_outputs(function: Any, name: str, output: str, columns: int) -> costs.Cost:
+    """Return the row of a cost C(y, o) of all outputs of a sample."""
+    from .kernels.functions import dual
+
+    def values(loop: Any, x: Array, y: float = 0.25) -> tuple[Array, Array]:
+        """Along a line through the outputs."""
+        found, slopes = np.empty_like(x), np.empty_like(x)
+        for i, part in enumerate(x):
+            out, delta = FOOT + part * LINE, np.ones_like(LINE)
+            target = np.full(max(LINE.size, columns), y)
+            loop(out, target, delta, LINE.size, np.zeros(4))
+            found[i], slopes[i] = target[0], delta @ LINE
+        return found, slopes
+
+    tables = [values, partial(values, y=1.0)]
+
+    def compiled(function: Any) -> tuple[Any, ...]:
+        def make(function: Any, derivative: Any) -> Any:
+            return dual.cost_of_outputs(function, columns)
+
+        loop, _ = _checked(name, make, make, function, None, tables)
+        return loop, _fingerprint(loop, tables)
+
+    loop, found = _once(compiled, f"cost of {columns}", function)
+    return costs.Cost(name, loop, "your own", "by dual numbers", output, values=found, whole=columns)
 
 
 def _once(make: Callable[..., tuple[Any, ...]], kind: str, *functions: Any) -> tuple[Any, ...]:
@@ -201,7 +345,7 @@ def _fingerprint(loop: Any, tables: list[Any]) -> bytes:
 def _warn_if_slow(name: str, loop: Any) -> None:
     if why := options.one_by_one(loop):
         warnings.warn(f"{name} is computed one number at a time, several times slower than a built-in function: {why}",
-                      stacklevel=3)
+                      stacklevel=4)
 
 
 def _callable(name: str, function: Any) -> None:
@@ -212,7 +356,7 @@ def _callable(name: str, function: Any) -> None:
 def _name(function: Any, name: str | None, catalogue: dict[str, Any], names: Names, kind: str) -> str:
     _callable("function", function)
     found = getattr(function, "__name__", "<lambda>") if name is None else name
-    if not isinstance(found, str) or not found or found == "<lambda>":
+    if not isinstance(found, str) or not found or found.startswith("<") or "|" in found:
         raise ValueError(f"name is {name!r}: this {kind} needs a name of its own, for instance name='bent'")
     if activations.is_parametric(found):
         raise ValueError(f"{found!r} is the name of a parametric activation: choose another name")

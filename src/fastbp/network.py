@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import Any, Never, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from . import activations, cfunctions, costs, initializers, persistence
+from . import cfunctions, costs, custom, initializers, persistence
 from .core import arrays, evaluation, forward, initialization, summary
 from .core.architecture import Architecture, Functions, named_activations
 from .derivatives.methods import Derivatives
 from .encoders import Encoder
 from .formats import methods as formats
-from .jit import make, on_batch
+from .jit import learning_rates, make, on_batch
 from .optimizers import Optimizer
 from .regularization import Regularization
 from .training import fit as training
 from .training import metrics as measures
+from .training import state
 from .training.callbacks import Callback
 from .training.history import History
 from .training.metrics import Wanted
@@ -45,14 +46,17 @@ class Network(Trainable, Derivatives):
     ----------
     layers : sequence of int
         Neurons of each layer, (n_0, …, n_L); n_0 is the number of inputs, n_L of outputs.
-    activation : str, Activation or sequence of these, default "tanh"
-        One for all hidden layers, or one for each: a name of `fastbp.activations.ACTIVATIONS`, or what
-        `fastbp.parametric` gives.
-    output : str or Activation, optional
-        Activation of the output layer. By default the one that goes with the cost, `fastbp.costs.Cost.output`:
+    activation : str, Activation, function or sequence of these, default "tanh"
+        One for all hidden layers, or one for each: a name of `fastbp.activations.ACTIVATIONS`, what
+        `fastbp.parametric` gives, or a function φ(net) of your own, see `fastbp.register_activation`. A network with
+        functions that are in no catalogue cannot be saved: register those.
+    output : str, Activation, function or sequence of these, optional
+        Activation of the output layer, or one for each output: ``["identity", "softplus"]``. By default the one that
+        goes with the cost, `fastbp.costs.Cost.output`:
         logistic for binary_cross_entropy, softmax for cross_entropy, identity for squared_error.
-    cost : str or Cost, default "squared_error"
-        See `fastbp.costs.COSTS`; `fastbp.huber`, `fastbp.quantile` and `fastbp.gaussian_nll` take a parameter. Summed
+    cost : str, Cost or function, default "squared_error"
+        See `fastbp.costs.COSTS`, for a function C(y, o) of your own `fastbp.register_cost`; `fastbp.huber`,
+        `fastbp.quantile` and `fastbp.gaussian_nll` take a parameter. Summed
         over outputs, averaged over samples: squared_error is ½Σ_j(o_j − y_j)². gaussian_nll has two outputs for each
         target, its mean and the logarithm of its variance: all means before all logarithms.
     bias : bool, default True
@@ -64,10 +68,11 @@ class Network(Trainable, Derivatives):
         ``fastbp.initializers.Constant(value)``; or a list with an entry for each layer l = 1..L, which is one of these,
         or W^l of shape (n_l, n_{l-1}), or a tuple (W^l, b^l). "auto" picks by each layer's activation, and begins with
         0 for the outputs log σ² of gaussian_nll. Biases start at 0 unless they are given or the rule draws them.
-    seed : int, optional
+    seed : int or numpy.random.Generator, optional
         Seed of the generator of first weights and shuffles. The same seed gives the same bits, for any number of
         threads, on the same type of CPU: another vector width changes the last digits, and all that dropout and
-        input noise draw.
+        input noise draw. A Generator is asked for one, ``integers(2**63)``: networks that are built one after the
+        other have different ones.
     encoders : list of Encoder, optional
         What the columns of X become before the first layer reads them, see `fastbp.encoders`: numbers as they are,
         one-hot codes, embeddings of categories and of numbers. Each column is read by at least one; layers begin with
@@ -115,23 +120,24 @@ class Network(Trainable, Derivatives):
     """
 
     def __init__(self, layers: Sequence[int], activation: Functions = "tanh",
-                 output: str | activations.Activation | None = None,
-                 cost: str | costs.Cost = "squared_error", *, bias: bool = True, dtype: npt.DTypeLike = "float32",
-                 init: str | initializers.Constant | Sequence[Any] = "auto", seed: int | None = None,
-                 encoders: Sequence[Encoder] | None = None, scaling: bool = False, **unknown: Never) -> None:
+                 output: custom.Output | None = None, cost: str | costs.Cost | Callable[..., Any] = "squared_error", *,
+                 bias: bool = True, dtype: npt.DTypeLike = "float32",
+                 init: str | initializers.Constant | Sequence[Any] = "auto",
+                 seed: int | np.random.Generator | None = None, encoders: Sequence[Encoder] | None = None,
+                 scaling: bool = False, **unknown: Never) -> None:
         keywords.check(Network, "Network", (), unknown, keywords.NETWORK)
         kind = arrays.dtype(dtype)
         bias = bool(bias)
         sizes = arrays.layers(layers, kind.itemsize, bias)
         scaling = arrays.flag("scaling", scaling)
         coded = arrays.encoders(encoders, sizes[0], kind, scaling=scaling)
-        function = costs.get(cost)
-        rows = named_activations(sizes, activation, output, function)
+        function = custom.given_cost(cost) if callable(cost) else costs.get(cost)
+        rows = named_activations(sizes, custom.given(activation), custom.given_output(output), function)
         architecture = Architecture(sizes, rows, function, bias, kind, coded, scaling)
         if coded:
             arrays.check_memory(architecture)
         rules = arrays.init(init, architecture.sizes, bias, kind)
-        super().__init__(architecture, rules, None if seed is None else arrays.whole("seed", seed, 0))
+        super().__init__(architecture, rules, initialization.seed(seed))
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set what may change; what is fixed can be set once, when the network is built."""
@@ -156,13 +162,13 @@ class Network(Trainable, Derivatives):
         raise AttributeError(f"{name} of a Network is fixed when it is built: "
                              + instead.get(name, "build a new Network"))
 
-    def reset(self, seed: int | None = None) -> Network:
+    def reset(self, seed: int | np.random.Generator | None = None) -> Network:
         """Draw new first weights (or put back those that were given), forget the history and the optimizer's state.
 
         Parameters
         ----------
-        seed : int, optional
-            Seed of the generator; None draws one from the operating system.
+        seed : int or numpy.random.Generator, optional
+            Seed of the generator; None draws one from the operating system, a Generator is asked for one.
 
         Returns
         -------
@@ -179,9 +185,9 @@ class Network(Trainable, Derivatives):
         >>> bool((net.parameters == first).all()), len(net.history)
         (True, 0)
         """
-        seed = None if seed is None else arrays.whole("seed", seed, 0)
+        drawn = initialization.seed(seed)
         with self._fitting():
-            self._begin(seed)
+            self._begin(drawn)
         return self
 
     def initialize(self, X: npt.ArrayLike, method: str = "realmlp", *, rows: int = 2048) -> Network:
@@ -244,8 +250,8 @@ class Network(Trainable, Derivatives):
             shuffle: bool | Reorder = True, threads: int | None = None, resume: bool = False,
             profile: bool = False, regularization: Regularization | None = None,
             target_jacobian: npt.ArrayLike | None = None, jacobian_weight: npt.ArrayLike = 1.0,
-            missing: str | None = None, metrics: Wanted | None = None, memory: int | str | None = None,
-            check_finite: bool = True, **unknown: Never) -> Network:
+            missing: str | None = None, signed_weights: bool = False, metrics: Wanted | None = None,
+            memory: int | str | None = None, check_finite: bool = True, **unknown: Never) -> Network:
         """Train by backpropagation, from the present parameters.
 
         Parameters
@@ -321,6 +327,9 @@ class Network(Trainable, Derivatives):
             target has weight 0, see ``sample_weight``; a row of which nothing is known is left out. A missing slope
             adds nothing to the sum over j and i, whose mean is over all rows as they are; where there are targets of
             slopes, rows that lack values count as well.
+        signed_weights : bool, default False
+            Take ``sample_weight`` as it is, (n_samples,), of either sign, as the advantages of a policy gradient: then
+            the cost is the plain mean of w_s C_s over the samples, and may have no lower bound.
         metrics : list of str, callable or pair (str, callable), optional
             What is recorded after each epoch beside the cost, in ``history.metrics`` and ``record.metrics``, and can be
             watched (`EarlyStopping`, `fastbp.schedules.ReduceOnPlateau`): "accuracy", "auc", "cross_entropy" for costs
@@ -390,11 +399,15 @@ class Network(Trainable, Derivatives):
         training.fit(self, X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
                      callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads, profile=profile,
                      regularization=regularization, jacobian=(target_jacobian, jacobian_weight), metrics=metrics,
-                     memory=memory, check_finite=check_finite, missing=missing)
+                     memory=memory, check_finite=check_finite, missing=missing, signed_weights=signed_weights)
         return self
 
     train_on_batch = on_batch.train_on_batch
     train_on_output_gradients = on_batch.train_on_output_gradients
+    learning_rate_range = learning_rates.learning_rate_range
+    optimizer_state = state.optimizer_state
+    set_optimizer_state = state.set_optimizer_state
+    move_to = state.move_to
     predict = __call__ = forward.predict
     layer_outputs = forward.layer_outputs
     score = measures.score

@@ -221,3 +221,55 @@ def test_what_does_not_fit_is_said_before_anything_changes(given, wrong):
         net.fit(settings.pop("X"), settings.pop("Y"), **settings)
     np.testing.assert_array_equal(net.parameters, before)
     assert len(net.history) == 0
+
+
+@pytest.mark.parametrize("batch", [1, 8, 40])
+def test_weights_of_either_sign_are_factors(batch, rng):
+    """The mean of w C over the samples of a batch; a step of plain gradient descent by its gradient."""
+    X, Y, w = rng.normal(size=(40, 3)), rng.normal(size=(40, 2)), rng.normal(size=40)
+    net, other = network((3, 5, 2), dtype="float64"), network((3, 5, 2), dtype="float64")
+    net.fit(X, Y, sample_weight=w, signed_weights=True, epochs=1, batch_size=batch, shuffle=False, optimizer="sgd")
+    costs_of_batches = []
+    for start in range(0, 40, batch):
+        rows = slice(start, start + batch)
+        e = other.predict(X[rows]) - Y[rows]
+        costs_of_batches.append((w[rows] * 0.5 * (e**2).sum(axis=1)).mean())
+        other.train_on_output_gradients(X[rows], w[rows, None] * e / len(e), optimizer="sgd")
+    close(net.parameters, other.parameters)
+    close(net.history.cost, [np.mean(costs_of_batches)])
+
+
+def test_weights_of_either_sign_are_asked_for_by_name(rng):
+    X, Y, w = rng.normal(size=(9, 3)), rng.normal(size=(9, 2)), np.linspace(-1, 1, 9)
+    net = network((3, 2), dtype="float64")
+    before = net.parameters.copy()
+    for settings, wrong in ((dict(), "no negative weight"), (dict(signed_weights="yes"), "expected True or False"),
+                            (dict(signed_weights=True, missing="ignore"), "all targets"),
+                            (dict(signed_weights=True, validation=0.5), "fraction as validation"),
+                            (dict(signed_weights=True, optimizer="lm"), "not negative"),
+                            (dict(signed_weights=True, memory="1MB"), "read by blocks")):
+        with pytest.raises((ValueError, TypeError), match=wrong):
+            net.fit(X, Y, sample_weight=w, **settings)
+    with pytest.raises(ValueError, match="expected .9,.: one number for each sample"):
+        net.fit(X, Y, sample_weight=w[:8], signed_weights=True)
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_cotangents_of_outputs_and_of_slopes(rng):
+    """Of Σ u o + Σ v ∂o/∂x, whose values are those of `predict` and `jacobian`; and a step by them."""
+    net = network((3, 5, 2), dtype="float64")
+    X, U, V = rng.normal(size=(ROWS, 3)), rng.normal(size=(ROWS, 2)), rng.normal(size=(ROWS, 2, 3))
+    found = net.parameter_vjp(X, U, V)
+    expected, places = difference(lambda: (U * net.predict(X)).sum() + (V * net.jacobian(X)).sum(), net)
+    close(found[places], expected, factor=1e4)
+    close(net.parameter_vjp(X, U, 0 * V), net.parameter_vjp(X, U))
+    before, rate = net.parameters.copy(), 0.01
+    net.train_on_output_gradients(X, U, V, optimizer=fastbp.SGD(rate))
+    close(net.parameters, before - rate * found)
+    single = network((3, 1), dtype="float64")
+    close(single.parameter_vjp(X, U[:, 0], V[:, 0]), single.parameter_vjp(X, U[:, :1], V[:, :1]))
+    for given, wrong in ((V[:, :1], "U_jacobian has shape"), (V * np.nan, "U_jacobian holds nan")):
+        with pytest.raises(ValueError, match=wrong):
+            net.train_on_output_gradients(X, U, given)
+    with pytest.raises(ValueError, match="U_jacobian knows no parameters of activations"):
+        Network((3, 2, 2), fastbp.parametric("mish")).parameter_vjp(X, U, V)

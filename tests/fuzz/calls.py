@@ -560,7 +560,7 @@ class Calls:
                          "vjp": (model, x, y, odd.out((n_in,), net.dtype), work),
                          "train_one": (model, state, x, y, work),
                          "train_batch": (model, state, X, Y, work), "update": (model, state), "check": (model,),}[name]
-            return getattr(jit, name)(*arguments)
+            return getattr(jit.functions, name)(*arguments)  # as compiled code calls them
         except Exception as error:
             import numba
 

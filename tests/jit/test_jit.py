@@ -7,7 +7,7 @@ import pickle
 import numba
 import numpy as np
 import pytest
-from helpers import ACTIVATIONS, DTYPES, PAIRS, close, few, network, real_data
+from helpers import ACTIVATIONS, DTYPES, PAIRS, close, compiled_only, few, network, real_data
 
 from fastbp import LBFGS, SGD, Adam, Network, huber, jit
 from fastbp.kernels.compile import JIT
@@ -305,9 +305,9 @@ def test_a_state_of_another_network_writes_nothing():
     model, before = net.compiled(), net.parameters.copy()
     state = jit.state(other.compiled())
     x, y, work = np.ones(3), np.ones(2), jit.workspace(model)
-    assert np.isnan(jit.train_one(model, state, x, y, work))
-    assert np.isnan(jit.train_batch(model, state, x[None], y[None], work))
-    assert not jit.update(model, state)
+    assert np.isnan(jit.functions.train_one(model, state, x, y, work))  # as compiled code calls them
+    assert np.isnan(jit.functions.train_batch(model, state, x[None], y[None], work))
+    assert not jit.functions.update(model, state)
     assert (net.parameters == before).all()
 
 
@@ -440,6 +440,7 @@ FOREIGN = """
 import itertools
 import numpy as np
 from fastbp import SGD, Network, jit
+from fastbp.jit import functions  # as compiled code calls them
 
 def guarded(array):
     # a copy with numbers around it that nothing may change
@@ -494,14 +495,14 @@ work = jit.workspace(model)
 X, Y, outs, slopes = x[None], y[None], out[None], guarded(np.full(3, 0.5))
 
 def calls(model):
-    return (jit.forward(model, x, out, work), jit.forward_batch(model, X, outs, work),
-            jit.cost_and_gradient(model, x, y, gradient, work),
-            jit.cost_and_gradient_batch(model, X, Y, gradient, work),
-            jit.input_gradient(model, x, y, slopes, work), jit.vjp(model, x, y, slopes, work))
+    return (functions.forward(model, x, out, work), functions.forward_batch(model, X, outs, work),
+            functions.cost_and_gradient(model, x, y, gradient, work),
+            functions.cost_and_gradient_batch(model, X, Y, gradient, work),
+            functions.input_gradient(model, x, y, slopes, work), functions.vjp(model, x, y, slopes, work))
 
 def trains(model, state):
-    return (jit.train_one(model, state, x, y, work), jit.train_batch(model, state, X, Y, work),
-            jit.update(model, state))
+    return (functions.train_one(model, state, x, y, work), functions.train_batch(model, state, X, Y, work),
+            functions.update(model, state))
 
 def refused(found):
     return all(value is False or value is np.False_ or np.isnan(value) or value == 0 for value in found)
@@ -601,3 +602,29 @@ def test_a_network_that_is_read_only_computes_and_does_not_train():
 def test_check_of_what_is_none(given, message):
     with pytest.raises(TypeError, match=message):
         given(Network((3, 2), dtype="float64").compiled())
+
+
+@compiled_only
+def test_from_python_a_size_that_does_not_fit_is_an_error():
+    """What compiled code gets as False or NaN; NaN that has been computed comes back."""
+    net = network((3, 4, 2), dtype="float64")
+    model, other = net.compiled(), Network((3, 3), dtype="float64", seed=0)
+    state, work, before = jit.state(model), jit.workspace(model), net.parameters.copy()
+    X, Y, x, y, gradient = np.ones((4, 3)), np.ones((4, 2)), np.ones(3), np.ones(2), np.empty(net.n_parameters)
+    for call, wrong in (
+        (lambda: jit.forward(model, y, y, work), r"x has shape \(2,\), expected \(3,\)"),
+        (lambda: jit.forward_batch(model, X, np.empty((3, 2)), work), "sizes do not fit"),
+        (lambda: jit.train_batch(model, state, X, Y[:3], work), "X has 4 rows, Y 3"),
+        (lambda: jit.train_batch(model, state, X=X, Y=Y[:, :1].copy(), work=work), r"Y has shape \(4, 1\)"),
+        (lambda: jit.train_batch(model, state, X[:0], Y[:0], work), "X has no rows"),
+        (lambda: jit.cost_and_gradient(model, x, y, gradient[1:], work), "gradient has shape"),
+        (lambda: jit.input_gradient(model, x, y, y.copy(), work), "out has 2 numbers, expected 3"),
+        (lambda: jit.vjp(model, x, y, y.copy(), work), "out has 2 numbers, expected 3"),
+        (lambda: jit.train_one(model, state, x, y, work[:-1]), "work has"),
+        (lambda: jit.update(model, jit.state(other.compiled())), "gradient of the state has"),
+    ):
+        with pytest.raises(ValueError, match=wrong):
+            call()
+    np.testing.assert_array_equal(net.parameters, before)
+    assert np.isnan(jit.cost_and_gradient(model, x * np.nan, y, gradient, work))
+    assert pickle.loads(pickle.dumps(jit.forward)) is jit.forward and jit.forward.__name__ == "forward"

@@ -41,6 +41,7 @@ def gaussian_nll_slope(y, o, beta):
 
 COSTS = Twins("name -> (C, dC/do)", {
     "squared_error": (lambda y, o, d: 0.5 * (o - y) ** 2, lambda y, o, d: o - y),
+    "mean_squared_error": (lambda y, o, d: (o - y) ** 2 / o.shape[-1], lambda y, o, d: 2 * (o - y) / o.shape[-1]),
     "absolute_error": (lambda y, o, d: magnitude(o - y), lambda y, o, d: sign(o - y)),
     "huber": (
         lambda y, o, d: np.where(np.abs(np.real(o - y)) <= d, 0.5 * (o - y) ** 2, d * (magnitude(o - y) - 0.5 * d)),

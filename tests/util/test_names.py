@@ -30,7 +30,7 @@ TYPED = [
     ("schedule", "adaptive", "reduceonplateau"), ("metric", "roc_auc_score", "auc"), ("metric", "r2_score", "r2"),
     # PyTorch
     ("activation", "Sigmoid", "logistic"), ("activation", "ReLU", "relu"), ("activation", "LeakyReLU", "leaky_relu"),
-    ("activation", "Hardtanh", "hard_tanh"), ("activation", "SiLU", "silu"), ("cost", "MSELoss", "squared_error"),
+    ("activation", "Hardtanh", "hard_tanh"), ("activation", "SiLU", "silu"), ("cost", "MSELoss", "mean_squared_error"),
     ("cost", "L1Loss", "absolute_error"), ("cost", "SmoothL1Loss", "huber"),
     ("cost", "BCELoss", "binary_cross_entropy"), ("cost", "BCEWithLogitsLoss", "binary_cross_entropy"),
     ("cost", "CrossEntropyLoss", "cross_entropy"),
@@ -47,12 +47,13 @@ TYPED = [
     ("schedule", "CosineAnnealingWarmRestarts", "cosine"),
     # Keras
     ("activation", "linear", "identity"), ("activation", "sigmoid", "logistic"), ("activation", "swish", "silu"),
-    ("activation", "exponential", "exp"), ("cost", "mse", "squared_error"), ("cost", "mae", "absolute_error"),
+    ("activation", "exponential", "exp"), ("cost", "mse", "mean_squared_error"),
+    ("cost", "l2_loss", "squared_error"), ("cost", "mae", "absolute_error"),
     ("metric", "R2Score", "r2"), ("metric", "CategoricalAccuracy", "accuracy"), ("metric", "AUC", "auc"),
     ("cost", "binary_crossentropy", "binary_cross_entropy"), ("cost", "categorical_crossentropy", "cross_entropy"),
     ("cost", "sparse_categorical_crossentropy", "cross_entropy"), ("cost", "logcosh", "log_cosh"),
     ("init", "GlorotUniform", "glorot_uniform"), ("schedule", "ExponentialDecay", "exponential"),
-    ("cost", "MeanSquaredError", "squared_error"), ("cost", "MeanAbsoluteError", "absolute_error"),
+    ("cost", "MeanSquaredError", "mean_squared_error"), ("cost", "MeanAbsoluteError", "absolute_error"),
     ("cost", "Huber", "huber"), ("cost", "Poisson", "poisson"), ("cost", "LogCosh", "log_cosh"),
     ("optimizer", "Nadam", "nadam"), ("optimizer", "Lion", "lion"), ("optimizer", "Adadelta", "adadelta"),
     ("init", "HeNormal", "he_normal"), ("init", "LecunUniform", "lecun_uniform"), ("init", "Zeros", "zeros"),
@@ -154,7 +155,7 @@ def test_a_name_has_one_meaning(kind):
 
 
 def test_what_is_stored_shown_and_saved_is_the_name_of_the_catalogue(tmp_path):
-    typed = fastbp.Network((2, 3, 3, 1), ["Sigmoid", "swish"], "linear", "mse",
+    typed = fastbp.Network((2, 3, 3, 1), ["Sigmoid", "swish"], "linear", "l2_loss",
                            init=["xavier_uniform", "auto", "LeCun-Normal"], seed=1)
     plain = fastbp.Network((2, 3, 3, 1), ["logistic", "silu"], "identity", "squared_error",
                            init=["glorot_uniform", "auto", "lecun_normal"], seed=1)
@@ -184,7 +185,7 @@ def test_softmax_by_another_spelling_is_for_the_output_layer_only():
 @pytest.mark.parametrize(("register", "name", "other"), [
     (lambda name: fastbp.register_activation(lambda x: x, name=name), "swish", "silu"),
     (lambda name: fastbp.register_activation(lambda x: x, name=name), "ReLU", "relu"),
-    (lambda name: fastbp.register_cost(lambda y, o: o, name=name), "mse", "squared_error"),
+    (lambda name: fastbp.register_cost(lambda y, o: o, name=name), "mse", "mean_squared_error"),
 ])
 def test_a_function_of_ones_own_takes_no_name_of_a_built_in_one(register, name, other):
     """Else a file with that name, loaded where the function is not registered, would compute something else."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,8 @@ from ..kernels.compile.cached import cached_property
 from ..util.names import Missing
 from .encoding import Encoding
 
-Functions = str | Activation | Sequence[str | Activation]
+Function = str | Activation | Callable[[Any], Any]
+Functions = Function | Sequence[Function]
 """Activations of the hidden layers, as a user gives them."""
 
 
@@ -195,7 +196,12 @@ def named_activations(layers: tuple[int, ...], activation: Functions, output: st
     if one:
         activations.get(given)
     rows = [activations.get(name) for name in names]
+    if "|" in rows[-1].name and rows[-1].name.count("|") + 1 != layers[-1]:
+        raise ValueError(f"output has {rows[-1].name.count('|') + 1} activations, expected one, or {layers[-1]}: one "
+                         "for each output")
     for row in rows[:-1]:
+        if "|" in row.name:
+            raise ValueError(f"activation {row.name!r} has one for each output: it is for the output layer only")
         if not row.elementwise:
             raise ValueError(f"activation {row.name!r} is not element-wise: it is for the output layer only")
     if rows[-1].phi in cost.pairs:

@@ -225,7 +225,8 @@ def parameters(name: str, value: Any, size: int, kind: np.dtype[Any]) -> Array:
     """Return a direction in the space of parameters, flat, of the network's dtype."""
     array = numbers(name, value)
     if array.shape != (size,):
-        raise ValueError(f"{name} has shape {array.shape}, expected ({size},): one number for each parameter")
+        each = "sample" if name == "sample_weight" else "parameter"
+        raise ValueError(f"{name} has shape {array.shape}, expected ({size},): one number for each {each}")
     array = converted(array, kind)
     _check_finite(name, array)
     return array
@@ -398,16 +399,16 @@ def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
     return array
 
 
-def target_jacobian(J: Any, n: int, architecture: Architecture) -> Array:
+def target_jacobian(J: Any, n: int, architecture: Architecture, name: str = "target_jacobian") -> Array:
     """Return targets of ∂o/∂x as (n, n_targets, n_0) of the network's dtype; the workspace they ask for must fit."""
-    architecture.check_second_order("target_jacobian")
+    architecture.check_second_order(name)
     layers, kind = architecture.layers, architecture.dtype
     n_in, n_out = layers[0], architecture.n_targets
-    array = numbers("target_jacobian", J)
+    array = numbers(name, J)
     if array.shape == (n, n_in) and n_out == 1:
         array = array.reshape(n, 1, n_in)
     if array.shape != (n, n_out, n_in):
-        raise ValueError(f"target_jacobian has shape {array.shape}, expected ({n}, {n_out}, {n_in})"
+        raise ValueError(f"{name} has shape {array.shape}, expected ({n}, {n_out}, {n_in})"
                          + (f" or ({n}, {n_in})" if n_out == 1 else "")
                          + f": X has {n} rows, the network {n_out} "
                          + ("outputs" if n_out == layers[-1] else "targets") + f" and {n_in} inputs")
@@ -416,7 +417,7 @@ def target_jacobian(J: Any, n: int, architecture: Architecture) -> Array:
         raise ValueError(f"training on the derivatives along {n_in} inputs needs a workspace of {needed:.3g} bytes, "
                          f"this machine has {memory:.3g}: use a smaller network, or train on values alone")
     array = converted(array, kind)
-    _check_finite("target_jacobian", array)
+    _check_finite(name, array)
     return array
 
 

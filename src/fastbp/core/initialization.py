@@ -58,3 +58,10 @@ def initialize(network: Model, inputs: Array, fitted: FittedInitializer) -> bool
         network.weights[-1][architecture.n_targets :] = 0
         network.biases[-1][architecture.n_targets :] = 0
     return bool(np.isfinite(network._parameters).all())
+
+
+def seed(value: Any) -> int | None:
+    """Return the seed of a network: None draws from the operating system, a generator of NumPy's is asked for one."""
+    if isinstance(value, np.random.Generator):
+        return int(value.integers(2**63))
+    return None if value is None else arrays.whole("seed", value, 0)

@@ -72,6 +72,17 @@ def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, J_
                    cost=by_output(architecture.cost))
 
 
+def signed(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, missing: Any, kept: Any) -> Samples:
+    """Return a user's samples whose weights are factors of either sign."""
+    if J is not None or missing is not None or isinstance(kept, float):
+        raise ValueError("signed_weights goes with one weight a sample and all targets: leave out target_jacobian, "
+                         "missing, and a fraction as validation")
+    found = arrays.samples(architecture, X, Y, None, None, 0.0, sparse=True, empty=False)
+    array = numbers("sample_weight", weights if weights is not None else np.ones(len(found)))
+    own = arrays.parameters("sample_weight", array, len(found), architecture.dtype)
+    return replace(found, weights=own, signed=True)
+
+
 def without_weights(samples: Samples, n_targets: int) -> Samples:
     """Return samples some of whose targets are missing for passes that know no weights of rows."""
     weights = samples.weights

@@ -153,7 +153,7 @@ def vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     return out[0] if single else out
 
 
-def parameter_vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
+def parameter_vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike, U_jacobian: npt.ArrayLike | None = None) -> Array:
     """Compute uᵀ ∂o^L/∂parameters, summed over the samples: the gradient of a cost of your own from its ∂E/∂o.
 
     Parameters
@@ -162,11 +162,14 @@ def parameter_vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
         Inputs.
     U : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1
         A weight for each output of each sample: ∂E/∂o, of whatever sign.
+    U_jacobian : array_like, shape (n_samples, n_L, n_0), or (n_samples, n_0) if n_L is 1, optional
+        A weight for each slope: ∂E/∂(∂o_j/∂x_i), for costs that depend on these, as those of physics do.
 
     Returns
     -------
     ndarray, shape (n_parameters,)
-        Σ_s Σ_j u_sj ∂o_sj/∂parameters, laid out like `parameters`.
+        Σ_s Σ_j u_sj ∂o_sj/∂parameters, laid out like `parameters`; with U_jacobian plus
+        Σ_s Σ_ji u_sji ∂²o_sj/∂x_i∂parameters.
 
     Raises
     ------
@@ -176,7 +179,8 @@ def parameter_vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     Notes
     -----
     One forward and one backward pass (4)-(6), with δ_j^L = φ'(net_j) u_j, on as many threads as `gradient` takes.
-    `train_on_output_gradients` makes an update of it.
+    `train_on_output_gradients` makes an update of it. With U_jacobian a tangent for each input goes along, as in a fit
+    on ``target_jacobian``; not for networks with encoders or `fastbp.parametric` activations.
 
     Examples
     --------
@@ -189,10 +193,13 @@ def parameter_vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     """
     X = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding, empty=True)
     U = arrays.directions("U", U, len(X), self.layers[-1], self.dtype, "outputs")
-    gradient = np.zeros(self.n_parameters, self.dtype)
+    gradient, linear, J = np.zeros(self.n_parameters, self.dtype), self._with_cost(LINEAR), None
+    if U_jacobian is not None:
+        self._architecture.refuse_encoders("U_jacobian")
+        J = arrays.target_jacobian(U_jacobian, len(X), linear._architecture, "U_jacobian")
     if len(X):
-        samples = Samples(X, U, False, np.empty(0, self.dtype))
-        objective.cost_and_gradient(self._with_cost(LINEAR), samples, gradient)
+        samples = Samples(X, U, False, np.empty(0, self.dtype), J, -1.0)
+        objective.cost_and_gradient(linear, samples, gradient)
         with np.errstate(over="ignore"):
             gradient *= len(X)  # of the mean
     return gradient

@@ -9,8 +9,8 @@ of its own. The callers may be cached, release the interpreter lock, and run in 
 Arrays must be C-contiguous and of the network's dtype, and writable if they are written to: anything else is an error
 when the caller is compiled. The parameters may be read-only for all that does not train. Compiled code cannot raise
 cheaply, so where *sizes* do not fit, or arrays are of another model or optimizer, nothing is written and what comes
-back is False or NaN; `check` says why. What stands in the arrays of a model and in ``rule`` of a state are addresses
-and offsets, not for changing.
+back is False or NaN; `check` says why. Called from Python they raise ValueError then. What stands in the arrays of a
+model and in ``rule`` of a state are addresses and offsets, not for changing.
 
 >>> import numba, numpy as np, fastbp
 >>> @numba.njit
@@ -25,22 +25,20 @@ and offsets, not for changing.
 array([2., 1.])
 """
 
+from . import ensemble, functions
 from .checks import check
-from .ensemble import ensemble_workspace, forward_ensemble
-from .functions import (
-           cost_and_gradient,
-           cost_and_gradient_batch,
-           forward,
-           forward_batch,
-           input_gradient,
-           train_batch,
-           train_one,
-           update,
-           vjp,
-           workspace,
-)
+from .from_python import from_python
 from .make import state
 from .model import EnsembleModel, Model, State
+
+workspace, ensemble_workspace, forward_ensemble = functions.workspace, ensemble.ensemble_workspace, (
+    ensemble.forward_ensemble)
+forward, forward_batch = from_python(functions.forward), from_python(functions.forward_batch)
+cost_and_gradient = from_python(functions.cost_and_gradient)
+cost_and_gradient_batch = from_python(functions.cost_and_gradient_batch)
+input_gradient, vjp = from_python(functions.input_gradient), from_python(functions.vjp)
+train_one, train_batch = from_python(functions.train_one), from_python(functions.train_batch)
+update = from_python(functions.update)
 
 __all__ = ["EnsembleModel", "Model", "State", "check", "cost_and_gradient", "cost_and_gradient_batch",
            "ensemble_workspace", "forward", "forward_batch", "forward_ensemble", "input_gradient", "state",

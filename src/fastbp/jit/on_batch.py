@@ -14,6 +14,7 @@ from ..core import arrays, observed
 from ..core.model import Model
 from ..core.samples import Samples
 from ..costs import LINEAR, Cost
+from ..derivatives import first
 from ..optimizers import Optimizer
 from ..training.errors import DivergenceError
 from ..training.history import History
@@ -94,7 +95,8 @@ def train_on_batch(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, *,
         self._observed(X, Y, None, None, 1.0, missing, sparse=False), self._architecture.n_targets), optimizer)
 
 
-def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLike, *,
+def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLike,
+                              U_jacobian: npt.ArrayLike | None = None, *,
                               optimizer: str | Optimizer | None = None) -> None:
     """Make one update by Σ_s Σ_j u_sj ∂o_sj/∂parameters: learn by a cost of your own, from its ∂E/∂o.
 
@@ -105,6 +107,8 @@ def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLik
     U : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1
         ∂E/∂o at the outputs that `predict` has for X. E is yours: a likelihood, an advantage times log π, what a
         simulation says. It need not be known.
+    U_jacobian : array_like, shape (n_samples, n_L, n_0), or (n_samples, n_0) if n_L is 1, optional
+        ∂E/∂(∂o/∂x) at the slopes that `jacobian` has for X, see `parameter_vjp`.
     optimizer : str or Optimizer, optional
         As in `train_on_batch`, whose training this goes on with.
 
@@ -128,6 +132,17 @@ def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLik
     >>> net.cost(X, y) < before
     True
     """
+    if U_jacobian is not None:
+        gradient = first.parameter_vjp(self, X, U, U_jacobian)
+        if self._lock.locked():
+            raise self._busy()
+        with self._lock:
+            stepper = _begin_step(self, LINEAR, optimizer)
+            stepper.state.gradient[:] = gradient
+            functions.update(stepper.model, stepper.state)
+            _check_finite(self, stepper, 0.0)
+        return
+
     def samples() -> Samples:
         inputs = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding)
         weights = arrays.directions("U", U, len(inputs), self.layers[-1], self.dtype, "outputs")
@@ -147,24 +162,35 @@ def _step(network: Trainable, cost: Cost | None, given: Callable[[], Samples],
     if network._lock.locked():
         raise network._busy()
     with network._lock:
-        network._check_writable()
-        method = _rule(network._progress, optimizer)
-        steppers: dict[Cost | None, Stepper] = network.__dict__.setdefault("_steppers", {})
-        stepper = steppers.get(cost)
-        if stepper is None or not stepper.goes_on(network._progress, method):
-            model = network if cost is None else network._with_cost(cost)
-            stepper = steppers[cost] = _stepper(network, model, method)
+        stepper = _begin_step(network, cost, optimizer)
         if cost is not LINEAR:
             network._take_shape(samples)
-        parameters = network._parameters
-        stepper.before[:] = parameters
         mean = float(functions.train_batch(stepper.model, stepper.state, inputs, _rows(network, samples), stepper.work))
-        if math.isfinite(mean) and np.isfinite(parameters).all():
-            return mean
-        parameters[:] = stepper.before
-        rate = stepper.progress.learning_rate
-        network._progress = None  # the optimizer's state is not finite either
-        raise DivergenceError(1, rate)
+        _check_finite(network, stepper, mean)
+        return mean
+
+
+def _begin_step(network: Trainable, cost: Cost | None, optimizer: str | Optimizer | None) -> Stepper:
+    """Return the stepper that a locked network has for a cost, or a new one, with the parameters as they are."""
+    network._check_writable()
+    method = _rule(network._progress, optimizer)
+    steppers: dict[Cost | None, Stepper] = network.__dict__.setdefault("_steppers", {})
+    stepper = steppers.get(cost)
+    if stepper is None or not stepper.goes_on(network._progress, method):
+        model = network if cost is None else network._with_cost(cost)
+        stepper = steppers[cost] = _stepper(network, model, method)
+    stepper.before[:] = network._parameters
+    return stepper
+
+
+def _check_finite(network: Trainable, stepper: Stepper, mean: float) -> None:
+    """Raise DivergenceError after an update that has left the finite, and undo it."""
+    if math.isfinite(mean) and np.isfinite(network._parameters).all():
+        return
+    network._parameters[:] = stepper.before
+    rate = stepper.progress.learning_rate
+    network._progress = None  # the optimizer's state is not finite either
+    raise DivergenceError(1, rate)
 
 
 def _rule(progress: Progress | None, optimizer: str | Optimizer | None) -> Optimizer:

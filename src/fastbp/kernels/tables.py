@@ -268,7 +268,7 @@ ROOT_SLOPE, ROOT_OF_SLOPE, ROOT_FISHER, ROOT_PRODUCT = range(4)
 
 COST = Table({
     "parameter": "the number of a cost that has one (huber, quantile, gaussian_nll)",
-    "jacobian_weight": "λ of training on derivatives",
+    "jacobian_weight": "λ of training on derivatives; below 0 where these are given a cotangent instead of a target",
     "inner": "address of the cost of which `costs.by_output` weighs single outputs",
     "n_weighted": "how many such weights a sample has",
     "input_noise": "standard deviation of the noise of inputs",

@@ -30,6 +30,8 @@ class Optimizer:
 
     slots: ClassVar[int] = 0
     """Buffers of state."""
+    slot_names: ClassVar[tuple[str, ...]] = ()
+    """What they are called, in their order, where a user may read and write them."""
     varying: ClassVar[dict[str, tuple[Check, int]]] = {}
     """What changes in `hyper` while it trains and a later fit goes on from: what each number must be, and its cell."""
 

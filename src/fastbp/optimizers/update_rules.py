@@ -229,6 +229,11 @@ class SGD(UpdateRule):
         return int(self.momentum > 0)
 
     @property
+    def slot_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The velocity."""
+        return ("v",)[: self.slots]
+
+    @property
     def rule(self) -> Any:
         """The kernel that it runs."""
         if self.momentum == 0:
@@ -276,6 +281,7 @@ class Adam(UpdateRule):
     epsilon: float = 1e-8
     epsilon_hat: bool = field(default=False, kw_only=True)
     slots = 2
+    slot_names: ClassVar[tuple[str, ...]] = "m", "v"
     settings = {
         "beta1": (fraction, tables.HYPER_BETA1),
         "beta2": (fraction, tables.HYPER_BETA2),
@@ -343,6 +349,7 @@ class AMSGrad(Adam):
     """
 
     slots = 3
+    slot_names = "m", "v", "u"
     rule = staticmethod(rules.amsgrad)
 
 
@@ -430,6 +437,7 @@ class AdaBelief(Adam):
     """
 
     epsilon: float = 1e-16
+    slot_names = "m", "s"
     rule = staticmethod(rules.adabelief)
 
 
@@ -469,6 +477,7 @@ class Lion(UpdateRule):
     beta2: float = 0.99
     weight_decay: schedules.Setting = 0.0
     slots = 1
+    slot_names = ("m",)
     settings = {
         "beta1": (fraction, tables.HYPER_BETA1),
         "beta2": (fraction, tables.HYPER_BETA2),
@@ -511,6 +520,7 @@ class RMSprop(UpdateRule):
     decay: float = 0.9
     epsilon: float = 1e-8
     slots = 1
+    slot_names = ("v",)
     settings = {"decay": (fraction, tables.HYPER_DECAY), "epsilon": (positive, tables.HYPER_EPSILON)}
     rule = staticmethod(rules.rmsprop)
 
@@ -547,6 +557,7 @@ class Adagrad(UpdateRule):
     learning_rate: schedules.LearningRate = 0.01
     epsilon: float = 1e-10
     slots = 1
+    slot_names = ("v",)
     settings = {"epsilon": (positive, tables.HYPER_EPSILON)}
     rule = staticmethod(rules.adagrad)
 
@@ -586,6 +597,7 @@ class Adadelta(UpdateRule):
     decay: float = 0.9
     epsilon: float = 1e-6
     slots = 2
+    slot_names = "v", "u"
     settings = {"decay": (fraction, tables.HYPER_DECAY), "epsilon": (positive, tables.HYPER_EPSILON)}
     rule = staticmethod(rules.adadelta)
 

@@ -28,6 +28,10 @@ Array = npt.NDArray[Any]
 def described_network(network: Trainable) -> dict[str, Any]:
     """Return what a header says of a network."""
     network._architecture.resolved()
+    for name in (*network.activations, network.cost_function.name):
+        if any(part.startswith("<") for part in name.split("|")):
+            raise ValueError(f"{name} was given to the network as a function, which has no name to be saved by: "
+                             "register it (fastbp.register_activation, fastbp.register_cost)")
     header = {"architecture": described(network), "functions": fingerprints(network)}
     return header | ({"flat": True} if network.flat else {})
 

@@ -14,7 +14,9 @@ matplotlib's.
 from .cost_curve import CostCurveDisplay
 from .decision_region import DecisionRegionDisplay
 from .learning_curve import LearningCurveDisplay
+from .learning_rates import LearningRateDisplay
 from .network import NetworkDisplay
 from .reliability import ReliabilityDisplay
 
-__all__ = ["CostCurveDisplay", "DecisionRegionDisplay", "LearningCurveDisplay", "NetworkDisplay", "ReliabilityDisplay"]
+__all__ = ["CostCurveDisplay", "DecisionRegionDisplay", "LearningCurveDisplay", "LearningRateDisplay", "NetworkDisplay",
+           "ReliabilityDisplay"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import optimizers
-from ..core import arrays
+from ..core import arrays, observed
 from ..core.samples import Samples
 from ..core.shards import Team
 from ..core.streamed import MEMORY, Streamed
@@ -31,7 +31,7 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
         resume: bool, *, epochs: int, batch_size: int | None, callbacks: Iterable[Callback], bar: bool,
         shuffle: bool | Reorder, threads: int | None, profile: bool, regularization: Regularization | None,
         jacobian: tuple[Any, Any], metrics: Any, memory: Any = None, check_finite: Any = True,
-        missing: Any = None, team: Team | None = None) -> None:
+        missing: Any = None, signed_weights: Any = False, team: Team | None = None) -> None:
     """Check all arguments of `Network.fit`, and train.
 
     ``kept`` is what is kept back for validation, ``bar`` whether there is a bar of the progress, ``jacobian`` the
@@ -48,8 +48,13 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
     other: Samples | Streamed | None = None
     as_arrays = team is None and in_memory(X, Y, memory)
     if as_arrays and check_finite is True:
-        samples = network._observed(X, Y, sample_weight, *jacobian, missing)
+        if arrays.flag("signed_weights", signed_weights):
+            samples = observed.signed(network._architecture, X, Y, sample_weight, jacobian[0], missing, kept)
+        else:
+            samples = network._observed(X, Y, sample_weight, *jacobian, missing)
     else:
+        if signed_weights:
+            raise ValueError("signed_weights is given, but the samples are read by blocks: give arrays in memory")
         if missing is not None:
             raise ValueError(f"missing is {missing!r}, but the samples are read by blocks, in which nothing may be "
                              "missing: leave it out, or give arrays in memory")

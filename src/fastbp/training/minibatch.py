@@ -61,6 +61,7 @@ class MiniBatches(CompiledSteps):
                                        plain=int(optimizer.rule is rules.sgd and regularization is None
                                                  and not factors))
         self.online = (batch == 1 and fit.samples.kind == tables.KIND_PLAIN and not fit.samples.sparse
+                       and fit.samples.cost is None and not fit.samples.signed
                        and network._architecture.encoding is None
                        and (regularization is None or regularization.online))
 

@@ -25,6 +25,7 @@ from typing import Any
 import numba
 from numba import config
 
+from .guard import Guard
 from .numba_internals import NullCache, code_key, dump_code, has_addresses, load_code
 
 DAY = 86400.0
@@ -34,7 +35,7 @@ MONTH = 30 * DAY
 """Seconds without a mark after which a folder of another version is removed."""
 
 FOLDER_NAME = re.compile("[0-9a-f]{16}")
-FILE_NAME = re.compile(r".+\.nb[ci](\.tmp\.[0-9a-f]+)?|\.probe-\d+")
+FILE_NAME = re.compile(r".+\.nb[ci](\.tmp\.[0-9a-f]+)?|\.probe-\d+|\.lock")
 """What fastbp and Numba, which wrote these files before, have called theirs."""
 
 
@@ -128,6 +129,9 @@ def usable() -> tuple[Path | None, str]:
 CACHE, REFUSED = (None, "NUMBA_DISABLE_JIT is set") if config.DISABLE_JIT else usable()
 """The folder of this process, or None, and why."""
 
+GUARD = Guard(str(CACHE or ""))
+"""The locks of its entries."""
+
 
 class Entries(NullCache):  # type: ignore[misc]
     """The machine code of one function, a file for each signature.
@@ -164,6 +168,16 @@ class Entries(NullCache):  # type: ignore[misc]
         if CACHE is None:
             return None
         path, key = self._entry(sig, target_context.codegen())
+        found = self._read(path, key, target_context)
+        if found is None:  # it is to be compiled: by this process, or by one that has begun to
+            GUARD.take(path, lambda: os.path.exists(path))
+            found = self._read(path, key, target_context)
+            if found is not None:
+                GUARD.give_back(path)
+        return found
+
+    def _read(self, path: str, key: Any, target_context: Any) -> Any:
+        """Return what a file holds, or None if it is not whole, or says that it is something else."""
         try:
             with open(path, "rb") as file:
                 digest, content = file.read(32), file.read()
@@ -176,9 +190,10 @@ class Entries(NullCache):  # type: ignore[misc]
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep what was compiled for a signature; where that fails, say so once."""
-        if has_addresses(data):  # addresses that are of this process only
-            return
         path, key = self._entry(sig, data.codegen)
+        if has_addresses(data):  # addresses that are of this process only
+            GUARD.give_back(path)
+            return
         content, part = dump_code(key, data), f"{path}.tmp.{os.urandom(8).hex()}"
         try:
             if CACHE is None:
@@ -196,3 +211,4 @@ class Entries(NullCache):  # type: ignore[misc]
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(part)
+            GUARD.give_back(path)

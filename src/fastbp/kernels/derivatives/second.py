@@ -375,7 +375,8 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
     """Phase 1 of training on derivatives: C + λ/2 Σ_ji (∂o_j/∂x_i − J_ji)² (Czarnecki et al. 2017, equation 1).
 
     The tangent along x_i is ∂o/∂x_i; λ stands in cost_parameter[COST_JACOBIAN_WEIGHT]. J has a row for each target, so
-    outputs behind those that are compared with targets have no slope to learn.
+    outputs behind those that are compared with targets have no slope to learn. Where λ is below 0, J_ji is what
+    ∂o_j/∂x_i is multiplied by, as the targets of `costs.linear` are what outputs are.
     """
     if first == last:
         return
@@ -407,7 +408,11 @@ def sobolev_samples(layers: Table, cells: Integers, cost_parameter: Doubles, pan
                 tangent = panel_row(panels, layers[top, LAYER_OUT], n, (i + 1) * strips + s, j)
                 a = panel_row(panels, layers[top, LAYER_DELTA], n, (i + 1) * strips + s, j)
                 wanted = panel_row(panels, cells[CELL_JACOBIAN_TARGETS], columns, s, j * n_in + i)
-                if columns == size:
+                if factor < zero:
+                    for v in range(a.size):
+                        a[v] = wanted[v]
+                        wanted[v] *= tangent[v]
+                elif columns == size:
                     for v in range(a.size):
                         error = tangent[v] - wanted[v]
                         a[v] = factor * error

@@ -50,6 +50,27 @@ def squared_error_second(out: Floats, target: Floats, delta: Floats, neurons: in
 
 
 @by_address(CELL_COST_KERNEL)
+def mean_squared_error(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
+    """C = (o − y)²/n, so that the sum over n outputs is a mean; ∂C/∂o = 2(o − y)/n."""
+    real = type(out[0])
+    share = real(1) / real(neurons)
+    twice = share + share
+    for i in range(out.size):
+        error = out[i] - target[i]
+        target[i] = share * error * error
+        delta[i] *= twice * error
+
+
+@by_address(CELL_COST_SECOND)
+def mean_squared_error_second(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
+    """∂²C/∂o² = 2/n."""
+    real = type(out[0])
+    twice = real(2) / real(neurons)
+    for i in range(out.size):
+        delta[i] *= twice
+
+
+@by_address(CELL_COST_KERNEL)
 def absolute_error(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """C = |o − y|; ∂C/∂o = sign(o − y), 0 at 0."""
     real = type(out[0])

@@ -10,8 +10,10 @@ Taken instead of the complex step, which knows neither comparison nor abs, and o
 lambdas and interactive sessions do not have.
 """
 
+from .data import cost_of_outputs, cost_with_columns
 from .fixed import Fixed
 from .loops import activation, cost, plain_activation, plain_cost
+from .mixed import mixed_activation, mixed_second_derivative
 from .second import activation_second_derivative, cost_second_derivative
 
 __all__ = [
@@ -19,7 +21,11 @@ __all__ = [
     "activation",
     "activation_second_derivative",
     "cost",
+    "cost_of_outputs",
     "cost_second_derivative",
+    "cost_with_columns",
+    "mixed_activation",
+    "mixed_second_derivative",
     "plain_activation",
     "plain_cost",
 ]

@@ -160,3 +160,78 @@ for _name in COMPARISONS:
     overload(getattr(operator, _name), jit_options=SCALAR)(_comparison(getattr(operator, _name)))
 overload(np.where, jit_options=SCALAR)(_typed_where)
 overload(np.clip, jit_options=SCALAR)(_typed_clip)
+
+
+class RowType(types.Type):  # type: ignore[misc]
+    """Numba's type of the numbers of a sample, by index: of the outputs, dual numbers, of which one has slope 1."""
+
+    def __init__(self, real: Any, duals: bool) -> None:
+        self.real, self.duals = real, duals
+        super().__init__(f"row({'dual' if duals else 'plain'} {real})")
+
+
+@register_model(RowType)
+class _RowModel(models.StructModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, [("data", types.CPointer(kind.real)), ("step", types.int64),
+                                         ("seed", types.int64), ("size", types.int64)])
+
+
+def _row(duals: bool) -> Any:
+    def make(typing: Any, data: Any, step: Any, seed: Any, size: Any) -> Any:
+        kind = RowType(data.dtype, duals)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            made = cgutils.create_struct_proxy(kind)(context, builder)
+            made.data, made.step, made.seed, made.size = arguments
+            return made._getvalue()
+
+        return kind(data, types.int64, types.int64, types.int64), generate
+
+    return intrinsic(make)
+
+
+dual_row, plain_row = _row(True), _row(False)
+
+
+def _row_part(name: str) -> Any:
+    def take(typing: Any, row: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(cgutils.create_struct_proxy(row)(context, builder, arguments[0]), name)
+
+        return (types.CPointer(row.real) if name == "data" else types.int64)(row), generate
+
+    return intrinsic(take)
+
+
+_data, _step, _seed, _size = map(_row_part, ("data", "step", "seed", "size"))
+
+
+def _typed_item(row: Any, i: Any) -> Any:
+    def of_duals(row: Any, i: Any) -> Any:
+        k = i + _size(row) if i < 0 else i
+        data = _data(row)
+        real = type(data[0])
+        if k < 0 or k >= _size(row):
+            return dual(real(np.nan), real(np.nan))
+        return dual(data[k * _step(row)], real(1) if k == _seed(row) else real(0))
+
+    def of_numbers(row: Any, i: Any) -> Any:
+        k = i + _size(row) if i < 0 else i
+        data = _data(row)
+        return data[k * _step(row)] if 0 <= k < _size(row) else type(data[0])(np.nan)
+
+    if not isinstance(row, RowType) or not isinstance(i, types.Integer):
+        return None
+    return of_duals if row.duals else of_numbers
+
+
+overload(operator.getitem, jit_options=SCALAR)(_typed_item)
+
+
+@overload(len, jit_options=SCALAR)
+def _typed_length(row: Any) -> Any:
+    def length(row: Any) -> Any:
+        return _size(row)
+
+    return length if isinstance(row, RowType) else None

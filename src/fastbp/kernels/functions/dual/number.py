@@ -13,11 +13,11 @@ from ...compile import EXACT, JIT, scalar
 from ...compile.numba_internals import Compiler
 
 if JIT:
-    from .compiled import dual, slope_of, value_of
+    from .compiled import dual, dual_row, plain_row, slope_of, value_of
 else:
-    from .plain import dual, slope_of, value_of, with_duals
+    from .plain import dual, dual_row, plain_row, slope_of, value_of, with_duals
 
-__all__ = ["compiled_loop", "dual", "on_duals", "on_numbers", "slope_of", "value_of"]
+__all__ = ["compiled_loop", "dual", "dual_row", "on_duals", "on_numbers", "plain_row", "slope_of", "value_of"]
 
 
 def on_duals(function: Callable[..., Any]) -> Any:

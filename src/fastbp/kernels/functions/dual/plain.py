@@ -92,3 +92,31 @@ def with_duals(thing: Any) -> Any:
         return lambda *inputs: (_apply(_IN_MATH[id(thing)], inputs)
                                 if any(isinstance(x, dual) for x in inputs) else thing(*inputs))
     return thing
+
+
+class Row:
+    """The numbers of a sample, by index; a number that is not there is NaN, as it is where this is compiled."""
+
+    def __init__(self, data: Any, step: int, seed: int, size: int, duals: bool) -> None:
+        self.data, self.step, self.seed, self.size, self.duals = data, step, seed, size, duals
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Any:
+        raise TypeError("outputs and targets are taken by index: for j in range(len(o))")
+
+    def __getitem__(self, i: int) -> Any:
+        k = i + self.size if i < 0 else i
+        number = self.data[k * self.step] if 0 <= k < self.size else type(self.data[0])(np.nan)
+        return dual(number, type(number)(k == self.seed)) if self.duals else number
+
+
+def dual_row(data: Any, step: int, seed: int, size: int) -> Row:
+    """Return the outputs of a sample, of which one has slope 1."""
+    return Row(data, step, seed, size, True)
+
+
+def plain_row(data: Any, step: int, seed: int, size: int) -> Row:
+    """Return what is known of a sample."""
+    return Row(data, step, seed, size, False)
