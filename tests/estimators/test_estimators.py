@@ -28,11 +28,11 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import fastbp
 from fastbp import MLPClassifier, MLPRegressor, Network
-from fastbp.core import objective
 from fastbp.estimators import _epochs
 from fastbp.estimators._base import _Samples
 from fastbp.kernels.compile import JIT
 from fastbp.optimizers import OPTIMIZERS
+from fastbp.training.line_search import LineSearches
 
 OURS = [MLPClassifier, MLPRegressor]
 # A fit of a few epochs ends before it converges, and says so; what matters here says so by pytest.warns.
@@ -740,16 +740,17 @@ def test_lbfgs_that_is_interrupted_is_left_at_an_iterate(monkeypatch):
     listen = [lambda record: path.append(record.network.parameters.copy())]
     MLPRegressor(max_iter=9, callbacks=listen, **settings).fit(X, y)
     for after in range(2, 14):
-        mlp, calls, evaluation = MLPRegressor(max_iter=9, **settings), [], objective.Evaluation.__call__
+        mlp, calls, call = MLPRegressor(max_iter=9, **settings), [], LineSearches.call
 
-        def interrupted(self, gradient, calls=calls, after=after, evaluation=evaluation):
+        def interrupted(self, calls=calls, after=after, call=call):
             calls.append(None)
             if len(calls) > after:
                 raise KeyboardInterrupt
-            return evaluation(self, gradient)
+            self.blocks = 1
+            call(self)
 
         with monkeypatch.context() as patch:
-            patch.setattr(objective.Evaluation, "__call__", interrupted)
+            patch.setattr(LineSearches, "call", interrupted)
             try:
                 mlp.fit(X, y)
             except KeyboardInterrupt:

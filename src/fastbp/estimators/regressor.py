@@ -37,8 +37,8 @@ class MLPRegressor(RegressorMixin, _MLP):
         Of the hidden layers, one for all or one for each: a name of `fastbp.activations.ACTIVATIONS`, or what
         `fastbp.parametric` gives.
     solver : str or Optimizer, default "adam"
-        "sgd", "adam" and "lbfgs" are scikit-learn's, with the parameters below ("lbfgs" is SciPy's L-BFGS-B over the
-        compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults, those for
+        "sgd", "adam" and "lbfgs" are scikit-learn's, with the parameters below ("lbfgs" goes where SciPy's
+        L-BFGS-B does, compiled). Every other name of `fastbp.optimizers` stands for its defaults, those for
         mini-batches with the learning rate ``learning_rate_init``; full-batch methods, "quickprop" too, keep their own
         numbers. An instance, for instance ``fastbp.Rprop()``, has settings of its own.
     alpha : float, default 0.0001

@@ -74,7 +74,12 @@ def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | S
 
         def epochs_ended() -> bool:
             """Record the epochs that have ended, and call the listeners; return whether one asks to stop."""
-            for cost in steps.finished(progress):
+            costs = steps.finished(progress)
+            if not each and len(costs):
+                history.extend(progress.epochs + 1, costs, time.perf_counter() - began,
+                               method.diagnostics(progress.hyper))
+                progress.epochs, costs = history.last, costs[:0]
+            for cost in costs.tolist():
                 validation_cost, metrics = None, NONE
                 if validation is not None:
                     with hold.open():
@@ -122,6 +127,6 @@ def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | S
                 steps.restore()
             steps.settle()
             progress.epochs = max(progress.epochs, history.last)
-            for cost in steps.finished(progress):
+            for cost in steps.finished(progress).tolist():
                 count(cost, None)
             hold.closed = False  # for what listeners do at the end

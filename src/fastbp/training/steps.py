@@ -104,11 +104,11 @@ class Steps:
         """Return ‖∂E/∂w‖ of all samples where the last epoch ended."""
         raise NotImplementedError
 
-    def finished(self, progress: Progress) -> list[float]:
+    def finished(self, progress: Progress) -> npt.NDArray[np.float64]:
         """Return the costs of the epochs that are done and that ``progress`` does not count yet."""
         place = self.learner.progress
-        first, done = place[tables.PROGRESS_FIRST_EPOCH], place[tables.PROGRESS_EPOCH]
-        return [float(cost) for cost in self.learner.costs[progress.epochs - first : done - first]]
+        first = int(place[tables.PROGRESS_FIRST_EPOCH])
+        return self.learner.costs[progress.epochs - first : int(place[tables.PROGRESS_EPOCH]) - first]
 
     def settle(self) -> None:
         """Undo what is not a whole step: called wherever a fit ends, since Ctrl-C may come anywhere."""
