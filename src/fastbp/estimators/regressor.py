@@ -197,6 +197,8 @@ class MLPRegressor(RegressorMixin, _MLP):
                  resample: Any = None) -> None:
         self._keep(locals())
 
+    target_kinds = "f"
+
     def _checked(self, X: Any, y: Any, *, reset: bool, **options: Any) -> tuple[Any, Any]:
         return super()._checked(X, y, reset=reset, y_numeric=True, **options)
 
@@ -311,7 +313,8 @@ class MLPRegressor(RegressorMixin, _MLP):
         ValueError
             If X does not fit, or there is a single network, whose standard deviation would be 0.
         """
-        check_is_fitted(self)
+        if not hasattr(self, "_network"):
+            check_is_fitted(self)
         if not return_std:
             return self._in_units(self._outputs(X))
         if not hasattr(self, "estimators_"):
