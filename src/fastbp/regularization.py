@@ -180,7 +180,9 @@ class Regularization:
 
     def is_set(self, name: str) -> bool:
         """Return whether a setting does anything."""
-        return any(value not in (None, False, 0) for value in self.of_layers(name, 1))
+        value = getattr(self, name)
+        return any(one not in (None, False, 0) for one in value) if isinstance(value, tuple) else \
+            value not in (None, False, 0)
 
     @cached_property
     def acts(self) -> bool:

@@ -123,9 +123,10 @@ def numbers(regularization: Regularization, architecture: Architecture, hyper: N
         for begin, length in ((w, n_in), (b, 1), (a, 1)):
             if begin < 0:
                 continue
-            given: list[Any] = [0.0, 0.0, 0.0]
-            if begin == w or begin == b and regularization.penalize_biases:
-                given = [pull[layer] for pull in pulls]
+            pulled = begin == w or begin == b and regularization.penalize_biases
+            if not pulled and trained[layer] and not clips:
+                continue
+            given: list[Any] = [pull[layer] for pull in pulls] if pulled else [0.0, 0.0, 0.0]
             scheduled, penalized = any(map(callable, given)), any(map(callable, given[:2]))
             l2, l1, decay = map(number, given)
             if decay and factors:

@@ -390,6 +390,9 @@ class _MLP(BaseEstimator):
         self._show()
         return self
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_network") or hasattr(self, "estimators_")
+
     def _has_epochs(self) -> bool:
         if self.n_members > 1:
             raise AttributeError(f"partial_fit trains one network, but n_members is {self.n_members}.")

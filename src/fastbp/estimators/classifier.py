@@ -199,8 +199,11 @@ class MLPClassifier(ClassifierMixin, _MLP):
         self._keep(locals())
 
     target_kinds = "iubU"
+    classes_: Any
 
     def _take_classes(self, y: Any, classes: Any) -> None:
+        if classes is not None and hasattr(self, "classes_") and np.array_equal(self.classes_, classes):
+            return
         if _check_partial_fit_first_call(self, classes):
             several = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if several else classes)
@@ -282,7 +285,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
                 right = out.argmax(axis=1) == (targets if targets.ndim == 1 else targets.argmax(axis=1))
             else:
                 right = ((out > 0.5) == (targets == 1)).all(axis=1) | single
-            return float(np.average(right, weights=weight))
+            return np.count_nonzero(right) / len(right) if weight is None else float(np.average(right, weights=weight))
 
         return score
 

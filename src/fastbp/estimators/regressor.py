@@ -230,13 +230,16 @@ class MLPRegressor(RegressorMixin, _MLP):
         with np.errstate(under="ignore"):
             spread = weight @ (y - np.average(y, axis=0, weights=weight)) ** 2
 
+        constant = spread == 0
+        divisor, some = np.where(constant, 1, spread), bool(constant.any())
+
         def score(out: Array) -> float:
             if not np.isfinite(out).all():
                 return math.nan
-            constant = spread == 0
             with np.errstate(over="ignore", under="ignore"):  # just before it diverges
                 rest = weight @ (y - out) ** 2
-                return float(np.mean(np.where(constant, rest == 0, 1 - rest / np.where(constant, 1, spread))))
+                values = 1 - rest / divisor
+                return float((np.where(constant, rest == 0, values) if some else values).sum() / len(values))
 
         return score
 

@@ -133,8 +133,11 @@ def regularized(fit: Fit, rule: int = 0, factors: Sequence[Stretch] = ()) -> tup
     grouped = address(groups.update, network.dtype, prototypes.update_rule) if factors else rule
     numbers = penalties.numbers(regularization, network._architecture, progress.hyper, rule=grouped, total=total,
                                 fixed=progress.state.size, factors=factors, ungrouped=rule)
-    state = np.concatenate((progress.state, penalties.fixed(regularization, network._parameters)))
-    progress.hyper, progress.state = numbers[: tables.HYPER_COUNT], state[: progress.state.size]
+    fixed, state = penalties.fixed(regularization, network._parameters), progress.state
+    if fixed.size:
+        state = np.concatenate((state, fixed))
+        progress.state = state[: progress.state.size]
+    progress.hyper = numbers[: tables.HYPER_COUNT]
     return numbers, state
 
 

@@ -7,13 +7,15 @@ and in ``finally``: none of them alone keeps things whole where interrupts come 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-_handler: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
-_set_handler: Callable[[int, Any], Any] = getattr(signal.signal, "__wrapped__", signal.signal)
+_python: Any = sys.modules.get("_signal", signal)
+_handler: Callable[[int], Any] = _python.getsignal
+_set_handler: Callable[[int, Any], Any] = _python.signal
 """The functions of Python's `signal` without its enums, which would be asked for each handler: 6 µs a block."""
 
 
