@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python -m bench.small_fits --markdown
 
 As a loop of Bayesian optimisation asks for them: fits with the defaults on 10, 35 and 100 rows, and then `partial_fit`
-and predictions of one row. Both take turns in one process; of each the fastest of some rounds counts, in CPU time, which
-other processes disturb least; float64, and scikit-learn's iterations, which both take.
+and predictions of one row. Both take turns in one process; of each the fastest of some rounds counts, in CPU time,
+which other processes disturb least; float64, and scikit-learn's iterations, which both take.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.small_fits", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="of which the fastest counts (default: 5)")
     parser.add_argument("--markdown", nargs="*", type=Path, metavar="FILE",
-                        help=f"write the tables between {BEGIN} and {END} of these files (default: docs/estimators.md)")
+                        help=f"write the tables between {BEGIN} and {END} of these files "
+                             "(default: docs/from/scikit-learn.md)")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # not all fits converge within their epochs
     written = table(options.rounds)
@@ -120,7 +121,7 @@ def main() -> None:
     written += (f"\n\n{processor()}; {used}. {datetime.date.today().isoformat()}, `{command}`, "
                 f"{platform.platform(aliased=True, terse=True)}.")
     if options.markdown is not None:
-        for path in options.markdown or [ROOT / "docs" / "estimators.md"]:
+        for path in options.markdown or [ROOT / "docs" / "from" / "scikit-learn.md"]:
             before, rest = path.read_text(encoding="utf-8").split(BEGIN)
             path.write_text(f"{before}{BEGIN}\n{written}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
