@@ -208,6 +208,59 @@ def test_parameters_and_defaults_are_theirs(kind):
     assert {name: kind(*first).get_params()[name] for name in again} == again
 
 
+def test_what_is_checked_once_is_refused_as_ever():
+    """Plain arrays and defaults pass without scikit-learn's checks, which then must not be needed."""
+    X, y = diabetes()
+    settings = dict(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
+    mlp = MLPRegressor(**settings).fit(X, y)
+    assert mlp.predict(np.full_like(X, 1e307)).shape == y.shape, "finite, though the sum is not"
+    for wrong, says in ((np.where(X == X[3, 1], np.inf, X), "infinity"), (X[:, 1:], "9 features"), (X[0], "1D array"),
+                        (X[:0], "0 sample"), (X.astype(complex), "Complex data")):
+        with pytest.raises(ValueError, match=says):
+            mlp.predict(wrong)
+    named = MLPRegressor(**settings).fit(pd.DataFrame(X).add_prefix("x"), y)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        np.testing.assert_array_equal(named.predict(X), mlp.predict(X))
+    named.fit(X, y)
+    assert not hasattr(named, "feature_names_in_") and named.n_features_in_ == X.shape[1]
+
+    class Odd(MLPRegressor):
+        def __init__(self, alpha=-1.0):
+            super().__init__(alpha=alpha)
+
+    with pytest.raises(ValueError, match="'alpha' parameter of Odd must be"):
+        Odd().fit(X, y)
+
+
+@pytest.mark.parametrize("seed", [7, np.int64(7), "a generator"])
+def test_batches_are_shuffled_as_theirs(seed):
+    """From a seed in the same way again and again, with a generator as it goes on."""
+    X, y = diabetes()
+    ours, other = (kind(hidden_layer_sizes=(4,), batch_size=8,
+                        random_state=np.random.RandomState(7) if seed == "a generator" else seed)
+                   for kind in (MLPRegressor, theirs.MLPRegressor))
+    for _ in range(3):
+        agree(ours.partial_fit(X, y), other.partial_fit(X, y))
+
+
+@pytest.mark.parametrize("kind", ["integers", "strings", "floats", "flags", "two", "two strings"])
+def test_classes_that_are_known_are_theirs(kind):
+    X, y = digits(40, 3)
+    names = {"integers": y, "strings": np.array(["c", "a", "b"])[y], "floats": y - 1.0, "flags": y == 1,
+             "two": (y == 1) * 1, "two strings": np.array(["no", "yes"])[(y == 1) * 1]}[kind]
+    ours, other = (each(hidden_layer_sizes=(4,), random_state=0) for each in (MLPClassifier, theirs.MLPClassifier))
+    for mlp in (ours, other):
+        for rows in (slice(None), slice(10)):
+            mlp.partial_fit(X[rows], names[rows], classes=np.unique(names))
+    found, expected = ours.predict(X), other.predict(X)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(ours.predict_proba(X), other.predict_proba(X), atol=1e-10)
+    if kind != "flags":
+        with pytest.raises(ValueError, match="has classes not in"):
+            ours.partial_fit(X[:2], np.array(["z", "a"] if "strings" in kind else [17, 0]).astype(names.dtype))
+
+
 @pytest.mark.parametrize("name", ["two", "one output"])
 def test_verbose_prints_the_same_lines(name, capsys):
     ours, other, (X, y) = pair(name, verbose=True, early_stopping=True, n_iter_no_change=1, tol=10, solver="sgd",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import math
@@ -160,11 +161,14 @@ class _MLP(BaseEstimator):
     @classmethod
     @functools.cache
     def _valid_defaults(cls) -> dict[str, Any]:
-        """Return the defaults that fulfil their constraints, looked at once."""
-        defaults = {name: parameter.default for name, parameter in inspect.signature(cls.__init__).parameters.items()
-                    if name in cls._parameter_constraints and isinstance(parameter.default, (int, float, str, tuple))}
-        validate_parameter_constraints(cls._parameter_constraints, defaults, cls.__name__)
-        return defaults
+        """Return the defaults that fulfil their constraints, looked at once; a subclass may have others."""
+        found = {}
+        for name, parameter in inspect.signature(cls.__init__).parameters.items():
+            if isinstance(parameter.default, (int, float, str, tuple)):
+                with contextlib.suppress(ValueError):
+                    validate_parameter_constraints(cls._parameter_constraints, {name: parameter.default}, cls.__name__)
+                    found[name] = parameter.default
+        return found
 
     def _validate_params(self) -> None:
         """Check the parameters, as scikit-learn does, but for those that are the defaults: all of them take 60 µs."""
