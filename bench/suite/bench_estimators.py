@@ -58,6 +58,29 @@ class Fit:
         self.fit()
 
 
+class SmallFit:
+    """Fits of 35 rows with the defaults, as Bayesian optimisation asks for them, float64."""
+
+    version = "1"
+    params = [SOLVERS, [False, True]]
+    param_names = ["solver", "early_stopping"]
+
+    def setup(self, solver: str, early: bool) -> None:
+        """Compile, once a process."""
+        needs("MLPRegressor")
+        if solver == "lbfgs" and early:
+            raise NotImplementedError("lbfgs keeps no samples back")
+        X, _, y = data()
+        self.X, self.y, self.settings = X[:35, :4], y[:35], {"solver": solver, "early_stopping": early}
+        self.time_fit(solver, early)
+
+    def time_fit(self, solver: str, early: bool) -> None:
+        """Fit a new regressor."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fastbp.MLPRegressor(random_state=0, **self.settings).fit(self.X, self.y)
+
+
 class Classifier:
     """Calls of a fitted classifier."""
 

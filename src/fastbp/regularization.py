@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from . import schedules
 from .costs import CLASSES, UNIT, Cost
+from .kernels.compile.cached import cached_property
 from .schedules import Setting
 from .util.settings import Check, flag, fraction, not_negative, optional, plain_number, plain_numbers, positive
 
@@ -167,7 +168,7 @@ class Regularization:
             found[name] = tuple(number(one, name) for one in value) if isinstance(value, tuple) else number(value, name)
         return replace(self, **found)
 
-    @property
+    @cached_property
     def follows(self) -> tuple[str, ...]:
         """Names of the settings that follow a schedule."""
         return tuple(name for name in self.scheduled if any(map(callable, self.of_layers(name, 1))))
@@ -179,9 +180,11 @@ class Regularization:
 
     def is_set(self, name: str) -> bool:
         """Return whether a setting does anything."""
-        return any(value not in (None, False, 0) for value in self.of_layers(name, 1))
+        value = getattr(self, name)
+        return any(one not in (None, False, 0) for one in value) if isinstance(value, tuple) else \
+            value not in (None, False, 0)
 
-    @property
+    @cached_property
     def acts(self) -> bool:
         """Whether there is anything to do."""
         names = ("l2", "l1", "label_smoothing", *self.of_samples, *self.of_steps)

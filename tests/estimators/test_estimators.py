@@ -28,11 +28,11 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import fastbp
 from fastbp import MLPClassifier, MLPRegressor, Network
-from fastbp.core import objective
 from fastbp.estimators import _epochs
 from fastbp.estimators._base import _Samples
 from fastbp.kernels.compile import JIT
 from fastbp.optimizers import OPTIMIZERS
+from fastbp.training.line_search import LineSearches
 
 OURS = [MLPClassifier, MLPRegressor]
 # A fit of a few epochs ends before it converges, and says so; what matters here says so by pytest.warns.
@@ -206,6 +206,59 @@ def test_parameters_and_defaults_are_theirs(kind):
     first = {"MLPClassifier": [(3,), "tanh"], "MLPRegressor": ["poisson", (3,), "tanh"]}[kind.__name__]
     again = type(other)(*first).get_params()
     assert {name: kind(*first).get_params()[name] for name in again} == again
+
+
+def test_what_is_checked_once_is_refused_as_ever():
+    """Plain arrays and defaults pass without scikit-learn's checks, which then must not be needed."""
+    X, y = diabetes()
+    settings = dict(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
+    mlp = MLPRegressor(**settings).fit(X, y)
+    assert mlp.predict(np.full_like(X, 1e307)).shape == y.shape, "finite, though the sum is not"
+    for wrong, says in ((np.where(X == X[3, 1], np.inf, X), "infinity"), (X[:, 1:], "9 features"), (X[0], "1D array"),
+                        (X[:0], "0 sample"), (X.astype(complex), "Complex data")):
+        with pytest.raises(ValueError, match=says):
+            mlp.predict(wrong)
+    named = MLPRegressor(**settings).fit(pd.DataFrame(X).add_prefix("x"), y)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        np.testing.assert_array_equal(named.predict(X), mlp.predict(X))
+    named.fit(X, y)
+    assert not hasattr(named, "feature_names_in_") and named.n_features_in_ == X.shape[1]
+
+    class Odd(MLPRegressor):
+        def __init__(self, alpha=-1.0):
+            super().__init__(alpha=alpha)
+
+    with pytest.raises(ValueError, match="'alpha' parameter of Odd must be"):
+        Odd().fit(X, y)
+
+
+@pytest.mark.parametrize("seed", [7, np.int64(7), "a generator"])
+def test_batches_are_shuffled_as_theirs(seed):
+    """From a seed in the same way again and again, with a generator as it goes on."""
+    X, y = diabetes()
+    ours, other = (kind(hidden_layer_sizes=(4,), batch_size=8,
+                        random_state=np.random.RandomState(7) if seed == "a generator" else seed)
+                   for kind in (MLPRegressor, theirs.MLPRegressor))
+    for _ in range(3):
+        agree(ours.partial_fit(X, y), other.partial_fit(X, y))
+
+
+@pytest.mark.parametrize("kind", ["integers", "strings", "floats", "flags", "two", "two strings"])
+def test_classes_that_are_known_are_theirs(kind):
+    X, y = digits(40, 3)
+    names = {"integers": y, "strings": np.array(["c", "a", "b"])[y], "floats": y - 1.0, "flags": y == 1,
+             "two": (y == 1) * 1, "two strings": np.array(["no", "yes"])[(y == 1) * 1]}[kind]
+    ours, other = (each(hidden_layer_sizes=(4,), random_state=0) for each in (MLPClassifier, theirs.MLPClassifier))
+    for mlp in (ours, other):
+        for rows in (slice(None), slice(10)):
+            mlp.partial_fit(X[rows], names[rows], classes=np.unique(names))
+    found, expected = ours.predict(X), other.predict(X)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(ours.predict_proba(X), other.predict_proba(X), atol=1e-10)
+    if kind != "flags":
+        with pytest.raises(ValueError, match="has classes not in"):
+            ours.partial_fit(X[:2], np.array(["z", "a"] if "strings" in kind else [17, 0]).astype(names.dtype))
 
 
 @pytest.mark.parametrize("name", ["two", "one output"])
@@ -740,16 +793,17 @@ def test_lbfgs_that_is_interrupted_is_left_at_an_iterate(monkeypatch):
     listen = [lambda record: path.append(record.network.parameters.copy())]
     MLPRegressor(max_iter=9, callbacks=listen, **settings).fit(X, y)
     for after in range(2, 14):
-        mlp, calls, evaluation = MLPRegressor(max_iter=9, **settings), [], objective.Evaluation.__call__
+        mlp, calls, call = MLPRegressor(max_iter=9, **settings), [], LineSearches.call
 
-        def interrupted(self, gradient, calls=calls, after=after, evaluation=evaluation):
+        def interrupted(self, calls=calls, after=after, call=call):
             calls.append(None)
             if len(calls) > after:
                 raise KeyboardInterrupt
-            return evaluation(self, gradient)
+            self.blocks = 1
+            call(self)
 
         with monkeypatch.context() as patch:
-            patch.setattr(objective.Evaluation, "__call__", interrupted)
+            patch.setattr(LineSearches, "call", interrupted)
             try:
                 mlp.fit(X, y)
             except KeyboardInterrupt:

@@ -19,7 +19,7 @@ from fastbp.kernels.derivatives import second as tangents
 from fastbp.kernels.ir import call
 from fastbp.kernels.layer import dense, gather, parametric
 from fastbp.kernels.layer.encoders import scaling_gradient
-from fastbp.kernels.passes import backprop, encoded, epoch, line_search, predict, record, sparse
+from fastbp.kernels.passes import backprop, encoded, epoch, line_search, more_thuente, predict, record, sparse
 from fastbp.kernels.updates import penalties as regular
 from fastbp.optimizers import BATCH_METHODS, LineSearch
 
@@ -85,9 +85,9 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
     rows += [(phase, backprop.my_samples) for phase in tangents.PHASES.values()]
     rows += [(regular.total, prototypes.total_penalty), (epoch.my_neurons_clipped, backprop.my_neurons),
              (backprop.my_neurons_parametric, backprop.my_neurons),
-             (line_search.next_point, record.end_epoch), (gather.gather_sparse, gather.gather),
-             (gather.gather_columns, gather.gather), (gather.count, gather.total_weight),
-             (BY_OUTPUT, prototypes.cost)]
+             (line_search.next_point, record.end_epoch), (more_thuente.next_iterate, record.end_epoch),
+             (gather.gather_sparse, gather.gather), (gather.gather_columns, gather.gather),
+             (gather.count, gather.total_weight), (BY_OUTPUT, prototypes.cost)]
     rows += [(row.encode, prototypes.encoder) for row in encoders.ENCODERS.values()]
     rows += [(row.gradient, prototypes.encoder_gradient) for row in encoders.ENCODERS.values() if row.gradient]
     rows += [(row.slope, prototypes.encoder_slope) for row in encoders.ENCODERS.values() if row.slope]

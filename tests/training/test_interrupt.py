@@ -142,7 +142,7 @@ ONE_EVERYWHERE = MANY + """
 import os
 from fastbp.estimators._lbfgs import ScipyLBFGS
 package, places = os.path.dirname(fastbp.__file__), set()
-for method in ("lbfgs", "adam", "rprop", ScipyLBFGS(1e-9, 1000)):
+for method in ("lbfgs", "adam", "rprop", ScipyLBFGS(tol=1e-9, max_fun=1000)):
     at = trajectory(method)
     for k in range(10**9):
         count, where = 0, None

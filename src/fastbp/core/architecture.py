@@ -164,6 +164,11 @@ class Architecture:
         yield from (row.kernel for row in self.activations)
         yield self.cost.kernel
 
+    @cached_property
+    def complete(self) -> bool:
+        """Whether all functions are there."""
+        return not any(isinstance(kernel, Missing) for kernel in self._kernels())
+
     def resolved(self) -> Architecture:
         """Return one whose functions are all there: itself, unless it came with a pickle to another process.
 
@@ -172,7 +177,7 @@ class Architecture:
         ValueError
             If this process does not know a function of the user's own.
         """
-        if not any(isinstance(kernel, Missing) for kernel in self._kernels()):
+        if self.complete:
             return self
         found = replace(self, activations=tuple(row.again() for row in self.activations), cost=self.cost.again())
         for kernel in found._kernels():

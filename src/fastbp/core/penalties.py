@@ -19,7 +19,6 @@ from ..kernels.tables import (
     SEGMENT_DECAY,
     SEGMENT_L1,
     SEGMENT_L2,
-    SEGMENT_TRAINED,
 )
 from ..kernels.updates import penalties as kernels
 from ..regularization import Regularization
@@ -64,11 +63,25 @@ def _decay_factor(factors: Sequence[Stretch], begin: int) -> float:
     return next((row.rate * row.decay for row in factors if row.begin <= begin < row.end), 1.0)
 
 
-def _continues(row: Numbers, before: Numbers) -> bool:
-    """Return whether one row of the table could end where the other does."""
-    here, there = SEGMENT.view(row), SEGMENT.view(before)
-    alone = here["largest"] or max(here["piece"], there["piece"]) > 1
-    return bool(here["begin"] == there["end"] and not alone and (row[SEGMENT_L2:] == before[SEGMENT_L2:]).all())
+class Segment(NamedTuple):
+    """A row of the table: the cells of `tables.SEGMENT`."""
+
+    begin: int
+    end: int
+    row: int
+    piece: int
+    cell: int
+    l2: float = 0.0
+    l1: float = 0.0
+    decay: float = 0.0
+    largest: float = 0.0
+    non_negative: float = 0.0
+    trained: float = 1.0
+
+    def continues(self, before: Segment) -> bool:
+        """Return whether it could begin where another row of the table ends."""
+        alone = self.largest or max(self.piece, before.piece) > 1
+        return self.begin == before.end and not alone and self[SEGMENT_L2:] == before[SEGMENT_L2:]
 
 
 def numbers(regularization: Regularization, architecture: Architecture, hyper: Numbers, *, rule: int = 0,
@@ -97,43 +110,37 @@ def numbers(regularization: Regularization, architecture: Architecture, hyper: N
     pulls = [regularization.of_layers(name, count) for name in PULLS]
     largest = [bound or 0.0 for bound in regularization.of_layers("max_norm", count)]
     non_negative = regularization.of_layers("non_negative", count)
-    rows: list[Numbers] = []
-    cells, alone = 0, False
-    if architecture.encoding is not None and regularization.clip_norm:  # the squares of their gradients
+    rows: list[Segment] = []
+    cells, alone, clips = 0, False, bool(regularization.clip_norm)
+    if architecture.encoding is not None and clips:  # the squares of their gradients
         for begin, units, unit in architecture.encoding.segments():
-            row, piece = np.zeros(SEGMENT_COLUMNS), unit if unit > SHORT else 1
-            segment = SEGMENT.view(row)
-            segment["begin"], segment["end"], segment["row"], segment["trained"] = begin, begin + units * unit, unit, 1
-            segment["piece"], segment["cell"] = piece, cells
+            piece = unit if unit > SHORT else 1
+            rows.append(Segment(begin, begin + units * unit, unit, piece, cells))
             cells += units * unit // piece
-            rows.append(row)
     starts = zip(architecture.weights, architecture.biases, architecture.alphas, strict=True)
     for layer, (w, b, a) in enumerate(starts):
         n_in, n_out = sizes[layer], sizes[layer + 1]
         for begin, length in ((w, n_in), (b, 1), (a, 1)):
             if begin < 0:
                 continue
-            row = np.zeros(SEGMENT_COLUMNS)
-            segment = SEGMENT.view(row)
-            segment["trained"] = trained[layer]
-            if begin == w:
-                segment["largest"], segment["non_negative"] = largest[layer], non_negative[layer]
-            scheduled = penalized = False
-            if begin == w or begin == b and regularization.penalize_biases:
-                given = [pull[layer] for pull in pulls]
-                segment["l2"], segment["l1"], segment["decay"] = map(number, given)
-                segment["decay"] *= _decay_factor(factors, begin)
-                scheduled, penalized = any(map(callable, given)), any(map(callable, given[:2]))
-            if not (scheduled or row[SEGMENT_L2:SEGMENT_TRAINED].any() or not segment["trained"]
-                    or regularization.clip_norm):
+            pulled = begin == w or begin == b and regularization.penalize_biases
+            if not pulled and trained[layer] and not clips:
+                continue
+            given: list[Any] = [pull[layer] for pull in pulls] if pulled else [0.0, 0.0, 0.0]
+            scheduled, penalized = any(map(callable, given)), any(map(callable, given[:2]))
+            l2, l1, decay = map(number, given)
+            if decay and factors:
+                decay *= _decay_factor(factors, begin)
+            bound, sign = (largest[layer], float(non_negative[layer])) if begin == w else (0.0, 0.0)
+            if not (scheduled or l2 or l1 or decay or bound or sign or not trained[layer] or clips):
                 continue
             piece = length if length > SHORT else 1
-            segment["begin"], segment["end"], segment["row"] = begin, begin + length * n_out, length
-            segment["piece"], segment["cell"] = piece, cells
-            if segment["l2"] or segment["l1"] or penalized or regularization.clip_norm:
+            row = Segment(begin, begin + length * n_out, length, piece, cells, l2, l1,
+                          decay, bound, sign, float(trained[layer]))
+            if l2 or l1 or penalized or clips:
                 cells += length * n_out // piece
-            if rows and not scheduled and not alone and _continues(row, rows[-1]):
-                SEGMENT.view(rows[-1])["end"] = segment["end"]
+            if rows and not scheduled and not alone and row.continues(rows[-1]):
+                rows[-1] = rows[-1]._replace(end=row.end)
             else:
                 rows.append(row)
             alone = scheduled  # such a row has numbers of its own
@@ -143,15 +150,10 @@ def numbers(regularization: Regularization, architecture: Architecture, hyper: N
     found = np.zeros(first + cells)
     found[: tables.HYPER_COUNT] = hyper
     found[tables.HYPER_BATCH_WEIGHT] = 1  # which `online` writes only where samples have weights
-    settings = REGULAR.view(found)
-    settings["averaged"], settings["clip"] = regularization.per_sample, regularization.clip_value or 0.0
-    settings["clip_norm"] = regularization.clip_norm or 0.0
-    settings["rule"], settings["total"], settings["fixed"] = rule, total, fixed if masked else -1
-    settings["segments"], settings["penalties"] = len(rows), first
-    settings["factors"], settings["n_factors"], settings["ungrouped"] = behind, len(factors), ungrouped
-    for start, row in zip(range(REGULAR_TABLE, behind, SEGMENT_COLUMNS), rows, strict=True):
-        SEGMENT.view(row)["cell"] += first
-        found[start : start + SEGMENT_COLUMNS] = row
+    found[REGULAR.start : REGULAR_TABLE].view(REGULAR.dtype)[0] = (
+        rule, total, regularization.per_sample, regularization.clip_value or 0.0, regularization.clip_norm or 0.0,
+        fixed if masked else -1, len(rows), behind, len(factors), ungrouped, first)
+    found[REGULAR_TABLE:behind].view(SEGMENT.dtype)[:] = [row._replace(cell=row.cell + first) for row in rows]
     for start, stretch in zip(range(behind, start_of_cells, FACTOR_COLUMNS), factors, strict=True):
         own = FACTOR.view(found[start : start + FACTOR_COLUMNS])
         own["begin"], own["end"], own["rate"], own["decay"] = stretch

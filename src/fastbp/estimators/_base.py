@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -13,7 +16,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..activations import ACTIVATIONS, Activation
@@ -73,6 +76,16 @@ def _whole(X: Any) -> Any:
     return canonical(X) if hasattr(X, "tocsr") else X
 
 
+def _plain(array: Any, kinds: str = "f") -> bool:
+    """Return whether an array is one that scikit-learn's checks, which take 20 to 90 µs, would leave as it is."""
+    if type(array) is not np.ndarray or array.dtype.kind not in kinds or not array.dtype.isnative or not array.size:
+        return False
+    if array.dtype.kind != "f":
+        return True
+    with np.errstate(all="ignore"):
+        return array.dtype.itemsize in (4, 8) and math.isfinite(array.sum())  # a sum that overflows is looked at there
+
+
 def _scaler(name: str, values: Any, weight: Array | None) -> StandardScaler:
     """Fit a scaler, in double; to a sparse matrix one that divides only."""
     with np.errstate(all="ignore"):
@@ -99,6 +112,7 @@ class _MLP(BaseEstimator):
     """What `MLPClassifier` and `MLPRegressor` share."""
 
     _ensemble: Ensemble
+    n_features_in_: int
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -144,6 +158,25 @@ class _MLP(BaseEstimator):
         names: list[str] = super()._get_param_names()
         return names
 
+    @classmethod
+    @functools.cache
+    def _valid_defaults(cls) -> dict[str, Any]:
+        """Return the defaults that fulfil their constraints, looked at once; a subclass may have others."""
+        found = {}
+        for name, parameter in inspect.signature(cls.__init__).parameters.items():
+            if isinstance(parameter.default, (int, float, str, tuple)):
+                with contextlib.suppress(ValueError):
+                    validate_parameter_constraints(cls._parameter_constraints, {name: parameter.default}, cls.__name__)
+                    found[name] = parameter.default
+        return found
+
+    def _validate_params(self) -> None:
+        """Check the parameters, as scikit-learn does, but for those that are the defaults: all of them take 60 µs."""
+        defaults = self._valid_defaults()
+        given = {name: getattr(self, name) for name in self._get_param_names()}
+        given = {name: value for name, value in given.items() if value is not defaults.get(name, self)}
+        validate_parameter_constraints(self._parameter_constraints, given, type(self).__name__)
+
     def _keep(self, arguments: dict[str, Any]) -> None:
         """Store the constructor's arguments unchanged, as scikit-learn's contract asks for."""
         for name in self._get_param_names():
@@ -156,10 +189,9 @@ class _MLP(BaseEstimator):
         """The trained `fastbp.Network`; arrays that were put in `coefs_` or `intercepts_` since are copied into it."""
         if hasattr(self, "estimators_"):
             raise AttributeError(f"this {type(self).__name__} has {len(self.estimators_)} networks: they are networks_")
-        check_is_fitted(self, "_network")
-        now = self._arrays()
-        if len(now) != len(self._views) or any(array is not view for array, view in zip(now, self._views, strict=True)):
-            self._adopt(self.coefs_, self.intercepts_)
+        if not hasattr(self, "_network"):
+            check_is_fitted(self, "_network")
+        self._adopt_others()
         network: Network = self._network
         return network
 
@@ -177,6 +209,12 @@ class _MLP(BaseEstimator):
         if [*map(id, networks)] != [*map(id, self._ensemble)]:  # a member has been fitted anew
             self._ensemble = Ensemble(networks)
         return self._ensemble
+
+    def _adopt_others(self) -> None:
+        """Copy arrays that have been put in `coefs_` or `intercepts_` into the network."""
+        now = self._arrays()
+        if len(now) != len(self._views) or any(array is not view for array, view in zip(now, self._views, strict=True)):
+            self._adopt(self.coefs_, self.intercepts_)
 
     def _arrays(self) -> list[Array]:
         return [*self.coefs_, *self.intercepts_]
@@ -243,13 +281,17 @@ class _MLP(BaseEstimator):
             return RULES[self.solver](self.learning_rate_init)
         return OPTIMIZERS[self.solver]()
 
+    def _kind_of_optimizer(self) -> type[Optimizer]:
+        """Return the class of what `_make_optimizer` makes."""
+        return type(self.solver) if isinstance(self.solver, Optimizer) else OPTIMIZERS[self.solver]
+
     def _narrowed(self, X: Any) -> Any:
         """Return X in the network's dtype, converted once for the scores of all epochs."""
         with np.errstate(all="ignore"):
             return X.astype(self._network.dtype, copy=False)
 
     def _regularization(self) -> Regularization | None:
-        own = isinstance(self._make_optimizer(), BayesianRegularization)  # finds the weight of its penalty itself
+        own = issubclass(self._kind_of_optimizer(), BayesianRegularization)  # finds the weight of its penalty itself
         alpha = 0.0 if own else float(self.alpha)
         if alpha == 0 and not np.any(self.dropout):
             return None
@@ -280,6 +322,8 @@ class _MLP(BaseEstimator):
                 self.target_scaler_ = _scaler("y", data.targets, data.weight)
 
     def _scaled(self, data: _Samples) -> _Samples:
+        if self.input_scaler_ is None and self.target_scaler_ is None:
+            return data
         return replace(data, X=_standardized(self.input_scaler_, data.X),
                        targets=_standardized(self.target_scaler_, data.targets))
 
@@ -287,7 +331,9 @@ class _MLP(BaseEstimator):
 
     def _inputs(self, X: Any) -> Any:
         """Return X as the networks take it, checked and standardised."""
-        X = validate_data(self, _whole(X), accept_sparse=["csr", "csc"], reset=False)
+        if not (_plain(X) and X.ndim == 2 and X.shape[1] == self.n_features_in_
+                and not hasattr(self, "feature_names_in_")):
+            X = validate_data(self, _whole(X), accept_sparse=["csr", "csc"], reset=False)
         return _standardized(self.input_scaler_, X)
 
     def _outputs(self, X: Any) -> Array:
@@ -348,10 +394,13 @@ class _MLP(BaseEstimator):
         self._show()
         return self
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_network") or hasattr(self, "estimators_")
+
     def _has_epochs(self) -> bool:
         if self.n_members > 1:
             raise AttributeError(f"partial_fit trains one network, but n_members is {self.n_members}.")
-        if self.solver == "lbfgs" or not isinstance(self._make_optimizer(), UpdateRule):
+        if self.solver == "lbfgs" or not issubclass(self._kind_of_optimizer(), UpdateRule):
             raise AttributeError("partial_fit is only available for stochastic optimizers. "
                                  f"{self.solver} is not stochastic.")
         return True
@@ -363,7 +412,14 @@ class _MLP(BaseEstimator):
 
     # ----------------------------------------------------------------------------------- what the two do differently
 
+    target_kinds: ClassVar[str]
+    """The kinds of dtypes of targets that scikit-learn's checks leave as they are."""
+
     def _checked(self, X: Any, y: Any, *, reset: bool, **options: Any) -> tuple[Any, Any]:
+        if (_plain(X) and X.ndim == 2 and not hasattr(self, "feature_names_in_") and _plain(y, self.target_kinds)
+                and y.shape == X.shape[:1] and (reset or X.shape[1] == self.n_features_in_)):
+            self.n_features_in_ = X.shape[1]
+            return X, y
         X, y = validate_data(self, _whole(X), y, accept_sparse=["csr", "csc"], multi_output=True,
                              dtype=(np.float64, np.float32), reset=reset, **options)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
 from ..network import Network
 from ..optimizers import BatchMethod
@@ -150,8 +150,9 @@ def _split(mlp: _MLP, data: _Samples) -> tuple[_Samples, _Samples]:
     """Keep back validation_fraction of the samples, those that scikit-learn keeps."""
     targets = data.targets if data.rows is None else data.targets[data.rows]
     stratify = targets == 1 if is_classifier(mlp) and mlp.n_outputs_ == 1 else None
-    train, kept = train_test_split(np.arange(len(data)), random_state=mlp._random_state,
-                                   test_size=mlp.validation_fraction, stratify=stratify)
+    splits = ShuffleSplit if stratify is None else StratifiedShuffleSplit  # what train_test_split asks after 120 µs
+    train, kept = next(splits(n_splits=1, test_size=mlp.validation_fraction, random_state=mlp._random_state).split(
+        np.empty((len(data), 0)), stratify))
     if len(kept) < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your "
                          "dataset.")

@@ -7,8 +7,10 @@ import operator
 import warnings
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 from sklearn.utils import check_random_state
 
 from ..network import Network
@@ -27,9 +29,29 @@ def hidden_layers(mlp: _MLP) -> list[int]:
     return hidden
 
 
+class _Unseeded(ISeedSequence):
+    """What a generator is made with that is seeded right after: the system's entropy would take 60 µs."""
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
+        """Return nothing of use."""
+        return np.ones(n_words, dtype)
+
+
+def _take_generator(mlp: _MLP, first: bool) -> None:
+    """Have the generator that `check_random_state` gives: one that this made for an earlier batch is seeded anew."""
+    seed = mlp.random_state
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        mlp._random_state, mlp._own_generator = check_random_state(seed), False
+        return
+    if first or not getattr(mlp, "_own_generator", False):
+        unseeded: Any = _Unseeded()
+        mlp._random_state, mlp._own_generator = np.random.RandomState(np.random.MT19937(unseeded)), True
+    mlp._random_state.seed(seed)
+
+
 def make(mlp: _MLP, data: _Samples, first: bool = True) -> None:
     """Make the network, and draw its first weights, or take those of the last fit."""
-    mlp._random_state = check_random_state(mlp.random_state)
+    _take_generator(mlp, first)
     hidden, (cost, output) = hidden_layers(mlp), mlp._cost_and_output()
     if cost.outputs_per_target > 1:
         raise ValueError(f"loss is {mlp.loss!r}, whose networks have two outputs for each target, expected a cost with "
@@ -39,20 +61,24 @@ def make(mlp: _MLP, data: _Samples, first: bool = True) -> None:
     else:
         sizes, dtype = [*(np.shape(coef)[0] for coef in mlp.coefs_), mlp.n_outputs_], mlp.coefs_[0].dtype
         for name, wanted, has in (("hidden_layer_sizes", hidden, sizes[1:-1]),
-                                  ("dtype", np.dtype(mlp.dtype or dtype).name, dtype.name)):
+                                  ("dtype", np.dtype(mlp.dtype or dtype), dtype)):
             if wanted != has:
-                warnings.warn(f"{name} is {wanted!r}, but the network that learns on has {has!r} and stays so: for "
+                one, other = (value.name if isinstance(value, np.dtype) else value for value in (wanted, has))
+                warnings.warn(f"{name} is {one!r}, but the network that learns on has {other!r} and stays so: for "
                               "another one fit anew, with warm_start=False", stacklevel=7)
     activation = tuple(mlp.activation) if isinstance(mlp.activation, (list, tuple)) else mlp.activation
     description = sizes, activation, output, cost, dtype
-    if first or getattr(mlp, "_description", None) != description:
+    anew = first or getattr(mlp, "_description", None) != description
+    if anew:
         mlp._network = Network(sizes, activation, output, cost, dtype=dtype)
         mlp._description = description
     mlp.n_layers_, mlp.out_activation_ = len(sizes), output
     if first:
         _initialize(mlp, sizes)
-    else:
+    elif anew:
         mlp._adopt(mlp.coefs_, mlp.intercepts_)
+    else:
+        mlp._adopt_others()
 
 
 def _initialize(mlp: _MLP, sizes: list[int]) -> None:

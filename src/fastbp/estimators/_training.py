@@ -24,7 +24,7 @@ class Training:
         To train on, and to validate with or None.
     epochs, batch_size, optimizer, shuffle, resume
         As in `Network.fit`.
-    end_of_epoch : callable
+    end_of_epoch : callable or None
         Called after each epoch, before the callbacks of the user.
 
     Attributes
@@ -34,14 +34,14 @@ class Training:
     """
 
     def __init__(self, mlp: _MLP, data: _Samples, kept: _Samples | None, *, epochs: int, optimizer: Optimizer,
-                 end_of_epoch: Callback, batch_size: int | None = None, shuffle: bool | Reorder = True,
+                 end_of_epoch: Callback | None, batch_size: int | None = None, shuffle: bool | Reorder = True,
                  resume: bool = False) -> None:
         self.mlp, self.data, self.kept = mlp, data, kept
         self.network: Network = mlp._network
         self.resume = resume
         self.settings: dict[str, Any] = dict(epochs=epochs, optimizer=optimizer, batch_size=batch_size, shuffle=shuffle,
                                              regularization=mlp._regularization())
-        self.callbacks = [end_of_epoch, *(mlp.callbacks or ())]
+        self.callbacks = [*([] if end_of_epoch is None else [end_of_epoch]), *(mlp.callbacks or ())]
         self.messages: list[tuple[str, type[Warning]]] = []
         mlp.n_iter_ = 0
 

@@ -35,8 +35,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
         Of the hidden layers, one for all or one for each: a name of `fastbp.activations.ACTIVATIONS`, or what
         `fastbp.parametric` gives.
     solver : str or Optimizer, default "adam"
-        "sgd", "adam" and "lbfgs" are scikit-learn's, with the parameters below ("lbfgs" is SciPy's L-BFGS-B over the
-        compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults, those for
+        "sgd", "adam" and "lbfgs" are scikit-learn's, with the parameters below ("lbfgs" goes where SciPy's
+        L-BFGS-B does, compiled). Every other name of `fastbp.optimizers` stands for its defaults, those for
         mini-batches with the learning rate ``learning_rate_init``; full-batch methods, "quickprop" too, keep their own
         numbers. An instance, for instance ``fastbp.Rprop()``, has settings of its own.
     alpha : float, default 0.0001
@@ -198,7 +198,12 @@ class MLPClassifier(ClassifierMixin, _MLP):
                  class_weight: Any = None, n_members: Any = 1, resample: Any = None) -> None:
         self._keep(locals())
 
+    target_kinds = "iubU"
+    classes_: Any
+
     def _take_classes(self, y: Any, classes: Any) -> None:
+        if classes is not None and hasattr(self, "classes_") and np.array_equal(self.classes_, classes):
+            return
         if _check_partial_fit_first_call(self, classes):
             several = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if several else classes)
@@ -216,7 +221,16 @@ class MLPClassifier(ClassifierMixin, _MLP):
             raise ValueError("warm_start can only be used where `y` has the same classes as in the previous call to "
                              f"fit. Previously got {self.classes_}, `y` has {classes}")
 
+    def _indices(self, y: Array) -> Array | None:
+        """Return the number of each sample's class; None where one is unknown, or that is not told by comparing."""
+        if y.ndim != 1 or y.dtype.kind not in self.target_kinds or y.dtype.kind != self.classes_.dtype.kind:
+            return None
+        found = np.searchsorted(self.classes_, y)
+        return found if np.array_equal(self.classes_.take(found, mode="clip"), y) else None
+
     def _check_known(self, y: Array) -> None:
+        if self._indices(y) is not None:
+            return
         classes = unique_labels(y)
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has "
@@ -226,6 +240,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
         """Return class indices, (n,), where outputs are a softmax of several classes, else 0 and 1, (n, n_outputs)."""
         if self._label_binarizer.y_type_ == "multiclass" and self._cost().targets == CLASSES:
             return np.searchsorted(self.classes_, y)
+        if self._label_binarizer.y_type_ == "binary" and (indices := self._indices(y)) is not None:
+            return indices.reshape(-1, 1)
         targets: Array = self._label_binarizer.transform(y)
         return targets
 
@@ -269,7 +285,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
                 right = out.argmax(axis=1) == (targets if targets.ndim == 1 else targets.argmax(axis=1))
             else:
                 right = ((out > 0.5) == (targets == 1)).all(axis=1) | single
-            return float(np.average(right, weights=weight))
+            return np.count_nonzero(right) / len(right) if weight is None else float(np.average(right, weights=weight))
 
         return score
 
@@ -344,9 +360,17 @@ class MLPClassifier(ClassifierMixin, _MLP):
         ValueError
             If X does not fit.
         """
-        check_is_fitted(self)
+        if not hasattr(self, "_network"):
+            check_is_fitted(self)
         out = self._outputs(X)
-        found: Array = self._label_binarizer.inverse_transform(out.ravel() if self.n_outputs_ == 1 else out)
+        kind, classes = self._label_binarizer.y_type_, self.classes_
+        found: Array
+        if kind == "multiclass":
+            found = classes.take(out.argmax(axis=1))
+        elif kind == "binary" and len(classes) == 2:
+            found = classes.take((out > 0.5).ravel())
+        else:
+            found = self._label_binarizer.inverse_transform(out.ravel() if self.n_outputs_ == 1 else out)
         return found
 
     def predict_proba(self, X: Any) -> Array:
@@ -369,7 +393,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
         ValueError
             If X does not fit.
         """
-        check_is_fitted(self)
+        if not hasattr(self, "_network"):
+            check_is_fitted(self)
         return self._probabilities(self._outputs(X))
 
     def predict_log_proba(self, X: Any) -> Array:
@@ -396,7 +421,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         return np.log(probabilities, out=probabilities)
 
     def _probabilities(self, out: Array) -> Array:
-        return np.hstack([1 - out, out]) if self.n_outputs_ == 1 else out
+        return np.concatenate((1 - out, out), axis=1) if self.n_outputs_ == 1 else out
 
     def _set_oob(self, outputs: Array, score: float) -> None:
         self.oob_decision_function_, self.oob_score_ = self._probabilities(outputs), score

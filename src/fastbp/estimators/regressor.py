@@ -37,8 +37,8 @@ class MLPRegressor(RegressorMixin, _MLP):
         Of the hidden layers, one for all or one for each: a name of `fastbp.activations.ACTIVATIONS`, or what
         `fastbp.parametric` gives.
     solver : str or Optimizer, default "adam"
-        "sgd", "adam" and "lbfgs" are scikit-learn's, with the parameters below ("lbfgs" is SciPy's L-BFGS-B over the
-        compiled cost and gradient). Every other name of `fastbp.optimizers` stands for its defaults, those for
+        "sgd", "adam" and "lbfgs" are scikit-learn's, with the parameters below ("lbfgs" goes where SciPy's
+        L-BFGS-B does, compiled). Every other name of `fastbp.optimizers` stands for its defaults, those for
         mini-batches with the learning rate ``learning_rate_init``; full-batch methods, "quickprop" too, keep their own
         numbers. An instance, for instance ``fastbp.Rprop()``, has settings of its own.
     alpha : float, default 0.0001
@@ -197,6 +197,8 @@ class MLPRegressor(RegressorMixin, _MLP):
                  resample: Any = None) -> None:
         self._keep(locals())
 
+    target_kinds = "f"
+
     def _checked(self, X: Any, y: Any, *, reset: bool, **options: Any) -> tuple[Any, Any]:
         return super()._checked(X, y, reset=reset, y_numeric=True, **options)
 
@@ -228,13 +230,16 @@ class MLPRegressor(RegressorMixin, _MLP):
         with np.errstate(under="ignore"):
             spread = weight @ (y - np.average(y, axis=0, weights=weight)) ** 2
 
+        constant = spread == 0
+        divisor, some = np.where(constant, 1, spread), bool(constant.any())
+
         def score(out: Array) -> float:
             if not np.isfinite(out).all():
                 return math.nan
-            constant = spread == 0
             with np.errstate(over="ignore", under="ignore"):  # just before it diverges
                 rest = weight @ (y - out) ** 2
-                return float(np.mean(np.where(constant, rest == 0, 1 - rest / np.where(constant, 1, spread))))
+                values = 1 - rest / divisor
+                return float((np.where(constant, rest == 0, values) if some else values).sum() / len(values))
 
         return score
 
@@ -311,7 +316,8 @@ class MLPRegressor(RegressorMixin, _MLP):
         ValueError
             If X does not fit, or there is a single network, whose standard deviation would be 0.
         """
-        check_is_fitted(self)
+        if not hasattr(self, "_network"):
+            check_is_fitted(self)
         if not return_std:
             return self._in_units(self._outputs(X))
         if not hasattr(self, "estimators_"):

@@ -106,6 +106,11 @@ passes.line_search
                        numbers and record of a full-batch method -> epoch.run, by address, where end_epoch stands else
     set_out            the same where a step begins without a pass -> training
     judge              what becomes of a line after one more point: the cells of a search -> next_point
+    cost_of_pass, end_step
+                       the cost of a pass with its penalties; the record of a step -> next_point, next_iterate
+passes.more_thuente
+    next_iterate       what next_point does, with the search, restarts and ends of L-BFGS-B -> epoch.run, by address
+    try_point          what becomes of a line after one more point: the cells of a search -> next_iterate
 passes.directions
     name_direction     the direction, and the first step length: a row of state -> next_point, by address
     name_note          what is remembered of a step: rows of state -> next_point, by address

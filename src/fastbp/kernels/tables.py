@@ -6,67 +6,11 @@ A kernel reads ``cells[CELL_FORWARD]``: an integer that is part of its code. Pyt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
+
+from .table import Table
 
 CACHE_LINE = 8  # numbers of 64 bits
-
-
-class Table:
-    """The cells of an array, in order: their names, meanings, and how many numbers each takes.
-
-    Iterating gives the index of each cell, to be unpacked into names in capitals beside the declaration.
-
-    Parameters
-    ----------
-    cells : mapping of str to str
-        Name of each cell and what it means.
-    numbers : dtype, default int64
-        What the array holds.
-    start : int, default 0
-        Where the first cell lies: another table may lie before it in the same array.
-    widths : mapping of str to int, optional
-        Numbers that a cell takes where it takes more than one.
-    others : mapping of str to dtype, optional
-        Cells whose 64 bits are of another kind than the array's: addresses in an array of float64.
-
-    Attributes
-    ----------
-    count : int
-        Numbers in a row.
-    dtype : dtype
-        A structure with a field for each cell.
-    """
-
-    def __init__(self, cells: Mapping[str, str], numbers: npt.DTypeLike = np.int64, *, start: int = 0,
-                 widths: Mapping[str, int] | None = None, others: Mapping[str, npt.DTypeLike] | None = None) -> None:
-        self.meanings, self.start, self._widths = dict(cells), start, dict(widths or {})
-        fields: list[Any] = []
-        for name in cells:
-            kind, width = np.dtype((others or {}).get(name, numbers)), self._widths.get(name, 1)
-            fields.append((name, kind) if width == 1 else (name, kind, (width,)))
-        self.dtype = np.dtype(fields)
-        self.count = self.dtype.itemsize // 8
-
-    def __iter__(self) -> Iterator[int]:
-        at = self.start
-        for name in self.meanings:
-            yield at
-            at += self._widths.get(name, 1)
-
-    def view(self, array: npt.NDArray[Any]) -> npt.NDArray[np.void]:
-        """Return the same memory with a field for each cell: one record, or one for each row of a table.
-
-        Parameters
-        ----------
-        array : ndarray of 64-bit numbers
-            That the table is in, or (n, count).
-        """
-        return array[..., self.start : self.start + self.count].view(self.dtype)[..., 0]
-
 
 LAYER = Table({
     "n_in": "neurons below",
@@ -174,7 +118,7 @@ CELL = Table({
     "gather_inputs": "address of what gathers inputs: `gather.gather`, `gather.gather_sparse`, or `encoded.gathered`",
     "gather_targets": "address of the kernel that gathers targets: `gather.gather`, or `gather.gather_columns`",
     "noise": "address of `noise.before_layer`, or 0",
-    "end_epoch": "address of `record.end_epoch`, or of `line_search.next_point`",
+    "end_epoch": "address of `record.end_epoch`, or of `line_search.next_point` or `more_thuente.next_iterate`",
     "total_weight": "address of `gather.total_weight` where samples have weights, or of `gather.count`",
     "plain_neurons": "clipping the norm: address of what ``my_neurons`` would be without it, which that calls",
     "measure": "clipping the norm: address of `penalties.measure`",
@@ -498,6 +442,27 @@ SEARCH = Table({
  SEARCH_EPSILON, SEARCH_ALPHA, SEARCH_TRIES, SEARCH_BRACKETED, SEARCH_START_COST, SEARCH_START_SLOPE, SEARCH_LOW_ALPHA,
  SEARCH_LOW_COST, SEARCH_LOW_SLOPE, SEARCH_HIGH_ALPHA, SEARCH_HIGH_COST, SEARCH_HIGH_SLOPE, SEARCH_KNOWN) = SEARCH
 SEARCH_COUNT = SEARCH.count
+
+WOLFE = Table({
+    "stage": "1.0 until a point is low enough and its slope no longer falls",
+    "least": "the shortest step that the next one may be",
+    "most": "the longest",
+    "width": "of the interval, when it was last compared",
+    "last_width": "and the time before",
+    "iterations": "steps since a pass of DOING_FRESH",
+    "evaluations": "passes of this fit",
+    "most_evaluations": "no step begins after more",
+    "slope_tolerance": "no slope is larger where it ends",
+    "cost_tolerance": "it ends after a step that has lowered the cost by less, relative to the cost or 1",
+    "outcome": "why it has ended, one of OUTCOME_NONE …",
+}, np.float64)
+"""What `more_thuente.next_iterate` keeps at the end of a search's numbers."""
+(WOLFE_STAGE, WOLFE_LEAST, WOLFE_MOST, WOLFE_WIDTH, WOLFE_LAST_WIDTH, WOLFE_ITERATIONS, WOLFE_EVALUATIONS,
+ WOLFE_MOST_EVALUATIONS, WOLFE_SLOPE_TOLERANCE, WOLFE_COST_TOLERANCE, WOLFE_OUTCOME) = WOLFE
+WOLFE_COUNT = WOLFE.count
+
+OUTCOME_NONE, OUTCOME_FLAT, OUTCOME_STEADY, OUTCOME_EVALUATIONS, OUTCOME_LOST = range(5)
+"""Not ended; by the slopes; by the cost; too many passes; no lower cost along −∂E/∂w."""
 
 DOING_FRESH, DOING_RESTING, DOING_SEARCHING, DOING_RETURNING = range(4)
 """What a pass is for: where a fit begins; none, a step has ended; along the line; back to its lowest point."""

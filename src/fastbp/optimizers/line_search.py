@@ -15,7 +15,7 @@ from ..core.samples import Samples
 from ..core.streamed import Streamed
 from ..kernels import prototypes, tables
 from ..kernels.compile import address
-from ..kernels.passes import directions
+from ..kernels.passes import directions, line_search
 from ..kernels.tables import HYPER_STEP_LENGTH
 from ..regularization import Regularization
 from ..util.settings import count, finite, not_negative, whole
@@ -29,6 +29,8 @@ class LineSearch(BatchMethod):
     direct: ClassVar[Any] = None
     remember: ClassVar[Any] = None
     """The kernels of the direction."""
+    next_point: ClassVar[Any] = staticmethod(line_search.next_point)
+    """The kernel that says after each pass where the next one goes."""
     c2: ClassVar[float] = 0.9
     """c₂ of the Wolfe conditions."""
     reports = {"step_length": HYPER_STEP_LENGTH}

@@ -163,10 +163,14 @@ class History:
             column += array("d", [np.nan] * (len(self) - len(column)) + [value])
         self._cells += row
 
-    def extend(self, first: int, costs: npt.NDArray[np.float64], seconds: npt.NDArray[np.float64]) -> None:
-        """Add a row for each epoch from ``first`` on, without validation and diagnostics."""
-        rows = np.full((len(costs), COLUMNS), np.nan)
+    def extend(self, first: int, costs: npt.NDArray[np.float64], seconds: npt.NDArray[np.float64] | float,
+               diagnostics: Mapping[str, float] = NONE) -> None:
+        """Add a row for each epoch from ``first`` on, without validation; the diagnostics are those of the last one."""
+        if not self._cells:
+            self._names = tuple(diagnostics)
+        rows = np.full((len(costs), self._width), np.nan)
         rows[:, 0], rows[:, 1], rows[:, 3] = np.arange(first, first + len(costs)), costs, seconds
+        rows[:, COLUMNS:] = [diagnostics[name] for name in self._names]
         self._cells.frombytes(rows.tobytes())
 
     @property

@@ -24,7 +24,7 @@ class LineSearches(CompiledSteps):
 
     def __init__(self, optimizer: LineSearch, fit: Fit) -> None:
         request = fit.samples.request(len(fit.samples))
-        request.regularization, request.end_epoch = fit.regularization, line_search.next_point
+        request.regularization, request.end_epoch = fit.regularization, optimizer.next_point
         super().__init__(fit, request)
         network, progress, regularization = fit.network, fit.progress, fit.regularization
         numbers, state, penalize = progress.hyper, progress.state, 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 
 import numpy as np
 
-from ..core.objective import cost_and_gradient
+from ..core.objective import cost_and_gradient, evaluation
 from ..core.samples import Samples
 from ..core.streamed import Streamed
 from ..kernels import tables
@@ -61,6 +62,7 @@ def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | S
                                      chunk=1 if each else epochs, batch_size=batch_size, shuffle=shuffle,
                                      threads=threads, profile=profile, regularization=regularization, hold=hold,
                                      stack=stack))
+        validate = _validate(network, validation, threads, stack)
         learner, keeps = steps.learner, steps.restarts and bool(listeners)
 
         def count(cost: float, validation_cost: float | None,
@@ -74,11 +76,16 @@ def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | S
 
         def epochs_ended() -> bool:
             """Record the epochs that have ended, and call the listeners; return whether one asks to stop."""
-            for cost in steps.finished(progress):
+            costs = steps.finished(progress)
+            if not each and len(costs):
+                history.extend(progress.epochs + 1, costs, time.perf_counter() - began,
+                               method.diagnostics(progress.hyper))
+                progress.epochs, costs = history.last, costs[:0]
+            for cost in costs.tolist():
                 validation_cost, metrics = None, NONE
-                if validation is not None:
+                if validate is not None:
                     with hold.open():
-                        validation_cost = cost_and_gradient(network, validation, np.empty(0, network.dtype), threads)
+                        validation_cost = validate()
                 rate = progress.learning_rate
                 try:
                     if measure is not None:
@@ -122,6 +129,17 @@ def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | S
                 steps.restore()
             steps.settle()
             progress.epochs = max(progress.epochs, history.last)
-            for cost in steps.finished(progress):
+            for cost in steps.finished(progress).tolist():
                 count(cost, None)
             hold.closed = False  # for what listeners do at the end
+
+
+def _validate(network: Trainable, validation: Samples | Streamed | None, threads: int | None,
+              stack: ExitStack) -> Callable[[], float] | None:
+    """Return what computes the cost of the validation set: made once, but of rows that are read, whose buffers are."""
+    nothing = np.empty(0, network.dtype)
+    if validation is None:
+        return None
+    if isinstance(validation, Streamed):
+        return partial(cost_and_gradient, network, validation, nothing, threads)
+    return partial(stack.enter_context(evaluation(network, validation, threads)), nothing)

@@ -104,11 +104,11 @@ class Steps:
         """Return ‖∂E/∂w‖ of all samples where the last epoch ended."""
         raise NotImplementedError
 
-    def finished(self, progress: Progress) -> list[float]:
+    def finished(self, progress: Progress) -> npt.NDArray[np.float64]:
         """Return the costs of the epochs that are done and that ``progress`` does not count yet."""
         place = self.learner.progress
-        first, done = place[tables.PROGRESS_FIRST_EPOCH], place[tables.PROGRESS_EPOCH]
-        return [float(cost) for cost in self.learner.costs[progress.epochs - first : done - first]]
+        first = int(place[tables.PROGRESS_FIRST_EPOCH])
+        return self.learner.costs[progress.epochs - first : int(place[tables.PROGRESS_EPOCH]) - first]
 
     def settle(self) -> None:
         """Undo what is not a whole step: called wherever a fit ends, since Ctrl-C may come anywhere."""
@@ -133,8 +133,11 @@ def regularized(fit: Fit, rule: int = 0, factors: Sequence[Stretch] = ()) -> tup
     grouped = address(groups.update, network.dtype, prototypes.update_rule) if factors else rule
     numbers = penalties.numbers(regularization, network._architecture, progress.hyper, rule=grouped, total=total,
                                 fixed=progress.state.size, factors=factors, ungrouped=rule)
-    state = np.concatenate((progress.state, penalties.fixed(regularization, network._parameters)))
-    progress.hyper, progress.state = numbers[: tables.HYPER_COUNT], state[: progress.state.size]
+    fixed, state = penalties.fixed(regularization, network._parameters), progress.state
+    if fixed.size:
+        state = np.concatenate((state, fixed))
+        progress.state = state[: progress.state.size]
+    progress.hyper = numbers[: tables.HYPER_COUNT]
     return numbers, state
 
 

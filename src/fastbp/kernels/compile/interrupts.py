@@ -7,9 +7,16 @@ and in ``finally``: none of them alone keeps things whole where interrupts come 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
+
+_python: Any = sys.modules.get("_signal", signal)
+_handler: Callable[[int], Any] = _python.getsignal
+_set_handler: Callable[[int, Any], Any] = _python.signal
+"""The functions of Python's `signal` without its enums, which would be asked for each handler: 6 µs a block."""
 
 
 class Held:
@@ -46,16 +53,16 @@ class Held:
         return Shut(self)
 
     def __enter__(self) -> Held:
-        before = signal.getsignal(signal.SIGINT)
+        before = _handler(signal.SIGINT)
         if callable(before) and threading.get_ident() == threading.main_thread().ident:
             self._before = before
-            signal.signal(signal.SIGINT, self._answer)
+            _set_handler(signal.SIGINT, self._answer)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:
-        if self._before is not None and (found := signal.signal(signal.SIGINT, self._before)) != self._answer:
-            signal.signal(signal.SIGINT, found)  # somebody else's by now
+        if self._before is not None and (found := _set_handler(signal.SIGINT, self._before)) != self._answer:
+            _set_handler(signal.SIGINT, found)  # somebody else's by now
         self.closed = self._within = False  # somebody may have kept the handler, and put it back later
         self.answer()
 

@@ -147,6 +147,19 @@ def row(state, index, n):
 
 
 @inline
+def cost_of_pass(parameters, gradient, state, numbers, sums, search):
+    """Return the mean cost of the pass that has ended, with the penalties, whose gradient is added to that of it."""
+    if numbers.size > HYPER_COUNT:
+        penalize, total = to_bits(search[SEARCH_PENALIZE]), to_bits(numbers[REGULAR_TOTAL])
+        call(prototypes.update_rule, penalize, parameters, gradient, state, 0, parameters.size, 0, numbers)
+        call(prototypes.total_penalty, total, numbers, pointer(sums))
+    cost = sums[SUM_EPOCH_COST] / sums[SUM_EPOCH_WEIGHT] if sums[SUM_EPOCH_WEIGHT] > 0.0 else 0.0
+    sums[SUM_EPOCH_COST] = 0.0
+    sums[SUM_EPOCH_WEIGHT] = 0.0
+    return cost
+
+
+@inline
 def end_step(parameters, numbers, progress, sums, search, costs, status):
     """Record a step, and tell `epoch.run` to come back: with a ``status``, or for a pause; or diverged."""
     nothing = numbers[HYPER_COST] * 0.0
@@ -178,13 +191,7 @@ def next_point(parameters: Floats, best: Floats, state: Floats, numbers: Doubles
     start, before = row(state, ROW_START, n), row(state, ROW_BEFORE, n)
     doing, cost = search[SEARCH_DOING], 0.0
     if doing != DOING_RESTING:
-        if numbers.size > HYPER_COUNT:
-            penalize, total = to_bits(search[SEARCH_PENALIZE]), to_bits(numbers[REGULAR_TOTAL])
-            call(prototypes.update_rule, penalize, parameters, gradient, state, 0, n, 0, numbers)
-            call(prototypes.total_penalty, total, numbers, pointer(sums))
-        cost = sums[SUM_EPOCH_COST] / sums[SUM_EPOCH_WEIGHT] if sums[SUM_EPOCH_WEIGHT] > 0.0 else 0.0
-        sums[SUM_EPOCH_COST] = 0.0
-        sums[SUM_EPOCH_WEIGHT] = 0.0
+        cost = cost_of_pass(parameters, gradient, state, numbers, sums, search)
     if doing == DOING_FRESH:
         numbers[HYPER_COST], search[SEARCH_PENALTY] = cost, sums[SUM_EPOCH_PENALTY]
         search[SEARCH_DOING] = DOING_RESTING
