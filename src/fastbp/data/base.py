@@ -123,6 +123,17 @@ class ArrayRows(Rows):
         return array[start:stop]
 
 
+class Elsewhere(Rows):
+    """Rows that lie in another process: they are counted, and not read."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike, name: str) -> None:
+        self.shape, self.dtype, self.name = shape, np.dtype(dtype), name
+
+    def read(self, start: int, stop: int) -> Array:
+        """Refuse to read."""
+        raise RuntimeError(f"rows {start} to {stop} of {self.name} lie in another process")
+
+
 class Joined(Rows):
     """Rows of several, one behind the other."""
 
