@@ -10,6 +10,7 @@ compiled while the clock runs.
 from __future__ import annotations
 
 import argparse
+import operator
 import time
 from typing import Any
 
@@ -27,9 +28,9 @@ def cluster(workers: int) -> Any:
     return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0")
 
 
-def samples(rows: int, columns: int) -> Any:
+def samples(rows: int, columns: int, seed: int = 0) -> Any:
     """Return X and Y."""
-    X = np.random.default_rng(0).standard_normal((rows, columns), np.float32)
+    X = np.random.default_rng(seed).standard_normal((rows, columns), np.float32)
     return X, np.sin(X[:, :1]) * X[:, 1:2]
 
 
@@ -39,22 +40,31 @@ def step_seconds(network: Network) -> float:
 
 
 def shared_by_dask(rows: int, steps: int, rounds: int) -> None:
-    """Print the time of a step with one worker and with two."""
+    """Print the time of a step with one worker and with two of the same cluster."""
     import dask.array as da
-    from distributed import Client
+    from distributed import Client, wait
 
     import fastbp.dask
 
-    X, Y = samples(rows, LAYERS[0])
     best = {1: np.inf, 2: np.inf}
-    for _ in range(rounds):
-        for workers in best:
-            with cluster(workers) as found, Client(found) as client:
-                x, y = da.from_array(X, chunks=(rows // 16, -1)), da.from_array(Y, chunks=(rows // 16, -1))
-                for epochs in (2, steps):
-                    net = fastbp.dask.fit(Network(LAYERS, seed=0), x, y, epochs=epochs, callbacks=[lambda record: None],
-                                          client=client)
-            best[workers] = min(best[workers], step_seconds(net))
+    with cluster(2) as found, Client(found) as client:
+        workers, data = sorted(client.nthreads()), {}
+        for count in best:
+            halves = []
+            for half in range(2):
+                places = {"workers": [workers[half % count]], "pure": False}
+                pairs = [client.submit(samples, rows // 16, LAYERS[0], 8 * half + i, **places) for i in range(8)]
+                wait(pairs)
+                halves += [[client.submit(operator.itemgetter(k), pair, **places) for pair in pairs] for k in range(2)]
+            wait(halves)
+            data[count] = [da.concatenate([da.from_delayed(each, (rows // 16, columns), np.float32)
+                                           for each in halves[k] + halves[2 + k]])
+                           for k, columns in ((0, LAYERS[0]), (1, 1))]
+        for epochs in [2] + [steps] * rounds:
+            for count in best:
+                net = fastbp.dask.fit(Network(LAYERS, seed=0), *data[count], epochs=epochs, client=client)
+                if epochs > 2:
+                    best[count] = min(best[count], step_seconds(net))
     print(f"a step, {rows} rows: {best[1]:.3f} s with one worker, {best[2]:.3f} s with two: "
           f"{best[1] / best[2]:.2f} times")
 
