@@ -28,7 +28,7 @@ rank, size = MPI.COMM_WORLD.Get_rank(), MPI.COMM_WORLD.Get_size()
 X = np.random.default_rng(0).normal(size=(1001, 3)).astype("float32")
 Y = np.sin(X[:, :1] * X[:, 1:2])
 
-def fit(X=X, seed=2, **settings):
+def fit(X=X, seed=2, Y=Y, **settings):
     net = fastbp.Network((3, 6, 1), seed=seed)
     try:
         fastbp.mpi.fit(net, X, Y, **({"epochs": 3} | settings))
@@ -43,6 +43,12 @@ def fit(X=X, seed=2, **settings):
 def bad(record):
     raise ZeroDivisionError("mine")
 
+own = slice(*{1: (0, 1001), 2: (700 * rank, 700 + 301 * rank), 3: ([0, 700, 700, 1001][rank : rank + 2])}[size])
+fit(X=X[own], Y=Y[own], own_rows=True, sample_weight=np.ones(1001)[own], validation=(X[:9], Y[:9]))  # one has none
+for settings in ({"validation": 0.1}, {"X": X[: 5 + rank]}, {"own_rows": rank == 0}, {"X": X[:, : 3 - rank % 2]},
+                 {"sample_weight": None if rank else np.ones(1001)}, {"X": X * np.where(rank == size - 1, np.nan, 1)}):
+    fit(**({"own_rows": True} | settings))
+print(f"{rank}: end", flush=True)
 for method in ("lbfgs", "levenbergmarquardt", "rprop"):
     fit(optimizer=method)
 fit(optimizer="adam")
@@ -68,6 +74,8 @@ def test_one_two_and_three_processes(tmp_path):
         said = [line.partition(": ")[2] for line in sorted(done.stdout.splitlines(), key=lambda line: line[0])]
         each = len(said) // count
         by_rank = [said[rank * each : (rank + 1) * each] for rank in range(count)]
+        with_own_rows, by_rank = [own[:7] for own in by_rank], [own[8:] for own in by_rank]
+        look_at_own_rows(with_own_rows, count)
         expected = expected or by_rank[0][:3]
         assert all(re.fullmatch(r"\d+ \d+", one) for one in expected), done.stderr
         assert all(own[:3] == expected and "Adam takes mini-batches" in own[3] for own in by_rank)
@@ -79,6 +87,19 @@ def test_one_two_and_three_processes(tmp_path):
         assert all("process 1 of" in own[5] and "other parameters" in own[5] for own in by_rank)
         assert "Y has shape" in by_rank[1][6] and "process 1 of" in by_rank[0][6]
         assert done.returncode != 0 and "X holds nan in row 0" in done.stderr  # and nobody is left waiting
+
+
+def look_at_own_rows(by_rank, count):
+    """Rows of a process's own: the same network in all; what is wrong in one is said by it, and all end."""
+    first, last = by_rank[0], by_rank[-1]
+    assert all(own[0] == first[0] for own in by_rank) and re.fullmatch(r"\d+ \d+", first[0])
+    assert all("validation is 0.1" in own[1] for own in by_rank) and "Y has shape" in first[2]
+    if count > 1:
+        assert all("not in all processes" in own[3] for own in by_rank)
+        assert all("X has shape" in own[4] or "expected as many columns" in own[4] for own in by_rank)
+        assert all("sample_weight is given in processes [0]" in own[5] for own in by_rank)
+        assert "process " in first[6]
+    assert f"X holds nan in row {1001 * (count - 1)}" in last[6]
 
 
 def test_the_example_runs(tmp_path):

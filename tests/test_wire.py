@@ -116,12 +116,20 @@ def test_partitions_elsewhere_are_counted_and_not_read():
     known = [parts.describe(own[i]) for i in range(3)]
     X, y = parts.joined({2: own[2]}, known)
     assert X.shape == (5, 2) and y.shape == (5,) and np.array_equal(X.read(3, 5), [[2, 2], [2, 2]])
-    with pytest.raises(RuntimeError, match="rows 0 to 1 of y lie on another worker"):
+    with pytest.raises(RuntimeError, match="rows 0 to 1 of y lie in another process"):
         y.read(0, 1)
     with pytest.raises(ValueError, match="partition 4 of y has 2 rows, but that of X has 3"):
         parts.make_part(4, None, np.zeros((3, 2)), np.zeros(2))
     with pytest.raises(TypeError, match="partition 4 of X has dtype"):
         parts.make_part(4, None, np.array([["a"]]), np.zeros(1))
+
+
+def test_tasks_last_two_seconds_and_become_small_at_the_end():
+    size = many._size
+    assert [size(1e-4, share) for share in (5000, 100, 3)] == [4992, 64, 64]  # full stacks, many in each
+    assert [size(0.013, share) for share in (500, 100, 3)] == [144, 96, 16]  # full stacks
+    assert [size(0.1, share) for share in (500, 10, 0.2)] == [20, 10, 1] and size(5.0, 500) == 1
+    assert size(0.0, 128.0) == 128
 
 
 def test_networks_of_a_task_have_the_bits_of_their_own_fits():

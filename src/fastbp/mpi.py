@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .core.shards import EndedWithOthers
+from .data.base import Elsewhere, Joined, Rows
+from .data.source import Blocks, source
 from .network import Network
 from .optimizers import Optimizer
 from .regularization import Regularization
@@ -28,7 +31,7 @@ def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100
         optimizer: str | Optimizer | None = None, sample_weight: Any = None, validation: Any = None,
         callbacks: Iterable[Callback] = (), progress: bool = False, threads: int | None = None, resume: bool = False,
         regularization: Regularization | None = None, metrics: Wanted | None = None, memory: int | str | None = None,
-        check_finite: bool = True) -> Network:
+        check_finite: bool = True, own_rows: bool = False) -> Network:
     """Train by a full-batch method, whose passes over the samples all processes of a communicator share.
 
     All of them call this with the same arguments, and end with the same network: the bits are those of one process, of
@@ -55,6 +58,9 @@ def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100
         to the parameters holds for all. An `EarlyStopping` is called in each, where it sees the same numbers.
     progress : bool, default False
         Show a tqdm bar, in the first process (``pip install fastbp[progress]``).
+    own_rows : bool, default False
+        Whether X, Y and ``sample_weight`` are rows that this process alone has, and not all samples: perhaps none. The
+        bits then depend on who has which. ``validation`` is a pair (X, Y), the same in all processes.
     threads : int, optional
         Threads of this process. By default its share of the processors: those that it may use, divided by the number of
         processes on this machine.
@@ -96,13 +102,56 @@ def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100
             near = comm.Split_type(MPI.COMM_TYPE_SHARED)
             threads = max(1, machine.processors() // near.Get_size())
             near.Free()
+        owners = cuts = None
+        if len(set(comm.allgather(bool(own_rows)))) > 1:
+            raise RuntimeError(f"own_rows is {own_rows!r} here, but not in all processes: expected the same call of "
+                               "fit in all, with the same arguments")
+        if own_rows:
+            (X, Y, sample_weight), owners, cuts = _joined(comm, (X, Y, sample_weight), validation)
         together.fit(network, X, Y, sample_weight, validation, optimizer, resume, rank=comm.Get_rank(),
                      size=comm.Get_size(), talk=lambda mine: _talk(MPI, comm, mine), epochs=epochs,
                      callbacks=callbacks, bar=progress, threads=threads, regularization=regularization,
-                     metrics=metrics, memory=memory, check_finite=check_finite)
+                     metrics=metrics, memory=memory, check_finite=check_finite, owners=owners, cuts=cuts)
     finally:
         comm.Free()
     return network
+
+
+def _joined(comm: Any, own: tuple[Any, ...],
+            validation: Any) -> tuple[tuple[Any, ...], tuple[int, ...], tuple[int, ...]]:
+    """Return X, Y and weights of all processes, of which this one can read its own rows; owners and cuts of shards.
+
+    A process has a shard, and the last one those that make them a power of 2, which are empty. Raises ValueError and
+    TypeError where rows do not belong together, and RuntimeError in those processes whose own are right.
+    """
+    mine: list[Rows] = []
+    error: Exception | None = None
+    try:
+        if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
+            raise ValueError(f"validation is {validation!r}, but each process has rows of its own: expected a pair "
+                             "(X, Y), the same in all")
+        found = source(*own)
+        if not isinstance(found, Blocks):
+            raise TypeError("X is a Stream, which is read from its first row on: it cannot be shared by processes")
+        mine = list(found.parts)
+    except (ValueError, TypeError) as raised:
+        error = raised
+    known = comm.allgather([(rows.shape, rows.dtype.str) for rows in mine])
+    if error is not None:
+        raise error
+    failed = [rank for rank, each in enumerate(known) if not each]
+    if failed:
+        raise EndedWithOthers(f"process {failed[0]} of {len(known)} has failed, and says why")
+    if len({len(each) for each in known}) > 1:
+        raise ValueError(f"sample_weight is given in processes {[r for r, each in enumerate(known) if len(each) == 3]} "
+                         f"of {len(known)}, expected it in all or in none")
+    everything = [Joined([mine[k] if rank == comm.Get_rank() else Elsewhere(each[k][0], each[k][1], mine[k].name)
+                          for rank, each in enumerate(known)], mine[k].name) for k in range(len(mine))]
+    size, count = len(known), 1 << (len(known) - 1).bit_length()
+    cuts = np.cumsum([0, *(each[0][0][0] for each in known)]).tolist()
+    empty = count - size
+    return ((*everything, *[None] * (3 - len(everything))), (*range(size), *[size - 1] * empty),
+            (*cuts, *cuts[-1:] * empty))
 
 
 def _talk(MPI: Any, comm: Any, mine: Doubles) -> list[Doubles]:

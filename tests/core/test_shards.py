@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from helpers import compiled_only
 
-from fastbp import Network
+from fastbp import Network, data
 from fastbp.core import objective
+from fastbp.core.conversion import fixed
 from fastbp.core.shards import Team
 from fastbp.core.streamed import Streamed
 from fastbp.data.source import source
@@ -51,6 +52,35 @@ def test_rows_are_shared_out_once():
         team = Team()
         rows = [row for shard in range(team.count) for row in range(*team.rows(n, shard))]
         assert rows == list(range(n))
+
+
+def test_what_lies_in_memory_as_kernels_read_it_is_not_copied(rng, monkeypatch):
+    from fastbp.data.base import ArrayRows
+
+    X, Y = rng.normal(size=(300, 3)).astype("float32"), rng.normal(size=(300, 1)).astype("float32")
+    labels = (Y > 0).astype("float32")
+    net, classes = Network((3, 4, 1), seed=0), Network((3, 4, 2), cost="cross_entropy", seed=0)
+    expected, read = net.cost(X, Y), ArrayRows.read
+    copied = []
+    monkeypatch.setattr(ArrayRows, "read", lambda self, *rows: (copied.append(self.name), read(self, *rows))[1])
+
+    def cost(network, *given, weights=None):
+        copied.clear()
+        found = Streamed(network._architecture, source(*given, weights), team=Team(count=4))
+        return objective.cost_and_gradient(network, found, np.empty(0, "float32")), set(copied)
+
+    for given, names in [((X, Y), set()), ((data.rows([X[:75], X[75:225], X[225:]]), Y), set()),
+                         ((X.astype("float64"), Y), {"X"}), ((np.asfortranarray(X), Y), {"X"}),
+                         ((data.rows([X[:90], X[90:]]), Y), {"the source[0]", "the source[1]"})]:
+        found, read_names = cost(net, *given)
+        assert abs(found - expected) < 1e-6 and read_names == names
+    assert cost(net, X, Y)[0] == cost(net, X.astype("float64"), Y)[0] == cost(net, X, Y, weights=np.ones(300))[0]
+    assert cost(classes, X, labels)[1] == {"Y"}  # class indices are copied, since compiled code goes where they say
+    array = X.copy()
+    view = fixed(array[10:])
+    with pytest.raises(ValueError, match="resize"):
+        array.resize((1, 3), refcheck=False)
+    assert view.shape == (290, 3)
 
 
 def test_teams_that_cannot_be():

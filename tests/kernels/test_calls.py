@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastbp.kernels.cells import Table
 
 from fastbp import activations, costs, encoders, jit, kernels, optimizers
 from fastbp.kernels import embedded, prototypes, tables
-from fastbp.kernels.cells import Table
 from fastbp.kernels.compile import JIT, Kernel, address, by_address, kernel
 from fastbp.kernels.compile.arguments import arguments
 from fastbp.kernels.derivatives import encoded as columns

@@ -40,7 +40,7 @@ def numbers(name: str, value: Any) -> Array:
                             f"instance with {name}.astype('float32')") from error
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {array.dtype}, expected numbers (float, integer or bool)")
-    return array if array.base is None and array is not value else _held(array)
+    return array if array.base is None and array is not value else fixed(array)
 
 
 def _masked(value: Any) -> bool:
@@ -74,7 +74,7 @@ class _Held(np.ndarray[Any, Any]):
     hold: object
 
 
-def _held(array: Array) -> Array:
+def fixed(array: Array) -> Array:
     """Return a view that stays what it is, as do views of it: nobody else can reshape it, resize or unmap its memory.
 
     Two of a class of their own lie between, since NumPy passes over one to the array behind it.

@@ -185,11 +185,12 @@ def _by_blocks(model: Model, X: Rows, out: Array | None) -> Array:
     _held = arrays.output(out, shape, dtype)
     some = max(1, READ_BYTES // (dtype.itemsize * n_in))
 
-    def fill(buffer: Array, rows: tuple[int, int], look: Callable[[], None]) -> None:
+    def fill(buffer: Array, rows: tuple[int, int], look: Callable[[], None]) -> Array:
         first, stop = rows
         X.read_into(first, stop, part := buffer[: stop - first])
         if architecture.encoding is not None:
             check_codes(part, architecture.encoding.codes, first)
+        return part
 
     parts = ((first, min(first + some, n)) for first in range(0, n, some))
     buffers = [np.empty((min(some, n), n_in), dtype) for _ in range(2)]
@@ -197,8 +198,8 @@ def _by_blocks(model: Model, X: Rows, out: Array | None) -> Array:
 
     def forward() -> None:
         while (found := reader.next()) is not None:
-            (first, stop), buffer = found
-            outputs(model, buffer[: stop - first], len(architecture.layers) - 1, out[first:stop])
+            (first, stop), part = found
+            outputs(model, part, len(architecture.layers) - 1, out[first:stop])
 
     reader.during(forward)
     return out

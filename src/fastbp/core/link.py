@@ -161,8 +161,8 @@ class Request:
     @property
     def prepared_by(self) -> tuple[Any, ...]:
         """What a prepared plan depends on, beside its room."""
-        return (self.backward, self.threads, self.kind, self.sparse, self.of_nonzeros, self.weighted, self.picks, self.calls,
-                self.cost, self.jacobian_columns, self.signed)
+        return (self.backward, self.threads, self.kind, self.sparse, self.of_nonzeros, self.weighted, self.picks,
+                self.calls, self.cost, self.jacobian_columns, self.signed)
 
     @property
     def of_nonzeros(self) -> bool:

@@ -19,6 +19,7 @@ from ..util import machine
 from ..util.settings import memory as memory_of
 from . import arrays
 from .architecture import Architecture
+from .conversion import fixed
 from .link import Request
 from .samples import Samples
 from .shards import Team
@@ -172,31 +173,48 @@ class Streamed:
             yield first, min(first + some, stop)
 
     def reader(self, groups: Iterable[Group], buffers: list[Samples], *,
-               unchecked: Callable[[Group], bool]) -> Reader[Group, Samples]:
-        """Return what reads groups ahead into buffers, of which the first rows are then those of a group.
+               unchecked: Callable[[Group], bool]) -> Reader[Group, Samples, Samples]:
+        """Return what reads groups ahead into buffers, and gives the samples of each.
 
-        Class indices are always looked at, other numbers unless a group is ``unchecked``.
+        Numbers that lie in memory as kernels read them stay there, if a group is of one piece. Class indices are always
+        copied and looked at, other numbers are looked at unless a group is ``unchecked``.
         """
         source, classes = self.source.open(), self.architecture.layers[-1]
 
-        def fill(buffer: Samples, group: Group, look: Callable[[], None]) -> None:
+        def fill(buffer: Samples, group: Group, look: Callable[[], None]) -> Samples:
             at, skip = 0, unchecked(group)
+            samples, lying = buffer.part(slice(0, group.rows)), self._lying(group)
+            for name, there in zip(("inputs", "targets", "weights"), lying, strict=False):
+                if there is not None:
+                    setattr(samples, name, there.reshape(getattr(samples, name).shape))
             for piece, following in zip_longest(group.pieces, group.pieces[1:]):
                 if following is not None:
                     source.announce(*following)
                 for start, stop in self._parts(*piece):
                     look()
-                    part = buffer.part(slice(at, at + stop - start))
-                    out = (part.inputs, part.targets.reshape(stop - start, *self.source.shapes[1]), part.weights)
-                    source.read(start, stop, out[: 2 + self.weighted])  # type: ignore[arg-type]
+                    part = samples.part(slice(at, at + stop - start))
+                    out = part.inputs, part.targets.reshape(stop - start, *self.source.shapes[1]), part.weights
+                    source.read(start, stop, [array if there is None else None  # type: ignore[misc]
+                                              for array, there in zip(out, lying, strict=False)])
                     first = self.source.begin + start
                     if self.labels:
                         arrays.class_indices(part.targets, classes, first)
                     if not skip:
                         arrays.part(self.architecture, part, first)
                     at += stop - start
+            return samples
 
         return Reader(groups, fill, buffers)
+
+    def _lying(self, group: Group) -> list[Array | None]:
+        """Return X, Y and perhaps weights of a group where they lie in memory as kernels read them; None where not."""
+        found: list[Array | None] = [None] * (2 + self.weighted)
+        if len(group.pieces) == 1:
+            found = [None if there is None else fixed(there)
+                     for there in self.source.lying(*group.pieces[0], self.architecture.dtype)]
+            if self.labels:
+                found[1] = None
+        return found
 
     # ------------------------------------------------------------------------------------------------- sums over all
 
@@ -224,7 +242,7 @@ class Streamed:
             nonlocal held
             found = np.zeros(size + 2)
             while (held := held or reader.next()) is not None and held[0].epoch == shard:
-                samples = held[1].part(slice(0, held[0].rows))
+                samples = held[1]
                 weight = samples.total_weight
                 if weight > 0:
                     found[:size] += weight * compute(samples)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..data.base import ArrayRows, Joined, Rows
+from ..data.base import ArrayRows, Elsewhere, Joined, Rows
 from ..network import Network
 from ..util.optional import require
 
@@ -29,17 +29,6 @@ class Description:
     rows: int
     shapes: tuple[tuple[int, ...], ...]
     dtypes: tuple[str, ...]
-
-
-class Elsewhere(Rows):
-    """Rows that lie on another worker: they are counted, and not read."""
-
-    def __init__(self, shape: tuple[int, ...], dtype: str, name: str) -> None:
-        self.shape, self.dtype, self.name = shape, np.dtype(dtype), name
-
-    def read(self, start: int, stop: int) -> Array:
-        """Refuse to read."""
-        raise RuntimeError(f"rows {start} to {stop} of {self.name} lie on another worker")
 
 
 def client_of(client: Any) -> Any:

@@ -58,6 +58,10 @@ class Rows:
         """Overwrite ``out``, (stop - start, m) of any dtype, by rows; with one column, of either shape."""
         fill(out, self.read(start, stop), self.name, start)
 
+    def lying(self, start: int, stop: int, kind: np.dtype[Any]) -> Array | None:
+        """Return rows where they lie in memory, if that is as numbers of this dtype and in C order; else None."""
+        return None
+
 
 def fill(out: Array, found: Any, name: str, start: int) -> None:
     """Overwrite an array by what was read for it, if it is as many numbers."""
@@ -110,6 +114,25 @@ class ArrayRows(Rows):
         with self._lock:
             return self.source[start:stop]  # type: ignore[no-any-return]
 
+    def lying(self, start: int, stop: int, kind: np.dtype[Any]) -> Array | None:
+        """Return rows of an array that has not changed; of a memory map none, whose pages would count as memory."""
+        array = self.source
+        if type(array) is not np.ndarray or array.dtype != kind or array.shape != self.shape \
+                or not (array.flags.c_contiguous and array.flags.aligned):
+            return None
+        return array[start:stop]
+
+
+class Elsewhere(Rows):
+    """Rows that lie in another process: they are counted, and not read."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike, name: str) -> None:
+        self.shape, self.dtype, self.name = shape, np.dtype(dtype), name
+
+    def read(self, start: int, stop: int) -> Array:
+        """Refuse to read."""
+        raise RuntimeError(f"rows {start} to {stop} of {self.name} lie in another process")
+
 
 class Joined(Rows):
     """Rows of several, one behind the other."""
@@ -144,6 +167,11 @@ class Joined(Rows):
         """Pass it on."""
         for part, _, begin, end in self._stretches(start, stop):
             part.announce(begin, end)
+
+    def lying(self, start: int, stop: int, kind: np.dtype[Any]) -> Array | None:
+        """Return rows that are all in one part, and lie in memory there."""
+        stretches = list(self._stretches(start, stop))
+        return stretches[0][0].lying(*stretches[0][2:], kind) if len(stretches) == 1 else None
 
     def _stretches(self, start: int, stop: int) -> Iterator[tuple[Rows, int, int, int]]:
         """Yield the parts in which some rows lie: where each begins, and which of its own rows they are."""

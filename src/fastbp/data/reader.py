@@ -12,6 +12,7 @@ from ..kernels.compile.interrupts import Held
 
 J = TypeVar("J")
 B = TypeVar("B")
+F = TypeVar("F")
 T = TypeVar("T")
 
 LOOK_SECONDS = 0.2
@@ -25,7 +26,7 @@ class Stopped(Exception):
     """Nobody waits for what is read."""
 
 
-class Reader(Generic[J, B]):
+class Reader(Generic[J, B, F]):
     """Fills buffers for jobs in their order, in a thread of its own, from `start` to `close`.
 
     Both are to be called while Ctrl-C waits, or the thread might be left at work.
@@ -35,17 +36,18 @@ class Reader(Generic[J, B]):
     jobs : iterable
         Asked for in the thread.
     fill : callable
-        Called with a buffer, a job, and a function that raises `Stopped` once nobody waits any more.
+        Called with a buffer, a job, and a function that raises `Stopped` once nobody waits any more; returns what
+        `next` is to return.
     buffers : sequence
         Two to read ahead.
     """
 
-    def __init__(self, jobs: Iterable[J], fill: Callable[[B, J, Callable[[], None]], object],
+    def __init__(self, jobs: Iterable[J], fill: Callable[[B, J, Callable[[], None]], F],
                  buffers: Sequence[B]) -> None:
         self._jobs, self._fill, self._held = jobs, fill, -1
         self._buffers = list(buffers)
         self._free: SimpleQueue[int] = SimpleQueue()
-        self._full: SimpleQueue[tuple[int, J | BaseException | None]] = SimpleQueue()
+        self._full: SimpleQueue[tuple[int, tuple[J, F] | BaseException | None]] = SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="fastbp reader", daemon=True)
 
@@ -85,17 +87,15 @@ class Reader(Generic[J, B]):
             for job in self._jobs:
                 number = self._free.get()
                 self._check()
-                buffer = self._buffers[number]
-                self._fill(buffer, job, self._check)
-                self._full.put((number, job))
+                self._full.put((number, (job, self._fill(self._buffers[number], job, self._check))))
             self._full.put((-1, None))
         except Stopped:
             pass
         except BaseException as error:
             self._full.put((-1, error))
 
-    def next(self) -> tuple[J, B] | None:
-        """Give the last buffer back, and return the next job with its buffer; None behind the last.
+    def next(self) -> tuple[J, F] | None:
+        """Give the last buffer back, and return the next job with what its buffer holds; None behind the last.
 
         What was raised while it was read is raised here.
         """
@@ -104,15 +104,15 @@ class Reader(Generic[J, B]):
             self._held = -1
         while True:
             try:
-                number, job = self._full.get(timeout=LOOK_SECONDS)
+                number, found = self._full.get(timeout=LOOK_SECONDS)
                 break
             except Empty:
                 if not self._thread.is_alive() and self._full.empty():
                     raise RuntimeError("the thread that reads has ended without a word") from None
-        if isinstance(job, BaseException):
-            raise job
-        if job is None:
+        if isinstance(found, BaseException):
+            raise found
+        if found is None:
             self._full.put((-1, None))  # for who asks again
             return None
         self._held = number
-        return job, self._buffers[number]
+        return found

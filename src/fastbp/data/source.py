@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -109,10 +110,15 @@ class Blocks:
         for part in self.parts:
             part.announce(self.begin + start, self.begin + stop)
 
-    def read(self, start: int, stop: int, out: tuple[Array, ...]) -> None:
-        """Overwrite arrays by rows of X, Y and weights."""
+    def read(self, start: int, stop: int, out: Sequence[Array | None]) -> None:
+        """Overwrite arrays by rows of X, Y and weights; None of what is not to be read."""
         for part, array in zip(self.parts, out, strict=True):
-            part.read_into(self.begin + start, self.begin + stop, array)
+            if array is not None:
+                part.read_into(self.begin + start, self.begin + stop, array)
+
+    def lying(self, start: int, stop: int, kind: np.dtype[Any]) -> list[Array | None]:
+        """Return rows of X, Y and weights where they lie in memory as that dtype and in C order; None where not."""
+        return [part.lying(self.begin + start, self.begin + stop, kind) for part in self.parts]
 
 
 class Flow:
@@ -137,6 +143,10 @@ class Flow:
     def open(self) -> Pass:
         """Return what reads."""
         return Pass(self.stream)
+
+    def lying(self, start: int, stop: int, kind: np.dtype[Any]) -> list[Array | None]:
+        """Return that nothing lies in memory."""
+        return [None] * len(self.stream.first)
 
 
 Source = Blocks | Flow

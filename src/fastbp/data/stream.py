@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,7 @@ class Pass:
     def announce(self, start: int, stop: int) -> None:
         """Ask for nothing: blocks come as they come."""
 
-    def read(self, start: int, stop: int, out: tuple[Array, ...]) -> None:
+    def read(self, start: int, stop: int, out: Sequence[Array]) -> None:
         """Overwrite arrays by rows; those from 0 begin a new pass."""
         if start == 0:
             self._blocks, self._held, self._at, self._taken = self.stream.blocks(), (), 0, 0

@@ -71,7 +71,7 @@ class GroupedBatches(MiniBatches):
         if self.group is None:
             found = self.reader.next()
             assert found is not None
-            group, samples = found[0], found[1].part(slice(0, found[0].rows))
+            group, samples = found
             weight = samples.total_weight
             if weight + (self.weight if group.number else 0.0) == 0 and group.number + 1 == self.order.count:
                 raise ValueError("sample_weight is 0 for every sample, expected at least one positive weight")
