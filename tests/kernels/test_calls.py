@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fastbp.kernels.cells import Table
 
 from fastbp import activations, costs, encoders, jit, kernels, optimizers
 from fastbp.kernels import embedded, prototypes, tables
@@ -20,6 +19,7 @@ from fastbp.kernels.ir import call
 from fastbp.kernels.layer import dense, gather, parametric
 from fastbp.kernels.layer.encoders import scaling_gradient
 from fastbp.kernels.passes import backprop, encoded, epoch, line_search, more_thuente, predict, record, sparse
+from fastbp.kernels.table import Table
 from fastbp.kernels.updates import penalties as regular
 from fastbp.optimizers import BATCH_METHODS, LineSearch
 
