@@ -29,7 +29,8 @@ def test_every_method(name, shape, options, dtype, rng):
     net = network(shape, dtype=dtype, **options)
     X, Y = real_data(rng, net.cost_function.name, None, few(37, 5), shape[0], shape[-1], dtype)
     data = {"X": X, "Y": Y, "U": rng.normal(size=Y.shape).astype(dtype), "V": rng.normal(size=X.shape).astype(dtype)}
-    given = [data[argument] for argument in list(inspect.signature(getattr(first, name)).parameters)[1:]]
+    given = [data[argument.name] for argument in list(inspect.signature(getattr(first, name)).parameters.values())[1:]
+             if argument.default is argument.empty]
     before = [array.copy() for array in given]
     found = getattr(net, name)(*given)
     assert found.dtype == dtype

@@ -20,6 +20,14 @@ class LearningRateDisplay(Display):
     found : LearningRateRange
     ax_, figure_
         Where it was drawn last.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> display = fastbp.plots.LearningRateDisplay.from_network(fastbp.Network((1, 4, 1), seed=0), X, X)
+    >>> display.ax_.get_xscale()
+    'log'
     """
 
     def __init__(self, found: Any) -> None:
