@@ -416,6 +416,7 @@ class Network(Trainable, Derivatives):
     cost_and_gradient = evaluation.cost_and_gradient
     gradient = evaluation.gradient
 
+    __repr__ = summary.written
     summary = summary.summary
     compiled = make.compiled
     cfunc = cfunctions.cfunc
@@ -484,30 +485,3 @@ class Network(Trainable, Derivatives):
     def architecture(self) -> dict[str, Any]:
         """Return what `Network` was built with, as plain values."""
         return persistence.described(self)
-
-    def __repr__(self) -> str:
-        parts = [repr(self.layers)]
-        hidden = self.activations[:-1]
-        if len(set(hidden)) > 1:
-            parts.append(f"activation={hidden!r}")
-        elif hidden and hidden[0] != "tanh":
-            parts.append(f"activation={hidden[0]!r}")
-        if self.activations[-1] != self.cost_function.output:
-            parts.append(f"output={self.activations[-1]!r}")
-        if self.cost_function != costs.get("squared_error"):
-            parts.append(f"cost={self.cost_function}")
-        if not self.bias:
-            parts.append("bias=False")
-        if self.dtype != np.float32:
-            parts.append(f"dtype={self.dtype.name!r}")
-        if self.init != "auto":
-            parts.append(f"init={self.init!r}")
-        if self.seed is not None:
-            parts.append(f"seed={self.seed!r}")
-        if self.encoders:
-            parts.append(f"encoders={list(self.encoders)!r}")
-        if self.scaling:
-            parts.append("scaling=True")
-        built = f"Network({', '.join(parts)})"
-        given = isinstance(self.init, tuple) and any(isinstance(rule, initializers.Given) for rule in self.init)
-        return f"<{built}>" if given else built  # arrays are not written out, so it cannot be evaluated

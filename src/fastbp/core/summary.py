@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
+from ..costs import get
+from ..initializers import Given
 from .model import Model
 
 
@@ -121,3 +125,31 @@ def summary(self: Model) -> Summary:
                                                             encoding.n_parameters * itemsize)
     return Summary(self.layers[0], rows, str(self.cost_function), self.dtype.name, self.n_parameters,
                    sum(row.multiply_adds for row in rows), self.n_parameters * itemsize, encoders)
+
+
+def written(self: Model) -> str:
+    """Return what builds such a network, but for what is the default; in brackets where arrays are left out."""
+    parts, hidden = [repr(self.layers)], self.activations[:-1]
+    if len(set(hidden)) > 1:
+        parts.append(f"activation={hidden!r}")
+    elif hidden and hidden[0] != "tanh":
+        parts.append(f"activation={hidden[0]!r}")
+    if self.activations[-1] != self.cost_function.output:
+        parts.append(f"output={self.activations[-1]!r}")
+    if self.cost_function != get("squared_error"):
+        parts.append(f"cost={self.cost_function}")
+    if not self.bias:
+        parts.append("bias=False")
+    if self.dtype != np.float32:
+        parts.append(f"dtype={self.dtype.name!r}")
+    if self.init != "auto":
+        parts.append(f"init={self.init!r}")
+    if self.seed is not None:
+        parts.append(f"seed={self.seed!r}")
+    if self.encoders:
+        parts.append(f"encoders={list(self.encoders)!r}")
+    if self.scaling:
+        parts.append("scaling=True")
+    built = f"Network({', '.join(parts)})"
+    given = isinstance(self.init, tuple) and any(isinstance(rule, Given) for rule in self.init)
+    return f"<{built}>" if given else built
