@@ -89,8 +89,8 @@ def test_derivatives_of_outputs_and_of_each_pairs_cost(name, dtype, rng):
     net = made((3, 5, 4), dtype=dtype)
     X, Y = data(rng, net, few(37, 5))
     U, V = (rng.normal(size=(len(X), k)).astype(dtype) for k in (4, 3))
-    arguments = list(inspect.signature(getattr(first, name)).parameters)[1:]
-    given = [{"X": X, "Y": Y, "U": U, "V": V}[argument] for argument in arguments]
+    parameters = list(inspect.signature(getattr(first, name)).parameters.values())[1:]
+    given = [{"X": X, "Y": Y, "U": U, "V": V}[each.name] for each in parameters if each.default is each.empty]
     close(getattr(net, name)(*given), naive.DERIVATIVES[name](net, *(a.astype(float) for a in given)), dtype, 5)
 
 

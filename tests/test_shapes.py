@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from helpers import close
+from helpers import close, compiled_only
 
 import fastbp
 from fastbp import Network
@@ -176,6 +176,7 @@ def test_intervals_scores_and_compiled_code(data):
     assert fastbp.jit.train_batch(model, state, X, y, work) == pytest.approx(0.5 * (residuals**2).mean())
 
 
+@compiled_only
 def test_estimators_take_over_a_flat_network(data):
     pytest.importorskip("sklearn")
     X, y = data

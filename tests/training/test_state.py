@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import close, network
+from helpers import close, compiled_only, network
 
 import fastbp
 from fastbp import Network
@@ -99,6 +99,7 @@ def test_a_target_network_follows(rng):
         target.move_to(net)
 
 
+@compiled_only
 def test_the_range_of_learning_rates(rng):
     X = rng.uniform(-1, 1, (300, 2))
     Y = (X[:, :1] * X[:, 1:])
@@ -123,6 +124,7 @@ def test_the_range_of_learning_rates(rng):
             net.learning_rate_range(X, Y, **settings)
 
 
+@compiled_only
 def test_its_picture(rng):
     pytest.importorskip("matplotlib").use("Agg")
     X = rng.uniform(-1, 1, (60, 2))

@@ -32,6 +32,7 @@ def held_elsewhere(folder, name, seconds):
     return child
 
 
+@compiled_only
 def test_one_has_the_lock_and_others_wait(tmp_path, monkeypatch):
     child, own, start = held_elsewhere(str(tmp_path), "a", 0.3), Guard(str(tmp_path)), time.monotonic()
     own.take("b", lambda: False)  # another entry
@@ -52,6 +53,7 @@ def test_one_has_the_lock_and_others_wait(tmp_path, monkeypatch):
     assert time.monotonic() - start < 10
 
 
+@compiled_only
 def test_where_there_are_no_locks_nobody_waits(tmp_path, monkeypatch):
     Guard(str(tmp_path / "missing")).take("a", lambda: False)
     monkeypatch.setattr(guard, "fcntl", None)
@@ -87,10 +89,10 @@ def test_each_kernel_is_compiled_by_one_of_two_processes(tmp_path):
 @compiled_only
 def test_warm_up_leaves_a_network_as_it_is():
     net = fastbp.Network((3, 5, 2), cost="cross_entropy", seed=0)
-    before, state = net.parameters.copy(), net.generator.bit_generator.state
+    before, state, running = net.parameters.copy(), net.generator.bit_generator.state, threading.active_count()
     assert fastbp.warm_up(net, optimizer="sgd", batch_size=8, threads=1) > 0
     assert (net.parameters == before).all() and net.generator.bit_generator.state == state and not len(net.history)
-    assert threading.active_count() == 1
+    assert threading.active_count() <= running
     assert fastbp.warm_up({"layers": (2, 3, 1), "dtype": "float32"}, optimizer="lbfgs") > 0
     for wrong, message in (({"network": 3}, "expected a Network"), ({"network": net, "epochs": 3}, "no argument 'ep"),
                            ({"network": net, "optimizer": "oops"}, "oops"), ({"network": net, "rows": 0}, "rows is 0")):
