@@ -38,10 +38,10 @@ import scipy.sparse  # noqa: E402
 import fastbp  # noqa: E402
 from fastbp.kernels import layout  # noqa: E402
 
-from .peers import processor, versions  # noqa: E402
+from .peers import between, processor, versions  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "explanation" / "performance.md"
+PAGE = ROOT / "docs" / "measured" / "sparse.md"
 BEGIN, END = "<!-- sparse -->", "<!-- /sparse -->"
 HIDDEN, CLASSES, BATCH, ROWS = 100, 10, 200, 1000
 WORKLOADS = {"20,000 columns, 0.5 %": (20_000, 0.005), "5,000 columns, 1 %": (5_000, 0.01),
@@ -235,8 +235,7 @@ def main() -> None:
                f"{platform.platform(aliased=True, terse=True)}.")
     print(f"\n{written}")
     if options.markdown is not None:
-        before, rest = options.markdown.read_text(encoding="utf-8").split(BEGIN)
-        options.markdown.write_text(f"{before}{BEGIN}\n{written}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        between(options.markdown, BEGIN, END, written)
 
 
 if __name__ == "__main__":
