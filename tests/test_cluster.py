@@ -153,7 +153,11 @@ def test_an_interrupt_closes_what_listens(client, data, monkeypatch):
 def test_a_scheduler_that_is_lost_is_said_whatever_dask_raises(client):
     from concurrent.futures import CancelledError
 
-    lost = SimpleNamespace(status="connecting")
+    lost = SimpleNamespace(status="connecting", nthreads=dict)
+    smaller = SimpleNamespace(status="running", nthreads=iter([["tcp://a", "tcp://b"], ["tcp://b"]]).__next__)
+    with pytest.raises(RuntimeError, match="worker tcp://a has died or left the cluster, and what it alone had"):
+        with parts.connection(smaller):
+            raise CancelledError
     for error in (CancelledError("2 futures"), OSError("closed"), TimeoutError()):
         with pytest.raises(RuntimeError, match="scheduler is lost; the network is as before"):
             with parts.connection(lost):

@@ -1,6 +1,7 @@
 """Estimators on a Dask cluster; by hand: pip install -e '.[dask,sklearn]' pandas."""
 
 import pickle
+import warnings
 from importlib.util import find_spec
 
 import numpy as np
@@ -106,6 +107,20 @@ def test_a_regressor_of_frames(client, data):
         assert found.score(rows[list("abc")], rows[columns]) > 0.9
         with pytest.raises(ValueError, match="X has columns .* expected .*, in this order"):
             found.predict(rows[list("bac")])
+
+
+@pytest.mark.parametrize("backend", ["dask", "loky"])
+def test_ordinary_estimators_inside_joblib(client, data, backend):
+    import joblib
+    from sklearn.model_selection import cross_val_score
+
+    X, y = data
+    model = fastbp.MLPClassifier((4,), solver="rprop", max_iter=5, random_state=0, tol=0)
+    with pytest.warns(match="Maximum iterations"):
+        alone = cross_val_score(model, X, y, cv=2)
+    with joblib.parallel_backend(backend, n_jobs=2), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Stochastic Optimizer", UserWarning)  # on threads of this process
+        assert np.array_equal(cross_val_score(model, X, y, cv=2), alone)
 
 
 def test_local_training_of_estimators(client, data):

@@ -23,7 +23,7 @@ from typing import Any
 import dask
 import dask.array as da
 import numpy as np
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, wait
 
 import fastbp
 import fastbp.dask
@@ -32,16 +32,24 @@ KINDS = [{"optimizer": "rprop"}, {"average_every": 5}, {}]
 """Settings of a fit; without any, many small fits."""
 
 
-def collections() -> Any:
-    """Return X and y, which a killed worker makes the others compute anew."""
-    X = np.random.default_rng(0).normal(size=(20000, 3)).astype("float32")
-    return da.from_array(X, chunks=(5000, 3)), da.from_array(np.sin(X[:, :1]), chunks=(5000, 1))
+def rows(seed: int) -> Any:
+    """Return X of a partition."""
+    return np.random.default_rng(seed).normal(size=(5000, 3)).astype("float32")
 
 
-def trial(kill: Callable[[], None], delay: float, settings: dict[str, Any], limit: float) -> bool:
+def collections(client: Any) -> Any:
+    """Return X and y, of which each worker has a half: so that one that is killed has taken part."""
+    parts = [client.submit(rows, i, workers=[worker], allow_other_workers=True, pure=False)
+             for worker in sorted(client.nthreads()) for i in range(2)]
+    wait(parts)
+    X = da.concatenate([da.from_delayed(part, (5000, 3), np.float32) for part in parts])
+    return X, da.sin(X[:, :1])
+
+
+def trial(client: Any, kill: Callable[[], None], delay: float, settings: dict[str, Any], limit: float) -> bool:
     """Kill during a fit, print how it ends, and return whether that is well."""
     networks, killed = [fastbp.Network((3, 6, 1), seed=i) for i in range(1 if settings else 400)], [0.0]
-    before = networks[0].parameters.copy()
+    before, (x, y) = networks[0].parameters.copy(), collections(client)
 
     def act() -> None:
         killed[0] = time.monotonic()
@@ -51,9 +59,10 @@ def trial(kill: Callable[[], None], delay: float, settings: dict[str, Any], limi
     timer.start()
     try:
         if settings:
-            fastbp.dask.fit(networks[0], *collections(), epochs=10**9 if delay > 0.3 else 50, **settings)
+            fastbp.dask.fit(networks[0], x, y, epochs=10**9 if delay > 0.3 else 50, **settings)
         else:
-            fastbp.dask.fit_many(networks, *(each[:500].compute(scheduler="sync") for each in collections()), epochs=20)
+            X = rows(0)[:500]
+            fastbp.dask.fit_many(networks, X, np.sin(X[:, :1]), epochs=20, client=client)
         said, well = "went on to its end", True
     except BaseException as error:
         said = f"{type(error).__name__}: {error}"
@@ -72,15 +81,17 @@ def workers(times: int, limit: float) -> list[bool]:
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "1 day"}), \
             LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster, \
             Client(cluster) as client:
-        fastbp.dask.fit(fastbp.Network((3, 6, 1), seed=0), *collections(), epochs=2)
+        fastbp.dask.fit(fastbp.Network((3, 6, 1), seed=0), *collections(client), epochs=2)
         for i in range(times):
             client.wait_for_workers(2)
             who = random.choice(sorted(client.nthreads()))
             pid = client.run(os.getpid, workers=[who])[who]
             delay = random.uniform(0, 0.3) if i % 2 else random.uniform(0.3, 1.5)
-            found.append(trial(lambda pid=pid: os.kill(pid, signal.SIGKILL), delay, KINDS[i // 2 % 3], limit))
+            found.append(trial(client, lambda pid=pid: os.kill(pid, signal.SIGKILL), delay, KINDS[i // 2 % 3], limit))
+            while who in client.nthreads():  # as long as the scheduler has not seen that it is gone
+                time.sleep(0.1)
         client.wait_for_workers(2)
-        fastbp.dask.fit(fastbp.Network((3, 6, 1), seed=0), *collections(), epochs=2)
+        fastbp.dask.fit(fastbp.Network((3, 6, 1), seed=0), *collections(client), epochs=2)
         print("and then a fit of two workers", flush=True)
     return found
 
@@ -98,9 +109,9 @@ def schedulers(times: int, limit: float) -> list[bool]:
         try:
             client = Client(address, timeout=30)
             client.wait_for_workers(2, timeout=30)
-            fastbp.dask.fit(fastbp.Network((3, 6, 1), seed=0), *collections(), epochs=2)
+            fastbp.dask.fit(fastbp.Network((3, 6, 1), seed=0), *collections(client), epochs=2)
             delay = random.uniform(0, 0.3) if i % 2 else random.uniform(0.3, 1.5)
-            found.append(trial(scheduler.kill, delay, KINDS[i // 2 % 3], limit))
+            found.append(trial(client, scheduler.kill, delay, KINDS[i // 2 % 3], limit))
             begin = time.monotonic()
             for worker in workers:
                 worker.wait(30)

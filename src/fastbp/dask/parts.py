@@ -51,16 +51,20 @@ def client_of(client: Any) -> Any:
 def connection(client: Any, kept: str = AS_BEFORE) -> Iterator[None]:
     """Raise RuntimeError where the scheduler is lost, or tasks are cancelled, whatever Dask raises then.
 
-    The error says what has been ``kept``.
+    The error names a worker that has gone since, with whom data may have gone, and says what has been ``kept``.
     """
+    before: set[str] = set()
     try:
+        before.update(client.nthreads())
         yield
     except (OSError, CancelledError) as error:
         if client.status != "running":
             raise RuntimeError(f"{LOST}; {kept}") from error
         if isinstance(error, CancelledError):
-            raise RuntimeError(f"tasks have been cancelled, or workers have lost what they had ({error}); {kept}") \
-                from error
+            gone = sorted(before.difference(client.nthreads()))
+            what = f"worker {gone[0]} has died or left the cluster, and what it alone had is lost" if gone \
+                else f"tasks have been cancelled ({error})"
+            raise RuntimeError(f"{what}; {kept}") from error
         raise
 
 
