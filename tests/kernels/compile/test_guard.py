@@ -1,10 +1,11 @@
 """Processes that come to a cold cache together: each kernel is compiled once, and nobody waits for ever."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
-import time
+from types import SimpleNamespace
 
 import pytest
 from helpers import compiled_only
@@ -16,41 +17,54 @@ from fastbp.kernels.compile.guard import Guard
 pytest.importorskip("fcntl")
 
 
-def held_elsewhere(folder, name, seconds):
-    """Another process takes a lock, says so, and gives it back after some time."""
-    started, begun = os.pipe()
-    child = os.fork()
-    if child == 0:
-        own = Guard(folder)
-        own.take(name, lambda: False)
-        os.write(begun, b"x")
-        time.sleep(seconds)
-        own.give_back(name)
-        time.sleep(seconds)
-        os._exit(0)
-    os.read(started, 1)
-    return child
+class Elsewhere:
+    """Another process, which has the lock of an entry until told to give it back, and lives until it is killed."""
+
+    def __init__(self, folder, name):
+        (started, begun), (told, self._tell), (self._heard, gone) = os.pipe(), os.pipe(), os.pipe()
+        self._child = os.fork()
+        if self._child == 0:
+            own = Guard(folder)
+            own.take(name, lambda: False)
+            os.write(begun, b"x")
+            os.read(told, 1)
+            own.give_back(name)
+            os.write(gone, b"x")
+            signal.pause()
+        os.read(started, 1)
+
+    def give_back(self):
+        os.write(self._tell, b"x")
+        os.read(self._heard, 1)
+
+    def kill(self):
+        os.kill(self._child, signal.SIGKILL)
+        os.waitpid(self._child, 0)
 
 
 @compiled_only
 def test_one_has_the_lock_and_others_wait(tmp_path, monkeypatch):
-    child, own, start = held_elsewhere(str(tmp_path), "a", 0.3), Guard(str(tmp_path)), time.monotonic()
-    own.take("b", lambda: False)  # another entry
-    assert time.monotonic() - start < 0.2
-    own.take("a", lambda: True)  # which is there by now
-    assert time.monotonic() - start < 0.25
+    waits, own, other = [], Guard(str(tmp_path)), Elsewhere(str(tmp_path), "a")
+    sleep = SimpleNamespace(sleep=waits.append, monotonic=lambda: sum(waits))  # a clock that goes on as one waits
+    monkeypatch.setattr(guard, "time", sleep)
+    own.take("b", lambda: False)
+    assert not waits  # another entry
+    own.take("a", lambda: len(waits) == 3)
+    assert len(waits) == 3  # which is there by now
+    monkeypatch.setattr(sleep, "sleep", lambda seconds: waits.append(seconds) or len(waits) < 6 or other.give_back())
     own.take("a", lambda: False)
-    assert 0.2 < time.monotonic() - start < 10
-    monkeypatch.setattr(guard, "WAIT_SECONDS", 0.05)
-    os.waitpid(child, 0)
-    child = held_elsewhere(str(tmp_path), "c", 0.3)
-    Guard(str(tmp_path)).take("c", lambda: False)  # and gives up
-    os.kill(child, 9)  # a lock ends with its process
-    os.waitpid(child, 0)
-    monkeypatch.setattr(guard, "WAIT_SECONDS", 30.0)
-    start = time.monotonic()
+    assert len(waits) == 6 and sum(waits) < guard.WAIT_SECONDS
+    other.kill()
+
+    other = Elsewhere(str(tmp_path), "c")
+    monkeypatch.setattr(sleep, "sleep", waits.append)
+    begun = sum(waits)
     own.take("c", lambda: False)
-    assert time.monotonic() - start < 10
+    assert sum(waits) - begun >= guard.WAIT_SECONDS  # and gives up
+    other.kill()  # a lock ends with its process
+    count = len(waits)
+    own.take("c", lambda: False)
+    assert len(waits) == count
 
 
 @compiled_only
@@ -82,8 +96,8 @@ def test_each_kernel_is_compiled_by_one_of_two_processes(tmp_path):
                for _ in range(2)]
     assert sum(int(worker.communicate()[0]) for worker in workers) == 1
     assert not any(worker.returncode for worker in workers)
-    (folder,) = (tmp_path / "fastbp").iterdir()
-    assert len(list(folder.glob("*.nbc"))) == 1 and (folder / ".lock").exists()
+    lock, folder = sorted((tmp_path / "fastbp").iterdir())
+    assert lock.name == guard.NAME and len(list(folder.iterdir())) == 1
 
 
 @compiled_only

@@ -35,7 +35,7 @@ MONTH = 30 * DAY
 """Seconds without a mark after which a folder of another version is removed."""
 
 FOLDER_NAME = re.compile("[0-9a-f]{16}")
-FILE_NAME = re.compile(r".+\.nb[ci](\.tmp\.[0-9a-f]+)?|\.probe-\d+|\.lock")
+FILE_NAME = re.compile(r".+\.nb[ci](\.tmp\.[0-9a-f]+)?|\.probe-\d+")
 """What fastbp and Numba, which wrote these files before, have called theirs."""
 
 
@@ -129,7 +129,7 @@ def usable() -> tuple[Path | None, str]:
 CACHE, REFUSED = (None, "NUMBA_DISABLE_JIT is set") if config.DISABLE_JIT else usable()
 """The folder of this process, or None, and why."""
 
-GUARD = Guard(str(CACHE or ""))
+GUARD = Guard(str(CACHE.parent if CACHE else ""))
 """The locks of its entries."""
 
 

@@ -17,16 +17,16 @@ WAIT_SECONDS = 30.0
 """A process that waits so long compiles for itself: the one that has the lock may have been stopped."""
 
 NAME = ".lock"
-"""The file that all locks of a folder are on, each on a byte of its own, far behind its end."""
+"""The file that all locks are on, each on a byte of its own, far behind its end: one file for all versions."""
 
 
 class Guard:
-    """The locks of a folder that this process takes; they are the process's, and end with it.
+    """The locks that this process takes; they are the process's, and end with it.
 
     Parameters
     ----------
     folder : str
-        Where machine code lies.
+        Where the folders of machine code lie.
     """
 
     def __init__(self, folder: str) -> None:
