@@ -81,6 +81,15 @@ def test_a_fit_is_stopped_from_outside():
     assert isinstance(connected(2, work)[0], EndedWithOthers)
 
 
+def test_one_that_still_waits_for_others_is_stopped():
+    token = secrets.token_bytes(wire.TOKEN_BYTES)
+    address = wire.listen(token)
+    wire._open[token][0].close()  # as `stop` does it, at any moment
+    with pytest.raises(EndedWithOthers, match="process 0 of 2 was stopped while it connected"):
+        wire.Wire(token, 0, 2, address, 20)
+    assert token not in wire._open
+
+
 def test_one_alone_is_stopped_too():
     def work(one):
         wire.stop(one.token)

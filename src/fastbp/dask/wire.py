@@ -99,6 +99,10 @@ class Wire:
         self._own: list[socket.socket] = []
         try:
             self._connect(address, seconds)
+        except OSError as error:  # of a socket that `stop` has closed meanwhile
+            self.close()
+            raise EndedWithOthers(f"process {rank} of {size} was stopped while it connected to the others "
+                                  f"({error})") from error
         except BaseException:
             self.close()
             raise
