@@ -198,7 +198,7 @@ def test_every_public_attribute_is_fixed_or_takes_effect():
     public = {name for name in vars(net) if not name.startswith("_")}
     public |= {name for name, _ in inspect.getmembers(Network, lambda member: isinstance(member, property))
                if not name.startswith("_")}
-    assert public - FIXED.keys() == {"history", "generator", "parameters"}
+    assert public - FIXED.keys() == {"history", "generator", "parameters", "flat"}
 
 
 def test_what_may_change_takes_effect():
@@ -214,6 +214,10 @@ def test_what_may_change_takes_effect():
             setattr(net, name, 3)
         with pytest.raises(AttributeError, match=name):
             delattr(net, name)
+    for flat in (True, False):
+        one = Network((3, 1), seed=0)
+        one.flat = flat
+        assert one.predict(X).ndim == 2 - flat
     net.note = 3
     del net.note
     assert not hasattr(net, "note")

@@ -212,6 +212,7 @@ class Calls:
 
     def network(self) -> Any:
         import fastbp
+        from fastbp import activations
 
         odd = self.odd
         layers = odd.pick(LAYERS)
@@ -219,7 +220,7 @@ class Calls:
                          "poisson", "huber", "quantile", "log_cosh", "gaussian_nll"])
         if cost == "cross_entropy" and layers[-1] == 1 or cost == "gaussian_nll" and layers[-1] % 2:
             cost = "squared_error"
-        activation = odd.pick(sorted(set(fastbp.Network.__init__.__globals__["activations"].ACTIVATIONS) - {"softmax"}))
+        activation = odd.pick(sorted(set(activations.ACTIVATIONS) - {"softmax"}))
         if odd.chance(0.15) and activation != "identity":
             activation = fastbp.parametric(activation, odd.pick([1.0, 0.0, -2]))
         return fastbp.Network(layers, activation, cost=cost, bias=odd.chance(0.8), seed=int(odd.rng.integers(100)),
