@@ -34,7 +34,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fastbp
 
-from .peers import processor, versions
+from .peers import between, processor, versions
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- estimators -->", "<!-- /estimators -->"
@@ -177,8 +177,7 @@ def main() -> None:
     print(f"\n{written}")
     if options.markdown is not None:
         for path in options.markdown or [ROOT / "docs" / "measured" / "estimators.md"]:
-            before, rest = path.read_text(encoding="utf-8").split(BEGIN)
-            path.write_text(f"{before}{BEGIN}\n{written}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+            between(path, BEGIN, END, written)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Every optimizer of the catalogue on six problems: how many epochs and seconds to the solution, and how often.
 
 ``python -m bench.methods`` prints a Markdown table, and what cost each method reaches in the same time, by size; with
-``--markdown`` it writes both between the markers of docs/measured/methods.md. Learning rates, sizes of the
-networks and numbers
-of epochs were chosen with seeds 0 to 9, and with the division of digits and diabetes that seed 0 draws; what is
+``--markdown`` it writes both between the markers of docs/measured/methods.md. Learning rates, sizes of the networks and
+numbers of epochs were chosen with seeds 0 to 9, and with the division of digits and diabetes that seed 0 draws; what is
 reported begins at seed 100, and no setting was changed after it. A run ends where the problem counts as solved, or
 after as many epochs as its family may take.
 """

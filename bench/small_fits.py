@@ -25,7 +25,7 @@ from sklearn import neural_network
 
 import fastbp
 
-from .peers import processor, versions
+from .peers import between, processor, versions
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- small fits -->", "<!-- /small fits -->"
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="of which the fastest counts (default: 5)")
     parser.add_argument("--markdown", nargs="*", type=Path, metavar="FILE",
                         help=f"write the tables between {BEGIN} and {END} of these files "
-                             "(default: docs/from/scikit-learn.md)")
+                             "(default: docs/measured/small-fits.md)")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # not all fits converge within their epochs
     written = table(options.rounds)
@@ -121,9 +121,8 @@ def main() -> None:
     written += (f"\n\n{processor()}; {used}. {datetime.date.today().isoformat()}, `{command}`, "
                 f"{platform.platform(aliased=True, terse=True)}.")
     if options.markdown is not None:
-        for path in options.markdown or [ROOT / "docs" / "from" / "scikit-learn.md"]:
-            before, rest = path.read_text(encoding="utf-8").split(BEGIN)
-            path.write_text(f"{before}{BEGIN}\n{written}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        for path in options.markdown or [ROOT / "docs" / "measured" / "small-fits.md"]:
+            between(path, BEGIN, END, written)
 
 
 if __name__ == "__main__":
