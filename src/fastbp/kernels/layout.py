@@ -37,7 +37,6 @@ forward pass, which changes nothing."""
 LARGE_WEIGHTS = 4 * 1024 * 1024
 """Bytes of weights that no cache of one core holds."""
 
-
 FEW_NONZEROS = 0.1
 """Share of the numbers of a sparse X below which products are of its non-zeros alone.
 
@@ -75,7 +74,7 @@ class Data(NamedTuple):
     inputs: Floats
     """n_0 numbers a sample, or the values of a sparse matrix."""
     targets: Floats
-    """One number a target (tables.CELL_N_TARGETS), n_L or n_L/2 a sample, or one class index a sample."""
+    """So many numbers a sample as tables.CELL_TARGET_COLUMNS says, or one class index."""
     weights: Floats
     """One a sample, or empty."""
     order: Integers

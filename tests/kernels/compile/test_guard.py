@@ -13,6 +13,7 @@ from helpers import compiled_only
 import fastbp
 from fastbp.kernels.compile import guard
 from fastbp.kernels.compile.guard import Guard
+from fastbp.kernels.compile.interrupts import Held
 
 pytest.importorskip("fcntl")
 
@@ -61,10 +62,20 @@ def test_one_has_the_lock_and_others_wait(tmp_path, monkeypatch):
     begun = sum(waits)
     own.take("c", lambda: False)
     assert sum(waits) - begun >= guard.WAIT_SECONDS  # and gives up
+    waits.clear()
+    monkeypatch.setattr(sleep, "sleep", lambda seconds: waits.append(seconds) or signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt), Held():
+        with Held():
+            own.take("c", lambda: False)
+        assert len(waits) == 1  # Ctrl-C ends the wait, though it is answered later
+        monkeypatch.setattr(sleep, "sleep", waits.append)
+        own.take("c", lambda: False)
+        assert len(waits) == 2  # and the wait for the next entry
+    signal.signal(signal.SIGINT, before)
     other.kill()  # a lock ends with its process
-    count = len(waits)
     own.take("c", lambda: False)
-    assert len(waits) == count
+    assert len(waits) == 2
 
 
 @compiled_only

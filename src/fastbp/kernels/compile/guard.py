@@ -8,6 +8,8 @@ import os
 import time
 from collections.abc import Callable
 
+from .interrupts import interrupted
+
 try:
     import fcntl
 except ImportError:  # Windows: each process compiles for itself
@@ -38,7 +40,7 @@ class Guard:
         return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
 
     def take(self, name: str, ready: Callable[[], bool]) -> None:
-        """Take the lock of an entry, or wait until it is ``ready``, which another process sees to.
+        """Take the lock of an entry, or wait until it is ``ready``, which another process sees to, or Ctrl-C comes.
 
         Where there are no locks (a folder that nothing can be written to, another system) it returns at once.
         """
@@ -55,7 +57,7 @@ class Guard:
                 except (BlockingIOError, PermissionError):  # another process has it
                     time.sleep(pause)
                     pause = min(2 * pause, 0.05)
-                if ready():
+                if ready() or interrupted():
                     return
         except OSError:
             return

@@ -73,6 +73,16 @@ class Held:
             signal.raise_signal(signal.SIGINT)
 
 
+def interrupted() -> bool:
+    """Return whether Ctrl-C waits for the end of a `Held` block, of this one or of one around it."""
+    handler = _handler(signal.SIGINT)
+    while isinstance(held := getattr(handler, "__self__", None), Held):
+        if held._came:
+            return True
+        handler = held._before
+    return False
+
+
 class Relayed(Held):
     """What a thread that is never interrupted holds: in its open parts it is, once another one has been.
 

@@ -1,6 +1,6 @@
 """The loops of the user's costs that read more than a target for each output: further columns of Y, or all at once.
 
-Rows of the panel of targets are more than outputs, or fewer; costs go to its first numbers, as many as outputs
+The panel of targets has a row for each output at least; costs go to its first numbers, as many as outputs
 (`kernels.functions.costs`), in the places of rows that have been read.
 """
 
