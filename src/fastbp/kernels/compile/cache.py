@@ -145,7 +145,7 @@ class Entries(NullCache):  # type: ignore[misc]
     """
 
     told = False
-    """Whether this process has been told that code is not kept."""
+    """Whether this process has been told that code is not kept: then nobody waits for it either."""
 
     def __init__(self, function: Callable[..., Any], bare: bool) -> None:
         self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
@@ -169,7 +169,7 @@ class Entries(NullCache):  # type: ignore[misc]
             return None
         path, key = self._entry(sig, target_context.codegen())
         found = self._read(path, key, target_context)
-        if found is None:  # it is to be compiled: by this process, or by one that has begun to
+        if found is None and not Entries.told:  # to be compiled: by this process, or by one that has begun to
             GUARD.take(path, lambda: os.path.exists(path))
             found = self._read(path, key, target_context)
             if found is not None:
