@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,6 +91,7 @@ from . import thread_team
 from .architecture import Architecture
 
 Array = npt.NDArray[Any]
+
 
 class Choices(NamedTuple):
     """What the linker decides by sizes, unless it is told."""
@@ -423,6 +425,13 @@ def _link_tangents(architecture: Architecture, request: Request, plan: Plan) -> 
     plan.layers[1:, LAYER_TANGENTS] = above * architecture.directions(kind)
 
 
+def _put_around(passes: ModuleType, cells: Integers, dtype: np.dtype[Any]) -> None:
+    """Write the two phases of a module in the places of those that they call."""
+    cells[CELL_DENSE_SAMPLES], cells[CELL_DENSE_NEURONS] = cells[CELL_MY_SAMPLES], cells[CELL_MY_NEURONS]
+    cells[CELL_MY_SAMPLES] = address(passes.my_samples, dtype, backprop.my_samples)
+    cells[CELL_MY_NEURONS] = address(passes.my_neurons, dtype, backprop.my_neurons)
+
+
 def _link_encoders(architecture: Architecture, request: Request, plan: Plan) -> None:
     """Write what a pass with encoders calls, in the places of what it calls without: see `passes.encoded`."""
     dtype, cells = architecture.dtype, plan.cells
@@ -433,9 +442,7 @@ def _link_encoders(architecture: Architecture, request: Request, plan: Plan) -> 
         kernels.append(dense.transpose_panel)
     if request.backward:
         kernels += [encoded.gradients, encoded.updates]
-        cells[CELL_DENSE_SAMPLES], cells[CELL_DENSE_NEURONS] = cells[CELL_MY_SAMPLES], cells[CELL_MY_NEURONS]
-        cells[CELL_MY_SAMPLES] = address(encoded.my_samples, dtype, backprop.my_samples)
-        cells[CELL_MY_NEURONS] = address(encoded.my_neurons, dtype, backprop.my_neurons)
+        _put_around(encoded, cells, dtype)
         if cells[CELL_COUNT + tables.ENCODING_DELTA] >= 0:
             kernels.append(dense.backward)
     elif not request.calls:
@@ -451,9 +458,7 @@ def _link_nonzeros(architecture: Architecture, request: Request, plan: Plan) -> 
     cells[CELL_GATHER_INPUTS] = address(encoded.gathered, dtype, gather.gather)
     if request.backward:
         kernels.append(sparse.gradient)
-        cells[CELL_DENSE_SAMPLES], cells[CELL_DENSE_NEURONS] = cells[CELL_MY_SAMPLES], cells[CELL_MY_NEURONS]
-        cells[CELL_MY_SAMPLES] = address(nonzeros.my_samples, dtype, backprop.my_samples)
-        cells[CELL_MY_NEURONS] = address(nonzeros.my_neurons, dtype, backprop.my_neurons)
+        _put_around(nonzeros, cells, dtype)
     else:
         cells[CELL_DENSE_PREDICT] = address(predict.predict, dtype)
     for kernel in kernels:
