@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..estimators import MLPClassifier, MLPRegressor, _prepare
 from ..estimators._base import _MLP, _Samples
 from ..optimizers.line_search import LBFGS
+from ..util.optional import require
 from . import parts, prediction, preparation, training
 
 Array = npt.NDArray[Any]
@@ -200,11 +201,12 @@ class _DaskMLP(BaseEstimator):
         return getattr(self._fitted, method)(X)
 
     def _compared(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-        """Return targets, predictions and weights in memory."""
+        """Return targets, predictions and weights in memory; what arrays are made of is computed once for all."""
         check_is_fitted(self)
-        found = [each.compute() if hasattr(each, "__dask_graph__") else each
+        given = [each.compute() if hasattr(each, "to_dask_array") else each  # a frame does not go along with arrays
                  for each in (y, self.predict(X), sample_weight)]
-        return found[0], found[1], found[2]
+        found: tuple[Any, Any, Any] = require("dask", "dask").compute(*given, traverse=False)
+        return found
 
 
 class DaskMLPClassifier(ClassifierMixin, _DaskMLP):
