@@ -1,4 +1,4 @@
-"""What all optimizers have in common: slots of state laid out like the parameters, and scalars that have names."""
+"""What optimizers have in common: all of them, those that take all samples in a step, and those for mini-batches."""
 
 from __future__ import annotations
 
