@@ -785,6 +785,13 @@ def test_lbfgs_trains_by_the_loop_of_all_fits(tmp_path):
     assert mlp.network_.fit(X, y, epochs=2, resume=True).history.epoch.tolist() == [1, 2]
 
 
+def test_lbfgs_takes_a_limit_of_any_size():
+    X, y = diabetes()
+    some, all_of_them = (MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", random_state=0, max_iter=5,
+                                      max_fun=limit).fit(X, y) for limit in (15000, 10**400))
+    np.testing.assert_array_equal(some.predict(X), all_of_them.predict(X))
+
+
 def test_lbfgs_that_is_interrupted_is_left_at_an_iterate(monkeypatch):
     """Ctrl-C within an evaluation, in a line search: weights go back to those of the last iteration in the record."""
     X, y = diabetes()
