@@ -99,10 +99,9 @@ def shared_by_mpi(rows: int, steps: int, rounds: int) -> None:
         return step_seconds(net) if epochs > 2 else 0.0
 
     def together() -> None:
-        while not (request := world.Ibarrier()).Test():  # MPI's own wait would take a core
-            while not request.Test():
-                time.sleep(0.01)
-            break
+        request = world.Ibarrier()
+        while not request.Test():  # MPI's own wait would take a core
+            time.sleep(0.01)
 
     fastbp.mpi._talk = timed
     best = {"one process": np.inf, "shared": np.inf, "apart": np.inf}
@@ -160,13 +159,14 @@ def many_by_dask(fits: int, epochs: int, rounds: int) -> None:
                     times = [client.submit(own_fits, count // 2, epochs, workers=[worker], pure=False)
                              for worker in sorted(client.nthreads())]
                     seconds = max(client.gather(times))
-                    begin = time.perf_counter() - seconds
-                elif name == "Dask":
-                    fastbp.dask.fit_many(nets, X, Y, epochs=epochs, client=client)
                 else:
-                    fit_many(nets, X, Y, epochs=epochs, threads=1)
+                    if name == "Dask":
+                        fastbp.dask.fit_many(nets, X, Y, epochs=epochs, client=client)
+                    else:
+                        fit_many(nets, X, Y, epochs=epochs, threads=1)
+                    seconds = time.perf_counter() - begin
                 if count == fits:
-                    best[name] = min(best[name], time.perf_counter() - begin)
+                    best[name] = min(best[name], seconds)
     one, two, apart = best.values()
     print(f"{fits} fits: {one:.2f} s in one process, {two:.2f} s through Dask with two workers: {one / two:.2f} times; "
           f"{apart:.2f} s where each worker makes half of them and keeps them: {one / apart:.2f} times")

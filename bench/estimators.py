@@ -15,10 +15,6 @@ threads:
 from __future__ import annotations
 
 import argparse
-import datetime
-import os
-import platform
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -34,9 +30,8 @@ from sklearn.preprocessing import StandardScaler
 
 import fastbp
 
-from .peers import between, processor, versions
+from .peers import ROOT, between, conditions
 
-ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- estimators -->", "<!-- /estimators -->"
 SIDES = {"scikit-learn": neural_network, "fastbp": fastbp}
 GRID = {"hidden_layer_sizes": [(50,), (100,), (50, 50)], "alpha": [1e-4, 1e-2], "learning_rate_init": [1e-3, 1e-2]}
@@ -168,12 +163,8 @@ def main() -> None:
                           rows[case.name].items()}, flush=True)
     if not rows:
         parser.error("no such case; there are: " + "; ".join(case.name for case in CASES))
-    used = ", ".join(f"{name} {version}" for name, version in versions().items()
-                     if name in ("Python", "fastbp", "scikit-learn", "numba", "numpy"))
-    limit = f"OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']} " if "OMP_NUM_THREADS" in os.environ else ""
-    command = " ".join([f"{limit}python -m bench.estimators", *sys.argv[1:]])
-    written = (f"{table(rows, options.seeds)}\n\n{processor()}; {used}. {datetime.date.today().isoformat()}, "
-               f"`{command}`, {platform.platform(aliased=True, terse=True)}.")
+    written = f"{table(rows, options.seeds)}\n\n" + conditions(
+        "bench.estimators", ("fastbp", "scikit-learn", "numba", "numpy"))
     print(f"\n{written}")
     if options.markdown is not None:
         for path in options.markdown or [ROOT / "docs" / "measured" / "estimators.md"]:

@@ -205,6 +205,15 @@ def versions(libraries: Iterable[str] = (*filter(None, SIDES.values()), "numba",
     return found
 
 
+def conditions(module: str, libraries: Iterable[str]) -> str:
+    """Return what a table is measured with: processor, versions, day, command and system."""
+    used = ", ".join(f"{name} {version}" for name, version in versions(libraries).items())
+    limit = f"OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']} " if "OMP_NUM_THREADS" in os.environ else ""
+    command = " ".join([f"{limit}python -m {module}", *sys.argv[1:]])
+    return (f"{processor()}; {used}. {datetime.date.today().isoformat()}, `{command}`, "
+            f"{platform.platform(aliased=True, terse=True)}.")
+
+
 def table(result: dict[str, Any]) -> str:
     """Write the table of one number of threads in Markdown."""
     names = [name for name in SIDES if any(name in row["microseconds"] for row in result["rows"])]

@@ -10,10 +10,6 @@ which other processes disturb least; float64, and scikit-learn's iterations, whi
 from __future__ import annotations
 
 import argparse
-import datetime
-import os
-import platform
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -25,9 +21,8 @@ from sklearn import neural_network
 
 import fastbp
 
-from .peers import between, processor, versions
+from .peers import ROOT, between, conditions
 
-ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- small fits -->", "<!-- /small fits -->"
 SIDES = (neural_network, fastbp)
 ROWS = (10, 35, 100)
@@ -113,13 +108,8 @@ def main() -> None:
                              "(default: docs/measured/small-fits.md)")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # not all fits converge within their epochs
-    written = table(options.rounds)
-    used = ", ".join(f"{name} {version}" for name, version in versions().items()
-                     if name in ("Python", "fastbp", "scikit-learn", "numba", "numpy"))
-    limit = f"OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']} " if "OMP_NUM_THREADS" in os.environ else ""
-    command = " ".join([f"{limit}python -m bench.small_fits", *sys.argv[1:]])
-    written += (f"\n\n{processor()}; {used}. {datetime.date.today().isoformat()}, `{command}`, "
-                f"{platform.platform(aliased=True, terse=True)}.")
+    written = f"{table(options.rounds)}\n\n" + conditions(
+        "bench.small_fits", ("fastbp", "scikit-learn", "numba", "numpy"))
     if options.markdown is not None:
         for path in options.markdown or [ROOT / "docs" / "measured" / "small-fits.md"]:
             between(path, BEGIN, END, written)

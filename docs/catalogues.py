@@ -10,7 +10,7 @@ from typing import Any
 
 import fastbp
 from fastbp import activations, costs, encoders, initializers, metrics, optimizers, schedules
-from fastbp.optimizers.update_rules import GROUPED
+from fastbp.optimizers.base import GROUPED
 
 SIGNS = {"|": r"\|", "**2": "²", "Phi": "Φ", "sqrt(2)": "√2", "sum_i": "Σ_i", "-": "−"}
 SOURCE = re.compile(r" \([^()]*\d{4}[^()]*\)")

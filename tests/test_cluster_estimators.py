@@ -109,6 +109,21 @@ def test_a_regressor_of_frames(client, data):
             found.predict(rows[list("bac")])
 
 
+def test_a_score_computes_once_what_samples_and_predictions_share(client, tmp_path):
+    import dask
+    import dask.array as da
+
+    def read(number):
+        (tmp_path / f"{number}-{len(list(tmp_path.iterdir()))}").touch()
+        return np.random.default_rng(number).normal(size=(50, 2))
+
+    X = da.concatenate([da.from_delayed(dask.delayed(read)(i), (50, 2), float) for i in range(3)])
+    found = fastbp.dask.DaskMLPRegressor(hidden_layer_sizes=(4,), max_iter=2).fit(X, X[:, 0])
+    for each in tmp_path.iterdir():
+        each.unlink()
+    assert found.score(X, X[:, 0], sample_weight=X[:, 1] ** 2) <= 1 and len(list(tmp_path.iterdir())) == 3
+
+
 @pytest.mark.parametrize("backend", ["dask", "loky"])
 def test_ordinary_estimators_inside_joblib(client, data, backend):
     import joblib

@@ -100,8 +100,9 @@ def test_targets_out_of_range_are_named(samples):
     net = Network((3, 4, 1), cost="binary_cross_entropy", seed=1)
     with pytest.raises(ValueError, match=r"Y holds 1.5, expected probabilities"):
         net.fit(samples[0], Y, **SETTINGS)
-    with pytest.raises(ValueError, match="expected no negative weight"):
-        net.fit(samples[0], np.zeros(N), sample_weight=np.arange(N) - N + 1.5, **SETTINGS)
+    for row in (0, N - 1):
+        with pytest.raises(ValueError, match=f"holds -{row + 2} in row {row}, expected no negative weight"):
+            net.fit(samples[0], np.zeros(N), sample_weight=np.where(np.arange(N) == row, -row - 2, 1), **SETTINGS)
     with pytest.raises(ValueError, match="sample_weight is 0 for every sample"):
         net.fit(samples[0], np.zeros(N), sample_weight=np.zeros(N), **SETTINGS)
     assert len(net.history) == 0

@@ -501,7 +501,7 @@ def test_networks_are_wrapped(rng):
     X, y = diabetes()
     net = Network((10, 4, 1), dtype="float64", seed=0).fit(X, y, epochs=3)
     mlp = MLPRegressor.from_network(net, learning_rate_init=0.01)
-    np.testing.assert_array_equal(mlp.predict(X), net.predict(X)[:, 0])
+    np.testing.assert_array_equal(mlp.predict(X), net.predict(X))
     assert mlp.network_ is net and mlp.score(X, y) == r2_score(y, net.predict(X))
     before = net.parameters.copy()
     mlp.partial_fit(X, y)
@@ -783,6 +783,13 @@ def test_lbfgs_trains_by_the_loop_of_all_fits(tmp_path):
     assert mlp.network_._progress is None and loaded._progress is None
     np.testing.assert_array_equal(loaded.parameters, mlp.network_.parameters)
     assert mlp.network_.fit(X, y, epochs=2, resume=True).history.epoch.tolist() == [1, 2]
+
+
+def test_lbfgs_takes_a_limit_of_any_size():
+    X, y = diabetes()
+    some, all_of_them = (MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", random_state=0, max_iter=5,
+                                      max_fun=limit).fit(X, y) for limit in (15000, 10**400))
+    np.testing.assert_array_equal(some.predict(X), all_of_them.predict(X))
 
 
 def test_lbfgs_that_is_interrupted_is_left_at_an_iterate(monkeypatch):

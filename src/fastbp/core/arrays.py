@@ -478,9 +478,9 @@ def part(architecture: Architecture, samples: Samples, first: int) -> None:
         _check_finite("Y", samples.targets, first)
         _check_range(samples.targets, architecture.cost, architecture.canonical, first)
     _check_finite("sample_weight", samples.weights, first)
-    if samples.weights.size and samples.weights.min() < 0:
-        raise ValueError(f"sample_weight holds {samples.weights.min():g} behind row {first - 1}, expected no negative "
-                         "weight")
+    if samples.weights.size and (least := samples.weights.min()) < 0:
+        raise ValueError(f"sample_weight holds {least:g} in row {first + samples.weights.argmin()}, expected no "
+                         "negative weight")
 
 
 def class_indices(labels: Array, classes: int, first: int) -> None:

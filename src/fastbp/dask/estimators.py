@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..estimators import MLPClassifier, MLPRegressor, _prepare
 from ..estimators._base import _MLP, _Samples
 from ..optimizers.line_search import LBFGS
+from ..util.optional import require
 from . import parts, prediction, preparation, training
 
 Array = npt.NDArray[Any]
@@ -82,6 +83,37 @@ class _DaskMLP(BaseEstimator):
         """The client that was given, or the present one; ValueError if there is none."""
         return parts.client_of(self.client)
 
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Self:
+        """Train on X and y.
+
+        Parameters
+        ----------
+        X : dask Array or DataFrame, (n, n_features)
+            Inputs; partitions may be empty.
+        y : dask Array, DataFrame or Series, (n,) or (n, n_outputs)
+            Targets, in the same partitions; of a classifier classes, numbers or texts, or a matrix of 0 and 1 for
+            several labels a sample.
+        sample_weight : dask Array or Series, (n,), optional
+            Weights of the samples, in the same partitions.
+        validation_data : pair (X, y), optional
+            Arrays in memory, whose cost goes to `validation_loss_curve_`; not with ``average_every``.
+
+        Returns
+        -------
+        DaskMLPClassifier or DaskMLPRegressor
+            self
+
+        Raises
+        ------
+        InvalidParameterError, ValueError, TypeError
+            If a parameter or a partition does not fit, or the weights do not stay finite.
+        RuntimeError
+            If a worker or the scheduler is lost.
+        """
+        self._learn(X, y, sample_weight, validation_data)
+        return self
+
     def to_local(self) -> Any:
         """Return what has been learned as an estimator that needs no Dask.
 
@@ -111,9 +143,8 @@ class _DaskMLP(BaseEstimator):
         client, local, averaged = self.client_, self._unfitted(), self.average_every is not None
         _prepare.hidden_layers(local)
         optimizer = self._optimizer(local)
-        if averaged and self.callbacks:
-            raise ValueError("average_every is given, with which there are no callbacks: leave them out")
-        training.check(optimizer, [], None, validation_data, self.average_every, None, False)
+        callbacks = list(self.callbacks or ())
+        training.check(optimizer, callbacks, None, validation_data, self.average_every, None, False)
         with parts.connection(client, "the estimator is as before"):
             futures = training.placed(client, parts.delayed_parts(X, y, sample_weight, labels=is_classifier(self)),
                                       [X, y, sample_weight])
@@ -135,7 +166,7 @@ class _DaskMLP(BaseEstimator):
             batch = 200 if self.batch_size == "auto" else int(self.batch_size)
             training.fit_parts(
                 local._network, client, ready, epochs=self.max_iter, optimizer=optimizer, validation=validation,
-                callbacks=[*stopping, *(self.callbacks or ())], resume=False, regularization=local._regularization(),
+                callbacks=[*stopping, *callbacks], resume=False, regularization=local._regularization(),
                 metrics=None, average_every=self.average_every, batch_size=batch if averaged else None, timeout=120.0)
         own.learned(sum(each.rows for each in known), validation is not None)
         self._fitted = local
@@ -170,11 +201,12 @@ class _DaskMLP(BaseEstimator):
         return getattr(self._fitted, method)(X)
 
     def _compared(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-        """Return targets, predictions and weights in memory."""
+        """Return targets, predictions and weights in memory; what arrays are made of is computed once for all."""
         check_is_fitted(self)
-        found = [each.compute() if hasattr(each, "__dask_graph__") else each
+        given = [each.compute() if hasattr(each, "to_dask_array") else each  # a frame does not go along with arrays
                  for each in (y, self.predict(X), sample_weight)]
-        return found[0], found[1], found[2]
+        found: tuple[Any, Any, Any] = require("dask", "dask").compute(*given, traverse=False)
+        return found
 
 
 class DaskMLPClassifier(ClassifierMixin, _DaskMLP):
@@ -245,36 +277,6 @@ out_activation_, input_scaler_
                  callbacks: Any = None, class_weight: Any = None, average_every: Any = None) -> None:
         for name in self._get_param_names():
             setattr(self, name, locals()[name])
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Self:
-        """Train on X and y.
-
-        Parameters
-        ----------
-        X : dask Array or DataFrame, (n, n_features)
-            Inputs; partitions may be empty.
-        y : dask Array, DataFrame or Series, (n,) or (n, n_labels)
-            Classes, in the same partitions: numbers or texts; or a matrix of 0 and 1 for several labels a sample.
-        sample_weight : dask Array or Series, (n,), optional
-            Weights of the samples, in the same partitions.
-        validation_data : pair (X, y), optional
-            Arrays in memory, whose cost goes to `validation_loss_curve_`; not with ``average_every``.
-
-        Returns
-        -------
-        DaskMLPClassifier
-            self
-
-        Raises
-        ------
-        InvalidParameterError, ValueError, TypeError
-            If a parameter or a partition does not fit, or the weights do not stay finite.
-        RuntimeError
-            If a worker or the scheduler is lost.
-        """
-        self._learn(X, y, sample_weight, validation_data)
-        return self
 
     def predict(self, X: Any) -> Any:
         """Return the class of each sample.
@@ -422,36 +424,6 @@ input_scaler_, target_scaler_
                  average_every: Any = None) -> None:
         for name in self._get_param_names():
             setattr(self, name, locals()[name])
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Self:
-        """Train on X and y.
-
-        Parameters
-        ----------
-        X : dask Array or DataFrame, (n, n_features)
-            Inputs; partitions may be empty.
-        y : dask Array, DataFrame or Series, (n,) or (n, n_outputs)
-            Targets, in the same partitions.
-        sample_weight : dask Array or Series, (n,), optional
-            Weights of the samples, in the same partitions.
-        validation_data : pair (X, y), optional
-            Arrays in memory, whose cost goes to `validation_loss_curve_`; not with ``average_every``.
-
-        Returns
-        -------
-        DaskMLPRegressor
-            self
-
-        Raises
-        ------
-        InvalidParameterError, ValueError, TypeError
-            If a parameter or a partition does not fit, or the weights do not stay finite.
-        RuntimeError
-            If a worker or the scheduler is lost.
-        """
-        self._learn(X, y, sample_weight, validation_data)
-        return self
 
     def predict(self, X: Any) -> Any:
         """Return the targets that the network expects.

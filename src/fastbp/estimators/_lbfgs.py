@@ -21,6 +21,9 @@ from ._training import Training
 COST_TOLERANCE = 2.220446049250313e-09
 """``ftol`` of SciPy's L-BFGS-B, which scikit-learn leaves as it is."""
 
+MOST_EVALUATIONS = 2**53
+"""Of which float64 still knows each; more never come, whatever ``max_fun`` says."""
+
 LOST = 2
 """SciPy's status where a line leads nowhere; 1 is a limit that was reached, 0 the end."""
 
@@ -62,7 +65,7 @@ class ScipyLBFGS(LBFGS):
         found = super().search(dtype, penalize)
         wolfe = tables.WOLFE.view(found[-tables.WOLFE_COUNT :])
         wolfe["slope_tolerance"], wolfe["cost_tolerance"] = self.tol, COST_TOLERANCE
-        wolfe["most_evaluations"] = self.max_fun
+        wolfe["most_evaluations"] = min(self.max_fun, MOST_EVALUATIONS)
         return found
 
 

@@ -16,7 +16,7 @@ from ..kernels.compile import address
 from ..kernels.tables import ENSEMBLE_SIZE, ENTRY_ENCODING, MEMBER_PARAMETERS, RULE_BYTES, RULE_SLOTS
 from ..kernels.updates import rules
 from ..optimizers import Optimizer, UpdateRule
-from ..optimizers.update_rules import GROUPED
+from ..optimizers.base import GROUPED
 from .checks import check
 from .model import EnsembleModel, Model, State
 

@@ -6,9 +6,8 @@ import functools
 
 from ..util.names import canonical, names
 from . import bayesian, levenberg_marquardt, line_search, scaled_conjugate_gradient, sign_steps, update_rules
-from .base import BatchMethod, Optimizer
+from .base import BatchMethod, Optimizer, UpdateRule
 from .line_search import LineSearch
-from .update_rules import UpdateRule
 
 __all__ = ["BATCH_METHODS", "BatchMethod", "LineSearch", "OPTIMIZERS", "Optimizer", "RULES", "UpdateRule", "get",
            "resumed"]
