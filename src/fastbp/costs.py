@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -271,9 +270,12 @@ COSTS: dict[str, Cost] = {
 }
 """Name -> cost, with default parameters; gaussian_nll is that without weights, β = 0."""
 
-@functools.cache
+
 def by_output(cost: Cost) -> Cost:
-    """Return a cost with a weight for each target of a sample, in columns behind what it reads of Y."""
+    """Return a cost with a weight for each target of a sample, in columns behind what it reads of Y.
+
+    Made anew each time: costs are equal by name, and functions of the user's own may share one.
+    """
     return replace(cost, kernel=kernels.by_output, pairs=MappingProxyType(dict.fromkeys(cost.pairs, kernels.by_output)),
                    inner=cost)
 
