@@ -78,8 +78,8 @@ def signed(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, mis
         raise ValueError("signed_weights goes with one weight a sample and all targets: leave out target_jacobian, "
                          "missing, and a fraction as validation")
     found = arrays.samples(architecture, X, Y, None, None, 0.0, sparse=True, empty=False)
-    array = numbers("sample_weight", weights if weights is not None else np.ones(len(found)))
-    own = arrays.parameters("sample_weight", array, len(found), architecture.dtype)
+    array = np.ones(len(found)) if weights is None else weights
+    own = arrays.numbers_of_each("sample_weight", array, len(found), architecture.dtype, "sample")
     return replace(found, weights=own, signed=True)
 
 

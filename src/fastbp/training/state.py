@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core.conversion import converted, numbers
+from ..core import arrays
 from ..core.model import Model
 from ..util.settings import is_number
 from .progress import Progress, Trainable
@@ -80,7 +80,7 @@ def set_optimizer_state(self: Trainable, **state: Any) -> None:
         checked: dict[str, Array] = {}
         for name, value in state.items():
             if name in rows:
-                checked[name] = _row(name, value, self)
+                checked[name] = arrays.numbers_of_each(name, value, self.n_parameters, self.dtype)
             elif name not in optimizer.varying:
                 raise ValueError(f"{type(optimizer).__name__} keeps no {name!r}, expected one of "
                                  f"{', '.join([*optimizer.varying, *rows])}")
@@ -152,14 +152,3 @@ def _rows(network: Trainable, progress: Progress) -> dict[str, Array]:
     """Return what an update rule keeps of every parameter: views, by name."""
     names = progress.optimizer.slot_names
     return dict(zip(names, progress.state.reshape(-1, network.n_parameters), strict=True)) if names else {}
-
-
-def _row(name: str, value: Any, network: Trainable) -> Array:
-    array = numbers(name, value)
-    if array.shape != (network.n_parameters,):
-        raise ValueError(f"{name} has shape {array.shape}, expected ({network.n_parameters},): one number for each "
-                         "parameter")
-    array = converted(array, network.dtype)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds {array[~np.isfinite(array)][0]}, expected finite numbers")
-    return array
