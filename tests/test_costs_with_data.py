@@ -177,12 +177,38 @@ def test_functions_may_be_given_directly(rng, tmp_path):
         net.save(tmp_path / "net")
     assert not (tmp_path / "net").exists()
     lost = pickle.loads(pickle.dumps(net))
-    with pytest.raises(ValueError, match="<swell>"):
+    with pytest.raises(ValueError, match="activation <swell> was given .* as a function.*register it"):
         lost.predict(X)
+    assert repr(net).startswith("<Network(") and Network((3, 2), output=lambda x: x).activations == ("<lambda>",)
     with pytest.raises(ValueError, match="needs a name"):
         fastbp.register_cost(quartic, name="<q>")
     with pytest.raises(ValueError, match="cannot be"):
         Network((3, 2), cost=lambda y, o: o.nonsense)
+
+
+def test_a_pickle_finds_its_cost_again_and_the_columns_that_it_reads(rng):
+    """Also where weights of single outputs stand between the two."""
+    X, Y = rng.normal(size=(N, 3)), rng.uniform(1, 2, (N, 4))
+    holes = np.where(rng.random((N, 2)) < 0.3, np.nan, Y[:, :2])
+
+    def cauchy(y, o):
+        return np.log(1 + (o - y) ** 2)
+
+    for function, calls in ((option, [lambda net: net.cost(X, Y)]),
+                            (cauchy, [lambda net: net.cost(X, Y[:, :2]),
+                                      lambda net: net.cost(X, holes, missing="ignore")])):
+        fastbp.register_cost(function)
+        net = network((3, 5, 2), cost=function.__name__, dtype="float64")
+        expected = [call(net) for call in calls]
+        data = pickle.dumps(net)
+        del costs.COSTS[function.__name__]
+        again = pickle.loads(data)
+        for call in calls:
+            with pytest.raises(ValueError, match="there is no cost .* in this process"):
+                call(again)
+        fastbp.register_cost(function)
+        for net in (again, pickle.loads(pickle.dumps(again))):
+            close([call(net) for call in calls], expected)
 
 
 def test_single_outputs_have_activations_of_their_own(rng, tmp_path):
@@ -232,3 +258,16 @@ def test_a_function_of_the_users_among_them(rng):
     identity, squared = (X @ net.weights[0].T).T
     close(net.predict(X), np.stack([identity, squared**2 + 1], axis=1))
     assert len(naive_layers(net)) == 1
+
+
+@pytest.mark.parametrize(("names", "message"), [
+    ([], "no activation 'bent' in this process.*name='bent'"), (["bent"], "'bent' is another function"),
+])
+def test_a_pickle_names_the_function_that_is_missing_among_them(names, message):
+    fastbp.register_activation(lambda x: x * x + 1, name="bent")
+    data = pickle.dumps(Network((3, 2), output=["identity", "bent"], seed=0))
+    del activations.ACTIVATIONS["bent"]
+    for name in names:
+        fastbp.register_activation(lambda x: 3 * x, name=name)
+    with pytest.raises(ValueError, match=message):
+        pickle.loads(data).predict(np.zeros((1, 3)))
