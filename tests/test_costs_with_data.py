@@ -240,7 +240,8 @@ def test_single_outputs_have_activations_of_their_own(rng, tmp_path):
     assert net.activations[-1] == "identity|softplus|softplus|tanh"
     assert eval(repr(net), {"Network": Network}).activations == net.activations
     assert Network((3, 2), output=["tanh", "tanh"]).activations == ("tanh",)
-    for given, wrong in ((["tanh"] * 3 + ["softplus"], "output has 4 activations"), (["tanh", "softmax"], "'softmax'"),
+    for given, wrong in ((["tanh"] * 3 + ["softplus"], "output has 4 activations"),
+                         (["tanh"] * 3, "output has 3 activations"), (["tanh", "softmax"], "'softmax'"),
                          (["tanh", "oops"], "oops"), ([], "has 0 activations"),
                          (["parametric(mish)", "tanh"], "no parameters")):
         with pytest.raises(ValueError, match=wrong):

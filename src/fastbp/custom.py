@@ -206,8 +206,8 @@ def given(activation: Any) -> Any:
     return list(map(given, activation)) if isinstance(activation, (list, tuple)) else activation
 
 
-def given_output(output: Any) -> Any:
-    """Return that of the output layer: of a sequence, with one for each output, the activation that they are together.
+def given_output(output: Any, count: int) -> Any:
+    """Return that of so many outputs: of a sequence, with one for each, the activation that they are together.
 
     Raises
     ------
@@ -215,6 +215,8 @@ def given_output(output: Any) -> Any:
         If they make none.
     """
     found = given(output)
+    if isinstance(found, list) and len(found) != count:
+        raise ValueError(f"output has {len(found)} activations, expected one, or {count}: one for each output")
     return activations.mixed(found) if isinstance(found, list) else found
 
 

@@ -132,7 +132,7 @@ class Network(Trainable, Derivatives):
         scaling = arrays.flag("scaling", scaling)
         coded = arrays.encoders(encoders, sizes[0], kind, scaling=scaling)
         function = custom.given_cost(cost) if callable(cost) else costs.get(cost)
-        rows = named_activations(sizes, custom.given(activation), custom.given_output(output), function)
+        rows = named_activations(sizes, custom.given(activation), custom.given_output(output, sizes[-1]), function)
         architecture = Architecture(sizes, rows, function, bias, kind, coded, scaling)
         if coded:
             arrays.check_memory(architecture)
