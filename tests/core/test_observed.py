@@ -246,6 +246,8 @@ def test_weights_of_either_sign_are_asked_for_by_name(rng):
     for settings, wrong in ((dict(), "no negative weight"), (dict(signed_weights="yes"), "expected True or False"),
                             (dict(signed_weights=True, missing="ignore"), "all targets"),
                             (dict(signed_weights=True, validation=0.5), "fraction as validation"),
+                            (dict(signed_weights=True, validation=np.float32(0.5)), "fraction as validation"),
+                            (dict(signed_weights=True, metrics=["r2"]), "metrics are means by weights"),
                             (dict(signed_weights=True, optimizer="lm"), "not negative"),
                             (dict(signed_weights=True, memory="1MB"), "read by blocks")):
         with pytest.raises((ValueError, TypeError), match=wrong):
