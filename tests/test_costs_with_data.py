@@ -272,3 +272,25 @@ def test_a_pickle_names_the_function_that_is_missing_among_them(names, message):
         fastbp.register_activation(lambda x: 3 * x, name=name)
     with pytest.raises(ValueError, match=message):
         pickle.loads(data).predict(np.zeros((1, 3)))
+
+
+def test_ensembles_compare_targets_and_nothing_that_stands_behind_them(rng, tmp_path):
+    fastbp.register_cost(option)
+    fastbp.register_cost(policy, whole=True, columns=2, output="softmax")
+    X, Y = rng.normal(size=(N, 3)), rng.uniform(1, 2, (N, 4))
+    net = network((3, 2), cost="option", dtype="float64")
+    ensemble = fastbp.Ensemble.folds(net, X, Y, k=2, seed=0, epochs=1)
+    missed = ((ensemble.oob_predictions - Y[:, :2]) ** 2).sum(axis=0) / ((Y[:, :2] - Y[:, :2].mean(axis=0)) ** 2).sum(
+        axis=0)
+    close(ensemble.oob_score, 1 - missed.mean())
+    ensemble.calibrate(X, Y).save(tmp_path / "ensemble")
+    again = fastbp.Ensemble.load(tmp_path / "ensemble")
+    for method in ("cv+", "split"):
+        np.testing.assert_array_equal(again.predict_interval(X, 0.6, method), ensemble.predict_interval(X, 0.6, method))
+    net = network((3, 2), cost="policy", dtype="float64")
+    actions = np.stack([np.arange(N) % 2, np.ones(N)], axis=1)
+    for call in (lambda: fastbp.Ensemble.folds(net, X, actions, k=2, epochs=1),
+                 lambda: fastbp.Ensemble.bootstrap(net, X, actions, n=2, epochs=1),
+                 lambda: fastbp.Ensemble([net]).calibrate(X, actions)):
+        with pytest.raises(ValueError, match="'policy' reads 2 numbers of Y"):
+            call()
