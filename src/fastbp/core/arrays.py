@@ -227,7 +227,7 @@ def directions(name: str, value: Any, n: int, size: int, kind: np.dtype[Any], of
 
 
 def numbers_of_each(name: str, value: Any, size: int, kind: np.dtype[Any], each: str = "parameter") -> Array:
-    """Return one number for each parameter, as of a direction, or for each of something else, of the network's dtype."""
+    """Return one number for each parameter, as a direction has, or each of something else, of the network's dtype."""
     array = numbers(name, value)
     if array.shape != (size,):
         raise ValueError(f"{name} has shape {array.shape}, expected ({size},): one number for each {each}")

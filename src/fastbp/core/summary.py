@@ -128,8 +128,7 @@ def summary(self: Model) -> Summary:
 
 
 def written(self: Model) -> str:
-    """Return what builds such a network, but for what is the default; in brackets if it cannot, as arrays or functions
-    are left out."""
+    """Return what builds such a network, but for what is the default; in brackets without its arrays or functions."""
     parts, hidden = [repr(self.layers)], self.activations[:-1]
     if len(set(hidden)) > 1:
         parts.append(f"activation={hidden!r}")
