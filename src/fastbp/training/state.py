@@ -139,7 +139,7 @@ def move_to(self: Model, other: Model, tau: float = 1.0) -> None:
     mine, theirs = self._architecture, other._architecture
     if mine.named_ranges != theirs.named_ranges or mine.layers != theirs.layers or mine.names != theirs.names:
         raise ValueError(f"other has layers {theirs.layers} with {theirs.names}, expected {mine.layers} with "
-                         f"{mine.names}, and the same encoders: it is to be built as this network is")
+                         f"{mine.names}, and the same bias, scaling and encoders: it is to be built as this network is")
     with self._fitting():
         if tau == 1:
             self._parameters[:] = other._parameters
