@@ -177,12 +177,38 @@ def test_functions_may_be_given_directly(rng, tmp_path):
         net.save(tmp_path / "net")
     assert not (tmp_path / "net").exists()
     lost = pickle.loads(pickle.dumps(net))
-    with pytest.raises(ValueError, match="<swell>"):
+    with pytest.raises(ValueError, match="activation <swell> was given .* as a function.*register it"):
         lost.predict(X)
+    assert repr(net).startswith("<Network(") and Network((3, 2), output=lambda x: x).activations == ("<lambda>",)
     with pytest.raises(ValueError, match="needs a name"):
         fastbp.register_cost(quartic, name="<q>")
     with pytest.raises(ValueError, match="cannot be"):
         Network((3, 2), cost=lambda y, o: o.nonsense)
+
+
+def test_a_pickle_finds_its_cost_again_and_the_columns_that_it_reads(rng):
+    """Also where weights of single outputs stand between the two."""
+    X, Y = rng.normal(size=(N, 3)), rng.uniform(1, 2, (N, 4))
+    holes = np.where(rng.random((N, 2)) < 0.3, np.nan, Y[:, :2])
+
+    def cauchy(y, o):
+        return np.log(1 + (o - y) ** 2)
+
+    for function, calls in ((option, [lambda net: net.cost(X, Y)]),
+                            (cauchy, [lambda net: net.cost(X, Y[:, :2]),
+                                      lambda net: net.cost(X, holes, missing="ignore")])):
+        fastbp.register_cost(function)
+        net = network((3, 5, 2), cost=function.__name__, dtype="float64")
+        expected = [call(net) for call in calls]
+        data = pickle.dumps(net)
+        del costs.COSTS[function.__name__]
+        again = pickle.loads(data)
+        for call in calls:
+            with pytest.raises(ValueError, match="there is no cost .* in this process"):
+                call(again)
+        fastbp.register_cost(function)
+        for net in (again, pickle.loads(pickle.dumps(again))):
+            close([call(net) for call in calls], expected)
 
 
 def test_single_outputs_have_activations_of_their_own(rng, tmp_path):
@@ -214,7 +240,8 @@ def test_single_outputs_have_activations_of_their_own(rng, tmp_path):
     assert net.activations[-1] == "identity|softplus|softplus|tanh"
     assert eval(repr(net), {"Network": Network}).activations == net.activations
     assert Network((3, 2), output=["tanh", "tanh"]).activations == ("tanh",)
-    for given, wrong in ((["tanh"] * 3 + ["softplus"], "output has 4 activations"), (["tanh", "softmax"], "'softmax'"),
+    for given, wrong in ((["tanh"] * 3 + ["softplus"], "output has 4 activations"),
+                         (["tanh"] * 3, "output has 3 activations"), (["tanh", "softmax"], "'softmax'"),
                          (["tanh", "oops"], "oops"), ([], "has 0 activations"),
                          (["parametric(mish)", "tanh"], "no parameters")):
         with pytest.raises(ValueError, match=wrong):
@@ -232,3 +259,38 @@ def test_a_function_of_the_users_among_them(rng):
     identity, squared = (X @ net.weights[0].T).T
     close(net.predict(X), np.stack([identity, squared**2 + 1], axis=1))
     assert len(naive_layers(net)) == 1
+
+
+@pytest.mark.parametrize(("names", "message"), [
+    ([], "no activation 'bent' in this process.*name='bent'"), (["bent"], "'bent' is another function"),
+])
+def test_a_pickle_names_the_function_that_is_missing_among_them(names, message):
+    fastbp.register_activation(lambda x: x * x + 1, name="bent")
+    data = pickle.dumps(Network((3, 2), output=["identity", "bent"], seed=0))
+    del activations.ACTIVATIONS["bent"]
+    for name in names:
+        fastbp.register_activation(lambda x: 3 * x, name=name)
+    with pytest.raises(ValueError, match=message):
+        pickle.loads(data).predict(np.zeros((1, 3)))
+
+
+def test_ensembles_compare_targets_and_nothing_that_stands_behind_them(rng, tmp_path):
+    fastbp.register_cost(option)
+    fastbp.register_cost(policy, whole=True, columns=2, output="softmax")
+    X, Y = rng.normal(size=(N, 3)), rng.uniform(1, 2, (N, 4))
+    net = network((3, 2), cost="option", dtype="float64")
+    ensemble = fastbp.Ensemble.folds(net, X, Y, k=2, seed=0, epochs=1)
+    missed = ((ensemble.oob_predictions - Y[:, :2]) ** 2).sum(axis=0) / ((Y[:, :2] - Y[:, :2].mean(axis=0)) ** 2).sum(
+        axis=0)
+    close(ensemble.oob_score, 1 - missed.mean())
+    ensemble.calibrate(X, Y).save(tmp_path / "ensemble")
+    again = fastbp.Ensemble.load(tmp_path / "ensemble")
+    for method in ("cv+", "split"):
+        np.testing.assert_array_equal(again.predict_interval(X, 0.6, method), ensemble.predict_interval(X, 0.6, method))
+    net = network((3, 2), cost="policy", dtype="float64")
+    actions = np.stack([np.arange(N) % 2, np.ones(N)], axis=1)
+    for call in (lambda: fastbp.Ensemble.folds(net, X, actions, k=2, epochs=1),
+                 lambda: fastbp.Ensemble.bootstrap(net, X, actions, n=2, epochs=1),
+                 lambda: fastbp.Ensemble([net]).calibrate(X, actions)):
+        with pytest.raises(ValueError, match="'policy' reads 2 numbers of Y"):
+            call()

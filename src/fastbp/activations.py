@@ -318,7 +318,9 @@ def _restored_mixed(name: str, initializer: str, values: bytes) -> Activation:
     rows = [ACTIVATIONS[part] for part in names if part in ACTIVATIONS]
     if len(rows) == len(names) and same(b"".join(row.values for row in rows), values):
         return mixed(rows)
-    missing = Missing("activation", name, known=len(rows) == len(names))
+    absent = [part for part in names if part not in ACTIVATIONS]
+    own = [row.name for row in rows if row.values]
+    missing = Missing("activation", (absent or own or names)[0], known=not absent)
     return Activation(name, "your own", "your own", initializer, None, missing, missing, values)
 
 

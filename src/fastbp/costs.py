@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -108,7 +107,7 @@ class Cost:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self.name, self.parameter, self.output, self.targets, self.values)
+        return _restored, (self.name, self.parameter, self.output, self.targets, self.values, self.extra, self.whole)
 
     def check_gradient(self, method: str) -> None:
         """Raise ValueError if δ is not the derivative of C, for a method that needs both to agree."""
@@ -121,7 +120,7 @@ class Cost:
         """Return what its name stands for, if it was missing in this process and has been registered since."""
         if not isinstance(self.kernel, Missing):
             return self
-        return _restored(self.name, self.parameter, self.output, self.targets, self.values)
+        return _restored(self.name, self.parameter, self.output, self.targets, self.values, self.extra, self.whole)
 
 
 def huber(delta: float = 1.0) -> Cost:
@@ -271,9 +270,12 @@ COSTS: dict[str, Cost] = {
 }
 """Name -> cost, with default parameters; gaussian_nll is that without weights, β = 0."""
 
-@functools.cache
+
 def by_output(cost: Cost) -> Cost:
-    """Return a cost with a weight for each target of a sample, in columns behind what it reads of Y."""
+    """Return a cost with a weight for each target of a sample, in columns behind what it reads of Y.
+
+    Made anew each time: costs are equal by name, and functions of the user's own may share one.
+    """
     return replace(cost, kernel=kernels.by_output, pairs=MappingProxyType(dict.fromkeys(cost.pairs, kernels.by_output)),
                    inner=cost)
 
@@ -322,14 +324,15 @@ those take logits, the output activation belongs to the network here. docs/from/
 """
 
 
-def _restored(name: str, parameter: float | None, output: str, targets: str,
-              values: bytes) -> Cost:
+def _restored(name: str, parameter: float | None, output: str, targets: str, values: bytes, extra: int = 0,
+              whole: int = 0) -> Cost:
     """Return what was pickled: the cost of that name, if it is the same function, or one that is missing."""
     found = COSTS.get(name)
-    if found is not None and same(found.values, values):
+    if found is not None and same(found.values, values) and (found.extra, found.whole) == (extra, whole):
         return get(name, parameter)
     missing = Missing("cost", name, known=found is not None)
-    return Cost(name, missing, "your own", "your own", output, targets, second_derivative=missing, values=values)
+    return Cost(name, missing, "your own", "your own", output, targets, second_derivative=missing, values=values,
+                extra=extra, whole=whole)
 
 
 def get(cost: str | Cost, parameter: float | None = None) -> Cost:

@@ -191,19 +191,23 @@ def register_cost(function: Callable[..., Any], derivative: Callable[..., Any] |
 
 def given_cost(function: Callable[..., Any]) -> costs.Cost:
     """Return a row for a function that is given to a network directly; it is in no catalogue."""
-    return _cost(function, None, None, f"<{getattr(function, '__name__', 'cost')}>", "identity", False, None)
+    return _cost(function, None, None, _unregistered(function, "cost"), "identity", False, None)
+
+
+def _unregistered(function: Any, kind: str) -> str:
+    """Return what a function is called that is in no catalogue: no name of one begins so."""
+    return f"<{getattr(function, '__name__', kind).strip('<>')}>"
 
 
 def given(activation: Any) -> Any:
     """Return activations as a network looks them up, with a row for each function that is given directly."""
     if callable(activation):
-        return _activation(activation, None, None, f"<{getattr(activation, '__name__', 'activation')}>",
-                           "glorot_uniform")
+        return _activation(activation, None, None, _unregistered(activation, "activation"), "glorot_uniform")
     return list(map(given, activation)) if isinstance(activation, (list, tuple)) else activation
 
 
-def given_output(output: Any) -> Any:
-    """Return that of the output layer: of a sequence, with one for each output, the activation that they are together.
+def given_output(output: Any, count: int) -> Any:
+    """Return that of so many outputs: of a sequence, with one for each, the activation that they are together.
 
     Raises
     ------
@@ -211,6 +215,8 @@ def given_output(output: Any) -> Any:
         If they make none.
     """
     found = given(output)
+    if isinstance(found, list) and len(found) != count:
+        raise ValueError(f"output has {len(found)} activations, expected one, or {count}: one for each output")
     return activations.mixed(found) if isinstance(found, list) else found
 
 

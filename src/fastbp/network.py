@@ -49,7 +49,7 @@ class Network(Trainable, Derivatives):
     activation : str, Activation, function or sequence of these, default "tanh"
         One for all hidden layers, or one for each: a name of `fastbp.activations.ACTIVATIONS`, what
         `fastbp.parametric` gives, or a function φ(net) of your own, see `fastbp.register_activation`. A network with
-        functions that are in no catalogue cannot be saved: register those.
+        functions that are in no catalogue cannot be saved, nor used once it is unpickled: register those.
     output : str, Activation, function or sequence of these, optional
         Activation of the output layer, or one for each output: ``["identity", "softplus"]``. By default the one that
         goes with the cost, `fastbp.costs.Cost.output`:
@@ -132,7 +132,7 @@ class Network(Trainable, Derivatives):
         scaling = arrays.flag("scaling", scaling)
         coded = arrays.encoders(encoders, sizes[0], kind, scaling=scaling)
         function = custom.given_cost(cost) if callable(cost) else costs.get(cost)
-        rows = named_activations(sizes, custom.given(activation), custom.given_output(output), function)
+        rows = named_activations(sizes, custom.given(activation), custom.given_output(output, sizes[-1]), function)
         architecture = Architecture(sizes, rows, function, bias, kind, coded, scaling)
         if coded:
             arrays.check_memory(architecture)
@@ -329,7 +329,8 @@ class Network(Trainable, Derivatives):
             slopes, rows that lack values count as well.
         signed_weights : bool, default False
             Take ``sample_weight`` as it is, (n_samples,), of either sign, as the advantages of a policy gradient: then
-            the cost is the plain mean of w_s C_s over the samples, and may have no lower bound.
+            the cost is the plain mean of w_s C_s over the samples, and may have no lower bound. Metrics are those of
+            validation samples, then.
         metrics : list of str, callable or pair (str, callable), optional
             What is recorded after each epoch beside the cost, in ``history.metrics`` and ``record.metrics``, and can be
             watched (`EarlyStopping`, `fastbp.schedules.ReduceOnPlateau`): "accuracy", "auc", "cross_entropy" for costs

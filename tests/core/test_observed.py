@@ -1,4 +1,4 @@
-"""Samples of which a part is known: weights of single outputs, missing targets, slopes without values."""
+"""Samples of which a part is known or counts: weights of single outputs, missing targets, slopes without values."""
 
 import naive
 import numpy as np
@@ -246,6 +246,8 @@ def test_weights_of_either_sign_are_asked_for_by_name(rng):
     for settings, wrong in ((dict(), "no negative weight"), (dict(signed_weights="yes"), "expected True or False"),
                             (dict(signed_weights=True, missing="ignore"), "all targets"),
                             (dict(signed_weights=True, validation=0.5), "fraction as validation"),
+                            (dict(signed_weights=True, validation=np.float32(0.5)), "fraction as validation"),
+                            (dict(signed_weights=True, metrics=["r2"]), "metrics are means by weights"),
                             (dict(signed_weights=True, optimizer="lm"), "not negative"),
                             (dict(signed_weights=True, memory="1MB"), "read by blocks")):
         with pytest.raises((ValueError, TypeError), match=wrong):
@@ -273,3 +275,13 @@ def test_cotangents_of_outputs_and_of_slopes(rng):
             net.train_on_output_gradients(X, U, given)
     with pytest.raises(ValueError, match="U_jacobian knows no parameters of activations"):
         Network((3, 2, 2), fastbp.parametric("mish")).parameter_vjp(X, U, V)
+
+
+def test_functions_of_one_name_are_weighed_as_they_are(rng):
+    """Functions without a name are all called the same."""
+    X, Y = rng.normal(size=(9, 3)), rng.normal(size=(9, 2))
+    Y[0, 0] = NAN
+    one = Network((3, 2), cost=lambda y, o: (o - y) ** 2, dtype="float64", seed=0)
+    ten = Network((3, 2), cost=lambda y, o: 10 * (o - y) ** 2, dtype="float64", seed=0)
+    for found, other in zip(*(net.cost_and_gradient(X, Y, missing="ignore") for net in (ten, one)), strict=True):
+        close(found, 10 * np.asarray(other))

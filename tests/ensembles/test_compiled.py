@@ -155,6 +155,10 @@ def test_sizes_that_do_not_fit_write_nothing(name, size):
     assert all((array == 7).all() for array in arrays.values())
     with pytest.raises(ValueError, match=f"{name} has"):
         jit.check(model, **arrays)
+    if JIT:
+        with pytest.raises(ValueError, match=f"{name} has"):
+            jit.forward_ensemble(model, *arrays.values())
+        assert all((array == 7).all() for array in arrays.values())
 
 
 def test_arrays_that_do_not_belong_together_write_nothing():

@@ -219,7 +219,7 @@ def naive_set(ensemble, known, x, level, method, both):
         count = sum(miss < row[j] for miss, row in zip(own, new, strict=True))
         found.append(count < Fraction(str(level)) * (n + 1))
     if method == "aps":
-        p = mean_of(ensemble, x, [True] * len(ensemble))
+        p = np.atleast_1d(mean_of(ensemble, x, [True] * len(ensemble)))
         found[int(p[0] > 0.5) if both else int(np.argmax(p))] = True
     return found
 

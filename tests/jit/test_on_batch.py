@@ -204,7 +204,11 @@ def test_derivatives_that_do_not_fit():
         for call in (net.parameter_vjp, net.train_on_output_gradients):
             with pytest.raises(ValueError, match=words):
                 call(np.ones((4, 3)), U)
+    with pytest.raises(ValueError, match="no rows"):
+        net.train_on_output_gradients(np.empty((0, 3)), np.empty((0, 2)), np.empty((0, 2, 3)))
     np.testing.assert_array_equal(net.parameters, before)
+    assert net.optimizer_state() == {}
+    assert not Network((3, 1)).parameter_vjp(np.empty((0, 3)), []).any()  # of no rows, flat as of any other number
 
 
 def test_derivatives_beyond_the_dtype_raise_no_warning():

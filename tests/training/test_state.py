@@ -118,9 +118,9 @@ def test_the_range_of_learning_rates(rng):
     trained = net.copy().fit(X, Y, epochs=10, optimizer=fastbp.SGD(found.suggested))
     assert trained.history.cost[-1] < 0.5 * net.cost(X, Y)
     for settings, wrong in ((dict(smallest=0), "smallest is 0"), (dict(largest=1e-9), "largest is"),
-                            (dict(steps=3), "steps is 3"), (dict(optimizer="lbfgs"), "full batch|learning_rate"),
+                            (dict(steps=3), "steps is 3"), (dict(optimizer="lbfgs"), "LBFGS works on the full batch"),
                             (dict(smallest=1e20, largest=1e30, optimizer="sgd"), "the first steps")):
-        with pytest.raises((ValueError, TypeError), match=wrong):
+        with pytest.raises(ValueError, match=wrong):
             net.learning_rate_range(X, Y, **settings)
 
 

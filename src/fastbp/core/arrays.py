@@ -174,9 +174,14 @@ def _given(name: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -
     array = numbers(name, value)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
-    array = converted(array, kind).copy()
+    return _finite(name, converted(array, kind).copy())
+
+
+def _finite(name: str, array: Array) -> Array:
+    """Return numbers that are no samples, if they are finite."""
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds {array[~np.isfinite(array)][0]}, expected finite numbers within {kind.name}")
+        raise ValueError(f"{name} holds {array[~np.isfinite(array)][0]}, expected finite numbers within "
+                         f"{array.dtype.name}")
     return array
 
 
@@ -212,7 +217,7 @@ def directions(name: str, value: Any, n: int, size: int, kind: np.dtype[Any], of
     """Return V or U as (n, size) of the network's dtype: one direction a sample."""
     array = numbers(name, value)
     if array.ndim == 1 and (n == 1 or size == 1):
-        array = array.reshape(n, -1) if array.size == n * size else array
+        array = array.reshape(n, size) if array.size == n * size else array
     if array.shape != (n, size):
         raise ValueError(f"{name} has shape {array.shape}, expected ({n}, {size}): X has {n} rows and the network "
                          f"{size} {of}")
@@ -221,15 +226,12 @@ def directions(name: str, value: Any, n: int, size: int, kind: np.dtype[Any], of
     return array
 
 
-def parameters(name: str, value: Any, size: int, kind: np.dtype[Any]) -> Array:
-    """Return a direction in the space of parameters, flat, of the network's dtype."""
+def numbers_of_each(name: str, value: Any, size: int, kind: np.dtype[Any], each: str = "parameter") -> Array:
+    """Return one number for each parameter, as a direction has, or each of something else, of the network's dtype."""
     array = numbers(name, value)
     if array.shape != (size,):
-        each = "sample" if name == "sample_weight" else "parameter"
         raise ValueError(f"{name} has shape {array.shape}, expected ({size},): one number for each {each}")
-    array = converted(array, kind)
-    _check_finite(name, array)
-    return array
+    return _finite(name, converted(array, kind))
 
 
 def square_matrix(size: int, kind: np.dtype[Any]) -> None:

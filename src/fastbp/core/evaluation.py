@@ -21,9 +21,7 @@ def _samples(model: Model, X: Any, Y: Any, sample_weight: Any, target_jacobian: 
              memory: Any, missing: Any) -> Samples | Streamed:
     if in_memory(X, Y, memory):
         return model._observed(X, Y, sample_weight, target_jacobian, jacobian_weight, missing)
-    if missing is not None:
-        raise ValueError(f"missing is {missing!r}, but the samples are read by blocks, in which nothing may be missing")
-    return model._by_blocks(X, Y, sample_weight, target_jacobian, memory=memory)
+    return model._by_blocks(X, Y, sample_weight, target_jacobian, memory=memory, missing=missing)
 
 
 def cost(self: Model, X: Any, Y: Any = None, sample_weight: Any = None, *, target_jacobian: npt.ArrayLike | None = None,

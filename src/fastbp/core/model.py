@@ -290,17 +290,20 @@ class Model:
                   missing: Any, sparse: bool = True) -> Samples:
         """Return a user's samples where single outputs may have weights, and targets may be missing."""
         if observed.plain(Y, sample_weight, target_jacobian, jacobian_weight, missing):
-            return arrays.samples(self._architecture, X, Y, sample_weight, target_jacobian, jacobian_weight,
-                                  sparse=sparse, empty=False)
+            return self._samples(X, Y, sample_weight, target_jacobian, jacobian_weight, sparse=sparse)
         return observed.samples(self._architecture, X, Y, sample_weight, target_jacobian, jacobian_weight, missing,
                                 sparse=sparse)
 
     def _by_blocks(self, X: Any, Y: Any, sample_weight: Any = None, target_jacobian: Any = None, *,
-                   memory: Any = None, check_finite: Any = True, team: Team | None = None) -> Samples | Streamed:
+                   memory: Any = None, check_finite: Any = True, missing: Any = None,
+                   team: Team | None = None) -> Samples | Streamed:
         """Return a user's samples to be read by blocks, or in memory if they fit and no team shares them."""
         if team is None and in_memory(X, Y, memory):
             raise ValueError(f"check_finite is {check_finite!r}, but the samples are in memory, where they are looked "
                              "at in any case: leave it out, or give memory='256MB'")
+        if missing is not None:
+            raise ValueError(f"missing is {missing!r}, but the samples are read by blocks, in which nothing may be "
+                             "missing: leave it out, or give arrays in memory")
         if target_jacobian is not None:
             raise ValueError("target_jacobian is given, and X is read by blocks: they do not go together; leave "
                              "`memory` and sources of fastbp.data out, or train on values alone")

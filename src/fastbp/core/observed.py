@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..costs import CLASSES, Cost, by_output
+from ..costs import CLASSES, by_output
 from . import arrays
 from .architecture import Architecture
 from .conversion import numbers
@@ -67,19 +67,19 @@ def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, J_
                          "or not, and have one weight")
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(of_outputs > 0, of_outputs / mean[:, None], 0.0)
-    return Samples(inputs, _beside(targets, shares, architecture, kind), False,
-                   rows.astype(kind), wanted, factor, flat=flat,
-                   cost=by_output(architecture.cost))
+    cost = by_output(architecture.resolved().cost)
+    return Samples(inputs, _beside(targets, shares, cost.columns(sizes[-1])), False, rows.astype(kind), wanted, factor,
+                   flat=flat, cost=cost)
 
 
 def signed(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, missing: Any, kept: Any) -> Samples:
     """Return a user's samples whose weights are factors of either sign."""
-    if J is not None or missing is not None or isinstance(kept, float):
+    if J is not None or missing is not None or not isinstance(kept, (tuple, list, type(None))):
         raise ValueError("signed_weights goes with one weight a sample and all targets: leave out target_jacobian, "
                          "missing, and a fraction as validation")
     found = arrays.samples(architecture, X, Y, None, None, 0.0, sparse=True, empty=False)
-    array = numbers("sample_weight", weights if weights is not None else np.ones(len(found)))
-    own = arrays.parameters("sample_weight", array, len(found), architecture.dtype)
+    array = np.ones(len(found)) if weights is None else weights
+    own = arrays.numbers_of_each("sample_weight", array, len(found), architecture.dtype, "sample")
     return replace(found, weights=own, signed=True)
 
 
@@ -97,12 +97,11 @@ def without_weights(samples: Samples, n_targets: int) -> Samples:
     return replace(samples, targets=targets, weights=weights[:0])
 
 
-def _beside(targets: Array, shares: Array, architecture: Architecture, kind: np.dtype[Any]) -> Array:
-    """Return targets with the weight of each in columns behind them, as `costs.by_output` reads them."""
-    cost: Cost = by_output(architecture.cost)
-    found = np.zeros((len(targets), cost.columns(architecture.layers[-1])), kind)
+def _beside(targets: Array, shares: Array, columns: int) -> Array:
+    """Return targets with the weight of each in the last columns, as `costs.by_output` reads them."""
+    found = np.zeros((len(targets), columns), targets.dtype)
     found[:, : targets.shape[1]] = targets
-    found[:, found.shape[1] - shares.shape[1] :] = shares
+    found[:, columns - shares.shape[1] :] = shares
     return found
 
 

@@ -128,7 +128,7 @@ def summary(self: Model) -> Summary:
 
 
 def written(self: Model) -> str:
-    """Return what builds such a network, but for what is the default; in brackets where arrays are left out."""
+    """Return what builds such a network, but for what is the default; in brackets without its arrays or functions."""
     parts, hidden = [repr(self.layers)], self.activations[:-1]
     if len(set(hidden)) > 1:
         parts.append(f"activation={hidden!r}")
@@ -151,5 +151,6 @@ def written(self: Model) -> str:
     if self.scaling:
         parts.append("scaling=True")
     built = f"Network({', '.join(parts)})"
-    given = isinstance(self.init, tuple) and any(isinstance(rule, Given) for rule in self.init)
-    return f"<{built}>" if given else built
+    arrays = isinstance(self.init, tuple) and any(isinstance(rule, Given) for rule in self.init)
+    functions = any("<" in name for name in (*self.activations, self.cost_function.name))
+    return f"<{built}>" if arrays or functions else built

@@ -67,7 +67,7 @@ def hessian_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, v: n
     self._architecture.check_second_order("hessian_vector_product")
     self._architecture.refuse_encoders("hessian_vector_product")
     samples = self._samples(X, Y, sample_weight)
-    return _product(self, samples, tables.KIND_HESSIAN, arrays.parameters("v", v, self.n_parameters, self.dtype))
+    return _product(self, samples, tables.KIND_HESSIAN, arrays.numbers_of_each("v", v, self.n_parameters, self.dtype))
 
 
 def gauss_newton_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike, v: npt.ArrayLike,
@@ -115,8 +115,8 @@ def gauss_newton_vector_product(self: Model, X: npt.ArrayLike, Y: npt.ArrayLike,
     self._architecture.check_second_order("gauss_newton_vector_product")
     self._architecture.refuse_encoders("gauss_newton_vector_product")
     samples = self._samples(X, Y, sample_weight)
-    return _product(self, samples, tables.KIND_GAUSS_NEWTON, arrays.parameters("v", v, self.n_parameters,
-                                                                                  self.dtype))
+    return _product(self, samples, tables.KIND_GAUSS_NEWTON,
+                    arrays.numbers_of_each("v", v, self.n_parameters, self.dtype))
 
 
 @np.errstate(under="ignore")

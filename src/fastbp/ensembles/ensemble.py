@@ -15,7 +15,7 @@ from ..jit.make import compiled_ensemble
 from ..jit.model import EnsembleModel
 from ..network import Network
 from . import files, intervals, predictions, resampling
-from .held_out import BOOTSTRAP, CALIBRATION, FOLDS, HeldOut, hold_out, score
+from .held_out import BOOTSTRAP, CALIBRATION, FOLDS, HeldOut, check_targets, hold_out, score
 from .intervals import Informed
 from .members import Doubles
 
@@ -202,6 +202,7 @@ class Ensemble(Informed):
         >>> bool(((low <= Y[60:]) & (Y[60:] <= high)).mean() >= 0.8)
         True
         """
+        check_targets(self._networks[0].cost_function)
         samples = self._networks[0]._samples(X, Y, sparse=True)
         self._calibration = hold_out(self, samples, CALIBRATION, np.ones((len(self), 1), np.bool_))
         return self

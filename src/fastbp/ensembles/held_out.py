@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.samples import Samples
+from ..costs import Cost
 from ..kernels.compile.cached import cached_property
 from ..metrics import Compared, accuracy, r2
 from .members import BERNOULLI, DISTRIBUTION, QUIET, Array, Doubles, Members, outputs, parts
@@ -77,6 +78,14 @@ def hold_out(members: Members, samples: Samples, origin: str, unseen: npt.NDArra
                    digest(members))
 
 
+def check_targets(cost: Cost) -> None:
+    """Raise ValueError if Y holds other numbers than the targets that predictions are compared with."""
+    if cost.whole > 0:
+        raise ValueError(f"rows that networks have not seen are to be compared with their targets, but {cost} reads "
+                         f"{cost.whole} numbers of Y, of which nobody knows what they are: train with fit_many, and "
+                         "make an Ensemble of the networks")
+
+
 def unseen_means(members: Members, part: Any, unseen: npt.NDArray[np.bool_]) -> Doubles:
     """Return for each row the mean over its own members, ``unseen`` (rows or 1, B): (rows, n_targets)."""
     total = np.zeros((len(part), members._n_targets))
@@ -99,7 +108,7 @@ def _targets(members: Members, samples: Samples) -> Array:
     """Return targets as `HeldOut.targets` has them; rows of probabilities that are no classes stay."""
     if samples.labels:
         return samples.targets.astype(np.int64)
-    targets = samples.targets.astype(np.float64)
+    targets = samples.targets[:, : members._n_targets].astype(np.float64)  # behind them stands what costs read beside
     if members._kind == DISTRIBUTION and ((targets == 1).sum(axis=1) == 1).all():
         classes: Array = targets.argmax(axis=1)
         return classes

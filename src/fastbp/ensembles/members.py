@@ -96,7 +96,7 @@ class Members:
         return self._n_targets == 1 and all(network._flat for network in self._networks)
 
     def _shown(self, found: Any, single: bool) -> Any:
-        """Return results (n_samples, n_targets) of one row without their first axis, of flat targets without both."""
+        """Return results (n_samples, n_targets) of one row without their first axis, if flat without the last."""
         if self.flat:
             found = found[..., 0]
         return found[0] if single else found

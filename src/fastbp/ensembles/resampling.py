@@ -13,6 +13,7 @@ from ..core.samples import Samples, SparseRows
 from ..network import Network
 from ..training.many import fit_many
 from ..util import machine
+from .held_out import check_targets
 from .members import BERNOULLI, DISTRIBUTION, kind_of
 
 Indices = npt.NDArray[np.int64]
@@ -33,6 +34,7 @@ class Resampling:
             if name not in SETTINGS:
                 raise TypeError(f"{name} is no argument here, expected {', '.join(SETTINGS)}: which rows a network is "
                                 "trained on is drawn")
+        check_targets(network.cost_function)
         self.network, self.settings = network, settings
         self.samples: Samples = network._samples(X, Y, sample_weight, sparse=True)
         self.X = X if isinstance(self.samples.inputs, SparseRows) else self.samples.inputs

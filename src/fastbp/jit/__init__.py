@@ -27,18 +27,18 @@ array([2., 1.])
 
 from . import ensemble, functions
 from .checks import check
+from .ensemble import ensemble_workspace
 from .from_python import from_python
+from .functions import workspace
 from .make import state
 from .model import EnsembleModel, Model, State
 
-workspace, ensemble_workspace, forward_ensemble = functions.workspace, ensemble.ensemble_workspace, (
-    ensemble.forward_ensemble)
 forward, forward_batch = from_python(functions.forward), from_python(functions.forward_batch)
 cost_and_gradient = from_python(functions.cost_and_gradient)
 cost_and_gradient_batch = from_python(functions.cost_and_gradient_batch)
 input_gradient, vjp = from_python(functions.input_gradient), from_python(functions.vjp)
 train_one, train_batch = from_python(functions.train_one), from_python(functions.train_batch)
-update = from_python(functions.update)
+update, forward_ensemble = from_python(functions.update), from_python(ensemble.forward_ensemble)
 
 __all__ = ["EnsembleModel", "Model", "State", "check", "cost_and_gradient", "cost_and_gradient_batch",
            "ensemble_workspace", "forward", "forward_batch", "forward_ensemble", "input_gradient", "state",

@@ -37,7 +37,7 @@ class FromPython:
         if found is False or found != found:  # NaN may also be what has been computed
             _explain(**dict(zip(self.names, arguments, strict=False)), **named)
             if found is False:
-                raise ValueError(f"{self.__name__}: sizes do not fit: fastbp.jit.check tells more")
+                raise ValueError(f"{self.__name__}: sizes do not fit")
         return found
 
     def __getattr__(self, name: str) -> Any:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .. import optimizers
 from ..core import arrays
-from ..optimizers import Optimizer
+from ..optimizers import Optimizer, UpdateRule
 from ..training.errors import DivergenceError
 from ..training.progress import Trainable
 from ..util.settings import is_number
@@ -87,9 +87,12 @@ def learning_rate_range(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, *, 
             raise ValueError(f"{name} is {value!r}, expected a positive number")
     if largest <= smallest:
         raise ValueError(f"largest is {largest!r}, expected more than smallest, {smallest!r}")
-    rates, size = np.geomspace(smallest, largest, arrays.whole("steps", steps, 20)), arrays.whole("batch_size",
-                                                                                                 batch_size)
-    method = check_rule(dataclasses.replace(optimizers.get(optimizer), learning_rate=smallest))  # type: ignore[call-arg]
+    rates = np.geomspace(smallest, largest, arrays.whole("steps", steps, 20))
+    size = arrays.whole("batch_size", batch_size)
+    method = optimizers.get(optimizer)
+    if isinstance(method, UpdateRule):
+        method = dataclasses.replace(method, learning_rate=smallest)
+    method = check_rule(method)
     samples, copy = self._samples(X, Y), self.copy()  # type: ignore[attr-defined]
     costs, smoothed, n = [], [], len(samples)
     mean, order, at = 0.0, copy.generator.permutation(n), 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,9 +89,9 @@ def train_on_batch(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, *,
     True
     """
     if missing is None:
-        return _step(self, None, lambda: self._samples(X, Y), optimizer)
-    return _step(self, None, lambda: observed.without_weights(
-        self._observed(X, Y, None, None, 1.0, missing, sparse=False), self._architecture.n_targets), optimizer)
+        return _step(self, None, self._samples(X, Y), optimizer)
+    known = self._observed(X, Y, None, None, 1.0, missing, sparse=False)
+    return _step(self, None, observed.without_weights(known, self._architecture.n_targets), optimizer)
 
 
 def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLike,
@@ -132,8 +131,9 @@ def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLik
     >>> net.cost(X, y) < before
     True
     """
+    inputs = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding)
     if U_jacobian is not None:
-        gradient = first.parameter_vjp(self, X, U, U_jacobian)
+        gradient = first.parameter_vjp(self, inputs, U, U_jacobian)
         if self._lock.locked():
             raise self._busy()
         with self._lock:
@@ -143,20 +143,14 @@ def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLik
             _check_finite(self, stepper, 0.0)
         return
 
-    def samples() -> Samples:
-        inputs = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding)
-        weights = arrays.directions("U", U, len(inputs), self.layers[-1], self.dtype, "outputs")
-        with np.errstate(over="ignore"):  # the step diverges, then
-            weights = weights * self.dtype.type(len(inputs))
-        return Samples(inputs, weights, False, np.empty(0, self.dtype))
-
-    _step(self, LINEAR, samples, optimizer)
+    weights = arrays.directions("U", U, len(inputs), self.layers[-1], self.dtype, "outputs")
+    with np.errstate(over="ignore"):  # the step diverges, then
+        weights = weights * self.dtype.type(len(inputs))
+    _step(self, LINEAR, Samples(inputs, weights, False, np.empty(0, self.dtype)), optimizer)
 
 
-def _step(network: Trainable, cost: Cost | None, given: Callable[[], Samples],
-          optimizer: str | Optimizer | None) -> float:
+def _step(network: Trainable, cost: Cost | None, samples: Samples, optimizer: str | Optimizer | None) -> float:
     """Make one update for a cost, by default the network's own, by the stepper that it has for it, or by a new one."""
-    samples = given()
     inputs: Any = samples.inputs
     cost = samples.cost or cost
     if network._lock.locked():

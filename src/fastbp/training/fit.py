@@ -55,11 +55,8 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
     else:
         if signed_weights:
             raise ValueError("signed_weights is given, but the samples are read by blocks: give arrays in memory")
-        if missing is not None:
-            raise ValueError(f"missing is {missing!r}, but the samples are read by blocks, in which nothing may be "
-                             "missing: leave it out, or give arrays in memory")
         samples = network._by_blocks(X, Y, sample_weight, jacobian[0], memory=memory, check_finite=check_finite,
-                                     team=team)
+                                     missing=missing, team=team)
     if samples.jacobian is not None and profile:
         raise ValueError("profile=True tells apart the phases of training on values: leave out target_jacobian")
     if isinstance(kept, (tuple, list)) and len(kept) == 2:

@@ -199,6 +199,9 @@ class _Side:
         if samples.cost is not None:
             raise ValueError("metrics compare all targets of a sample, but some are missing or have weights of their "
                              "own: leave them out, or give validation=(X, Y) without NaN")
+        if samples.signed:
+            raise ValueError("metrics are means by weights, of which signed_weights may have negative ones: leave them "
+                             "out, or give validation=(X, Y)")
         architecture, picked = network._architecture, samples.picked
         targets = samples.targets if picked is None else samples.targets[picked]
         weights = samples.own_weights

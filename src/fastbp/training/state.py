@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from ..core.conversion import converted, numbers
+from ..core import arrays
 from ..core.model import Model
 from ..util.settings import is_number
 from .progress import Progress, Trainable
@@ -80,7 +79,7 @@ def set_optimizer_state(self: Trainable, **state: Any) -> None:
         checked: dict[str, Array] = {}
         for name, value in state.items():
             if name in rows:
-                checked[name] = _row(name, value, self)
+                checked[name] = arrays.numbers_of_each(name, value, self.n_parameters, self.dtype)
             elif name not in optimizer.varying:
                 raise ValueError(f"{type(optimizer).__name__} keeps no {name!r}, expected one of "
                                  f"{', '.join([*optimizer.varying, *rows])}")
@@ -140,7 +139,7 @@ def move_to(self: Model, other: Model, tau: float = 1.0) -> None:
     mine, theirs = self._architecture, other._architecture
     if mine.named_ranges != theirs.named_ranges or mine.layers != theirs.layers or mine.names != theirs.names:
         raise ValueError(f"other has layers {theirs.layers} with {theirs.names}, expected {mine.layers} with "
-                         f"{mine.names}, and the same encoders: it is to be built as this network is")
+                         f"{mine.names}, and the same bias, scaling and encoders: it is to be built as this network is")
     with self._fitting():
         if tau == 1:
             self._parameters[:] = other._parameters
@@ -152,14 +151,3 @@ def _rows(network: Trainable, progress: Progress) -> dict[str, Array]:
     """Return what an update rule keeps of every parameter: views, by name."""
     names = progress.optimizer.slot_names
     return dict(zip(names, progress.state.reshape(-1, network.n_parameters), strict=True)) if names else {}
-
-
-def _row(name: str, value: Any, network: Trainable) -> Array:
-    array = numbers(name, value)
-    if array.shape != (network.n_parameters,):
-        raise ValueError(f"{name} has shape {array.shape}, expected ({network.n_parameters},): one number for each "
-                         "parameter")
-    array = converted(array, network.dtype)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds {array[~np.isfinite(array)][0]}, expected finite numbers")
-    return array

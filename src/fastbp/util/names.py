@@ -19,6 +19,10 @@ class Missing:
     """
 
     def __init__(self, kind: str, name: str, known: bool) -> None:
+        if name.startswith("<"):
+            self.why = (f"{kind} {name} was given to the network as a function, which a pickle does not hold: register "
+                        f"it (fastbp.register_{kind}), and build the network with its name")
+            return
         here = f"{kind} {name!r} is another function" if known else f"there is no {kind} {name!r}"
         self.why = (f"{here} in this process, unlike in the one that the network comes from: call "
                     f"fastbp.register_{kind}(..., name={name!r}) here too, with the same function, for instance in the "
