@@ -99,7 +99,9 @@ def _partitions(name: str, value: Any, X: Any) -> list[Any]:
     known = hasattr(value, "chunks") and hasattr(X, "chunks") and not np.isnan([*value.chunks[0], *X.chunks[0]]).any()
     if known and sum(value.chunks[0]) == sum(X.chunks[0]):
         value = value.rechunk({0: X.chunks[0]})
-    return list(np.ravel(np.asarray(value.to_delayed(), object)))
+    # Arrays as they are: each optimized by itself, what X and y are both made of would be computed for each. Frames read
+    # fewer columns for it.
+    return list(np.ravel(np.asarray(value.to_delayed(optimize_graph=not hasattr(value, "chunks")), object)))
 
 
 def make_part(number: int, columns: list[str] | None, *each: Any, labels: bool = False) -> Part:
