@@ -99,8 +99,8 @@ def _partitions(name: str, value: Any, X: Any) -> list[Any]:
     known = hasattr(value, "chunks") and hasattr(X, "chunks") and not np.isnan([*value.chunks[0], *X.chunks[0]]).any()
     if known and sum(value.chunks[0]) == sum(X.chunks[0]):
         value = value.rechunk({0: X.chunks[0]})
-    # Arrays as they are: each optimized by itself, what X and y are both made of would be computed for each. Frames read
-    # fewer columns for it.
+    # Arrays as they are: each optimized by itself, what X and y are both made of would be computed for each. Of frames
+    # fewer columns are read when they are optimized.
     return list(np.ravel(np.asarray(value.to_delayed(optimize_graph=not hasattr(value, "chunks")), object)))
 
 
