@@ -35,6 +35,8 @@ def rng(request):
 def steady(request, monkeypatch):
     """Let all threads that a test asks for work in each call; which is faster is for `test_thread_team` to ask."""
     if request.path.stem != "test_thread_team":
+        decided = thread_team.size
+        monkeypatch.setattr(thread_team, "size", lambda threads, *work: threads or decided(threads, *work))
         monkeypatch.setattr(thread_team.Tuner, "choose", lambda tuner, blocks: tuner.threads)
 
 

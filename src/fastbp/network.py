@@ -297,8 +297,8 @@ class Network(Trainable, Derivatives):
             read when it returns, and not later. A batch that holds all samples has no order: only a callable changes
             it. A full-batch method takes no callable.
         threads : int, optional
-            Number of threads, at most 1024; None decides from the work in a step. It changes the time, never the
-            result.
+            How many there may be at most, up to 1024; None allows one for each processor. The work in a step decides
+            how many there are, and small networks are trained by one. It changes the time, never the result.
         resume : bool, default False
             Go on where the last fit stopped: optimizer, its state, epoch numbers, random stream, history, and what
             `EarlyStopping` had seen. Two halves then give the bits of the whole, unless the first has ended with the

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 from helpers import ACTIVATIONS, DTYPES, close, few, laid_out, network, real_data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastbp import SGD, Adam, Network
-from fastbp.kernels import layout
+import fastbp
+from fastbp import SGD, Adam, Network, Regularization, encoders
+from fastbp.kernels import layout, tables
 
 NETS = few([((1, 1), 7), ((3, 9, 2), 5), ((17, 33, 5), 100), ((40, 70, 60, 10), 64), ((5, 130, 300, 3), 33)],
            [((1, 1), 7), ((3, 9, 2), 5)])
@@ -40,6 +42,47 @@ def test_threads_on_several_blocks(packed, by_lanes):
     alone = fitted((7, 21, 19, 3), n // 2, "float32", 1, Adam(), n, choices)
     for threads in (2, 3, 5):
         assert fitted((7, 21, 19, 3), n // 2, "float32", threads, Adam(), n, choices) == alone
+
+
+ROUNDS = {
+    "plain": {},
+    "clipped, dropout": dict(regularization=Regularization(clip_norm=0.1, dropout=0.2, l2=0.01)),
+    "weighted classes": dict(output="softmax", cost="cross_entropy", sample_weight=True),
+    "parametric": dict(activation=fastbp.parametric("tanh")),
+    "encoders": dict(encoders=[encoders.Periodic((0, 2, 3), 2), encoders.Embedding(1, 4, 3)]),
+    "a rate per update": dict(optimizer=Adam(fastbp.schedules.Cosine(0.01, per="update"))),
+    "full batch": dict(optimizer="lbfgs", batch_size=None),
+    "derivatives": dict(target_jacobian=True),
+    "sparse": dict(sparse=True),
+}
+
+
+@pytest.mark.parametrize("room", [2, 64], ids=["several rounds", "one round"])
+@pytest.mark.parametrize("case", ROUNDS)
+def test_rounds_of_a_team(case, room, rng, monkeypatch):
+    """Threads that take whole blocks add up gradients and costs as one thread does; what is left they share."""
+    given = dict(ROUNDS[case])
+    made = {name: given.pop(name) for name in ("output", "cost", "activation", "encoders") if name in given}
+    n, block = few(300, 25), few(2, 1) * layout.lanes("float32")
+    X, Y = rng.normal(size=(n, 4)).astype("f"), rng.normal(size=(n, 3)).astype("f")
+    X[:, 1] = rng.integers(0, 4, n)
+    Y = rng.integers(0, 3, n) if "cost" in made else Y
+    if given.get("sample_weight"):
+        given["sample_weight"] = rng.uniform(0.1, 1, n)
+    if given.get("target_jacobian"):
+        given["target_jacobian"] = rng.normal(size=(n, 3, 4))
+    if given.pop("sparse", False):
+        X = scipy.sparse.csr_matrix(X * (X > 0))
+    found = set()
+    for threads in (1, 2, 3):
+        net = laid_out(Network((4, 9, 3), seed=1, **made), block=block)
+        monkeypatch.setattr(layout, "ROUND_BYTES", room * threads * net.n_parameters * 4)
+        net.fit(X, Y, epochs=2, threads=threads, **{"batch_size": n - n // 5} | given)
+        found.add((net.parameters.tobytes(), net.history.cost.tobytes()))
+        [plan] = [plan for pool in net._workspaces._pools.values() for plan in pool]
+        most = min(room * threads, tables.MOST_BLOCKS // threads * threads) if threads > 1 else 0
+        assert plan.cells[tables.CELL_MOST_BLOCKS] == most
+    assert len(found) == 1
 
 
 def test_a_workspace_is_for_as_many_threads_as_it_was_made_for():

@@ -6,6 +6,7 @@ from helpers import few
 
 from fastbp import Adam, Network, Regularization
 from fastbp.core import thread_team
+from fastbp.util import machine
 
 
 def chosen(seconds, calls, threads=2):
@@ -37,8 +38,22 @@ def test_one_thread_stays_alone():
     assert chosen({1: lambda call: 1.0}, 70, threads=1) == [1] * 70
 
 
+def test_no_team_where_there_is_too_little_work():
+    """However many threads the user allows: a step of 2-8-1 takes half a microsecond, two barriers as long."""
+    def sizes(batch, samples):
+        return [thread_team.size(threads, batch, samples, 100) for threads in (1, 2, 7, 1024)]
+
+    step, whole = machine.STEP_WORK, machine.PASS_WORK
+    assert sizes(step - 1, whole) == sizes(step, whole - 1) == [1, 1, 1, 1]
+    assert sizes(step, whole) == [1, 2, 2, 2]
+    assert sizes(100 * step, whole) == [1, 2, 7, 100]
+    assert thread_team.size(None, 100 * step, whole, 100) == min(machine.processors(), 100)
+
+
 @pytest.mark.parametrize("regularization", [None, Regularization(clip_norm=0.1, dropout=0.2)], ids=["plain", "clipped"])
 def test_changing_teams_changes_no_bit(regularization, monkeypatch):
+    monkeypatch.setattr(machine, "STEP_WORK", 1)
+    monkeypatch.setattr(machine, "PASS_WORK", 1)
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(few(300, 60), 5)), rng.normal(size=(few(300, 60), 2))
 

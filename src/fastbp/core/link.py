@@ -25,10 +25,12 @@ from ..kernels.derivatives import second
 from ..kernels.functions import costs, softmax
 from ..kernels.layer import dense, gather, parametric, sparse
 from ..kernels.layout import Integers, Plan
-from ..kernels.passes import backprop, encoded, epoch, noise, online, predict, record
+from ..kernels.passes import backprop, encoded, epoch, noise, online, predict, record, rounds
 from ..kernels.passes import sparse as nonzeros
 from ..kernels.random import shuffle, shuffle_picked
 from ..kernels.tables import (
+    CELL_ADD_UP,
+    CELL_APART,
     CELL_CANONICAL,
     CELL_COST,
     CELL_COST_KERNEL,
@@ -50,6 +52,7 @@ from ..kernels.tables import (
     CELL_KIND,
     CELL_MEASURE,
     CELL_MIDWAY,
+    CELL_MOST_BLOCKS,
     CELL_MY_NEURONS,
     CELL_MY_SAMPLES,
     CELL_N_SCHEDULED,
@@ -148,6 +151,8 @@ class Request:
     end_epoch: Kernel = record.end_epoch
     scheduled: Integers | None = None
     """Rows of `tables.SCHEDULED` for numbers that follow schedules; who owns these and their values fills them."""
+    several: bool = False
+    """Whether a batch has as many blocks as there are threads, at least: then they may take `passes.rounds`."""
 
     def block(self, architecture: Architecture) -> int:
         """Return the number of samples that go through a pass together: of the network alone, never of threads."""
@@ -163,8 +168,8 @@ class Request:
     @property
     def prepared_by(self) -> tuple[Any, ...]:
         """What a prepared plan depends on, beside its room."""
-        return (self.backward, self.threads, self.kind, self.sparse, self.of_nonzeros, self.weighted, self.picks,
-                self.calls, self.cost, self.jacobian_columns, self.signed)
+        return (self.backward, self.threads, self.several, self.kind, self.sparse, self.of_nonzeros, self.weighted,
+                self.picks, self.calls, self.cost, self.jacobian_columns, self.signed)
 
     @property
     def of_nonzeros(self) -> bool:
@@ -199,6 +204,8 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
     if request.backward:
         fewer = architecture.target_columns < architecture.layers[-1]
         cells[CELL_GATHER_TARGETS] = address(gather.gather_columns if fewer else gather.gather, dtype, gather.gather)
+        if cells[CELL_MOST_BLOCKS]:
+            cells[CELL_ADD_UP] = address(rounds.add_up, dtype, prototypes.update_rule)
     _link_functions(architecture, request, plan)
     if any(architecture.parametric):
         _link_alphas(architecture, request, plan)
@@ -311,9 +318,14 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
         cells[CELL_ENCODING] = table.size
         cells = np.concatenate((cells, table))
     # transposes read whole blocks of lanes x lanes, so what lies behind the last panel must be readable
-    panels = layout.aligned(total + width * width, dtype)
+    total += width * width
+    blocks = layout.blocks_in_round(architecture.n_parameters, dtype, request.threads) if request.several else 0
+    cells[CELL_MOST_BLOCKS], cells[CELL_APART] = blocks, total
+    teams = request.threads if blocks else 1  # in a round each thread has panels of its own
+    panels = layout.aligned(teams * total + blocks * architecture.n_parameters, dtype)
     panels[:] = 0
-    panels[cells[CELL_ONES] : cells[CELL_ONES] + width] = 1
+    for start in range(0, teams * total, total):
+        panels[start + cells[CELL_ONES] : start + cells[CELL_ONES] + width] = 1
     return Plan(layers, cells, np.zeros(COST_INPUT_NOISE), panels)
 
 
@@ -344,6 +356,8 @@ def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterat
         yield gather.scatter
         return
     yield from (gather.gather_weights, costs.collect, record.end_epoch, backprop.my_neurons)
+    if plan.cells[CELL_MOST_BLOCKS]:
+        yield from (rounds.take_round, rounds.share)
     yield shuffle_picked if request.picks else shuffle
     if request.kind == tables.KIND_PLAIN:
         yield backprop.my_samples
@@ -489,5 +503,7 @@ def _regularized(architecture: Architecture, plan: Plan, request: Request, regul
         cells[CELL_PLAIN_NEURONS] = cells[CELL_MY_NEURONS]
         cells[CELL_MY_NEURONS] = address(epoch.my_neurons_clipped, dtype, backprop.my_neurons)
         cells[CELL_MEASURE] = address(penalties.measure, dtype, prototypes.update_rule)
+        if request.threads > 1:
+            cells[rounds.share.place] = address(rounds.share, dtype)
         cells[CELL_MIDWAY + tables.BARRIER_YIELD] = thread_team.yield_address()
     return plan._replace(cost_parameter=settings)

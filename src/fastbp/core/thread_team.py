@@ -18,22 +18,21 @@ from ..util import machine
 
 
 def size(threads: int | None, batch_work: int, pass_work: int, strips: int) -> int:
-    """Return the number of threads for a pass.
+    """Return the number of threads for a pass: as many as its work pays for.
 
     Parameters
     ----------
     threads
-        What the user asked for; None decides from the work.
+        How many there may be at most, as the user said; None for as many as there are processors.
     batch_work, pass_work
         Multiply-adds of a mini-batch, and of all that is done in one call.
     strips
         Vectors of samples in a block: more threads than strips have nothing to do in phase 1.
     """
-    if threads is not None:
-        return threads
     if batch_work < machine.STEP_WORK or pass_work < machine.PASS_WORK:
         return 1
-    return max(1, min(machine.processors(), strips, batch_work * 2 // machine.STEP_WORK))
+    most = machine.processors() if threads is None else threads
+    return max(1, min(most, strips, batch_work * 2 // machine.STEP_WORK))
 
 
 def chunks(samples: int, block: int, work: int, most: int = 2**62) -> Iterable[slice]:

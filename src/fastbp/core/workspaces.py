@@ -64,6 +64,9 @@ class Workspaces:
         block : int
         """
         block, room = self.block(request)
+        # the tables of non-zeros are of one block, and there is one set of them for all threads
+        request.several = (request.backward and not request.of_nonzeros
+                           and request.threads > 1 and request.samples > (request.threads - 1) * block)
         pool = self._pools.setdefault((room, *request.prepared_by), [])
         try:
             plan = pool.pop()

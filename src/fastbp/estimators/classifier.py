@@ -99,8 +99,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
     progress : bool, default False
         Show a tqdm bar (``pip install fastbp[progress]``).
     n_threads : int, optional
-        Threads; by default the work in a batch decides, within what joblib leaves to a worker. It changes the time,
-        never the result.
+        Threads at most; by default as many as joblib leaves to a worker. The work in a batch decides how many there
+        are. It changes the time, never the result.
     class_weight : dict, list of dict, "balanced" or None, default None
         Factors of the sample weights by class; "balanced" gives all classes the same weight together.
     n_members : int, default 1

@@ -99,8 +99,8 @@ class MLPRegressor(RegressorMixin, _MLP):
     progress : bool, default False
         Show a tqdm bar (``pip install fastbp[progress]``).
     n_threads : int, optional
-        Threads; by default the work in a batch decides, within what joblib leaves to a worker. It changes the time,
-        never the result.
+        Threads at most; by default as many as joblib leaves to a worker. The work in a batch decides how many there
+        are. It changes the time, never the result.
     n_members : int, default 1
         Networks, all trained in one call, whose predictions are averaged. Each is an estimator of its own in
         `estimators_`, with one network and a ``random_state`` drawn from this one's. More than one excludes

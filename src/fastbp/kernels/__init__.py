@@ -8,8 +8,14 @@ Numbers in brackets are those of the equations in docs/explanation/theory.md.
 
 passes.epoch
     run                a chunk of epochs, or one pass for cost and gradient: a `layout.Learner` -> training, each thread
-    wait               the barrier between phases: its cells -> my_neurons_clipped, run
     my_neurons_clipped phase 2 where the norm of the gradient is clipped -> run, in the place of my_neurons
+passes.barrier
+    wait               until all threads of a team are there: its cells -> epoch, rounds
+passes.rounds
+    take_round         both phases of several blocks, of which a thread takes whole ones: gradient, parameters, state,
+                       cost of the batch -> run
+    share              a rule for the parameters of a thread's neurons -> take_round, my_neurons_clipped
+    add_up             a rule: gradients of blocks, added in their order, a slice of another one -> share, by address
 passes.backprop
     my_samples         phase 1, some strips through (1)-(5): all panels -> run, derivatives.trace
     my_neurons         phase 2, some neurons of every layer: gradient (6), parameters and state (7)

@@ -26,6 +26,9 @@ BLOCK_BYTES = 384 * 1024
 SCRATCH_BYTES = 256 * 1024
 """Weights or deltas that one sweep over the strips keeps in L2, and the size of a thread's scratch."""
 
+ROUND_BYTES = 2 * 1024 * 1024
+"""Gradients of the blocks of a round."""
+
 LARGEST_BLOCK = 2048
 """Samples in a block; more bring nothing."""
 
@@ -237,6 +240,12 @@ def block_with_tangents(sizes: Sequence[int], dtype: npt.DTypeLike, batch: int, 
     width = lanes(dtype)
     every = block_samples(sizes, dtype, -(-batch // width) * width * (1 + tangents))
     return max(every // (1 + tangents) // width * width, width)
+
+
+def blocks_in_round(parameters: int, dtype: npt.DTypeLike, threads: int) -> int:
+    """Return how many blocks a round of a team has at most, as many for each thread; 0 if gradients are too large."""
+    fitting = ROUND_BYTES // (parameters * np.dtype(dtype).itemsize)
+    return min(fitting, tables.MOST_BLOCKS) // threads * threads
 
 
 def room(samples: int, dtype: npt.DTypeLike) -> int:

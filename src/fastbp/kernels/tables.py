@@ -12,6 +12,10 @@ from .table import Table
 
 CACHE_LINE = 8  # numbers of 64 bits
 
+MOST_BLOCKS = 64
+"""Blocks in a round of a team at most, see `passes.rounds`."""
+
+
 LAYER = Table({
     "n_in": "neurons below",
     "n_out": "neurons of the layer",
@@ -60,9 +64,10 @@ BARRIER = Table({
     "arrived": "threads that have arrived",
     "abandoned": "1 if a thread has given up",
     "yield": "address of the system's function that lets another thread run",
-}, widths=dict.fromkeys(("arrived", "abandoned", "yield"), CACHE_LINE))
+    "taken": "blocks that threads have asked for, in all rounds",
+}, widths=dict.fromkeys(("arrived", "abandoned", "yield", "taken"), CACHE_LINE))
 """Where the threads of a team meet; each cell is on a line of the cache of its own."""
-BARRIER_ARRIVED, BARRIER_ABANDONED, BARRIER_YIELD = BARRIER
+BARRIER_ARRIVED, BARRIER_ABANDONED, BARRIER_YIELD, BARRIER_TAKEN = BARRIER
 BARRIER_COUNT = BARRIER.count
 
 CELL = Table({
@@ -143,6 +148,11 @@ CELL = Table({
     "sparse_room": "products of non-zeros: samples for which there are tables behind the cells, see `layer.sparse`",
     "structure": "products of non-zeros: address of `layout.Data.structure`, which phase 2 is not given",
     "structure_size": "products of non-zeros: numbers there",
+    "round": "address of `rounds.take_round` where a team shares several blocks, or 0",
+    "most_blocks": "blocks in a round at most, whose gradients lie behind the panels of all threads",
+    "apart": "how far behind a thread's panels the next one's are, in a round",
+    "share": "address of `rounds.share`, which a team calls",
+    "add_up": "address of `rounds.add_up`",
 }, widths={"midway": BARRIER.count})
 """Single panels, the output stage, addresses of kernels: `layout.Plan.cells`."""
 (CELL_TARGET, CELL_N_TARGETS, CELL_TARGET_COLUMNS, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE,
@@ -156,7 +166,7 @@ CELL = Table({
  CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_FOLLOW, CELL_SCHEDULED, CELL_N_SCHEDULED, CELL_MODEL,
  CELL_ENCODING, CELL_ENCODE, CELL_GRADIENTS, CELL_UPDATES, CELL_SLOPES, CELL_DENSE_SAMPLES, CELL_DENSE_NEURONS,
  CELL_DENSE_PREDICT, CELL_SPARSE_RANGES, CELL_SPARSE_FORWARD, CELL_SPARSE_GRADIENT, CELL_SPARSE_ROOM, CELL_STRUCTURE,
- CELL_STRUCTURE_SIZE) = CELL
+ CELL_STRUCTURE_SIZE, CELL_ROUND, CELL_MOST_BLOCKS, CELL_APART, CELL_SHARE, CELL_ADD_UP) = CELL
 CELL_COUNT = CELL.count
 
 SCHEDULED = Table({
@@ -304,9 +314,10 @@ SUM = Table({
     "epoch_cost": "of the present epoch",
     "epoch_weight": "weight of the samples of the present epoch",
     "epoch_penalty": "the part of an epoch's mean cost that penalties make up",
-}, np.float64)
+    "blocks": "summed cost of each block of a round",
+}, np.float64, widths={"blocks": MOST_BLOCKS})
 """Running costs: `layout.Learner.sums`."""
-SUM_BATCH_COST, SUM_EPOCH_COST, SUM_EPOCH_WEIGHT, SUM_EPOCH_PENALTY = SUM
+SUM_BATCH_COST, SUM_EPOCH_COST, SUM_EPOCH_WEIGHT, SUM_EPOCH_PENALTY, SUM_BLOCKS = SUM
 SUM_COUNT = SUM.count
 
 PHASE = Table({

@@ -78,7 +78,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
     progress : bool, default False
         Show a tqdm bar (``pip install fastbp[progress]``).
     n_threads : int, optional
-        Threads; by default as many as pay. It changes the time, never the result.
+        Threads at most; of them as many are used as pay. It changes the time, never the result.
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
 from ..ir import WHOLE, call, copy_vector, gradient_tile, lanes, multiply_vector, panel, pointer, row, view
 from ..layer import dense, gather
 from ..layer.dense import column
-from ..passes.epoch import wait
+from ..passes.barrier import wait
 from ..tables import (
     CELL_FISHER,
     CELL_ONES,

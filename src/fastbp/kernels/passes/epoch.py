@@ -10,32 +10,25 @@ are in cache. After a second barrier the next block begins. So no result depends
 from .. import prototypes, random
 from ..compile import by_address, kernel
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
-from ..ir import atomic_add, atomic_load, call, give_way, lanes, lap, least, pointer, ticks, view
+from ..ir import call, lanes, lap, least, most, pointer, ticks, view
 from ..layer import gather
 from ..tables import (
-    BARRIER_ABANDONED,
-    BARRIER_ARRIVED,
     BARRIER_COUNT,
-    BARRIER_YIELD,
     CELL_COST,
     CELL_FOLLOW,
     CELL_MEASURE,
     CELL_MIDWAY,
+    CELL_MOST_BLOCKS,
     CELL_MY_NEURONS,
     CELL_PLAIN_NEURONS,
+    CELL_ROUND,
     CELL_SCRATCH,
     CELL_SCRATCH_SIZE,
-    CELL_UPDATES,
     HYPER_BATCH_WEIGHT,
     HYPER_BETA1,
     HYPER_BETA2,
     HYPER_POWER1,
     HYPER_POWER2,
-    LAYER_ALPHAS,
-    LAYER_BIASES,
-    LAYER_N_IN,
-    LAYER_N_OUT,
-    LAYER_WEIGHTS,
     PHASE_COUNT,
     PHASE_UPDATE,
     PHASE_WAIT,
@@ -47,25 +40,9 @@ from ..tables import (
     SUM_BATCH_COST,
 )
 from ..updates import scheduled
-from . import backprop, encoded, record
+from . import backprop, record, rounds
+from .barrier import wait
 from .record import batch_cost, end_batch
-
-SPINS = 2000
-"""Rounds before a waiting thread gives way: far more than a barrier takes when all are running."""
-
-
-@kernel
-def wait(barrier, threads):
-    """Stand at the barrier until the whole team has arrived; False if a thread of it has failed."""
-    if threads == 1:
-        return True
-    arrivals = (atomic_add(barrier, BARRIER_ARRIVED, 1) // threads + 1) * threads
-    spins = 0
-    while atomic_load(barrier, BARRIER_ARRIVED) < arrivals and atomic_load(barrier, BARRIER_ABANDONED) == 0:
-        spins += 1
-        if spins > SPINS:
-            give_way(barrier[BARRIER_YIELD])
-    return atomic_load(barrier, BARRIER_ABANDONED) == 0
 
 
 @by_address(CELL_MY_NEURONS)
@@ -85,18 +62,7 @@ def my_neurons_clipped(layers: Table, cells: Integers, panels: Floats, parameter
         if threads == 1:
             call(prototypes.update_rule, rule, parameters, gradient, state, 0, parameters.size, 0, hyper)
             continue
-        if cells[CELL_UPDATES] != 0:
-            call(encoded.updates, cells, encoded.encoding(cells), parameters, gradient, state, hyper, rule, thread,
-                 threads)
-        for layer in range(layers.shape[0]):
-            n_in, n_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
-            w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
-            first, end = n_out * thread // threads, n_out * (thread + 1) // threads
-            call(prototypes.update_rule, rule, parameters, gradient, state, w + first * n_in, w + end * n_in, 0, hyper)
-            for neurons in (b, layers[layer, LAYER_ALPHAS]):
-                if neurons >= 0:
-                    call(prototypes.update_rule, rule, parameters, gradient, state, neurons + first, neurons + end, 0,
-                         hyper)
+        call(rounds.share, cells, layers, cells, parameters, gradient, state, hyper, rule, thread, threads)
         if rule != update:
             wait(view(cells, CELL_MIDWAY, BARRIER_COUNT), threads)
     lap(clock, start, 0, PHASE_UPDATE)
@@ -119,7 +85,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     scratch = cells[CELL_SCRATCH] + thread * cells[CELL_SCRATCH_SIZE]
     epoch, position = progress[PROGRESS_EPOCH], progress[PROGRESS_POSITION]
     backward = 1 if learner.gradient.size > 0 else 0
-    blocks, updates, total, known = 0, 0, 0.0, -1
+    blocks, updates, total, known, taken = 0, 0, 0.0, -1, 0
     while epoch < task.epochs and blocks < task.blocks:
         if position == 0:  # the end of the epoch before is waited for, too
             if thread == 0 and task.shuffle != 0:
@@ -130,7 +96,11 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
             break
         batch = position // task.batch * task.batch
         batch_end = least(batch + task.batch, task.samples)
-        end = least(position + task.block, batch_end)
+        together = 0  # blocks that the team shares in a round; what is left of them, all threads take together
+        if threads > 1 and cells[CELL_ROUND] != 0:
+            left = (batch_end - position + task.block - 1) // task.block
+            together = least(left // threads, cells[CELL_MOST_BLOCKS] // threads) * threads
+        end = least(position + most(together, 1) * task.block, batch_end)
         if cells[CELL_FOLLOW] != 0 and position == batch:  # threads read these numbers in both phases
             if thread == 0:
                 call(scheduled.follow, cells, cells, learner.hyper, updates)
@@ -147,24 +117,32 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
             hyper[HYPER_POWER1] *= hyper[HYPER_BETA1]
             hyper[HYPER_POWER2] *= hyper[HYPER_BETA2]
             hyper[HYPER_BATCH_WEIGHT] = total
-        call(backprop.my_samples, cells, layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
-             pointer(data.structure), data.targets, weights, order, position, end, total,
-             task.labels, backward, strips, strips * thread // threads, strips * (thread + 1) // threads, scratch,
-             clock, start)
-        if not wait(barrier, threads):
-            break
-        if threads > 1:
-            lap(clock, start, 0, PHASE_WAIT)
-        if backward != 0:
-            call(backprop.my_neurons, cells, layers, plan.cells, panels, parameters, learner.gradient, learner.state,
-                 learner.hyper, learner.update if last_block else 0, strips, 1 if position != batch else 0, thread,
-                 threads, scratch, data.inputs, order, end, least(end + task.block, task.samples), clock, start)
-        if thread == 0:
-            sums[SUM_BATCH_COST] += batch_cost(panels, cells[CELL_COST], strips * lane)
-            if last_block:
-                end_batch(progress, sums, learner.update, total)
+        if together > 0:
+            call(rounds.take_round, cells, layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
+                 pointer(data.structure), data.targets, weights, order, position, end, task.block, total, task.labels,
+                 learner.gradient, learner.state, learner.hyper, sums, learner.update if last_block else 0,
+                 1 if position != batch else 0, thread, threads, barrier, taken, clock, start)
+            taken += together + threads  # each asks in vain once
+        else:
+            call(backprop.my_samples, cells, layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
+                 pointer(data.structure), data.targets, weights, order, position, end, total,
+                 task.labels, backward, strips, strips * thread // threads, strips * (thread + 1) // threads, scratch,
+                 clock, start)
+            if not wait(barrier, threads):
+                break
+            if threads > 1:
+                lap(clock, start, 0, PHASE_WAIT)
+            if backward != 0:
+                call(backprop.my_neurons, cells, layers, plan.cells, panels, parameters, learner.gradient,
+                     learner.state, learner.hyper, learner.update if last_block else 0, strips,
+                     1 if position != batch else 0, thread, threads, scratch, data.inputs, order, end,
+                     least(end + task.block, task.samples), clock, start)
+            if thread == 0:
+                sums[SUM_BATCH_COST] += batch_cost(panels, cells[CELL_COST], strips * lane)
+        if thread == 0 and last_block:
+            end_batch(progress, sums, learner.update, total)
         position = end
-        blocks += 1
+        blocks += most(together, 1)
         if last_block:
             updates += 1
         if not wait(barrier, threads):
