@@ -6,15 +6,16 @@ import threading
 import time
 
 import pytest
-from helpers import compiled_only
+from helpers import compiled_only, few
 
 import fastbp
 from fastbp import Network
-from fastbp.core import thread_team
+from fastbp.core import objective, thread_team
 from fastbp.kernels import tables
 from fastbp.kernels.compile import JIT
 from fastbp.kernels.compile.interrupts import Held
 from fastbp.training import minibatch
+from fastbp.util import machine
 
 SCRIPT = """
 import json, os, signal, sys, threading, time
@@ -436,6 +437,51 @@ def test_no_thread_of_a_team_is_left_at_work(sigint):
     with pytest.raises(KeyboardInterrupt):
         thread_team.run(3, work)
     assert sorted(done) == [1, 2]
+
+
+@pytest.mark.parametrize("threads", few([1, 2], [1]))
+@pytest.mark.parametrize("method", ["adam", "lbfgs"])
+def test_a_block_in_pieces(method, threads, rng, monkeypatch, sigint):
+    """The kernel comes back four times a block that takes long, and nothing of a step is done before the last time."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    n, settings = few(288, 96), dict(batch_size=few(96, 32)) if method == "adam" else {}
+    X, Y, calls, last = rng.normal(size=(n, 3)), rng.normal(size=(n, 2)), [], []
+    real = objective.run_pass
+
+    def counted(*arguments):
+        real(*arguments)
+        if arguments[-2] == 0:
+            calls.append(net.parameters.copy())
+            if len(calls) in last:
+                interrupt()
+
+    monkeypatch.setattr(objective, "run_pass", counted)
+
+    def fitted():
+        calls.clear()
+        return Network((3, 9, 2), seed=1), dict(epochs=3, optimizer=method, threads=threads) | settings
+
+    net, given = fitted()
+    monkeypatch.setattr(machine, "CHUNK_WORK", 1)  # a call for each block
+    monkeypatch.setattr(machine, "CHUNK_SECONDS", 0)
+    whole = net.fit(X, Y, **given).parameters.tobytes()
+    blocks, after = len(calls), [parameters.tobytes() for parameters in calls]
+    monkeypatch.setattr(machine, "PIECE_WORK", 2 * net._architecture.work * settings.get("batch_size", n)
+                        // (3 * 3 * threads) + 1)
+    monkeypatch.setattr(thread_team, "size", lambda *work: threads)
+    net, given = fitted()
+    assert net.fit(X, Y, **given).parameters.tobytes() == whole
+    assert len(calls) == 4 * blocks
+    assert [parameters.tobytes() for parameters in calls[3::4]] == after
+    last.append(4 * 2 + 2)
+    net, given = fitted()
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, Y, **given)
+    if method == "adam":
+        assert net.parameters.tobytes() == after[1]
+    else:  # back where the line begins
+        again = Network((3, 9, 2), seed=1).fit(X, Y, **given | {"epochs": max(1, len(net.history))})
+        assert len(net.history) > 0 and (net.parameters == again.parameters).all()
 
 
 def test_interrupted_as_it_diverges(monkeypatch, sigint):

@@ -74,6 +74,7 @@ def evaluation(model: Model, samples: Samples | Streamed, threads: int | None = 
     with model._borrow(request) as (plan, block):
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 0)
         blocks = max(1, machine.CHUNK_WORK // (work // n * block))
+        pieces = thread_team.Pieces(work // n * block, threads_used)
         # each call adds up all weights: it takes so many blocks that this stays the lesser part of its time
         least = 1 + 16 * n * n // (work * block) if samples.weights.size else 1
         penalize = None
@@ -82,13 +83,13 @@ def evaluation(model: Model, samples: Samples | Streamed, threads: int | None = 
 
         def evaluate(gradient: Array) -> float:
             nonlocal blocks
-            learner.progress[:] = learner.sums[:] = 0
+            learner.progress[:] = learner.sums[:] = pieces.now = 0
             while learner.progress[tables.PROGRESS_EPOCH] == 0:
                 start = time.perf_counter()
                 thread_team.run(threads_used, partial(run_pass, threads_used, plan, model._parameters, data,
-                                                      task._replace(blocks=blocks),
+                                                      pieces.of(task._replace(blocks=blocks)),
                                                       learner._replace(gradient=gradient)))
-                if learner.progress[tables.PROGRESS_EPOCH] == 0:
+                if pieces.called() and learner.progress[tables.PROGRESS_EPOCH] == 0:
                     seconds = max(time.perf_counter() - start, 1e-9)
                     blocks = max(least, min(int(blocks * machine.CHUNK_SECONDS / seconds), 8 * blocks))
             return float(learner.costs[0]) + (0.0 if penalize is None else penalize(gradient))

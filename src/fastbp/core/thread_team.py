@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels.compile.interrupts import Held
+from ..kernels.layout import Task
 from ..kernels.tables import BARRIER_ABANDONED, BARRIER_COUNT, BARRIER_YIELD
 from ..util import machine
 
@@ -59,6 +60,27 @@ def _chunks(samples: int, block: int, work: int, most: int) -> Iterator[slice]:
         yield slice(begin, end)
         seconds = max(time.perf_counter() - start, 1e-9)
         begin, blocks = end, max(1, min(int(blocks * machine.CHUNK_SECONDS / seconds), 8 * blocks, most))
+
+
+class Pieces:
+    """Phase 1 of a block in several calls of the kernel, where Ctrl-C would wait too long; phase 2 is one more.
+
+    Nothing is changed before phase 2, so a fit that is interrupted in between has taken whole steps only.
+    """
+
+    def __init__(self, work: int, threads: int) -> None:
+        """Split phase 1 of a block of so many multiply-adds, of which it does two thirds."""
+        each = -(-2 * work // (3 * machine.PIECE_WORK * threads))
+        self.count, self.now = each if each > 1 else 0, 0
+
+    def of(self, task: Task) -> Task:
+        """Return the task of the next call."""
+        return task._replace(pieces=self.count, piece=self.now, blocks=1) if self.count else task
+
+    def called(self) -> bool:
+        """Note that it has been made; return whether the block has come to its end."""
+        self.now = (self.now + 1) % (self.count + 1)
+        return self.now == 0
 
 
 class Tuner:

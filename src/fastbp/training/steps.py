@@ -155,7 +155,8 @@ class CompiledSteps(Steps):
         self.task = layout.Task(n, request.samples, block, int(samples.labels), 0, 0, 2**62, 0, 0)
         self.data = samples.data(order)
         self.blocks, self.online = max(1, machine.CHUNK_WORK // (work * block)), False
-        self.tuner = thread_team.Tuner(self.threads)
+        self.tuner, self.running = thread_team.Tuner(self.threads), self.threads
+        self.pieces, self.began = thread_team.Pieces(work * block, self.threads), 0.0
 
     @property
     def written(self) -> layout.Learner:
@@ -164,16 +165,20 @@ class CompiledSteps(Steps):
 
     def call(self) -> None:
         """Call the kernel once."""
-        learner = self.written
-        running = self.threads if learner.clock.size else self.tuner.choose(self.blocks)
-        blocks = max(1, self.blocks // 8) if self.tuner.trying else self.blocks
-        given = self.plan, self.network._parameters, self.data, self.task._replace(blocks=blocks), learner
-        start = time.perf_counter()
+        learner, tuner, pieces = self.written, self.tuner, self.pieces
+        if pieces.now == 0:
+            self.running = self.threads if learner.clock.size else tuner.choose(self.blocks)
+            self.began = time.perf_counter()
+        blocks, running = max(1, self.blocks // 8) if tuner.trying else self.blocks, self.running
+        task = pieces.of(self.task._replace(blocks=blocks))
+        given = self.plan, self.network._parameters, self.data, task, learner
         if self.online:
             online.run(*given)
         else:
             thread_team.run(running, partial(objective.run_pass, running, *given))
-        seconds = max(time.perf_counter() - start, 1e-9)
+        if not pieces.called():
+            return
+        seconds = max(time.perf_counter() - self.began, 1e-9)
         done = max(1, int(learner.progress[tables.PROGRESS_BLOCKS]))
         self.blocks = max(1, int(done * machine.CHUNK_SECONDS / seconds))
-        self.tuner.took(running, done, seconds)
+        tuner.took(running, done, seconds)

@@ -88,7 +88,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     blocks, updates, total, known, taken = 0, 0, 0.0, -1, 0
     while epoch < task.epochs and blocks < task.blocks:
         if position == 0:  # the end of the epoch before is waited for, too
-            if thread == 0 and task.shuffle != 0:
+            if thread == 0 and task.shuffle != 0 and task.piece == 0:
                 call(random.shuffle, cells, order, task.key, epoch)
             if not wait(barrier, threads):
                 break
@@ -97,7 +97,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         batch = position // task.batch * task.batch
         batch_end = least(batch + task.batch, task.samples)
         together = 0  # blocks that the team shares in a round; what is left of them, all threads take together
-        if threads > 1 and cells[CELL_ROUND] != 0:
+        if threads > 1 and cells[CELL_ROUND] != 0 and task.pieces == 0:
             left = (batch_end - position + task.block - 1) // task.block
             together = least(left // threads, cells[CELL_MOST_BLOCKS] // threads) * threads
         end = least(position + most(together, 1) * task.block, batch_end)
@@ -113,7 +113,11 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
                 total = hyper[HYPER_BATCH_WEIGHT]
         strips = (end - position + lane - 1) // lane
         last_block = end == batch_end
-        if thread == 0 and last_block:
+        first, stop, pieces = strips * thread // threads, strips * (thread + 1) // threads, most(task.pieces, 1)
+        size = stop - first
+        first, stop = first + size * task.piece // pieces, first + size * (task.piece + 1) // pieces
+        ends = task.pieces == 0 or task.piece == task.pieces
+        if thread == 0 and last_block and ends:
             hyper[HYPER_POWER1] *= hyper[HYPER_BETA1]
             hyper[HYPER_POWER2] *= hyper[HYPER_BETA2]
             hyper[HYPER_BATCH_WEIGHT] = total
@@ -124,10 +128,12 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
                  1 if position != batch else 0, thread, threads, barrier, taken, clock, start)
             taken += together + threads  # each asks in vain once
         else:
-            call(backprop.my_samples, cells, layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
-                 pointer(data.structure), data.targets, weights, order, position, end, total,
-                 task.labels, backward, strips, strips * thread // threads, strips * (thread + 1) // threads, scratch,
-                 clock, start)
+            if task.piece == 0 or not ends:
+                call(backprop.my_samples, cells, layers, plan.cells, plan.cost_parameter, panels, parameters,
+                     data.inputs, pointer(data.structure), data.targets, weights, order, position, end, total,
+                     task.labels, backward, strips, first, stop, scratch, clock, start)
+            if not ends:  # nothing is changed yet: the next call goes on, or none does
+                break
             if not wait(barrier, threads):
                 break
             if threads > 1:
