@@ -192,8 +192,8 @@ def counted_loop(builder: Builder, count: Any, carried: list[tuple[Any, Any]],
     return last
 
 
-def lane_sums(p: Pointers, values: list[Any]) -> list[Any]:
-    """Emit the sum over lanes of each vector: vectors that hold them one after the other.
+def lane_halves(p: Pointers, values: list[Any], levels: int = 1) -> list[tuple[Any, Any]]:
+    """Emit the sums of 2ⁿ⁻¹ neighbouring lanes, n being the levels: vectors of the first ones and of those beside them.
 
     Neighbouring lanes are added first, in every case, so that an element has the same bits whichever tile it is in.
     """
@@ -201,10 +201,18 @@ def lane_sums(p: Pointers, values: list[Any]) -> list[Any]:
     group = values[:]
     while len(group) % p.lanes:  # fill up to whole vectors with zeros, which the optimiser removes
         group.append(p.zero())
-    for _ in range(p.lanes.bit_length() - 1):
+    while True:
         pairs = zip(group[0::2], group[1::2], strict=True)
-        group = [p.b.fadd(p.shuffle(a, b, evens), p.shuffle(a, b, odds)) for a, b in pairs]
-    return group
+        halves = [(p.shuffle(a, b, evens), p.shuffle(a, b, odds)) for a, b in pairs]
+        levels -= 1
+        if levels == 0:
+            return halves
+        group = [p.b.fadd(even, odd) for even, odd in halves]
+
+
+def lane_sums(p: Pointers, values: list[Any]) -> list[Any]:
+    """Emit the sum over lanes of each vector: vectors that hold them one after the other."""
+    return [p.b.fadd(even, odd) for even, odd in lane_halves(p, values, p.lanes.bit_length() - 1)]
 
 
 def plain_lane_sum(values: Any) -> Any:
