@@ -442,7 +442,7 @@ def test_no_thread_of_a_team_is_left_at_work(sigint):
 @pytest.mark.parametrize("threads", few([1, 2], [1]))
 @pytest.mark.parametrize("method", ["adam", "lbfgs"])
 def test_a_block_in_pieces(method, threads, rng, monkeypatch, sigint):
-    """The kernel comes back four times a block that takes long, and nothing of a step is done before the last time."""
+    """The kernel comes back three times a block that takes long, and nothing of a step is done before the last time."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     n, settings = few(288, 96), dict(batch_size=few(96, 32)) if method == "adam" else {}
     X, Y, calls, last = rng.normal(size=(n, 3)), rng.normal(size=(n, 2)), [], []
@@ -471,9 +471,9 @@ def test_a_block_in_pieces(method, threads, rng, monkeypatch, sigint):
     monkeypatch.setattr(thread_team, "size", lambda *work: threads)
     net, given = fitted()
     assert net.fit(X, Y, **given).parameters.tobytes() == whole
-    assert len(calls) == 4 * blocks
-    assert [parameters.tobytes() for parameters in calls[3::4]] == after
-    last.append(4 * 2 + 2)
+    assert len(calls) == 3 * blocks
+    assert [parameters.tobytes() for parameters in calls[2::3]] == after
+    last.append(3 * 2 + 2)
     net, given = fitted()
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, Y, **given)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels import layout, tables
-from ..kernels.passes import epoch
+from ..kernels.passes import epoch, rounds
 from ..regularization import Regularization
 from ..util import machine
 from . import penalties, thread_team
@@ -27,7 +27,10 @@ Array = npt.NDArray[Any]
 def run_pass(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
              learner: layout.Learner, thread: int, barrier: npt.NDArray[np.int64]) -> None:
     """Call the kernel as one of several threads."""
-    epoch.run(thread, threads, plan, parameters, data, task, learner, barrier)
+    if threads > 1 and task.pieces == 1 and plan.cells[tables.CELL_MOST_BLOCKS] > 0:
+        rounds.run(thread, threads, plan, parameters, data, task, learner, barrier)
+    else:
+        epoch.run(thread, threads, plan, parameters, data, task, learner, barrier)
 
 
 @dataclass

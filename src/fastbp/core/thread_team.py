@@ -63,23 +63,22 @@ def _chunks(samples: int, block: int, work: int, most: int) -> Iterator[slice]:
 
 
 class Pieces:
-    """Phase 1 of a block in several calls of the kernel, where Ctrl-C would wait too long; phase 2 is one more.
+    """Phase 1 of a block in several calls of the kernel, where Ctrl-C would wait too long; phase 2 follows in the last.
 
     Nothing is changed before phase 2, so a fit that is interrupted in between has taken whole steps only.
     """
 
     def __init__(self, work: int, threads: int) -> None:
         """Split phase 1 of a block of so many multiply-adds, of which it does two thirds."""
-        each = -(-2 * work // (3 * machine.PIECE_WORK * threads))
-        self.count, self.now = each if each > 1 else 0, 0
+        self.count, self.now = max(1, -(-2 * work // (3 * machine.PIECE_WORK * threads))), 0
 
     def of(self, task: Task) -> Task:
         """Return the task of the next call."""
-        return task._replace(pieces=self.count, piece=self.now, blocks=1) if self.count else task
+        return task._replace(pieces=self.count, piece=self.now, blocks=1) if self.count > 1 else task
 
     def called(self) -> bool:
         """Note that it has been made; return whether the block has come to its end."""
-        self.now = (self.now + 1) % (self.count + 1)
+        self.now = (self.now + 1) % self.count
         return self.now == 0
 
 

@@ -12,6 +12,7 @@ passes.epoch
 passes.barrier
     wait               until all threads of a team are there: its cells -> epoch, rounds
 passes.rounds
+    run                what epoch.run does, for a team and batches of several blocks -> training, each thread
     take_round         both phases of several blocks, of which a thread takes whole ones: gradient, parameters, state,
                        cost of the batch -> run
     share              a rule for the parameters of a thread's neurons -> take_round, my_neurons_clipped

@@ -104,10 +104,10 @@ class Task(NamedTuple):
     """1 if the rule is plain gradient descent, which `online` applies without writing a gradient."""
     blocks: int
     """Blocks to take before coming back, so that Python sees Ctrl-C."""
-    pieces: int = 0
-    """Where one block takes too long for that: in how many calls its phase 1 is done; the next one does phase 2."""
+    pieces: int = 1
+    """Where one block takes too long for that: in how many calls its phase 1 is done, the last one with phase 2."""
     piece: int = 0
-    """Which of these calls this is, 0 to ``pieces``."""
+    """Which of these calls this is, 0 to ``pieces`` − 1."""
 
 
 class Learner(NamedTuple):

@@ -16,8 +16,8 @@ CHUNK_SECONDS = 0.04
 CHUNK_WORK = 100_000_000
 """Multiply-adds in the first call, before it is known how long they take: 1 to 20 ms."""
 
-PIECE_WORK = 8_000_000_000
-"""Multiply-adds of phase 1 of a block that a thread does in a call at most: 0.07 s of a core with AVX-512."""
+PIECE_WORK = 6_000_000_000
+"""Multiply-adds of phase 1 of a block that a thread does in a call at most: 0.05 s of a core with AVX-512."""
 
 STEP_WORK = 400_000
 """Multiply-adds of a batch from which a second thread pays for two barriers and a cold share of the weights."""

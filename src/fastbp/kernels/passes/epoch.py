@@ -10,7 +10,7 @@ are in cache. After a second barrier the next block begins. So no result depends
 from .. import prototypes, random
 from ..compile import by_address, kernel
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
-from ..ir import call, lanes, lap, least, most, pointer, ticks, view
+from ..ir import call, lanes, lap, least, pointer, ticks, view
 from ..layer import gather
 from ..tables import (
     BARRIER_COUNT,
@@ -18,10 +18,8 @@ from ..tables import (
     CELL_FOLLOW,
     CELL_MEASURE,
     CELL_MIDWAY,
-    CELL_MOST_BLOCKS,
     CELL_MY_NEURONS,
     CELL_PLAIN_NEURONS,
-    CELL_ROUND,
     CELL_SCRATCH,
     CELL_SCRATCH_SIZE,
     HYPER_BATCH_WEIGHT,
@@ -85,7 +83,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     scratch = cells[CELL_SCRATCH] + thread * cells[CELL_SCRATCH_SIZE]
     epoch, position = progress[PROGRESS_EPOCH], progress[PROGRESS_POSITION]
     backward = 1 if learner.gradient.size > 0 else 0
-    blocks, updates, total, known, taken = 0, 0, 0.0, -1, 0
+    blocks, updates, total, known = 0, 0, 0.0, -1
     while epoch < task.epochs and blocks < task.blocks:
         if position == 0:  # the end of the epoch before is waited for, too
             if thread == 0 and task.shuffle != 0 and task.piece == 0:
@@ -96,11 +94,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
             break
         batch = position // task.batch * task.batch
         batch_end = least(batch + task.batch, task.samples)
-        together = 0  # blocks that the team shares in a round; what is left of them, all threads take together
-        if threads > 1 and cells[CELL_ROUND] != 0 and task.pieces == 0:
-            left = (batch_end - position + task.block - 1) // task.block
-            together = least(left // threads, cells[CELL_MOST_BLOCKS] // threads) * threads
-        end = least(position + most(together, 1) * task.block, batch_end)
+        end = least(position + task.block, batch_end)
         if cells[CELL_FOLLOW] != 0 and position == batch:  # threads read these numbers in both phases
             if thread == 0:
                 call(scheduled.follow, cells, cells, learner.hyper, updates)
@@ -113,42 +107,32 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
                 total = hyper[HYPER_BATCH_WEIGHT]
         strips = (end - position + lane - 1) // lane
         last_block = end == batch_end
-        first, stop, pieces = strips * thread // threads, strips * (thread + 1) // threads, most(task.pieces, 1)
-        size = stop - first
-        first, stop = first + size * task.piece // pieces, first + size * (task.piece + 1) // pieces
-        ends = task.pieces == 0 or task.piece == task.pieces
-        if thread == 0 and last_block and ends:
+        part, parts = thread * task.pieces + task.piece, threads * task.pieces
+        final = task.piece + 1 == task.pieces
+        if thread == 0 and last_block and final:
             hyper[HYPER_POWER1] *= hyper[HYPER_BETA1]
             hyper[HYPER_POWER2] *= hyper[HYPER_BETA2]
             hyper[HYPER_BATCH_WEIGHT] = total
-        if together > 0:
-            call(rounds.take_round, cells, layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
-                 pointer(data.structure), data.targets, weights, order, position, end, task.block, total, task.labels,
-                 learner.gradient, learner.state, learner.hyper, sums, learner.update if last_block else 0,
-                 1 if position != batch else 0, thread, threads, barrier, taken, clock, start)
-            taken += together + threads  # each asks in vain once
-        else:
-            if task.piece == 0 or not ends:
-                call(backprop.my_samples, cells, layers, plan.cells, plan.cost_parameter, panels, parameters,
-                     data.inputs, pointer(data.structure), data.targets, weights, order, position, end, total,
-                     task.labels, backward, strips, first, stop, scratch, clock, start)
-            if not ends:  # nothing is changed yet: the next call goes on, or none does
-                break
-            if not wait(barrier, threads):
-                break
-            if threads > 1:
-                lap(clock, start, 0, PHASE_WAIT)
-            if backward != 0:
-                call(backprop.my_neurons, cells, layers, plan.cells, panels, parameters, learner.gradient,
-                     learner.state, learner.hyper, learner.update if last_block else 0, strips,
-                     1 if position != batch else 0, thread, threads, scratch, data.inputs, order, end,
-                     least(end + task.block, task.samples), clock, start)
-            if thread == 0:
-                sums[SUM_BATCH_COST] += batch_cost(panels, cells[CELL_COST], strips * lane)
-        if thread == 0 and last_block:
-            end_batch(progress, sums, learner.update, total)
+        call(backprop.my_samples, cells, layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
+             pointer(data.structure), data.targets, weights, order, position, end, total,
+             task.labels, backward, strips, strips * part // parts, strips * (part + 1) // parts, scratch,
+             clock, start)
+        if not final:  # nothing is changed yet: the next call goes on, or none does
+            break
+        if not wait(barrier, threads):
+            break
+        if threads > 1:
+            lap(clock, start, 0, PHASE_WAIT)
+        if backward != 0:
+            call(backprop.my_neurons, cells, layers, plan.cells, panels, parameters, learner.gradient, learner.state,
+                 learner.hyper, learner.update if last_block else 0, strips, 1 if position != batch else 0, thread,
+                 threads, scratch, data.inputs, order, end, least(end + task.block, task.samples), clock, start)
+        if thread == 0:
+            sums[SUM_BATCH_COST] += batch_cost(panels, cells[CELL_COST], strips * lane)
+            if last_block:
+                end_batch(progress, sums, learner.update, total)
         position = end
-        blocks += most(together, 1)
+        blocks += 1
         if last_block:
             updates += 1
         if not wait(barrier, threads):

@@ -6,36 +6,52 @@ own, and leaves the gradient of each of its blocks where all can read it; then, 
 its share of the parameters in the order of the blocks, and updates them. The sums are those of one thread, to the bit.
 """
 
-from .. import prototypes
-from ..compile import by_address, rule
+from .. import prototypes, random
+from ..compile import by_address, kernel, rule
 from ..compile.arguments import DoublePointer, Doubles, Floats, IntegerPointer, Integers, ReadOnly, Table
-from ..ir import atomic_add, call, lanes, lap, least, pointer, view
+from ..ir import atomic_add, call, lanes, lap, least, most, pointer, ticks, view
+from ..layer import gather
 from ..tables import (
     BARRIER_COUNT,
     BARRIER_TAKEN,
     CELL_ADD_UP,
     CELL_APART,
     CELL_COST,
+    CELL_FOLLOW,
     CELL_MEASURE,
     CELL_MIDWAY,
+    CELL_MOST_BLOCKS,
     CELL_ROUND,
     CELL_SCRATCH,
+    CELL_SCRATCH_SIZE,
     CELL_SHARE,
     CELL_UPDATES,
+    HYPER_BATCH_WEIGHT,
+    HYPER_BETA1,
+    HYPER_BETA2,
+    HYPER_POWER1,
+    HYPER_POWER2,
     LAYER_ALPHAS,
     LAYER_BIASES,
     LAYER_N_IN,
     LAYER_N_OUT,
     LAYER_WEIGHTS,
+    PHASE_COUNT,
     PHASE_GRADIENT,
     PHASE_UPDATE,
     PHASE_WAIT,
+    PROGRESS_BLOCKS,
+    PROGRESS_EPOCH,
+    PROGRESS_POSITION,
+    PROGRESS_STATUS,
+    STATUS_RUNNING,
     SUM_BATCH_COST,
     SUM_BLOCKS,
 )
-from . import backprop, encoded
+from ..updates import scheduled
+from . import backprop, encoded, record
 from .barrier import wait
-from .record import batch_cost
+from .record import batch_cost, end_batch
 
 
 @rule
@@ -117,3 +133,82 @@ def take_round(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
         wait(view(cells, CELL_MIDWAY, BARRIER_COUNT), threads)
     call(share, cells, layers, cells, parameters, gradient, state, hyper, update, thread, threads)
     lap(clock, start, 0, PHASE_UPDATE)
+
+
+@kernel
+def run(thread, threads, plan, parameters, data, task, learner, barrier):
+    """Do what `epoch.run` does, as one of a team that takes rounds; what is left of a batch, all share block by block.
+
+    A loop of its own: as a part of that one it would take 3 % more of the first fit of every network.
+    """
+    layers, cells, panels = plan.layers, pointer(plan.cells), plan.panels
+    weights, order, clock = data.weights, data.order, learner.clock
+    hyper, progress, sums = pointer(learner.hyper), pointer(learner.progress), pointer(learner.sums)
+    lane, start = lanes(panels), thread * (1 + layers.shape[0] * PHASE_COUNT)
+    if clock.size > 0:
+        clock[start] = ticks()
+    scratch = cells[CELL_SCRATCH] + thread * cells[CELL_SCRATCH_SIZE]
+    epoch, position = progress[PROGRESS_EPOCH], progress[PROGRESS_POSITION]
+    backward = 1 if learner.gradient.size > 0 else 0
+    taken, updates, asked = 0, 0, 0
+    while epoch < task.epochs and taken < task.blocks:
+        batch = position // task.batch * task.batch
+        batch_end = least(batch + task.batch, task.samples)
+        if position == batch:  # threads read what happens here in both phases; and the end of the epoch before is over
+            if thread == 0 and position == 0 and task.shuffle != 0:
+                call(random.shuffle, cells, order, task.key, epoch)
+            if thread == 0 and cells[CELL_FOLLOW] != 0:
+                call(scheduled.follow, cells, cells, learner.hyper, updates)
+            if not wait(barrier, threads):
+                break
+        if progress[PROGRESS_STATUS] != STATUS_RUNNING:
+            break
+        left = (batch_end - position + task.block - 1) // task.block
+        blocks = least(left // threads, cells[CELL_MOST_BLOCKS] // threads) * threads
+        end = least(position + most(blocks, 1) * task.block, batch_end)
+        last_block, accumulate = end == batch_end, 1 if position != batch else 0
+        total = float(batch_end - batch)
+        if weights.size > 0:
+            call(gather.total_weight, cells, weights, order, batch, batch_end, learner.hyper)
+            total = hyper[HYPER_BATCH_WEIGHT]
+        if thread == 0 and last_block:
+            hyper[HYPER_POWER1] *= hyper[HYPER_BETA1]
+            hyper[HYPER_POWER2] *= hyper[HYPER_BETA2]
+            hyper[HYPER_BATCH_WEIGHT] = total
+        update = learner.update if last_block else 0
+        if blocks > 0:
+            call(take_round, cells, layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
+                 pointer(data.structure), data.targets, weights, order, position, end, task.block, total, task.labels,
+                 learner.gradient, learner.state, learner.hyper, sums, update, accumulate, thread, threads, barrier,
+                 asked, clock, start)
+            asked += blocks + threads  # each has asked in vain once
+        else:
+            strips = (end - position + lane - 1) // lane
+            call(backprop.my_samples, cells, layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
+                 pointer(data.structure), data.targets, weights, order, position, end, total, task.labels, backward,
+                 strips, strips * thread // threads, strips * (thread + 1) // threads, scratch, clock, start)
+            if not wait(barrier, threads):
+                break
+            lap(clock, start, 0, PHASE_WAIT)
+            if backward != 0:
+                call(backprop.my_neurons, cells, layers, plan.cells, panels, parameters, learner.gradient,
+                     learner.state, learner.hyper, update, strips, accumulate, thread, threads, scratch, data.inputs,
+                     order, end, least(end + task.block, task.samples), clock, start)
+            if thread == 0:
+                sums[SUM_BATCH_COST] += batch_cost(panels, cells[CELL_COST], strips * lane)
+        if thread == 0 and last_block:
+            end_batch(progress, sums, learner.update, total)
+        position = end
+        taken += most(blocks, 1)
+        updates += 1 if last_block else 0
+        if not wait(barrier, threads):
+            break
+        lap(clock, start, 0, PHASE_WAIT)
+        if position == task.samples:
+            if thread == 0 and progress[PROGRESS_STATUS] == STATUS_RUNNING:
+                call(record.end_epoch, cells, parameters, learner.best, learner.state, learner.hyper, progress, sums,
+                     learner.search, learner.costs, learner.update, epoch)
+            position = 0
+            epoch += 1
+    if thread == 0:
+        progress[PROGRESS_POSITION], progress[PROGRESS_BLOCKS] = position, taken
