@@ -29,8 +29,6 @@ from ..kernels.passes import backprop, encoded, epoch, noise, online, predict, r
 from ..kernels.passes import sparse as nonzeros
 from ..kernels.random import shuffle, shuffle_picked
 from ..kernels.tables import (
-    CELL_ADD_UP,
-    CELL_APART,
     CELL_CANONICAL,
     CELL_COST,
     CELL_COST_KERNEL,
@@ -52,7 +50,6 @@ from ..kernels.tables import (
     CELL_KIND,
     CELL_MEASURE,
     CELL_MIDWAY,
-    CELL_MOST_BLOCKS,
     CELL_MY_NEURONS,
     CELL_MY_SAMPLES,
     CELL_N_SCHEDULED,
@@ -204,8 +201,8 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
     if request.backward:
         fewer = architecture.target_columns < architecture.layers[-1]
         cells[CELL_GATHER_TARGETS] = address(gather.gather_columns if fewer else gather.gather, dtype, gather.gather)
-        if cells[CELL_MOST_BLOCKS]:
-            cells[CELL_ADD_UP] = address(rounds.add_up, dtype, prototypes.update_rule)
+        if cells[tables.CELL_MOST_BLOCKS]:
+            cells[tables.CELL_ADD_UP] = address(rounds.add_up, dtype, prototypes.update_rule)
     _link_functions(architecture, request, plan)
     if any(architecture.parametric):
         _link_alphas(architecture, request, plan)
@@ -320,11 +317,11 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
     # transposes read whole blocks of lanes x lanes, so what lies behind the last panel must be readable
     total += width * width
     blocks = layout.blocks_in_round(architecture.n_parameters, dtype, request.threads) if request.several else 0
-    cells[CELL_MOST_BLOCKS], cells[CELL_APART] = blocks, total
-    teams = request.threads if blocks else 1  # in a round each thread has panels of its own
-    panels = layout.aligned(teams * total + blocks * architecture.n_parameters, dtype)
+    cells[tables.CELL_MOST_BLOCKS], cells[tables.CELL_APART] = blocks, total
+    apart = total * (request.threads if blocks else 1)  # in a round each thread has panels of its own
+    panels = layout.aligned(apart + blocks * architecture.n_parameters, dtype)
     panels[:] = 0
-    for start in range(0, teams * total, total):
+    for start in range(0, apart, total):
         panels[start + cells[CELL_ONES] : start + cells[CELL_ONES] + width] = 1
     return Plan(layers, cells, np.zeros(COST_INPUT_NOISE), panels)
 
@@ -356,8 +353,7 @@ def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterat
         yield gather.scatter
         return
     yield from (gather.gather_weights, costs.collect, record.end_epoch, backprop.my_neurons)
-    if plan.cells[CELL_MOST_BLOCKS]:
-        yield from (rounds.take_round, rounds.share)
+    yield from (rounds.take_round, rounds.share) if plan.cells[tables.CELL_MOST_BLOCKS] else ()
     yield shuffle_picked if request.picks else shuffle
     if request.kind == tables.KIND_PLAIN:
         yield backprop.my_samples
