@@ -10,7 +10,7 @@ from fastbp import Network, activations, costs
 from fastbp.core.link import Choices, Request, link
 from fastbp.core.workspaces import Workspaces
 from fastbp.kernels import layout
-from fastbp.kernels.compile import JIT
+from fastbp.kernels.compile import JIT, multiplies_bfloat16
 
 ACTIVATIONS = [name for name, row in activations.ACTIVATIONS.items() if row.elementwise and not row.values]
 """Those of hidden layers; what tests have registered has values."""
@@ -23,6 +23,7 @@ ROUNDING = {"float32": 2e-5, "float64": 1e-12}
 
 
 compiled_only = pytest.mark.skipif(not JIT, reason="what it shows does not depend on how kernels run: once is enough")
+needs_bfloat16 = pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor does not multiply bfloat16")
 
 
 def few(compiled, plain):
@@ -39,6 +40,34 @@ def close(found, expected, dtype="float64", factor=1.0):
     worst = float(np.max(np.abs(found - expected), initial=0)) / scale
     assert worst <= factor * ROUNDING[np.dtype(dtype).name], worst
     return worst
+
+
+CANARY = 123.0
+"""What lies around the panels of a `Bench`."""
+
+
+class Bench:
+    """An array of panels with canaries behind every panel, as the kernels are handed it."""
+
+    def __init__(self, dtype, **sizes):
+        self.dtype, self.places, total = np.dtype(dtype), {}, 7
+        for name, size in sizes.items():
+            self.places[name] = slice(total, total + size)
+            total += size + 5
+        total += layout.lanes(dtype) ** 2  # transposes read whole squares
+        self.array = np.full(total, CANARY, dtype)
+
+    def __getitem__(self, name):
+        return self.array[self.places[name]]
+
+    def at(self, name):
+        return self.places[name].start
+
+    def assert_canaries(self):
+        inside = np.zeros(self.array.size, bool)
+        for place in self.places.values():
+            inside[place] = True
+        assert (self.array[~inside] == CANARY).all()
 
 
 def readonly(array):

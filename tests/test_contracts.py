@@ -71,7 +71,7 @@ def test_the_page_of_kernels_lists_them_all():
     """Under the name of its module; those of the catalogues' rows stand there as one for each name."""
     sections, module = {}, ""
     for line in ast.get_docstring(TREES["kernels/__init__.py"]).splitlines():
-        module = line if re.fullmatch(r"[a-z_]+(\.[a-z_]+)?", line) else module
+        module = line if re.fullmatch(r"[a-z_]+(\.[a-z_0-9]+)?", line) else module
         sections[module] = sections.get(module, "") + line + "\n"
     for name, tree in TREES.items():
         module = name.removeprefix("kernels/").removesuffix(".py").replace("/", ".")

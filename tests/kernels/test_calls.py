@@ -194,7 +194,7 @@ def _no_place(table, panel, doubles, n):
 
 @kernel
 def _forward(cells, parameters, panels):
-    call(dense.forward, cells, parameters, 0, 0, panels, 0, 0, 1, 1, 0, 0)
+    call(dense.forward, cells, parameters, 0, 0, panels, 0, 0, 1, 1, 0, 0, -1)
 
 
 F32, F64, INTS = np.zeros(4, "float32"), np.zeros(4), np.zeros(4, np.int64)

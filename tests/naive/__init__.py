@@ -5,8 +5,9 @@ Everything is NumPy, one neuron at a time, in the dtype of its arguments, and ac
 derivatives can themselves be checked by complex step.
 """
 
-from . import full_batch, update_rules
+from . import bfloat16, full_batch, update_rules
 from .activations import ACTIVATIONS, distribution
+from .bfloat16 import pair_sum, rounded
 from .costs import COSTS, PARAMETERS
 from .derivatives import DERIVATIVES, input_gradient, jacobian, layers_of, per_sample_gradient
 from .full_batch import Quickprop, Rprop, bfgs_direction, two_loops
@@ -45,9 +46,10 @@ def twin_of(method):
 
 
 __all__ = [
-    "ACTIVATIONS", "Adam", "COSTS", "DERIVATIVES", "Grouped", "PARAMETERS", "Quickprop", "Regular", "Rprop", "SGD",
-    "bfgs_direction", "chain", "complex_step_gradient", "cosine", "coslog", "deltas", "distribution", "flat_cosine",
-    "flatten", "forward", "gauss_newton", "gradient", "hashed", "input_gradient", "jacobian", "layers_of", "mask",
-    "mean_cost", "normal", "one_cycle", "penalty", "per_sample_gradient", "permutation", "shares", "sobolev_cost",
-    "streams", "target_jacobian", "train", "twin", "twin_of", "two_loops", "unflatten", "warm_up",
+    "ACTIVATIONS", "Adam", "COSTS", "DERIVATIVES", "Grouped", "PARAMETERS", "Quickprop", "Regular", "Rprop",
+    "SGD", "bfgs_direction", "bfloat16", "chain", "complex_step_gradient", "cosine", "coslog", "deltas",
+    "distribution", "flat_cosine", "flatten", "forward", "gauss_newton", "gradient", "hashed", "input_gradient",
+    "jacobian", "layers_of", "mask", "mean_cost", "normal", "one_cycle", "pair_sum", "penalty",
+    "per_sample_gradient", "permutation", "rounded", "shares", "sobolev_cost", "streams", "target_jacobian",
+    "train", "twin", "twin_of", "two_loops", "unflatten", "warm_up",
 ]

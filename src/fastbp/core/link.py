@@ -23,7 +23,7 @@ from ..kernels import layout, prototypes, tables
 from ..kernels.compile import Kernel, address
 from ..kernels.derivatives import second
 from ..kernels.functions import costs, softmax
-from ..kernels.layer import dense, gather, parametric, sparse
+from ..kernels.layer import bfloat16, dense, gather, parametric, sparse
 from ..kernels.layout import Integers, Plan
 from ..kernels.passes import backprop, encoded, epoch, noise, online, predict, record, rounds
 from ..kernels.passes import sparse as nonzeros
@@ -150,6 +150,8 @@ class Request:
     """Rows of `tables.SCHEDULED` for numbers that follow schedules; who owns these and their values fills them."""
     several: bool = False
     """Whether a batch has as many blocks as there are threads, at least: then they may take `passes.rounds`."""
+    bfloat16: bool = False
+    """Whether operands of products are rounded to bfloat16."""
 
     def block(self, architecture: Architecture) -> int:
         """Return the number of samples that go through a pass together: of the network alone, never of threads."""
@@ -166,7 +168,7 @@ class Request:
     def prepared_by(self) -> tuple[Any, ...]:
         """What a prepared plan depends on, beside its room."""
         return (self.backward, self.threads, self.several, self.kind, self.sparse, self.of_nonzeros, self.weighted,
-                self.picks, self.calls, self.cost, self.jacobian_columns, self.signed)
+                self.picks, self.calls, self.cost, self.jacobian_columns, self.signed, self.bfloat16)
 
     @property
     def of_nonzeros(self) -> bool:
@@ -196,7 +198,8 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
     dtype, cells = architecture.dtype, plan.cells
     for kernel in _kernels(architecture, request, plan):
         cells[kernel.place] = address(kernel, dtype)
-    inputs = encoded.gathered if architecture.encoding else gather.gather_sparse if request.sparse else gather.gather
+    plain = bfloat16.gather if request.bfloat16 else gather.gather
+    inputs = encoded.gathered if architecture.encoding else gather.gather_sparse if request.sparse else plain
     cells[CELL_GATHER_INPUTS] = address(inputs, dtype, gather.gather)
     if request.backward:
         fewer = architecture.target_columns < architecture.layers[-1]
@@ -264,7 +267,7 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
         return start
 
     def by_lanes(n_in: int, n_out: int) -> bool:
-        chosen = choices.by_lanes
+        chosen = False if request.bfloat16 else choices.by_lanes
         return layout.sums_lanes(n_in, n_out, samples, width) if chosen is None else chosen
 
     def packs(n_in: int, n_out: int) -> bool:
@@ -284,8 +287,9 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
         row["delta_below"], row["delta"], row["cotangent"] = cotangent[i], delta[i + 1], cotangent[i + 1]
         row["alphas"] = architecture.alphas[i]
         row["change"] = take(n_out * samples) if architecture.parametric[i] else -1
-        transposes = not by_lanes(n_in, n_out) if backward else i == 0 and encoding is None
-        transposes, packed = (transposes, backward and packs(n_in, n_out)) if row["source"] >= 0 else (False, False)
+        transposes = not by_lanes(n_in, n_out) if backward else i == 0 and encoding is None and not request.bfloat16
+        packed = request.bfloat16 or backward and packs(n_in, n_out)
+        transposes, packed = (transposes, packed) if row["source"] >= 0 else (False, False)
         row["transposed"] = take(-(-n_in // width) * width * (samples + 1)) if transposes else -1
         row["packs"] = packed
         row["net"] = take(n_out * samples) if tangents else -1
@@ -304,6 +308,8 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
     if layers[:, LAYER_PACKS].any():
         widest = max(max(sizes), samples)  # a scratch holds at least eight neurons of the widest layer
         size = max(layout.SCRATCH_BYTES // dtype.itemsize, 8 * widest, size)
+    if request.bfloat16:
+        size = bfloat16.scratch_size(max(sizes), samples // width)
     if size:
         cells[CELL_SCRATCH_SIZE], cells[CELL_SCRATCH] = size, take(request.threads * size)
     if few:
@@ -348,7 +354,8 @@ def stacked(architecture: Architecture, alone: Plan, batch: int, *, picks: bool)
 def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterator[Kernel]:
     """Yield the kernels that have a place of their own in the cells of a plan."""
     transposed = plan.layers[:, LAYER_TRANSPOSED] >= 0
-    yield from (dense.forward, gather.gather, *request.calls)
+    products: Any = bfloat16 if request.bfloat16 else dense
+    yield from (products.forward, gather.gather, *request.calls)
     if not request.backward:
         yield gather.scatter
         return
@@ -364,11 +371,11 @@ def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterat
         if request.kind == tables.KIND_GAUSS_NEWTON and architecture.cost.fisher is not None:
             yield architecture.cost.fisher
     if len(plan.layers) > 1:
-        yield dense.backward
+        yield products.backward
     if transposed.any():
-        yield dense.gradient
+        yield products.gradient
     if transposed[1:].any() or request.kind != tables.KIND_PLAIN and transposed.any():
-        yield dense.transpose_panel
+        yield products.transpose_panel
     if not transposed.all() or plan.layers[0, LAYER_BIASES] >= 0 or any(architecture.parametric):
         yield dense.gradient_by_lanes
     if architecture.cost.targets == CLASSES:

@@ -99,7 +99,7 @@ def _traced(network: Model, samples: Samples, views: bool) -> Trace:
     found = Trace([], [], [], [])
     for row in layers:
         n_in, n_out, w, b = row[[tables.LAYER_N_IN, tables.LAYER_N_OUT, tables.LAYER_WEIGHTS, tables.LAYER_BIASES]]
-        dense.forward(parameters, w, b, panels, row[tables.LAYER_SOURCE], net, n_in, n_out, 0, strips)
+        dense.forward(parameters, w, b, panels, row[tables.LAYER_SOURCE], net, n_in, n_out, 0, strips, -1)
         found.net.append(rows(net, n_out))
         net += n_out * strips * layout.lanes(network.dtype)
         found.out.append(rows(row[tables.LAYER_OUT], n_out))

@@ -127,6 +127,10 @@ layer.dense
     transpose_panel    a copy of a panel with neurons in lanes, for gradient -> my_samples
     gradient           (6): rows of ∂E/∂W (n_out, n_in) from such a copy -> my_neurons
     gradient_by_lanes  (6): the same from the panel itself, for narrow layers and for biases -> my_neurons
+layer.bfloat16
+    forward, backward, transpose_panel, gradient
+                       (1), (5) and (6) as in `dense`, with operands in bfloat16: the scratch, too -> in their places
+    gather             rows by index: a panel, and its copy in pairs of samples -> in the place of `gather.gather`
 layer.parametric
     activate           (2) with α of each neuron: a panel, net becomes o, and those of slopes, changes and cotangents
                        -> my_samples, predict, online, forward_slopes

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import DTYPES, close, few, from_panel, readonly, to_panel
+from helpers import CANARY, DTYPES, Bench, close, few, from_panel, readonly, to_panel
 
 from fastbp.kernels import layout
 from fastbp.kernels.ir import WHOLE
@@ -17,9 +17,6 @@ WIDTHS = few([(1, 1), (1, 9), (9, 1), (3, 4), (4, 3), (5, 7), (7, 8), (8, 5), (1
 STRIPS = [(0, 1), (0, 2), (0, 3), (1, 4), (2, 2)]
 """(first, last): one strip, a pair, a pair and a single, a share that begins later, an empty share."""
 
-CANARY = 123.0
-
-
 NOTHING_AHEAD = {dtype: (readonly(np.empty(0, dtype)), np.empty(0, np.int64), 0, 0) for dtype in DTYPES}
 """No rows to ask for ahead: (rows, order, ahead, ahead_end)."""
 
@@ -27,30 +24,6 @@ NOTHING_AHEAD = {dtype: (readonly(np.empty(0, dtype)), np.empty(0, np.int64), 0,
 def across_size(n, samples, lane):
     """Numbers in a panel with neurons in lanes: vectors of neurons, one sample apart more than there are."""
     return -(-n // lane) * lane * (samples + 1)
-
-
-class Bench:
-    """An array of panels with canaries behind every panel, as the kernels are handed it."""
-
-    def __init__(self, dtype, **sizes):
-        self.dtype, self.places, total = np.dtype(dtype), {}, 7
-        for name, size in sizes.items():
-            self.places[name] = slice(total, total + size)
-            total += size + 5
-        total += layout.lanes(dtype) ** 2  # transposes read whole squares
-        self.array = np.full(total, CANARY, dtype)
-
-    def __getitem__(self, name):
-        return self.array[self.places[name]]
-
-    def at(self, name):
-        return self.places[name].start
-
-    def assert_canaries(self):
-        inside = np.zeros(self.array.size, bool)
-        for place in self.places.values():
-            inside[place] = True
-        assert (self.array[~inside] == CANARY).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -67,7 +40,7 @@ def test_forward(n_in, n_out, bias, dtype, rng):
         bench = Bench(dtype, source=n_in * samples, target=n_out * samples)
         bench["source"][:] = to_panel(O)
         dense.forward(parameters, 3, 3 + W.size if bias else -1, bench.array, bench.at("source"), bench.at("target"),
-                      n_in, n_out, first, last)
+                      n_in, n_out, first, last, -1)
         bench.assert_canaries()
         assert (parameters == before).all() and (bench["source"] == to_panel(O)).all()
         net = np.stack([O.astype(float) @ W[j] + (b[j] if bias else 0) for j in range(n_out)], axis=1)
@@ -138,9 +111,9 @@ def test_shares_of_neurons_and_strips_have_the_bits_of_the_whole(dtype, rng):
     bench["out"][:] = rng.normal(size=n_in * samples)
     dense.transpose_panel(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
     parameters = rng.normal(size=n_out * n_in).astype(dtype)
-    dense.forward(parameters, 0, -1, bench.array, bench.at("out"), bench.at("whole"), n_in, n_out, 0, strips)
+    dense.forward(parameters, 0, -1, bench.array, bench.at("out"), bench.at("whole"), n_in, n_out, 0, strips, -1)
     for first, last in ((0, 1), (1, 2), (2, 5)):
-        dense.forward(parameters, 0, -1, bench.array, bench.at("out"), bench.at("parts"), n_in, n_out, first, last)
+        dense.forward(parameters, 0, -1, bench.array, bench.at("out"), bench.at("parts"), n_in, n_out, first, last, -1)
     assert (bench["whole"] == bench["parts"]).all()
     none = NOTHING_AHEAD[dtype]
     for kernel, source, scratches in ((dense.gradient, [bench.at("across")],
@@ -242,7 +215,7 @@ def test_large_layers_are_swept_in_parts(packed, rng):
                   across=across_size(n_in, samples, lane), scratch=room)
     bench["out"][:], bench["delta"][:], bench["below"][:] = to_panel(O), to_panel(delta), 1
     scratch = bench.at("scratch") if packed else -1
-    dense.forward(W.reshape(-1), 0, -1, bench.array, bench.at("out"), bench.at("net"), n_in, n_out, 0, strips)
+    dense.forward(W.reshape(-1), 0, -1, bench.array, bench.at("out"), bench.at("net"), n_in, n_out, 0, strips, -1)
     dense.backward(W.reshape(-1), 0, bench.array, bench.at("delta"), bench.at("below"), n_in, n_out, 0, strips, scratch)
     dense.transpose_panel(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
     slopes = np.empty(n_in * n_out)

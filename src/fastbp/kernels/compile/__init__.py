@@ -13,7 +13,7 @@ from .addresses import (
 )
 from .cfunc import c_function
 from .options import EXACT, JIT, allocating, inline, kernel, one_by_one, reason, scalar
-from .target import VECTOR_BYTES, VECTOR_REGISTERS, vector_unit
+from .target import VECTOR_BYTES, VECTOR_REGISTERS, host_pair_product, multiplies_bfloat16, vector_unit
 
 __all__ = [
     "BY_ADDRESS",
@@ -28,8 +28,10 @@ __all__ = [
     "by_address",
     "by_element",
     "c_function",
+    "host_pair_product",
     "inline",
     "kernel",
+    "multiplies_bfloat16",
     "numba_types",
     "one_by_one",
     "place",

@@ -90,7 +90,7 @@ def forward_second(layers: Table, cells: Integers, panels: Floats, parameters: F
     for layer in range(top + 1):
         n = layers[layer, LAYER_N_OUT]
         call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
-             layers[layer, LAYER_SOURCE], layers[layer, LAYER_NET], layers[layer, LAYER_N_IN], n, first, last)
+             layers[layer, LAYER_SOURCE], layers[layer, LAYER_NET], layers[layer, LAYER_N_IN], n, first, last, -1)
         net, out = panel(panels, layers[layer, LAYER_NET], n, first, last), panel(panels, layers[layer, LAYER_OUT], n,
                                                                                   first, last)
         slope = panel(panels, layers[layer, LAYER_DELTA], n, first, last)

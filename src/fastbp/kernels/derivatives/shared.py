@@ -67,7 +67,7 @@ def forward_slopes(layers: Table, cells: Integers, panels: Floats, parameters: F
     for layer in range(layers.shape[0]):
         n = layers[layer, LAYER_N_OUT]
         call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES], panels,
-             layers[layer, LAYER_SOURCE], layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, 0, strips)
+             layers[layer, LAYER_SOURCE], layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, 0, strips, -1)
         if layers[layer, LAYER_PARAMETRIC] != 0:
             call(parametric.activate, row(layers, layer), row(layers, layer), panels, parameters, 0, strips, 0)
         else:
@@ -81,7 +81,7 @@ def pushforward(layers: Table, cells: Integers, panels: Floats, parameters: Floa
     for layer in range(layers.shape[0]):
         n = layers[layer, LAYER_N_OUT]
         call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], -1, panels, layers[layer, LAYER_SOURCE],
-             layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, strips, 2 * strips)
+             layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, strips, 2 * strips, -1)
         by_slope(layers, cells, panels, layer, 0, strips, panel(panels, layers[layer, LAYER_OUT], n, strips,
                                                                 2 * strips))
 
@@ -105,14 +105,14 @@ def pushforward_tangents(layers: Table, cells: Integers, panels: Floats, paramet
             net_at = layers[layer, LAYER_DELTA]
         if moved != 0 and layer == 0:  # the inputs stay where they are
             call(dense.forward, cells, direction, w, b, panels, source, net_at + strips * n * lane, n_in, n, first,
-                 last)
+                 last, -1)
         else:
             for i in range(1, tangents + 1, together):
                 call(dense.forward, cells, parameters, w, -1, panels, source, net_at, n_in, n, i * strips + first,
-                     (i + together - 1) * strips + last)
+                     (i + together - 1) * strips + last, -1)
         if moved != 0 and layer > 0:
             call(dense.forward, cells, direction, w, b, panels, source, layers[layer, LAYER_OUT] + strips * n * lane,
-                 n_in, n, first, last)
+                 n_in, n, first, last, -1)
             net = panel(panels, net_at, n, strips + first, strips + last)
             more = panel(panels, layers[layer, LAYER_OUT], n, strips + first, strips + last)
             for k in range(net.size):

@@ -1,5 +1,6 @@
 """All LLVM IR, each function of it beside its twin in plain Python, which has the docstring of both."""
 
+from .bfloat16 import join_columns, join_lanes, join_rows, transpose_pairs
 from .calls import call
 from .copies import (
     FEW,
@@ -27,7 +28,18 @@ from .stacked import (
     stacked_lanes_sum,
 )
 from .threads import atomic_add, atomic_load, give_way, lap, prefetch, ticks
-from .tiles import LANES_COLUMNS, WHOLE, backward_tile, forward_tile, gradient_tile, lanes_4x1, lanes_4xn
+from .tiles import (
+    LANES_COLUMNS,
+    WHOLE,
+    backward_pairs,
+    backward_tile,
+    forward_pairs,
+    forward_tile,
+    gradient_pairs,
+    gradient_tile,
+    lanes_4x1,
+    lanes_4xn,
+)
 
 __all__ = [
     "COLUMN_VECTORS",
@@ -42,20 +54,26 @@ __all__ = [
     "array_at_address",
     "atomic_add",
     "atomic_load",
+    "backward_pairs",
     "backward_tile",
     "call",
     "clip_line",
     "copy_tile",
     "copy_vector",
     "dot_rows",
+    "forward_pairs",
     "forward_tile",
     "from_bits",
     "fused",
     "gather_few",
     "gather_square",
     "give_way",
+    "gradient_pairs",
     "gradient_tile",
     "is_single",
+    "join_columns",
+    "join_lanes",
+    "join_rows",
     "lanes",
     "lanes_4x1",
     "lanes_4xn",
@@ -85,6 +103,7 @@ __all__ = [
     "ticks",
     "to_bits",
     "transpose",
+    "transpose_pairs",
     "user_array",
     "view",
     "wrapped",

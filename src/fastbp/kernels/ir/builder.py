@@ -192,6 +192,22 @@ def counted_loop(builder: Builder, count: Any, carried: list[tuple[Any, Any]],
     return last
 
 
+def transposed(p: Pointers, block: list[Any]) -> list[Any]:
+    """Emit the transpose of each square, side by side, of a block of vectors held in registers."""
+    n, lanes = len(block), range(p.lanes)
+    block = block[:]
+    half = n // 2
+    while half:  # swap the off-diagonal halves of every 2 half x 2 half block
+        low = [i if not i & half else p.lanes + i - half for i in lanes]
+        high = [i + half if not i & half else p.lanes + i for i in lanes]
+        for i in range(n):
+            if not i & half:
+                a, b = block[i], block[i + half]
+                block[i], block[i + half] = p.shuffle(a, b, low), p.shuffle(a, b, high)
+        half //= 2
+    return block
+
+
 def lane_halves(p: Pointers, values: list[Any], levels: int = 1) -> list[tuple[Any, Any]]:
     """Emit the sums of 2ⁿ⁻¹ neighbouring lanes, n being the levels: vectors of the first ones and of those beside them.
 

@@ -9,28 +9,12 @@ from llvmlite import ir
 from numba import types
 
 from ..compile import VECTOR_BYTES
-from .builder import Builder, Pointers, constant, twin
+from .builder import Builder, Pointers, constant, transposed, twin
 from .tiles import WHOLE
 
 FEW = 4
 """Numbers of each sample that `gather_few` takes at once, or as many as a vector has: squares of so many, side by side,
 are transposed with a quarter of the shuffles, and the rows of tiny networks are no wider."""
-
-
-def transposed(p: Pointers, block: list[Any]) -> list[Any]:
-    """Emit the transpose of each square, side by side, of a block of vectors held in registers."""
-    n, lanes = len(block), range(p.lanes)
-    block = block[:]
-    half = n // 2
-    while half:  # swap the off-diagonal halves of every 2 half x 2 half block
-        low = [i if not i & half else p.lanes + i - half for i in lanes]
-        high = [i + half if not i & half else p.lanes + i for i in lanes]
-        for i in range(n):
-            if not i & half:
-                a, b = block[i], block[i + half]
-                block[i], block[i + half] = p.shuffle(a, b, low), p.shuffle(a, b, high)
-        half //= 2
-    return block
 
 
 def _store_rows(p: Pointers, block: list[Any], ty: Any, target: Any, t: Any, rows: Any) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 from numba import types
 
 from ..compile import VECTOR_BYTES
-from .builder import Builder, Pointers, constant, counted_loop, twin
-from .copies import transposed
+from .builder import Builder, Pointers, constant, counted_loop, transposed, twin
 
 
 def _nonzeros(p: Pointers, values: Any, X: Any, x: Any, columns: Any, c: Any, count: Any, carried: list[Any],

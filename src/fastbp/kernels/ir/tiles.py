@@ -17,6 +17,7 @@ from numba import types
 
 from ..compile import VECTOR_BYTES, VECTOR_REGISTERS
 from ..compile.numba_internals import cgutils
+from .bfloat16 import PAIRS, SINGLES, Product
 from .builder import Builder, Pointers, constant, counted_loop, emit_prefetch, lane_sums, plain_lane_sum, twin
 
 WHOLE, LANES_COLUMNS = (8, 4) if VECTOR_REGISTERS >= 32 else (6, 2)
@@ -47,8 +48,8 @@ def _valid_row(p: Pointers, some: Any, m: int, rows: int) -> Iterator[None]:
             yield
 
 
-def _products(p: Pointers, initial: list[Any], w: Any, row: Any, step: Any, a: Any, vector: Any, steps: Any,
-              rounds: Any, w_round: Any, a_round: Any, numbers: list[Any], vectors: int) -> list[Any]:
+def _products(product: Product, p: Pointers, initial: list[Any], w: Any, row: Any, step: Any, a: Any, vector: Any,
+              steps: Any, rounds: Any, w_round: Any, a_round: Any, numbers: list[Any], vectors: int) -> list[Any]:
     """Emit initial[m, v] + sum over rounds and steps of w[m*row + k*step] * a[v*vector + k*lanes]."""
     b = p.b
     rows = len(numbers)
@@ -61,7 +62,7 @@ def _products(p: Pointers, initial: list[Any], w: Any, row: Any, step: Any, a: A
         new = []
         for m in range(rows):
             weight = p.broadcast(b.load(p.shift(w_at, offsets[m])))
-            new += [b.call(p.multiply_add, [weight, panel[v], sums[m * vectors + v]]) for v in range(vectors)]
+            new += [product.emit(p, weight, panel[v], sums[m * vectors + v]) for v in range(vectors)]
         return [p.shift(w_at, step), p.shift(a_at, constant(p.lanes)), *new]
 
     def one_round(values: list[Any]) -> list[Any]:
@@ -77,8 +78,8 @@ def _products(p: Pointers, initial: list[Any], w: Any, row: Any, step: Any, a: A
     return counted_loop(b, rounds, carried, one_round, "round")[2:]
 
 
-def _plain_products(initial: Any, W: Any, w: int, row: int, step: int, A: Any, a: int, a_vector: int, steps: int,
-                    rounds: int, w_round: int, a_round: int, rows: int, vectors: int) -> Any:
+def _plain_products(product: Product, initial: Any, W: Any, w: int, row: int, step: int, A: Any, a: int, a_vector: int,
+                    steps: int, rounds: int, w_round: int, a_round: int, rows: int, vectors: int) -> Any:
     n = VECTOR_BYTES // A.itemsize
     sums = np.empty((rows, vectors, n), A.dtype)
     for m in range(rows):
@@ -87,7 +88,8 @@ def _plain_products(initial: Any, W: Any, w: int, row: int, step: int, A: Any, a
             for r in range(rounds):
                 for k in range(steps):
                     at = a + r * a_round + v * a_vector + k * n
-                    total += W[w + r * w_round + m * row + k * step] * A[at : at + n]
+                    one = w + r * w_round + m * row + k * step
+                    total = product.plain(W[one : one + 1], A[at : at + n], total)
             sums[m, v] = total
     return sums
 
@@ -108,151 +110,169 @@ def _fitting(builder: Builder, some: Any, vectors: Any, emit: Callable[[int, int
     return builder.select(whole, constant(WHOLE), constant(4))
 
 
-def _forward_tile(typing: Any, weights: Any, w: Any, row: Any, step: Any, panels: Any, a: Any, a_strip: Any, c: Any,
-                  c_strip: Any, size: Any, biases: Any, bias: Any, some: Any, vectors: Any) -> Any:
-    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        W, w, row, step, A, a, a_strip, c, c_strip, size, B, bias, some, vectors = arguments
-        p = Pointers(context, builder, panels.dtype)
-        has = builder.icmp_signed(">=", bias, constant(0))
-        zero = cgutils.alloca_once_value(builder, ir.Constant(p.vector.element, 0.0))
-        first = builder.select(has, p.at(biases, B, bias), zero)
-        stride = builder.select(has, constant(1), constant(0))
+def _forward_tile(product: Product) -> Any:
+    """Return the tile of (1) for operands that are single numbers, or pairs."""
+    def emitted(typing: Any, weights: Any, w: Any, row: Any, step: Any, panels: Any, a: Any, a_strip: Any, c: Any,
+                c_strip: Any, size: Any, biases: Any, bias: Any, some: Any, vectors: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            W, w, row, step, A, a, a_strip, c, c_strip, size, B, bias, some, vectors = arguments
+            p = Pointers(context, builder, panels.dtype)
+            has = builder.icmp_signed(">=", bias, constant(0))
+            zero = cgutils.alloca_once_value(builder, ir.Constant(p.vector.element, 0.0))
+            first = builder.select(has, p.at(biases, B, bias), zero)
+            stride = builder.select(has, constant(1), constant(0))
 
-        def emit(rows: int, vectors: int) -> None:
-            numbers = _row_numbers(p, some, rows)
-            initial = []
-            for m in numbers:
-                value = p.broadcast(builder.load(p.shift(first, builder.mul(stride, m))))
-                initial += [value] * vectors
-            sums = _products(p, initial, p.at(weights, W, w), row, step, p.at(panels, A, a), a_strip, size, None,
-                             None, None, numbers, vectors)
-            for m in range(rows):
-                with _valid_row(p, some, m, rows):
-                    for v in range(vectors):
-                        offset = builder.add(c, builder.add(builder.mul(c_strip, constant(v)), constant(m * p.lanes)))
-                        p.store(sums[m * vectors + v], p.at(panels, A, offset))
-
-        return _fitting(builder, some, vectors, emit)
-
-    i = types.intp
-    return i(weights, i, i, i, panels, i, i, i, i, i, biases, i, i, i), generate
-
-
-@twin(_forward_tile)
-def forward_tile(W: Any, w: int, row: int, step: int, A: Any, a: int, a_strip: int, c: int, c_strip: int, size: int,
-                 B: Any, b: int, some: int, vectors: int) -> int:
-    """Compute net_j (1) of up to ``some`` neurons for one or two strips; return how many it takes.
-
-    Weight k of neuron m is at w + m·row + k·step, biases are at b, none if that is negative. The panels of ``size``
-    outputs below and of net inputs begin at a and c, strips a_strip and c_strip apart.
-    """
-    n = VECTOR_BYTES // A.itemsize
-    rows = WHOLE if some >= WHOLE else 4
-    some = min(rows, some)
-    initial = B[b : b + some] if b >= 0 else np.zeros(some, A.dtype)
-    sums = _plain_products(initial, W, w, row, step, A, a, a_strip, size, 1, 0, 0, some, vectors)
-    for m in range(some):
-        for v in range(vectors):
-            A[c + v * c_strip + m * n : c + v * c_strip + m * n + n] = sums[m, v]
-    return rows
-
-
-def _backward_tile(typing: Any, weights: Any, w: Any, row: Any, step: Any, panels: Any, a: Any, a_strip: Any, c: Any,
-                   c_strip: Any, size: Any, some: Any, vectors: Any) -> Any:
-    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        W, w, row, step, A, a, a_strip, c, c_strip, size, some, vectors = arguments
-        p = Pointers(context, builder, panels.dtype)
-
-        def emit(rows: int, vectors: int) -> None:
-            strips = [builder.add(c, builder.mul(c_strip, constant(v))) for v in range(vectors)]
-            places = [[p.at(panels, A, builder.add(strip, constant(m * p.lanes))) for strip in strips]
-                      for m in range(rows)]
-            for where in sum(places, []):  # the slopes are read last, and would be waited for (512 neurons: 4 %)
-                emit_prefetch(builder, where, 3)
-            sums = _products(p, [p.zero()] * (rows * vectors), p.at(weights, W, w), row, step, p.at(panels, A, a),
-                             a_strip, size, None, None, None, _row_numbers(p, some, rows), vectors)
-            for m in range(rows):
-                with _valid_row(p, some, m, rows):
-                    for v, where in enumerate(places[m]):
-                        p.store(builder.fmul(sums[m * vectors + v], p.load(where)), where)
-
-        return _fitting(builder, some, vectors, emit)
-
-    i = types.intp
-    return i(weights, i, i, i, panels, i, i, i, i, i, i, i), generate
-
-
-@twin(_backward_tile)
-def backward_tile(W: Any, w: int, row: int, step: int, A: Any, a: int, a_strip: int, c: int, c_strip: int, size: int,
-                  some: int, vectors: int) -> int:
-    """Multiply φ'(net_k) in a panel by Σ_j w_jk δ_j (5), for up to ``some`` neurons k; return how many it takes.
-
-    All is laid out as in `forward_tile`: the panels of the ``size`` deltas and of φ' begin at a and c.
-    """
-    n = VECTOR_BYTES // A.itemsize
-    rows = WHOLE if some >= WHOLE else 4
-    some = min(rows, some)
-    sums = _plain_products([0.0] * some, W, w, row, step, A, a, a_strip, size, 1, 0, 0, some, vectors)
-    for m in range(some):
-        for v in range(vectors):
-            A[c + v * c_strip + m * n : c + v * c_strip + m * n + n] *= sums[m, v]
-    return rows
-
-
-def _gradient_tile(typing: Any, deltas: Any, d: Any, d_row: Any, d_strip: Any, transposed: Any, a: Any, a_vector: Any,
-                   strips: Any, gradient: Any, g: Any, g_row: Any, valid: Any, accumulate: Any, some: Any) -> Any:
-    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        D, d, d_row, d_strip, A, a, a_vector, strips, G, g, g_row, valid, accumulate, some = arguments
-        p = Pointers(context, builder, transposed.dtype)
-        lanes = constant(p.lanes)
-        add = builder.icmp_signed("!=", accumulate, constant(0))
-
-        def emit(rows: int, vectors: int) -> None:
-            sums = _products(p, [p.zero()] * (rows * vectors), p.at(deltas, D, d), d_row, constant(1),
-                             p.at(transposed, A, a), a_vector, lanes, strips, d_strip, constant(p.lanes * p.lanes),
-                             _row_numbers(p, some, rows), vectors)
-            whole = builder.icmp_signed(">=", valid, constant(p.lanes * vectors))
-            masks = [p.mask(builder.sub(valid, constant(v * p.lanes))) for v in range(vectors)]
-
-            def put(load: Callable[[Any, Any], Any], store: Callable[[Any, Any, Any], None]) -> None:
+            def emit(rows: int, vectors: int) -> None:
+                numbers = _row_numbers(p, some, rows)
+                initial = []
+                for m in numbers:
+                    value = p.broadcast(builder.load(p.shift(first, builder.mul(stride, m))))
+                    initial += [value] * vectors
+                sums = _products(product, p, initial, p.at(weights, W, w), row, step, p.at(panels, A, a), a_strip, size,
+                                 None, None, None, numbers, vectors)
                 for m in range(rows):
                     with _valid_row(p, some, m, rows):
-                        start = p.at(gradient, G, builder.add(g, builder.mul(g_row, constant(m))))
-                        for v, mask in enumerate(masks):
-                            where = p.shift(start, constant(v * p.lanes))
-                            old = builder.select(add, load(where, mask), p.zero())
-                            store(builder.fadd(old, sums[m * vectors + v]), where, mask)
+                        for v in range(vectors):
+                            strip = builder.mul(c_strip, constant(v))
+                            offset = builder.add(c, builder.add(strip, constant(m * p.lanes)))
+                            p.store(sums[m * vectors + v], p.at(panels, A, offset))
 
-            with builder.if_else(whole) as (then, otherwise):
-                with then:
-                    put(lambda where, _: p.load(where), lambda value, where, _: p.store(value, where))
-                with otherwise:
-                    put(p.masked_load, p.masked_store)
+            return _fitting(builder, some, vectors, emit)
 
-        vectors = builder.select(builder.icmp_signed(">", valid, lanes), constant(2), constant(1))
-        return _fitting(builder, some, vectors, emit)
+        i = types.intp
+        return i(weights, i, i, i, panels, i, i, i, i, i, biases, i, i, i), generate
 
-    i = types.intp
-    return i(deltas, i, i, i, transposed, i, i, i, gradient, i, i, i, i, i), generate
+    @twin(emitted)
+    def tile(W: Any, w: int, row: int, step: int, A: Any, a: int, a_strip: int, c: int, c_strip: int, size: int, B:
+             Any, b: int, some: int, vectors: int) -> int:
+        """Compute net_j (1) of up to ``some`` neurons for one or two strips; return how many it takes.
+
+        Weight k of neuron m is at w + m·row + k·step, biases are at b, none if that is negative. The panels of ``size``
+        outputs below and of net inputs begin at a and c, strips a_strip and c_strip apart.
+        """
+        n = VECTOR_BYTES // A.itemsize
+        rows = WHOLE if some >= WHOLE else 4
+        some = min(rows, some)
+        initial = B[b : b + some] if b >= 0 else np.zeros(some, A.dtype)
+        sums = _plain_products(product, initial, W, w, row, step, A, a, a_strip, size, 1, 0, 0, some, vectors)
+        for m in range(some):
+            for v in range(vectors):
+                A[c + v * c_strip + m * n : c + v * c_strip + m * n + n] = sums[m, v]
+        return rows
+
+    return tile
 
 
-@twin(_gradient_tile)
-def gradient_tile(D: Any, d: int, d_row: int, d_strip: int, A: Any, a: int, a_vector: int, strips: int, G: Any, g: int,
-                  g_row: int, valid: int, accumulate: int, some: int) -> int:
-    """Write Σ_samples δ_j o_k (6), or add it, for up to ``some`` neurons j; return how many it takes.
+def _backward_tile(product: Product) -> Any:
+    """Return the tile of (5) for operands that are single numbers, or pairs."""
+    def emitted(typing: Any, weights: Any, w: Any, row: Any, step: Any, panels: Any, a: Any, a_strip: Any, c: Any,
+                c_strip: Any, size: Any, some: Any, vectors: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            W, w, row, step, A, a, a_strip, c, c_strip, size, some, vectors = arguments
+            p = Pointers(context, builder, panels.dtype)
 
-    Deltas are at d, neurons d_row and strips d_strip apart. Outputs have neurons in lanes: one or two vectors of k, of
-    which ``valid`` numbers count, at a, a_vector apart. The gradient's rows are at g, g_row apart.
-    """
-    n = VECTOR_BYTES // A.itemsize
-    rows, vectors = WHOLE if some >= WHOLE else 4, 2 if valid > n else 1
-    some = min(rows, some)
-    sums = _plain_products([0.0] * some, D, d, d_row, 1, A, a, a_vector, n, strips, d_strip, n * n, some, vectors)
-    for m in range(some):
-        row = sums[m].reshape(-1)[:valid]
-        where = G[g + m * g_row : g + m * g_row + row.size]
-        where[:] = where + row if accumulate else row
-    return rows
+            def emit(rows: int, vectors: int) -> None:
+                strips = [builder.add(c, builder.mul(c_strip, constant(v))) for v in range(vectors)]
+                places = [[p.at(panels, A, builder.add(strip, constant(m * p.lanes))) for strip in strips]
+                          for m in range(rows)]
+                for where in sum(places, []):  # the slopes are read last, and would be waited for (512 neurons: 4 %)
+                    emit_prefetch(builder, where, 3)
+                sums = _products(product, p, [p.zero()] * (rows * vectors), p.at(weights, W, w), row, step,
+                                 p.at(panels, A, a), a_strip, size, None, None, None, _row_numbers(p, some, rows),
+                                 vectors)
+                for m in range(rows):
+                    with _valid_row(p, some, m, rows):
+                        for v, where in enumerate(places[m]):
+                            p.store(builder.fmul(sums[m * vectors + v], p.load(where)), where)
+
+            return _fitting(builder, some, vectors, emit)
+
+        i = types.intp
+        return i(weights, i, i, i, panels, i, i, i, i, i, i, i), generate
+
+    @twin(emitted)
+    def tile(W: Any, w: int, row: int, step: int, A: Any, a: int, a_strip: int, c: int, c_strip: int, size: int,
+             some: int, vectors: int) -> int:
+        """Multiply φ'(net_k) in a panel by Σ_j w_jk δ_j (5), for up to ``some`` neurons k; return how many it takes.
+
+        All is laid out as in `forward_tile`: the panels of the ``size`` deltas and of φ' begin at a and c.
+        """
+        n = VECTOR_BYTES // A.itemsize
+        rows = WHOLE if some >= WHOLE else 4
+        some = min(rows, some)
+        sums = _plain_products(product, [0.0] * some, W, w, row, step, A, a, a_strip, size, 1, 0, 0, some, vectors)
+        for m in range(some):
+            for v in range(vectors):
+                A[c + v * c_strip + m * n : c + v * c_strip + m * n + n] *= sums[m, v]
+        return rows
+
+    return tile
+
+
+def _gradient_tile(product: Product) -> Any:
+    """Return the tile of (6) for operands that are single numbers, or pairs."""
+    def emitted(typing: Any, deltas: Any, d: Any, d_row: Any, d_strip: Any, transposed: Any, a: Any, a_vector: Any,
+                strips: Any, gradient: Any, g: Any, g_row: Any, valid: Any, accumulate: Any, some: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            D, d, d_row, d_strip, A, a, a_vector, strips, G, g, g_row, valid, accumulate, some = arguments
+            p = Pointers(context, builder, transposed.dtype)
+            lanes, steps = constant(p.lanes), p.lanes // product.numbers
+            add = builder.icmp_signed("!=", accumulate, constant(0))
+
+            def emit(rows: int, vectors: int) -> None:
+                sums = _products(product, p, [p.zero()] * (rows * vectors), p.at(deltas, D, d), d_row, constant(1),
+                                 p.at(transposed, A, a), a_vector, constant(steps), strips, d_strip,
+                                 constant(steps * p.lanes), _row_numbers(p, some, rows), vectors)
+                whole = builder.icmp_signed(">=", valid, constant(p.lanes * vectors))
+                masks = [p.mask(builder.sub(valid, constant(v * p.lanes))) for v in range(vectors)]
+
+                def put(load: Callable[[Any, Any], Any], store: Callable[[Any, Any, Any], None]) -> None:
+                    for m in range(rows):
+                        with _valid_row(p, some, m, rows):
+                            start = p.at(gradient, G, builder.add(g, builder.mul(g_row, constant(m))))
+                            for v, mask in enumerate(masks):
+                                where = p.shift(start, constant(v * p.lanes))
+                                old = builder.select(add, load(where, mask), p.zero())
+                                store(builder.fadd(old, sums[m * vectors + v]), where, mask)
+
+                with builder.if_else(whole) as (then, otherwise):
+                    with then:
+                        put(lambda where, _: p.load(where), lambda value, where, _: p.store(value, where))
+                    with otherwise:
+                        put(p.masked_load, p.masked_store)
+
+            vectors = builder.select(builder.icmp_signed(">", valid, lanes), constant(2), constant(1))
+            return _fitting(builder, some, vectors, emit)
+
+        i = types.intp
+        return i(deltas, i, i, i, transposed, i, i, i, gradient, i, i, i, i, i), generate
+
+    @twin(emitted)
+    def tile(D: Any, d: int, d_row: int, d_strip: int, A: Any, a: int, a_vector: int, strips: int, G: Any, g: int,
+             g_row: int, valid: int, accumulate: int, some: int) -> int:
+        """Write Σ_samples δ_j o_k (6), or add it, for up to ``some`` neurons j; return how many it takes.
+
+        Deltas are at d, neurons d_row and strips d_strip apart. Outputs have neurons in lanes: one or two vectors of k,
+        of which ``valid`` numbers count, at a, a_vector apart. The gradient's rows are at g, g_row apart.
+        """
+        n = VECTOR_BYTES // A.itemsize
+        rows, vectors, steps = WHOLE if some >= WHOLE else 4, 2 if valid > n else 1, n // product.numbers
+        some = min(rows, some)
+        sums = _plain_products(product, [0.0] * some, D, d, d_row, 1, A, a, a_vector, steps, strips, d_strip, steps * n,
+                               some, vectors)
+        for m in range(some):
+            row = sums[m].reshape(-1)[:valid]
+            where = G[g + m * g_row : g + m * g_row + row.size]
+            where[:] = where + row if accumulate else row
+        return rows
+
+    return tile
+
+
+_MAKERS = _forward_tile, _backward_tile, _gradient_tile
+forward_tile, backward_tile, gradient_tile = (make(SINGLES) for make in _MAKERS)
+forward_pairs, backward_pairs, gradient_pairs = (make(PAIRS) for make in _MAKERS)
+"""The same with pairs of bfloat16 for operands, which are counted in pairs and lie where float32 would."""
 
 
 def _lanes_tile(rows: int, columns: int) -> Any:

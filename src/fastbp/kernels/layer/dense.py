@@ -52,8 +52,11 @@ def column(strips, lane):
 
 @by_address(CELL_FORWARD)
 def forward(parameters: Floats, weights: int, bias: int, panels: Floats, source: int, target: int, n_in: int,
-            n_out: int, first: int, last: int) -> None:
-    """net_j = Σ_k w_jk o_k + b_j (1) for strips first..last; overwrites the panel at ``target`` (n_out rows)."""
+            n_out: int, first: int, last: int, scratch: int) -> None:
+    """net_j = Σ_k w_jk o_k + b_j (1) for strips first..last; overwrites the panel at ``target`` (n_out rows).
+
+    The scratch is for `bfloat16.forward`, which stands in for this.
+    """
     lane = lanes(panels)
     step, rows = n_in * lane, n_out * lane
     some = sweep(n_in, parameters.itemsize)

@@ -91,7 +91,7 @@ def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
                  strips, first, last)
         if here[LAYER_SOURCE] >= 0:
             call(dense.forward, cells, parameters, here[LAYER_WEIGHTS], here[LAYER_BIASES], panels, here[LAYER_SOURCE],
-                 here[LAYER_OUT], here[LAYER_N_IN], n, first, last)
+                 here[LAYER_OUT], here[LAYER_N_IN], n, first, last, scratch)
         lap(clock, start, layer, PHASE_FORWARD)
         if layer < top or cells[CELL_CANONICAL] == 0:
             if here[LAYER_PARAMETRIC] != 0:

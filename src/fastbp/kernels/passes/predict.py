@@ -7,6 +7,7 @@ from ..ir import call, lanes, least, panel, pointer, row
 from ..layer import dense, gather, parametric
 from ..tables import (
     CELL_GATHER_INPUTS,
+    CELL_SCRATCH,
     ENTRY_FORWARD_MANY,
     LAYER_BIASES,
     LAYER_DELTA,
@@ -37,7 +38,7 @@ def predict(layers: Table, cells: Integers, panels: Floats, parameters: Floats, 
             if layers[layer, LAYER_SOURCE] >= 0:
                 call(dense.forward, cells, parameters, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES],
                      panels, layers[layer, LAYER_SOURCE], layers[layer, LAYER_OUT], layers[layer, LAYER_N_IN], n, 0,
-                     strips)
+                     strips, cells[CELL_SCRATCH])
             if layers[layer, LAYER_PARAMETRIC] != 0:
                 call(parametric.activate, row(layers, layer), row(layers, layer), panels, parameters, 0, strips, 0)
                 continue
