@@ -251,7 +251,8 @@ class Network(Trainable, Derivatives):
             profile: bool = False, regularization: Regularization | None = None,
             target_jacobian: npt.ArrayLike | None = None, jacobian_weight: npt.ArrayLike = 1.0,
             missing: str | None = None, signed_weights: bool = False, metrics: Wanted | None = None,
-            memory: int | str | None = None, check_finite: bool = True, **unknown: Never) -> Network:
+            memory: int | str | None = None, check_finite: bool = True, precision: str | None = None,
+            **unknown: Never) -> Network:
         """Train by backpropagation, from the present parameters.
 
         Parameters
@@ -341,6 +342,10 @@ class Network(Trainable, Derivatives):
             fit. Sources of `fastbp.data` take "256MB" where none is given.
         check_finite : bool, default True
             Look for NaN and infinity in blocks when they are read first. False leaves it to a `DivergenceError`.
+        precision : {"float32", "float64", "bfloat16"}, optional
+            Of the products: with "bfloat16" what the three products of a step multiply is rounded to 8 significant
+            bits, which takes a little more than half of the time in wide networks of float32; all else is float32, see
+            Notes. By default that of the network's dtype.
 
         Returns
         -------
@@ -382,6 +387,13 @@ class Network(Trainable, Derivatives):
         mean over each class against the rest; the others are means over the outputs, as in scikit-learn, "mse" without
         ½. A value is NaN where an output is not finite or it is not defined.
 
+        In bfloat16 outputs and weights of (1), deltas and weights of (5), deltas and outputs of (6) are rounded to the
+        nearest, ties to even, each time that they are multiplied; sums, biases, parameters, the optimizer's state,
+        activations and the cost are float32, and so are validation, metrics and what else the fit asks of the network.
+        The bits do not depend on the number of threads. It is for networks of float32, dense X and mini-batches, on
+        processors that multiply bfloat16 (AVX512_BF16, or bfdot of arm64). A fit that resumes is given it anew.
+        docs/performance.md says where it pays, and what is learned.
+
         A function of your own is called with y_true, the targets as the network learns them, (n, m), or class indices
         (n,) int64, and y_pred, the outputs as `predict` has them, (n, n_L); both flat, (n,), where there is one column,
         and read-only; and with ``sample_weight``, (n,) or None, if it has an argument of that name. It returns a
@@ -400,7 +412,8 @@ class Network(Trainable, Derivatives):
         training.fit(self, X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
                      callbacks=callbacks, bar=progress, shuffle=shuffle, threads=threads, profile=profile,
                      regularization=regularization, jacobian=(target_jacobian, jacobian_weight), metrics=metrics,
-                     memory=memory, check_finite=check_finite, missing=missing, signed_weights=signed_weights)
+                     memory=memory, check_finite=check_finite, missing=missing, signed_weights=signed_weights,
+                     precision=precision)
         return self
 
     train_on_batch = on_batch.train_on_batch

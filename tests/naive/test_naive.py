@@ -36,3 +36,20 @@ def test_gradient_by_complex_step(output, cost, rng):
 
 def test_permutation_twin_is_one():
     assert sorted(naive.permutation(100, 5, 2)) == list(range(100))
+
+
+def test_the_twin_of_bfloat16_is_that_of_the_rest_where_nothing_is_rounded(rng, monkeypatch):
+    monkeypatch.setattr(naive.bfloat16, "rounded", lambda values: np.asarray(values, float))
+    layers = [(rng.normal(size=(4, 3)), rng.normal(size=4)), (rng.normal(size=(2, 4)), rng.normal(size=2))]
+    X, Y = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+    found, out = naive.bfloat16.gradient(layers, X, Y, ("tanh", "identity"), "squared_error")
+    expected = naive.gradient(layers, X, Y, ("tanh", "identity"), "squared_error")
+    assert np.allclose(naive.flatten(found), naive.flatten(expected), rtol=1e-12)
+    assert np.allclose(out, naive.forward(layers, X, ("tanh", "identity")).out[-1], rtol=1e-12)
+
+
+def test_rounding_to_bfloat16_takes_the_nearest():
+    grid = (np.arange(1, 0x7F80, dtype=np.uint32) << np.uint32(16)).view(np.float32)[0x7F:].astype(float)
+    values = np.random.default_rng(0).normal(size=50).astype(np.float32)
+    nearest = grid[np.abs(grid[None] - np.abs(values)[:, None]).argmin(axis=1)] * np.sign(values)
+    assert (naive.rounded(values) == nearest).all()

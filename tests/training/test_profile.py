@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import few
+from helpers import few, needs_bfloat16
 
 from fastbp import Network
 from fastbp.training import profile
@@ -54,5 +54,6 @@ def test_online_learning_has_no_phases(samples, settings, says):
     assert (net.parameters == before).all()
 
 
-def test_peak_is_a_speed():
-    assert profile.multiply_add_peak("float64", rounds=2) > 0
+@pytest.mark.parametrize("precision", ["float64", pytest.param("bfloat16", marks=needs_bfloat16)])
+def test_peak_is_a_speed(precision):
+    assert profile.multiply_add_peak(precision, rounds=2) > 0

@@ -22,6 +22,7 @@ from . import arrays, link, thread_team
 from .encoding import check_codes
 from .link import Request
 from .model import Model
+from .precision import rounds
 from .samples import Samples, SparseRows, flattened
 from .streamed import READ_BYTES
 
@@ -31,7 +32,7 @@ PART = 2**19
 """Inputs that are converted at a time: so few that little memory is needed, and enough that a call weighs nothing."""
 
 
-def predict(self: Model, X: Any, out: Array | None = None) -> Array:
+def predict(self: Model, X: Any, out: Array | None = None, *, precision: str | None = None) -> Array:
     """Compute the outputs o^L.
 
     Parameters
@@ -42,6 +43,8 @@ def predict(self: Model, X: Any, out: Array | None = None) -> Array:
         time.
     out : ndarray, shape (n_samples, n_L) or (n_L,), optional
         Where to write them: of the network's dtype, C-contiguous and writable. It may overlap X.
+    precision : {"float32", "float64", "bfloat16"}, optional
+        Of the products, as in `fit`. By default that of the network's dtype, whatever it was trained in.
 
     Returns
     -------
@@ -52,12 +55,12 @@ def predict(self: Model, X: Any, out: Array | None = None) -> Array:
     Raises
     ------
     ValueError, TypeError
-        If shape or dtype of X or out do not fit.
+        If shape or dtype of X or out do not fit, or ``precision`` does not fit the network, X or the processor.
 
     Notes
     -----
     A single row is computed with neurons in lanes, several rows with samples in lanes; the two sum in different
-    orders, so they agree to rounding, not bit for bit. With encoders a single row goes like several.
+    orders, so they agree to rounding, not bit for bit. With encoders, or in bfloat16, a single row goes like several.
 
     Examples
     --------
@@ -71,12 +74,14 @@ def predict(self: Model, X: Any, out: Array | None = None) -> Array:
     n_in, n_out, dtype = architecture.layers[0], architecture.layers[-1], architecture.dtype
     encoding = architecture.encoding
     inputs: Any
-    if encoding is None and type(X) is np.ndarray and X.shape == (n_in,) and X.dtype == dtype and X.flags.c_contiguous:
+    if (encoding is None and precision is None and type(X) is np.ndarray and X.shape == (n_in,) and X.dtype == dtype
+            and X.flags.c_contiguous):
         single, inputs = True, X
     elif isinstance(X, Rows):
-        return _by_blocks(self, X, out)
+        return _by_blocks(self, X, out, bfloat16=rounds(architecture, precision))
     else:
         inputs, single = arrays.dense_or_sparse(X, n_in, encoding), np.ndim(X) == 1
+    bfloat16 = precision is not None and rounds(architecture, precision, sparse=isinstance(inputs, SparseRows))
     shape: tuple[int, ...] = (n_out,) if single else (len(inputs), n_out)
     flat = self._flat and n_out == 1
     if out is None:
@@ -86,13 +91,13 @@ def predict(self: Model, X: Any, out: Array | None = None) -> Array:
             shape = shape[:-1]
         _held = arrays.output(out, shape, dtype)  # while this lives, nobody resizes it
         if not single and arrays.overlap(out, inputs, self._parameters):
-            out[...] = predict(self, X).reshape(shape)
+            out[...] = predict(self, X, precision=precision).reshape(shape)
             return out
         flat = False
-    if single and encoding is None:
+    if single and encoding is None and not bfloat16:
         _one(self, inputs, out if out.ndim else out.reshape(-1))
     else:
-        outputs(self, inputs, len(architecture.layers) - 1, out)
+        outputs(self, inputs, len(architecture.layers) - 1, out, bfloat16=bfloat16)
     return out[()] if flat else out  # of one row a number
 
 
@@ -151,15 +156,16 @@ def layer_outputs(self: Model, X: npt.ArrayLike, layer: int) -> Array:
     return found[0] if np.ndim(X) == 1 else found
 
 
-def outputs(model: Model, inputs: Array | SparseRows, layer: int, out: Array) -> None:
+def outputs(model: Model, inputs: Array | SparseRows, layer: int, out: Array, *, bfloat16: bool = False) -> None:
     """Go forward through the first layers only (1)(2); overwrites ``out``, (samples, n_l).
 
-    Inputs of another dtype are converted a part at a time.
+    Inputs of another dtype are converted a part at a time; with ``bfloat16`` operands of products are rounded.
     """
     architecture, flat = model._architecture, out.reshape(-1)
     n, width = len(inputs), architecture.layers[layer]
     few = isinstance(inputs, SparseRows) and inputs.few
-    request = Request(max(n, 1), backward=False, sparse=isinstance(inputs, SparseRows), few_nonzeros=few)
+    request = Request(max(n, 1), backward=False, sparse=isinstance(inputs, SparseRows), few_nonzeros=few,
+                      bfloat16=bfloat16)
     some = layout.LARGEST_BLOCK if few else PART // architecture.layers[0]
     with model._borrow(request) as (plan, block):
         for rows in thread_team.chunks(n, block, architecture.work, some):
@@ -168,7 +174,7 @@ def outputs(model: Model, inputs: Array | SparseRows, layer: int, out: Array) ->
                          NOT_SHUFFLED, rows.stop - rows.start, block, flat[rows.start * width : rows.stop * width])
 
 
-def _by_blocks(model: Model, X: Rows, out: Array | None) -> Array:
+def _by_blocks(model: Model, X: Rows, out: Array | None, *, bfloat16: bool) -> Array:
     """Return the outputs for rows that a thread reads ahead."""
     architecture, n = model._architecture, X.shape[0]
     n_in, n_out, dtype = architecture.layers[0], architecture.layers[-1], architecture.dtype
@@ -199,7 +205,7 @@ def _by_blocks(model: Model, X: Rows, out: Array | None) -> Array:
     def forward() -> None:
         while (found := reader.next()) is not None:
             (first, stop), part = found
-            outputs(model, part, len(architecture.layers) - 1, out[first:stop])
+            outputs(model, part, len(architecture.layers) - 1, out[first:stop], bfloat16=bfloat16)
 
     reader.during(forward)
     return out

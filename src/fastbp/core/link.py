@@ -165,6 +165,11 @@ class Request:
                                           architecture.directions(self.kind))
 
     @property
+    def products(self) -> Any:
+        """The module of kernels that multiply: forward, backward, gradient, and transpose_panel for that."""
+        return bfloat16 if self.bfloat16 else dense
+
+    @property
     def prepared_by(self) -> tuple[Any, ...]:
         """What a prepared plan depends on, beside its room."""
         return (self.backward, self.threads, self.several, self.kind, self.sparse, self.of_nonzeros, self.weighted,
@@ -354,7 +359,7 @@ def stacked(architecture: Architecture, alone: Plan, batch: int, *, picks: bool)
 def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterator[Kernel]:
     """Yield the kernels that have a place of their own in the cells of a plan."""
     transposed = plan.layers[:, LAYER_TRANSPOSED] >= 0
-    products: Any = bfloat16 if request.bfloat16 else dense
+    products = request.products
     yield from (products.forward, gather.gather, *request.calls)
     if not request.backward:
         yield gather.scatter
@@ -456,12 +461,12 @@ def _link_encoders(architecture: Architecture, request: Request, plan: Plan) -> 
         architecture.refuse_encoders("this pass")
     kernels = [encoded.encode]
     if plan.layers[0, LAYER_TRANSPOSED] >= 0:
-        kernels.append(dense.transpose_panel)
+        kernels.append(request.products.transpose_panel)
     if request.backward:
         kernels += [encoded.gradients, encoded.updates]
         _put_around(encoded, cells, dtype)
         if cells[CELL_COUNT + tables.ENCODING_DELTA] >= 0:
-            kernels.append(dense.backward)
+            kernels.append(request.products.backward)
     elif not request.calls:
         cells[CELL_DENSE_PREDICT] = address(predict.predict, dtype)
     for kernel in kernels:
@@ -501,7 +506,7 @@ def _regularized(architecture: Architecture, plan: Plan, request: Request, regul
     if noisy or settings[COST_SMOOTH_BASE]:
         cells[noise.before_layer.place] = address(noise.before_layer, dtype)
     if "input_noise" in noisy and plan.layers[0, LAYER_TRANSPOSED] >= 0:
-        cells[dense.transpose_panel.place] = address(dense.transpose_panel, dtype)
+        cells[dense.transpose_panel.place] = address(request.products.transpose_panel, dtype)
     if request.noise_key is not None and regularization.is_set("clip_norm"):
         cells[CELL_PLAIN_NEURONS] = cells[CELL_MY_NEURONS]
         cells[CELL_MY_NEURONS] = address(epoch.my_neurons_clipped, dtype, backprop.my_neurons)

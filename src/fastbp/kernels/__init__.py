@@ -193,7 +193,8 @@ updates.vectors
     rprop              (7) by signs: parameters, and Δ, last slope, last step of each -> optimizers
     quickprop          (7) by parabolas: parameters, and last slope and step of each -> optimizers
 ir.peak
-    tiles              (1) of one tile over and over: the end of an array in the L1 cache -> training.profile
+    single_tiles, pair_tiles
+                       (1) of one tile over and over: the end of an array in the L1 cache -> training.profile
     reading            the processor's clock -> training.profile
 random
     shuffle            order (samples,): a permutation that depends on key and epoch only -> both run

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import optimizers
 from ..core import arrays, observed
+from ..core.precision import rounds
 from ..core.samples import Samples
 from ..core.shards import Team
 from ..core.streamed import MEMORY, Streamed
@@ -31,17 +32,19 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
         resume: bool, *, epochs: int, batch_size: int | None, callbacks: Iterable[Callback], bar: bool,
         shuffle: bool | Reorder, threads: int | None, profile: bool, regularization: Regularization | None,
         jacobian: tuple[Any, Any], metrics: Any, memory: Any = None, check_finite: Any = True,
-        missing: Any = None, signed_weights: Any = False, team: Team | None = None) -> None:
+        missing: Any = None, signed_weights: Any = False, precision: str | None = None,
+        team: Team | None = None) -> None:
     """Check all arguments of `Network.fit`, and train.
 
     ``kept`` is what is kept back for validation, ``bar`` whether there is a bar of the progress, ``jacobian`` the
     targets of ∂o/∂x and the weight of their cost, ``metrics`` what is recorded beside the cost; ``memory`` what samples
-    that are read by blocks may take, ``missing`` whether NaN is what has not been observed. With a ``team`` processes
-    share the passes of a full-batch method: all call this with the same arguments, and come to the same end.
+    that are read by blocks may take, ``missing`` whether NaN is what has not been observed, ``precision`` that of the
+    products. With a ``team`` processes share the passes of a full-batch method: all call this with the same arguments,
+    and come to the same end.
     """
     training = Training(network, optimizer, resume, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
                         threads=threads, regularization=regularization, callbacks=callbacks,
-                        metrics=Metrics(metrics))
+                        metrics=Metrics(metrics), precision=precision)
     if bar:
         require("tqdm.auto", "progress")
     samples: Samples | Streamed
@@ -123,11 +126,16 @@ class Training:
     regularization: Regularization | None
     callbacks: list[Callback]
     metrics: Metrics
+    precision: str | None
+    bfloat16: bool
+    """Whether operands of products are rounded to it."""
 
     def __init__(self, network: Trainable, optimizer: str | Optimizer | None, resume: bool, *, epochs: int,
                  batch_size: int | None, shuffle: bool | Reorder, threads: int | None,
-                 regularization: Regularization | None, callbacks: Iterable[Callback], metrics: Metrics) -> None:
+                 regularization: Regularization | None, callbacks: Iterable[Callback], metrics: Metrics,
+                 precision: str | None = None) -> None:
         self.network, self.by_blocks = network, False
+        self.precision, self.bfloat16 = precision, rounds(network._architecture, precision)
         self.epochs = arrays.whole("epochs", epochs)
         self.asked = None if batch_size is None else arrays.whole("batch_size", batch_size)
         self.threads = None if threads is None else arrays.whole("threads", threads, most=machine.MOST_THREADS)
@@ -166,6 +174,8 @@ class Training:
         """Check that the settings go together, and with the samples to train on; raises ValueError."""
         method, batch_size, n, regularization = self.method, self.asked, len(samples), self.regularization
         method.check_names(self.network._architecture)
+        if self.bfloat16:
+            self.check_rounding(samples)
         if samples.jacobian is not None and regularization is not None:
             regularization.check_jacobian()
         if samples.cost is not None and regularization is not None and regularization.label_smoothing:
@@ -194,6 +204,18 @@ class Training:
                              f"{self.batch_size} with {n} samples to train on, one a batch: use batch_size=2 or more, "
                              "and samples for it")
 
+    def check_rounding(self, samples: Samples | Streamed) -> None:
+        """Check that method and samples go with operands that are rounded to bfloat16; raises ValueError."""
+        rounds(self.network._architecture, self.precision, sparse=samples.sparse)
+        leave_out = "leave precision out, or use precision='float32'"
+        if isinstance(self.method, BatchMethod):
+            raise ValueError(f"precision is 'bfloat16', and {type(self.method).__name__} follows the gradient of all "
+                             "samples until it is nearly 0, where rounding changes its direction and the cost does not "
+                             f"fall along it: {leave_out}, or 'adam' or another optimizer for mini-batches")
+        if samples.jacobian is not None:
+            raise ValueError(f"precision is 'bfloat16', and target_jacobian asks for second derivatives, which are "
+                             f"computed in the network's dtype alone: {leave_out}")
+
     def run(self, samples: Samples | Streamed, validation: Samples | Streamed | None, hold: Held, *, bar: bool = False,
             profile: bool = False) -> None:
         """Train, while the network is locked."""
@@ -204,7 +226,8 @@ class Training:
         try:
             loop.fit(network, samples, validation, progress, epochs=self.epochs, batch_size=self.batch_size,
                      callbacks=self.callbacks, bar=bar, shuffle=self.shuffle, threads=self.threads, profile=profile,
-                     regularization=self.regularization, hold=hold, measure=measure)
+                     regularization=self.regularization, hold=hold, measure=measure,
+                     bfloat16=self.bfloat16)
         except DivergenceError:
             network._progress = None  # the optimizer's state is not finite either
             raise

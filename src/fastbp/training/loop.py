@@ -26,10 +26,10 @@ from .steps import Fit, Reorder, steps_of
 def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | Streamed | None, progress: Progress,
         *, epochs: int, batch_size: int, callbacks: list[Callback], bar: bool, shuffle: bool | Reorder,
         threads: int | None, profile: bool, regularization: Regularization | None, hold: Held,
-        measure: Callable[[], Mapping[str, float]] | None = None) -> None:
+        measure: Callable[[], Mapping[str, float]] | None = None, bfloat16: bool = False) -> None:
     """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted.
 
-    ``measure`` returns the metrics at the present parameters.
+    ``measure`` returns the metrics at the present parameters. With ``bfloat16`` operands of products are rounded.
 
     Ctrl-C is raised in open parts of ``hold``, which are those that take time; it waits while what belongs together is
     written, and where one has been raised, others wait until all is in order.
@@ -61,7 +61,7 @@ def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | S
         steps = kind_of_steps(method, Fit(network=network, samples=samples, progress=progress, last=last,
                                      chunk=1 if each else epochs, batch_size=batch_size, shuffle=shuffle,
                                      threads=threads, profile=profile, regularization=regularization, hold=hold,
-                                     stack=stack))
+                                     stack=stack, bfloat16=bfloat16))
         validate = _validate(network, validation, threads, stack)
         learner, keeps = steps.learner, steps.restarts and bool(listeners)
 

@@ -47,7 +47,8 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
              regularization: Regularization | Sequence[Regularization | None] | None = None,
              callbacks: Callable[[int], Iterable[Callback]] | None = None, metrics: Wanted | None = None,
              resume: bool = False, threads: int | None = None, progress: bool = False,
-             on_error: Literal["raise", "keep"] = "raise") -> list[Exception | None]:
+             on_error: Literal["raise", "keep"] = "raise",
+             precision: str | None | Sequence[str | None] = None) -> list[Exception | None]:
     """Train many networks in one call, each as by a `Network.fit` of its own on rows of the same arrays.
 
     Each network ends with the bits of ``network.fit(X[rows], Y[rows], ...)``, whatever its neighbours, and whatever the
@@ -92,6 +93,8 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
         "raise": such arguments are an error before anything is trained; after the failure of a fit those that run come
         to their end, no other is begun, and the error is raised. "keep": all others are trained, and the error is
         returned in the network's place.
+    precision : {"float32", "float64", "bfloat16"}, or a sequence with one for each, optional
+        Of the products, as in `Network.fit`.
 
     Returns
     -------
@@ -112,9 +115,9 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
     A thread takes one network after the other, the longest fits first, and trains it alone, so there is nothing to wait
     for between them. Small networks of one architecture with the same update rule and as many rows, with which nothing
     is done between epochs (no callbacks, validation or metrics, no learning rate that changes there, no
-    regularization), are trained as a stack, one in each lane of a vector, where that is faster: their sums keep their
-    order, and so their bits. Networks of one architecture share their workspaces: there are as many as threads. Ctrl-C
-    leaves every network after whole updates, and its history with all epochs that are done.
+    regularization), and not in bfloat16, are trained as a stack, one in each lane of a vector, where that is faster:
+    their sums keep their order, and so their bits. Networks of one architecture share their workspaces: there are as
+    many as threads. Ctrl-C leaves every network after whole updates, and its history with all epochs that are done.
 
     Examples
     --------
@@ -143,7 +146,7 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
     data = _Arrays(nets, X, Y, sample_weight, rows, validation_rows)
     settings = {name: _each(name, value, len(nets)) for name, value in (
         ("epochs", epochs), ("batch_size", batch_size), ("optimizer", optimizer), ("shuffle", shuffle),
-        ("regularization", regularization))}
+        ("regularization", regularization), ("precision", precision))}
     errors: list[Exception | None] = [None] * len(nets)
     jobs, watchers = [], dict[int, int]()
     for i, network in enumerate(nets):

@@ -31,6 +31,7 @@ class MiniBatches(CompiledSteps):
         shuffles = fit.shuffle is True and batch < n  # a batch of all samples has no order
         place = np.zeros(tables.PROGRESS_COUNT, np.int64)
         request = fit.samples.request(batch)
+        request.bfloat16 = fit.bfloat16
         request.regularization, request.noise_key, request.progress = regularization, progress.key, place
         update = address(optimizer.rule, network.dtype, prototypes.update_rule)
         numbers, state, factors = progress.hyper, progress.state, optimizer.stretches(network._architecture)
@@ -55,13 +56,14 @@ class MiniBatches(CompiledSteps):
         place[tables.PROGRESS_EPOCH] = place[tables.PROGRESS_FIRST_EPOCH] = first
         if fit.profile:
             fit.stack.callback(lambda: setattr(network.history, "profile", profiling.read(
-                network, self.learner.clock, self.threads, self.taken(first))))
+                network, self.learner.clock, self.threads, self.taken(first),
+                "bfloat16" if fit.bfloat16 else network.dtype.name)))
         self.positions = np.arange(n) if self.reorder else NOT_SHUFFLED
         self.task = self.task._replace(shuffle=int(shuffles), key=progress.key,
                                        plain=int(optimizer.rule is rules.sgd and regularization is None
                                                  and not factors))
         self.online = (batch == 1 and fit.samples.kind == tables.KIND_PLAIN and not fit.samples.sparse
-                       and fit.samples.cost is None and not fit.samples.signed
+                       and fit.samples.cost is None and not fit.samples.signed and not fit.bfloat16
                        and network._architecture.encoding is None
                        and (regularization is None or regularization.online))
 

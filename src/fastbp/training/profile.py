@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..core.model import Model
 from ..kernels import layout, tables
 from ..kernels.ir import WHOLE
-from ..kernels.ir.peak import reading, tiles
+from ..kernels.ir.peak import pair_tiles, reading, single_tiles
 
 PHASES = ("gather", "forward", "activation", "cost", "backward", "gradient", "update", "waiting")
 """Names of the phases, in the order of their codes."""
@@ -63,7 +63,7 @@ def clock(network: Model, threads: int) -> npt.NDArray[np.int64]:
     return np.zeros(threads * (1 + (len(network.layers) - 1) * tables.PHASE_COUNT), np.int64)
 
 
-def read(network: Model, cells: npt.NDArray[np.int64], threads: int, samples: int) -> Profile:
+def read(network: Model, cells: npt.NDArray[np.int64], threads: int, samples: int, precision: str) -> Profile:
     """Make a profile of all that a clock has counted.
 
     Parameters
@@ -76,8 +76,10 @@ def read(network: Model, cells: npt.NDArray[np.int64], threads: int, samples: in
         How many have trained it.
     samples
         Samples that went forward and back.
+    precision
+        That of the products.
     """
-    peak, second = multiply_add_peak(network.dtype), ticks_per_second()
+    peak, second = multiply_add_peak(precision), ticks_per_second()
     sizes, layers = network._architecture.sizes, len(network.layers) - 1
     spent = cells.reshape(threads, -1)[:, 1:].reshape(threads, layers, tables.PHASE_COUNT).mean(axis=0) / second
     rows = []
@@ -98,12 +100,12 @@ def ticks_per_second() -> float:
     return float((last - first) / (end - start))
 
 
-def multiply_add_peak(dtype: npt.DTypeLike = "float32", rounds: int = 10) -> float:
+def multiply_add_peak(precision: str = "float32", rounds: int = 10) -> float:
     """Measure the multiply-add peak of one core: what the vector tile reaches on data in the L1 cache.
 
     Parameters
     ----------
-    dtype : {"float32", "float64"}
+    precision : {"float32", "float64", "bfloat16"}
     rounds : int, default 10
         The best of so many counts; each takes about 10 ms.
 
@@ -112,13 +114,16 @@ def multiply_add_peak(dtype: npt.DTypeLike = "float32", rounds: int = 10) -> flo
     float
         GFLOP/s, two operations a multiply-add.
     """
+    pairs = precision == "bfloat16"  # whatever bits the numbers below are of
+    tiles: Any = pair_tiles if pairs else single_tiles
+    dtype = "float32" if pairs else precision
     width = layout.lanes(dtype)
     generator = np.random.default_rng(0)
     weights = layout.aligned(WHOLE * PEAK_INPUTS, dtype)
     panels = layout.aligned(2 * (PEAK_INPUTS + WHOLE) * width, dtype)
     weights[:], panels[:] = generator.random(weights.size), generator.random(panels.size)
     bias = np.zeros(WHOLE, dtype)
-    flop = 2 * WHOLE * 2 * width * PEAK_INPUTS
+    flop = 2 * WHOLE * 2 * width * PEAK_INPUTS * (2 if pairs else 1)
     tiles(weights, panels, bias, PEAK_INPUTS, 1)
     repetitions, best = 1, np.inf
     for _ in range(rounds):

@@ -56,6 +56,8 @@ class Fit:
     regularization: Regularization | None
     hold: Held
     stack: ExitStack
+    bfloat16: bool = False
+    """Whether operands of products are rounded to it."""
 
 
 @functools.singledispatch
