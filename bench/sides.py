@@ -21,7 +21,7 @@ from .suite.workloads import LEARNING_RATE, Array, Workload, first_weights
 Train = Callable[[int], float]
 
 
-def fastbp(workload: Workload, X: Array, Y: Array) -> Train:
+def fastbp(workload: Workload, X: Array, Y: Array, precision: str | None = None) -> Train:
     """`Network.fit` without callbacks; it picks the number of threads itself."""
     import fastbp
 
@@ -32,14 +32,17 @@ def fastbp(workload: Workload, X: Array, Y: Array) -> Train:
 
     def train(epochs: int) -> float:
         network.fit(X, Y, epochs=epochs, batch_size=workload.batch, optimizer=method, resume=True,
-                    shuffle=workload.shuffled)
+                    shuffle=workload.shuffled, **({} if precision is None else {"precision": precision}))
         return float(network.history.cost[-1])
 
     return train
 
 
-def jax(workload: Workload, X: Array, Y: Array) -> Train:
-    """One jitted scan over the steps of an epoch, optax's update, the permutation drawn inside, buffers donated."""
+def jax(workload: Workload, X: Array, Y: Array, precision: str | None = None) -> Train:
+    """One jitted scan over the steps of an epoch, optax's update, the permutation drawn inside, buffers donated.
+
+    With precision "bfloat16" operands of products are converted, and their sums are float32.
+    """
     import jax
     import jax.numpy as jnp
     import optax
@@ -51,11 +54,16 @@ def jax(workload: Workload, X: Array, Y: Array) -> Train:
     state, key = method.init(parameters), jax.random.key(1)
     inputs, targets = jnp.asarray(X), jnp.asarray(Y)
 
+    def product(x: Any, W: Any) -> Any:
+        if precision is None:
+            return x @ W.T
+        return jnp.matmul(x.astype(precision), W.T.astype(precision), preferred_element_type=jnp.float32)
+
     def cost(parameters: Any, x: Any, y: Any) -> Any:
         for W, b in parameters[:-1]:
-            x = phi(x @ W.T + b)
+            x = phi(product(x, W) + b)
         W, b = parameters[-1]
-        return 0.5 * jnp.sum((x @ W.T + b - y) ** 2) / workload.batch
+        return 0.5 * jnp.sum((product(x, W) + b - y) ** 2) / workload.batch
 
     def epoch(parameters: Any, state: Any, key: Any, inputs: Any, targets: Any) -> Any:
         key, own = jax.random.split(key)
@@ -82,11 +90,17 @@ def jax(workload: Workload, X: Array, Y: Array) -> Train:
     return train
 
 
-def pytorch(workload: Workload, X: Array, Y: Array) -> Train:
-    """Train a module with its optimizer, eagerly, with the fused update: on a CPU the fastest of torch's three."""
+def pytorch(workload: Workload, X: Array, Y: Array, precision: str | None = None) -> Train:
+    """Train a module with its optimizer, eagerly, with the fused update: on a CPU the fastest of torch's three.
+
+    With precision "autocast" as torch.autocast has it in bfloat16; with "bfloat16" all is of that type, the parameters
+    and the optimizer's state too.
+    """
     import torch
 
     dtype = {"float32": torch.float32, "float64": torch.float64}[X.dtype.name]
+    if precision == "bfloat16":
+        dtype = torch.bfloat16
     phi = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[workload.activation]
     parts: list[torch.nn.Module] = []
     for W in first_weights(workload, X.dtype):
@@ -99,7 +113,7 @@ def pytorch(workload: Workload, X: Array, Y: Array) -> Train:
     kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[workload.optimizer]
     method = kind(module.parameters(), lr=LEARNING_RATE, fused=True)
     squares = torch.nn.MSELoss(reduction="sum")
-    inputs, targets = torch.from_numpy(X), torch.from_numpy(Y)
+    inputs, targets = torch.from_numpy(X).to(dtype), torch.from_numpy(Y).to(dtype)
 
     def train(epochs: int) -> float:
         for _ in range(epochs):
@@ -108,7 +122,9 @@ def pytorch(workload: Workload, X: Array, Y: Array) -> Train:
             for rows in order.split(workload.batch):
                 x, y = (inputs[rows], targets[rows]) if workload.shuffled else (inputs, targets)
                 method.zero_grad()
-                cost = squares(module(x), y) * (0.5 / workload.batch)
+                with torch.autocast("cpu", torch.bfloat16, enabled=precision == "autocast"):
+                    out = module(x)
+                cost = squares(out.to(dtype), y) * (0.5 / workload.batch)
                 cost.backward()
                 method.step()
                 total += cost.detach()
