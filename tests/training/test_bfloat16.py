@@ -3,7 +3,7 @@
 import naive
 import numpy as np
 import pytest
-from helpers import close, few, laid_out, naive_layers, needs_bfloat16, network, real_data
+from helpers import close, compiled_only, few, laid_out, naive_layers, needs_bfloat16, network, real_data
 from scipy.sparse import csr_array
 
 import fastbp
@@ -183,3 +183,33 @@ def test_a_processor_without_the_instruction(monkeypatch):
             call()
     assert len(net.history) == 0
     net.fit(X, Y, epochs=1, precision="float32")
+
+
+@compiled_only
+@needs_bfloat16
+@pytest.mark.filterwarnings("ignore:.*Maximum iterations")
+def test_estimators_hand_it_on(rng):
+    from fastbp import MLPRegressor
+
+    X, y = rng.normal(size=(60, 3)).astype(np.float32), rng.normal(size=60).astype(np.float32)
+    settings = dict(hidden_layer_sizes=(9,), max_iter=3, tol=0, n_iter_no_change=9, random_state=0, dtype="float32")
+    plain, rounded = (MLPRegressor(**settings, precision=name).fit(X, y) for name in (None, "bfloat16"))
+    assert 1e-6 < far(rounded.network_.parameters, plain.network_.parameters) < 0.01
+    members = MLPRegressor(**settings, precision="bfloat16", n_members=2).fit(X, y)
+    again = MLPRegressor(**settings | {"random_state": members.estimators_[0].random_state}, precision="bfloat16")
+    assert (again.fit(X, y).network_.parameters == members.estimators_[0].network_.parameters).all()
+    for more, told in (({"solver": "lbfgs"}, "follows the gradient"), ({"dtype": "float64"}, "network is of float64")):
+        with pytest.raises(ValueError, match=told):
+            MLPRegressor(**settings | more, precision="bfloat16").fit(X, y)
+
+
+@needs_bfloat16
+def test_missing_targets_and_class_indices_go_with_it(rng):
+    X, Y = rng.normal(size=(60, 3)).astype(np.float32), rng.normal(size=(60, 2)).astype(np.float32)
+    Y[::7, 1] = np.nan
+    start = network((3, 18, 2))
+    found, exact = (step(start.copy(), X, Y, missing="ignore", **more) for more in (BFLOAT16, {}))
+    assert 1e-5 < far(found, exact) < 0.02
+    start, labels = network((3, 18, 4), cost="cross_entropy", output="softmax"), rng.integers(0, 4, 60)
+    found, exact = (step(start.copy(), X, labels, sample_weight=np.arange(60), **more) for more in (BFLOAT16, {}))
+    assert 1e-5 < far(found, exact) < 0.02

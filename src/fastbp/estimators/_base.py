@@ -140,6 +140,7 @@ class _MLP(BaseEstimator):
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "loss": [StrOptions(COSTS.keys()), Cost],
         "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), None],
+        "precision": [StrOptions({"float32", "float64", "bfloat16"}), None],
         "coefs_init": [list, tuple, None],
         "intercepts_init": [list, tuple, None],
         "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],

@@ -40,7 +40,7 @@ class Training:
         self.network: Network = mlp._network
         self.resume = resume
         self.settings: dict[str, Any] = dict(epochs=epochs, optimizer=optimizer, batch_size=batch_size, shuffle=shuffle,
-                                             regularization=mlp._regularization())
+                                             regularization=mlp._regularization(), precision=mlp.precision)
         self.callbacks = [*([] if end_of_epoch is None else [end_of_epoch]), *(mlp.callbacks or ())]
         self.messages: list[tuple[str, type[Warning]]] = []
         mlp.n_iter_ = 0
@@ -79,5 +79,5 @@ def run_many(trainings: Sequence[Training], threads: int | None, progress: bool)
                     [part.targets for part in data], sample_weight=[part.weight for part in data], rows=rows(data),
                     validation_rows=rows(training.kept for training in trainings), epochs=each("epochs"),
                     batch_size=each("batch_size"), optimizer=each("optimizer"), shuffle=each("shuffle"),
-                    regularization=each("regularization"), callbacks=lambda i: trainings[i].callbacks,
-                    threads=threads, progress=progress, on_error="keep")
+                    regularization=each("regularization"), precision=each("precision"),
+                    callbacks=lambda i: trainings[i].callbacks, threads=threads, progress=progress, on_error="keep")

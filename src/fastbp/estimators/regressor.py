@@ -82,6 +82,9 @@ class MLPRegressor(RegressorMixin, _MLP):
         Evaluations of the loss at most, for "lbfgs".
     dtype : {"float32", "float64"}, optional
         Of weights and arithmetic; by default that of X.
+    precision : {"float32", "float64", "bfloat16"}, optional
+        Of the products in training; by default ``dtype``. "bfloat16" asks for ``dtype="float32"``, see `Network.fit`,
+        and is not for "lbfgs" and other full-batch methods.
     coefs_init, intercepts_init : list of array_like, optional
         First weights, shaped like `coefs_` and `intercepts_`.
     dropout : float or sequence of float, default 0
@@ -192,9 +195,9 @@ class MLPRegressor(RegressorMixin, _MLP):
                  verbose: Any = False, warm_start: Any = False, momentum: Any = 0.9, nesterovs_momentum: Any = True,
                  early_stopping: Any = False, validation_fraction: Any = 0.1, beta_1: Any = 0.9, beta_2: Any = 0.999,
                  epsilon: Any = 1e-8, n_iter_no_change: Any = 10, max_fun: Any = 15000, dtype: Any = None,
-                 coefs_init: Any = None, intercepts_init: Any = None, dropout: Any = 0.0, standardize: Any = False,
-                 callbacks: Any = None, progress: Any = False, n_threads: Any = None, n_members: Any = 1,
-                 resample: Any = None) -> None:
+                 precision: Any = None, coefs_init: Any = None, intercepts_init: Any = None, dropout: Any = 0.0,
+                 standardize: Any = False, callbacks: Any = None, progress: Any = False, n_threads: Any = None,
+                 n_members: Any = 1, resample: Any = None) -> None:
         self._keep(locals())
 
     target_kinds = "f"
