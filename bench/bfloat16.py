@@ -1,7 +1,7 @@
 """Training with products in bfloat16, beside float32 and beside JAX and PyTorch in bfloat16; and what is learned so.
 
-    python -m bench.bfloat16 speed --threads 1 2 --markdown docs/performance.md
-    python -m bench.bfloat16 learning --markdown docs/performance.md
+    python -m bench.bfloat16 speed --threads 1 2 --markdown docs/explanation/performance.md
+    python -m bench.bfloat16 learning --markdown docs/explanation/performance.md
 
 ``speed`` takes the peers' environment of `bench.peers`, whose rounds it has: each side in a process of its own, taking
 turns. ``learning`` trains the same networks from the same first weights in both precisions, with 10 seeds each; rows

@@ -392,7 +392,7 @@ class Network(Trainable, Derivatives):
         activations and the cost are float32, and so are validation, metrics and what else the fit asks of the network.
         The bits do not depend on the number of threads. It is for networks of float32, dense X and mini-batches, on
         processors that multiply bfloat16 (AVX512_BF16, or bfdot of arm64). A fit that resumes is given it anew.
-        docs/performance.md says where it pays, and what is learned.
+        docs/explanation/performance.md says where it pays, and what is learned.
 
         A function of your own is called with y_true, the targets as the network learns them, (n, m), or class indices
         (n,) int64, and y_pred, the outputs as `predict` has them, (n, n_L); both flat, (n,), where there is one column,
