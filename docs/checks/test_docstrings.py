@@ -11,7 +11,8 @@ from matplotlib import pyplot as plt
 
 import fastbp
 
-PUBLIC = ("fastbp", "fastbp.data", "fastbp.encoders", "fastbp.jit", "fastbp.plots", "fastbp.schedules")
+PUBLIC = ("fastbp", "fastbp.dask", "fastbp.data", "fastbp.encoders", "fastbp.jit", "fastbp.mpi", "fastbp.plots",
+          "fastbp.schedules")
 """Modules whose names users write; of the others, those that `fastbp` has."""
 FOR_OTHERS = {
     "fastbp.encoders.ENCODERS", "fastbp.encoders.Encoder", "fastbp.schedules.Curve", "fastbp.schedules.LearningRate",
@@ -20,12 +21,9 @@ FOR_OTHERS = {
     "fastbp.schedules.number", "fastbp.schedules.of_updates", "fastbp.schedules.within_epochs", "fastbp.Optimizer",
 }
 """Base classes, catalogues and what other packages of fastbp call: nobody writes them in a script."""
-MODULES = sorted(found.name for found in pkgutil.walk_packages(fastbp.__path__, "fastbp.")
-                 if not found.name.startswith(("fastbp.dask", "fastbp.mpi")))
-
-
-NEEDS = {"fastbp.data.parquet": "pyarrow"}
-"""Modules whose examples need what the site does without; tests/data/test_sources.py runs them where that is."""
+MODULES = sorted(found.name for found in pkgutil.walk_packages(fastbp.__path__, "fastbp."))
+NEEDS = {"fastbp.mpi": "mpi4py"}
+"""Modules whose examples need what the site has on Linux alone, where pip brings an MPI as well."""
 
 
 def public_names():
@@ -55,7 +53,7 @@ def test_every_public_name_has_an_example():
                                     if doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name))])
 def test_examples_in_docstrings_print_what_they_show(module, tmp_path, monkeypatch):
     if module in NEEDS:
-        pytest.importorskip(NEEDS[module], reason="needed by the examples")
+        pytest.importorskip(NEEDS[module], reason="the extra docs has it on Linux alone")
     monkeypatch.chdir(tmp_path)
     found = doctest.testmod(importlib.import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert not found.failed

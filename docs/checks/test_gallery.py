@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs" / "gallery"
 EXAMPLES = {path.stem for path in ROOT.glob("examples/*.py")}
 ELSEWHERE = {"cluster", "mpi"}
-"""Run in tests/test_cluster.py and tests/test_mpi.py, with libraries that neither tests nor site have."""
+"""They start processes of their own; tests/test_cluster.py and tests/test_mpi.py run them."""
 
 
 def printed(name):

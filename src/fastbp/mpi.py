@@ -24,6 +24,8 @@ from .training.metrics import Wanted
 from .util import machine
 from .util.optional import require
 
+__all__ = ["fit"]
+
 Doubles = npt.NDArray[np.float64]
 
 
@@ -90,10 +92,14 @@ def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100
 
     Examples
     --------
-    >>> import numpy as np, fastbp, fastbp.mpi  # doctest: +SKIP
-    >>> X = np.linspace(-1, 1, 1000).reshape(-1, 1)  # doctest: +SKIP
-    >>> net = fastbp.Network((1, 8, 1), seed=0)  # doctest: +SKIP
-    >>> net = fastbp.mpi.fit(net, X, X**2, epochs=20)  # doctest: +SKIP
+    Run by ``mpiexec -n 4 python script.py`` four processes share it; by ``python`` alone it is one process.
+
+    >>> import numpy as np, fastbp, fastbp.mpi
+    >>> X = np.linspace(-1, 1, 1000).reshape(-1, 1)
+    >>> net = fastbp.Network((1, 8, 1), seed=0)
+    >>> net = fastbp.mpi.fit(net, X, X**2, epochs=20)
+    >>> round(float(net.predict([0.5])[0]), 1), len(net.history)
+    (0.3, 20)
     """
     MPI = require("mpi4py.MPI", "mpi")
     comm = (MPI.COMM_WORLD if comm is None else comm).Dup()

@@ -259,11 +259,15 @@ out_activation_, input_scaler_
 
     Examples
     --------
-    >>> import dask.array as da, numpy as np, fastbp.dask  # doctest: +SKIP
-    >>> X = da.random.normal(size=(100000, 4), chunks=(10000, 4)).persist()  # doctest: +SKIP
-    >>> y = da.where(X[:, 0] * X[:, 1] > 0, "same", "other")  # doctest: +SKIP
-    >>> model = fastbp.dask.DaskMLPClassifier((16,), random_state=0).fit(X, y)  # doctest: +SKIP
-    >>> model.predict(X).compute()[:3]  # doctest: +SKIP
+    >>> import dask.array as da, fastbp.dask
+    >>> from distributed import Client
+    >>> X = da.random.default_rng(0).normal(size=(1000, 2), chunks=(250, 2))
+    >>> y = da.where(X[:, 0] * X[:, 1] > 0, "same", "other")
+    >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    ...     X, y = client.persist([X, y])
+    ...     model = fastbp.dask.DaskMLPClassifier((16,), random_state=0).fit(X, y)
+    >>> model.predict([[1, 1], [1, -1]])
+    array(['same', 'other'], dtype='<U5')
     """
 
     _local_class = MLPClassifier
@@ -408,11 +412,16 @@ input_scaler_, target_scaler_
 
     Examples
     --------
-    >>> import dask.dataframe as dd, fastbp.dask  # doctest: +SKIP
-    >>> frame = dd.read_parquet("rows.parquet")  # doctest: +SKIP
-    >>> model = fastbp.dask.DaskMLPRegressor(standardize=True)  # doctest: +SKIP
-    >>> model = model.fit(frame[["a", "b"]], frame["y"])  # doctest: +SKIP
-    >>> here = model.to_local()  # doctest: +SKIP
+    >>> import dask.dataframe as dd, pandas as pd, fastbp.dask
+    >>> from distributed import Client
+    >>> frame = pd.DataFrame({"a": range(200), "b": range(200, 0, -1)}).assign(y=lambda rows: rows.a * rows.b)
+    >>> frame = dd.from_pandas(frame, npartitions=4)
+    >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    ...     model = fastbp.dask.DaskMLPRegressor(standardize=True, random_state=0)
+    ...     model = model.fit(frame[["a", "b"]], frame["y"])
+    >>> here = model.to_local()  # an MLPRegressor, which needs no Dask
+    >>> here.score(frame[["a", "b"]].compute(), frame["y"].compute()) > 0.99
+    True
     """
 
     _local_class = MLPRegressor

@@ -73,6 +73,17 @@ metrics, resume, on_error
     -----
     Each thread of a worker takes a task of some networks at a time; the first tasks are small and tell how many
     networks make two seconds. A task whose worker dies is begun anew elsewhere, with the same result.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp, fastbp.dask
+    >>> from distributed import Client
+    >>> X = np.linspace(-1, 1, 200)[:, None]
+    >>> networks = [fastbp.Network((1, 8, 1), seed=i) for i in range(20)]
+    >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    ...     errors = fastbp.dask.fit_many(networks, X, X**2, epochs=5, client=client)
+    >>> errors.count(None), len(networks[19].history)
+    (20, 5)
     """
     distributed = require("distributed", "dask")
     client = client_of(client)

@@ -32,6 +32,14 @@ def predict(network: Network, X: Any) -> Any:
         Without Dask.
     TypeError, ValueError
         If X is no such collection, or has not n_0 columns.
+
+    Examples
+    --------
+    >>> import dask.array as da, fastbp, fastbp.dask
+    >>> X = da.linspace(-1, 1, 200, chunks=50)[:, None]
+    >>> outputs = fastbp.dask.predict(fastbp.Network((1, 8, 1), seed=0), X)
+    >>> outputs.chunks, outputs.dtype, outputs.compute().shape
+    (((50, 50, 50, 50), (1,)), dtype('float32'), (200, 1))
     """
     columns = () if network.flat and network.layers[-1] == 1 else (network.layers[-1],)
     return by_partitions(X, network.layers[0], Method(network.copy(), "predict"), columns, network.dtype)

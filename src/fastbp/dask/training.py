@@ -93,6 +93,17 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
     between averages workers drift apart where their rows are unlike, so spread rows over partitions at random. The bits
     depend on which partitions are on which worker. Workers with fewer rows take fewer steps, and count for less in
     the mean. The history has the mean of all workers' costs.
+
+    Examples
+    --------
+    >>> import dask.array as da, fastbp, fastbp.dask
+    >>> from distributed import Client
+    >>> X = da.linspace(-1, 1, 200, chunks=50)[:, None]
+    >>> net = fastbp.Network((1, 8, 1), seed=0)
+    >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    ...     net = fastbp.dask.fit(net, X, X**2, epochs=20, client=client)
+    >>> round(float(net.predict([0.5])[0]), 1), len(net.history)
+    (0.3, 20)
     """
     client = parts.client_of(client)
     check(optimizer, callbacks := list(callbacks), metrics, validation, average_every, batch_size,
