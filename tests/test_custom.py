@@ -474,6 +474,27 @@ def test_a_kernel_that_is_missing_says_so_itself():
         lost.second_derivative()
 
 
+def test_functions_are_equal_where_they_are_the_same():
+    """Not where two of them have a name in common, as all lambdas have."""
+    nets = [fastbp.Network((1, 2, 1), lambda x, a=a: a * x, cost=lambda y, o, a=a: a * (o - y) ** 2, seed=0)
+            for a in (1.0, 2.0)]
+    for net, other in zip(nets, nets[::-1], strict=True):
+        assert repr(copy.deepcopy(net)) == repr(copy.copy(net)) == repr(net) == repr(other)
+        lost = pickle.loads(pickle.dumps(net))
+        for one, two, missing, again in zip(*map(functions_of, (net, other, lost, pickle.loads(pickle.dumps(lost)))),
+                                            strict=True):
+            assert one == one and one != two and one != missing and missing == again
+            assert len({one, two, missing, again}) == 3
+            assert missing != pickle.loads(pickle.dumps(two))
+    assert fastbp.huber(2.0) == fastbp.huber(2.0) != fastbp.huber(3.0)
+    assert costs.by_output(nets[0].cost_function) == costs.by_output(nets[0].cost_function) != costs.by_output(
+        nets[1].cost_function)
+
+
+def functions_of(net):
+    return net._architecture.activations[0], net.cost_function
+
+
 @compiled_only
 @pytest.mark.parametrize("pool", ["Pool", "ProcessPoolExecutor", "loky"])
 def test_a_worker_that_does_not_know_a_function(pool, tmp_path, run_python):

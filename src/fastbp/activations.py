@@ -62,7 +62,7 @@ class Activation:
     ulp: tuple[float, float] | None
     kernel: Callable[[Any, Any, int], None]
     second_derivative: Callable[[Any, Any, Any], None] | None = None
-    values: bytes = field(default=b"", repr=False, compare=False)
+    values: bytes = field(default=b"", repr=False)
     elementwise: bool = field(default=True, repr=False)
     alpha: float | None = field(default=None, repr=False)
     phi: str | None = field(default=None, repr=False)

@@ -64,7 +64,7 @@ class Cost:
     """
 
     name: str
-    kernel: Any = field(repr=False, compare=False)
+    kernel: Any = field(repr=False)
     formula: str = field(repr=False)
     derivative: str = field(repr=False)
     output: str = field(default="identity", repr=False)
@@ -73,7 +73,7 @@ class Cost:
     parameter: float | None = None
     parameter_name: str | None = field(default=None, repr=False)
     second_derivative: Any = field(default=None, repr=False, compare=False)
-    values: bytes = field(default=b"", repr=False, compare=False)
+    values: bytes = field(default=b"", repr=False)
     least_squares: bool = field(default=False, repr=False, compare=False)
     outputs_per_target: int = field(default=1, repr=False, compare=False)
     fisher: Any = field(default=None, repr=False, compare=False)
@@ -272,10 +272,7 @@ COSTS: dict[str, Cost] = {
 
 
 def by_output(cost: Cost) -> Cost:
-    """Return a cost with a weight for each target of a sample, in columns behind what it reads of Y.
-
-    Made anew each time: costs are equal by name, and functions of the user's own may share one.
-    """
+    """Return a cost with a weight for each target of a sample, in columns behind what it reads of Y."""
     return replace(cost, kernel=kernels.by_output, pairs=MappingProxyType(dict.fromkeys(cost.pairs, kernels.by_output)),
                    inner=cost)
 

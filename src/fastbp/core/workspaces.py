@@ -87,8 +87,7 @@ def shared(architecture: Architecture) -> Workspaces:
 
     They live as long as one of these networks.
     """
-    cost = architecture.cost
-    key = (architecture.layers, *map(id, architecture.activations), cost, id(cost.kernel), architecture.bias,
+    key = (architecture.layers, *map(id, architecture.activations), architecture.cost, architecture.bias,
            architecture.dtype, architecture.encoders, architecture.scaling)
     # the rows of activations live as long as the workspaces, so that no other one gets the id of one of them
     found = _SHARED.get(key)

@@ -28,6 +28,12 @@ class Missing:
                     f"fastbp.register_{kind}(..., name={name!r}) here too, with the same function, for instance in the "
                     "module that a worker imports, or in the initializer of its pool")
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Missing) and other.why == self.why
+
+    def __hash__(self) -> int:
+        return hash(self.why)
+
     def __call__(self, *arguments: object) -> NoReturn:
         """Say what is missing."""
         raise ValueError(self.why)
