@@ -148,7 +148,7 @@ def test_networks_of_a_task_have_the_bits_of_their_own_fits():
             "regularization": [None] * 3, "rows": [None, [50], range(9)], "validation_rows": [None] * 3,
             "sample_weight": [None] * 3}
     trained, errors, seconds = many._train(nets, X, X[:, :1], first=7, callbacks=lambda index: [seen(index)],
-                                           metrics=None, resume=False, each=each)
+                                           metrics=None, missing=None, resume=False, each=each)
     assert [len(net.history) for net in trained] == [1, 0, 3] and not any(net.history for net in nets) and seconds > 0
     assert errors[0] is errors[2] is None and errors[1].__notes__ == ["This concerns networks[8]."]
     parts.take_over(nets[2], trained[2])

@@ -89,6 +89,11 @@ class Cost:
             return max(n_outputs, self.inner.columns(n_outputs)) + targets
         return (n_outputs if self.whole < 0 else self.whole) if self.whole else targets + self.extra
 
+    @property
+    def by_rows(self) -> bool:
+        """Whether it compares a row as a whole, so that targets are missing, and weigh, together."""
+        return self.targets == CLASSES or bool(self.extra or self.whole)
+
     def refuse_data(self, what: str) -> None:
         """Raise ValueError if it reads more than a target for each output, for what knows none of that."""
         if self.extra or self.whole:

@@ -80,6 +80,62 @@ def test_bits_are_those_of_memory_in_the_order_of_the_twin(case, samples, rng):
     np.testing.assert_allclose(net.history.cost, expected.history.cost, rtol=1e-12)
 
 
+@pytest.mark.parametrize("cost, of_targets", [("squared_error", None), ("binary_cross_entropy", 1),
+                                              ("squared_error", 2), ("cross_entropy", 1), ("one output", 2)])
+def test_missing_targets_and_weights_of_single_ones_are_as_in_memory(cost, of_targets, rng):
+    """Also where an epoch has many groups, in their order; and pairs to validate with, cost and gradient."""
+    n, wide = few(200, 70), 1 if cost == "one output" else 2
+    cost = "squared_error" if cost == "one output" else cost
+    sizes, X, Y = (*SIZES[:-1], wide), rng.normal(size=(n, SIZES[0])), rng.random((n, wide))
+    if cost == "cross_entropy":
+        Y = rng.integers(wide, size=n).astype(float)
+    Y[rng.random(Y.shape) < 0.4] = np.nan
+    Y[8:16] = np.nan  # a batch of which nothing is known
+    weights = None if of_targets is None else rng.random(n) if of_targets == 1 else rng.random((n, wide))
+    given = {"sample_weight": weights, "missing": "ignore"}
+    memory, rows = budget(8, 3), slice(20, 60)
+    streamed = Streamed(Network(sizes, cost=cost)._architecture, source(X, Y, weights), memory, missing="ignore")
+    assert not streamed.fits and -(-n // streamed.group(8)) > 2
+    for settings in ({"batch_size": 8}, {"optimizer": "lbfgs"}, {"batch_size": 1}):
+        settings |= {**given, "epochs": 2, "shuffle": False, "validation": (X[rows], Y[rows])}
+        one, other = Network(sizes, cost=cost, seed=4), Network(sizes, cost=cost, seed=4)
+        one.fit(X, Y, memory=memory, **settings)
+        other.fit(X, Y, **settings)
+        if "batch_size" in settings:
+            assert one.parameters.tobytes() == other.parameters.tobytes()
+        np.testing.assert_allclose(one.parameters, other.parameters, atol=1e-6)
+        np.testing.assert_allclose(one.history.cost, other.history.cost, rtol=1e-6)
+        np.testing.assert_allclose(one.history.validation_cost, other.history.validation_cost, rtol=1e-6)
+    for found, expected in zip(one.cost_and_gradient(X, Y, memory=memory, **given),
+                               one.cost_and_gradient(X, Y, **given), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    at_once = [Network(sizes, cost=cost, seed=4).fit(X, Y, epochs=2, validation=0.2, **where, **given)
+               for where in ({}, {"memory": "100MB"})]
+    assert at_once[0].parameters.tobytes() == at_once[1].parameters.tobytes()
+    stream = data.Stream(lambda: ((X[i : i + 30], Y[i : i + 30], *([] if weights is None else [weights[i : i + 30]]))
+                                  for i in range(0, n, 30)))
+    np.testing.assert_allclose(one.cost(stream, missing="ignore", memory=memory), one.cost(X, Y, **given), rtol=1e-6)
+
+
+@pytest.mark.parametrize("change, wrong", [
+    (lambda Y, w: (Y * np.nan, w), "no target counts"),
+    (lambda Y, w: (Y, 0 * w), "no target counts"),
+    (lambda Y, w: (np.where(np.arange(len(Y))[:, None] == 61, np.inf, Y), w), "Y holds inf in row 61"),
+    (lambda Y, w: (Y, np.where(np.arange(len(Y))[:, None] == 61, -1, w)), "sample_weight holds -1 in row 61"),
+    (lambda Y, w: (Y, w[:, :1]), r"sample_weight has shape \(70, 1\), expected \(70,\), .* or \(70, 2\)"),
+])
+def test_what_does_not_fit_of_targets_that_may_be_missing(change, wrong, rng):
+    X, (Y, weights) = rng.normal(size=(70, SIZES[0])), change(np.ones((70, 2)), np.ones((70, 2)))
+    net = Network(SIZES, seed=4)
+    before = net.parameters.copy()
+    with pytest.raises(ValueError, match=wrong):
+        net.fit(X, Y, sample_weight=weights, missing="ignore", batch_size=8, memory=budget(8, 3))
+    with pytest.raises(ValueError, match="compares all classes of a row"):
+        Network(SIZES, cost="cross_entropy", seed=4).fit(X, np.where([True, False], np.nan, np.ones((70, 2))),
+                                                         missing="ignore", batch_size=8, memory=budget(8, 3))
+    assert net.parameters.tobytes() == before.tobytes() and len(net.history) == 0
+
+
 def test_without_shuffle_and_in_one_group_the_bits_are_those_of_memory(samples):
     X, Y = samples
     memory = budget(8, 3)
@@ -277,7 +333,7 @@ def test_what_does_not_go_with_blocks_is_refused_at_once(samples):
         net.fit(X, Y, check_finite=False)
     with pytest.raises(TypeError, match="Y is missing"):
         net.fit(X, memory=memory)
-    with pytest.raises(ValueError, match=r"Y has shape \(\), expected"):
+    with pytest.raises(ValueError, match="Y is None: there are no targets"):
         net.fit(X)
     with pytest.raises(TypeError, match="X is read by blocks"):
         net.hessian_diagonal(data.rows(X), Y)

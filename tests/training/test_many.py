@@ -91,6 +91,57 @@ def test_bits_with_all_that_a_fit_takes(batch, sparse, rng):
         assert twins[i].best_epoch == watchers[i].best_epoch > 0
 
 
+@pytest.mark.parametrize("of_targets", [None, 1, 2])
+def test_bits_with_missing_targets(of_targets, rng):
+    """Rows of which a part is missing, whole ones alone, and none; weights of samples, and of single targets."""
+    X, Y = rng.normal(size=(N, N_IN)), rng.normal(size=(N, N_OUT))
+    weights = None if of_targets is None else rng.random(N) if of_targets == 1 else rng.random((N, N_OUT))
+    Y[:20][rng.random((20, N_OUT)) < 0.5], Y[20:30] = np.nan, np.nan
+    rows = [rng.permutation(N), np.arange(20, N), np.arange(N) >= 30]
+    kept = [np.arange(N)[picked][::3] for picked in rows]
+    nets = [Network((N_IN, 4, N_OUT), seed=i) for i in range(len(rows))]
+    twins = [net.copy() for net in nets]
+    fit_many(nets, X, Y, rows=rows, validation_rows=kept, sample_weight=weights, epochs=2, missing="ignore")
+    for net, twin, picked, other in zip(nets, twins, rows, kept, strict=True):
+        twin.fit(X[picked], Y[picked], sample_weight=None if weights is None else weights[picked], epochs=2,
+                 validation=(X[other], Y[other]), missing="ignore")
+        assert same(net, twin)
+    # an array for each network; one array without rows
+    forms = [(np.stack([Y, Y[::-1]]), None if weights is None else np.stack([weights, weights[::-1]])),
+             ([Y, Y[::-1]], None if weights is None else [weights, weights[::-1]]), (Y, weights)]
+    for targets, own in forms[:: few(1, 2)]:
+        nets = [Network((N_IN, 4, N_OUT), seed=i) for i in range(2)]
+        twins = [net.copy() for net in nets]
+        fit_many(nets, X, targets, sample_weight=own, epochs=2, missing="ignore")
+        for i, (net, twin) in enumerate(zip(nets, twins, strict=True)):
+            mine = [array if array is None or array is Y or array is weights else array[i] for array in (targets, own)]
+            assert same(net, twin.fit(X, mine[0], sample_weight=mine[1], epochs=2, missing="ignore"))
+
+
+def test_small_networks_are_stacked_where_whole_rows_are_missing(rng, monkeypatch):
+    monkeypatch.setattr(fastbp.training.many, "STACK_STEPS", 0)
+    X, Y = rng.normal(size=(N, N_IN)), rng.normal(size=(N, 1))
+    Y[::3] = np.nan
+    nets = [Network((N_IN, 4, 1), seed=i) for i in range(16)]
+    twins = [net.copy() for net in nets]
+    fit_many(nets, X, Y, epochs=2, missing="ignore")
+    for net, twin in zip(nets, twins, strict=True):
+        assert same(net, twin.fit(X, Y, epochs=2, missing="ignore"))
+
+
+def test_what_is_wrong_with_missing_targets_is_said_first(rng):
+    X, Y = rng.normal(size=(N, N_IN)), np.where(np.arange(N)[:, None] < 9, np.nan, np.zeros((N, N_OUT)))
+    nets = networks()
+    before = [net.parameters.copy() for net in nets]
+    for settings, wrong in (({}, "Y holds nan in row 0"), ({"missing": "drop"}, "missing is 'drop'"),
+                            ({"missing": "ignore", "rows": np.arange(9)}, "no target counts"),
+                            ({"missing": "ignore", "validation_rows": np.arange(9)}, "no target counts"),
+                            ({"sample_weight": np.ones((N, N_OUT + 1)), "missing": "ignore"}, "sample_weight has")):
+        with pytest.raises(ValueError, match=wrong):
+            fit_many(nets, X, Y, **settings)
+    assert all((net.parameters == old).all() for net, old in zip(nets, before, strict=True))
+
+
 def test_neighbours_and_resumed_halves_change_nothing(rng):
     X, Y = real_data(rng, "squared_error", None, N, N_IN, N_OUT, "float32")
     whole, alone, halves = networks(), networks(), networks()

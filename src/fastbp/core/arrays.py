@@ -318,6 +318,8 @@ def _sparse(X: Any, n_in: int, kind: np.dtype[Any] | None = None) -> SparseRows:
 
 def targets(Y: Any, n: int, outputs: int, kind: np.dtype[Any], cost: Cost, canonical_link: bool) -> tuple[Array, bool]:
     """Return Y as (n, n_targets), or (n,) class indices, of the network's dtype, and whether they are class indices."""
+    if Y is None:
+        raise ValueError("Y is None: there are no targets; expected an array of them")
     array, n_out = numbers("Y", Y), cost.columns(outputs)
     if array.size == 0 and n == 0 and array.shape in ((0,), (0, n_out)):
         return np.empty((0, n_out), kind), False
@@ -481,8 +483,8 @@ def part(architecture: Architecture, samples: Samples, first: int) -> None:
         _check_range(samples.targets, architecture.cost, architecture.canonical, first)
     _check_finite("sample_weight", samples.weights, first)
     if samples.weights.size and (least := samples.weights.min()) < 0:
-        raise ValueError(f"sample_weight holds {least:g} in row {first + samples.weights.argmin()}, expected no "
-                         "negative weight")
+        row = int(samples.weights.argmin()) // (samples.weights.size // len(samples.weights))
+        raise ValueError(f"sample_weight holds {least:g} in row {first + row}, expected no negative weight")
 
 
 def class_indices(labels: Array, classes: int, first: int) -> None:

@@ -301,15 +301,13 @@ class Model:
         if team is None and in_memory(X, Y, memory):
             raise ValueError(f"check_finite is {check_finite!r}, but the samples are in memory, where they are looked "
                              "at in any case: leave it out, or give memory='256MB'")
-        if missing is not None:
-            raise ValueError(f"missing is {missing!r}, but the samples are read by blocks, in which nothing may be "
-                             "missing: leave it out, or give arrays in memory")
         if target_jacobian is not None:
             raise ValueError("target_jacobian is given, and X is read by blocks: they do not go together; leave "
                              "`memory` and sources of fastbp.data out, or train on values alone")
         check = arrays.flag("check_finite", check_finite)
         given = {} if memory is None else {"memory": memory}
-        found = Streamed(self._architecture, source(X, Y, sample_weight), check=check, team=team, **given)
+        found = Streamed(self._architecture, source(X, Y, sample_weight), check=check, team=team,
+                         missing=missing, **given)
         return found.load() if found.fits and team is None else found
 
     def _regularization(self, value: Any) -> Regularization | None:

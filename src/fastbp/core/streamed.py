@@ -17,7 +17,7 @@ from ..kernels import layout, tables
 from ..kernels.layout import NOT_SHUFFLED
 from ..util import machine
 from ..util.settings import memory as memory_of
-from . import arrays
+from . import arrays, observed
 from .architecture import Architecture
 from .conversion import fixed
 from .link import Request
@@ -64,6 +64,8 @@ class Streamed:
         Whether numbers are looked at when they are read first.
     team : Team, optional
         With whom sums over all are shared: each process reads its own shards.
+    missing : {None, "ignore"}
+        Whether NaN among targets is what has not been observed.
 
     Raises
     ------
@@ -73,10 +75,10 @@ class Streamed:
 
     jacobian = picked = None
     sparse, kind = False, tables.KIND_PLAIN
-    cost, signed = None, False
+    signed = False
 
     def __init__(self, architecture: Architecture, source: Source, memory: Any = MEMORY, check: bool = True,
-                 team: Team | None = None) -> None:
+                 team: Team | None = None, missing: Any = None) -> None:
         self.architecture, self.source, self.checked = architecture, source, not check
         self.memory, self.team = memory_of("memory", memory), Team() if team is None else team
         n_in, n, (X, Y, *weights) = architecture.layers[0], source.rows, source.shapes
@@ -92,10 +94,18 @@ class Streamed:
         if self.labels and classes > 2**24 and architecture.dtype == np.float32:
             raise ValueError(f"{classes} classes cannot be told apart in float32: use dtype='float64'")
         self.flat = architecture.n_targets == 1 and Y == ()
-        self.weighted = bool(weights)
-        if self.weighted and weights[0] != ():
-            raise ValueError(f"sample_weight has shape {(n, *weights[0])}, expected ({n},): one for each row of X")
-        self.width = 1 if self.labels else wanted
+        count = architecture.n_targets
+        if weights and weights[0] not in ((), (count,)):
+            raise ValueError(f"sample_weight has shape {(n, *weights[0])}, expected ({n},), one for each row of X, or "
+                             f"({n}, {count}), one for each target")
+        self.missing = observed.checked(missing)
+        self.partly = self.missing or weights[:1] not in ([], [()])
+        """Whether targets may be missing, or have weights of their own."""
+        one = self.labels or count == 1 or architecture.cost.by_rows
+        self.cost = observed.weighted_cost(architecture) if self.partly and not one else None
+        """The network's with weights of single outputs, where these may differ in a row."""
+        self.weighted = bool(weights) or self.partly
+        self.width = 1 if self.labels else wanted if self.cost is None else self.cost.columns(classes)
         self.weights = np.empty(0, architecture.dtype)
         self.total_weight, self.counted = float("nan"), 0
         """Of all samples, once a pass has summed something."""
@@ -151,19 +161,22 @@ class Streamed:
         """Return two buffers for so many rows."""
         kind, n_in = self.architecture.dtype, self.architecture.layers[0]
         return [Samples(np.empty((rows, n_in), kind), np.empty(rows if self.labels else (rows, self.width), kind),
-                        self.labels, np.empty(rows if self.weighted else 0, kind)) for _ in range(2)]
+                        self.labels, np.empty(rows if self.weighted else 0, kind), cost=self.cost) for _ in range(2)]
 
     # --------------------------------------------------------------------------------------------------------- reading
 
     def load(self) -> Samples:
         """Return all of it in memory, checked as a user's arrays are."""
         n, kind = len(self), self.architecture.dtype
-        X = np.empty((n, *self.source.shapes[0]), kind)
-        Y = np.empty((n, *self.source.shapes[1]), np.float64 if self.labels else kind)
-        weights = np.empty(n, kind) if self.weighted else None
+        found = [np.empty((n, *shape), np.float64 if self.labels and k == 1 else kind)
+                 for k, shape in enumerate(self.source.shapes)]
         reader = self.source.open()
         for start, stop in self._parts(0, n):
-            reader.read(start, stop, tuple(part[start:stop] for part in (X, Y, weights) if part is not None))
+            reader.read(start, stop, [part[start:stop] for part in found])
+        X, Y, weights = found[0], found[1], found[2] if found[2:] else None
+        if self.partly:
+            missing = "ignore" if self.missing else None
+            return observed.samples(self.architecture, X, Y, weights, None, 1.0, missing, sparse=False)
         return arrays.samples(self.architecture, X, Y, weights, None, 0.0, sparse=False, empty=False)
 
     def _parts(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -193,14 +206,17 @@ class Streamed:
                 for start, stop in self._parts(*piece):
                     look()
                     part = samples.part(slice(at, at + stop - start))
-                    out = part.inputs, part.targets.reshape(stop - start, *self.source.shapes[1]), part.weights
-                    source.read(start, stop, [array if there is None else None  # type: ignore[misc]
-                                              for array, there in zip(out, lying, strict=False)])
                     first = self.source.begin + start
-                    if self.labels:
-                        arrays.class_indices(part.targets, classes, first)
-                    if not skip:
-                        arrays.part(self.architecture, part, first)
+                    if self.partly:
+                        self._fill_partly(source, start, stop, part, lying[0] is None, not skip)
+                    else:
+                        out = part.inputs, part.targets.reshape(stop - start, *self.source.shapes[1]), part.weights
+                        source.read(start, stop, [array if there is None else None  # type: ignore[misc]
+                                                  for array, there in zip(out, lying, strict=False)])
+                        if self.labels:
+                            arrays.class_indices(part.targets, classes, first)
+                        if not skip:
+                            arrays.part(self.architecture, part, first)
                     at += stop - start
             return samples
 
@@ -208,13 +224,29 @@ class Streamed:
 
     def _lying(self, group: Group) -> list[Array | None]:
         """Return X, Y and perhaps weights of a group where they lie in memory as kernels read them; None where not."""
-        found: list[Array | None] = [None] * (2 + self.weighted)
+        found: list[Array | None] = [None] * len(self.source.shapes)
         if len(group.pieces) == 1:
             found = [None if there is None else fixed(there)
                      for there in self.source.lying(*group.pieces[0], self.architecture.dtype)]
+            if self.partly:
+                found[1:] = [None] * (len(found) - 1)
             if self.labels:
                 found[1] = None
         return found
+
+    def _fill_partly(self, source: Any, start: int, stop: int, part: Samples, inputs: bool, check: bool) -> None:
+        """Read some rows, of X where it does not lie in memory, whose targets may be missing or have weights."""
+        arrays = [np.empty((stop - start, *shape), self.architecture.dtype) for shape in self.source.shapes[1:]]
+        source.read(start, stop, [part.inputs if inputs else None, *arrays])
+        Y = arrays[0].reshape(-1) if self.labels else arrays[0].reshape(stop - start, -1)
+        observed.fill(self.architecture, part, Y, arrays[1] if arrays[1:] else None, self.missing,
+                      self.source.begin + start, check)
+
+    def no_weight(self) -> ValueError:
+        """Return the error that nothing weighs anything."""
+        if self.missing:
+            return ValueError("no target counts: all are missing, or have weight 0; expected one at least")
+        return ValueError("sample_weight is 0 for every sample, expected at least one positive weight")
 
     # ------------------------------------------------------------------------------------------------- sums over all
 
@@ -252,7 +284,7 @@ class Streamed:
 
         total = reader.during(lambda: team.summed(size + 2, of_shard))
         if total[size] == 0:
-            raise ValueError("sample_weight is 0 for every sample, expected at least one positive weight")
+            raise self.no_weight()
         self.checked, self.total_weight, self.counted = True, float(total[size]), int(total[size + 1])
         return Sums(total[:size], self.total_weight, self.counted)
 
@@ -261,11 +293,12 @@ class Streamed:
     def part(self, rows: slice) -> Streamed:
         """Return some rows."""
         start, stop, _ = rows.indices(len(self))
-        return Streamed(self.architecture, self.source.part(start, stop), self.memory, not self.checked, self.team)
+        return Streamed(self.architecture, self.source.part(start, stop), self.memory, not self.checked, self.team,
+                        "ignore" if self.missing else None)
 
     def request(self, batch: int, threads: int = 1, kind: int | None = None) -> Request:
         """Return what a pass forward and back needs for batches of them."""
-        return Request(batch, True, threads, self.kind if kind is None else kind, False, self.weighted)
+        return Request(batch, True, threads, self.kind if kind is None else kind, False, self.weighted, cost=self.cost)
 
     def order(self) -> npt.NDArray[np.int64]:
         """Return no order: each group has its own."""

@@ -11,7 +11,7 @@ import numpy as np
 from ..network import Network
 from ..optimizers import Optimizer
 from ..regularization import Regularization
-from ..training import many
+from ..training import many, shared_samples
 from ..training.callbacks import Callback
 from ..training.metrics import Wanted
 from ..util.optional import require
@@ -39,13 +39,14 @@ def fit_many(networks: Sequence[Network], X: Any, Y: Any, *, client: Any = None,
              shuffle: bool | Sequence[bool] = True,
              regularization: Regularization | Sequence[Regularization | None] | None = None,
              callbacks: Callable[[int], Iterable[Callback]] | None = None, metrics: Wanted | None = None,
-             resume: bool = False, on_error: Literal["raise", "keep"] = "raise") -> list[Exception | None]:
+             missing: str | None = None, resume: bool = False,
+             on_error: Literal["raise", "keep"] = "raise") -> list[Exception | None]:
     """Train many networks on the workers of a cluster, each with the bits of its own `Network.fit`.
 
     Parameters
     ----------
     networks, rows, sample_weight, validation_rows, epochs, batch_size, optimizer, shuffle, regularization, callbacks, \
-metrics, resume, on_error
+metrics, missing, resume, on_error
         As in `fastbp.fit_many`. Callbacks are made and called on the workers, and what they remember stays there.
     X : array_like, shape (n_samples, n_0)
         Inputs, in memory: one array for all networks, sent once to each worker.
@@ -92,10 +93,12 @@ metrics, resume, on_error
         raise ValueError(f"on_error is {on_error!r}, expected 'raise' or 'keep'")
     given = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "shuffle": shuffle,
              "regularization": regularization}
-    each = {name: many._each(name, value, len(nets)) for name, value in given.items()}
-    for name, value in (("rows", rows), ("validation_rows", validation_rows), ("sample_weight", sample_weight)):
-        own = many._one_each(value, 1, lists=True)
-        each[name] = many._each(name, value, len(nets)) if own else [value] * len(nets)
+    each = {name: shared_samples.each(name, value, len(nets)) for name, value in given.items()}
+    for name, value in (("rows", rows), ("validation_rows", validation_rows)):
+        own = shared_samples.one_each(value, 1, lists=True)
+        each[name] = shared_samples.each(name, value, len(nets)) if own else [value] * len(nets)
+    each["sample_weight"] = shared_samples.weights_of_each(sample_weight, len(nets), X,
+                                                           nets[0]._architecture.n_targets)
     threads = sum(client.nthreads().values())
     if not threads:
         raise RuntimeError("the cluster has no workers: start some, or wait for them (client.wait_for_workers)")
@@ -114,8 +117,8 @@ metrics, resume, on_error
         nonlocal begun
         first, last = begun, min(begun + size, len(nets))
         future = client.submit(_train, nets[first:last], *data, first=first, callbacks=callbacks, metrics=metrics,
-                               resume=resume, each={name: values[first:last] for name, values in each.items()},
-                               pure=False)
+                               missing=missing, resume=resume, pure=False,
+                               each={name: values[first:last] for name, values in each.items()})
         running[future], begun = (first, last), last
         results.add(future)
 
@@ -151,13 +154,13 @@ def _size(seconds: float, share: float) -> int:
 
 
 def _train(networks: list[Network], X: Any, Y: Any, *, first: int,
-           callbacks: Callable[[int], Iterable[Callback]] | None, metrics: Wanted | None, resume: bool,
-           each: dict[str, Any]) -> tuple[list[Network], list[Exception | None], float]:
+           callbacks: Callable[[int], Iterable[Callback]] | None, metrics: Wanted | None, missing: str | None,
+           resume: bool, each: dict[str, Any]) -> tuple[list[Network], list[Exception | None], float]:
     """Train some networks on a worker; return them, their errors and the seconds that it took."""
     begin = time.perf_counter()
     networks = [network.copy() for network in networks]  # a worker in the user's process has been given the originals
     errors = many.fit_many(networks, X, Y, callbacks=None if callbacks is None else lambda i: callbacks(first + i),
-                           metrics=metrics, resume=resume, threads=1, on_error="keep", **each)
+                           metrics=metrics, missing=missing, resume=resume, threads=1, on_error="keep", **each)
     for i, error in enumerate(errors):
         if error is not None:
             error.__notes__ = [f"This concerns networks[{first + i}]."]

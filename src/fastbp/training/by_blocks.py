@@ -46,7 +46,7 @@ class GroupedBatches(MiniBatches):
         samples, first = fit.samples, fit.progress.epochs
         assert isinstance(samples, Streamed)
         super().__init__(optimizer, fit)
-        batch = self.task.batch
+        self.samples, batch = samples, self.task.batch
         self.shuffles = fit.shuffle is True and batch < len(samples)
         self.order = samples.in_order(samples.group(batch), fit.progress.key if self.shuffles else None)
         self.inner = self.learner._replace(best=self.learner.best.copy(), costs=np.zeros(1))
@@ -74,7 +74,7 @@ class GroupedBatches(MiniBatches):
             group, samples = found
             weight = samples.total_weight
             if weight + (self.weight if group.number else 0.0) == 0 and group.number + 1 == self.order.count:
-                raise ValueError("sample_weight is 0 for every sample, expected at least one positive weight")
+                raise self.samples.no_weight()
             with hold.shut():
                 self.begin(group, samples, weight)
         if self.ahead.places:

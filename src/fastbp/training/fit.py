@@ -64,7 +64,8 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
         raise ValueError("profile=True tells apart the phases of training on values: leave out target_jacobian")
     if isinstance(kept, (tuple, list)) and len(kept) == 2:
         if not in_memory(*kept) or not as_arrays and any(map(beyond_memory, kept)):
-            other = network._by_blocks(*kept, memory=MEMORY if memory is None else memory, check_finite=check_finite)
+            other = network._by_blocks(*kept, memory=MEMORY if memory is None else memory, check_finite=check_finite,
+                                       missing=missing)
         else:
             other = network._observed(kept[0], kept[1], None, None, 1.0, missing)
     elif isinstance(kept, (tuple, list)) and len(kept) == 3:

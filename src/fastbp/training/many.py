@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..core import arrays
-from ..core.conversion import numbers
+from ..core import arrays, observed
 from ..core.samples import Samples
 from ..kernels import layout
 from ..kernels.compile.interrupts import Held, Relayed
@@ -26,6 +25,7 @@ from .callbacks import Callback, EarlyStopping
 from .fit import Training
 from .metrics import Metrics, Wanted
 from .progress import Trainable
+from .shared_samples import SharedSamples, each, own_rows
 from .stacked import Member, Stack, shape_of_stack
 from .steps import Reorder
 
@@ -46,7 +46,7 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
              shuffle: bool | Reorder | Sequence[bool | Reorder] = True,
              regularization: Regularization | Sequence[Regularization | None] | None = None,
              callbacks: Callable[[int], Iterable[Callback]] | None = None, metrics: Wanted | None = None,
-             resume: bool = False, threads: int | None = None, progress: bool = False,
+             missing: str | None = None, resume: bool = False, threads: int | None = None, progress: bool = False,
              on_error: Literal["raise", "keep"] = "raise",
              precision: str | None | Sequence[str | None] = None) -> list[Exception | None]:
     """Train many networks in one call, each as by a `Network.fit` of its own on rows of the same arrays.
@@ -69,8 +69,9 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
     rows : array_like of int or bool, or a sequence of these, optional
         Indices of the rows to train on, some more than once if you like (folds, bootstrap), or a mask of them. None
         takes all rows. X and Y are read where they lie; no network has a copy of its rows.
-    sample_weight : array_like, shape (n_samples,), or a sequence of these, optional
-        A weight for each row of X, as in `Network.fit`.
+    sample_weight : array_like, shape (n_samples,), array (n_samples, n_L), or a sequence of these, optional
+        A weight for each row of X, or for each target, as in `Network.fit`. An array (networks, n_samples) has a row
+        for each network.
     validation_rows : array_like of int or bool, or a sequence of these, optional
         Rows whose cost is computed after each epoch, without weights.
     epochs, batch_size, optimizer, shuffle, regularization
@@ -81,6 +82,8 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
     metrics : list of str, callable or pair (str, callable), optional
         What is recorded of each network after each epoch, as in `Network.fit`: one list for all. They are of the
         validation rows where there are any. A function of your own is called by several threads at a time.
+    missing : {None, "ignore"}, default None
+        As in `Network.fit`, for all: "ignore" takes NaN in Y for what has not been observed.
     resume : bool, default False
         As in `Network.fit`, for all.
     threads : int, optional
@@ -143,8 +146,8 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
     if progress:
         require("tqdm.auto", "progress")
     recorded = Metrics(metrics)
-    data = _Arrays(nets, X, Y, sample_weight, rows, validation_rows)
-    settings = {name: _each(name, value, len(nets)) for name, value in (
+    data = SharedSamples(nets, X, Y, sample_weight, rows, validation_rows, observed.checked(missing))
+    settings = {name: each(name, value, len(nets)) for name, value in (
         ("epochs", epochs), ("batch_size", batch_size), ("optimizer", optimizer), ("shuffle", shuffle),
         ("regularization", regularization), ("precision", precision))}
     errors: list[Exception | None] = [None] * len(nets)
@@ -193,8 +196,8 @@ class _Job:
     def run(self, hold: Held) -> None:
         """Train, on copies of the indices that nobody else can change."""
         with self.training.network._fitting(hold):
-            other = None if self.validation is None else _own_rows(self.validation)
-            self.training.run(_own_rows(self.samples), other, hold)
+            other = None if self.validation is None else own_rows(self.validation)
+            self.training.run(own_rows(self.samples), other, hold)
 
 
 Failed = list[tuple[int, Exception]]
@@ -228,7 +231,7 @@ class _Stacked(NamedTuple):
             for job in self.jobs:
                 try:
                     locks.enter_context(job.training.network._fitting(hold))
-                    samples = _own_rows(job.samples)
+                    samples = own_rows(job.samples)
                     members.append(Member(job.training, job.training.begin(samples), samples))
                     indices.append(job.index)
                 except Exception as error:
@@ -337,9 +340,6 @@ def _bar(count: int) -> Any:
     return require("tqdm.auto", "progress").tqdm(total=count, unit="network", dynamic_ncols=True)
 
 
-# ---------------------------------------------------------------------------------------------------- what is given
-
-
 def _distinct(networks: Any) -> list[Trainable]:
     """Return the networks as a list: at least one, none twice."""
     if isinstance(networks, Trainable) or not isinstance(networks, Iterable) or getattr(networks, "ndim", 1) == 0:
@@ -355,144 +355,3 @@ def _distinct(networks: Any) -> list[Trainable]:
             raise ValueError(f"networks[{i}] is networks[{first[id(network)]}]: a network is trained once in a call, "
                              "use a copy()")
     return found
-
-
-def _each(name: str, value: Any, count: int) -> list[Any]:
-    """Return one value for each network: those of a sequence, or one for all."""
-    if isinstance(value, (list, tuple)) or isinstance(value, np.ndarray) and value.ndim:
-        if len(value) != count:
-            raise ValueError(f"{name} has {len(value)} values, expected one for all networks, or {count}, one for each")
-        return list(value)
-    return [value] * count
-
-
-def _one_each(value: Any, dimensions: int, *, lists: bool = False) -> bool:
-    """Return whether this is a sequence of arrays of so many dimensions at least, or of None, and not one array.
-
-    With ``lists``, lists count as arrays.
-    """
-    def is_array(item: Any) -> bool:
-        of_list = int(lists and isinstance(item, (list, tuple, range)))
-        return item is None or getattr(item, "ndim", of_list) >= dimensions
-
-    if isinstance(value, np.ndarray):
-        return value.ndim > dimensions
-    return isinstance(value, (list, tuple)) and len(value) > 0 and all(map(is_array, value))
-
-
-class _Arrays:
-    """The arrays of all networks, each converted and checked once for all networks that it is for."""
-
-    def __init__(self, networks: list[Trainable], X: Any, Y: Any, sample_weight: Any, rows: Any,
-                 validation_rows: Any) -> None:
-        self.networks, count = networks, len(networks)
-        several = _one_each(X, 2)
-        several_targets = _one_each(Y, 2) if isinstance(Y, np.ndarray) else _one_each(Y, 1) and (
-            several or all(_length(item) == _length(X) for item in Y if item is not None))
-        for given, place, what in ((several, 0, "inputs"), (several_targets, -1, "outputs")):
-            for i, network in enumerate(networks if not given else ()):
-                if (other := network.layers[place]) != (one := networks[0].layers[place]):
-                    raise ValueError(f"networks[{i}] has {other} {what} and networks[0] has {one}: networks that are "
-                                     f"trained on the same {'XY'[place]} have as many {what}")
-        self.X = _each("X", X, count) if several else [X] * count
-        self.Y = _each("Y", Y, count) if several_targets else [Y] * count
-        self.weights = _each("sample_weight", sample_weight, count) if _one_each(sample_weight, 1, lists=True) \
-            else [sample_weight] * count
-        self.rows = _each("rows", rows, count) if _one_each(rows, 1, lists=True) else [rows] * count
-        self.validation_rows = _each("validation_rows", validation_rows, count) \
-            if _one_each(validation_rows, 1, lists=True) else [validation_rows] * count
-        self._known: dict[Any, Any] = {}
-        alike = {(each.dtype, each.cost, each.canonical) for each in (network._architecture for network in networks)}
-        if len(alike) == 1 and not (several or several_targets):
-            self._all(0)  # what is wrong with arrays that all share concerns all
-
-    def _once(self, key: Any, make: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what was made for this key before, or make it."""
-        if key not in self._known:
-            self._known[key] = make(*arguments)
-        return self._known[key]
-
-    def _all(self, i: int) -> Samples:
-        """Return all samples that network i may be trained on."""
-        architecture, X, Y, weights = self.networks[i]._architecture, self.X[i], self.Y[i], self.weights[i]
-        dtype, cost, canonical = architecture.dtype, architecture.cost, architecture.canonical
-        n_in, n_out, encoding = architecture.layers[0], architecture.layers[-1], architecture.encoding
-        read = None if encoding is None else (tuple(encoding.codes), tuple(encoding.numeric))
-        inputs = self._once(("X", id(X), n_in, dtype, read), arrays.rows, X, n_in, dtype, encoding)
-        n = len(inputs)
-        targets, labels = self._once(("Y", id(Y), n, n_out, dtype, cost, canonical), arrays.targets, Y, n, n_out,
-                                     dtype, cost, canonical)
-        shares = self._once(("sample_weight", id(weights), n, dtype), arrays.sample_weight, weights, n, dtype)
-        key = id(inputs), id(targets), id(shares)
-        samples = cast(Samples, self._once(key, _readable, inputs, targets, labels, shares))
-        samples.flat = arrays.is_flat(Y, n, architecture)
-        return samples
-
-    def samples(self, i: int) -> Samples:
-        """Return what network i is trained on."""
-        every, rows = self._all(i), self.rows[i]
-        if rows is None:
-            return every
-        picked = every.pick(self._once(("rows", id(rows), len(every)), _indices, "rows", rows, len(every)))
-        if every.weights.size and picked.own_weights.max() == 0:
-            raise ValueError(f"sample_weight is 0 for each of the {len(picked)} rows, expected at least one positive "
-                             "weight")
-        return picked
-
-    def validation(self, i: int) -> Samples | None:
-        """Return what network i is validated with."""
-        rows = self.validation_rows[i]
-        if rows is None:
-            return None
-        every = self._all(i)
-        own = id(every), "without weights"
-        every = cast(Samples, self._once(own, _readable, every.inputs, every.targets, every.labels, every.weights[:0]))
-        return every.pick(self._once(("validation_rows", id(rows), len(every)), _indices, "validation_rows", rows,
-                                     len(every)))
-
-
-def _readable(inputs: Any, targets: Array, labels: bool, weights: Array) -> Samples:
-    """Return samples with what kernels read of them, which is then that of all rows picked from them."""
-    samples = Samples(inputs, targets, labels, weights)
-    samples.data()
-    return samples
-
-
-def _length(X: Any) -> int:
-    """Return the number of rows; −1 of what has none."""
-    shape = getattr(X, "shape", None)
-    if shape is None:
-        return len(X) if isinstance(X, Sized) else -1
-    return int(shape[0]) if shape else -1
-
-
-def _indices(name: str, value: Any, n: int) -> Array:
-    """Return the rows that are named, of n, as the user has them; those of a mask in an array of their own."""
-    found = numbers(name, value)
-    if found.ndim != 1:
-        raise ValueError(f"{name} has shape {found.shape}, expected indices of rows, (m,), or a mask, ({n},)")
-    if found.dtype.kind == "b":
-        if found.size != n:
-            raise ValueError(f"{name} is a mask of {found.size} rows, but X has {n}")
-        found = np.flatnonzero(found)
-    if not found.size:
-        raise ValueError(f"{name} names no row, expected at least one")
-    if found.dtype.kind not in "iu":
-        raise TypeError(f"{name} has dtype {found.dtype}, expected indices of rows: whole numbers, or a mask")
-    _check_range(name, found, n)
-    return found
-
-
-def _check_range(name: str, found: Array, n: int) -> None:
-    low, high = int(found.min()), int(found.max())
-    if low < 0 or high >= n:
-        raise ValueError(f"{name} holds {low if low < 0 else high}, expected indices from 0 to {n - 1}: X has {n} rows")
-
-
-def _own_rows(samples: Samples) -> Samples:
-    """Return the samples with indices of their own, by which kernels may go: what is looked at is the copy."""
-    if samples.picked is None:
-        return samples
-    own = np.array(samples.picked, np.int64)
-    _check_range("rows", own, len(samples.inputs))
-    return samples.pick(own)

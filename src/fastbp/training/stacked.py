@@ -48,7 +48,7 @@ def shape_of_stack(training: Training, samples: Samples, validation: Samples | N
             or training.metrics.columns or training.regularization is not None
             or not isinstance(training.shuffle, bool) or batch == 1 or samples.sparse
             or any(architecture.parametric) or architecture.encoding is not None or samples.kind != tables.KIND_PLAIN
-            or architecture.target_columns != architecture.n_targets or training.bfloat16):
+            or architecture.target_columns != architecture.n_targets or samples.cost is not None or training.bfloat16):
         return None
     width = layout.lanes(architecture.dtype) * architecture.dtype.itemsize
     if (batch * (3 * sum(architecture.layers)) + 3 * architecture.n_parameters) * width > STACK_BYTES:
