@@ -614,7 +614,7 @@ def test_from_python_a_size_that_does_not_fit_is_an_error():
     for call, wrong in (
         (lambda: jit.forward(model, y, y, work), r"x has shape \(2,\), expected \(3,\)"),
         (lambda: jit.forward_batch(model, X, np.empty((3, 2)), work), "sizes do not fit"),
-        (lambda: jit.train_batch(model, state, X, Y[:3], work), "X has 4 rows, Y 3"),
+        (lambda: jit.train_batch(model, state, X, Y[:3], work), "X has 4 rows, Y has 3 rows: expected as many"),
         (lambda: jit.train_batch(model, state, X=X, Y=Y[:, :1].copy(), work=work), r"Y has shape \(4, 1\)"),
         (lambda: jit.train_batch(model, state, X[:0], Y[:0], work), "X has no rows"),
         (lambda: jit.cost_and_gradient(model, x, y, gradient[1:], work), "gradient has shape"),

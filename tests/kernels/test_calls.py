@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastbp import activations, costs, encoders, jit, kernels, optimizers
-from fastbp.kernels import embedded, prototypes, tables
+from fastbp.kernels import embedded, embedded_slopes, prototypes, tables
 from fastbp.kernels.compile import JIT, Kernel, address, by_address, kernel
 from fastbp.kernels.compile.arguments import arguments
 from fastbp.kernels.derivatives import encoded as columns
@@ -37,7 +37,8 @@ OF_ROWS |= {scaling_gradient, BY_OUTPUT}
 """Kernels of the catalogues: their prototypes have the place."""
 PLACED = [found for found in ALL.values() if found.place >= 0 and found not in OF_ROWS
           and found.__module__ != prototypes.__name__]
-BY_TABLE = {"ENTRY": embedded.KERNELS + embedded.ENCODED, "ENSEMBLE": (embedded.forward_members,),
+BY_TABLE = {"ENTRY": embedded.KERNELS + embedded.ENCODED + embedded_slopes.KERNELS,
+            "ENSEMBLE": (embedded.forward_members,),
             "LAYER": (parametric.activate, parametric.backward, parametric.gradient)}
 BY_TABLE["CELL"] = [found for found in PLACED if not any(found in placed for placed in BY_TABLE.values())]
 
@@ -97,7 +98,8 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
              (sparse.my_neurons, backprop.my_neurons), (sparse.predict_many, predict.predict),
              (embedded.forward_encoded, embedded.forward),
              (embedded.backpropagate_encoded, embedded.backpropagate),
-             (embedded.input_one_encoded, embedded.input_one), (embedded.vjp_one_encoded, embedded.vjp_one)]
+             (embedded.input_one_encoded, embedded.input_one), (embedded.vjp_one_encoded, embedded.vjp_one),
+             (embedded_slopes.refuse, embedded.many)]
     rows += [(found, prototypes.block)
              for found in (*vars(first).values(), *vars(columns).values(), gauss_newton.jacobian_rows)
              if isinstance(found, Kernel)]
@@ -139,7 +141,7 @@ def test_names_of_cells_are_those_of_the_table(name):
 
 def call_sites():
     """Yield file and line, the kernel and the table of every call by way of a table."""
-    for module in [*MODULES, jit.functions, jit.ensemble]:
+    for module in [*MODULES, jit.functions, jit.slopes, jit.ensemble]:
         path, names = Path(module.__file__), vars(module)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "call":

@@ -13,7 +13,9 @@ from ..activations import Activation
 from ..costs import Cost
 from ..encoders import Encoder
 from ..kernels import layout, tables
+from ..kernels.compile import VECTOR_BYTES
 from ..kernels.compile.cached import cached_property
+from ..util import machine
 from ..util.names import Missing
 from .encoding import Encoding
 
@@ -155,6 +157,16 @@ class Architecture:
             name = self.names[self.parametric.index(True)]
             raise ValueError(f"{what} knows no parameters of activations, but the network has {name!r}: use it with "
                              "plain activations, or train with 'adam', 'lbfgs' or another method of first order")
+
+    def check_tangents(self, what: str) -> None:
+        """Raise ValueError unless a tangent for each input can go along with each sample, and memory has room."""
+        self.check_second_order(what)
+        self.refuse_encoders(what)
+        n_in, memory = self.layers[0], machine.physical_memory()
+        needed = (1 + n_in) * VECTOR_BYTES * (4 * sum(self.layers) + n_in * self.layers[-1])
+        if needed > memory:
+            raise ValueError(f"training on the derivatives along {n_in} inputs needs a workspace of {needed:.3g} "
+                             f"bytes, this machine has {memory:.3g}: use a smaller network, or train on values alone")
 
     def directions(self, kind: int) -> int:
         """Return how many directions' tangents go along with each sample in a pass of this kind."""

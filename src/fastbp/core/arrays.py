@@ -13,7 +13,6 @@ from ..costs import CLASSES, COUNT, UNIT, Cost
 from ..encoders import ENCODERS, Encoder, Identity
 from ..initializers import Constant, Given, Rule
 from ..kernels import layout
-from ..kernels.compile import VECTOR_BYTES
 from ..kernels.passes.predict import all_finite
 from ..util import machine
 from .architecture import Architecture
@@ -405,7 +404,6 @@ def sample_weight(value: Any, n: int, kind: np.dtype[Any]) -> Array:
 
 def target_jacobian(J: Any, n: int, architecture: Architecture, name: str = "target_jacobian") -> Array:
     """Return targets of ∂o/∂x as (n, n_targets, n_0) of the network's dtype; the workspace they ask for must fit."""
-    architecture.check_second_order(name)
     layers, kind = architecture.layers, architecture.dtype
     n_in, n_out = layers[0], architecture.n_targets
     array = numbers(name, J)
@@ -416,10 +414,7 @@ def target_jacobian(J: Any, n: int, architecture: Architecture, name: str = "tar
                          + (f" or ({n}, {n_in})" if n_out == 1 else "")
                          + f": X has {n} rows, the network {n_out} "
                          + ("outputs" if n_out == layers[-1] else "targets") + f" and {n_in} inputs")
-    needed = (1 + n_in) * VECTOR_BYTES * (4 * sum(layers) + n_in * layers[-1])
-    if needed > (memory := machine.physical_memory()):
-        raise ValueError(f"training on the derivatives along {n_in} inputs needs a workspace of {needed:.3g} bytes, "
-                         f"this machine has {memory:.3g}: use a smaller network, or train on values alone")
+    architecture.check_tangents(name)
     array = converted(array, kind)
     _check_finite(name, array)
     return array
@@ -451,8 +446,6 @@ def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, J_
     if J is not None and hasattr(X, "tocsr"):
         raise TypeError("X is a sparse matrix, and target_jacobian is given: they do not go together; use "
                         "X.toarray() with it, or leave target_jacobian out")
-    if J is not None:
-        architecture.refuse_encoders("target_jacobian")
     sizes, kind, encoding = architecture.layers, architecture.dtype, architecture.encoding
     found = rows(X, sizes[0], kind, encoding) if sparse else inputs(X, sizes[0], kind, encoding, empty=empty)
     n = len(found)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..kernels import embedded, layout, prototypes, tables
+from ..kernels import embedded, embedded_slopes, layout, prototypes, tables
 from ..kernels.compile import address
 from ..kernels.functions import softmax
 from ..kernels.layer import gather, parametric
@@ -28,9 +28,14 @@ _numbers = itertools.count(1)
 """Of the models made, so that arrays of one are told from those of another."""
 
 
-def embedded_tables(architecture: Architecture, batch: int) -> tuple[Plan, Integers]:
-    """Return plan and `tables.ENTRY` of a `jit.Model`, with workspaces for so many samples at a time."""
-    request = Request(batch, calls=(gather.scatter, *((encoded.slopes,) if architecture.encoders else ())))
+def embedded_tables(architecture: Architecture, batch: int, *, slopes: bool = False) -> tuple[Plan, Integers]:
+    """Return plan and `tables.ENTRY` of a `jit.Model`, with workspaces for so many samples at a time.
+
+    With ``slopes`` it is one for cotangents of ∂o/∂x, and the cost is `costs.LINEAR`.
+    """
+    kind = tables.KIND_SOBOLEV if slopes else tables.KIND_PLAIN
+    request = Request(batch, kind=kind,
+                      calls=(gather.scatter, *((encoded.slopes,) if architecture.encoders else ())))
     block = request.block(architecture)
     architecture = architecture.resolved()
     plan = prepared(architecture, request, block)
@@ -45,6 +50,11 @@ def embedded_tables(architecture: Architecture, batch: int) -> tuple[Plan, Integ
     entry["n_in"] = architecture.layers[0]
     for kernel in embedded.KERNELS:
         calls[kernel.place] = address(kernel, architecture.dtype)
+    if slopes:
+        entry["many"] = calls[embedded.many.place]
+        plan.cost_parameter[tables.COST_JACOBIAN_WEIGHT] = -1.0
+        for kernel in embedded_slopes.KERNELS:
+            calls[kernel.place] = address(kernel, architecture.dtype)
     if architecture.encoding is not None:
         for kernel in embedded.ENCODED:
             calls[kernel.place] = address(kernel, architecture.dtype)

@@ -131,7 +131,6 @@ def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, J_
         if hasattr(X, "tocsr"):
             raise TypeError("X is a sparse matrix, and target_jacobian is given: they do not go together; use "
                             "X.toarray() with it, or leave target_jacobian out")
-        architecture.refuse_encoders("target_jacobian")
     elif Y is None:
         raise ValueError("Y is None: there are no targets; without values give target_jacobian")
     sizes, kind, encoding = architecture.layers, architecture.dtype, architecture.encoding

@@ -195,7 +195,6 @@ def parameter_vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike, U_jacobian: n
     U = arrays.directions("U", U, len(X), self.layers[-1], self.dtype, "outputs")
     gradient, linear, J = np.zeros(self.n_parameters, self.dtype), self._with_cost(LINEAR), None
     if U_jacobian is not None:
-        self._architecture.refuse_encoders("U_jacobian")
         J = arrays.target_jacobian(U_jacobian, len(X), linear._architecture, "U_jacobian")
     if len(X):
         samples = Samples(X, U, False, np.empty(0, self.dtype), J, -1.0)

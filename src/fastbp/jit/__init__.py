@@ -25,7 +25,7 @@ model and in ``rule`` of a state are addresses and offsets, not for changing.
 array([2., 1.])
 """
 
-from . import ensemble, functions
+from . import ensemble, functions, slopes
 from .checks import check
 from .ensemble import ensemble_workspace
 from .from_python import from_python
@@ -37,9 +37,10 @@ forward, forward_batch = from_python(functions.forward), from_python(functions.f
 cost_and_gradient = from_python(functions.cost_and_gradient)
 cost_and_gradient_batch = from_python(functions.cost_and_gradient_batch)
 input_gradient, vjp = from_python(functions.input_gradient), from_python(functions.vjp)
+parameter_vjp = from_python(slopes.parameter_vjp)
 train_one, train_batch = from_python(functions.train_one), from_python(functions.train_batch)
 update, forward_ensemble = from_python(functions.update), from_python(ensemble.forward_ensemble)
 
 __all__ = ["EnsembleModel", "Model", "State", "check", "cost_and_gradient", "cost_and_gradient_batch",
-           "ensemble_workspace", "forward", "forward_batch", "forward_ensemble", "input_gradient", "state",
-           "train_batch", "train_one", "update", "vjp", "workspace"]
+           "ensemble_workspace", "forward", "forward_batch", "forward_ensemble", "input_gradient",
+           "parameter_vjp", "state", "train_batch", "train_one", "update", "vjp", "workspace"]

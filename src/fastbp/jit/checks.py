@@ -26,6 +26,7 @@ from ..kernels.tables import (
     ENTRY_ENCODING,
     ENTRY_MODEL,
     ENTRY_N_IN,
+    ENTRY_PARAMETER_VJP,
     ENTRY_SIZE,
     ENTRY_WORK_SIZE,
     HYPER_COUNT,
@@ -41,6 +42,9 @@ from .model import EnsembleModel, Model, State
 
 Array = npt.NDArray[Any]
 
+ARRAYS = ("x", "X", "y", "Y", "u", "U", "U_jacobian", "out", "gradient", "work")
+"""What `check` looks at, beside a model and a state."""
+
 
 def check(model: Model | EnsembleModel, *, state: State | None = None, **arrays: Array) -> None:
     """Say what is wrong with arrays that are to go to compiled code. Called from Python.
@@ -52,9 +56,9 @@ def check(model: Model | EnsembleModel, *, state: State | None = None, **arrays:
     state : State, optional
         One that is to train the model.
     **arrays
-        Any of x, X, y, Y, u, out, gradient, work, by the names of the parameters above. ``out`` may have n_0 or n_L
-        numbers a sample. With one target, or output, a sample Y and ``out`` may be (n_samples,). With an EnsembleModel
-        any of x, mean, std, work.
+        Any of x, X, y, Y, u, U, U_jacobian, out, gradient, work, by the names of the parameters above. ``out`` may
+        have n_0 or n_L numbers a sample. With one target, or output, a sample Y, U and ``out`` may be (n_samples,).
+        With an EnsembleModel any of x, mean, std, work.
 
     Raises
     ------
@@ -80,9 +84,13 @@ def check(model: Model | EnsembleModel, *, state: State | None = None, **arrays:
         _check_state(model, state, size, kind)
     n_in, n_out = int(model.calls[ENTRY_N_IN]), int(model.layers[-1, LAYER_N_OUT])
     one = {"x": n_in, "y": int(model.cells[CELL_TARGET_COLUMNS]), "u": n_out}
+    for_slopes = bool(model.calls[ENTRY_PARAMETER_VJP])
     for name, array in arrays.items():
-        if name not in ("x", "X", "y", "Y", "u", "out", "gradient", "work"):
-            raise TypeError(f"check has no argument {name!r}: x, X, y, Y, u, out, gradient, work")
+        if name not in ARRAYS:
+            raise TypeError(f"check has no argument {name!r}: {', '.join(ARRAYS)}")
+        if name == "Y" and for_slopes or name == "U_jacobian" and not for_slopes:
+            raise ValueError(f"{name} is given, but this model was compiled with slope_gradients={for_slopes}: a batch "
+                             "of targets goes with False, cotangents of slopes with True")
         _check_kind(name, array, kind, written=name in ("out", "gradient", "work"))
         if name == "work":
             if array.size < model.calls[ENTRY_WORK_SIZE]:
@@ -93,8 +101,10 @@ def check(model: Model | EnsembleModel, *, state: State | None = None, **arrays:
         wanted: list[tuple[int, ...]] = [(one.get(name, 0),)]
         if name == "gradient":
             wanted = [(size,), (0,)]
-        elif name in ("X", "Y"):
-            wanted = [(rows, one[name.lower()])] + ([(rows,)] if name == "Y" and one["y"] == 1 else [])
+        elif name == "U_jacobian":
+            wanted = [(rows, n_out, n_in)] + ([(rows, n_in)] if n_out == 1 else [])
+        elif name in ("X", "Y", "U"):
+            wanted = [(rows, one[name.lower()])] + ([(rows,)] if name != "X" and one[name.lower()] == 1 else [])
         elif name == "out":
             wanted = [(n_out,), (n_in,), (rows, n_out)] + ([(rows,)] if n_out == 1 else [])
         if array.shape not in wanted:

@@ -54,11 +54,13 @@ def _explain(model: Any, work: Any = None, **arrays: Any) -> None:
     """Raise ValueError, or TypeError, if something does not fit."""
     more = {} if work is None else {"work": work}
     check(model, **arrays, **more)
-    counts = {name: len(arrays[name]) for name in ("X", "Y") if name in arrays}
+    counts = {name: len(arrays[name]) for name in ("X", "Y", "U", "U_jacobian") if name in arrays}
     if len(set(counts.values())) > 1:
-        raise ValueError(f"X has {counts['X']} rows, Y {counts['Y']}: expected as many")
+        raise ValueError(f"{', '.join(f'{name} has {count} rows' for name, count in counts.items())}: expected as many")
     if 0 in counts.values():
         raise ValueError("X has no rows, expected at least one sample")
+    if "U_jacobian" in arrays and not np.size(arrays["gradient"]):
+        raise ValueError("gradient has no numbers, expected one for each parameter")
     if "x" in arrays and "out" in arrays and ("u" in arrays or "y" in arrays) and np.size(arrays["out"]) != np.size(
             arrays["x"]):
         raise ValueError(f"out has {np.size(arrays['out'])} numbers, expected {np.size(arrays['x'])}, as many as x")

@@ -21,7 +21,8 @@ from .checks import check
 from .model import EnsembleModel, Model, State
 
 
-def compiled(self: core.Model, batch: int = 256, *, output_gradients: bool = False) -> Model:
+def compiled(self: core.Model, batch: int = 256, *, output_gradients: bool = False,
+             slope_gradients: bool = False) -> Model:
     """Return the network for use inside your own compiled code, see `fastbp.jit`.
 
     Parameters
@@ -33,6 +34,9 @@ def compiled(self: core.Model, batch: int = 256, *, output_gradients: bool = Fal
         Take ∂E/∂o for targets, of a cost E of your own: what `cost_and_gradient` writes is then uᵀ ∂o/∂parameters,
         what `cost_and_gradient_batch` writes its mean over the samples, and `train_one` and `train_batch` learn by
         these; the cost that they return is uᵀo.
+    slope_gradients : bool, default False
+        With ``output_gradients``: take ∂E/∂(∂o/∂x), too, in `fastbp.jit.parameter_vjp`, for which this model is then;
+        a batch trains by it and `fastbp.jit.update`. A workspace has room for a tangent for each input of a sample.
 
     Returns
     -------
@@ -42,7 +46,8 @@ def compiled(self: core.Model, batch: int = 256, *, output_gradients: bool = Fal
     Raises
     ------
     TypeError, ValueError
-        If ``batch`` is not a whole number from 1 up.
+        If ``batch`` is not a whole number from 1 up; with ``slope_gradients`` if the network has encoders or
+        `fastbp.parametric` activations, or ``output_gradients`` is False.
 
     Examples
     --------
@@ -53,9 +58,15 @@ def compiled(self: core.Model, batch: int = 256, *, output_gradients: bool = Fal
     >>> fastbp.jit.forward(model, np.array([0.0, 1.0]), out, fastbp.jit.workspace(model))
     True
     """
+    if slope_gradients and not output_gradients:
+        raise ValueError("slope_gradients is True, but output_gradients is not: a model for the gradients of slopes "
+                         "takes those of outputs, which may be 0, with them; expected both")
     if output_gradients:
         self = self._with_cost(LINEAR)
-    plan, calls = link_compiled.embedded_tables(self._architecture, arrays.whole("batch", batch))
+    if slope_gradients:
+        self._architecture.check_tangents("slope_gradients")
+    plan, calls = link_compiled.embedded_tables(self._architecture, arrays.whole("batch", batch),
+                                                slopes=slope_gradients)
     parameters = self._parameters if self.parameters.flags.writeable else readonly(self._parameters)
     return Model(parameters, plan.layers, plan.cells, plan.cost_parameter, calls,
                  readonly(np.empty(0, self.dtype)), np.empty(0, np.int64))

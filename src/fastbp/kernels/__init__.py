@@ -96,6 +96,9 @@ embedded
     forward_encoded, backpropagate_encoded, input_one_encoded, vjp_one_encoded
                        what those of these names do, of a network with encoders -> in their places
     c_forward          forward_one for callers in C: compiled anew for each network -> cfunctions
+embedded_slopes
+    parameter_vjp      a batch with a tangent for each input: the gradient from cotangents of o and ∂o/∂x -> jit
+    refuse             in the place of many in a model for that one: NaN
 passes.online
     predict            (1)(2) for one row x (n_0,), neurons in lanes: output (n_L,) -> core.forward
     run                what epoch.run does, for batches of one sample, neurons in lanes: a `layout.Learner` -> training

@@ -244,7 +244,7 @@ ENTRY = Table({
     "input_one": "address of `embedded.input_one`, or `embedded.input_one_encoded`",
     "vjp_one": "address of `embedded.vjp_one`, or `embedded.vjp_one_encoded`",
     "train_one": "address of `embedded.train_one`",
-    "gradient_many": "address of `embedded.many`",
+    "gradient_many": "address of `embedded.many`, or `embedded_slopes.refuse` where ``parameter_vjp`` has one",
     "forward": "address of `embedded.forward`, or `embedded.forward_encoded`",
     "backward": "address of `embedded.backward`",
     "backpropagate": "address of `embedded.backpropagate`, or `embedded.backpropagate_encoded`",
@@ -259,12 +259,14 @@ ENTRY = Table({
     "slopes": "address of `encoded.slopes` where there are encoders, or 0",
     "dense_forward": "encoders: address of `embedded.forward`, which ``forward`` calls",
     "dense_backpropagate": "encoders: address of `embedded.backpropagate`, which ``backpropagate`` calls",
+    "parameter_vjp": "address of `embedded_slopes.parameter_vjp` in a model for these, or 0",
+    "many": "address of `embedded.many`, which that calls",
 })
 """The network inside a user's compiled code: `jit.Model.calls`."""
 (ENTRY_WORK_SIZE, ENTRY_BLOCK, ENTRY_FORWARD_ONE, ENTRY_FORWARD_MANY, ENTRY_GRADIENT_ONE, ENTRY_INPUT_ONE,
  ENTRY_VJP_ONE, ENTRY_TRAIN_ONE, ENTRY_GRADIENT_MANY, ENTRY_FORWARD, ENTRY_BACKWARD, ENTRY_BACKPROPAGATE, ENTRY_OUTPUT,
  ENTRY_DEPTH, ENTRY_SIZE, ENTRY_MODEL, ENTRY_N_IN, ENTRY_ENCODING, ENTRY_ENCODE, ENTRY_GRADIENTS, ENTRY_SLOPES,
- ENTRY_DENSE_FORWARD, ENTRY_DENSE_BACKPROPAGATE) = ENTRY
+ ENTRY_DENSE_FORWARD, ENTRY_DENSE_BACKPROPAGATE, ENTRY_PARAMETER_VJP, ENTRY_MANY) = ENTRY
 ENTRY_COUNT = ENTRY.count
 
 SLOT = Table({

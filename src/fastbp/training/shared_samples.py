@@ -82,7 +82,7 @@ class SharedSamples:
         return self._known[key]
 
     def _all(self, i: int, weighted: bool = True) -> Samples | Observed:
-        """Return all samples that network i may be trained on, or where a part is not observed, what is; perhaps with weights."""
+        """Return all samples that network i may be trained on; where a part may be missing, what has been observed."""
         architecture, X, Y = self.networks[i]._architecture, self.X[i], self.Y[i]
         weights = self.weights[i] if weighted else None
         dtype, cost, canonical = architecture.dtype, architecture.cost, architecture.canonical

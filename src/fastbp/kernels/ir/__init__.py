@@ -14,7 +14,20 @@ from .copies import (
     scale_vector,
     transpose,
 )
-from .memory import array_at, array_at_address, lanes, made_of, panel, pointer, pointer_at, row, stack, user_array, view
+from .memory import (
+    address_of,
+    array_at,
+    array_at_address,
+    lanes,
+    made_of,
+    panel,
+    pointer,
+    pointer_at,
+    row,
+    stack,
+    user_array,
+    view,
+)
 from .rows import COLUMN_VECTORS, DOT_ROWS, dot_rows, rank_one, sum_columns
 from .scalars import from_bits, fused, is_single, least, most, polynomial, to_bits, wrapped
 from .sparse import scatter_square, spread_nonzeros, sum_nonzeros
@@ -50,6 +63,7 @@ __all__ = [
     "STACKED_ROWS",
     "STACKED_WIDE",
     "WHOLE",
+    "address_of",
     "array_at",
     "array_at_address",
     "atomic_add",

@@ -142,6 +142,20 @@ def array_at_address(like: Any, address: int, size: int) -> Any:
     return np.frombuffer((ctypes.c_char * (size * like.itemsize)).from_address(int(address)), like.dtype)
 
 
+def _address_of(typing: Any, array: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        data = field(context, builder, signature.args[0], arguments[0], "data")
+        return builder.ptrtoint(data, context.get_value_type(types.intp))
+
+    return types.intp(array), generate
+
+
+@twin(_address_of)
+def address_of(array: Any) -> int:
+    """Return where the first element of an array lies, for `array_at_address`."""
+    return int(array.ctypes.data)
+
+
 def _stack(typing: Any, like: Any, count: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         return cgutils.alloca_once(builder, context.get_value_type(like), constant(count.literal_value))
