@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +17,32 @@ from fastbp.kernels.compile.guard import Guard
 from fastbp.kernels.compile.interrupts import Held
 
 pytest.importorskip("fcntl")
+
+
+class Windows:
+    """What `msvcrt.locking` does, to Microsoft's page of _locking: bytes from where a file stands, by 31 bits.
+
+    A region is refused while any handle has it, also that which asks; what is unlocked must have been locked.
+    """
+
+    LK_UNLCK, LK_NBLCK = 0, 2
+
+    def __init__(self):
+        self.regions = {}
+
+    def locking(self, file, mode, count):
+        place = os.lseek(file, 0, os.SEEK_CUR)
+        assert count == 1 and place < 2**31
+        if mode == self.LK_NBLCK and place not in self.regions:
+            self.regions[place] = file
+        elif mode == self.LK_UNLCK and self.regions.get(place) == file:
+            del self.regions[place]
+        else:
+            raise PermissionError(13, "Permission denied")
+
+    def end(self, process):
+        """Let go of what a process has that dies."""
+        self.regions = {place: file for place, file in self.regions.items() if file != process._file}
 
 
 class Elsewhere:
@@ -84,6 +111,66 @@ def test_where_there_are_no_locks_nobody_waits(tmp_path, monkeypatch):
     monkeypatch.setattr(guard, "fcntl", None)
     Guard(str(tmp_path)).take("a", lambda: False)
     Guard(str(tmp_path)).give_back("a")
+    assert not os.listdir(tmp_path)
+
+
+@compiled_only
+def test_locks_of_windows(tmp_path, monkeypatch):
+    """By a module that does what Windows' is said to do: each guard has a handle of its own, as a process has."""
+    waits, system = [], Windows()
+    own, other = Guard(str(tmp_path)), Guard(str(tmp_path))
+    sleep = SimpleNamespace(sleep=waits.append, monotonic=lambda: sum(waits))
+    for name, module in (("fcntl", None), ("msvcrt", system), ("time", sleep)):
+        monkeypatch.setattr(guard, name, module)
+    other.take("a", lambda: False)
+    other.take("a", lambda: False)  # of its own: it was given back by nobody where a compilation has failed
+    own.take("b", lambda: False)
+    assert not waits and len(system.regions) == 2
+    own.take("a", lambda: len(waits) == 3)
+    assert len(waits) == 3  # which is there by now
+    own.give_back("a")  # another's
+    assert len(system.regions) == 2
+    monkeypatch.setattr(sleep, "sleep", lambda seconds: waits.append(seconds) or len(waits) < 6 or other.give_back("a"))
+    own.take("a", lambda: False)
+    assert len(waits) == 6 and set(system.regions.values()) == {own._file}
+    own.give_back("a")
+    own.give_back("a")
+    other.take("a", lambda: False)
+    monkeypatch.setattr(sleep, "sleep", lambda seconds: waits.append(seconds) or signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt), Held():
+        own.take("a", lambda: False)
+        assert len(waits) == 7  # Ctrl-C ends the wait, though it is answered later
+    signal.signal(signal.SIGINT, before)
+    monkeypatch.setattr(sleep, "sleep", waits.append)
+    begun = sum(waits)
+    own.take("a", lambda: False)
+    assert sum(waits) - begun >= guard.WAIT_SECONDS  # and gives up
+    count = len(waits)
+    system.end(other)
+    own.take("a", lambda: False)
+    assert len(waits) == count and set(system.regions.values()) == {own._file}
+
+
+@compiled_only
+@pytest.mark.parametrize("reused", [False, True])
+def test_a_daemon_that_has_closed_all_files_opens_its_own(reused, tmp_path, monkeypatch):
+    """What has the number by now is another's: it is neither locked nor closed."""
+    own = Guard(str(tmp_path))
+    own.take("a", lambda: False)
+    number = own._file
+    os.close(number)
+    if reused:
+        theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
+        assert theirs == number
+    monkeypatch.setattr(guard, "time", SimpleNamespace(sleep=pytest.fail, monotonic=lambda: 0.0))
+    own.give_back("a")
+    own.take("a", lambda: False)
+    assert own._is_open() and os.stat(own.path).st_ino == os.fstat(own._file).st_ino
+    if reused:
+        locks = Path("/proc/locks").read_text() if os.path.exists("/proc/locks") else ""
+        assert own._file != number and f":{os.fstat(theirs).st_ino} " not in locks
+        os.close(theirs)
 
 
 COLD = """
