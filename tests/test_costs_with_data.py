@@ -186,6 +186,30 @@ def test_functions_may_be_given_directly(rng, tmp_path):
         Network((3, 2), cost=lambda y, o: o.nonsense)
 
 
+def test_a_cost_of_all_outputs_may_be_given_directly(rng, tmp_path):
+    fastbp.register_cost(distance, whole=True)
+    fastbp.register_cost(policy, whole=True, columns=2, output="softmax")
+    known = set(costs.COSTS)
+    X, Y = rng.normal(size=(N, 3)), rng.normal(size=(N, 4))
+    actions = np.stack([rng.integers(4, size=N), rng.normal(size=N)], axis=1)
+    for cost, name, targets in ((fastbp.whole_cost(distance), "distance", Y), (
+            fastbp.whole_cost(policy, columns=2, output="softmax"), "policy", actions)):
+        net, named = (network((3, 5, 4), cost=each, dtype="float64") for each in (cost, name))
+        assert net.activations == named.activations and net.cost_function.name == f"<{name}>"
+        for twin in (net, copy.deepcopy(net)):
+            np.testing.assert_array_equal(twin.gradient(X, targets), named.gradient(X, targets))
+        net.fit(X, targets, epochs=2)
+        np.testing.assert_array_equal(net.parameters, named.fit(X, targets, epochs=2).parameters)
+        with pytest.raises(ValueError, match="given to the network as a function.*register"):
+            net.save(tmp_path / "net")
+    assert set(costs.COSTS) == known
+    for call, wrong in ((lambda: Network((3, 4), cost=distance), r"cost=fastbp.whole_cost\(function\)"),
+                        (lambda: fastbp.whole_cost(distance, columns=0), "columns is 0"),
+                        (lambda: fastbp.whole_cost("mse"), "function is 'mse', expected a function")):
+        with pytest.raises((ValueError, TypeError), match=wrong):
+            call()
+
+
 def test_a_pickle_finds_its_cost_again_and_the_columns_that_it_reads(rng):
     """Also where weights of single outputs stand between the two."""
     X, Y = rng.normal(size=(N, 3)), rng.uniform(1, 2, (N, 4))

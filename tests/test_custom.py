@@ -391,6 +391,27 @@ def test_a_slow_function_says_so_again():
             fastbp.register_activation(halved, name="slow")
 
 
+def halved_error(y, o):
+    e = o - y
+    while abs(e) > 0.5:
+        e = e / 2
+    return e * e
+
+
+@pytest.mark.skipif(not JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("make", [
+    lambda: fastbp.register_activation(halved, name="slow"),
+    lambda: fastbp.Network((1, 2, 1), activation=halved),
+    lambda: fastbp.Network((1, 2, 1), activation=[halved]),
+    lambda: fastbp.Network((1, 1), output=[halved]),
+    lambda: fastbp.Network((1, 1), cost=halved_error),
+])
+def test_the_warning_of_a_slow_function_names_the_user_s_line(make):
+    with pytest.warns(UserWarning, match="is computed one number at a time") as caught:
+        make()
+    assert [(found.filename, found.lineno) for found in caught] == [(__file__, make.__code__.co_firstlineno)]
+
+
 def own_network():
     fastbp.register_activation(by_closure(2.0), name="twofold")
     fastbp.register_cost(lambda y, o: np.log(1 + (o - y) ** 2), name="cauchy", output="twofold")

@@ -9,7 +9,7 @@ from .activations import parametric
 from .cfunctions import CFunction
 from .core.summary import LayerSummary, Summary
 from .costs import Cost, gaussian_nll, huber, quantile
-from .custom import register_activation, register_cost
+from .custom import register_activation, register_cost, whole_cost
 from .derivatives.trace import LayerGradient, Trace
 from .derivatives.uncertainty import Posterior
 from .ensembles.ensemble import Ensemble
@@ -117,6 +117,7 @@ __all__ = [
     "register_cost",
     "schedules",
     "warm_up",
+    "whole_cost",
 ]
 
 _LAZY = dict.fromkeys(("MLPClassifier", "MLPRegressor", "SearchResult", "search"), ("estimators", "sklearn")) \

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from . import activations, costs, initializers
 from .kernels.compile import options
+from .util import callers
 from .util.names import Names, plain
 
 Array = npt.NDArray[np.float64]
@@ -189,9 +190,50 @@ def register_cost(function: Callable[..., Any], derivative: Callable[..., Any] |
     return row
 
 
+def whole_cost(function: Callable[[Any, Any], Any], *, columns: int | None = None,
+               output: str = "identity") -> costs.Cost:
+    """Return a cost of all outputs of a sample at once, for ``Network(cost=…)``, without registering it.
+
+    Parameters
+    ----------
+    function : callable
+        C(y, o) of all numbers of a sample, taken by index, see `register_cost` with ``whole``.
+    columns : int, optional
+        Columns of Y; by default as many as outputs.
+    output : str, default "identity"
+        The activation of the output layer when none is named.
+
+    Returns
+    -------
+    Cost
+        It is in no catalogue: a network with it cannot be saved, nor used once it is unpickled.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `register_cost`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastbp
+    >>> def angle(y, o):  # between the two directions of a sample
+    ...     return 1 - (y[0] * o[0] + y[1] * o[1]) / np.sqrt((o[0] ** 2 + o[1] ** 2) * (y[0] ** 2 + y[1] ** 2))
+    >>> X = np.random.default_rng(0).normal(size=(200, 2))
+    >>> net = fastbp.Network((2, 16, 2), cost=fastbp.whole_cost(angle), seed=0).fit(X, X[:, ::-1], epochs=50)
+    >>> net.cost(X, X[:, ::-1]) < 0.01
+    True
+    """
+    _callable("function", function)
+    return _cost(function, None, None, _unregistered(function, "cost"), output, True, columns)
+
+
 def given_cost(function: Callable[..., Any]) -> costs.Cost:
     """Return a row for a function that is given to a network directly; it is in no catalogue."""
-    return _cost(function, None, None, _unregistered(function, "cost"), "identity", False, None)
+    try:
+        return _cost(function, None, None, _unregistered(function, "cost"), "identity", False, None)
+    except ValueError as error:
+        raise ValueError(f"{error}; a function of all outputs at once, which takes them by index, is given as "
+                         "cost=fastbp.whole_cost(function)") from error
 
 
 def _unregistered(function: Any, kind: str) -> str:
@@ -351,7 +393,7 @@ def _fingerprint(loop: Any, tables: list[Any]) -> bytes:
 def _warn_if_slow(name: str, loop: Any) -> None:
     if why := options.one_by_one(loop):
         warnings.warn(f"{name} is computed one number at a time, several times slower than a built-in function: {why}",
-                      stacklevel=4)
+                      stacklevel=callers.stacklevel())
 
 
 def _callable(name: str, function: Any) -> None:

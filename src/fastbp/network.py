@@ -56,9 +56,9 @@ class Network(Trainable, Derivatives):
         logistic for binary_cross_entropy, softmax for cross_entropy, identity for squared_error.
     cost : str, Cost or function, default "squared_error"
         See `fastbp.costs.COSTS`, for a function C(y, o) of your own `fastbp.register_cost`; `fastbp.huber`,
-        `fastbp.quantile` and `fastbp.gaussian_nll` take a parameter. Summed
-        over outputs, averaged over samples: squared_error is ½Σ_j(o_j − y_j)². gaussian_nll has two outputs for each
-        target, its mean and the logarithm of its variance: all means before all logarithms.
+        `fastbp.quantile` and `fastbp.gaussian_nll` take a parameter, `fastbp.whole_cost` a function of all outputs.
+        Summed over outputs, averaged over samples: squared_error is ½Σ_j(o_j − y_j)². gaussian_nll has two outputs for
+        each target, its mean and the logarithm of its variance: all means before all logarithms.
     bias : bool, default True
         Whether neurons have biases b_j.
     dtype : {"float32", "float64"}, default "float32"
