@@ -26,6 +26,7 @@ IMPORTED = {
     "numba.core.dispatcher": "Dispatcher",
     "numba.core.imputils": "lower_constant",
     "numba.core.registry": "cpu_target",
+    "numba.core.runtime": "rtsys",
     "numba.core.serialize": "dumps",
     "numba.core.typeconv": "Conversion",
 }
@@ -48,7 +49,8 @@ MEMBERS = {
     "numba.core.dispatcher.Dispatcher": "compile",
     "numba.core.funcdesc.FunctionDescriptor": "llvm_func_name",
     "numba.core.registry.cpu_target.target_context": "call_conv cast codegen data_model_manager get_constant "
-                                                     "get_dummy_value get_value_type refresh",
+                                                     "get_dummy_value get_value_type",
+    "numba.core.runtime.rtsys": "initialize",
     "numba.core.typeconv.Conversion": "safe",
     "llvmlite.binding.ffi.lib": "_lock",
 }

@@ -142,12 +142,15 @@ class Entries(NullCache):  # type: ignore[misc]
         A function of this package: its sources are in the folder's name.
     bare
         Whether it is compiled without a wrapper for Python, of which a signature says nothing.
+    counts
+        Whether it counts references to arrays.
     """
 
     told = False
     """Whether this process has been told that code is not kept: then nobody waits for it either."""
 
-    def __init__(self, function: Callable[..., Any], bare: bool) -> None:
+    def __init__(self, function: Callable[..., Any], bare: bool, counts: bool = True) -> None:
+        self.counts = counts
         self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
         self.key = function.__module__, function.__qualname__, function.__code__.co_firstlineno, bare
 
@@ -164,7 +167,6 @@ class Entries(NullCache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return what was compiled for a signature, or None where there is no entry that is whole."""
-        target_context.refresh()
         if CACHE is None:
             return None
         path, key = self._entry(sig, target_context.codegen())
@@ -184,7 +186,7 @@ class Entries(NullCache):  # type: ignore[misc]
             if hashlib.sha256(content).digest() != digest:
                 return None
             found, reduced = pickle.loads(content)
-            return load_code(target_context, reduced) if found == key else None
+            return load_code(target_context, reduced, self.counts) if found == key else None
         except Exception:  # whatever it is that another machine or version has left there: it is compiled anew
             return None
 

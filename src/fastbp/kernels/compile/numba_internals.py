@@ -19,6 +19,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
 from numba.core.imputils import lower_constant
 from numba.core.registry import cpu_target
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numba.core.typeconv import Conversion
 
@@ -137,8 +138,14 @@ def dump_code(key: Any, compiled: Any) -> bytes:
     return content
 
 
-def load_code(target_context: Any, reduced: Any) -> Any:
-    """Return what was compiled from what `dump_code` made of it."""
+def load_code(target_context: Any, reduced: Any, counts: bool) -> Any:
+    """Return what was compiled from what `dump_code` made of it; ``counts`` where it counts references to arrays.
+
+    Numba's own caches first load all that its compiler knows (``refresh``), which nothing that is linked already asks
+    for: 0.1 s of the 0.14 that the first fit of a process took.
+    """
+    if counts:
+        rtsys.initialize(target_context)
     return CompileResult._rebuild(target_context, *reduced)
 
 

@@ -72,7 +72,8 @@ def compile_loops(function: Callable[..., Any], **options: Any) -> Any:
     dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, pipeline_class=compiler(function),
                             **options)(function)
     if _is_ours(function):
-        keep_code(dispatcher, Entries(function, options.get("no_cpython_wrapper", False)))
+        bare, counts = options.get("no_cpython_wrapper", False), options.get("_nrt", True)
+        keep_code(dispatcher, Entries(function, bare, counts))
     return dispatcher
 
 
