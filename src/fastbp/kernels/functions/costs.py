@@ -15,9 +15,9 @@ needs none, as its δ = o − y changes with o alone. Where that is not what a G
 from typing import Any
 
 from .. import elementwise, prototypes
-from ..compile import by_address, scalar
+from ..compile import by_address, by_element, scalar
 from ..compile.arguments import Doubles, Floats
-from ..ir import call, is_single, lanes, least, to_bits, view
+from ..ir import call, is_single, lanes, largest_row, least, subtract_row, sum_rows, to_bits, view, weigh_rows
 from ..tables import (
     CELL_COLLECT,
     CELL_COST_KERNEL,
@@ -285,7 +285,7 @@ def gaussian_nll_fisher(out: Floats, delta: Floats, neurons: int) -> None:
                 of_spread[v] *= half
 
 
-@by_address(CELL_COST_KERNEL)
+@by_element(CELL_COST_KERNEL)
 def logistic_binary_cross_entropy(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
     """Canonical link, from net: C = max(net, 0) − y·net + log1p(exp(−|net|)); δ = o − y."""
     real = type(out[0])
@@ -311,43 +311,32 @@ def exp_poisson(out: Floats, target: Floats, delta: Floats, neurons: int, parame
         delta[i] = o - y
 
 
-@by_address(CELL_COST_KERNEL)
+@by_element(CELL_COST_KERNEL)
 def softmax_cross_entropy(out: Floats, target: Floats, delta: Floats, neurons: int, parameter: Doubles) -> None:
-    """From net: C = Σ_j y_j (log Σ_i exp(net_i − m) − (net_j − m)), m = max net; δ = o − y, as Σy = 1."""
+    """From net: C = Σ_j y_j (log Σ_i exp(net_i − m) − (net_j − m)), m = max net; δ = o − y, as Σy = 1.
+
+    What is costly runs over whole panels, since LLVM makes no vectors of loops as short as a strip is wide. The numbers
+    that belong to a sample lie in the panel of deltas, one behind the other.
+    """
     width = least(lanes(out), out.size // neurons)
-    for s in range(out.size // (neurons * width)):
-        net = view(out, s * neurons * width, neurons * width)
-        y = view(target, s * neurons * width, neurons * width)
-        d = view(delta, s * neurons * width, neurons * width)
-        # the sums over neurons lie in the first row of delta until the last loop
-        top = view(d, 0, width)
-        for v in range(width):
-            top[v] = net[v]
-        for j in range(1, neurons):
-            row = view(net, j * width, width)
-            for v in range(width):
-                top[v] = row[v] if not row[v] <= top[v] else top[v]
-        for j in range(neurons):
-            row = view(net, j * width, width)
-            for v in range(width):
-                row[v] -= top[v]
-        for v in range(width):
-            top[v] = elementwise.exp(net[v])
-        for j in range(1, neurons):
-            row = view(net, j * width, width)
-            for v in range(width):
-                top[v] += elementwise.exp(row[v])
-        for v in range(width):
-            top[v] = elementwise.log(top[v])
-        for j in range(neurons - 1, -1, -1):
-            row, share, slope = view(net, j * width, width), view(y, j * width, width), view(d, j * width, width)
-            for v in range(width):
-                rest = row[v] - top[v]
-                o = elementwise.exp(rest)
-                cost = -share[v] * rest
-                slope[v] = o - share[v]
-                share[v] = cost
-                row[v] = o
+    samples = out.size // (neurons * width) * width
+    for s in range(0, samples, width):
+        largest_row(out, s * neurons, neurons, width, delta, s)
+        subtract_row(out, s * neurons, neurons, width, delta, s)
+    for i in range(out.size):
+        delta[i] = elementwise.exp(out[i])
+    for s in range(0, samples, width):
+        sum_rows(delta, s * neurons, neurons, width, delta, s)  # where no sum is yet to be taken
+    for s in range(samples):
+        delta[s] = elementwise.log(delta[s])
+    for s in range(0, samples, width):
+        subtract_row(out, s * neurons, neurons, width, delta, s)
+    for i in range(out.size):
+        rest, y = out[i], target[i]
+        o = elementwise.exp(rest)
+        target[i] = -y * rest
+        out[i] = o
+        delta[i] = o - y
 
 
 @by_address(CELL_COST_KERNEL)
@@ -381,15 +370,5 @@ def collect(target: Floats, weight: Floats, delta: Floats, cost: Floats, neurons
     Weight 0 gives 0, also where the cost overflows: padding repeats the last sample.
     """
     width = least(lanes(target), target.size // neurons)
-    zero = type(target[0])(0)
-    for s in range(cost.size // width):
-        w, total = view(weight, s * width, width), view(cost, s * width, width)
-        for v in range(width):
-            total[v] = zero
-        for j in range(neurons):
-            part = view(target, (s * neurons + j) * width, width)
-            slope = view(delta, (s * neurons + j) * width, width)
-            for v in range(width):
-                counts = w[v] != zero
-                total[v] += w[v] * part[v] if counts else zero
-                slope[v] = w[v] * slope[v] if counts else zero
+    for s in range(0, cost.size // width * width, width):
+        weigh_rows(target, s * neurons, delta, s * neurons, neurons, width, weight, s, cost, s)

@@ -40,6 +40,7 @@ from .stacked import (
     stacked_gradient,
     stacked_lanes_sum,
 )
+from .strips import largest_row, subtract_row, sum_rows, weigh_rows
 from .threads import atomic_add, atomic_load, give_way, lap, prefetch, ticks
 from .tiles import (
     LANES_COLUMNS,
@@ -92,6 +93,7 @@ __all__ = [
     "lanes_4x1",
     "lanes_4xn",
     "lap",
+    "largest_row",
     "least",
     "made_of",
     "mix_vectors",
@@ -112,13 +114,16 @@ __all__ = [
     "stacked_forward",
     "stacked_gradient",
     "stacked_lanes_sum",
+    "subtract_row",
     "sum_columns",
     "sum_nonzeros",
+    "sum_rows",
     "ticks",
     "to_bits",
     "transpose",
     "transpose_pairs",
     "user_array",
     "view",
+    "weigh_rows",
     "wrapped",
 ]
