@@ -131,8 +131,11 @@ def test_what_does_not_fit_is_said_and_changes_nothing(client, data):
     with pytest.raises(TypeError, match="X is of type ndarray"):
         fastbp.dask.predict(net, X)
     mixed = da.concatenate([x[:500].astype("float64"), x[500:].astype("float32")])
-    fastbp.dask.fit(net, mixed, y, epochs=1, validation=(X, Y), callbacks=[fastbp.EarlyStopping(3)])
+    fastbp.dask.fit(net, mixed, y, epochs=1, validation=(X, Y), callbacks=[fastbp.EarlyStopping(3)],
+                    metrics=["r2", "training_r2"])
     assert len(net.history.validation_cost) == 1
+    for values in net.history.metrics.values():  # those of the training rows are means that all workers share
+        assert values[0] == pytest.approx(net.score(X, Y), rel=1e-12)
 
 
 def test_an_interrupt_closes_what_listens(client, data, monkeypatch):

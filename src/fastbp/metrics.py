@@ -1,6 +1,7 @@
 """The catalogue of metrics: what a fit may record of its network beside the cost, by name, in plain NumPy.
 
-Each is computed in float64 once an epoch, from all outputs at once, and weighs the samples by their weights.
+Each is computed in float64 once an epoch, from all outputs at once, and weighs the samples by their weights. Of samples
+that are read by blocks most are computed from means over the blocks, `Means`.
 """
 
 from __future__ import annotations
@@ -46,6 +47,24 @@ class Compared(NamedTuple):
         return self.targets if self.targets.ndim == 1 else self.targets.argmax(axis=1)
 
 
+class Means(NamedTuple):
+    """A metric as a function of weighted means over the samples, of which the parts may be read one after the other."""
+
+    of: Callable[[Compared, Doubles], Doubles]
+    """Called with some samples and the mean targets of all, (m,); returns the means over those samples."""
+    value: Callable[[Doubles], float]
+    """Returns the metric, from the means over all."""
+    each: int = 0
+    """Means for each target; 0 where there is one mean in all."""
+    centred: bool = False
+    """Whether the mean targets are needed; else none are given."""
+
+
+def itself(function: Callable[[Compared], float]) -> Means:
+    """Return the means of a metric that is a mean over the samples itself."""
+    return Means(lambda compared, _: np.array([function(compared)]), lambda found: float(found[0]))
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric that has a name.
@@ -61,6 +80,8 @@ class Metric:
         Whether more of it is better.
     of_classes : bool
         Whether it judges probabilities, of the costs whose outputs are such; else numbers.
+    means : Means or None
+        The same of samples that are read by blocks; None where all outputs must be seen at a time.
     """
 
     name: str
@@ -68,6 +89,7 @@ class Metric:
     formula: str
     higher_is_better: bool
     of_classes: bool
+    means: Means | None
 
 
 def accuracy(compared: Compared) -> float:
@@ -126,10 +148,23 @@ def cross_entropy(compared: Compared) -> float:
 
 def r2(compared: Compared) -> float:
     """Return 1 − Σ(y − o)² ÷ Σ(y − ȳ)², the mean over outputs; of constant targets 1 if they are met, else 0."""
-    missed = compared.mean(np.square(compared.targets - compared.outputs))
-    around = compared.mean(np.square(compared.targets - compared.mean(compared.targets)))
+    return explained(_around(compared, compared.mean(compared.targets)))
+
+
+def explained(found: Doubles) -> float:
+    """Return R² from the mean of (y − o)² for each target, and behind these that of (y − ȳ)²."""
+    missed, around = np.split(found, 2)
     varied = around > 0
     return float(np.where(varied, 1 - missed / np.where(varied, around, 1), missed == 0).mean())
+
+
+def _around(compared: Compared, centre: Doubles) -> Doubles:
+    return np.concatenate((_missed(compared, centre), compared.mean(np.square(compared.targets - centre))))
+
+
+def _missed(compared: Compared, _: Doubles) -> Doubles:
+    found: Doubles = compared.mean(np.square(compared.targets - compared.outputs))
+    return found
 
 
 def mae(compared: Compared) -> float:
@@ -144,19 +179,27 @@ def mse(compared: Compared) -> float:
 
 def rmse(compared: Compared) -> float:
     """Return the root of the mean of (y − o)², the mean of the roots of several outputs."""
-    return float(np.sqrt(compared.mean(np.square(compared.targets - compared.outputs))).mean())
+    return root(compared.mean(np.square(compared.targets - compared.outputs)))
+
+
+def root(found: Doubles) -> float:
+    """Return the mean of the roots of the mean of (y − o)² for each target."""
+    return float(np.sqrt(found).mean())
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", accuracy, "share of samples whose class is right, or all of whose answers are", True, True),
-        Metric("auc", auc, "area under the ROC curve, the mean over each class against the rest", True, True),
-        Metric("cross_entropy", cross_entropy, "mean of −Σ y log o, or of −y log o − (1−y) log(1−o)", False, True),
-        Metric("r2", r2, "1 − Σ(y − o)² ÷ Σ(y − ȳ)²", True, False),
-        Metric("mae", mae, "mean of |y − o|", False, False),
-        Metric("mse", mse, "mean of (y − o)², without the ½ of squared_error", False, False),
-        Metric("rmse", rmse, "root of the mean of (y − o)²", False, False),
+        Metric("accuracy", accuracy, "share of samples whose class is right, or all of whose answers are", True, True,
+               itself(accuracy)),
+        Metric("auc", auc, "area under the ROC curve, the mean over each class against the rest", True, True,
+               None),
+        Metric("cross_entropy", cross_entropy, "mean of −Σ y log o, or of −y log o − (1−y) log(1−o)", False, True,
+               itself(cross_entropy)),
+        Metric("r2", r2, "1 − Σ(y − o)² ÷ Σ(y − ȳ)²", True, False, Means(_around, explained, 2, centred=True)),
+        Metric("mae", mae, "mean of |y − o|", False, False, itself(mae)),
+        Metric("mse", mse, "mean of (y − o)², without the ½ of squared_error", False, False, itself(mse)),
+        Metric("rmse", rmse, "root of the mean of (y − o)²", False, False, Means(_missed, root, 1)),
     )
 }
 """Name -> metric."""

@@ -158,10 +158,7 @@ class Training:
     def check_blocks(self, samples: Samples | Streamed, validation: Samples | Streamed | None) -> None:
         """Check that the settings go with samples that are read by blocks; raises ValueError."""
         self.by_blocks = True
-        for column in self.metrics.columns:
-            if isinstance(samples if column.training or validation is None else validation, Streamed):
-                raise ValueError(f"metric {column.name!r} asks for all outputs at a time, of samples that are read by "
-                                 "blocks: give validation=(X, Y) as arrays in memory, and metrics of these")
+        self.metrics.check_blocks(samples, validation)
         if isinstance(samples, Streamed):
             if callable(self.shuffle):
                 raise ValueError("shuffle is a function of all rows, but these are read by blocks: use True or False")

@@ -14,7 +14,9 @@ from ..core.forward import outputs_of
 from ..core.samples import Samples
 from ..core.streamed import Streamed
 from ..costs import CLASSES, UNIT, Cost
-from ..metrics import METRICS, NAMES, TRAINING, Compared, Metric, recorded_as
+from ..data.source import in_memory
+from ..kernels.compile.cached import cached_property
+from ..metrics import METRICS, NAMES, TRAINING, Compared, Means, Metric, recorded_as
 from ..util.names import plain
 from .progress import Trainable
 
@@ -44,6 +46,11 @@ class Column(NamedTuple):
     def metric(self) -> Metric:
         """The row of the catalogue."""
         return METRICS[self.name.removeprefix(TRAINING)]
+
+    @property
+    def means(self) -> Means | None:
+        """How it is computed of samples that are read by blocks, or None if it cannot be."""
+        return None if self.own is not None else self.metric.means
 
 
 class Metrics:
@@ -93,6 +100,15 @@ class Metrics:
                 raise ValueError(f"metric {column.name!r} judges numbers, but the cost is {cost}, for classes: use "
                                  f"{_known(True)}, or a function of your own")
 
+    def check_blocks(self, samples: Samples | Streamed, validation: Samples | Streamed | None) -> None:
+        """Raise ValueError if one cannot be computed of samples that are read by blocks."""
+        for column in self.columns:
+            side = samples if column.training or validation is None else validation
+            if isinstance(side, Streamed) and column.means is None:
+                raise ValueError(f"metric {column.name!r} asks for all outputs at a time, of samples that are read by "
+                                 f"blocks: use {_known(column.own is None and column.metric.of_classes, blocks=True)}, "
+                                 "or arrays in memory")
+
     def check_watched(self, owner: object, name: str | None) -> None:
         """Raise ValueError if somebody watches a metric that is not recorded."""
         if name is not None and name not in self.names:
@@ -103,9 +119,9 @@ class Metrics:
         """Return what computes them at the present parameters: of samples to validate with where there are any."""
         mine = [column for column in self.columns if column.training or validation is None]
         others = [column for column in self.columns if column not in mine]
-        sides = [(_Side(network, samples), mine)] if mine else []
+        sides = [(_side(network, samples), mine)] if mine else []
         if validation is not None and others:
-            sides.append((_Side(network, validation), others))
+            sides.append((_side(network, validation), others))
 
         def measure() -> dict[str, float]:
             found: dict[str, float] = {}
@@ -116,17 +132,18 @@ class Metrics:
         return measure
 
 
-def score(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *,
-          metric: str | Function | None = None) -> float:
+def score(self: Trainable, X: Any, Y: Any = None, sample_weight: Any = None, *,
+          metric: str | Function | None = None, memory: int | str | None = None) -> float:
     """Compute how good the outputs are: the accuracy of classes and probabilities, R² of numbers, or another metric.
 
     Parameters
     ----------
-    X, Y, sample_weight
+    X, Y, sample_weight, memory
         As in `fit`.
     metric : str or callable, optional
-        As one of the ``metrics`` of `fit`. By default "accuracy" where the cost is cross_entropy or
-        binary_cross_entropy, else "r2", as of scikit-learn's classifiers and regressors.
+        As one of the ``metrics`` of `fit`; of samples that are read by blocks neither "auc" nor a function. By default
+        "accuracy" where the cost is cross_entropy or binary_cross_entropy, else "r2", as of scikit-learn's classifiers
+        and regressors.
 
     Returns
     -------
@@ -149,13 +166,19 @@ def score(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, sample_weight: np
     cost = self.cost_function
     metrics = Metrics([("accuracy" if cost.targets in (UNIT, CLASSES) else "r2") if metric is None else metric])
     metrics.check(cost)
-    samples = self._samples(X, Y, sample_weight, sparse=True)
+    samples: Samples | Streamed
+    if in_memory(X, Y, memory):
+        samples = self._samples(X, Y, sample_weight, sparse=True)
+    else:
+        samples = self._by_blocks(X, Y, sample_weight, memory=memory)
+        metrics.check_blocks(samples, None)
     (value,) = metrics.of(self, samples, None)().values()
     return value
 
 
-def _known(of_classes: bool) -> str:
-    return ", ".join(repr(name) for name, metric in METRICS.items() if metric.of_classes is of_classes)
+def _known(of_classes: bool, *, blocks: bool = False) -> str:
+    return ", ".join(repr(name) for name, metric in METRICS.items()
+                     if metric.of_classes is of_classes and not (blocks and metric.means is None))
 
 
 def _column(place: str, item: Any) -> Column:
@@ -190,11 +213,14 @@ def _takes_weights(place: str, name: str, function: Function) -> bool:
     return weighted
 
 
+def _side(network: Trainable, samples: Samples | Streamed) -> _Side | _Blocks:
+    return _Blocks(network, samples) if isinstance(samples, Streamed) else _Side(network, samples)
+
+
 class _Side:
     """Samples, and what the network says of them."""
 
-    def __init__(self, network: Trainable, samples: Samples | Streamed) -> None:
-        assert isinstance(samples, Samples)
+    def __init__(self, network: Trainable, samples: Samples) -> None:
         self.network, self.samples = network, samples
         if samples.cost is not None:
             raise ValueError("metrics compare all targets of a sample, but some are missing or have weights of their "
@@ -215,7 +241,8 @@ class _Side:
         """Return their values by name; NaN where an output is not finite."""
         outputs = outputs_of(self.network, self.samples)
         shown, found = _shown(outputs), {}
-        compared = self._compared(outputs) if any(column.own is None for column in columns) else None
+        compared = _compared(self.architecture, self.targets, outputs, self.weights) \
+            if any(column.own is None for column in columns) else None
         for column in columns:
             if column.own is not None:
                 more = {"sample_weight": self.shown_weights} if column.weighted else {}
@@ -227,13 +254,49 @@ class _Side:
                     found[column.name] = column.metric.function(compared)
         return found
 
-    def _compared(self, outputs: Array) -> Compared | None:
-        """Return what metrics of the catalogue take, or None if an output is not finite."""
-        if not np.isfinite(outputs).all():
-            return None
-        architecture = self.architecture
-        return Compared(self.targets, outputs[:, : architecture.n_targets].astype(np.float64), self.weights,
-                        architecture.cost.targets == CLASSES, float(np.finfo(architecture.dtype).eps))
+class _Blocks:
+    """Samples that are read by blocks, and what the network says of them: means over the blocks."""
+
+    def __init__(self, network: Trainable, samples: Streamed) -> None:
+        self.network, self.samples, self.architecture = network, samples, network._architecture
+
+    @cached_property
+    def centre(self) -> Array:
+        """Mean targets, (m,): from a pass of their own, since squares of deviations from them are to be summed."""
+        def mean(part: Samples) -> Array:
+            weights = part.weights.astype(np.float64) if part.weights.size else np.ones(len(part))
+            found: Array = weights @ part.targets.astype(np.float64) / weights.sum()
+            return found
+
+        return self.samples.sums(self.samples.width, mean).mean
+
+    def measured(self, columns: list[Column]) -> dict[str, float]:
+        """Return their values by name; NaN where an output is not finite."""
+        means = [each for column in columns if (each := column.means) is not None]
+        m = self.samples.width
+        counts = [max(each.each * m, 1) for each in means]
+        centre = self.centre if any(each.centred for each in means) else np.empty(0)
+
+        def of(part: Samples) -> Array:
+            targets = part.targets.astype(np.int64 if part.labels else np.float64)
+            weights = part.weights.astype(np.float64) if part.weights.size else np.ones(len(part))
+            compared = _compared(self.architecture, targets, outputs_of(self.network, part), weights)
+            if compared is None:
+                return np.full(sum(counts), np.nan)
+            with np.errstate(all="ignore"):
+                return np.concatenate([each.of(compared, centre) for each in means])
+
+        found = np.split(self.samples.sums(sum(counts), of).mean, np.cumsum(counts)[:-1])
+        return {column.name: float("nan") if np.isnan(mine).any() else each.value(mine)
+                for column, each, mine in zip(columns, means, found, strict=True)}
+
+
+def _compared(architecture: Architecture, targets: Array, outputs: Array, weights: Array) -> Compared | None:
+    """Return what metrics of the catalogue take, or None if an output is not finite."""
+    if not np.isfinite(outputs).all():
+        return None
+    return Compared(targets, outputs[:, : architecture.n_targets].astype(np.float64), weights,
+                    architecture.cost.targets == CLASSES, float(np.finfo(architecture.dtype).eps))
 
 
 def _shown(array: Array) -> Array:
