@@ -161,6 +161,68 @@ def test_chunked_files_are_read_by_whole_chunks(library, array, tmp_path):
         file.close()
 
 
+def test_a_chunk_is_decoded_once_whatever_is_read_of_it_at_a_time(array, rng):
+    class Dataset:
+        shape, dtype, chunks = array.shape, array.dtype, (7, 3)
+
+        def __init__(self):
+            self.decoded = []
+
+        def __getitem__(self, rows):
+            self.decoded += range(rows.start // 7, -(-rows.stop // 7))
+            return array[rows]
+
+    n, every = len(array), range(-(-len(array) // 7))
+    source = Dataset()
+    for some in (1, 3, 7, 10, 21):
+        source.decoded.clear()
+        rows = data.rows(source)
+        assert np.array_equal(np.concatenate([read(rows, at, min(at + some, n)) for at in range(0, n, some)]), array)
+        assert source.decoded == list(every)
+    for start, stop in np.sort(rng.integers(0, n + 1, (50, 2))).tolist():
+        assert np.array_equal(read(rows, start, stop), array[start:stop])
+    source.decoded.clear()
+    net = Network((3, 4, 1), seed=1)
+    assert net.cost(source, array[:, 0], memory=1000) == net.cost(array, array[:, 0], memory=1000)
+    assert source.decoded == list(every)
+
+
+@pytest.mark.parametrize("memory", [None, 300])
+def test_outputs_of_all_that_fit_reads(memory, array, tmp_path):
+    np.save(tmp_path / "X.npy", array)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    net = Network((3, 4, 2), dtype="float64", seed=1)
+    expected = net.predict(array)
+    sources = [data.rows(array), data.npy(tmp_path / "X.npy"), data.Stream(lambda: [(array, array), (array, array)]),
+               data.Stream(lambda: ((part, part, part[:, 0]) for part in (array, array[:0], array)))]
+    if memory is not None:  # with which nobody has to wrap them
+        sources += [mapped, [mapped, array], array.tolist()]
+    for source in sources:
+        found = net.predict(source, memory=memory)
+        assert np.array_equal(found[: len(array)], expected) and np.array_equal(found[-len(array) :], expected)
+    with pytest.raises(ValueError, match=r"X has shape \(.*, 3\), expected \(n_samples, 4\)"):
+        Network((4, 1)).predict(sources[2], memory=memory)
+    ended = iter([[(array, array)], [(array, array)], [(array[:3], array[:3])]])
+    with pytest.raises(ValueError, match="this pass ended after 3 rows"):
+        net.predict(data.Stream(lambda: next(ended)), memory=memory)
+
+
+def test_what_has_an_adapter_is_told_of_it(tmp_path):
+    class Dataset:  # of Arrow
+        schema = to_batches = None
+
+    net, Y = Network((3, 1)), np.zeros(3)
+    for value, said in (("X.npy", r"give fastbp.data.npy\(path\)"), (tmp_path, "fastbp.data.parquet"),
+                        (Dataset(), r"fastbp.data.parquet\(dataset, columns\)"),
+                        (lambda: iter(()), r"fastbp.data.Stream\(function\)")):
+        with pytest.raises(TypeError, match=said.removeprefix("give ")):
+            net.fit(value, Y)
+        with pytest.raises(TypeError, match=said):
+            net.fit(value, Y, memory="1MB")
+        with pytest.raises(TypeError, match=said):
+            net.predict(value, memory="1MB")
+
+
 def test_parquet_columns_by_name(array, tmp_path):
     if importlib.util.find_spec("pyarrow") is None:
         pytest.skip("pyarrow is optional")

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data.base import Rows
+from ..data.source import adapter
 from ..data.stream import Stream
 
 Array = npt.NDArray[Any]
@@ -23,10 +24,13 @@ def numbers(name: str, value: Any) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} cannot be made an array of numbers: {error}") from error
+    if array.dtype.kind in "OU" and (instead := adapter(value)) is not None:
+        raise TypeError(f"{name} is of type {type(value).__name__}, expected an array of numbers, or for samples to be "
+                        f"read by blocks {instead}")
     if array.dtype.kind == "O":
         if isinstance(value, (Rows, Stream)):
-            raise TypeError(f"{name} is read by blocks, as fit, cost, gradient and predict take it, but not this: use "
-                            "an array of some of its rows")
+            raise TypeError(f"{name} is read by blocks, as fit, cost, gradient, score and predict take it, but not "
+                            "this: use an array of some of its rows")
         for entry in array.flat:  # which float() would take for a number
             if entry is np.ma.masked:
                 raise ValueError(f"{name} has masked entries: leave out their rows, or fill them with numbers")

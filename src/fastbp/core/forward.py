@@ -10,21 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from ..activations import get
-from ..data.base import Rows
 from ..data.reader import Reader
+from ..data.source import SOURCES, rows
+from ..data.stream import Pass, Stream
 from ..kernels import layout
 from ..kernels.compile import Kernel
 from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import encoded, online, sparse
 from ..kernels.passes import predict as kernels
 from ..util import machine
+from ..util.settings import memory as memory_of
 from . import arrays, link, thread_team
 from .encoding import check_codes
 from .link import Request
 from .model import Model
 from .precision import rounds
 from .samples import Samples, SparseRows, flattened
-from .streamed import READ_BYTES
+from .streamed import MEMORY, READ_BYTES
 
 Array = npt.NDArray[Any]
 
@@ -32,19 +34,24 @@ PART = 2**19
 """Inputs that are converted at a time: so few that little memory is needed, and enough that a call weighs nothing."""
 
 
-def predict(self: Model, X: Any, out: Array | None = None, *, precision: str | None = None) -> Array:
+def predict(self: Model, X: Any, out: Array | None = None, *, precision: str | None = None,
+            memory: int | str | None = None) -> Array:
     """Compute the outputs o^L.
 
     Parameters
     ----------
     X : array_like, shape (n_samples, n_0) or (n_0,)
-        Inputs; (n_samples, n_0) may be sparse, as in `fit`, or a source of `fastbp.data`, read by blocks, and may have
-        no rows. NaN in a row gives NaN in its outputs. What is not of the network's dtype is converted a part at a
-        time.
+        Inputs; (n_samples, n_0) may be sparse, as in `fit`, and may have no rows. NaN in a row gives NaN in its
+        outputs. What is not of the network's dtype is converted a part at a time. Also a source of `fastbp.data`, and
+        with ``memory`` anything that has ``.shape`` and ``[a:b]``, or a list of such: these are read by blocks. Of a
+        `fastbp.data.Stream` it is the X of its blocks.
     out : ndarray, shape (n_samples, n_L) or (n_L,), optional
         Where to write them: of the network's dtype, C-contiguous and writable. It may overlap X.
     precision : {"float32", "float64", "bfloat16"}, optional
         Of the products, as in `fit`. By default that of the network's dtype, whatever it was trained in.
+    memory : int or str, optional
+        Bytes that buffers of rows may take, as in `fit`; no more than 8 MB are taken. Outputs are no part of it: give
+        ``out``, a memory map for instance, where they are too many.
 
     Returns
     -------
@@ -77,8 +84,8 @@ def predict(self: Model, X: Any, out: Array | None = None, *, precision: str | N
     if (encoding is None and precision is None and type(X) is np.ndarray and X.shape == (n_in,) and X.dtype == dtype
             and X.flags.c_contiguous):
         single, inputs = True, X
-    elif isinstance(X, Rows):
-        return _by_blocks(self, X, out, bfloat16=rounds(architecture, precision))
+    elif memory is not None or isinstance(X, SOURCES):
+        return _by_blocks(self, X, out, MEMORY if memory is None else memory, bfloat16=rounds(architecture, precision))
     else:
         inputs, single = arrays.dense_or_sparse(X, n_in, encoding), np.ndim(X) == 1
     bfloat16 = precision is not None and rounds(architecture, precision, sparse=isinstance(inputs, SparseRows))
@@ -174,14 +181,17 @@ def outputs(model: Model, inputs: Array | SparseRows, layer: int, out: Array, *,
                          NOT_SHUFFLED, rows.stop - rows.start, block, flat[rows.start * width : rows.stop * width])
 
 
-def _by_blocks(model: Model, X: Rows, out: Array | None, *, bfloat16: bool) -> Array:
+def _by_blocks(model: Model, X: Any, out: Array | None, memory: int | str, *, bfloat16: bool) -> Array:
     """Return the outputs for rows that a thread reads ahead."""
-    architecture, n = model._architecture, X.shape[0]
+    architecture, most = model._architecture, min(READ_BYTES, memory_of("memory", memory) // 2)
     n_in, n_out, dtype = architecture.layers[0], architecture.layers[-1], architecture.dtype
-    if X.shape[1:] != (n_in,):
-        raise ValueError(f"X has shape {X.shape}, expected (n_samples, {n_in}): the network has {n_in} inputs")
-    if out is None and (needed := n * n_out * dtype.itemsize) > (memory := machine.physical_memory()):
-        raise ValueError(f"the outputs of {n} rows need {needed:.3g} bytes, this machine has {memory:.3g}: give out=, "
+    source = X if isinstance(X, Stream) else rows(X, "X")
+    width = source.first[0].shape[1:] if isinstance(source, Stream) else source.shape[1:]
+    n = source.rows if isinstance(source, Stream) else source.shape[0]
+    if width != (n_in,):
+        raise ValueError(f"X has shape {(n, *width)}, expected (n_samples, {n_in}): the network has {n_in} inputs")
+    if out is None and (needed := n * n_out * dtype.itemsize) > (there := machine.physical_memory()):
+        raise ValueError(f"the outputs of {n} rows need {needed:.3g} bytes, this machine has {there:.3g}: give out=, "
                          "a memory map for instance")
     shape: tuple[int, ...] = (n, n_out)
     if model._flat and n_out == 1 and (out is None or np.ndim(out) == 1):
@@ -189,11 +199,12 @@ def _by_blocks(model: Model, X: Rows, out: Array | None, *, bfloat16: bool) -> A
     if out is None:
         out = np.empty(shape, dtype)
     _held = arrays.output(out, shape, dtype)
-    some = max(1, READ_BYTES // (dtype.itemsize * n_in))
+    some = max(1, most // (dtype.itemsize * n_in))
+    read = _inputs_of(source) if isinstance(source, Stream) else source.read_into
 
-    def fill(buffer: Array, rows: tuple[int, int], look: Callable[[], None]) -> Array:
-        first, stop = rows
-        X.read_into(first, stop, part := buffer[: stop - first])
+    def fill(buffer: Array, stretch: tuple[int, int], look: Callable[[], None]) -> Array:
+        first, stop = stretch
+        read(first, stop, part := buffer[: stop - first])
         if architecture.encoding is not None:
             check_codes(part, architecture.encoding.codes, first)
         return part
@@ -209,6 +220,16 @@ def _by_blocks(model: Model, X: Rows, out: Array | None, *, bfloat16: bool) -> A
 
     reader.during(forward)
     return out
+
+
+def _inputs_of(stream: Stream) -> Callable[[int, int, Array], None]:
+    """Return what reads the X of a new pass over a stream, from its first row on."""
+    blocks, others = Pass(stream), [None] * (len(stream.first) - 1)
+
+    def read(start: int, stop: int, out: Array) -> None:
+        blocks.read(start, stop, (out, *others))
+
+    return read
 
 
 def _pass(model: Model, request: Request) -> Kernel:

@@ -90,7 +90,11 @@ def shape_of(name: str, value: Any) -> tuple[int, ...]:
 
 
 class ArrayRows(Rows):
-    """Rows of whatever has ``.shape`` and ``[a:b]``."""
+    """Rows of whatever has ``.shape`` and ``[a:b]``.
+
+    The chunk of a compressed file of which some rows were read last is kept: it is decoded as a whole each time, and
+    what is read at a time is often less.
+    """
 
     def __init__(self, source: Any, name: str) -> None:
         self.source, self.name, self.shape = source, name, shape_of(name, source)
@@ -98,9 +102,10 @@ class ArrayRows(Rows):
             self.dtype = np.dtype(getattr(source, "dtype", np.float64))
         except TypeError:  # a kind of another library's, as PyTorch's: what NumPy makes of it is seen as it is read
             self.dtype = np.dtype(np.float64)
-        chunks = getattr(source, "chunks", None)  # of HDF5 and zarr
+        self._unit, chunks = 1, getattr(source, "chunks", None)  # of HDF5 and zarr
         if isinstance(chunks, tuple) and chunks and isinstance(chunks[0], int) and chunks[0] > 0:
-            self.units = min(chunks[0], max(self.shape[0], 1))
+            self.units = self._unit = min(chunks[0], max(self.shape[0], 1))
+        self._last: tuple[int, Any] = -1, None
         self._lock = threading.Lock()  # a fit and its validation may read the same
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -112,7 +117,24 @@ class ArrayRows(Rows):
             raise ValueError(f"{self.name} has shape {now}, but had {self.shape} when it was opened: it has changed "
                              "while it was read")
         with self._lock:
-            return self.source[start:stop]  # type: ignore[no-any-return]
+            first, last = -(-start // self._unit) * self._unit, stop // self._unit * self._unit
+            if last < first:
+                return self._of_chunk(start, stop)
+            found = [self._of_chunk(start, first)] if start < first else []
+            if first < last or start == stop:
+                found.append(self.source[first:last])
+            if last < stop:
+                found.append(self._of_chunk(last, stop))
+            return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def _of_chunk(self, start: int, stop: int) -> Array:
+        """Return some rows of one chunk."""
+        unit, number = self._unit, start // self._unit
+        if self._last[0] != number:
+            self._last = -1, None  # before there is another one
+            self._last = number, self.source[number * unit : min((number + 1) * unit, self.shape[0])]
+        rows: Array = self._last[1][start - number * unit : stop - number * unit]
+        return rows
 
     def lying(self, start: int, stop: int, kind: np.dtype[Any]) -> Array | None:
         """Return rows of an array that has not changed; of a memory map none, whose pages would count as memory."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,7 +53,10 @@ def rows(source: Any, name: str = "the source") -> Rows:
     if isinstance(source, (list, tuple)):
         source = np.asarray(source)
     if isinstance(source, Stream):
-        raise TypeError(f"{name} is a Stream, whose blocks hold X and Y: it goes to fit, cost and gradient alone, as X")
+        raise TypeError(f"{name} is a Stream, whose blocks hold X and Y: it goes to fit, cost, gradient, score and "
+                        "predict alone, as X")
+    if (instead := adapter(source)) is not None:
+        raise TypeError(f"{name} is of type {type(source).__name__}: give {instead}")
     if hasattr(source, "tocsr"):
         raise TypeError(f"{name} is a sparse matrix, which is in memory anyway: leave `memory` out, or use toarray()")
     if hasattr(source, "iloc"):
@@ -61,6 +66,17 @@ def rows(source: Any, name: str = "the source") -> Rows:
         raise TypeError(f"{name} is of type {type(source).__name__}, expected something with .shape and [a:b]")
     shape_of(name, source)
     return ArrayRows(source, name)
+
+
+def adapter(value: Any) -> str | None:
+    """Return what makes a source of a path, a dataset of Arrow's or a function, as a user would write it."""
+    if isinstance(value, (str, os.PathLike)):
+        return "fastbp.data.npy(path) of .npy files, fastbp.data.parquet(path, columns) of Parquet files"
+    if hasattr(value, "schema") and hasattr(value, "to_batches"):
+        return "fastbp.data.parquet(dataset, columns), with the names of the columns"
+    if inspect.isroutine(value):
+        return "fastbp.data.Stream(function), whose iterator has blocks (X, Y), and no Y"
+    return None
 
 
 class Blocks:

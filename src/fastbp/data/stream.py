@@ -99,8 +99,8 @@ class Pass:
     def announce(self, start: int, stop: int) -> None:
         """Ask for nothing: blocks come as they come."""
 
-    def read(self, start: int, stop: int, out: Sequence[Array]) -> None:
-        """Overwrite arrays by rows; those from 0 begin a new pass."""
+    def read(self, start: int, stop: int, out: Sequence[Array | None]) -> None:
+        """Overwrite arrays by rows, None of what is not to be read; those from 0 begin a new pass."""
         if start == 0:
             self._blocks, self._held, self._at, self._taken = self.stream.blocks(), (), 0, 0
         assert start == self._at
@@ -117,7 +117,8 @@ class Pass:
             count = min(stop - self._at, len(self._held[0]) - self._taken)
             place = slice(self._at - start, self._at - start + count)
             for name, part, found in zip(("X", "Y", "sample_weight")[: len(out)], out, self._held, strict=True):
-                fill(part[place], found[self._taken : self._taken + count], name, self._at)
+                if part is not None:
+                    fill(part[place], found[self._taken : self._taken + count], name, self._at)
             self._at, self._taken = self._at + count, self._taken + count
         if stop == self.stream.rows and (self._taken < len(self._held[0]) or next(self._blocks, None) is not None):
             raise ValueError(f"Stream: this pass has more than {self.stream.rows} rows, as many as were "
