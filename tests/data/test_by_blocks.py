@@ -245,6 +245,22 @@ def test_cost_gradient_and_outputs_by_blocks(labels, rng):
     assert np.array_equal(out, net.predict(X))
 
 
+def test_many_fits_have_the_bits_of_their_own_on_sources_that_are_loaded(samples, rng):
+    X, Y = samples
+    X, w, some = X.astype("float64"), rng.uniform(0, 2, N), [rng.integers(0, N, 30) for _ in range(3)]
+
+    def trained(X, Y=None, sample_weight=None, **settings):
+        nets = [Network(SIZES, seed=i, dtype=kind) for i, kind in enumerate(("float32", "float64", "float32"))]
+        fastbp.fit_many(nets, X, Y, sample_weight=sample_weight, rows=some, epochs=2, **settings)
+        return [net.parameters.tobytes() for net in nets]
+
+    expected = trained(X, Y, w)
+    blocks = data.Stream(lambda: ((X[i : i + 70], Y[i : i + 70], w[i : i + 70]) for i in range(0, N, 70)))
+    assert trained(data.rows(X), data.rows(Y), data.rows(w)) == trained(data.rows(X), Y, w) == expected
+    assert trained(blocks) == trained(Dataset(X), Dataset(Y), Dataset(w), memory="1MB") == expected
+    assert trained([X, X, X], Y, w, memory="1MB") == expected  # one for each, as ever
+
+
 METHODS = ["lbfgs", "conjugategradient", "scaledconjugategradient", "rprop", "levenbergmarquardt",
            "bayesianregularization"]
 
@@ -336,8 +352,13 @@ def test_what_does_not_go_with_blocks_is_refused_at_once(samples):
         net.fit(X)
     with pytest.raises(TypeError, match="X is read by blocks"):
         net.hessian_diagonal(data.rows(X), Y)
-    with pytest.raises(TypeError, match="X is read by blocks"):
-        fastbp.fit_many([net], data.rows(X), Y)
+    for given in ((data.rows(X), Y), (data.Stream(lambda: [(X, Y)]), None), (Dataset(X), Y)):
+        with pytest.raises(ValueError, match="the samples have .* bytes, and memory is 900: many fits"):
+            fastbp.fit_many([net], *given, memory=900)
+    with pytest.raises(TypeError, match="leave Y and sample_weight out"):
+        fastbp.fit_many([net], data.Stream(lambda: [(X, Y)]), Y)
+    with pytest.raises(ValueError, match="Y has shape"):
+        fastbp.fit_many([net], data.rows(X), data.rows(Y[:-1]))
     with pytest.raises(ValueError, match="X has shape"):
         net.fit(data.rows(X[:, :1]), Y)
     with pytest.raises(ValueError, match="Y has shape"):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..activations import get
 from ..data.reader import Reader
-from ..data.source import SOURCES, rows
+from ..data.source import MEMORY, SOURCES, rows
 from ..data.stream import Pass, Stream
 from ..kernels import layout
 from ..kernels.compile import Kernel
@@ -26,7 +26,7 @@ from .link import Request
 from .model import Model
 from .precision import rounds
 from .samples import Samples, SparseRows, flattened
-from .streamed import MEMORY, READ_BYTES
+from .streamed import READ_BYTES
 
 Array = npt.NDArray[Any]
 

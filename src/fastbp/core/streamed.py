@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..costs import CLASSES
 from ..data.order import BLOCKS, Group, Order, blocks
 from ..data.reader import Reader
-from ..data.source import Source
+from ..data.source import MEMORY, Source
 from ..kernels import layout, tables
 from ..kernels.layout import NOT_SHUFFLED
 from ..util import machine
@@ -26,9 +26,6 @@ from .shards import Team
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
-
-MEMORY = "256MB"
-"""What sources may take where nobody says."""
 
 READ_BYTES, PIECE_BYTES = 4 * 2**20, 8 * 2**20
 """What is read at a time, and what a pass for cost or gradient has in memory twice, of larger budgets than 16 times

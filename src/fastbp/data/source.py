@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..util.settings import memory as memory_of
 from .base import ArrayRows, Joined, Rows, shape_of
 from .files import mapped
 from .stream import Pass, Stream
@@ -180,6 +181,9 @@ def source(X: Any, Y: Any, weights: Any) -> Source:
     return Blocks(rows(X, "X"), rows(Y, "Y"), None if weights is None else rows(weights, "sample_weight"))
 
 
+MEMORY = "256MB"
+"""What sources may take where nobody says."""
+
 SOURCES = Rows, Stream
 """What can only be read by blocks."""
 
@@ -187,6 +191,32 @@ SOURCES = Rows, Stream
 def in_memory(X: Any, Y: Any, memory: Any = None) -> bool:
     """Return whether samples are taken as arrays: neither is a source, and no budget is given."""
     return memory is None and not isinstance(X, SOURCES) and not isinstance(Y, SOURCES)
+
+
+def loaded(X: Any, Y: Any, weights: Any, memory: Any) -> tuple[Any, Any, Any]:
+    """Return X, Y and weights with sources in memory, as they lie; what is none stays as it is.
+
+    Raises ValueError if they need more bytes than ``memory``, by default `MEMORY`, and what `source` raises.
+    """
+    room = memory_of("memory", MEMORY if memory is None else memory)
+    if isinstance(X, Stream):
+        flow = source(X, Y, weights)
+        _check_room(flow.rows * flow.row_bytes, room)
+        found = [np.empty((flow.rows, *part.shape[1:]), part.dtype) for part in X.first]
+        Pass(X).read(0, flow.rows, found)
+        return found[0], found[1], found[2] if len(found) == 3 else None
+    parts = [rows(value, name) if beyond_memory(value) else value
+             for name, value in (("X", X), ("Y", Y), ("sample_weight", weights))]
+    _check_room(sum(part.shape[0] * part.row_bytes for part in parts if isinstance(part, Rows)), room)
+    inputs, targets, shares = (part.read(0, part.shape[0]) if isinstance(part, Rows) else part for part in parts)
+    return inputs, targets, shares
+
+
+def _check_room(needed: int, memory: int) -> None:
+    if needed > memory:
+        raise ValueError(f"the samples have {needed} bytes, and memory is {memory}: many fits read them in a random "
+                         f"order, so that they must be in memory; give memory={needed}, or call fit for each network, "
+                         "which reads them by blocks")
 
 
 def beyond_memory(value: Any) -> bool:

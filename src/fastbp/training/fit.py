@@ -12,8 +12,8 @@ from ..core import arrays, observed
 from ..core.precision import rounds
 from ..core.samples import Samples
 from ..core.shards import Team
-from ..core.streamed import MEMORY, Streamed
-from ..data.source import beyond_memory, in_memory
+from ..core.streamed import Streamed
+from ..data.source import MEMORY, beyond_memory, in_memory
 from ..kernels.compile.interrupts import Held
 from ..optimizers import BatchMethod, Optimizer
 from ..regularization import Regularization

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..core import arrays, observed
 from ..core.samples import Samples
+from ..data.source import in_memory, loaded
 from ..kernels import layout
 from ..kernels.compile.interrupts import Held, Relayed
 from ..kernels.layout import Plan
@@ -39,7 +40,7 @@ STACK_STEPS = 100_000
 25; the kernel of stacks takes 1.7 s to compile once, 10 ms to load."""
 
 
-def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None, sample_weight: Any = None,
+def fit_many(networks: Sequence[Trainable], X: Any, Y: Any = None, *, rows: Any = None, sample_weight: Any = None,
              validation_rows: Any = None, epochs: int | Sequence[int] = 100,
              batch_size: int | Sequence[int | None] | None = None,
              optimizer: str | Optimizer | Sequence[str | Optimizer | None] | None = None,
@@ -48,7 +49,8 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
              callbacks: Callable[[int], Iterable[Callback]] | None = None, metrics: Wanted | None = None,
              missing: str | None = None, resume: bool = False, threads: int | None = None, progress: bool = False,
              on_error: Literal["raise", "keep"] = "raise",
-             precision: str | None | Sequence[str | None] = None) -> list[Exception | None]:
+             precision: str | None | Sequence[str | None] = None,
+             memory: int | str | None = None) -> list[Exception | None]:
     """Train many networks in one call, each as by a `Network.fit` of its own on rows of the same arrays.
 
     Each network ends with the bits of ``network.fit(X[rows], Y[rows], ...)``, whatever its neighbours, and whatever the
@@ -62,7 +64,7 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
         each. They are trained in place.
     X : array_like, shape (n_samples, n_0)
         Inputs as in `Network.fit`; or a list with one array for each network, or one of shape (networks, n_samples,
-        n_0).
+        n_0). A source of `fastbp.data`, with ``memory`` also a memory map, an h5py dataset and the like, is loaded.
     Y : array_like, shape (n_samples, n_L), or (n_samples,)
         Targets as in `Network.fit`; or a list with one array for each network, or one of shape (networks, n_samples,
         n_L).
@@ -98,6 +100,8 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
         returned in the network's place.
     precision : {"float32", "float64", "bfloat16"}, or a sequence with one for each, optional
         Of the products, as in `Network.fit`.
+    memory : int or str, optional
+        Bytes that sources may have which are loaded, "256MB" where none is given; more is an error.
 
     Returns
     -------
@@ -146,6 +150,8 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any, *, rows: Any = None,
     if progress:
         require("tqdm.auto", "progress")
     recorded = Metrics(metrics)
+    if not in_memory(X, Y, memory):
+        X, Y, sample_weight = loaded(X, Y, sample_weight, memory)
     data = SharedSamples(nets, X, Y, sample_weight, rows, validation_rows, observed.checked(missing))
     settings = {name: each(name, value, len(nets)) for name, value in (
         ("epochs", epochs), ("batch_size", batch_size), ("optimizer", optimizer), ("shuffle", shuffle),
@@ -277,7 +283,8 @@ def _train(jobs: list[_Job], errors: list[Exception | None], threads: int | None
         batch = min(job.training.batch_size, len(job.samples)) * job.training.network._architecture.work
         if threads is not None or batch >= machine.STEP_WORK:
             job.training.threads = count // len(jobs)
-    bar = _bar(len(jobs)) if progress else None
+    tqdm = require("tqdm.auto", "progress").tqdm if progress else None
+    bar = None if tqdm is None else tqdm(total=len(jobs), unit="network", dynamic_ncols=True)
     units = _grouped(jobs)
     jobs.clear()  # so that a fit takes no memory once it is done
     count = min(count, len(units))
