@@ -524,6 +524,59 @@ def test_networks_are_wrapped(rng):
         MLPRegressor.from_network(Network((10, 1), output="relu"))
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_wrapped_network_keeps_the_shape_of_its_results(flat):
+    X, y = diabetes()
+    net = Network((10, 4, 1), seed=0)
+    net.flat = flat
+    seen = []
+    mlp = MLPRegressor.from_network(net, callbacks=[lambda record: seen.append(record.network.flat)])
+    mlp.partial_fit(X, y).partial_fit(X, y)
+    classifier = MLPClassifier.from_network(both := Network((10, 1), cost="binary_cross_entropy", seed=0))
+    both.flat = flat
+    classifier.partial_fit(X, y > y.mean())
+    assert net.flat is both.flat is flat and seen == [flat] * 2
+    np.testing.assert_array_equal(mlp.predict(X), net.predict(X).ravel())
+
+
+def test_dropout_that_is_set_later_is_drawn_from_random_state():
+    X, y = diabetes()
+    found = []
+    for _ in range(2):
+        mlp = MLPRegressor(hidden_layer_sizes=(8,), random_state=0, max_iter=2)
+        plain = mlp.partial_fit(X, y).partial_fit(X, y).coefs_[0].copy()
+        mlp.dropout = 0.5
+        for _ in range(2):
+            mlp.partial_fit(X, y)
+        found.append(mlp.coefs_[0].copy())
+        assert not np.array_equal(plain, found[-1])
+        generator = mlp.network_.generator.bit_generator.state
+        mlp.partial_fit(X, y)
+        assert mlp.network_.generator.bit_generator.state == generator  # seeded once
+        warm = MLPRegressor(hidden_layer_sizes=(8,), random_state=0, max_iter=2, warm_start=True).fit(X, y)
+        found.append(warm.set_params(dropout=0.5).fit(X, y).coefs_[0])
+    np.testing.assert_array_equal(found[0], found[2])
+    np.testing.assert_array_equal(found[1], found[3])
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 10**30])
+def test_whole_numbers_of_any_size_are_limits_or_errors(number):
+    X, y = diabetes()
+    lbfgs = MLPRegressor(hidden_layer_sizes=(2,), solver="lbfgs", random_state=0, tol=0.05)
+    expected = clone(lbfgs).fit(X, y)
+    for name in ("max_iter", "max_fun", "batch_size", "n_iter_no_change"):
+        np.testing.assert_array_equal(clone(lbfgs).set_params(**{name: number}).fit(X, y).coefs_[0], expected.coefs_[0])
+    net = Network((10, 2, 1), seed=0)
+    for last in (5, 8):
+        net.fit(X, y, epochs=number, optimizer="lbfgs", callbacks=[lambda record, last=last: record.epoch >= last],
+                resume=True)
+        assert len(net.history) == last
+    mlp = MLPRegressor(hidden_layer_sizes=(2,), n_members=number)
+    with pytest.raises(ValueError, match=r"n_members is .* this machine has"):
+        mlp.fit(X, y)
+    assert not hasattr(mlp, "estimators_")
+
+
 @pytest.mark.parametrize("optimizer", [fastbp.SGD(0.3), "lbfgs"], ids=str)
 def test_partial_fit_leaves_the_optimizers_of_others(optimizer):
     """What trained the network before it was wrapped, and what the user trains it with in between."""

@@ -309,7 +309,8 @@ def test_bad_settings(make, says):
     ({}, {"batch_size": 32}, "LevenbergMarquardt takes all samples in a step, but batch_size is 32 .*'adam'"),
     ({}, {"batch_size": 1}, "LevenbergMarquardt takes all samples in a step, but batch_size is 1 .*'adam'"),
     ({}, {"profile": True}, "profile=True"),
-    ({"cost": "huber"}, {}, r"curves upwards: .* has fastbp.huber\(delta=1.0\) with identity: use 'lbfgs'"),
+    ({"cost": "huber"}, {}, r"is for the costs .* has fastbp.huber\(delta=1.0\) with identity: use 'lbfgs'$"),
+    ({"cost": "mse"}, {}, "has 'mean_squared_error' with identity: use 'lbfgs', or cost='squared_error', which"),
     ({"cost": "binary_cross_entropy", "output": "softsign"}, {}, "'binary_cross_entropy' with softsign: use 'lbfgs'"),
 ])
 def test_what_does_not_fit(arguments, options, says):

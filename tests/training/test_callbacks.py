@@ -31,6 +31,7 @@ from fastbp import (
     TimeLimit,
     schedules,
 )
+from fastbp.training import together
 from fastbp.util import disk
 
 
@@ -414,6 +415,27 @@ def test_a_progress_bar_shows_where_it_is():
 def test_no_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere"):
         Checkpoint(tmp_path / "nowhere" / "net")
+
+
+@pytest.mark.parametrize("settings, optimizer, wrong", [
+    ({"activation": lambda x: x}, "adam", "<lambda> was given to the network as a function"),
+    ({"cost": lambda y, o: (o - y) ** 2}, "lbfgs", "<lambda> was given to the network as a function"),
+    ({}, Adam(lambda epoch: 0.1), "cannot be saved: give the optimizer a schedule of fastbp.schedules"),
+])
+def test_what_cannot_be_saved_is_said_before_a_fit(settings, optimizer, wrong, data, tmp_path):
+    X, Y = data
+    net = Network((2, 4, 1), seed=0, **settings).fit(X, Y, epochs=1)
+    before, state, path = net.parameters.copy(), net.generator.bit_generator.state, tmp_path / "net"
+    for fit in (lambda: net.fit(X, Y, optimizer=optimizer, callbacks=[Checkpoint(path)]),
+                lambda: fastbp.fit_many([net], X, Y, optimizer=optimizer, callbacks=lambda i: [Checkpoint(path)]),
+                lambda: together.fit(net, X, Y, None, None, "lbfgs", False, rank=0, size=1, talk=lambda mine: [mine],
+                                     epochs=1, callbacks=[Checkpoint(path)], bar=False, threads=None,
+                                     regularization=None, metrics=None, memory=None, check_finite=True)
+                if settings else net.fit(X, Y, optimizer=optimizer, callbacks=[Checkpoint(path)])):
+        with pytest.raises(ValueError, match=wrong):
+            fit()
+    assert (net.parameters == before).all() and len(net.history) == 1 and not list(tmp_path.iterdir())
+    assert net.generator.bit_generator.state == state
 
 
 def test_a_failing_write_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):

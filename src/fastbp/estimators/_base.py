@@ -113,6 +113,10 @@ class _MLP(BaseEstimator):
 
     _ensemble: Ensemble
     n_features_in_: int
+    _given = False
+    """Whether the network is a user's own, see `from_network`."""
+    _noise_is_seeded = False
+    """Whether what dropout draws comes from ``random_state``."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -386,7 +390,8 @@ class _MLP(BaseEstimator):
                    dtype=network.dtype.name, **settings)
         self.n_features_in_, self.n_outputs_ = network.layers[0], network.layers[-1]
         self.n_layers_, self.out_activation_ = len(network.layers), network.activations[-1]
-        self._network, self.n_iter_, self.t_, self.loss_curve_ = network, len(network.history), 0, []
+        self._network, self._given = network, True
+        self.n_iter_, self.t_, self.loss_curve_ = len(network.history), 0, []
         self.validation_loss_curve_, self.validation_scores_, self.best_validation_score_ = [], None, None
         self.best_loss_, self._no_improvement_count, self._best_parameters = np.inf, 0, None
         self._description = (list(network.layers), network.activations[:-1], network.activations[-1],

@@ -7,6 +7,7 @@ classes of all. So it is trained as by a fit of its own on its rows, to the bit.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from sklearn.utils import check_random_state
 from ..ensembles.ensemble import Ensemble
 from ..ensembles.held_out import BOOTSTRAP, FOLDS, hold_out
 from ..ensembles.resampling import dealt, unseen
+from ..util import machine
 from ._base import _MLP, Rows, _Samples
 from ._epochs import _split
-from ._prepare import make, ready
+from ._prepare import hidden_layers, make, ready
 from ._training import Training
 
 SHARED = ("n_features_in_", "feature_names_in_", "n_outputs_", "classes_", "_label_binarizer", "input_scaler_",
@@ -31,6 +33,7 @@ OF_MEMBERS = ("estimators_", "estimators_samples_", "_ensemble", "oob_score_", "
 """What an estimator has that has members."""
 
 OF_ONE = ("_network", "coefs_", "intercepts_", "_views", "_description", "_begun", "_random_state", "_own_generator",
+          "_given", "_noise_is_seeded",
           "t_", "loss_curve_", "validation_loss_curve_", "validation_scores_", "best_validation_score_", "best_loss_",
           "_best_parameters", "_no_improvement_count")
 """What one has that has a single network."""
@@ -47,8 +50,9 @@ def prepare(mlp: _MLP, data: _Samples, scaled: _Samples, kept: _Samples | None) 
     if mlp.warm_start:
         raise ValueError(f"warm_start=True begins with the weights of one network, but n_members is {mlp.n_members}: "
                          "leave one of them out")
-    forget(mlp, OF_ONE + OF_MEMBERS)
     n = len(scaled)
+    _check_memory(mlp, data.X.shape[1], n)
+    forget(mlp, OF_ONE + OF_MEMBERS)
     shared = scaled if scaled.rows is not None else scaled.pick(np.arange(n))
     if kept is not None:
         shared, kept = _stacked(scaled, kept)
@@ -69,6 +73,16 @@ def prepare(mlp: _MLP, data: _Samples, scaled: _Samples, kept: _Samples | None) 
     first = mlp.estimators_[0]
     mlp.n_layers_, mlp.out_activation_ = first.n_layers_, first.out_activation_
     return trainings
+
+
+def _check_memory(mlp: _MLP, features: int, rows: int) -> None:
+    """Raise ValueError if so many networks, with the numbers of the rows that each sees, are more than memory has."""
+    sizes = [features, *hidden_layers(mlp), mlp.n_outputs_]
+    weights = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+    needed, memory = (4 * weights + 8 * rows) * mlp.n_members, machine.physical_memory()
+    if needed > memory:
+        raise ValueError(f"n_members is {mlp.n_members}: so many networks, and the numbers of the {rows} samples that "
+                         f"each sees, need {needed:.3g} bytes and more, this machine has {memory:.3g}")
 
 
 def _drawn(mlp: _MLP, data: _Samples) -> Iterator[tuple[int, Rows]]:

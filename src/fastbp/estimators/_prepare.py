@@ -14,6 +14,7 @@ from numpy.random.bit_generator import ISeedSequence
 from sklearn.utils import check_random_state
 
 from ..network import Network
+from ..training.progress import new_key
 from ._base import _MLP, _Samples
 from ._epochs import Epochs
 from ._lbfgs import Iterations
@@ -71,7 +72,7 @@ def make(mlp: _MLP, data: _Samples, first: bool = True) -> None:
     anew = first or getattr(mlp, "_description", None) != description
     if anew:
         mlp._network = Network(sizes, activation, output, cost, dtype=dtype)
-        mlp._description = description
+        mlp._description, mlp._given, mlp._noise_is_seeded = description, False, False
     mlp.n_layers_, mlp.out_activation_ = len(sizes), output
     if first:
         _initialize(mlp, sizes)
@@ -79,6 +80,17 @@ def make(mlp: _MLP, data: _Samples, first: bool = True) -> None:
         mlp._adopt(mlp.coefs_, mlp.intercepts_)
     else:
         mlp._adopt_others()
+    if not first and np.any(mlp.dropout) and not (mlp._noise_is_seeded or mlp._given):
+        _seed_noise(mlp)  # there has been none so far
+
+
+def _seed_noise(mlp: _MLP) -> None:
+    """Have what dropout draws come from ``random_state``, also in a training that goes on."""
+    network: Network = mlp._network
+    network.generator = np.random.default_rng(int(mlp._random_state.randint(2**31 - 1)))
+    if network._progress is not None:
+        network._progress.key = new_key(network)
+    mlp._noise_is_seeded = True
 
 
 def _initialize(mlp: _MLP, sizes: list[int]) -> None:
@@ -92,7 +104,7 @@ def _initialize(mlp: _MLP, sizes: list[int]) -> None:
     else:
         network.reset(int(mlp._random_state.randint(2**31 - 1)))
     if np.any(mlp.dropout):  # drawn only then, since scikit-learn draws nothing here
-        network.generator = np.random.default_rng(int(mlp._random_state.randint(2**31 - 1)))
+        _seed_noise(mlp)
     mlp._show()
     if mlp.coefs_init is not None or mlp.intercepts_init is not None:
         mlp._adopt(mlp.coefs_ if mlp.coefs_init is None else mlp.coefs_init,

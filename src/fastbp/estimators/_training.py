@@ -48,10 +48,11 @@ class Training:
     def run(self) -> None:
         """Train the network by a fit of its own."""
         mlp, data, kept = self.mlp, self.data.own(), self.kept
+        targets = data.targets.reshape(-1) if self.network.flat else data.targets  # a user's network may be, and stays
         if kept is not None:
             kept = kept.own()
         try:
-            self.network.fit(data.X, data.targets, sample_weight=data.weight,
+            self.network.fit(data.X, targets, sample_weight=data.weight,
                              validation=None if kept is None else (kept.X, kept.targets), resume=self.resume,
                              callbacks=self.callbacks, threads=mlp.n_threads, progress=mlp.progress, **self.settings)
         except BaseException as error:

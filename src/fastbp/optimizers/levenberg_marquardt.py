@@ -180,10 +180,13 @@ class LevenbergMarquardt(BatchMethod):
         network.cost_function.refuse_data(name)
         network._architecture.check_second_order(name)
         if not gauss_newton.supported(network):
+            cost = network.cost_function
+            other = ", or cost='squared_error', which is least at the same weights" if \
+                cost.name == "mean_squared_error" else ""
             raise ValueError(
-                f"{name} needs a cost that curves upwards: squared_error, gaussian_nll, or one with its partner "
-                "(softmax and cross_entropy, logistic and binary_cross_entropy, exp and poisson), but the network has "
-                f"{network.cost_function} with {network.activations[-1]}: use 'lbfgs'")
+                f"{name} is for the costs squared_error and gaussian_nll(0), and for one with its partner (softmax and "
+                "cross_entropy, logistic and binary_cross_entropy, exp and poisson), but the network has "
+                f"{cost} with {network.activations[-1]}: use 'lbfgs'{other}")
         rows, size = len(samples) * network.layers[-1], network.n_parameters
         if _by_samples(network, samples):
             what = f"rows of J, 2 x {rows} x {size}, and 3 matrices of {rows} x {rows}"

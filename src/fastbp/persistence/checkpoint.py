@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
+from ..optimizers import Optimizer
 from ..training.callbacks import CalledLast
 from ..training.history import Record
 from ..util.settings import count
-from .networks import save
+from .descriptions import described_settings
+from .networks import described_network, save
 
 
 class Checkpoint(CalledLast):
@@ -29,7 +32,8 @@ class Checkpoint(CalledLast):
     Raises
     ------
     ValueError
-        If ``every`` is not a whole number from 1 up; in training, if the optimizer cannot be saved (`Network.save`).
+        If ``every`` is not a whole number from 1 up; before a training, if the network or its optimizer cannot be saved
+        (`Network.save`).
     FileNotFoundError
         If the folder does not exist.
     OSError
@@ -54,6 +58,12 @@ class Checkpoint(CalledLast):
         count(self, "every", every)
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"Checkpoint: there is no folder {self.path.parent}")
+
+    def check(self, network: Any, optimizer: Optimizer) -> None:
+        """Raise ValueError if they cannot be saved, for want of a name for what they compute with."""
+        described_network(network)
+        if optimizer.resumes:
+            described_settings(optimizer)
 
     def __call__(self, record: Record) -> None:
         """Save, if it is time."""

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ..core.model import Model
 from ..metrics import direction
+from ..optimizers import Optimizer
 from ..util.optional import require
 from ..util.settings import Check, between, choice, count, is_number, not_negative, optional, positive, text, whole
 from .history import Record
@@ -95,6 +96,9 @@ class _Shown:
 
 class CalledLast(_Shown):
     """A callback that is called after the others of an epoch, and so sees what they have changed."""
+
+    def check(self, network: Model, optimizer: Optimizer) -> None:
+        """Raise ValueError if it cannot do its work with a network and its training: before a fit changes anything."""
 
     def __call__(self, record: Record) -> object:
         """Act on an epoch that is over."""

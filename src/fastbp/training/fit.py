@@ -20,7 +20,7 @@ from ..regularization import Regularization
 from ..util import machine
 from ..util.optional import require
 from . import ahead, loop
-from .callbacks import Callback, EarlyStopping
+from .callbacks import Callback, CalledLast, EarlyStopping
 from .errors import DivergenceError
 from .history import History
 from .metrics import Metrics
@@ -172,6 +172,9 @@ class Training:
         """Check that the settings go together, and with the samples to train on; raises ValueError."""
         method, batch_size, n, regularization = self.method, self.asked, len(samples), self.regularization
         method.check_names(self.network._architecture)
+        for listener in self.callbacks:
+            if isinstance(listener, CalledLast):
+                listener.check(self.network, method)
         if self.bfloat16:
             self.check_rounding(samples)
         if samples.jacobian is not None and regularization is not None:

@@ -42,7 +42,7 @@ class LineSearches(CompiledSteps):
         """Take some, or go on with one that takes longer than a call."""
         learner, search = self.learner, self.learner.search
         learner.progress[tables.PROGRESS_STATUS] = tables.STATUS_RUNNING
-        search[tables.SEARCH_LEFT] = min(len(learner.costs), last - learner.progress[tables.PROGRESS_EPOCH])
+        search[tables.SEARCH_LEFT] = min(len(learner.costs), last - int(learner.progress[tables.PROGRESS_EPOCH]))
         if search[tables.SEARCH_DOING] == tables.DOING_RESTING:
             line_search.set_out(self.plan.cells[tables.CELL_END_EPOCH], self.network._parameters, learner.best,
                                 learner.state, learner.hyper, learner.progress, learner.sums, search, learner.costs)

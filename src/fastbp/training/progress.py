@@ -92,4 +92,9 @@ class Trainable(Model):
 def new_progress(network: Trainable, optimizer: Optimizer) -> Progress:
     """Begin at epoch 0 with a fresh key."""
     state = np.zeros(optimizer.slots * network.n_parameters, network.dtype)
-    return Progress(optimizer, state, optimizer.hyper(), int(network.generator.integers(2**63 - 1)))
+    return Progress(optimizer, state, optimizer.hyper(), new_key(network))
+
+
+def new_key(network: Trainable) -> int:
+    """Draw the key of a training: of shuffles and noise."""
+    return int(network.generator.integers(2**63 - 1))

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import optimizers
+from ..core.model import Model
 from ..core.shards import COUNT, EndedWithOthers, Team
 from ..optimizers import BatchMethod, Optimizer
 from ..regularization import Regularization
@@ -132,6 +133,12 @@ class Led(AbstractContextManager["Led"]):
 
 class LedLast(Led, CalledLast):
     """The same of callbacks that see what others have changed."""
+
+    def check(self, network: Model, optimizer: Optimizer) -> None:
+        """Ask them."""
+        for listener in self.listeners:
+            assert isinstance(listener, CalledLast)
+            listener.check(network, optimizer)
 
 
 def led(companions: Companions, callbacks: Iterable[Callback]) -> list[Callback]:
