@@ -150,7 +150,13 @@ def _joined(comm: Any, own: tuple[Any, ...],
         raise EndedWithOthers(f"process {failed[0]} of {len(known)} has failed, and says why")
     if len({len(each) for each in known}) > 1:
         raise ValueError(f"sample_weight is given in processes {[r for r, each in enumerate(known) if len(each) == 3]} "
-                         f"of {len(known)}, expected it in all or in none")
+                         f"of {len(known)}, expected it in all or in none: give numpy.ones(len(X)) in the others")
+    for name, *of_each in zip(("X", "Y", "sample_weight"), *known, strict=False):
+        for rank, (shape, _) in enumerate(of_each):
+            if shape[1:] != of_each[0][0][1:]:
+                raise ValueError(f"{name} has shape {shape} in process {rank} and {of_each[0][0]} in process 0, "
+                                 "expected rows of as many columns in all: give each process some rows of the same "
+                                 "table, if it has none numpy.empty((0, columns))")
     everything = [Joined([mine[k] if rank == comm.Get_rank() else Elsewhere(each[k][0], each[k][1], mine[k].name)
                           for rank, each in enumerate(known)], mine[k].name) for k in range(len(mine))]
     size, count = len(known), 1 << (len(known) - 1).bit_length()

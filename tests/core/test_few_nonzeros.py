@@ -153,7 +153,7 @@ def test_numbers_that_are_no_numbers(rng):
     X.data[X.indptr[7]] = np.nan
     found = net.predict(X)
     assert np.isnan(found[7]).all() and (np.delete(found, 7, 0) == np.delete(plain, 7, 0)).all()
-    with pytest.raises(ValueError, match="X holds nan: expected finite numbers"):
+    with pytest.raises(ValueError, match="X holds nan in row 7: expected finite numbers"):
         net.fit(X, np.zeros((40, 2)))
     none = sparse.csr_array((40, 60), dtype="float32")
     assert (net.predict(none) == net.predict(none.toarray())).all()

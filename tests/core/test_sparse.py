@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import DTYPES, few
+from helpers import DTYPES, few, network
 from scipy import sparse
 
 from fastbp import Network
@@ -90,7 +90,7 @@ def test_parts_of_a_sparse_matrix(rng):
 @pytest.mark.parametrize(("X", "message"), [
     (sparse.csr_array(np.ones((4, 3))), r"X has shape \(4, 3\), expected \(n_samples, 2\)"),
     (sparse.csr_array((0, 2)), "no rows"),
-    (sparse.csr_array([[1.0, np.inf]]), "X holds inf: expected finite numbers"),
+    (sparse.csr_array([[1.0, 2.0], [0, 0], [0, 3], [0, np.inf]]), "X holds inf in row 3: expected finite numbers"),
 ])  # fmt: skip
 def test_what_does_not_fit_is_named(X, message):
     with pytest.raises(ValueError, match=message):
@@ -118,3 +118,17 @@ def test_a_matrix_that_would_fill_the_memory_is_not_made_dense(rng):
     out = net.predict(X[:first])
     assert (out[:100, 0] == net.weights[0][0, columns[:100]]).all()
     assert len(out) == first
+
+
+def test_infinity_is_passed_on_by_predict_and_refused_by_fits_as_in_a_dense_x(rng):
+    X = np.where(rng.random((20, 60)) < 0.05, 1.0, 0.0)
+    X[3, 7] = np.inf
+    net = network((60, 4, 2), ["relu"], dtype="float64")
+    for weight in (net.weights[0][:, 7].copy(), 0.0):  # 0 times infinity is NaN
+        net.weights[0][:, 7] = weight
+        for given in (sparse.csr_array(X), sparse.csr_array(X).tocsc()):
+            np.testing.assert_array_equal(net.predict(given), net.predict(X))
+            for call in (net.fit, net.cost, net.gradient):
+                for each in (given, X):
+                    with pytest.raises(ValueError, match="X holds inf in row 3: expected finite numbers"):
+                        call(each, np.zeros((20, 2)))

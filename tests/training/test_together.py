@@ -7,7 +7,7 @@ import pytest
 from helpers import compiled_only
 
 import fastbp
-from fastbp import Network
+from fastbp import Network, mpi
 from fastbp.core.shards import Team
 from fastbp.training import averaged, together
 
@@ -239,3 +239,32 @@ def test_shards_that_lie_apart_have_the_same_sum(rng):
                      {"cuts": (0, 2, 1, 3, 4, 5, 6, 7, 8)}):
         with pytest.raises(ValueError, match="Team: (owners|cuts) is"):
             Team(**{"count": 8} | settings)
+
+
+class Two:
+    """A communicator of two processes, this one and another that gives what it is told."""
+
+    def __init__(self, other):
+        self.other = other
+
+    def allgather(self, mine):
+        return [mine, self.other]
+
+    def Get_rank(self):
+        return 0
+
+
+@pytest.mark.parametrize("other, wrong", [
+    ([((5, 2), "<f4"), ((5, 1), "<f4")], r"X has shape \(5, 2\) in process 1 and \(9, 3\) in process 0, expected"),
+    ([((5, 3), "<f4"), ((5,), "<f4")], r"Y has shape \(5,\) in process 1 and \(9, 1\) in process 0"),
+    ([((5, 3), "<f4"), ((5, 1), "<f4"), ((5,), "<f4")], r"in processes \[1\] of 2.* give numpy.ones\(len\(X\)\)"),
+])
+def test_rows_of_processes_that_do_not_belong_together(other, wrong):
+    with pytest.raises(ValueError, match=wrong):
+        mpi._joined(Two(other), (np.zeros((9, 3)), np.zeros((9, 1)), None), None)
+
+
+def test_a_process_may_have_no_rows():
+    (X, Y, weights), owners, cuts = mpi._joined(Two([((0, 3), "<f8"), ((0, 1), "<f8")]),
+                                                (np.zeros((9, 3)), np.zeros((9, 1)), None), None)
+    assert (X.shape, Y.shape, weights, owners, cuts) == ((9, 3), (9, 1), None, (0, 1), (0, 9, 9))

@@ -310,7 +310,9 @@ def _sparse(X: Any, n_in: int, kind: np.dtype[Any] | None = None) -> SparseRows:
     if kind is not None:
         values = converted(values, kind)
         if not all_finite(readonly(values)):
-            raise ValueError(f"X holds {values[~np.isfinite(values)][0]}: expected finite numbers within {kind.name}; "
+            wrong = int(np.isfinite(values).argmin())
+            row = int(np.searchsorted(csr.indptr, wrong, "right")) - 1
+            raise ValueError(f"X holds {values[wrong]} in row {row}: expected finite numbers within {kind.name}; "
                              "remove or impute such rows")
     return SparseRows(values, csr.indices, csr.indptr, layout.few_nonzeros(len(values), *csr.shape))
 
