@@ -41,13 +41,13 @@ def test_one_thread_stays_alone():
 def test_no_team_where_there_is_too_little_work():
     """However many threads the user allows: a step of 2-8-1 takes half a microsecond, two barriers as long."""
     def sizes(batch, samples):
-        return [thread_team.size(threads, batch, samples, 100) for threads in (1, 2, 7, 1024)]
+        return [thread_team.size(threads, batch, samples, lambda: 100) for threads in (1, 2, 7, 1024)]
 
     step, whole = machine.STEP_WORK, machine.PASS_WORK
     assert sizes(step - 1, whole) == sizes(step, whole - 1) == [1, 1, 1, 1]
     assert sizes(step, whole) == [1, 2, 2, 2]
     assert sizes(100 * step, whole) == [1, 2, 7, 100]
-    assert thread_team.size(None, 100 * step, whole, 100) == min(machine.processors(), 100)
+    assert thread_team.size(None, 100 * step, whole, lambda: 100) == min(machine.processors(), 100)
 
 
 @pytest.mark.parametrize("regularization", [None, Regularization(clip_norm=0.1, dropout=0.2)], ids=["plain", "clipped"])

@@ -252,7 +252,7 @@ def test_a_failing_member_ends_the_team():
     (None, 10**9, 10**12, 100, {min(machine.processors(), 100)}),
 ])
 def test_size_of_a_team(threads, batch_work, pass_work, strips, expected):
-    assert thread_team.size(threads, batch_work, pass_work, strips) in expected
+    assert thread_team.size(threads, batch_work, pass_work, lambda: strips) in expected
 
 
 def test_processors():

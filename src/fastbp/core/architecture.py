@@ -170,7 +170,7 @@ class Architecture:
 
     def directions(self, kind: int) -> int:
         """Return how many directions' tangents go along with each sample in a pass of this kind."""
-        return {tables.KIND_PLAIN: 0, tables.KIND_SOBOLEV: self.layers[0]}.get(kind, 1)
+        return 0 if kind == tables.KIND_PLAIN else self.layers[0] if kind == tables.KIND_SOBOLEV else 1
 
     def _kernels(self) -> Iterator[Any]:
         yield from (row.kernel for row in self.activations)

@@ -61,6 +61,8 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int
 
 def callbacks(value: Any) -> list[Any]:
     """Return a list of callables."""
+    if type(value) is tuple and not value:
+        return []
     if callable(value) or not isinstance(value, Iterable) or isinstance(value, np.ndarray):
         raise TypeError(f"callbacks is {value!r}, expected a list of callables")
     found = list(value)
@@ -376,6 +378,8 @@ def _labels(labels: Array, classes: int, kind: np.dtype[Any]) -> Array:
 
 
 def _check_range(array: Array, cost: Cost, canonical_link: bool, first: int = 0) -> None:
+    if cost.targets not in (UNIT, COUNT, CLASSES):
+        return
     low, high = float(array.min()), float(array.max())
     if cost.targets == UNIT and (low < 0 or high > 1):
         raise ValueError(f"Y holds {low if low < 0 else high:g}, expected probabilities from 0 to 1 for {cost.name}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,37 @@ from .link import Request
 from .samples import Samples
 from .shards import Team
 from .streamed import Streamed
-from .workspaces import shared
+from .workspaces import Borrowed, shared
 
 Array = npt.NDArray[Any]
+
+
+class Fitting:
+    """The lock of a model, and Ctrl-C held, while a block trains its parameters; see `Model._fitting`.
+
+    Ctrl-C right after the lock is taken, or before it is released, would leave it taken.
+    """
+
+    def __init__(self, model: Model, held: Held | None) -> None:
+        self.model, self.given, self.hold = model, held is not None, Held() if held is None else held
+
+    def __enter__(self) -> Held:
+        if self.given:
+            self.model._lock_to_fit()
+            return self.hold
+        self.hold.__enter__()
+        try:
+            self.model._lock_to_fit()
+        except BaseException as error:
+            self.hold.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self.hold
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        self.model._lock.release()
+        if not self.given:
+            self.hold.__exit__(kind, error, traceback)
 
 
 class Model:
@@ -253,7 +280,7 @@ class Model:
 
     # --------------------------------------------------------------------------------------------- what it works with
 
-    def _borrow(self, request: Request) -> AbstractContextManager[tuple[layout.Plan, int]]:
+    def _borrow(self, request: Request) -> Borrowed:
         """Borrow a workspace: see `Workspaces.borrow`."""
         return self._workspaces.borrow(request)
 
@@ -261,19 +288,20 @@ class Model:
         """Return the number of vectors of samples in a block of a pass."""
         return layout.strips(self._workspaces.block(request)[0], self.dtype)
 
-    @contextmanager
-    def _fitting(self, held: Held | None = None) -> Iterator[Held]:
+    def _fitting(self, held: Held | None = None) -> Fitting:
         """Hold the lock, and Ctrl-C but for the open parts, while parameters are trained; or as a caller holds it."""
-        # Ctrl-C right after the lock is taken, or before it is released, would leave it taken
-        with Held() if held is None else nullcontext(held) as hold:
-            if not self._lock.acquire(blocking=False):
-                raise self._busy()
-            try:
-                self._architecture.resolved()
-                self._check_writable()
-                yield hold
-            finally:
-                self._lock.release()
+        return Fitting(self, held)
+
+    def _lock_to_fit(self) -> None:
+        """Take the lock, or raise what forbids to train parameters."""
+        if not self._lock.acquire(blocking=False):
+            raise self._busy()
+        try:
+            self._architecture.resolved()
+            self._check_writable()
+        except BaseException:
+            self._lock.release()
+            raise
 
     def _busy(self) -> RuntimeError:
         """Return what is raised while parameters are trained already."""

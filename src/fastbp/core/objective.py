@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels import layout, tables
+from ..kernels.compile import Typed
 from ..kernels.passes import epoch, rounds
 from ..regularization import Regularization
 from ..util import machine
@@ -23,14 +24,16 @@ from .streamed import Streamed, Sums
 
 Array = npt.NDArray[Any]
 
+IN_BLOCKS, IN_ROUNDS = Typed(epoch.run), Typed(rounds.run)
+"""Passes block by block, and those in which a team shares the blocks of a batch."""
+
 
 def run_pass(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
              learner: layout.Learner, thread: int, barrier: npt.NDArray[np.int64]) -> None:
     """Call the kernel as one of several threads."""
-    if threads > 1 and task.pieces == 1 and plan.cells[tables.CELL_MOST_BLOCKS] > 0:
-        rounds.run(thread, threads, plan, parameters, data, task, learner, barrier)
-    else:
-        epoch.run(thread, threads, plan, parameters, data, task, learner, barrier)
+    in_rounds = threads > 1 and task.pieces == 1 and plan.cells[tables.CELL_MOST_BLOCKS] > 0
+    run = (IN_ROUNDS if in_rounds else IN_BLOCKS).of(parameters.dtype)
+    run(thread, threads, plan, parameters, data, task, learner, barrier)
 
 
 @dataclass
@@ -72,7 +75,7 @@ def evaluation(model: Model, samples: Samples | Streamed, threads: int | None = 
     learner = layout.learner(np.empty(0, architecture.dtype))
     data, request = samples.data(), samples.request(n, kind=kind)
     work = architecture.work * n * (1 + architecture.directions(request.kind))
-    threads_used = thread_team.size(threads, work, work, model._strips(request))
+    threads_used = thread_team.size(threads, work, work, partial(model._strips, request))
     request.threads, request.direction, request.regularization = threads_used, direction, regularization
     with model._borrow(request) as (plan, block):
         task = layout.Task(n, n, block, int(samples.labels), 0, 0, 1, 0, 0)

@@ -139,6 +139,11 @@ class Samples:
         return self.read
 
     @property
+    def usual(self) -> bool:
+        """Whether they are rows of arrays with one target of each output, and of weights none is negative."""
+        return self.jacobian is None and self.cost is None and not self.signed and type(self.inputs) is not SparseRows
+
+    @property
     def sparse(self) -> bool:
         """Whether the inputs are the rows of a sparse matrix."""
         return isinstance(self.inputs, SparseRows)

@@ -72,7 +72,7 @@ class Streamed:
 
     jacobian = picked = None
     sparse, kind = False, tables.KIND_PLAIN
-    signed = False
+    signed, usual = False, True
 
     def __init__(self, architecture: Architecture, source: Source, memory: Any = MEMORY, check: bool = True,
                  team: Team | None = None, missing: Any = None) -> None:

@@ -18,7 +18,7 @@ from ..kernels.tables import BARRIER_ABANDONED, BARRIER_COUNT, BARRIER_YIELD
 from ..util import machine
 
 
-def size(threads: int | None, batch_work: int, pass_work: int, strips: int) -> int:
+def size(threads: int | None, batch_work: int, pass_work: int, strips: Callable[[], int]) -> int:
     """Return the number of threads for a pass: as many as its work pays for.
 
     Parameters
@@ -28,12 +28,12 @@ def size(threads: int | None, batch_work: int, pass_work: int, strips: int) -> i
     batch_work, pass_work
         Multiply-adds of a mini-batch, and of all that is done in one call.
     strips
-        Vectors of samples in a block: more threads than strips have nothing to do in phase 1.
+        Returns the number of vectors of samples in a block: more threads than these have nothing to do in phase 1.
     """
     if batch_work < machine.STEP_WORK or pass_work < machine.PASS_WORK:
         return 1
     most = machine.processors() if threads is None else threads
-    return max(1, min(most, strips, batch_work * 2 // machine.STEP_WORK))
+    return max(1, min(most, strips(), batch_work * 2 // machine.STEP_WORK))
 
 
 def chunks(samples: int, block: int, work: int, most: int = 2**62) -> Iterable[slice]:
@@ -97,8 +97,10 @@ class Tuner:
 
     def choose(self, blocks: int) -> int:
         """Return the number of threads for the next call, of so many blocks."""
+        if self.threads == 1:
+            return 1
         self.calls += 1
-        if not self.block_seconds or self.threads == 1:
+        if not self.block_seconds:
             return self.threads
         better = min(self.block_seconds, key=lambda threads: self.block_seconds[threads])
         due = self.calls % 64 == 0 or self.calls & (self.calls - 1) == 0
@@ -109,9 +111,15 @@ class Tuner:
 
     def took(self, threads: int, blocks: int, seconds: float) -> None:
         """Learn how long a call was."""
+        if self.threads == 1:
+            return
         self.seconds += seconds
         last = self.block_seconds.get(threads, seconds / blocks)
         self.block_seconds[threads] = 0.5 * (last + seconds / blocks)
+
+
+ALONE: npt.NDArray[np.int64] = np.zeros(BARRIER_COUNT, np.int64)
+"""The barrier of a thread that waits for no other: nothing reads or writes it."""
 
 
 @functools.cache
@@ -128,11 +136,11 @@ def run(threads: int, work: Callable[[int, npt.NDArray[np.int64]], None]) -> Non
     No thread outlives the call, so a process may fork afterwards. If anything is raised in one of them, the barrier
     tells the others to give up, and it is raised here.
     """
+    if threads == 1:
+        work(0, ALONE)
+        return
     barrier = np.zeros(BARRIER_COUNT, np.int64)
     barrier[BARRIER_YIELD] = yield_address()
-    if threads == 1:
-        work(0, barrier)
-        return
     failures: list[BaseException] = []
 
     def help_out(thread: int) -> None:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..kernels import layout
 from ..kernels.layout import Plan
 from . import link
 from .architecture import Architecture
 from .link import Choices, Request
+
+
+class Arrangement(NamedTuple):
+    """What fits with the same settings have together, whose plans have nothing of one use bound to them."""
+
+    block: int
+    """Samples in a block."""
+    pool: list[Plan]
+    """Where the plan is borrowed."""
+    update: int
+    """Address of the rule."""
 
 
 class Workspaces:
@@ -27,13 +36,15 @@ class Workspaces:
         What all of them are laid out by, where it is not for the sizes to decide.
     """
 
-    __slots__ = "__weakref__", "_blocks", "_pools", "architecture", "choices", "single"
+    __slots__ = "__weakref__", "_blocks", "_pools", "architecture", "arrangements", "choices", "single"
 
     def __init__(self, architecture: Architecture, choices: Choices | None = None) -> None:
         self.architecture = architecture
         self.choices = Choices() if choices is None else choices
         self.single: list[Plan] = []
         """Plans for one sample forward."""
+        self.arrangements: dict[Any, Arrangement] = {}
+        """What a fit need not find out again, by all that it depends on."""
         self._pools: dict[Any, list[Plan]] = {}
         self._blocks: dict[tuple[int, bool, int, bool], tuple[int, int]] = {}
 
@@ -48,21 +59,18 @@ class Workspaces:
             self._blocks[known] = block, min(layout.room(block, dtype), largest)
         return self._blocks[known]
 
-    @contextmanager
-    def borrow(self, request: Request) -> Iterator[tuple[Plan, int]]:
-        """Borrow a workspace for a pass, and the number of samples in a block.
+    def borrow(self, request: Request) -> Borrowed:
+        """Return a context in which a workspace is borrowed for a pass.
 
         Parameters
         ----------
         request : Request
             Its choices are those of all workspaces.
-
-        Yields
-        ------
-        plan : layout.Plan
-            While it is borrowed it belongs to this use alone; what the request binds, in cells that are thrown away.
-        block : int
         """
+        return Borrowed(self, request)
+
+    def take(self, request: Request) -> tuple[list[Plan], Plan, int]:
+        """Take a plan from its pool, or make one; return both, and the number of samples in a block."""
         block, room = self.block(request)
         # the tables of non-zeros are of one block, and there is one set of them for all threads
         request.several = (request.backward and not request.of_nonzeros
@@ -73,10 +81,30 @@ class Workspaces:
         except IndexError:
             request.choices = self.choices
             plan = link.prepared(self.architecture, request, room)
+        return pool, plan, block
+
+
+class Borrowed:
+    """A workspace for as long as a block lasts: a plan, and the number of samples in a block of them.
+
+    The plan belongs to this use alone; what the request binds, in cells that are thrown away.
+    """
+
+    __slots__ = "plan", "pool", "request", "workspaces"
+
+    def __init__(self, workspaces: Workspaces, request: Request) -> None:
+        self.workspaces, self.request = workspaces, request
+
+    def __enter__(self) -> tuple[Plan, int]:
+        self.pool, self.plan, block = self.workspaces.take(self.request)
         try:
-            yield link.bind(self.architecture, plan, request), block
-        finally:
-            pool.append(plan)
+            return link.bind(self.workspaces.architecture, self.plan, self.request), block
+        except BaseException:
+            self.pool.append(self.plan)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.append(self.plan)
 
 
 _SHARED: weakref.WeakValueDictionary[Any, Workspaces] = weakref.WeakValueDictionary()

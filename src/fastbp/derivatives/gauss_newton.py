@@ -76,7 +76,7 @@ def normal_matrix(network: Model, samples: Samples | Streamed, matrix: Doubles, 
     piece = PIECE_BYTES // (2 * padded * network.dtype.itemsize)
     piece = min(max(piece, SMALLEST_PIECE), LARGEST_PIECE, -(-n // width) * width) // width
     work = network.layers[-1] * size * (size + 1) // 2
-    n_threads = thread_team.size(threads, work * piece * width, work * n, -(-size // (2 * width)))
+    n_threads = thread_team.size(threads, work * piece * width, work * n, lambda: -(-size // (2 * width)))
     column = (piece * width + 1) * width
     rows = layout.aligned(padded * piece * width + padded // width * column + n_threads * WHOLE * 2 * width,
                           network.dtype)

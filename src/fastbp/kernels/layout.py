@@ -109,6 +109,11 @@ class Task(NamedTuple):
     piece: int = 0
     """Which of these calls this is, 0 to ``pieces`` − 1."""
 
+    def up_to(self, epochs: int, blocks: int) -> Task:
+        """Return the same pass with other ends; `_replace` takes three times as long."""
+        samples, batch, block, labels, shuffle, key, _, plain, _, pieces, piece = self
+        return Task(samples, batch, block, labels, shuffle, key, epochs, plain, blocks, pieces, piece)
+
 
 class Learner(NamedTuple):
     """What a pass changes: the gradient, the optimizer's state, the record."""

@@ -246,8 +246,10 @@ class UpdateRule(Optimizer):
     @property
     def followed(self) -> list[Followed]:
         """The numbers that follow a schedule from update to update."""
-        found = [Followed(name, getattr(self, name), self.settings[name][1]) for name in self.scheduled
-                 if name in self.settings and callable(getattr(self, name))]
+        found = []
+        for name in self.scheduled:
+            if name in self.settings and callable(schedule := getattr(self, name)):
+                found.append(Followed(name, schedule, self.settings[name][1]))
         if schedules.within_epochs(self.learning_rate):
             assert callable(self.learning_rate)
             found.append(Followed("learning_rate", self.learning_rate, tables.HYPER_RATE))

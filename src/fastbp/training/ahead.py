@@ -38,9 +38,10 @@ class Place(NamedTuple):
     """What the values of the schedule are multiplied by."""
 
 
-def _of_optimizer(optimizer: Optimizer) -> Iterator[Place]:
-    for name, schedule, cell in optimizer.followed if isinstance(optimizer, UpdateRule) else ():
-        yield Place(optimizer, name, schedule, not_negative, False, cell)
+def _of_optimizer(optimizer: Optimizer) -> list[Place]:
+    if not isinstance(optimizer, UpdateRule) or not (followed := optimizer.followed):
+        return []
+    return [Place(optimizer, name, schedule, not_negative, False, cell) for name, schedule, cell in followed]
 
 
 def _of_samples(regularization: Regularization, hidden: int) -> Iterator[Place]:
@@ -55,7 +56,7 @@ def _of_samples(regularization: Regularization, hidden: int) -> Iterator[Place]:
 def places(optimizer: Optimizer, regularization: Regularization | None, architecture: Architecture,
            numbers: Numbers, factors: Sequence[penalties.Stretch] = ()) -> list[Place]:
     """Return all numbers of a fit that follow schedules; ``numbers`` are the optimizer's, with what lies behind."""
-    found = list(_of_optimizer(optimizer))
+    found = _of_optimizer(optimizer)
     if regularization is not None and regularization.follows:
         found += [Place(regularization, name, schedule, regularization.checks[name], False, cell, factor)
                   for name, schedule, cell, factor in penalties.followed(regularization, architecture, numbers,

@@ -93,7 +93,7 @@ class GroupedBatches(MiniBatches):
         self.group, self.group_weight = group, weight
         self.data = samples.data(self.indices[: group.rows])
         number = group.epoch + group.number * GROUP
-        self.task = self.task._replace(samples=group.rows, epochs=number + 1)
+        self.task, self.end = self.task._replace(samples=group.rows), number + 1
         self.inner.progress[[tables.PROGRESS_EPOCH, tables.PROGRESS_FIRST_EPOCH]] = number
 
     def settle(self) -> None:

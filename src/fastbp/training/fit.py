@@ -22,7 +22,6 @@ from ..util.optional import require
 from . import ahead, loop
 from .callbacks import Callback, CalledLast, EarlyStopping
 from .errors import DivergenceError
-from .history import History
 from .metrics import Metrics
 from .progress import Progress, Trainable, new_progress
 from .steps import Reorder
@@ -250,7 +249,7 @@ class Training:
             progress.go_on_with(method)
         else:
             progress = new_progress(network, method)
-            network._progress, network.history = progress if method.resumes else None, History()
+            network._forget(progress if method.resumes else None)
         method.foresee(progress.hyper, progress.epochs, progress.epochs + self.epochs)
         network._take_shape(samples)
         return progress

@@ -120,9 +120,12 @@ class History:
         self._cells = array("d")
         """The rows, one behind the other: so that a row more costs as much after a million epochs as after ten."""
         self.profile: Profile | None = None
-        table = np.array(list(rows), np.float64)
-        if table.size == 0:
-            return
+        given = list(rows)
+        if given:
+            self._take(np.array(given, np.float64))
+
+    def _take(self, table: npt.NDArray[np.float64]) -> None:
+        """Take all rows, if they are such."""
         width = self._width + len(self._metrics)
         if table.ndim != 2 or table.shape[1] != width:
             raise ValueError(f"History: rows have shape {table.shape}, expected (epochs, {width})")
@@ -157,7 +160,7 @@ class History:
         if not self._cells:
             self._names = tuple(diagnostics)
         row = array("d", (epoch, cost, np.nan if validation_cost is None else validation_cost, seconds,
-                          *(diagnostics[name] for name in self._names)))
+                          *map(diagnostics.__getitem__, self._names)))
         for name, value in metrics.items():
             column = self._metrics.setdefault(name, array("d"))
             column += array("d", [np.nan] * (len(self) - len(column)) + [value])
@@ -166,6 +169,9 @@ class History:
     def extend(self, first: int, costs: npt.NDArray[np.float64], seconds: npt.NDArray[np.float64] | float,
                diagnostics: Mapping[str, float] = NONE) -> None:
         """Add a row for each epoch from ``first`` on, without validation; the diagnostics are those of the last one."""
+        if len(costs) == 1 and isinstance(seconds, float):  # arrays take four times as long
+            self.append(first, float(costs[0]), None, seconds, diagnostics)
+            return
         if not self._cells:
             self._names = tuple(diagnostics)
         rows = np.full((len(costs), self._width), np.nan)

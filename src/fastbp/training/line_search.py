@@ -25,7 +25,8 @@ class LineSearches(CompiledSteps):
     def __init__(self, optimizer: LineSearch, fit: Fit) -> None:
         request = fit.samples.request(len(fit.samples))
         request.regularization, request.end_epoch = fit.regularization, optimizer.next_point
-        super().__init__(fit, request)
+        super().__init__(fit, request.samples, lambda: request)
+        self.borrow(request)
         network, progress, regularization = fit.network, fit.progress, fit.regularization
         numbers, state, penalize = progress.hyper, progress.state, 0
         if regularization is not None:

@@ -137,9 +137,9 @@ def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | S
 def _validate(network: Trainable, validation: Samples | Streamed | None, threads: int | None,
               stack: ExitStack) -> Callable[[], float] | None:
     """Return what computes the cost of the validation set: made once, but of rows that are read, whose buffers are."""
-    nothing = np.empty(0, network.dtype)
     if validation is None:
         return None
+    nothing = np.empty(0, network.dtype)
     if isinstance(validation, Streamed):
         return partial(cost_and_gradient, network, validation, nothing, threads)
     return partial(stack.enter_context(evaluation(network, validation, threads)), nothing)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..core.link import Request
 from ..core.objective import gradient_norm
+from ..core.penalties import Stretch
+from ..core.samples import Samples
+from ..core.workspaces import Arrangement
 from ..kernels import layout, prototypes, tables
 from ..kernels.compile import address
 from ..kernels.layout import NOT_SHUFFLED
@@ -25,47 +30,83 @@ class MiniBatches(CompiledSteps):
     """An update rule after each mini-batch."""
 
     def __init__(self, optimizer: UpdateRule, fit: Fit) -> None:
-        network, progress, regularization, n = fit.network, fit.progress, fit.regularization, len(fit.samples)
-        batch, first = min(fit.batch_size, n), progress.epochs
+        network, progress, samples, regularization = fit.network, fit.progress, fit.samples, fit.regularization
+        n, first = len(samples), progress.epochs
+        batch, self.place = min(fit.batch_size, n), np.zeros(tables.PROGRESS_COUNT, np.int64)
+        epoch = -(-n // batch)
+        self.ahead, self.before = Ahead([], epoch, fit.last * epoch), first * epoch
         self.reorder = fit.shuffle if callable(fit.shuffle) else None
-        shuffles = fit.shuffle is True and batch < n  # a batch of all samples has no order
-        place = np.zeros(tables.PROGRESS_COUNT, np.int64)
-        request = fit.samples.request(batch)
-        request.bfloat16 = fit.bfloat16
-        request.regularization, request.noise_key, request.progress = regularization, progress.key, place
+        self.positions = np.arange(n) if self.reorder else NOT_SHUFFLED
+        self.shuffles = fit.shuffle is True and batch < n  # a batch of all samples has no order
+        factors = optimizer.stretches(network._architecture)
+        self.plain = optimizer.rule is rules.sgd and regularization is None and not factors
+        self.online = (batch == 1 and samples.usual and not fit.bfloat16 and network._architecture.encoding is None
+                       and (regularization is None or regularization.online))
+        super().__init__(fit, batch, self.request, samples.order() if self.shuffles or self.reorder else NOT_SHUFFLED)
+        usual = (isinstance(samples, Samples) and samples.usual and self.threads == 1 and regularization is None
+                 and not factors and not optimizer.followed)
+        like = optimizer.rule, batch, samples.weights.size > 0, samples.picked is None, fit.bfloat16
+        update = self.arranged(like) if usual else 0
+        if not update:
+            update = self.arrange(optimizer, factors, like if usual else None)
+        self.learner = layout.learner(
+            np.zeros(network.n_parameters, network.dtype), state=self.state, hyper=self.numbers, update=update,
+            best=network._parameters.copy(), progress=self.place, epochs=min(fit.chunk, CHUNK_EPOCHS),
+            clock=profiling.clock(network, self.threads) if fit.profile else layout.NO_CLOCK)
+        self.place[tables.PROGRESS_EPOCH] = self.place[tables.PROGRESS_FIRST_EPOCH] = first
+        if fit.profile:
+            fit.stack.callback(lambda: setattr(network.history, "profile", profiling.read(
+                network, self.learner.clock, self.threads, self.taken(first),
+                "bfloat16" if fit.bfloat16 else network.dtype.name)))
+
+    def request(self) -> Request:
+        """Return what the passes need, but for numbers that follow schedules."""
+        fit = self.fit
+        request = fit.samples.request(self.batch)
+        request.bfloat16, request.regularization = fit.bfloat16, fit.regularization
+        request.noise_key, request.progress = fit.progress.key, self.place
+        return request
+
+    def arranged(self, like: tuple[Any, ...]) -> int:
+        """Take a workspace of an earlier fit like this one, if there is one; return the address of its rule, else 0."""
+        known = self.network._workspaces.arrangements.get(like)
+        if known is None:
+            return 0
+        try:
+            plan = known.pool.pop()
+        except IndexError:  # other threads have all there are
+            return 0
+        self.fit.stack.callback(known.pool.append, plan)
+        self.work_in(plan, known.block)
+        self.numbers, self.state = self.fit.progress.hyper, self.fit.progress.state
+        return known.update
+
+    def arrange(self, optimizer: UpdateRule, factors: list[Stretch], like: tuple[Any, ...] | None) -> int:
+        """Find out what to call and borrow a workspace; return the address of the rule.
+
+        What a fit needs that nothing of its own is bound to is kept for those ``like`` it: half of a fit's fixed cost.
+        """
+        network, progress, regularization = self.network, self.fit.progress, self.fit.regularization
         update = address(optimizer.rule, network.dtype, prototypes.update_rule)
-        numbers, state, factors = progress.hyper, progress.state, optimizer.stretches(network._architecture)
+        self.numbers, self.state = progress.hyper, progress.state
         if factors or regularization is not None:  # a rule of ours takes its place, and calls it
-            numbers, state = regularized(fit, update, factors)
+            self.numbers, self.state = regularized(self.fit, update, factors)
         if factors:
             update = address(groups.update, network.dtype, prototypes.update_rule)
         if regularization is not None:
             clipped = regularization.clip_norm is not None
             update = address(regular.update_clipped if clipped else regular.update, network.dtype,
                              prototypes.update_rule)
-        places = ahead.places(optimizer, regularization, network._architecture, numbers, factors)
-        epoch = -(-n // batch)
-        self.ahead, self.before = Ahead(places, epoch, fit.last * epoch), first * epoch
-        request.scheduled = self.ahead.table if places else None
-        super().__init__(fit, request, fit.samples.order() if shuffles or self.reorder else NOT_SHUFFLED)
-        self.ahead.write_to(numbers, self.plan.cost_parameter)
-        self.learner = layout.learner(
-            np.zeros(network.n_parameters, network.dtype), state=state, hyper=numbers, update=update,
-            best=network._parameters.copy(), progress=place, epochs=min(fit.chunk, CHUNK_EPOCHS),
-            clock=profiling.clock(network, self.threads) if fit.profile else layout.NO_CLOCK)
-        place[tables.PROGRESS_EPOCH] = place[tables.PROGRESS_FIRST_EPOCH] = first
-        if fit.profile:
-            fit.stack.callback(lambda: setattr(network.history, "profile", profiling.read(
-                network, self.learner.clock, self.threads, self.taken(first),
-                "bfloat16" if fit.bfloat16 else network.dtype.name)))
-        self.positions = np.arange(n) if self.reorder else NOT_SHUFFLED
-        self.task = self.task._replace(shuffle=int(shuffles), key=progress.key,
-                                       plain=int(optimizer.rule is rules.sgd and regularization is None
-                                                 and not factors))
-        self.online = (batch == 1 and fit.samples.kind == tables.KIND_PLAIN and not fit.samples.sparse
-                       and fit.samples.cost is None and not fit.samples.signed and not fit.bfloat16
-                       and network._architecture.encoding is None
-                       and (regularization is None or regularization.online))
+        request = self.request()
+        places = ahead.places(optimizer, regularization, network._architecture, self.numbers, factors)
+        if places:
+            self.ahead = Ahead(places, self.ahead.epoch, self.ahead.total)
+            request.scheduled = self.ahead.table
+        borrowed = self.borrow(request)
+        self.ahead.write_to(self.numbers, self.plan.cost_parameter)
+        if like is not None:
+            network._workspaces.arrangements[like] = Arrangement(self.task.block, borrowed.pool, update)
+        return update
 
     def run(self, last: int, epochs_ended: Callable[[], bool]) -> None:
         """Take some."""
@@ -73,7 +114,7 @@ class MiniBatches(CompiledSteps):
         if self.reorder and learner.progress[tables.PROGRESS_POSITION] == 0:
             self.reorder_samples()
         end = min(int(learner.progress[tables.PROGRESS_EPOCH]) + len(learner.costs), last)
-        self.task = self.task._replace(epochs=end)
+        self.end = end
         if self.ahead.places:
             self.ahead.look(self.updates, min(self.blocks, end * self.ahead.epoch - self.updates))
         self.call()

@@ -72,9 +72,9 @@ class Trainable(Model):
         super()._begin(seed)
         self._forget()
 
-    def _forget(self) -> None:
-        """Forget history and training."""
-        self.history, self._progress = History(), None
+    def _forget(self, progress: Progress | None = None) -> None:
+        """Forget history and training, but for what a fit begins with."""
+        self.__dict__.update(history=History(), _progress=progress)  # `Network.__setattr__` looks at each
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what single steps are made with: addresses, and views of what is copied."""

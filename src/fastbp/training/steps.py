@@ -18,8 +18,9 @@ from ..core.link import Request
 from ..core.penalties import Stretch
 from ..core.samples import Samples
 from ..core.streamed import Streamed
+from ..core.workspaces import Borrowed
 from ..kernels import layout, prototypes, tables
-from ..kernels.compile import address
+from ..kernels.compile import Typed, address
 from ..kernels.compile.interrupts import Held
 from ..kernels.layout import NOT_SHUFFLED
 from ..kernels.passes import online
@@ -33,6 +34,9 @@ from .progress import Progress, Trainable
 Array = npt.NDArray[Any]
 Reorder = Callable[[npt.NDArray[np.int64]], object]
 """Overwrites the order of the samples before an epoch."""
+
+ONE_BY_ONE = Typed(online.run)
+"""Batches of one sample each."""
 
 CHUNK_EPOCHS = 1024
 """Epochs in one call at most, where nothing has to be done between them."""
@@ -144,21 +148,48 @@ def regularized(fit: Fit, rule: int = 0, factors: Sequence[Stretch] = ()) -> tup
 
 
 class CompiledSteps(Steps):
-    """Steps that `epoch.run` takes, in calls that last CHUNK_SECONDS: by several threads, or by one alone."""
+    """Steps that `epoch.run` takes, in calls that last CHUNK_SECONDS: by several threads, or by one alone.
 
-    def __init__(self, fit: Fit, request: Request, order: npt.NDArray[np.int64] = NOT_SHUFFLED) -> None:
+    Attributes
+    ----------
+    shuffles : bool
+        Whether each epoch has an order of its own.
+    plain : bool
+        Whether the rule is plain gradient descent.
+    online : bool
+        Whether a batch is one sample, which `online.run` takes.
+    end : int
+        The epoch before which a call ends.
+    """
+
+    shuffles = plain = online = False
+    end = 2**62
+
+    def __init__(self, fit: Fit, batch: int, request: Callable[[], Request],
+                 order: npt.NDArray[np.int64] = NOT_SHUFFLED) -> None:
         super().__init__(fit)
         network, samples, architecture = fit.network, fit.samples, fit.network._architecture
-        n, work = len(samples), architecture.work * (1 + architecture.directions(samples.kind))
-        self.threads = thread_team.size(fit.threads, work * request.samples, work * n * fit.chunk,
-                                        network._strips(request))
+        self.batch = batch
+        n, self.work = len(samples), architecture.work * (1 + architecture.directions(samples.kind))
+        self.threads = self.running = thread_team.size(fit.threads, self.work * batch, self.work * n * fit.chunk,
+                                                       lambda: network._strips(request()))
+        self.data, self.tuner = samples.data(order), thread_team.Tuner(self.threads)
+        self.began = 0.0
+
+    def borrow(self, request: Request) -> Borrowed:
+        """Borrow the workspace that the passes need, as long as the fit lasts."""
         request.threads = self.threads
-        self.plan, block = fit.stack.enter_context(network._borrow(request))
-        self.task = layout.Task(n, request.samples, block, int(samples.labels), 0, 0, 2**62, 0, 0)
-        self.data = samples.data(order)
-        self.blocks, self.online = max(1, machine.CHUNK_WORK // (work * block)), False
-        self.tuner, self.running = thread_team.Tuner(self.threads), self.threads
-        self.pieces, self.began = thread_team.Pieces(work * block, self.threads), 0.0
+        borrowed = self.network._borrow(request)
+        self.work_in(*self.fit.stack.enter_context(borrowed))
+        return borrowed
+
+    def work_in(self, plan: layout.Plan, block: int) -> None:
+        """Take the plan of a workspace, for blocks of so many samples."""
+        samples, work = self.fit.samples, self.work * block
+        self.plan = plan
+        self.task = layout.Task(len(samples), self.batch, block, int(samples.labels), int(self.shuffles),
+                                self.fit.progress.key, 0, int(self.plain), 0)
+        self.blocks, self.pieces = max(1, machine.CHUNK_WORK // work), thread_team.Pieces(work, self.threads)
 
     @property
     def written(self) -> layout.Learner:
@@ -172,10 +203,12 @@ class CompiledSteps(Steps):
             self.running = self.threads if learner.clock.size else tuner.choose(self.blocks)
             self.began = time.perf_counter()
         blocks, running = max(1, self.blocks // 8) if tuner.trying else self.blocks, self.running
-        task = pieces.of(self.task._replace(blocks=blocks))
+        task = pieces.of(self.task.up_to(self.end, blocks))
         given = self.plan, self.network._parameters, self.data, task, learner
         if self.online:
-            online.run(*given)
+            ONE_BY_ONE.of(self.network.dtype)(*given)
+        elif running == 1:
+            objective.run_pass(1, *given, 0, thread_team.ALONE)
         else:
             thread_team.run(running, partial(objective.run_pass, running, *given))
         if not pieces.called():

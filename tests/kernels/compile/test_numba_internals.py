@@ -39,7 +39,7 @@ MEMBERS = {
                           "get_or_insert_function if_unlikely pack_array unpack_tuple",
     "numba.core.codegen.CPUCodegen": "magic_tuple",
     "numba.core.codegen.JITCodeLibrary": "get_pointer_to_function has_dynamic_globals",
-    "numba.core.compiler.CompileResult": "_rebuild _reduce codegen fndesc library target_context",
+    "numba.core.compiler.CompileResult": "_rebuild _reduce codegen entry_point fndesc library target_context",
     "numba.core.compiler.Compiler": "compile_extra define_pipelines",
     "numba.core.compiler.DefaultPassBuilder": "define_nopython_pipeline",
     "numba.core.compiler_lock.global_compiler_lock": "__enter__ __exit__ acquire release",
@@ -60,7 +60,7 @@ ARRAY = "data itemsize meminfo nitems parent shape strides"
 """Fields of an array in compiled code."""
 
 PRIVATE = {"_cache", "targetoptions", "overloads", "_can_compile", "library", "fndesc", "magic_tuple", "_reduce",
-           "_rebuild", "has_dynamic_globals", "_tm", "ffi", "call_conv", "data_model_manager"}
+           "_rebuild", "entry_point", "has_dynamic_globals", "_tm", "ffi", "call_conv", "data_model_manager"}
 """Attributes of Numba's objects that one file alone touches."""
 
 
@@ -115,6 +115,7 @@ def test_what_a_dispatcher_is():
     assert calls == [("load", signature, True), ("save", signature, True)]
     compiled = dispatcher.overloads[signature]
     assert compiled.library.has_dynamic_globals is False
+    assert compiled.entry_point(1.5) == 3.0 and tuple(map(numba.typeof, (1.5,))) == signature
     assert compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name) > 0
     assert compiled.codegen.magic_tuple() == compiled.target_context.codegen().magic_tuple()
 

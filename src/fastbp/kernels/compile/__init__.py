@@ -14,6 +14,7 @@ from .addresses import (
 from .cfunc import c_function
 from .options import EXACT, JIT, allocating, inline, kernel, one_by_one, reason, scalar
 from .target import VECTOR_BYTES, VECTOR_REGISTERS, host_pair_product, multiplies_bfloat16, vector_unit
+from .typed import Typed
 
 __all__ = [
     "BY_ADDRESS",
@@ -21,6 +22,7 @@ __all__ = [
     "JIT",
     "Kernel",
     "TWINS",
+    "Typed",
     "VECTOR_BYTES",
     "VECTOR_REGISTERS",
     "address",

@@ -11,6 +11,7 @@ import gc
 from typing import Any
 
 import llvmlite.binding as llvm
+from numba import typeof
 from numba.core import cgutils
 from numba.core.caching import NullCache
 from numba.core.compiler import Compiler as NumbaCompiler
@@ -36,6 +37,7 @@ __all__ = [
     "code_address",
     "code_key",
     "dump_code",
+    "entry_point",
     "field",
     "global_compiler_lock",
     "has_addresses",
@@ -115,6 +117,11 @@ def code_address(dispatcher: Any, signature: tuple[Any, ...]) -> int:
     compiled = dispatcher.overloads[signature]
     address: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
     return address
+
+
+def entry_point(dispatcher: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return what Python calls with arguments of the types of these, for which it has been compiled."""
+    return dispatcher.overloads[tuple(map(typeof, arguments))].entry_point
 
 
 # ----------------------------------------------------------------------------------------- machine code on disk
