@@ -117,3 +117,16 @@ def test_what_asks_for_all_outputs_is_refused(rng):
     assert [name for name, metric in METRICS.items() if metric.means is None] == ["auc"]
     with pytest.raises(TypeError, match="Y is missing"):
         fastbp.Network((3, 1)).score(X, memory=few(3000, 1000))
+
+
+def test_targets_that_are_missing_in_part_are_refused(rng):
+    net, X, Y, names = numbers(rng)
+    before, memory = net.parameters.copy(), few(9000, 2500)
+    partly = np.where(np.arange(2 * N).reshape(N, 2) % 5 == 0, np.nan, Y)
+    with pytest.raises(ValueError, match="metrics compare all targets of a sample, but some are missing"):
+        net.fit(X, partly, epochs=1, batch_size=1, memory=memory, missing="ignore", metrics=names)
+    assert net.parameters.tobytes() == before.tobytes()
+    blocks, whole = net.copy(), net.copy()
+    for each, budget in ((blocks, memory), (whole, None)):
+        each.fit(X, partly, epochs=2, batch_size=1, shuffle=False, memory=budget, missing="ignore")
+    assert np.allclose(blocks.parameters, whole.parameters, rtol=1e-12, atol=0)

@@ -72,7 +72,7 @@ class Streamed:
 
     jacobian = picked = None
     sparse, kind = False, tables.KIND_PLAIN
-    signed, usual = False, True
+    signed = False
 
     def __init__(self, architecture: Architecture, source: Source, memory: Any = MEMORY, check: bool = True,
                  team: Team | None = None, missing: Any = None) -> None:
@@ -106,6 +106,11 @@ class Streamed:
         self.weights = np.empty(0, architecture.dtype)
         self.total_weight, self.counted = float("nan"), 0
         """Of all samples, once a pass has summed something."""
+
+    @property
+    def usual(self) -> bool:
+        """Whether they have one target of each output, see `Samples.usual`."""
+        return self.cost is None
 
     def __len__(self) -> int:
         return self.source.rows

@@ -214,6 +214,9 @@ def _takes_weights(place: str, name: str, function: Function) -> bool:
 
 
 def _side(network: Trainable, samples: Samples | Streamed) -> _Side | _Blocks:
+    if samples.cost is not None:
+        raise ValueError("metrics compare all targets of a sample, but some are missing or have weights of their own: "
+                         "leave them out, or give validation=(X, Y) without NaN")
     return _Blocks(network, samples) if isinstance(samples, Streamed) else _Side(network, samples)
 
 
@@ -222,9 +225,6 @@ class _Side:
 
     def __init__(self, network: Trainable, samples: Samples) -> None:
         self.network, self.samples = network, samples
-        if samples.cost is not None:
-            raise ValueError("metrics compare all targets of a sample, but some are missing or have weights of their "
-                             "own: leave them out, or give validation=(X, Y) without NaN")
         if samples.signed:
             raise ValueError("metrics are means by weights, of which signed_weights may have negative ones: leave them "
                              "out, or give validation=(X, Y)")
@@ -253,6 +253,7 @@ class _Side:
                 with np.errstate(all="ignore"):
                     found[column.name] = column.metric.function(compared)
         return found
+
 
 class _Blocks:
     """Samples that are read by blocks, and what the network says of them: means over the blocks."""
