@@ -235,15 +235,26 @@ def inverse_sum(a: Any, x: Any) -> Any:
 
 
 @scalar
+def _signed(y: Any, x: Any) -> Any:
+    """Return y if the sign bit of x is set, else -y.
+
+    By its bits, since a comparison and a choice are done where products are, which bound the loop of tanh.
+    """
+    sign = -(1 << 31) if is_single(x) else -(1 << 63)
+    return from_bits(to_bits(y) ^ (~to_bits(x) & sign), y)
+
+
+@scalar
 def tanh_slope(x: Any) -> Any:
     """Return tanh(x) and 1 - tanh(x)**2: with e = expm1(-2 |x|), tanh(|x|) = -e/(2 + e).
 
     The sum starts from the parts of e: from e, whose rounding it would take over, the result is 2.5 ulp off, not 2.1.
     """
     r = type(x)
-    q, power = growth(abs(x) * r(-2.0))
+    below = -abs(x)
+    q, power = growth(below + below)  # a sum, since products are what bounds the loop
     y = (power * q + (power - r(1.0))) / (power * q + (power + r(1.0)))
-    return y if x < r(0.0) else -y, r(1.0) - y * y
+    return _signed(y, x), r(1.0) - y * y
 
 
 @scalar
