@@ -93,8 +93,8 @@ class Encoding:
                  for encoder, start in zip(self.encoders, self.offsets, strict=True) if encoder.units]
         return found + ([(self.scaling, self.width, 1)] if self.scaling >= 0 else [])
 
-    def table(self, dtype: np.dtype[Any], take: Callable[[int], int], samples: int, source: int, ones: int, *,
-              backward: bool, slopes: bool = False) -> Integers:
+    def table(self, dtype: np.dtype[Any], take: Callable[[int], int], samples: int, source: int, *, backward: bool,
+              slopes: bool = False) -> Integers:
         """Return `tables.ENCODING` and what follows it.
 
         Parameters
@@ -105,8 +105,8 @@ class Encoding:
             Called with a size, it returns where so many numbers lie in the panels.
         samples
             That the panels have room for.
-        source, ones
-            Offsets in the panels of what the first layer reads, and of a vector of ones.
+        source
+            Offset in the panels of what the first layer reads.
         backward
             Whether the gradients of parameters are to be summed.
         slopes
@@ -137,7 +137,7 @@ class Encoding:
         found = np.zeros(start + len(behind), np.int64)
         stage = ENCODING.view(found)
         stage["size"], stage["rows"], stage["n_in"], stage["width"] = found.size, len(rows), self.n_in, self.width
-        stage["raw"], stage["source"], stage["ones"] = take(self.n_in * samples), source, ones
+        stage["raw"], stage["source"] = take(self.n_in * samples), source
         stage["encoded"] = take(self.width * samples) if scaled else source
         stage["delta"] = take(self.width * samples) if backward or slopes else -1
         stage["slopes"] = take(self.n_in * samples) if slopes else -1

@@ -54,7 +54,6 @@ from ..kernels.tables import (
     CELL_MY_SAMPLES,
     CELL_N_SCHEDULED,
     CELL_N_TARGETS,
-    CELL_ONES,
     CELL_PLAIN_NEURONS,
     CELL_PROGRESS,
     CELL_ROOT,
@@ -300,8 +299,8 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
         row["net"] = take(n_out * samples) if tangents else -1
     cells = np.zeros(tables.CELL_COUNT, np.int64)
     columns = architecture.target_columns
-    cells[[CELL_TARGET, CELL_WEIGHT, CELL_COST, CELL_ONES]] = (
-        take(max(sizes[-1], columns) * alone), take(alone), take(alone), take(width))
+    cells[[CELL_TARGET, CELL_WEIGHT, CELL_COST]] = (
+        take(max(sizes[-1], columns) * alone), take(alone), take(alone))
     cells[CELL_N_TARGETS], cells[CELL_TARGET_COLUMNS] = architecture.n_targets, columns
     if spare:
         cells[CELL_SPARE] = take(spare)
@@ -321,8 +320,8 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
         cells[CELL_SPARSE_ROOM] = samples
         cells = np.concatenate((cells, np.zeros(2 * samples * (1 + request.threads), np.int64)))
     if encoding is not None:
-        table = encoding.table(dtype, take, samples, int(layers[0, LAYER_SOURCE]), int(cells[CELL_ONES]),
-                               backward=backward, slopes=encoded.slopes in request.calls)
+        table = encoding.table(dtype, take, samples, int(layers[0, LAYER_SOURCE]), backward=backward,
+                               slopes=encoded.slopes in request.calls)
         cells[CELL_ENCODING] = table.size
         cells = np.concatenate((cells, table))
     # transposes read whole blocks of lanes x lanes, so what lies behind the last panel must be readable
@@ -332,8 +331,6 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
     apart = total * (request.threads if blocks else 1)  # in a round each thread has panels of its own
     panels = layout.aligned(apart + blocks * architecture.n_parameters, dtype)
     panels[:] = 0
-    for start in range(0, apart, total):
-        panels[start + cells[CELL_ONES] : start + cells[CELL_ONES] + width] = 1
     return Plan(layers, cells, np.zeros(COST_INPUT_NOISE), panels)
 
 
@@ -381,8 +378,12 @@ def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterat
         yield products.gradient
     if transposed[1:].any() or request.kind != tables.KIND_PLAIN and transposed.any():
         yield products.transpose_panel
-    if not transposed.all() or plan.layers[0, LAYER_BIASES] >= 0 or any(architecture.parametric):
+    if not transposed.all():
         yield dense.gradient_by_lanes
+    tangents = request.kind != tables.KIND_PLAIN  # which sums of biases leave out, and those beside weights cannot
+    if plan.layers[0, LAYER_BIASES] >= 0 and (transposed.any() or tangents or request.of_nonzeros) or any(
+            architecture.parametric):
+        yield dense.bias_gradient
     if architecture.cost.targets == CLASSES:
         yield gather.gather_labels
     if request.weighted:

@@ -159,7 +159,7 @@ def _one_sample(architecture: Architecture) -> tuple[Integers, Integers]:
     entry["n_in"] = architecture.layers[0]
     if architecture.encoding is not None:
         strip = take(sizes[0] * lanes)
-        calls = _with_encoders(architecture, calls, architecture.encoding.table(dtype, take, lanes, strip, -1,
+        calls = _with_encoders(architecture, calls, architecture.encoding.table(dtype, take, lanes, strip,
                                                                                 backward=False))
         entry = ENTRY.view(calls)
     entry["work_size"], entry["depth"], entry["size"] = total, len(layers), architecture.n_parameters

@@ -8,14 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels import embedded, prototypes, tables
-from ..kernels.compile import VECTOR_BYTES, allocating, inline, kernel
+from ..kernels.compile import allocating, inline, kernel
 from ..kernels.ir import call, made_of, pointer, user_array
 from ..kernels.passes import predict
 from ..kernels.tables import (
     CELL_COST,
     CELL_COUNT,
     CELL_MODEL,
-    CELL_ONES,
     CELL_TARGET_COLUMNS,
     COST_INPUT_NOISE,
     ENTRY_BLOCK,
@@ -104,11 +103,7 @@ def workspace(model: Model) -> Array:
     (dtype('float64'), 1)
     """
     whole = _shaped(model) and _whole(model)
-    work = np.zeros(model.calls[ENTRY_WORK_SIZE] if whole else 0, model.parameters.dtype)
-    if whole:
-        ones = model.cells[CELL_ONES]
-        work[ones : ones + VECTOR_BYTES // work.itemsize] = 1
-    return work
+    return np.zeros(model.calls[ENTRY_WORK_SIZE] if whole else 0, model.parameters.dtype)
 
 
 @kernel

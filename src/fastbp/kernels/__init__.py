@@ -129,7 +129,8 @@ layer.dense
     backward           (5): panel of n_in, where φ' becomes δ, from that of n_out -> my_samples
     transpose_panel    a copy of a panel with neurons in lanes, for gradient -> my_samples
     gradient           (6): rows of ∂E/∂W (n_out, n_in) from such a copy -> my_neurons
-    gradient_by_lanes  (6): the same from the panel itself, for narrow layers and for biases -> my_neurons
+    gradient_by_lanes  (6): the same from the panel itself, for narrow layers, with those of their biases -> my_neurons
+    bias_gradient      (6): ∂E/∂b of other layers, and ∂E/∂α, from a panel -> my_neurons
 layer.bfloat16
     forward, backward, transpose_panel, gradient
                        (1), (5) and (6) as in `dense`, with operands in bfloat16: the scratch, too -> in their places

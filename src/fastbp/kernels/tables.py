@@ -76,7 +76,6 @@ CELL = Table({
     "target_columns": "numbers of a sample in the array of targets: its targets, and what the cost reads beside them",
     "weight": "offset of the sample weights",
     "cost": "offset of the samples' costs",
-    "ones": "offset of a row of ones",
     "scratch": "offset of the first thread's scratch",
     "scratch_size": "how far behind the next thread's is",
     "cost_kernel": "address of the cost",
@@ -87,6 +86,7 @@ CELL = Table({
     "transpose": "address of `dense.transpose_panel`, or of `bfloat16.transpose_panel`",
     "gradient": "address of `dense.gradient`, or of `bfloat16.gradient`",
     "gradient_by_lanes": "address of `dense.gradient_by_lanes`",
+    "bias_gradient": "address of `dense.bias_gradient`",
     "gather": "address of `gather.gather`",
     "gather_labels": "address of `gather.gather_labels`",
     "gather_weights": "address of `gather.gather_weights`",
@@ -156,14 +156,14 @@ CELL = Table({
     "add_up": "address of `rounds.add_up`",
 }, widths={"midway": BARRIER.count})
 """Single panels, the output stage, addresses of kernels: `layout.Plan.cells`."""
-(CELL_TARGET, CELL_N_TARGETS, CELL_TARGET_COLUMNS, CELL_WEIGHT, CELL_COST, CELL_ONES, CELL_SCRATCH, CELL_SCRATCH_SIZE,
+(CELL_TARGET, CELL_N_TARGETS, CELL_TARGET_COLUMNS, CELL_WEIGHT, CELL_COST, CELL_SCRATCH, CELL_SCRATCH_SIZE,
  CELL_COST_KERNEL, CELL_CANONICAL, CELL_JACOBIAN, CELL_FORWARD, CELL_BACKWARD, CELL_TRANSPOSE, CELL_GRADIENT,
- CELL_GRADIENT_BY_LANES, CELL_GATHER, CELL_GATHER_LABELS, CELL_GATHER_WEIGHTS, CELL_COLLECT, CELL_SHUFFLE,
- CELL_SCATTER, CELL_MY_SAMPLES, CELL_MY_NEURONS, CELL_WEIGHTS_NEURONS, CELL_FORWARD_SLOPES, CELL_PUSHFORWARD,
- CELL_PULLBACK, CELL_ROWS, CELL_OUTER, CELL_FORWARD_SECOND, CELL_PUSHFORWARD_TANGENTS, CELL_SECOND_ORDER,
- CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL, CELL_WEIGH, CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_FISHER,
- CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_JACOBIAN_COLUMNS, CELL_DIRECTION, CELL_GIVEN_JACOBIAN, CELL_KIND, CELL_ROOT,
- CELL_GATHER_INPUTS, CELL_GATHER_TARGETS, CELL_NOISE, CELL_END_EPOCH, CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS,
+ CELL_GRADIENT_BY_LANES, CELL_BIAS_GRADIENT, CELL_GATHER, CELL_GATHER_LABELS, CELL_GATHER_WEIGHTS, CELL_COLLECT,
+ CELL_SHUFFLE, CELL_SCATTER, CELL_MY_SAMPLES, CELL_MY_NEURONS, CELL_WEIGHTS_NEURONS, CELL_FORWARD_SLOPES,
+ CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER, CELL_FORWARD_SECOND, CELL_PUSHFORWARD_TANGENTS,
+ CELL_SECOND_ORDER, CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL, CELL_WEIGH, CELL_SOFTMAX_SECOND, CELL_COST_SECOND,
+ CELL_FISHER, CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_JACOBIAN_COLUMNS, CELL_DIRECTION, CELL_GIVEN_JACOBIAN, CELL_KIND,
+ CELL_ROOT, CELL_GATHER_INPUTS, CELL_GATHER_TARGETS, CELL_NOISE, CELL_END_EPOCH, CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS,
  CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_FOLLOW, CELL_SCHEDULED, CELL_N_SCHEDULED, CELL_MODEL,
  CELL_ENCODING, CELL_ENCODE, CELL_GRADIENTS, CELL_UPDATES, CELL_SLOPES, CELL_DENSE_SAMPLES, CELL_DENSE_NEURONS,
  CELL_DENSE_PREDICT, CELL_SPARSE_RANGES, CELL_SPARSE_FORWARD, CELL_SPARSE_GRADIENT, CELL_SPARSE_ROOM, CELL_STRUCTURE,
@@ -189,11 +189,10 @@ ENCODING = Table({
     "delta": "offset in the panels of the encoded numbers' δ, -1 where nobody asks for it",
     "slopes": "offset in the panels of derivatives by the columns of X, -1 where nobody asks for them",
     "scaling": "offset of the scaling layer's factors in the flat buffer, -1 without",
-    "ones": "offset in the panels of a vector of ones",
 })
 """What comes before the first layer: behind CELL in `layout.Plan.cells`, and behind ENTRY in `jit.Model.calls`."""
 (ENCODING_SIZE, ENCODING_ROWS, ENCODING_N_IN, ENCODING_WIDTH, ENCODING_RAW, ENCODING_ENCODED, ENCODING_SOURCE,
- ENCODING_DELTA, ENCODING_SLOPES, ENCODING_SCALING, ENCODING_ONES) = ENCODING
+ ENCODING_DELTA, ENCODING_SLOPES, ENCODING_SCALING) = ENCODING
 ENCODING_COUNT = ENCODING.count
 
 ENCODER = Table({

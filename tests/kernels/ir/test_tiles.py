@@ -193,7 +193,7 @@ def test_panels_do_not_overlap(sizes, bias, dtype):
         for backward in (True, False):
             plan = plan_of(network(sizes, dtype=dtype, bias=bias), block, backward=backward)
             samples = -(-block // lane) * lane
-            places = [(plan.layers[0, tables.LAYER_SOURCE], sizes[0] * samples), (plan.cells[tables.CELL_ONES], lane),
+            places = [(plan.layers[0, tables.LAYER_SOURCE], sizes[0] * samples),
                       (plan.cells[tables.CELL_TARGET], sizes[-1] * samples), (plan.cells[tables.CELL_WEIGHT], samples),
                       (plan.cells[tables.CELL_COST], samples)]
             for row in plan.layers:

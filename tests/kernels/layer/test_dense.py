@@ -86,19 +86,46 @@ def test_gradient(n_in, n_out, path, dtype, rng):
             dense.transpose_panel(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
         expected = np.stack([delta[:, j].astype(float) @ O for j in range(n_out)])
         for j0, j1, accumulate in ((0, n_out, 0), (0, n_out, 1), (n_out // 2, n_out, 0), (n_out // 3, n_out // 2, 1)):
-            slopes = rng.normal(size=4 + n_out * n_in + 4).astype(dtype)
+            slopes = rng.normal(size=4 + n_out * (n_in + 1) + 4).astype(dtype)
+            bias = 4 + n_out * n_in if path == "by lanes" else -1
             before = slopes.copy()
             if path != "by lanes":
                 dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, j0, j1, slopes,
                                4, accumulate, bench.at("scratch") if path == "packed" else -1, *NOTHING_AHEAD[dtype])
             else:
                 dense.gradient_by_lanes(bench.array, bench.at("delta"), bench.at("out"), n_in * lane, n_in, n_out,
-                                        strips, j0, j1, slopes, 4, accumulate)
+                                        strips, j0, j1, slopes, 4, bias, accumulate)
             bench.assert_canaries()
             rows = slice(4 + j0 * n_in, 4 + j1 * n_in)
             close(slopes[rows], expected[j0:j1].ravel() + accumulate * before[rows], dtype)
             slopes[rows] = before[rows]
+            if bias >= 0:
+                rows = slice(bias + j0, bias + j1)
+                close(slopes[rows], delta[:, j0:j1].sum(axis=0, dtype=float) + accumulate * before[rows], dtype)
+                slopes[rows] = before[rows]
             assert (slopes == before).all(), "rows of other neurons"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_out", [1, 4, 15, 16, 17, 33])
+def test_bias_gradient(n_out, dtype, rng):
+    """Alone, and beside the weights' gradient, where each sum has the same bits."""
+    strips, lane = 3, layout.lanes(dtype)
+    bench = Bench(dtype, delta=n_out * strips * lane, out=2 * strips * lane)
+    delta = rng.normal(size=(strips * lane, n_out)).astype(dtype)
+    bench["delta"][:], bench["out"][:] = to_panel(delta), 1
+    for j0, j1, accumulate in ((0, n_out, 0), (0, n_out, 1), (n_out // 3, n_out, 0), (n_out // 3, n_out // 2, 1)):
+        alone = rng.normal(size=4 + n_out + 4).astype(dtype)
+        before, beside = alone.copy(), np.concatenate((alone, np.zeros(2 * n_out, dtype)))
+        dense.bias_gradient(bench.array, bench.at("delta"), n_out, strips, j0, j1, alone, 4, accumulate)
+        close(alone[4 + j0 : 4 + j1], delta[:, j0:j1].sum(axis=0, dtype=float) + accumulate * before[4 + j0 : 4 + j1],
+              dtype)
+        dense.gradient_by_lanes(bench.array, bench.at("delta"), bench.at("out"), 2 * lane, 2, n_out, strips, j0, j1,
+                                beside, alone.size, 4, accumulate)
+        assert (alone == beside[: alone.size]).all()
+        bench.assert_canaries()
+        alone[4 + j0 : 4 + j1] = before[4 + j0 : 4 + j1]
+        assert (alone == before).all(), "sums of other neurons"
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -116,9 +143,13 @@ def test_shares_of_neurons_and_strips_have_the_bits_of_the_whole(dtype, rng):
         dense.forward(parameters, 0, -1, bench.array, bench.at("out"), bench.at("parts"), n_in, n_out, first, last, -1)
     assert (bench["whole"] == bench["parts"]).all()
     none = NOTHING_AHEAD[dtype]
+
+    def by_lanes(*arguments):
+        dense.gradient_by_lanes(*arguments[:-1], -1, arguments[-1])
+
     for kernel, source, scratches in ((dense.gradient, [bench.at("across")],
                                        [[-1, *none], [bench.at("scratch"), *none]]),
-                                      (dense.gradient_by_lanes, [bench.at("out"), n_in * lane], [[]])):
+                                      (by_lanes, [bench.at("out"), n_in * lane], [[]])):
         whole = np.zeros(n_out * n_in, dtype)
         kernel(bench.array, bench.at("delta"), *source, n_in, n_out, strips, 0, n_out, whole, 0, 0, *scratches[0])
         for scratch in scratches:

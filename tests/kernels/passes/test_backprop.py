@@ -27,7 +27,6 @@ def guarded(net, samples, fill, *, outside=64, **wanted):
     array = np.full(size + 2 * outside, CANARY, net.dtype)
     panels = array[outside : outside + size]
     panels[:] = fill
-    panels[plan.cells[tables.CELL_ONES] : plan.cells[tables.CELL_ONES] + lane] = 1
     around = (array[:outside], array[outside + size :])
     return plan._replace(panels=panels), around, panels[size - lane * lane :]
 

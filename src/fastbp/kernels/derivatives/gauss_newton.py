@@ -16,7 +16,6 @@ from ..layer.dense import column
 from ..passes.barrier import wait
 from ..tables import (
     CELL_FISHER,
-    CELL_ONES,
     CELL_ROOT,
     CELL_TARGET,
     CELL_WEIGHT,
@@ -209,10 +208,8 @@ def directional_second_derivative(layers, cells, panels, parameters, ahead, dire
             n_in, n_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
             delta_at = layers[layer, LAYER_DELTA] + strips * n_out * lane
             call(dense.gradient_by_lanes, cells, panels, delta_at, layers[layer, LAYER_SOURCE], n_in * lane, n_in,
-                 n_out, strips, 0, n_out, gradient, layers[layer, LAYER_WEIGHTS], 1 if begin > 0 else 0)
-            if layers[layer, LAYER_BIASES] >= 0:
-                call(dense.gradient_by_lanes, cells, panels, delta_at, cells[CELL_ONES], 0, 1, n_out, strips, 0, n_out,
-                     gradient, layers[layer, LAYER_BIASES], 1 if begin > 0 else 0)
+                 n_out, strips, 0, n_out, gradient, layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES],
+                 1 if begin > 0 else 0)
 
 
 @kernel

@@ -53,6 +53,7 @@ from .tiles import (
     gradient_tile,
     lanes_4x1,
     lanes_4xn,
+    sum_rows,
 )
 
 __all__ = [

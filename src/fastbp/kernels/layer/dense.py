@@ -24,10 +24,18 @@ from ..ir import (
     least,
     most,
     prefetch,
+    sum_rows,
     transpose,
 )
 from ..layout import SCRATCH_BYTES
-from ..tables import CELL_BACKWARD, CELL_FORWARD, CELL_GRADIENT, CELL_GRADIENT_BY_LANES, CELL_TRANSPOSE
+from ..tables import (
+    CELL_BACKWARD,
+    CELL_BIAS_GRADIENT,
+    CELL_FORWARD,
+    CELL_GRADIENT,
+    CELL_GRADIENT_BY_LANES,
+    CELL_TRANSPOSE,
+)
 
 PACKED = 4 * WHOLE
 """Columns of weights that `backward` packs together: more of a row for each time that its cache line and page are
@@ -165,18 +173,27 @@ def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int,
 
 @by_address(CELL_GRADIENT_BY_LANES)
 def gradient_by_lanes(panels: Floats, delta: int, out: int, out_strip: int, n_in: int, n_out: int, strips: int, j0: int,
-                      j1: int, gradient: Floats, weights: int, accumulate: int) -> None:
+                      j1: int, gradient: Floats, weights: int, bias: int, accumulate: int) -> None:
     """The same from outputs with samples in lanes, each sum over lanes taken last; ``out_strip`` apart.
 
-    With a panel of ones, n_in = 1 and out_strip = 0 it gives ∂E/∂b_j = Σ_samples δ_j.
+    Unless ``bias`` is negative also ∂E/∂b_j = Σ_samples δ_j, from the deltas that are at hand.
     """
     lane = lanes(panels)
     d_strip = n_out * lane
     for j in range(j0, j1, 4):
-        d, g = delta + j * lane, weights + j * n_in
+        d, g, b = delta + j * lane, weights + j * n_in, bias + j if bias >= 0 else -1
         if n_in == 1:
-            lanes_4x1(panels, d, d_strip, panels, out, out_strip, strips, gradient, g, 1, accumulate, j1 - j, 1)
+            lanes_4x1(panels, d, d_strip, panels, out, out_strip, strips, gradient, g, 1, b, accumulate, j1 - j, 1)
         else:
             for k in range(0, n_in, LANES_COLUMNS):
                 lanes_4xn(panels, d, d_strip, panels, out + k * lane, out_strip, strips, gradient, g + k, n_in,
-                          accumulate, j1 - j, n_in - k)
+                          b if k == 0 else -1, accumulate, j1 - j, n_in - k)
+
+
+@by_address(CELL_BIAS_GRADIENT)
+def bias_gradient(panels: Floats, delta: int, n_out: int, strips: int, j0: int, j1: int, gradient: Floats, bias: int,
+                  accumulate: int) -> None:
+    """∂E/∂b_j = Σ_samples δ_j (6) for neurons j0..j1: overwrites them in b^l's part of ``gradient``, or adds to it."""
+    lane = lanes(panels)
+    for j in range(j0, j1, lane):
+        sum_rows(panels, delta + j * lane, n_out * lane, strips, gradient, bias + j, accumulate, j1 - j)

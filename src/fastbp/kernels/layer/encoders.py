@@ -26,6 +26,7 @@ from ..ir import (
     lanes_4xn,
     scale_vector,
     stack,
+    sum_rows,
     view,
 )
 from ..tables import (
@@ -43,7 +44,6 @@ from ..tables import (
     ENCODING_DELTA,
     ENCODING_ENCODED,
     ENCODING_N_IN,
-    ENCODING_ONES,
     ENCODING_RAW,
     ENCODING_SLOPES,
     ENCODING_WIDTH,
@@ -267,7 +267,7 @@ def periodic_gradient(here: IntegerPointer, stage: IntegerPointer, panels: Float
     """∂E/∂W₂ = Σ δ cosᵀ, ∂E/∂b₂ = Σ δ, ∂E/∂w₁ = Σ 2πxγ, ∂E/∂b₁ = Σ γ; γ = −sin · W₂ᵀδ overwrites the −sines."""
     lane, count, size = lanes(panels), here[ENCODER_COUNT], here[ENCODER_SIZE]
     apart, delta_apart = here[ENCODER_COLUMNS] * (2 * count + 1) * lane, stage[ENCODING_WIDTH] * lane
-    linear, ones = size - 1, stage[ENCODING_ONES]
+    linear = size - 1
     for i in range(begin, end):
         w = here[ENCODER_PARAMETERS] + i * here[ENCODER_UNIT]
         at, delta = kept(panels, here, i, 0), stage[ENCODING_DELTA] + (here[ENCODER_FIRST] + i * size) * lane
@@ -275,9 +275,8 @@ def periodic_gradient(here: IntegerPointer, stage: IntegerPointer, panels: Float
         for p in range(0, linear, 4):
             for m in range(0, count, LANES_COLUMNS):
                 lanes_4xn(panels, delta + p * lane, delta_apart, panels, at + m * lane, apart, strips, gradient,
-                          w2 + p * count + m, count, accumulate, linear - p, count - m)
-            lanes_4x1(panels, delta + p * lane, delta_apart, panels, ones, 0, strips, gradient, w2 + linear * count + p,
-                      1, accumulate, linear - p, 1)
+                          w2 + p * count + m, count, w2 + linear * count + p if m == 0 else -1, accumulate, linear - p,
+                          count - m)
         for s in range(strips):
             m = 0
             while m < count:
@@ -285,10 +284,8 @@ def periodic_gradient(here: IntegerPointer, stage: IntegerPointer, panels: Float
                                    slopes + s * apart + m * lane, 0, linear, count - m, 1)
         for m in range(0, count, 4):
             some = slopes + m * lane
-            lanes_4x1(panels, some, apart, panels, at + 2 * count * lane, apart, strips, gradient, w + m, 1, accumulate,
-                      count - m, 1)
-            lanes_4x1(panels, some, apart, panels, ones, 0, strips, gradient, w + count + m, 1, accumulate, count - m,
-                      1)
+            lanes_4x1(panels, some, apart, panels, at + 2 * count * lane, apart, strips, gradient, w + m, 1,
+                      w + count + m, accumulate, count - m, 1)
 
 
 @by_address(ENCODER_GRADIENT)
@@ -296,6 +293,6 @@ def scaling_gradient(here: IntegerPointer, stage: IntegerPointer, panels: Floats
                      gradient: Floats, strips: int, accumulate: int, begin: int, end: int) -> None:
     """∂E/∂s_k = Σ δ_k e_k, from the products that `encoded.my_samples` has left in place of the encoded numbers e."""
     lane = lanes(panels)
-    for k in range(begin, end, 4):
-        lanes_4x1(panels, stage[ENCODING_ENCODED] + k * lane, stage[ENCODING_WIDTH] * lane, panels,
-                  stage[ENCODING_ONES], 0, strips, gradient, here[ENCODER_PARAMETERS] + k, 1, accumulate, end - k, 1)
+    for k in range(begin, end, lane):
+        sum_rows(panels, stage[ENCODING_ENCODED] + k * lane, stage[ENCODING_WIDTH] * lane, strips, gradient,
+                 here[ENCODER_PARAMETERS] + k, accumulate, end - k)

@@ -21,7 +21,6 @@ from ..tables import (
     CELL_MY_NEURONS,
     CELL_MY_SAMPLES,
     CELL_NOISE,
-    CELL_ONES,
     CELL_TARGET,
     CELL_TARGET_COLUMNS,
     CELL_WEIGHT,
@@ -159,10 +158,9 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
                      ahead_end if layer == 0 else ahead)
             else:
                 call(dense.gradient_by_lanes, cells, panels, delta, here[LAYER_SOURCE], n_in * lane, n_in, n_out, every,
-                     j, stop, gradient, w - shift, accumulate)
-            if b >= 0:
-                call(dense.gradient_by_lanes, cells, panels, delta, cells[CELL_ONES], 0, 1, n_out, strips, j, stop,
-                     gradient, b, accumulate)
+                     j, stop, gradient, w - shift, b if every == strips else -1, accumulate)
+            if b >= 0 and (here[LAYER_TRANSPOSED] >= 0 or every > strips):
+                call(dense.bias_gradient, cells, panels, delta, n_out, strips, j, stop, gradient, b, accumulate)
             lap(clock, start, layer, PHASE_GRADIENT)
             if update != 0 and not at_once:
                 call(prototypes.update_rule, update, parameters, gradient, state, w + j * n_in, w + stop * n_in, shift,
@@ -185,8 +183,8 @@ def my_neurons_parametric(layers: Table, cells: Integers, panels: Floats, parame
         here = row(layers, layer)
         n = here[LAYER_N_OUT]
         if here[LAYER_ALPHAS] >= 0:
-            call(dense.gradient_by_lanes, cells, panels, here[LAYER_CHANGE], cells[CELL_ONES], 0, 1, n, strips,
-                 n * thread // threads, n * (thread + 1) // threads, gradient, here[LAYER_ALPHAS], accumulate)
+            call(dense.bias_gradient, cells, panels, here[LAYER_CHANGE], n, strips, n * thread // threads,
+                 n * (thread + 1) // threads, gradient, here[LAYER_ALPHAS], accumulate)
             lap(clock, start, layer, PHASE_GRADIENT)
     call(my_neurons, cells[CELL_WEIGHTS_NEURONS], layers, cells, panels, parameters, gradient, state, hyper, update,
          strips, accumulate, thread, threads, scratch, inputs, order, ahead, ahead_end, clock, start)

@@ -18,7 +18,6 @@ from ..tables import (
     CELL_DENSE_SAMPLES,
     CELL_MY_NEURONS,
     CELL_MY_SAMPLES,
-    CELL_ONES,
     CELL_SCRATCH,
     CELL_SPARSE_ROOM,
     CELL_STRUCTURE,
@@ -97,8 +96,7 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
                  hyper)
             lap(clock, start, 0, PHASE_UPDATE)
     if b >= 0 and first < end:
-        call(dense.gradient_by_lanes, cells, panels, here[LAYER_DELTA], cells[CELL_ONES], 0, 1, n_out, strips, first,
-             end, gradient, b, accumulate)
+        call(dense.bias_gradient, cells, panels, here[LAYER_DELTA], n_out, strips, first, end, gradient, b, accumulate)
         lap(clock, start, 0, PHASE_GRADIENT)
         if updates:
             call(prototypes.update_rule, update, parameters, gradient, state, b + first, b + end, 0, hyper)
