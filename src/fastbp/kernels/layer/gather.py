@@ -36,9 +36,15 @@ def gather(rows: ReadOnly, structure: IntegerPointer, order: Integers, begin: in
     starts = stack(begin, MOST_LANES)
     for s in range(first, last):
         if transposed < 0:
-            for v in range(lane):
-                i = least(begin + s * lane + v, end - 1)
-                starts[v] = (order[i] if order.size > 0 else i) * n
+            one = begin + s * lane
+            if order.size > 0 and one + lane <= end:  # in vectors, as the choices of the other loop cannot be
+                mine = view(order, one, lane)
+                for v in range(lane):
+                    starts[v] = mine[v] * n
+            else:
+                for v in range(lane):
+                    i = least(one + v, end - 1)
+                    starts[v] = (order[i] if order.size > 0 else i) * n
             place, k = target + s * n * lane, 0
             while k + 2 * FEW < n:
                 k += gather_square(rows, starts, k, n - k, panels, place + k * lane)
