@@ -96,6 +96,9 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# In environments of asv's own, with the Python that this one has.
+MEASURE = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/asv run
+
 # Every benchmark is imported; one of each kind is run once, and one in an environment that asv makes of its matrix and
 # the last commit. The figures mean nothing, which is why they are not kept.
 QUICK := timeraw_import$$|FitCall|time_thousand_single_rows|peakmem_fit|track_final_cost|FullBatch.time|Given.time|\
@@ -104,8 +107,7 @@ check-bench: $(VENV)/test.stamp
 	@$(BIN)/asv machine --yes >/dev/null
 	$(BIN)/asv check --environment existing:$(RUN)
 	$(BIN)/asv run --quick --dry-run --show-stderr --environment existing:$(RUN) --bench '$(subst | ,|,$(QUICK))'
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/asv run HEAD --quick --dry-run --show-stderr --bench timeraw_first_fit_cached \
-	    --environment virtualenv:$$($(RUN) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+	$(MEASURE) HEAD --quick --dry-run --show-stderr --bench timeraw_first_fit_cached
 
 coverage: $(VENV)/test.stamp
 	$(RUN) -m coverage erase
@@ -128,14 +130,15 @@ targets: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	@$(BIN)/asv machine --yes >/dev/null
-	$(BIN)/asv run $(ASV)
+	$(MEASURE) $(ASV)
 
 # COMMITS as git names them, or what asv knows (NEW, TAGS, HASHFILE:...). What is measured is one benchmark of each kind,
 # unless ASV says otherwise: ASV='--bench Learning', or ASV='--bench .' for the whole suite.
-HISTORY := timeraw_import$$|bench_training.Epoch|FitCall|bench_predict.Predict.time|track_final_cost|peakmem_fit
+HISTORY := timeraw_import$$|bench_training.Epoch|track_over_numpy|FitCall|bench_predict.Predict.time|\
+	track_final_cost|peakmem_fit
 bench-history: $(VENV)/test.stamp
 	@$(BIN)/asv machine --yes >/dev/null
-	$(if $(COMMITS),PATH="$(abspath $(BIN)):$$PATH" $(BIN)/asv run $(COMMITS) $(or $(ASV),--bench '$(HISTORY)'))
+	-$(if $(COMMITS),$(MEASURE) $(COMMITS) $(or $(ASV),--bench '$(subst | ,|,$(HISTORY))'))
 	$(RUN) -m bench.publish
 
 peers: .venv-peers/peers.stamp

@@ -2,11 +2,13 @@
 
 asv's pages load jQuery, flot and others from elsewhere and stay blank where they cannot. After ``asv publish`` this
 gets them from npm, in the versions and with the checksums of bench/pages/package-lock.json, puts them beside the pages
-and lets these point to them.
+and lets these point to them. It adds a page of the commits that were measured, to which asv's pages link, and takes
+away what nothing was measured of.
 """
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -33,6 +35,33 @@ FILES = {
 
 FONTS = "bootstrap/dist/fonts"
 """What the style sheet loads."""
+
+SHORT = 8
+"""Digits of a hash in asv's links, of which the page of commits has one section each."""
+
+COMMITS = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>fastbp: measured commits</title>
+<link rel="shortcut icon" href="swallow.ico">
+<style>
+body {{ max-width: 60em; margin: 1em auto; padding: 0 1em; font-family: sans-serif; line-height: 1.4 }}
+pre {{ white-space: pre-wrap; padding: 1em; background: #f4f4f4 }}
+:target h2 {{ background: #fe9 }}
+</style>
+<h1>Measured commits</h1>
+<p><a href="index.html">Benchmarks</a></p>
+{sections}
+</html>
+"""
+
+SECTION = """<section id="{short}">
+<h2>{short}</h2>
+<pre>{shown}</pre>
+{since}
+</section>
+"""
 
 LOADED = re.compile(r'<(?:script|link)\b[^>]*?\b(?:src|href)="(https?://[^"]*)"[^>]*>')
 CHECKED = re.compile(r'\s(?:integrity|crossorigin|referrerpolicy)="[^"]*"')
@@ -73,6 +102,35 @@ def copy(places: Iterable[str], pages: Path) -> None:
     shutil.copytree(KEPT / "node_modules" / FONTS, pages / "packages" / FONTS, dirs_exist_ok=True)
 
 
+def git(repository: Path, *arguments: str) -> str:
+    """Return what git prints."""
+    return subprocess.run(["git", *arguments], check=True, cwd=repository, capture_output=True, text=True).stdout
+
+
+def write_commits(pages: Path, repository: Path) -> None:
+    """Write ``commits.html``: each measured commit, newest first, and what came since the one measured before it."""
+    revisions = json.loads((pages / "index.json").read_text(encoding="utf-8"))["revision_to_hash"]
+    sections: list[str] = []
+    before = None
+    for revision in sorted(revisions, key=int):
+        commit = revisions[revision]
+        shown = git(repository, "show", "--stat", "--format=%H%n%an, %ad%n%n%B", "--date=iso", commit, "--")
+        between = git(repository, "log", "--oneline", "--skip=1", f"{before}..{commit}", "--") if before else ""
+        since = f"<p>After {before[:SHORT]}, not measured:</p>\n<pre>{html.escape(between)}</pre>" if between else ""
+        sections.insert(0, SECTION.format(short=commit[:SHORT], shown=html.escape(shown), since=since))
+        before = commit
+    (pages / "commits.html").write_text(COMMITS.format(sections="\n".join(sections)), encoding="utf-8")
+
+
+def keep_measured(pages: Path) -> None:
+    """Take benchmarks without any result out of the index: asv's grid has an empty field for each."""
+    path = pages / "index.json"
+    index = json.loads(path.read_text(encoding="utf-8"))
+    index["benchmarks"] = {name: benchmark for name, benchmark in index["benchmarks"].items()
+                           if (pages / "graphs" / "summary" / f"{name}.json").exists()}
+    path.write_text(json.dumps(index), encoding="utf-8")
+
+
 def main() -> None:
     """Publish."""
     npm = shutil.which("npm")
@@ -88,6 +146,8 @@ def main() -> None:
         page, places = at_home(path.read_text(encoding="utf-8"))
         path.write_text(page, encoding="utf-8")
         copy(places, pages)
+    keep_measured(pages)
+    write_commits(pages, ROOT)
     print(f"{pages}: look at them by `asv preview`, or serve the folder from anywhere")
 
 

@@ -95,3 +95,29 @@ def test_pages_load_nothing_from_elsewhere(bench):
 def test_a_page_that_loads_something_new_is_an_error(bench):
     with pytest.raises(LookupError, match="https://cdn.example/d3.js: name its package"):
         bench("publish").at_home('<script src="https://cdn.example/d3.js"></script>')
+
+
+def test_pages_lead_to_the_commits_that_were_measured(bench, tmp_path):
+    publish, pages = bench("publish"), tmp_path / "pages"
+    pages.mkdir()
+    for arguments in (["init", "--quiet"], *(["commit", "--quiet", "--allow-empty", "--message", subject]
+                                             for subject in ("first", "not <measured>", "last"))):
+        publish.git(tmp_path, "-c", "user.name=who", "-c", "user.email=where", *arguments)
+    last, _, first = publish.git(tmp_path, "log", "--format=%H").split()
+    (pages / "index.json").write_text(json.dumps({"revision_to_hash": {"10": last, "9": first}}), encoding="utf-8")
+    publish.write_commits(pages, tmp_path)
+    page = (pages / "commits.html").read_text(encoding="utf-8")
+    assert CONFIGURATION["show_commit_url"] == "commits.html#"
+    sections = [f'<section id="{commit[:8]}">' for commit in (last, first)]
+    assert page.index(sections[0]) < page.index("not &lt;measured&gt;") < page.index(sections[1])
+    assert "first" in page[page.index(sections[1]) :] and "<measured>" not in page
+
+
+def test_pages_show_what_was_measured(bench, tmp_path):
+    index = {"project": "fastbp", "benchmarks": {"a.time_x": {"unit": "seconds"}, "a.time_y": {}}}
+    (tmp_path / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    (tmp_path / "graphs" / "summary").mkdir(parents=True)
+    (tmp_path / "graphs" / "summary" / "a.time_x.json").write_text("[]", encoding="utf-8")
+    bench("publish").keep_measured(tmp_path)
+    assert json.loads((tmp_path / "index.json").read_text(encoding="utf-8")) == index | {
+        "benchmarks": {"a.time_x": {"unit": "seconds"}}}
