@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
+from sphinx.config import Config
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "extensions"), str(HERE)]
@@ -76,10 +78,11 @@ suppress_warnings = ["config.cache"]  # the settings of the gallery hold functio
 
 html_theme = "pydata_sphinx_theme"
 html_title = "fastbp"
-html_static_path = ["_static", str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSerif.ttf")]
+html_static_path = ["_static", "_build/font"]
 html_css_files = ["fastbp.css"]
 html_math_renderer = "mathml"
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}
 html_copy_source = False
 html_theme_options = {
     "logo": {"text": "fastbp"},
@@ -102,6 +105,22 @@ def write_included(app: Sphinx) -> None:
     drawings.write(HERE / "_static" / "drawings")
 
 
+SCRIPTS = {"SubscriptShiftDown": 300, "SuperscriptShiftUp": 740, "SuperscriptBottomMin": 450,
+           "SuperscriptBaselineDropMax": 700}
+"""Constants of a font's table MATH, where 2048 are its size."""
+
+
+def write_font(app: Sphinx, config: Config) -> None:
+    """Write matplotlib's DejaVu Serif with indices where other fonts for mathematics have them: its own are too high."""
+    path = HERE / "_build" / "font" / "mathematics.ttf"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    font = TTFont(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSerif.ttf", recalcTimestamp=False)
+    constants = font["MATH"].table.MathConstants
+    for name, value in SCRIPTS.items():
+        getattr(constants, name).Value = value
+    font.save(path)
+
+
 def leave_out(app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
     """Leave out what estimators have from scikit-learn."""
     module = getattr(thing, "__module__", None) or getattr(getattr(thing, "fget", None), "__module__", "fastbp")
@@ -109,6 +128,7 @@ def leave_out(app: Sphinx, what: str, name: str, thing: Any, skip: bool, options
 
 
 def setup(app: Sphinx) -> None:
-    """Have what is included written before the pages are read."""
+    """Have what is included written before the pages are read, and the font before it is looked for."""
+    app.connect("config-inited", write_font, priority=1)
     app.connect("builder-inited", write_included, priority=1)
     app.connect("autodoc-skip-member", leave_out)
