@@ -149,11 +149,12 @@ def test_networks_of_a_task_have_the_bits_of_their_own_fits():
             "sample_weight": [None] * 3}
     trained, errors, seconds = many._train(nets, X, X[:, :1], first=7, callbacks=lambda index: [seen(index)],
                                            metrics=None, missing=None, resume=False, each=each)
-    assert [len(net.history) for net in trained] == [1, 0, 3] and not any(net.history for net in nets) and seconds > 0
+    assert [len(net.history) for net in trained] == [1, 0, 3] and seconds > 0
     assert errors[0] is errors[2] is None and errors[1].__notes__ == ["This concerns networks[8]."]
-    parts.take_over(nets[2], trained[2])
+    other = Network((2, 3, 1), seed=9)
+    parts.take_over(other, trained[2])
     alone = Network((2, 3, 1), seed=2).fit(X[:9], X[:9, :1], epochs=3, optimizer="sgd")
-    assert nets[2].parameters.tobytes() == alone.parameters.tobytes() and len(nets[2].history) == 3
+    assert other.parameters.tobytes() == alone.parameters.tobytes() and len(other.history) == 3
     assert SEEN == [7, 9, 9, 9]
 
 
