@@ -53,7 +53,7 @@ from .tiles import (
     gradient_tile,
     lanes_4x1,
     lanes_4xn,
-    sum_rows,
+    sum_samples,
 )
 
 __all__ = [
@@ -119,6 +119,7 @@ __all__ = [
     "sum_columns",
     "sum_nonzeros",
     "sum_rows",
+    "sum_samples",
     "ticks",
     "to_bits",
     "transpose",

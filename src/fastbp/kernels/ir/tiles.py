@@ -358,8 +358,8 @@ def _lanes_tile(rows: int, columns: int) -> Any:
 lanes_4xn, lanes_4x1 = _lanes_tile(4, LANES_COLUMNS), _lanes_tile(4, 1)
 
 
-def _sum_rows(typing: Any, deltas: Any, d: Any, d_strip: Any, strips: Any, gradient: Any, g: Any, accumulate: Any,
-              some: Any) -> Any:
+def _sum_samples(typing: Any, deltas: Any, d: Any, d_strip: Any, strips: Any, gradient: Any, g: Any, accumulate: Any,
+                 some: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         D, d, d_strip, strips, G, g, accumulate, some = arguments
         p = Pointers(context, builder, deltas.dtype)
@@ -385,8 +385,8 @@ def _sum_rows(typing: Any, deltas: Any, d: Any, d_strip: Any, strips: Any, gradi
     return types.void(deltas, i, i, i, gradient, i, i, i), generate
 
 
-@twin(_sum_rows)
-def sum_rows(D: Any, d: int, d_strip: int, strips: int, G: Any, g: int, accumulate: int, some: int) -> None:
+@twin(_sum_samples)
+def sum_samples(D: Any, d: int, d_strip: int, strips: int, G: Any, g: int, accumulate: int, some: int) -> None:
     """Write or add Σ_samples δ_j for up to ``some`` neurons j, and no more than a vector has lanes.
 
     As many sums side by side as a vector has lanes, since an addition waits for the one before: 128 neurons over 4

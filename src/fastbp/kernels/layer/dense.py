@@ -24,7 +24,7 @@ from ..ir import (
     least,
     most,
     prefetch,
-    sum_rows,
+    sum_samples,
     transpose,
 )
 from ..layout import SCRATCH_BYTES
@@ -198,4 +198,4 @@ def bias_gradient(panels: Floats, delta: int, n_out: int, strips: int, j0: int, 
     """∂E/∂b_j = Σ_samples δ_j (6) for neurons j0..j1: overwrites them in b^l's part of ``gradient``, or adds to it."""
     lane = lanes(panels)
     for j in range(j0, j1, lane):
-        sum_rows(panels, delta + j * lane, n_out * lane, strips, gradient, bias + j, accumulate, j1 - j)
+        sum_samples(panels, delta + j * lane, n_out * lane, strips, gradient, bias + j, accumulate, j1 - j)

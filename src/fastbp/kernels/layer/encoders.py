@@ -26,7 +26,7 @@ from ..ir import (
     lanes_4xn,
     scale_vector,
     stack,
-    sum_rows,
+    sum_samples,
     view,
 )
 from ..tables import (
@@ -294,5 +294,5 @@ def scaling_gradient(here: IntegerPointer, stage: IntegerPointer, panels: Floats
     """∂E/∂s_k = Σ δ_k e_k, from the products that `encoded.my_samples` has left in place of the encoded numbers e."""
     lane = lanes(panels)
     for k in range(begin, end, lane):
-        sum_rows(panels, stage[ENCODING_ENCODED] + k * lane, stage[ENCODING_WIDTH] * lane, strips, gradient,
-                 here[ENCODER_PARAMETERS] + k, accumulate, end - k)
+        sum_samples(panels, stage[ENCODING_ENCODED] + k * lane, stage[ENCODING_WIDTH] * lane, strips, gradient,
+                    here[ENCODER_PARAMETERS] + k, accumulate, end - k)
