@@ -141,7 +141,7 @@ def laid_out(net, **choices):
 
 def plan_of(net, samples, **wanted):
     """The complete plan of a pass over one block of so many samples, for this test alone."""
-    return link(net._architecture, Request(samples, choices=net._workspaces.choices, **wanted))
+    return link(net._architecture, Request(samples, choices=net._workspaces.choices, shuffles=True, **wanted))
 
 
 def naive_layers(net):

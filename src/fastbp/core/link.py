@@ -151,6 +151,8 @@ class Request:
     """Whether a batch has as many blocks as there are threads, at least: then they may take `passes.rounds`."""
     bfloat16: bool = False
     """Whether operands of products are rounded to bfloat16."""
+    shuffles: bool = False
+    """Whether each epoch takes the samples in an order of its own."""
 
     def block(self, architecture: Architecture) -> int:
         """Return the number of samples that go through a pass together: of the network alone, never of threads."""
@@ -224,6 +226,8 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
 
 def bind(architecture: Architecture, plan: Plan, request: Request) -> Plan:
     """Return a prepared plan with what belongs to one use, if anything does, in cells of its own."""
+    if request.shuffles:  # others share the plan, and do not compile it
+        plan.cells[shuffle.place] = address(shuffle_picked if request.picks else shuffle, architecture.dtype)
     if not request.binds:
         return plan
     cells, cost_parameter = plan.cells.copy(), plan.cost_parameter.copy()
@@ -363,7 +367,6 @@ def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterat
         return
     yield from (gather.gather_weights, costs.collect, record.end_epoch, backprop.my_neurons)
     yield from (rounds.take_round, rounds.share) if plan.cells[tables.CELL_MOST_BLOCKS] else ()
-    yield shuffle_picked if request.picks else shuffle
     if request.kind == tables.KIND_PLAIN:
         yield backprop.my_samples
     else:

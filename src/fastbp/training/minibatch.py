@@ -64,7 +64,7 @@ class MiniBatches(CompiledSteps):
         fit = self.fit
         request = fit.samples.request(self.batch)
         request.bfloat16, request.regularization = fit.bfloat16, fit.regularization
-        request.noise_key, request.progress = fit.progress.key, self.place
+        request.noise_key, request.progress, request.shuffles = fit.progress.key, self.place, self.shuffles
         return request
 
     def arranged(self, like: tuple[Any, ...]) -> int:
@@ -77,6 +77,8 @@ class MiniBatches(CompiledSteps):
         except IndexError:  # other threads have all there are
             return 0
         self.fit.stack.callback(known.pool.append, plan)
+        if self.shuffles and plan.cells[tables.CELL_SHUFFLE] == 0:  # of a fit that does not
+            return 0
         self.work_in(plan, known.block)
         self.numbers, self.state = self.fit.progress.hyper, self.fit.progress.state
         return known.update

@@ -124,23 +124,27 @@ def polynomial(*, single: tuple[float, ...], double: tuple[float, ...]) -> Any:
 
 
 def _chosen(condition: str) -> Callable[..., Any]:
-    """Return what emits the one of two integers of which the condition holds."""
+    """Return what emits the second of two numbers where the condition holds for it and the first, else the first."""
     def choose(typing: Any, a: Any, b: Any) -> Any:
-        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-            return builder.select(builder.icmp_signed(condition, *arguments), *arguments)
+        kind = types.float64 if isinstance(a, types.Float) else types.intp
 
-        return types.intp(types.intp, types.intp), generate
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            compare = builder.fcmp_ordered if kind == types.float64 else builder.icmp_signed
+            first, second = arguments
+            return builder.select(compare(condition, second, first), second, first)
+
+        return kind(kind, kind), generate
 
     return choose
 
 
 @twin(_chosen("<"))
-def least(a: int, b: int) -> int:
-    """Return the smaller of two integers; Numba's own takes three times as long to compile, call by call."""
+def least(a: Any, b: Any) -> Any:
+    """Return the smaller of two integers or doubles; Numba's own takes three times as long to compile, each call."""
     return min(a, b)
 
 
 @twin(_chosen(">"))
-def most(a: int, b: int) -> int:
-    """Return the larger of two integers."""
+def most(a: Any, b: Any) -> Any:
+    """Return the larger of two integers or doubles."""
     return max(a, b)

@@ -10,7 +10,7 @@ import math
 from ..compile import by_address, inline
 from ..compile.arguments import Doubles, Floats
 from ..elementwise import wide
-from ..ir import view
+from ..ir import least, most, pointer, view
 from ..tables import (
     HYPER_LAST_SLOPE,
     HYPER_MEMORY,
@@ -36,7 +36,7 @@ from .line_search import row
 def downhill(direction, gradient):
     """Overwrite the direction by −∂E/∂w; give a step length that moves the parameters by 1 at most."""
     combine(direction, -1.0, gradient, 0.0, gradient)
-    return 1.0 / max(math.sqrt(dot(gradient, gradient)), 1.0)
+    return 1.0 / most(math.sqrt(dot(gradient, gradient)), 1.0)
 
 
 @by_address()
@@ -47,27 +47,29 @@ def lbfgs_direction(parameters: Floats, state: Floats, numbers: Doubles, search:
     products of these (Chen, Wang & Zhou 2014) it runs over numbers, and every vector is read twice. s_k·y_i and y_k·y_i
     stay in tables from step to step.
     """
-    n, memory = parameters.size, int(numbers[HYPER_MEMORY])
+    n, line, figures = parameters.size, pointer(search), pointer(numbers)
+    whole = type(n)
+    memory = whole(figures[HYPER_MEMORY])
     gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
-    if numbers[HYPER_STEPS] == 0.0 or numbers[HYPER_PAIRS] == 0.0:  # a step whose pair was refused tells no curvature
-        search[SEARCH_KNOWN], search[SEARCH_ALPHA] = 0.0, downhill(direction, gradient)
+    if figures[HYPER_STEPS] == 0.0 or figures[HYPER_PAIRS] == 0.0:  # a step whose pair was refused tells no curvature
+        line[SEARCH_KNOWN], line[SEARCH_ALPHA] = 0.0, downhill(direction, gradient)
         return
-    search[SEARCH_ALPHA] = 1.0
-    kept = int(numbers[HYPER_PAIRS])
-    count = min(kept, memory)
+    line[SEARCH_ALPHA] = 1.0
+    kept = whole(figures[HYPER_PAIRS])
+    count = least(kept, memory)
     square = memory * memory
     tables = view(search, SEARCH_COUNT, search.size - SEARCH_COUNT)  # of older pairs by younger ones
     step_change, change_change = view(tables, 0, square), view(tables, square, square)
     slopes, column = view(tables, 2 * square, 2 * memory), view(tables, 2 * square + 2 * memory, memory)
     weights = view(tables, 2 * square + 3 * memory, 2 * memory)  # slopes and weights: first of steps, then of changes
-    for pair in range(max(min(int(search[SEARCH_KNOWN]), kept - 1), kept - count), kept):
+    for pair in range(most(least(whole(line[SEARCH_KNOWN]), kept - 1), kept - count), kept):
         place = pair % memory
         for half in range(2):
             products(view(state, (ROW_OWN + half * memory) * n, memory * n), count, gradient,
                      row(state, ROW_OWN + memory + place, n), view(slopes, half * memory, memory), column)
             for k in range(count):
                 tables[half * square + k * memory + place] = column[k]
-    search[SEARCH_KNOWN] = float(kept)
+    line[SEARCH_KNOWN] = float(kept)
     newest = (kept - 1) % memory
     scale = 1.0 / change_change[newest * memory + newest]
     for i in range(2 * memory):
@@ -97,7 +99,9 @@ def lbfgs_direction(parameters: Floats, state: Floats, numbers: Doubles, search:
 @by_address()
 def lbfgs_note(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
     """Keep s and y, scaled to s·y = 1, which leaves H as it is; not where their product is too small to divide by."""
-    n, memory = parameters.size, int(numbers[HYPER_MEMORY])
+    n, numbers = parameters.size, pointer(numbers)
+    whole = type(n)
+    memory = whole(numbers[HYPER_MEMORY])
     gradient, start, before = row(state, ROW_GRADIENT, n), row(state, ROW_START, n), row(state, ROW_BEFORE, n)
     if numbers[HYPER_STEPS] == 0.0:
         numbers[HYPER_PAIRS] = 0.0
@@ -106,8 +110,8 @@ def lbfgs_note(parameters: Floats, state: Floats, numbers: Doubles, search: Doub
         s = wide(parameters[i] - start[i])
         product += s * float(gradient[i] - before[i])
         fall -= s * float(before[i])
-    if product > search[SEARCH_EPSILON] * max(fall, 0.0):
-        pair, scale = int(numbers[HYPER_PAIRS]) % memory, type(parameters[0])(1.0 / math.sqrt(product))
+    if product > search[SEARCH_EPSILON] * most(fall, 0.0):
+        pair, scale = whole(numbers[HYPER_PAIRS]) % memory, type(parameters[0])(1.0 / math.sqrt(product))
         step, change = row(state, ROW_OWN + pair, n), row(state, ROW_OWN + memory + pair, n)
         for i in range(n):
             step[i], change[i] = scale * (parameters[i] - start[i]), scale * (gradient[i] - before[i])

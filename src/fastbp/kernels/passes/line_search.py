@@ -14,7 +14,7 @@ import math
 from .. import prototypes
 from ..compile import by_address, inline, kernel
 from ..compile.arguments import DoublePointer, Doubles, Floats, IntegerPointer
-from ..ir import call, pointer, to_bits, view
+from ..ir import call, least, most, pointer, to_bits, view
 from ..tables import (
     CELL_END_EPOCH,
     DOING_FRESH,
@@ -89,7 +89,7 @@ def interpolate(a, cost_a, slope_a, b, cost_b, slope_b):
         bottom = slope_b - slope_a + 2.0 * d2
         if bottom != 0.0:
             part = 1.0 - (slope_b + d2 - d1) / bottom
-    return a + min(max(part, 0.1), 0.9) * width
+    return a + least(most(part, 0.1), 0.9) * width
 
 
 @inline
@@ -97,7 +97,7 @@ def extrapolate(a, slope_a, b, slope_b):
     """Go on from b, which is lower than a and still falls: where the slope would vanish, 1.1 to 10 times as far."""
     fall = slope_b - slope_a
     reach = b - slope_b * (b - a) / fall if fall > 0.0 else math.inf
-    return min(max(reach, 1.1 * b), 10.0 * b)
+    return least(most(reach, 1.1 * b), 10.0 * b)
 
 
 @inline
@@ -110,8 +110,8 @@ def judge(search, cost, slope):
     """
     alpha = search[SEARCH_ALPHA]
     search[SEARCH_TRIES] += 1.0
-    most = search[SEARCH_START_COST] + DECREASE * alpha * search[SEARCH_START_SLOPE]
-    low_enough = cost <= most and slope * 0.0 == 0.0
+    allowed = search[SEARCH_START_COST] + DECREASE * alpha * search[SEARCH_START_SLOPE]
+    low_enough = cost <= allowed and slope * 0.0 == 0.0
     if not low_enough or (search[SEARCH_LOW_ALPHA] > 0.0 and cost > search[SEARCH_LOW_COST]):
         search[SEARCH_HIGH_ALPHA], search[SEARCH_HIGH_COST], search[SEARCH_HIGH_SLOPE] = alpha, cost, slope
         search[SEARCH_BRACKETED] = 1.0
@@ -131,7 +131,7 @@ def judge(search, cost, slope):
         search[SEARCH_ALPHA] = interpolate(low, search[SEARCH_LOW_COST], search[SEARCH_LOW_SLOPE], high,
                                            search[SEARCH_HIGH_COST], search[SEARCH_HIGH_SLOPE])
         ends |= width * abs(search[SEARCH_START_SLOPE]) <= search[SEARCH_EPSILON] * abs(search[SEARCH_START_COST])
-        ends |= width <= 1e-12 * max(high, low)
+        ends |= width <= 1e-12 * most(high, low)
     if not ends:
         return LINE_GOES_ON
     if search[SEARCH_LOW_ALPHA] == 0.0:
@@ -174,7 +174,8 @@ def end_step(parameters, numbers, progress, sums, search, costs, status):
     sums[SUM_EPOCH_PENALTY] = search[SEARCH_PENALTY]
     search[SEARCH_DOING] = DOING_RESTING
     progress[PROGRESS_EPOCH] += 1
-    progress[PROGRESS_UPDATES] = int(search[SEARCH_STEPS])  # where `epoch.run` counts passes
+    whole = type(progress[PROGRESS_UPDATES])
+    progress[PROGRESS_UPDATES] = whole(search[SEARCH_STEPS])  # where `epoch.run` counts passes
     progress[PROGRESS_STATUS] = STATUS_PAUSED if status == STATUS_RUNNING and search[SEARCH_LEFT] <= 0.0 else status
 
 
@@ -186,54 +187,54 @@ def next_point(parameters: Floats, best: Floats, state: Floats, numbers: Doubles
     Overwrites state, numbers, sums and search; where a step ends, also progress and ``costs``, and at the end of the
     last one the parameters stay.
     """
-    n = parameters.size
+    n, line, figures = parameters.size, pointer(search), pointer(numbers)
     gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
     start, before = row(state, ROW_START, n), row(state, ROW_BEFORE, n)
-    doing, cost = search[SEARCH_DOING], 0.0
+    doing, cost = line[SEARCH_DOING], 0.0
     if doing != DOING_RESTING:
-        cost = cost_of_pass(parameters, gradient, state, numbers, sums, search)
+        cost = cost_of_pass(parameters, gradient, state, numbers, sums, line)
     if doing == DOING_FRESH:
-        numbers[HYPER_COST], search[SEARCH_PENALTY] = cost, sums[SUM_EPOCH_PENALTY]
-        search[SEARCH_DOING] = DOING_RESTING
+        figures[HYPER_COST], line[SEARCH_PENALTY] = cost, sums[SUM_EPOCH_PENALTY]
+        line[SEARCH_DOING] = DOING_RESTING
     elif doing != DOING_RESTING:
-        verdict = judge(search, cost, dot(gradient, direction)) if doing == DOING_SEARCHING else LINE_FOUND
+        verdict = judge(line, cost, dot(gradient, direction)) if doing == DOING_SEARCHING else LINE_FOUND
         if verdict == LINE_GOES_ON or verdict == LINE_LOWEST:
-            search[SEARCH_DOING] = DOING_SEARCHING if verdict == LINE_GOES_ON else DOING_RETURNING
-            combine(parameters, 1.0, start, search[SEARCH_ALPHA], direction)
+            line[SEARCH_DOING] = DOING_SEARCHING if verdict == LINE_GOES_ON else DOING_RETURNING
+            combine(parameters, 1.0, start, line[SEARCH_ALPHA], direction)
             return
         # in its last digit the first condition lets equal costs pass
-        if verdict == LINE_FOUND and cost < numbers[HYPER_COST]:
-            numbers[HYPER_COST], numbers[HYPER_STEP_LENGTH] = cost, search[SEARCH_ALPHA]
-            search[SEARCH_PENALTY] = sums[SUM_EPOCH_PENALTY]
-            remember = to_bits(search[SEARCH_REMEMBER])
+        if verdict == LINE_FOUND and cost < figures[HYPER_COST]:
+            figures[HYPER_COST], figures[HYPER_STEP_LENGTH] = cost, line[SEARCH_ALPHA]
+            line[SEARCH_PENALTY] = sums[SUM_EPOCH_PENALTY]
+            remember = to_bits(line[SEARCH_REMEMBER])
             call(prototypes.direction, remember, parameters, state, numbers, search)
-            numbers[HYPER_STEPS] += 1.0
-            end_step(parameters, numbers, progress, sums, search, costs, STATUS_RUNNING)
+            figures[HYPER_STEPS] += 1.0
+            end_step(parameters, figures, progress, sums, line, costs, STATUS_RUNNING)
         else:
             for i in range(n):
                 parameters[i], gradient[i] = start[i], before[i]
-            if numbers[HYPER_STEPS] == 0.0:
-                end_step(parameters, numbers, progress, sums, search, costs, STATUS_DONE)
+            if figures[HYPER_STEPS] == 0.0:
+                end_step(parameters, figures, progress, sums, line, costs, STATUS_DONE)
             # along the gradient, where the direction leads nowhere
-            numbers[HYPER_STEPS], search[SEARCH_DOING] = 0.0, DOING_RESTING
+            figures[HYPER_STEPS], line[SEARCH_DOING] = 0.0, DOING_RESTING
     if progress[PROGRESS_STATUS] != STATUS_RUNNING:
         return
     for i in range(n):
         start[i], before[i] = parameters[i], gradient[i]
-    direct, slope = to_bits(search[SEARCH_DIRECT]), 0.0
+    direct, slope = to_bits(line[SEARCH_DIRECT]), 0.0
     for _ in range(2):
         call(prototypes.direction, direct, parameters, state, numbers, search)
         slope = dot(gradient, direction)
-        if slope < 0.0 or numbers[HYPER_STEPS] == 0.0:
+        if slope < 0.0 or figures[HYPER_STEPS] == 0.0:
             break
-        numbers[HYPER_STEPS] = 0.0
+        figures[HYPER_STEPS] = 0.0
     if not slope < 0.0:
-        end_step(parameters, numbers, progress, sums, search, costs, STATUS_DONE)
+        end_step(parameters, figures, progress, sums, line, costs, STATUS_DONE)
         return
-    search[SEARCH_DOING], search[SEARCH_TRIES], search[SEARCH_BRACKETED] = DOING_SEARCHING, 0.0, 0.0
-    search[SEARCH_START_COST], search[SEARCH_START_SLOPE] = numbers[HYPER_COST], slope
-    search[SEARCH_LOW_ALPHA], search[SEARCH_LOW_COST], search[SEARCH_LOW_SLOPE] = 0.0, numbers[HYPER_COST], slope
-    combine(parameters, 1.0, start, search[SEARCH_ALPHA], direction)
+    line[SEARCH_DOING], line[SEARCH_TRIES], line[SEARCH_BRACKETED] = DOING_SEARCHING, 0.0, 0.0
+    line[SEARCH_START_COST], line[SEARCH_START_SLOPE] = figures[HYPER_COST], slope
+    line[SEARCH_LOW_ALPHA], line[SEARCH_LOW_COST], line[SEARCH_LOW_SLOPE] = 0.0, figures[HYPER_COST], slope
+    combine(parameters, 1.0, start, line[SEARCH_ALPHA], direction)
 
 
 @kernel

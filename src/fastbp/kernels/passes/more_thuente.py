@@ -10,7 +10,7 @@ import math
 from .. import prototypes
 from ..compile import by_address, inline
 from ..compile.arguments import DoublePointer, Doubles, Floats, IntegerPointer
-from ..ir import call, to_bits, view
+from ..ir import call, least, most, pointer, to_bits, view
 from ..tables import (
     CELL_END_EPOCH,
     DOING_FRESH,
@@ -81,15 +81,15 @@ LONGEST = 1e10
 def cubic(a, cost_a, slope_a, b, cost_b, slope_b, real_root):
     """Return γ and θ of the cubic through two points, which vanishes nowhere unless γ² ≥ 0 (or is taken for 0)."""
     theta = 3.0 * (cost_a - cost_b) / (b - a) + slope_a + slope_b
-    scale = max(abs(theta), max(abs(slope_a), abs(slope_b)))
+    scale = most(abs(theta), most(abs(slope_a), abs(slope_b)))
     square = (theta / scale) * (theta / scale) - (slope_a / scale) * (slope_b / scale)
     if real_root:
-        square = max(0.0, square)
+        square = most(0.0, square)
     return scale * math.sqrt(square), theta
 
 
 @inline
-def next_trial(search, alpha, cost, slope, low_cost, low_slope, high_cost, high_slope, least, most):
+def next_trial(search, alpha, cost, slope, low_cost, low_slope, high_cost, high_slope, shortest, longest):
     """Return the next step (Moré & Thuente 1994, section 4), and whether a minimum lies between two points by now."""
     low, high, bracketed = search[SEARCH_LOW_ALPHA], search[SEARCH_HIGH_ALPHA], search[SEARCH_BRACKETED]
     if cost > low_cost:  # case 1: a minimum lies between
@@ -112,20 +112,21 @@ def next_trial(search, alpha, cost, slope, low_cost, low_slope, high_cost, high_
         if alpha > low:
             gamma = -gamma
         ratio = ((gamma - slope) + theta) / ((gamma + (low_slope - slope)) + gamma)
-        by_cubic = alpha + ratio * (low - alpha) if ratio < 0.0 and gamma != 0.0 else most if alpha > low else least
+        falls = ratio < 0.0 and gamma != 0.0
+        by_cubic = alpha + ratio * (low - alpha) if falls else longest if alpha > low else shortest
         by_slopes = alpha + (slope / (slope - low_slope)) * (low - alpha)
         cubic_is_nearer = abs(by_cubic - alpha) < abs(by_slopes - alpha)
         if bracketed != 0.0:
             found, bound = by_cubic if cubic_is_nearer else by_slopes, alpha + 0.66 * (high - alpha)
-            return (min(bound, found) if alpha > low else max(bound, found)), bracketed
+            return (least(bound, found) if alpha > low else most(bound, found)), bracketed
         farther = by_cubic if abs(by_cubic - alpha) > abs(by_slopes - alpha) else by_slopes
-        return max(least, min(most, farther)), bracketed
+        return most(shortest, least(longest, farther)), bracketed
     if bracketed != 0.0:  # case 4: lower, and the slope falls as much
         gamma, theta = cubic(alpha, cost, slope, high, high_cost, high_slope, False)
         if alpha > high:
             gamma = -gamma
         return alpha + ((gamma - slope) + theta) / (((gamma - slope) + gamma) + high_slope) * (high - alpha), bracketed
-    return (most if alpha > low else least), bracketed
+    return (longest if alpha > low else shortest), bracketed
 
 
 @inline
@@ -141,8 +142,8 @@ def try_point(search, wolfe, cost, slope):
     enough = search[SEARCH_START_COST] + alpha * asked
     if wolfe[WOLFE_STAGE] == 1.0 and cost <= enough and slope >= 0.0:
         wolfe[WOLFE_STAGE] = 2.0
-    least, most, bracketed = wolfe[WOLFE_LEAST], wolfe[WOLFE_MOST], search[SEARCH_BRACKETED] != 0.0
-    found = bracketed and (alpha <= least or alpha >= most or most - least <= 0.1 * most)
+    shortest, longest, bracketed = wolfe[WOLFE_LEAST], wolfe[WOLFE_MOST], search[SEARCH_BRACKETED] != 0.0
+    found = bracketed and (alpha <= shortest or alpha >= longest or longest - shortest <= 0.1 * longest)
     found |= alpha == LONGEST and cost <= enough and slope <= asked
     found |= alpha == 0.0 and (cost > enough or slope >= asked)
     if found or (cost <= enough and abs(slope) <= search[SEARCH_C2] * -start_slope):
@@ -153,7 +154,8 @@ def try_point(search, wolfe, cost, slope):
     cost_there, slope_there = cost - alpha * less, slope - less
     low_cost, low_slope = search[SEARCH_LOW_COST] - low * less, search[SEARCH_LOW_SLOPE] - less
     step, bracket = next_trial(search, alpha, cost_there, slope_there, low_cost, low_slope,
-                               search[SEARCH_HIGH_COST] - high * less, search[SEARCH_HIGH_SLOPE] - less, least, most)
+                               search[SEARCH_HIGH_COST] - high * less, search[SEARCH_HIGH_SLOPE] - less, shortest,
+                               longest)
     if cost_there > low_cost:
         search[SEARCH_HIGH_ALPHA], search[SEARCH_HIGH_COST], search[SEARCH_HIGH_SLOPE] = alpha, cost, slope
     else:
@@ -167,15 +169,15 @@ def try_point(search, wolfe, cost, slope):
         if abs(high - low) >= 0.66 * wolfe[WOLFE_LAST_WIDTH]:
             step = low + 0.5 * (high - low)
         wolfe[WOLFE_LAST_WIDTH], wolfe[WOLFE_WIDTH] = wolfe[WOLFE_WIDTH], abs(high - low)
-        least, most = min(low, high), max(low, high)
+        shortest, longest = least(low, high), most(low, high)
     else:
-        least, most = step + 1.1 * (step - low), step + 4.0 * (step - low)
-    step = min(max(step, 0.0), LONGEST)
-    if bracket != 0.0 and (step <= least or step >= most or most - least <= 0.1 * most):
+        shortest, longest = step + 1.1 * (step - low), step + 4.0 * (step - low)
+    step = least(most(step, 0.0), LONGEST)
+    if bracket != 0.0 and (step <= shortest or step >= longest or longest - shortest <= 0.1 * longest):
         if low == alpha and search[SEARCH_TRIES] < MOST_TRIES:
             return LINE_FOUND  # as it would be if it were looked at once more
         step = low
-    wolfe[WOLFE_LEAST], wolfe[WOLFE_MOST], search[SEARCH_ALPHA] = least, most, step
+    wolfe[WOLFE_LEAST], wolfe[WOLFE_MOST], search[SEARCH_ALPHA] = shortest, longest, step
     return LINE_GOES_ON
 
 
@@ -191,7 +193,7 @@ def outcome(gradient, numbers, search, wolfe):
     if largest <= wolfe[WOLFE_SLOPE_TOLERANCE]:
         return OUTCOME_FLAT
     last, cost = search[SEARCH_START_COST], numbers[HYPER_COST]
-    some = wolfe[WOLFE_COST_TOLERANCE] * max(max(abs(last), abs(cost)), 1.0)
+    some = wolfe[WOLFE_COST_TOLERANCE] * most(most(abs(last), abs(cost)), 1.0)
     if wolfe[WOLFE_ITERATIONS] > 0.0 and last - cost <= some:
         return OUTCOME_STEADY
     return OUTCOME_NONE
@@ -204,34 +206,35 @@ def next_iterate(parameters: Floats, best: Floats, state: Floats, numbers: Doubl
 
     Overwrites what `line_search.next_point` does, and WOLFE at the end of the search.
     """
-    n, wolfe = parameters.size, view(search, search.size - WOLFE_COUNT, WOLFE_COUNT)
+    n, wolfe = parameters.size, pointer(view(search, search.size - WOLFE_COUNT, WOLFE_COUNT))
+    line, figures = pointer(search), pointer(numbers)
     gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
     start, before = row(state, ROW_START, n), row(state, ROW_BEFORE, n)
-    doing, failed = search[SEARCH_DOING], False
+    doing, failed = line[SEARCH_DOING], False
     if doing != DOING_RESTING:
-        cost = cost_of_pass(parameters, gradient, state, numbers, sums, search)
+        cost = cost_of_pass(parameters, gradient, state, numbers, sums, line)
         if doing == DOING_FRESH:
-            numbers[HYPER_COST], search[SEARCH_PENALTY] = cost, sums[SUM_EPOCH_PENALTY]
+            figures[HYPER_COST], line[SEARCH_PENALTY] = cost, sums[SUM_EPOCH_PENALTY]
             wolfe[WOLFE_ITERATIONS] = 0.0
             wolfe[WOLFE_EVALUATIONS] += 1.0
         else:
-            verdict = try_point(search, wolfe, cost, dot(gradient, direction))
-            failed = verdict == LINE_GOES_ON and search[SEARCH_TRIES] >= MOST_TRIES
+            verdict = try_point(line, wolfe, cost, dot(gradient, direction))
+            failed = verdict == LINE_GOES_ON and line[SEARCH_TRIES] >= MOST_TRIES
             if verdict == LINE_GOES_ON and not failed:
-                combine(parameters, 1.0, start, search[SEARCH_ALPHA], direction)
+                combine(parameters, 1.0, start, line[SEARCH_ALPHA], direction)
                 return
             if not failed:
-                numbers[HYPER_COST], numbers[HYPER_STEP_LENGTH] = cost, search[SEARCH_ALPHA]
-                search[SEARCH_PENALTY] = sums[SUM_EPOCH_PENALTY]
-                call(prototypes.direction, to_bits(search[SEARCH_REMEMBER]), parameters, state, numbers, search)
-                numbers[HYPER_STEPS] += 1.0
+                figures[HYPER_COST], figures[HYPER_STEP_LENGTH] = cost, line[SEARCH_ALPHA]
+                line[SEARCH_PENALTY] = sums[SUM_EPOCH_PENALTY]
+                call(prototypes.direction, to_bits(line[SEARCH_REMEMBER]), parameters, state, numbers, search)
+                figures[HYPER_STEPS] += 1.0
                 wolfe[WOLFE_ITERATIONS] += 1.0
-                end_step(parameters, numbers, progress, sums, search, costs, STATUS_RUNNING)
-        search[SEARCH_DOING] = DOING_RESTING
+                end_step(parameters, figures, progress, sums, line, costs, STATUS_RUNNING)
+        line[SEARCH_DOING] = DOING_RESTING
     if progress[PROGRESS_STATUS] != STATUS_RUNNING:
         return
     if not failed:
-        wolfe[WOLFE_OUTCOME] = outcome(gradient, numbers, search, wolfe)
+        wolfe[WOLFE_OUTCOME] = outcome(gradient, figures, line, wolfe)
         if wolfe[WOLFE_OUTCOME] != OUTCOME_NONE:
             progress[PROGRESS_STATUS] = STATUS_DONE
             return
@@ -242,23 +245,23 @@ def next_iterate(parameters: Floats, best: Floats, state: Floats, numbers: Doubl
         if failed:  # back, and along −∂E/∂w, unless the line was that
             for i in range(n):
                 parameters[i], gradient[i] = start[i], before[i]
-            if numbers[HYPER_STEPS] == 0.0 or numbers[HYPER_PAIRS] == 0.0:
+            if figures[HYPER_STEPS] == 0.0 or figures[HYPER_PAIRS] == 0.0:
                 wolfe[WOLFE_OUTCOME], progress[PROGRESS_STATUS] = OUTCOME_LOST, STATUS_DONE
                 return
-            numbers[HYPER_STEPS] = 0.0
-        call(prototypes.direction, to_bits(search[SEARCH_DIRECT]), parameters, state, numbers, search)
+            figures[HYPER_STEPS] = 0.0
+        call(prototypes.direction, to_bits(line[SEARCH_DIRECT]), parameters, state, numbers, search)
         slope = dot(gradient, direction)
         failed = not slope < 0.0
         if not failed:
             break
     alpha = 1.0
     if wolfe[WOLFE_ITERATIONS] == 0.0:
-        alpha = min(1.0 / math.sqrt(dot(direction, direction)), LONGEST)
-    search[SEARCH_ALPHA], search[SEARCH_DOING] = alpha, DOING_SEARCHING
-    search[SEARCH_TRIES], search[SEARCH_BRACKETED] = 0.0, 0.0
-    search[SEARCH_START_COST], search[SEARCH_START_SLOPE] = numbers[HYPER_COST], slope
-    search[SEARCH_LOW_ALPHA], search[SEARCH_LOW_COST], search[SEARCH_LOW_SLOPE] = 0.0, numbers[HYPER_COST], slope
-    search[SEARCH_HIGH_ALPHA], search[SEARCH_HIGH_COST], search[SEARCH_HIGH_SLOPE] = 0.0, numbers[HYPER_COST], slope
+        alpha = least(1.0 / math.sqrt(dot(direction, direction)), LONGEST)
+    line[SEARCH_ALPHA], line[SEARCH_DOING] = alpha, DOING_SEARCHING
+    line[SEARCH_TRIES], line[SEARCH_BRACKETED] = 0.0, 0.0
+    line[SEARCH_START_COST], line[SEARCH_START_SLOPE] = figures[HYPER_COST], slope
+    line[SEARCH_LOW_ALPHA], line[SEARCH_LOW_COST], line[SEARCH_LOW_SLOPE] = 0.0, figures[HYPER_COST], slope
+    line[SEARCH_HIGH_ALPHA], line[SEARCH_HIGH_COST], line[SEARCH_HIGH_SLOPE] = 0.0, figures[HYPER_COST], slope
     wolfe[WOLFE_STAGE], wolfe[WOLFE_WIDTH], wolfe[WOLFE_LAST_WIDTH] = 1.0, LONGEST, 2.0 * LONGEST
     wolfe[WOLFE_LEAST], wolfe[WOLFE_MOST] = 0.0, 5.0 * alpha
     combine(parameters, 1.0, start, alpha, direction)
