@@ -559,6 +559,19 @@ def test_dropout_that_is_set_later_is_drawn_from_random_state():
     np.testing.assert_array_equal(found[1], found[3])
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_settings_are_looked_at_once_and_each_change_acts(solver):
+    """What a name stands for is one object as long as nothing changes."""
+    mlp = MLPRegressor(solver=solver, dropout=[0.5])
+    one, with_list = mlp._make_optimizer(), mlp._regularization()
+    assert clone(mlp)._make_optimizer() is one and with_list.dropout == (0.5,)
+    mlp.set_params(learning_rate_init=0.5, alpha=0.3, dropout=0.0)
+    assert mlp._make_optimizer() != one and mlp._make_optimizer().learning_rate == 0.5
+    assert mlp._regularization() is mlp._regularization() and mlp._regularization().l2 == 0.3
+    with pytest.raises(ValueError, match="learning_rate"):
+        mlp.set_params(learning_rate_init=-1)._make_optimizer()
+
+
 @pytest.mark.parametrize("number", [2**63 - 1, 2**63, 10**30])
 def test_whole_numbers_of_any_size_are_limits_or_errors(number):
     X, y = diabetes()

@@ -83,6 +83,10 @@ def predict(self: Model, X: Any, out: Array | None = None, *, precision: str | N
     inputs: Any
     if (encoding is None and precision is None and type(X) is np.ndarray and X.shape == (n_in,) and X.dtype == dtype
             and X.flags.c_contiguous):
+        if out is None:  # of one row at a time, all else that is asked for here would be a tenth
+            row = np.empty(n_out, dtype)
+            _one(self, X, row)
+            return row[0] if self._flat and n_out == 1 else row
         single, inputs = True, X
     elif memory is not None or isinstance(X, SOURCES):
         return _by_blocks(self, X, out, MEMORY if memory is None else memory, bfloat16=rounds(architecture, precision))

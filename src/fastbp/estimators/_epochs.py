@@ -99,7 +99,8 @@ class Epochs(Training):
         if going is not None and not optimizer.takes_over(going.optimizer):
             going = None  # another kind begins anew
         if going is not None:
-            going.go_on_with(optimizer)
+            if optimizer is not going.optimizer:
+                going.go_on_with(optimizer)
             if mlp.solver == "sgd" and mlp.learning_rate != "adaptive":
                 going.set_learning_rate(_rate(mlp))
         self.watch = _EndOfEpoch(mlp, len(data), score, mlp._offset(data), 0 if kept is None else

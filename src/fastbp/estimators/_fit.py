@@ -90,6 +90,8 @@ class Prepared:
 
     def told(self) -> list[tuple[str, type[Warning]]]:
         """Return the warnings that have come up since the last call."""
+        if not any(training.messages for training in self.trainings):
+            return []
         found = Counter(message for training in self.trainings for message in training.messages)
         for training in self.trainings:
             training.messages.clear()
