@@ -165,8 +165,6 @@ def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int,
                         row = (order[i] if order.size > 0 else i) * n_in + k
                         prefetch(rows, row)
                         prefetch(rows, row + lane)
-                        if k + 2 * lane >= n_in:  # what is left of a row that begins within a line of the cache
-                            prefetch(rows, row + n_in - k - 1)
                 d = start + (j - i0) // WHOLE * tile + (j - i0) % WHOLE * lane
                 j += gradient_tile(panels, d, lane, strip, panels, transposed + k // lane * vector, vector, strips,
                                    gradient, weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)
