@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from fastbp import Network, activations, costs
-from fastbp.core.link import Choices, Request, link
+from fastbp.core.link import link
+from fastbp.core.request import Choices, Request
 from fastbp.core.workspaces import Workspaces
 from fastbp.kernels import layout
 from fastbp.kernels.compile import JIT, multiplies_bfloat16

@@ -10,7 +10,7 @@ from helpers import ACTIVATIONS, COSTS, DTYPES, close, few, laid_out, naive_laye
 
 import fastbp
 from fastbp import Network, Record, costs
-from fastbp.core.link import Request
+from fastbp.core.request import Request
 
 
 def data(rng, n=40, n_in=3, n_out=2, dtype="float32"):

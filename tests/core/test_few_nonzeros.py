@@ -8,7 +8,7 @@ from scipy import sparse
 import fastbp
 from fastbp import Network, Regularization, fit_many
 from fastbp.core import arrays, workspaces
-from fastbp.core.link import Request
+from fastbp.core.request import Request
 from fastbp.kernels import layout, tables
 
 

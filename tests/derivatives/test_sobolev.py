@@ -7,8 +7,8 @@ from helpers import ACTIVATIONS, PAIRS, close, few, laid_out, naive_layers, netw
 
 import fastbp
 from fastbp import Network, huber
-from fastbp.core.link import Request
 from fastbp.core.objective import cost_and_gradient
+from fastbp.core.request import Request
 from fastbp.kernels import layout, tables
 from fastbp.kernels.compile import JIT
 from fastbp.schedules import Cosine

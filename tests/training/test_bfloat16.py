@@ -9,7 +9,8 @@ from scipy.sparse import csr_array
 import fastbp
 from fastbp import Network, Regularization
 from fastbp.core import precision
-from fastbp.core.link import Request, link
+from fastbp.core.link import link
+from fastbp.core.request import Request
 from fastbp.kernels.compile import address
 from fastbp.kernels.layer import bfloat16, dense
 from fastbp.optimizers import BATCH_METHODS

@@ -22,9 +22,9 @@ from ..util import machine
 from ..util.settings import memory as memory_of
 from . import arrays, link, thread_team
 from .encoding import check_codes
-from .link import Request
 from .model import Model
 from .precision import rounds
+from .request import Request
 from .samples import Samples, SparseRows, flattened
 from .streamed import READ_BYTES
 
@@ -118,7 +118,7 @@ def _one(model: Model, x: Array, out: Array) -> None:
     try:
         plan = single.pop()
     except IndexError:
-        plan = link.prepared(model._architecture, link.Request(1, backward=False), 1)
+        plan = link.prepared(model._architecture, Request(1, backward=False), 1)
     online.predict(plan.layers, plan.panels, model._parameters, row, out)
     single.append(plan)
 

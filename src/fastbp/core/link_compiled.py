@@ -18,7 +18,8 @@ from ..kernels.layout import Integers, Plan
 from ..kernels.passes import encoded, online, predict
 from ..kernels.tables import CELL_COUNT, CELL_DENSE_PREDICT, CELL_MODEL, ENSEMBLE, ENTRY, LAYER, LAYER_MODEL, MEMBER
 from .architecture import Architecture
-from .link import Request, prepared
+from .link import prepared
+from .request import Request
 
 STACK_BYTES = 256 * 1024
 """A C function may take this much of its caller's stack: threads have 512 KB and more on all common systems but musl's.

@@ -21,7 +21,7 @@ from ..regularization import Regularization
 from . import arrays, observed
 from .architecture import Architecture
 from .conversion import pickled
-from .link import Request
+from .request import Request
 from .samples import Samples
 from .shards import Team
 from .streamed import Streamed

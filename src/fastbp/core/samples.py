@@ -12,7 +12,7 @@ from ..costs import Cost
 from ..kernels import layout, tables
 from ..kernels.layout import NOT_SHUFFLED
 from .conversion import converted, readonly
-from .link import Request
+from .request import Request
 
 Array = npt.NDArray[Any]
 

@@ -20,7 +20,7 @@ from ..util.settings import memory as memory_of
 from . import arrays, observed
 from .architecture import Architecture
 from .conversion import fixed
-from .link import Request
+from .request import Request
 from .samples import Samples
 from .shards import Team
 

@@ -10,7 +10,7 @@ from ..kernels import layout
 from ..kernels.layout import Plan
 from . import link
 from .architecture import Architecture
-from .link import Choices, Request
+from .request import Choices, Request
 
 
 class Arrangement(NamedTuple):

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from ..core import arrays, objective, thread_team
 from ..core.conversion import readonly
-from ..core.link import Request
 from ..core.model import Model
+from ..core.request import Request
 from ..core.samples import Samples
 from ..costs import LINEAR
 from ..kernels import layout, prototypes

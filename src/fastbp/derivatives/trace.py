@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..core.link import Request, link
+from ..core.link import link
 from ..core.model import Model
+from ..core.request import Request
 from ..core.samples import Samples
 from ..kernels import layout, tables
 from ..kernels.layer import dense

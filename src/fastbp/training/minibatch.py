@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core.link import Request
 from ..core.objective import gradient_norm
 from ..core.penalties import Stretch
+from ..core.request import Request
 from ..core.samples import Samples
 from ..core.workspaces import Arrangement
 from ..kernels import layout, prototypes, tables

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import objective, penalties, thread_team
-from ..core.link import Request
 from ..core.penalties import Stretch
+from ..core.request import Request
 from ..core.samples import Samples
 from ..core.streamed import Streamed
 from ..core.workspaces import Borrowed
