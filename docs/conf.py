@@ -111,7 +111,7 @@ SCRIPTS = {"SubscriptShiftDown": 300, "SuperscriptShiftUp": 740, "SuperscriptBot
 
 
 def write_font(app: Sphinx, config: Config) -> None:
-    """Write matplotlib's DejaVu Serif with indices where other fonts for mathematics have them: its are too high."""
+    """Write matplotlib's DejaVu Serif with indices where other fonts for mathematics have them: its own are high."""
     path = HERE / "_build" / "font" / "mathematics.ttf"
     path.parent.mkdir(parents=True, exist_ok=True)
     font = TTFont(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSerif.ttf", recalcTimestamp=False)
