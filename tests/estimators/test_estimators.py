@@ -798,6 +798,23 @@ def test_an_error_before_training_leaves_weights_that_were_put_in():
     assert (mlp.network_.parameters == before).all()
 
 
+@pytest.mark.parametrize("settings", [{}, {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.01},
+                                      {"n_iter_no_change": np.inf, "max_iter": 20}], ids=str)
+def test_epochs_between_which_nothing_is_done_run_together(settings, capsys):
+    """To print each loss they come back one by one: weights, losses and the generator's state are the same."""
+    X, y = diabetes()
+    fits, given = [], {"n_iter_no_change": 3, "max_iter": 60, "tol": 1e-3} | settings
+    for verbose in (False, True):
+        generator = np.random.RandomState(5)
+        mlp = MLPRegressor("squared_error", (4,), random_state=generator, verbose=verbose, batch_size=16, **given)
+        mlp.fit(X, y)
+        assert mlp.n_iter_ == len(mlp.loss_curve_) == len(mlp.network_.history)
+        fits.append((mlp.network_.parameters, mlp.loss_curve_, mlp.best_loss_, mlp.t_, mlp._no_improvement_count,
+                     generator.random_sample()))
+    for one, other in zip(*fits, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("early", [False, True])
 def test_what_is_not_finite_is_no_improvement(early, monkeypatch):
     """Losses and scores that are NaN or infinite: patience runs out, and the best is a number."""

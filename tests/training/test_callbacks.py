@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from helpers import network, real_data
+from helpers import few, network, real_data
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -32,6 +32,7 @@ from fastbp import (
     schedules,
 )
 from fastbp.training import together
+from fastbp.training.callbacks import Patient
 from fastbp.util import disk
 
 
@@ -622,3 +623,52 @@ def test_a_training_killed_again_and_again(tmp_path):
     whole = Network((3, 9, 1), seed=5)
     whole.fit(X, np.sin(X.sum(axis=1)), epochs=rest, optimizer=Adam(schedules.Exponential(0.02, 0.999)))
     assert (found.parameters == whole.parameters).all() and (found.history.cost == whole.history.cost).all()
+
+
+class Watcher(Patient):
+    """Stops after so many epochs, and is content to be called for some of them."""
+
+    def __init__(self, epochs, patience):
+        self.epochs, self.most, self.costs, self.calls = epochs, patience, [], 0
+
+    def patience(self):
+        return max(1, min(self.most, self.epochs - len(self.costs)))
+
+    def passed(self, costs):
+        self.costs += costs
+
+    def __call__(self, record):
+        self.costs.append(record.cost)
+        self.calls += 1
+        assert record.epoch == len(self.costs)
+        return record.epoch == self.epochs
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_a_patient_callback_is_called_after_some_epochs(batch_size, data):
+    """It sees all costs, orders are those of a call an epoch, rows that are picked too, and the bits are the same."""
+    X, Y = data
+    rows = np.arange(len(X))[::-2]
+    found = []
+    for patience in (1, 4):
+        watchers, nets = [Watcher(9, patience) for _ in range(2)], [Network((2, 5, 1), seed=s) for s in range(2)]
+        drawn = [np.random.default_rng(s) for s in range(2)]
+        nets[0].fit(X, Y, epochs=50, batch_size=batch_size, shuffle=drawn[0].shuffle, callbacks=[watchers[0]])
+        fastbp.fit_many([nets[1]], X, Y, rows=rows, epochs=50, batch_size=batch_size, shuffle=drawn[1].shuffle,
+                        callbacks=lambda i, watcher=watchers[1]: [watcher])
+        for watcher, net in zip(watchers, nets, strict=True):
+            assert watcher.costs == net.history.cost.tolist()
+            assert watcher.calls == 9 if patience == 1 else watcher.calls < few(9, 10)  # a slow call comes back sooner
+            assert np.array_equal(net.history.epoch, np.arange(1, 10))
+        found.append([*(net.parameters for net in nets), *(rng.integers(1 << 40) for rng in drawn),
+                      *(np.array(watcher.costs) for watcher in watchers)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_patient_callback_beside_another_one_is_called_after_each_epoch(data):
+    """So are listeners that others have: validation and further callbacks come back to Python in any case."""
+    for more in ({"validation": 0.3}, {"callbacks": [Watcher(9, 4), lambda record: None]}):
+        callbacks = more.setdefault("callbacks", [Watcher(9, 4)])
+        Network((2, 5, 1), seed=0).fit(*data, epochs=50, **more)
+        assert callbacks[0].calls == len(callbacks[0].costs) == 9

@@ -27,7 +27,7 @@ from ..kernels.layer import bfloat16, dense, gather, parametric, sparse
 from ..kernels.layout import Integers, Plan
 from ..kernels.passes import backprop, encoded, epoch, noise, online, predict, record, rounds
 from ..kernels.passes import sparse as nonzeros
-from ..kernels.random import shuffle, shuffle_picked
+from ..kernels.random import next_order, shuffle, shuffle_picked
 from ..kernels.tables import (
     CELL_CANONICAL,
     CELL_COST,
@@ -130,7 +130,8 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
 def bind(architecture: Architecture, plan: Plan, request: Request) -> Plan:
     """Return a prepared plan with what belongs to one use, if anything does, in cells of its own."""
     if request.shuffles:  # others share the plan, and do not compile it
-        plan.cells[shuffle.place] = address(shuffle_picked if request.picks else shuffle, architecture.dtype)
+        kernel = next_order if request.ordered else shuffle_picked if request.picks else shuffle
+        plan.cells[kernel.place] = address(kernel, architecture.dtype)
     if not request.binds:
         return plan
     cells, cost_parameter = plan.cells.copy(), plan.cost_parameter.copy()

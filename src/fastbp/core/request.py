@@ -83,6 +83,8 @@ class Request:
     """Whether operands of products are rounded to bfloat16."""
     shuffles: bool = False
     """Whether each epoch takes the samples in an order of its own."""
+    ordered: bool = False
+    """Whether these orders are given, behind the one of the samples."""
 
     def block(self, architecture: Architecture) -> int:
         """Return the number of samples that go through a pass together: of the network alone, never of threads."""
@@ -104,7 +106,8 @@ class Request:
     def prepared_by(self) -> tuple[Any, ...]:
         """What a prepared plan depends on, beside its room."""
         return (self.backward, self.threads, self.several, self.kind, self.sparse, self.of_nonzeros, self.weighted,
-                self.picks, self.calls, self.cost, self.jacobian_columns, self.signed, self.bfloat16)
+                self.picks, self.calls, self.cost, self.jacobian_columns, self.signed, self.bfloat16,
+                self.ordered)
 
     @property
     def of_nonzeros(self) -> bool:

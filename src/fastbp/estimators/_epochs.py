@@ -12,6 +12,7 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
 from ..network import Network
 from ..optimizers import BatchMethod
+from ..training.callbacks import Patient
 from ..training.errors import DivergenceError
 from ..training.history import Record
 from ._base import _MLP, NOT_FINITE, Score, _Samples
@@ -21,34 +22,64 @@ SMALLEST_RATE = 1e-6
 """Where ``learning_rate="adaptive"`` gives up."""
 
 
-class _EndOfEpoch:
+MOST_PATIENCE = 1024
+"""Epochs between two looks at the costs, where nothing else ends a fit."""
+
+
+class _EndOfEpoch(Patient):
     """What scikit-learn does after an epoch, as a callback: the record, the stopping rule, the learning rate."""
 
     def __init__(self, mlp: _MLP, samples: int, score: Score | None, offset: float, other_offset: float) -> None:
         self.mlp, self.samples, self.score = mlp, samples, score
         self.offset, self.other_offset, self.stopped = offset, other_offset, False
+        sinks = mlp.solver == "sgd" and mlp.learning_rate == "invscaling"
+        parts = mlp.n_outputs_ > 1 and mlp._network.cost_function.least_squares  # the loss has the penalty apart
+        self.looks = score is not None or bool(mlp.verbose) or sinks or parts
+        """Whether each epoch asks for a call."""
+
+    def patience(self) -> int:
+        """Return after how many epochs at least it might stop the fit, or change the learning rate."""
+        if self.looks:
+            return 1
+        return int(max(1, min(self.mlp.n_iter_no_change - self.mlp._no_improvement_count + 1, MOST_PATIENCE)))
+
+    def passed(self, costs: list[float]) -> None:
+        """Record epochs after which nothing is to be done, and see whether the loss still falls."""
+        for cost in costs:
+            self._count(cost, 0.0, None)
+            self._watch_loss()
+
+    def _count(self, cost: float, penalty: float, other: float | None) -> None:
+        mlp = self.mlp
+        mlp.n_iter_ += 1
+        mlp.t_ += self.samples
+        mlp._record(mlp._loss(cost, penalty, self.offset),
+                    None if other is None else mlp._loss(other, 0.0, self.other_offset))
+
+    def _watch_loss(self) -> None:
+        mlp = self.mlp
+        self._wait(not (math.isfinite(mlp.loss_) and mlp.loss_ <= mlp.best_loss_ - mlp.tol))
+        if -math.inf < mlp.loss_ < mlp.best_loss_:
+            mlp.best_loss_ = mlp.loss_
+
+    def _wait(self, waiting: bool) -> None:
+        self.mlp._no_improvement_count = self.mlp._no_improvement_count + 1 if waiting else 0
 
     def __call__(self, record: Record) -> bool:
         """Return whether to stop."""
-        mlp, other = self.mlp, record.validation_cost
-        mlp.n_iter_ += 1
-        mlp.t_ += self.samples
-        mlp._record(mlp._loss(record.cost, record.penalty, self.offset),
-                    None if other is None else mlp._loss(other, 0.0, self.other_offset))
+        mlp = self.mlp
+        self._count(record.cost, record.penalty, record.validation_cost)
         if self.score is None:
-            waiting = not (math.isfinite(mlp.loss_) and mlp.loss_ <= mlp.best_loss_ - mlp.tol)
-            if -math.inf < mlp.loss_ < mlp.best_loss_:
-                mlp.best_loss_ = mlp.loss_
+            self._watch_loss()
         else:
             score = self.score(record.network)
             mlp.validation_scores_.append(score)
             if mlp.verbose:
                 print(f"Validation score: {score:f}")
-            waiting = not (math.isfinite(score) and score >= mlp.best_validation_score_ + mlp.tol)
+            self._wait(not (math.isfinite(score) and score >= mlp.best_validation_score_ + mlp.tol))
             if mlp.best_validation_score_ < score < math.inf:
                 mlp.best_validation_score_ = score
                 mlp._best_parameters = record.network.parameters.copy()
-        mlp._no_improvement_count = mlp._no_improvement_count + 1 if waiting else 0
         sgd = mlp.solver == "sgd"
         if sgd and mlp.learning_rate == "invscaling":
             record.set_learning_rate(_rate(mlp))
@@ -125,6 +156,8 @@ class Epochs(Training):
                 mlp.validation_scores_.append(math.nan)
                 self.messages.append((f"Stochastic Optimizer: {error}", ConvergenceWarning))
             elif isinstance(error, KeyboardInterrupt):
+                if not self.incremental and self.network._progress is not self.begun:
+                    self.watch.passed(self.network.history.cost[mlp.n_iter_ :].tolist())
                 self.messages.append(("Training interrupted by user.", UserWarning))
             elif error is not None:
                 raise error

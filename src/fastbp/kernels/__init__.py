@@ -203,6 +203,7 @@ ir.peak
 random
     shuffle            order (samples,): a permutation that depends on key and epoch only -> both run
     shuffle_picked     the same of the rows that stand behind the order -> both run
+    next_order         the same from orders of some epochs that stand behind it -> both run
 
 functions.dual
     activation, cost   the loops of the user's own functions, as those above, their slopes by dual numbers -> custom

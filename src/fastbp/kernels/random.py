@@ -67,3 +67,15 @@ def shuffle_picked(order: Integers, key: int, epoch: int) -> None:
     for i in range(n):
         order[i] = order[n + i]
     exchange(order, n, key, epoch)
+
+
+@by_address(CELL_SHUFFLE)
+def next_order(order: Integers, key: int, epoch: int) -> None:
+    """Overwrite the beginning of ``order`` with one of those behind it, which are of the epochs from ``key`` on.
+
+    The last number says how long each of them is.
+    """
+    n = order[order.size - 1]
+    start = n * (1 + epoch - key)
+    for i in range(n):
+        order[i] = order[start + i]

@@ -91,7 +91,7 @@ CELL = Table({
     "gather_labels": "address of `gather.gather_labels`",
     "gather_weights": "address of `gather.gather_weights`",
     "collect": "address of `costs.collect`",
-    "shuffle": "address of `random.shuffle`, or of `random.shuffle_picked`",
+    "shuffle": "address of `random.shuffle`, `random.shuffle_picked` or `random.next_order`",
     "scatter": "address of `gather.scatter`",
     "my_samples": "address of phase 1: `backprop.my_samples`, `encoded.my_samples`, `sparse.my_samples`, "
                   "or one of `second.PHASES`",

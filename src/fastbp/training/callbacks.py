@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,25 @@ class CalledLast(_Shown):
     def __call__(self, record: Record) -> object:
         """Act on an epoch that is over."""
         raise NotImplementedError
+
+
+class Patient(ABC):
+    """A callback that has nothing to do for some epochs but to look at their costs: they are taken in one call.
+
+    So it is where it is the only callback, and nothing else is done between epochs.
+    """
+
+    @abstractmethod
+    def patience(self) -> int:
+        """Return the number of the next epochs, at least 1, of which only the last one asks for a call."""
+
+    @abstractmethod
+    def passed(self, costs: list[float]) -> None:
+        """Take note of epochs that have ended, before the one that it is called with next."""
+
+    @abstractmethod
+    def __call__(self, record: Record) -> object:
+        """Act on an epoch that is over."""
 
 
 def asks_to_stop(answer: object) -> bool:

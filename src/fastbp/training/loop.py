@@ -16,7 +16,7 @@ from ..kernels import tables
 from ..kernels.compile.interrupts import Held
 from ..regularization import Regularization
 from . import by_blocks, full_batch, line_search, minibatch  # noqa: F401  each registers its kind of steps
-from .callbacks import Callback, CalledLast, EarlyStopping, ProgressBar, asks_to_stop
+from .callbacks import Callback, CalledLast, EarlyStopping, Patient, ProgressBar, asks_to_stop
 from .errors import DivergenceError
 from .history import NONE, Record
 from .progress import Progress, Trainable
@@ -55,11 +55,13 @@ def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | S
             progress.stopping = []  # this fit had its end before it began; the next begins to wait anew
             return
         method = progress.optimizer
-        each = (bool(listeners or called_last) or callable(shuffle) or validation is not None or method.has_schedule
-                or measure is not None)
+        between = validation is not None or method.has_schedule or measure is not None
+        each = bool(callbacks) or callable(shuffle) or between
+        patient = callbacks[0] if len(callbacks) == 1 and isinstance(callbacks[0], Patient) and not between else None
+        chunk = min(epochs, patient.patience()) if patient is not None else 1 if each else epochs
         kind_of_steps = by_blocks.steps_of if isinstance(samples, Streamed) else steps_of
         steps = kind_of_steps(method, Fit(network=network, samples=samples, progress=progress, last=last,
-                                     chunk=1 if each else epochs, batch_size=batch_size, shuffle=shuffle,
+                                     chunk=chunk, batch_size=batch_size, shuffle=shuffle,
                                      threads=threads, profile=profile, regularization=regularization, hold=hold,
                                      stack=stack, bfloat16=bfloat16))
         validate = _validate(network, validation, threads, stack)
@@ -81,6 +83,11 @@ def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | S
                 history.extend(progress.epochs + 1, costs, time.perf_counter() - began,
                                method.diagnostics(progress.hyper))
                 progress.epochs, costs = history.last, costs[:0]
+            elif patient is not None and len(costs) > 1:
+                history.extend(progress.epochs + 1, costs[:-1], time.perf_counter() - began,
+                               method.diagnostics(progress.hyper))
+                progress.epochs, costs, seen = history.last, costs[-1:], costs[:-1].tolist()
+                patient.passed(seen)
             for cost in costs.tolist():
                 validation_cost, metrics = None, NONE
                 if validate is not None:
@@ -116,8 +123,9 @@ def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | S
         hold.closed = True
         try:
             while progress.epochs < last:
+                end = last if patient is None else min(last, progress.epochs + patient.patience())
                 with hold.open():
-                    steps.run(last, epochs_ended)
+                    steps.run(end, epochs_ended)
                 if epochs_ended():
                     return
                 if learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DIVERGED:

@@ -24,6 +24,9 @@ from . import profile as profiling
 from .ahead import Ahead
 from .steps import CHUNK_EPOCHS, CompiledSteps, Fit, Reorder, regularized, steps_of
 
+ORDERS_AHEAD = 1 << 17
+"""Numbers of samples in the orders that a function makes before a call of the kernel, if there are several orders."""
+
 
 @steps_of.register(UpdateRule)
 class MiniBatches(CompiledSteps):
@@ -37,15 +40,20 @@ class MiniBatches(CompiledSteps):
         self.ahead, self.before = Ahead([], epoch, fit.last * epoch), first * epoch
         self.reorder = fit.shuffle if callable(fit.shuffle) else None
         self.positions = np.arange(n) if self.reorder else NOT_SHUFFLED
-        self.shuffles = fit.shuffle is True and batch < n  # a batch of all samples has no order
+        self.shuffles = self.reorder is not None or fit.shuffle is True and batch < n  # else there is but one order
+        self.orders_ahead, self.ordered = max(1, min(fit.chunk, ORDERS_AHEAD // n)), first
+        order = samples.order() if self.shuffles else NOT_SHUFFLED
+        if self.reorder is not None:  # orders lie behind it, and how long each is
+            order = np.full(n * (1 + self.orders_ahead) + 1, n)
         factors = optimizer.stretches(network._architecture)
         self.plain = optimizer.rule is rules.sgd and regularization is None and not factors
         self.online = (batch == 1 and samples.usual and not fit.bfloat16 and network._architecture.encoding is None
                        and (regularization is None or regularization.online))
-        super().__init__(fit, batch, self.request, samples.order() if self.shuffles or self.reorder else NOT_SHUFFLED)
+        super().__init__(fit, batch, self.request, order)
         usual = (isinstance(samples, Samples) and samples.usual and self.threads == 1 and regularization is None
                  and not factors and not optimizer.followed)
-        like = optimizer.rule, batch, samples.weights.size > 0, samples.picked is None, fit.bfloat16
+        like = (optimizer.rule, batch, samples.weights.size > 0, samples.picked is None, fit.bfloat16,
+                self.reorder is None)
         update = self.arranged(like) if usual else 0
         if not update:
             update = self.arrange(optimizer, factors, like if usual else None)
@@ -65,6 +73,7 @@ class MiniBatches(CompiledSteps):
         request = fit.samples.request(self.batch)
         request.bfloat16, request.regularization = fit.bfloat16, fit.regularization
         request.noise_key, request.progress, request.shuffles = fit.progress.key, self.place, self.shuffles
+        request.ordered = self.reorder is not None
         return request
 
     def arranged(self, like: tuple[Any, ...]) -> int:
@@ -113,9 +122,12 @@ class MiniBatches(CompiledSteps):
     def run(self, last: int, epochs_ended: Callable[[], bool]) -> None:
         """Take some."""
         learner = self.learner
-        if self.reorder and learner.progress[tables.PROGRESS_POSITION] == 0:
-            self.reorder_samples()
-        end = min(int(learner.progress[tables.PROGRESS_EPOCH]) + len(learner.costs), last)
+        epoch = int(learner.progress[tables.PROGRESS_EPOCH])
+        end = min(epoch + len(learner.costs), last)
+        if self.reorder is not None:
+            if epoch == self.ordered:
+                self.reorder_samples(epoch, min(end - epoch, self.orders_ahead))
+            end = min(end, self.ordered)
         self.end = end
         if self.ahead.places:
             self.ahead.look(self.updates, min(self.blocks, end * self.ahead.epoch - self.updates))
@@ -131,12 +143,14 @@ class MiniBatches(CompiledSteps):
         """Return how many there have been, those of earlier fits included that it goes on with."""
         return self.before + int(self.learner.progress[tables.PROGRESS_UPDATES])
 
-    def reorder_samples(self) -> None:
-        """Take the samples in the order that the user's function makes of the last one."""
+    def reorder_samples(self, epoch: int, count: int) -> None:
+        """Take the samples of so many epochs in the orders that the user's function makes, each of the one before."""
         assert self.reorder is not None
-        self.positions = _reordered(self.reorder, self.positions)
-        picked = self.fit.samples.picked
-        self.data.order[: self.positions.size] = self.positions if picked is None else picked[self.positions]
+        n, picked = self.positions.size, self.fit.samples.picked
+        for order in self.data.order[n : n * (1 + count)].reshape(count, n):
+            self.positions = _reordered(self.reorder, self.positions)
+            order[:] = self.positions if picked is None else picked[self.positions]
+        self.ordered, self.task = epoch + count, self.task._replace(key=epoch)
 
     def restore(self) -> None:
         """Go back to the last epoch that left all finite."""
