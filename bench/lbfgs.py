@@ -1,10 +1,11 @@
 """L-BFGS beside SciPy's L-BFGS-B and scikit-learn's solver "lbfgs": evaluations of the cost, and time.
 
-``python -m bench.lbfgs`` prints three tables in Markdown and, with ``--markdown``, writes them between the markers of
+``python -m bench.lbfgs`` prints its tables in Markdown and, with ``--markdown``, writes them between the markers of
 docs/measured/lbfgs.md. Evaluations: both minimise the same cost from the same start,
 and what counts is how many evaluations each needs to the cost that both reach; single runs differ widely, since the
 problems have many minima, hence many seeds and their geometric mean. Time: as many iterations from the same start,
-SciPy with the cost and gradient of `bench.plain` (NumPy), and with fastbp's own. Sides take turns, the best counts.
+SciPy with the cost and gradient of `bench.plain` (NumPy), with scikit-learn's, and with fastbp's own. Sides take turns,
+the best counts, in CPU time, which other processes disturb least. ``--times`` measures that table alone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from threadpoolctl import threadpool_limits
 
 import fastbp
@@ -36,11 +37,12 @@ from .suite.workloads import Array, Workload
 UNLIMITED = {"ftol": 0.0, "gtol": 0.0, "maxfun": 10**7, "maxcor": 10}
 """SciPy stops after so many iterations, or where it finds nothing lower, as fastbp does."""
 
-RACES = (((1, 6, 1), 200, 150), ((5, 30, 30, 2), 200, 150), ((20, 80, 80, 5), 200, 100), ((100, 250, 250, 50), 200, 60),
-         ((100, 250, 250, 50), 2000, 30))
+RACES = (((1, 6, 1), 200, 150), ((5, 30, 30, 2), 200, 150), ((10, 50, 50, 5), 200, 150), ((20, 80, 80, 5), 200, 100),
+         ((100, 250, 250, 50), 200, 60), ((100, 250, 250, 50), 2000, 30))
 """Layers, samples and iterations of the networks that are timed."""
 
 BEGIN, END = "<!-- lbfgs -->", "<!-- /lbfgs -->"
+BEGIN_TIMES, END_TIMES = "<!-- lbfgs times -->", "<!-- /lbfgs times -->"
 
 FLOOR = 1e-7
 """Costs below it are the same: they fall to 0 where classes can be told apart."""
@@ -142,11 +144,37 @@ class Plain:
         return cost, np.concatenate([g.ravel() for g in gradient])
 
 
-def clock(work: Callable[[], Any]) -> tuple[float, Any]:
+class ScikitLearn:
+    """The same of scikit-learn's MLPRegressor, as its solver "lbfgs" hands it to SciPy; parameters in its own order."""
+
+    def __init__(self, net: fastbp.Network, X: Array, Y: Array) -> None:
+        self.mlp = MLPRegressor(hidden_layer_sizes=net.layers[1:-1], activation="tanh", solver="lbfgs", alpha=0.0,
+                                max_iter=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self.mlp.fit(X, Y.ravel() if Y.shape[1] == 1 else Y)
+        self.outputs, coefs, intercepts = Y.shape[1], [W.T for W in net.weights], list(net.biases)
+        self.start = self.pack(coefs, intercepts)
+        nothing = [None] * len(coefs)
+        self.arguments = (X, Y, None, [X, *nothing], nothing[:], [np.empty_like(W) for W in coefs],
+                          [np.empty_like(b) for b in intercepts])
+
+    @staticmethod
+    def pack(coefs: list[Array], intercepts: list[Array]) -> Array:
+        """Return all parameters in a row."""
+        return np.concatenate([array.ravel() for array in (*coefs, *intercepts)])
+
+    def __call__(self, parameters: Array) -> tuple[float, Array]:
+        """Return both; its loss is a mean over outputs, but its gradient is that of the sum."""
+        loss, gradient = self.mlp._loss_grad_lbfgs(parameters, *self.arguments)
+        return loss * self.outputs, gradient
+
+
+def clock(work: Callable[[], Any], now: Callable[[], float] = time.perf_counter) -> tuple[float, Any]:
     """Return the seconds, and what came out."""
-    start = time.perf_counter()
+    start = now()
     found = work()
-    return time.perf_counter() - start, found
+    return now() - start, found
 
 
 def race(layers: tuple[int, ...], samples: int, iterations: int, rounds: int) -> str:
@@ -164,18 +192,24 @@ def race(layers: tuple[int, ...], samples: int, iterations: int, rounds: int) ->
         net.fit(*data[dtype], epochs=iterations, optimizer=fastbp.LBFGS(), threads=1)
         return len(net.history), float(net.history.cost[-1])
 
-    def scipy(function: Callable[[Array], Any]) -> tuple[int, float]:
-        found = minimize(function, start.parameters.copy(), jac=True, method="L-BFGS-B", options=options)
+    def scipy(function: Callable[[Array], Any], begin: Array) -> tuple[int, float]:
+        found = minimize(function, begin.copy(), jac=True, method="L-BFGS-B", options=options)
         return found.nit, float(found.fun)
 
-    plain = Plain(start, X, Y)
+    plain, theirs = Plain(start, X, Y), ScikitLearn(start, X, Y)
     cost, gradient = plain(start.parameters)
     own, own_gradient = start.cost_and_gradient(X, Y)
     np.testing.assert_allclose(own, cost, rtol=1e-10)
     np.testing.assert_allclose(own_gradient, gradient, atol=1e-10)
+    other = start.copy()
+    other.parameters[:] = own_gradient
+    cost, gradient = theirs(theirs.start)
+    np.testing.assert_allclose(cost, own, rtol=1e-10)
+    np.testing.assert_allclose(gradient, theirs.pack([W.T for W in other.weights], list(other.biases)), atol=1e-10)
     sides: dict[str, Callable[[], tuple[int, float]]] = {
-        "float64": lambda: fit("float64"), "float32": lambda: fit("float32"), "NumPy": lambda: scipy(plain),
-        "own cost": lambda: scipy(through_fastbp(start.copy(), X, Y, [])),
+        "float64": lambda: fit("float64"), "float32": lambda: fit("float32"),
+        "NumPy": lambda: scipy(plain, start.parameters), "scikit-learn": lambda: scipy(theirs, theirs.start),
+        "own cost": lambda: scipy(through_fastbp(start.copy(), X, Y, []), start.parameters),
     }
     best, reached = dict.fromkeys(sides, math.inf), {}
     for turn in range(rounds + 1):
@@ -183,14 +217,14 @@ def race(layers: tuple[int, ...], samples: int, iterations: int, rounds: int) ->
             net.reset(0)
         for name, side in sides.items():
             with threadpool_limits(1):
-                seconds, (steps, reached[name]) = clock(side)
+                seconds, (steps, reached[name]) = clock(side, time.process_time)
             if turn > 0:  # the first compiles
                 best[name] = min(best[name], seconds / steps)
     shape = "-".join(map(str, layers))
     return (f"| {shape}, {samples} samples | {start.n_parameters:,} | "
             + " | ".join(f"{1e6 * best[name]:,.0f} ({reached[name]:.1e})" for name in sides)
-            + f" | {best['NumPy'] / best['float64']:.1f} | {best['NumPy'] / best['float32']:.1f} | "
-            f"{best['own cost'] / best['float64']:.1f} |")
+            + "".join(f" | {best[name] / best['float64']:.1f}" for name in ("NumPy", "scikit-learn", "own cost"))
+            + f" | {best['NumPy'] / best['float32']:.1f} |")
 
 
 def digits(iterations: int, rounds: int, threads: int) -> list[str]:
@@ -237,6 +271,7 @@ def main() -> None:
                         const=ROOT / "docs" / "measured" / "lbfgs.md",
                         help=f"write the tables between {BEGIN} and {END} of this file "
                              "(default: docs/measured/lbfgs.md)")
+    parser.add_argument("--times", action="store_true", help=f"the table of times beside SciPy alone, {BEGIN_TIMES}")
     options = parser.parse_args()
     lines: list[str] = []
 
@@ -244,25 +279,32 @@ def main() -> None:
         lines.append(line)
         print(line, flush=True)
 
+    used = ", ".join(f"{name} {version}" for name, version in
+                     versions(("fastbp", "scipy", "scikit-learn", "numba", "numpy")).items())
+    if options.times:
+        tell("| µs of CPU an iteration (cost reached) | parameters | fastbp float64 | fastbp float32 | SciPy, NumPy's "
+             "cost | SciPy, scikit-learn's | SciPy, fastbp's | NumPy's ÷ float64 | scikit-learn's ÷ float64 "
+             "| fastbp's ÷ float64 | NumPy's ÷ float32 |")
+        tell("|---" + "|---:" * 10 + "|")
+        for layers, samples, iterations in RACES:
+            tell(race(layers, samples, iterations, options.rounds))
+        tell(f"\nOne thread; the best of {options.rounds} rounds, the sides taking turns. {processor()}; {used}. "
+             f"{datetime.date.today()}, `python -m bench.lbfgs --times --rounds {options.rounds} --markdown`.")
+        if options.markdown is not None:
+            between(options.markdown, BEGIN_TIMES, END_TIMES, "\n".join(lines))
+        return
     tell("| L-BFGS | evaluations a step | SciPy | to the same cost, fastbp ÷ SciPy (quartiles) | lower in the end |")
     tell("|---|---:|---:|---:|---:|")
     for problem in problems():
         for dtype in ("float64", "float32"):
             tell(count(problem, options.seeds, options.iterations, dtype))
-    tell("\n| µs an iteration (cost reached) | parameters | fastbp float64 | fastbp float32 | SciPy, NumPy's cost "
-         "| SciPy, fastbp's cost | NumPy's ÷ float64 | NumPy's ÷ float32 | fastbp's ÷ float64 |")
-    tell("|---" + "|---:" * 8 + "|")
-    for layers, samples, iterations in RACES:
-        tell(race(layers, samples, iterations, options.rounds))
     tell("\n| digits 64-100-10 relu, threads: µs an iteration (iterations, cost) | fastbp | scikit-learn | ratio |")
     tell("|---|---:|---:|---:|")
     for threads in options.threads:
         for line in digits(200, options.rounds, threads):
             tell(line)
-    used = ", ".join(f"{name} {version}" for name, version in
-                     versions(("fastbp", "scipy", "scikit-learn", "numba", "numpy")).items())
-    tell(f"\n{options.seeds} starts of each problem, {options.iterations} iterations; times beside SciPy with one "
-         f"thread; the best of {options.rounds} rounds, the sides taking turns. {processor()}; {used}. "
+    tell(f"\n{options.seeds} starts of each problem, {options.iterations} iterations; "
+         f"the best of {options.rounds} rounds, the sides taking turns. {processor()}; {used}. "
          f"{datetime.date.today()}, `python -m bench.lbfgs --markdown`.")
     if options.markdown is not None:
         between(options.markdown, BEGIN, END, "\n".join(lines))
