@@ -207,6 +207,23 @@ def test_outputs_of_all_that_fit_reads(memory, array, tmp_path):
         net.predict(data.Stream(lambda: next(ended)), memory=memory)
 
 
+def test_outputs_may_overlap_what_is_read_by_blocks(array, tmp_path):
+    """They begin further on, where inputs lie that are not yet read."""
+    net, memory = Network((3, 4, 2), dtype="float64", seed=1), 2 * 3 * 8
+    n, expected = len(array), net.predict(array)
+    np.save(tmp_path / "X.npy", array)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r+")
+    for form in ("array", "rows", "parts", "map", "file"):
+        mapped[:] = array
+        there = mapped if form in ("map", "file") else array.copy()
+        inputs = {"array": there, "rows": data.rows(there), "parts": [there[:2], there[2:]], "map": there,
+                  "file": data.npy(tmp_path / "X.npy")}[form]
+        assert np.array_equal(net.predict(inputs, there.reshape(-1)[n:].reshape(n, 2), memory=memory), expected), form
+    own = Network((3, 3), dtype="float64", seed=1)
+    expected = own.predict(array[:4])
+    assert np.array_equal(own.predict(array[:4], own.parameters.reshape(4, 3), memory=memory), expected)
+
+
 def test_what_has_an_adapter_is_told_of_it(tmp_path):
     class Dataset:  # of Arrow
         schema = to_batches = None

@@ -46,7 +46,8 @@ def predict(self: Model, X: Any, out: Array | None = None, *, precision: str | N
         with ``memory`` anything that has ``.shape`` and ``[a:b]``, or a list of such: these are read by blocks. Of a
         `fastbp.data.Stream` it is the X of its blocks.
     out : ndarray, shape (n_samples, n_L) or (n_L,), optional
-        Where to write them: of the network's dtype, C-contiguous and writable. It may overlap X.
+        Where to write them: of the network's dtype, C-contiguous and writable. It may overlap X, also the file of a
+        memory map; no outputs are written then before all are known.
     precision : {"float32", "float64", "bfloat16"}, optional
         Of the products, as in `fit`. By default that of the network's dtype, whatever it was trained in.
     memory : int or str, optional
@@ -203,6 +204,9 @@ def _by_blocks(model: Model, X: Any, out: Array | None, memory: int | str, *, bf
     if out is None:
         out = np.empty(shape, dtype)
     _held = arrays.output(out, shape, dtype)
+    if np.may_share_memory(out, model._parameters) or not isinstance(source, Stream) and source.overlaps(out):
+        out[...] = _by_blocks(model, source, None, memory, bfloat16=bfloat16).reshape(shape)
+        return out
     some = max(1, most // (dtype.itemsize * n_in))
     read = _inputs_of(source) if isinstance(source, Stream) else source.read_into
 

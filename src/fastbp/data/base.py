@@ -62,6 +62,10 @@ class Rows:
         """Return rows where they lie in memory, if that is as numbers of this dtype and in C order; else None."""
         return None
 
+    def overlaps(self, out: Array) -> bool:
+        """Return whether what is written to an array may change rows that are yet to be read."""
+        return False
+
 
 def fill(out: Array, found: Any, name: str, start: int) -> None:
     """Overwrite an array by what was read for it, if it is as many numbers."""
@@ -144,6 +148,10 @@ class ArrayRows(Rows):
             return None
         return array[start:stop]
 
+    def overlaps(self, out: Array) -> bool:
+        """Return whether they lie in the same memory."""
+        return isinstance(self.source, np.ndarray) and np.may_share_memory(out, self.source)
+
 
 class Elsewhere(Rows):
     """Rows that lie in another process: they are counted, and not read."""
@@ -194,6 +202,10 @@ class Joined(Rows):
         """Return rows that are all in one part, and lie in memory there."""
         stretches = list(self._stretches(start, stop))
         return stretches[0][0].lying(*stretches[0][2:], kind) if len(stretches) == 1 else None
+
+    def overlaps(self, out: Array) -> bool:
+        """Return whether one of the parts does."""
+        return any(part.overlaps(out) for part in self.parts)
 
     def _stretches(self, start: int, stop: int) -> Iterator[tuple[Rows, int, int, int]]:
         """Yield the parts in which some rows lie: where each begins, and which of its own rows they are."""

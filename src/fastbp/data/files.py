@@ -60,6 +60,16 @@ class FileRows(Rows):
                 os.posix_fadvise(file.fileno(), self.offset + start * self.row_bytes, (stop - start) * self.row_bytes,
                                  os.POSIX_FADV_WILLNEED)
 
+    def overlaps(self, out: Array) -> bool:
+        """Return whether an array is a memory map of the file."""
+        base: Any = out
+        while isinstance(base, np.ndarray):
+            name = base.filename if isinstance(base, np.memmap) else None
+            if name is not None and os.path.exists(name) and os.path.samefile(name, self.path):
+                return True
+            base = base.base
+        return False
+
     def _read(self, start: int, stop: int, out: Array) -> None:
         if not out.size:
             return
