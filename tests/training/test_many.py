@@ -142,6 +142,18 @@ def test_what_is_wrong_with_missing_targets_is_said_first(rng):
     assert all((net.parameters == old).all() for net, old in zip(nets, before, strict=True))
 
 
+def test_metrics_of_one_network_that_do_not_go_with_its_rows_are_said_before_others_are_trained(rng):
+    X, Y = rng.normal(size=(N, N_IN)), rng.normal(size=(N, N_OUT))
+    Y[0, 1] = np.nan
+    nets = networks()[:2]
+    before, whole, part = [net.parameters.copy() for net in nets], np.arange(1, N), np.arange(N)
+    for settings in ({"rows": [whole, part]}, {"rows": whole, "validation_rows": [whole, part]}):
+        with pytest.raises(ValueError, match="metrics compare all targets") as info:
+            fit_many(nets, X, Y, **settings, epochs=1, threads=1, missing="ignore", metrics=["mse"])
+        assert info.value.__notes__ == ["This concerns networks[1]."]
+    assert all((net.parameters == old).all() for net, old in zip(nets, before, strict=True))
+
+
 def test_neighbours_and_resumed_halves_change_nothing(rng):
     X, Y = real_data(rng, "squared_error", None, N, N_IN, N_OUT, "float32")
     whole, alone, halves = networks(), networks(), networks()

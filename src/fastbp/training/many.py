@@ -165,6 +165,7 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any = None, *, rows: Any 
                                 **{name: values[i] for name, values in settings.items()})
             samples, other = data.samples(i), data.validation(i)
             training.check(samples)
+            recorded.check_samples(samples, other)
             for listener in training.callbacks:
                 if isinstance(listener, EarlyStopping) and (one := watchers.setdefault(id(listener), i)) != i:
                     raise ValueError(f"callbacks returns the same EarlyStopping for networks[{one}] and networks[{i}], "

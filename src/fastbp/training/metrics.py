@@ -109,6 +109,11 @@ class Metrics:
                                  f"blocks: use {_known(column.own is None and column.metric.of_classes, blocks=True)}, "
                                  "or arrays in memory")
 
+    def check_samples(self, samples: Samples | Streamed, validation: Samples | Streamed | None) -> None:
+        """Raise ValueError if one compares targets of which some are missing or have weights of their own."""
+        for column in self.columns:
+            _check_targets(samples if column.training or validation is None else validation)
+
     def check_watched(self, owner: object, name: str | None) -> None:
         """Raise ValueError if somebody watches a metric that is not recorded."""
         if name is not None and name not in self.names:
@@ -213,10 +218,14 @@ def _takes_weights(place: str, name: str, function: Function) -> bool:
     return weighted
 
 
-def _side(network: Trainable, samples: Samples | Streamed) -> _Side | _Blocks:
+def _check_targets(samples: Samples | Streamed) -> None:
     if samples.cost is not None:
         raise ValueError("metrics compare all targets of a sample, but some are missing or have weights of their own: "
-                         "leave them out, or give validation=(X, Y) without NaN")
+                         "leave them out, or validate with samples without NaN")
+
+
+def _side(network: Trainable, samples: Samples | Streamed) -> _Side | _Blocks:
+    _check_targets(samples)
     return _Blocks(network, samples) if isinstance(samples, Streamed) else _Side(network, samples)
 
 
