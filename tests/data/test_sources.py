@@ -202,6 +202,9 @@ def test_outputs_of_all_that_fit_reads(memory, array, tmp_path):
         assert np.array_equal(found[: len(array)], expected) and np.array_equal(found[-len(array) :], expected)
     with pytest.raises(ValueError, match=r"X has shape \(.*, 3\), expected \(n_samples, 4\)"):
         Network((4, 1)).predict(sources[2], memory=memory)
+    for row in (array[0], array[0].astype("float32")) if memory else ():  # whatever its dtype
+        with pytest.raises(ValueError, match=r"X has shape \(3,\), expected \(n_samples, 3\)"):
+            net.predict(row, memory=memory)
     ended = iter([[(array, array)], [(array, array)], [(array[:3], array[:3])]])
     with pytest.raises(ValueError, match="this pass ended after 3 rows"):
         net.predict(data.Stream(lambda: next(ended)), memory=memory)

@@ -43,8 +43,8 @@ def predict(self: Model, X: Any, out: Array | None = None, *, precision: str | N
     X : array_like, shape (n_samples, n_0) or (n_0,)
         Inputs; (n_samples, n_0) may be sparse, as in `fit`, and may have no rows. NaN in a row gives NaN in its
         outputs. What is not of the network's dtype is converted a part at a time. Also a source of `fastbp.data`, and
-        with ``memory`` anything that has ``.shape`` and ``[a:b]``, or a list of such: these are read by blocks. Of a
-        `fastbp.data.Stream` it is the X of its blocks.
+        with ``memory`` anything (n_samples, n_0) that has ``.shape`` and ``[a:b]``, or a list of such: these are read
+        by blocks. Of a `fastbp.data.Stream` it is the X of its blocks.
     out : ndarray, shape (n_samples, n_L) or (n_L,), optional
         Where to write them: of the network's dtype, C-contiguous and writable. It may overlap X, also the file of a
         memory map; no outputs are written then before all are known.
@@ -82,8 +82,8 @@ def predict(self: Model, X: Any, out: Array | None = None, *, precision: str | N
     n_in, n_out, dtype = architecture.layers[0], architecture.layers[-1], architecture.dtype
     encoding = architecture.encoding
     inputs: Any
-    if (encoding is None and precision is None and type(X) is np.ndarray and X.shape == (n_in,) and X.dtype == dtype
-            and X.flags.c_contiguous):
+    if (encoding is None and precision is None and memory is None and type(X) is np.ndarray and X.shape == (n_in,)
+            and X.dtype == dtype and X.flags.c_contiguous):
         if out is None:  # of one row at a time, all else that is asked for here would be a tenth
             row = np.empty(n_out, dtype)
             _one(self, X, row)
