@@ -261,6 +261,16 @@ def test_many_fits_have_the_bits_of_their_own_on_sources_that_are_loaded(samples
     assert trained([X, X, X], Y, w, memory="1MB") == expected  # one for each, as ever
 
 
+def test_many_fits_of_a_stream_do_not_take_the_dtype_of_its_first_block_for_that_of_all(rng):
+    X, Y = np.round(3 * rng.normal(size=(40, SIZES[0]))), np.ones((40, 2))
+    X[20:] += 0.5
+    Y[30:] = np.nan
+    stream = data.Stream(lambda: [(X[:20].astype("int32"), Y[:20].astype(bool)), (X[20:], Y[20:])])
+    many, one = Network(SIZES, seed=0), Network(SIZES, seed=0).fit(X, Y, epochs=1, missing="ignore")
+    fastbp.fit_many([many], stream, epochs=1, missing="ignore")
+    assert np.array_equal(many.parameters, one.parameters)
+
+
 METHODS = ["lbfgs", "conjugategradient", "scaledconjugategradient", "rprop", "levenbergmarquardt",
            "bayesianregularization"]
 

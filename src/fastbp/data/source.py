@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -196,13 +197,15 @@ def in_memory(X: Any, Y: Any, memory: Any = None) -> bool:
 def loaded(X: Any, Y: Any, weights: Any, memory: Any) -> tuple[Any, Any, Any]:
     """Return X, Y and weights with sources in memory, as they lie; what is none stays as it is.
 
+    A `Stream`, whose blocks may be of different dtypes, is loaded as float64.
+
     Raises ValueError if they need more bytes than ``memory``, by default `MEMORY`, and what `source` raises.
     """
     room = memory_of("memory", MEMORY if memory is None else memory)
     if isinstance(X, Stream):
         flow = source(X, Y, weights)
-        _check_room(flow.rows * flow.row_bytes, room)
-        found = [np.empty((flow.rows, *part.shape[1:]), part.dtype) for part in X.first]
+        _check_room(sum(8 * flow.rows * math.prod(shape) for shape in flow.shapes), room)
+        found = [np.empty((flow.rows, *shape)) for shape in flow.shapes]
         Pass(X).read(0, flow.rows, found)
         return found[0], found[1], found[2] if len(found) == 3 else None
     parts = [rows(value, name) if beyond_memory(value) else value
