@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 
+import numpy as np
 import pytest
 from helpers import compiled_only, few
 
@@ -482,6 +483,26 @@ def test_a_block_in_pieces(method, threads, rng, monkeypatch, sigint):
     else:  # back where the line begins
         again = Network((3, 9, 2), seed=1).fit(X, Y, **given | {"epochs": max(1, len(net.history))})
         assert len(net.history) > 0 and (net.parameters == again.parameters).all()
+
+
+@pytest.mark.parametrize("batch_size", [48, 1])
+def test_a_block_in_pieces_is_reordered_once(batch_size, rng, monkeypatch):
+    """The function of a user's own is called before an epoch, not before each piece of its first block."""
+    X, Y, orders = rng.normal(size=(96, 3)), rng.normal(size=(96, 2)), []
+
+    def fitted():
+        own = np.random.default_rng(0)
+        orders.clear()
+
+        def shuffle(order):
+            own.shuffle(order)
+            orders.append(order)
+
+        return Network((3, 9, 2), seed=1).fit(X, Y, epochs=3, batch_size=batch_size, threads=1, shuffle=shuffle)
+
+    whole = fitted().parameters.tobytes()
+    monkeypatch.setattr(machine, "PIECE_WORK", 100)
+    assert fitted().parameters.tobytes() == whole and len(orders) == 3
 
 
 def test_interrupted_as_it_diverges(monkeypatch, sigint):

@@ -189,7 +189,8 @@ class CompiledSteps(Steps):
         self.plan = plan
         self.task = layout.Task(len(samples), self.batch, block, int(samples.labels), int(self.shuffles),
                                 self.fit.progress.key, 0, int(self.plain), 0)
-        self.blocks, self.pieces = max(1, machine.CHUNK_WORK // work), thread_team.Pieces(work, self.threads)
+        self.blocks = max(1, machine.CHUNK_WORK // work)
+        self.pieces = thread_team.Pieces(0 if self.online else work, self.threads)  # `online.run` takes whole steps
 
     @property
     def written(self) -> layout.Learner:
