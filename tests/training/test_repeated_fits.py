@@ -9,7 +9,7 @@ import scipy.sparse
 
 import fastbp
 from fastbp import Adam, Network, Regularization
-from fastbp.kernels import layout
+from fastbp.kernels import layout, tables
 from fastbp.kernels.compile import JIT, Typed, kernel
 from fastbp.schedules import Cosine
 
@@ -74,6 +74,16 @@ def test_what_is_kept_holds_nothing_of_one_fit():
     assert len(kept) == 1
     net.fit(X, Y, epochs=1, sample_weight=WEIGHTS)
     assert len(kept) == 2
+
+
+def test_fits_that_shuffle_take_the_workspace_of_one_that_did_not():
+    """It is completed: there is no second one beside it, and the next fit finds it as it needs it."""
+    net = Network((3, 11, 2), seed=0).fit(X, Y, epochs=1, shuffle=False)
+    (arrangement,) = net._workspaces.arrangements.values()
+    (plan,) = arrangement.pool
+    for _ in range(2):
+        net.fit(X, Y, epochs=1)
+        assert len(arrangement.pool) == 1 and arrangement.pool[0] is plan and plan.cells[tables.CELL_SHUFFLE] != 0
 
 
 def test_a_workspace_is_given_back_however_a_fit_ends():

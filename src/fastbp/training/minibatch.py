@@ -85,9 +85,10 @@ class MiniBatches(CompiledSteps):
             plan = known.pool.pop()
         except IndexError:  # other threads have all there are
             return 0
-        self.fit.stack.callback(known.pool.append, plan)
-        if self.shuffles and plan.cells[tables.CELL_SHUFFLE] == 0:  # of a fit that does not
+        if self.shuffles and plan.cells[tables.CELL_SHUFFLE] == 0:  # of a fit that does not: `arrange` adds it
+            known.pool.append(plan)
             return 0
+        self.fit.stack.callback(known.pool.append, plan)
         self.work_in(plan, known.block)
         self.numbers, self.state = self.fit.progress.hyper, self.fit.progress.state
         return known.update
