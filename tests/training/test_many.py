@@ -152,6 +152,9 @@ def test_metrics_of_one_network_that_do_not_go_with_its_rows_are_said_before_oth
             fit_many(nets, X, Y, **settings, epochs=1, threads=1, missing="ignore", metrics=["mse"])
         assert info.value.__notes__ == ["This concerns networks[1]."]
     assert all((net.parameters == old).all() for net, old in zip(nets, before, strict=True))
+    first, second = fit_many(nets, X, Y, rows=[whole, part], epochs=1, threads=1, missing="ignore", metrics=["mse"],
+                             on_error="keep")
+    assert first is None and "metrics compare" in str(second) and len(nets[0].history) == 1
 
 
 def test_neighbours_and_resumed_halves_change_nothing(rng):
