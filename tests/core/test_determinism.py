@@ -49,7 +49,7 @@ ROUNDS = {
     "clipped, dropout": dict(regularization=Regularization(clip_norm=0.1, dropout=0.2, l2=0.01)),
     "weighted classes": dict(output="softmax", cost="cross_entropy", sample_weight=True),
     "parametric": dict(activation=fastbp.parametric("tanh")),
-    "encoders": dict(encoders=[encoders.Periodic((0, 2, 3), 2), encoders.Embedding(1, 4, 3)]),
+    "encoders": dict(encoders=[encoders.Periodic((0, 2, 3), 2), encoders.OneHot(1, 4)], scaling=True),
     "a rate per update": dict(optimizer=Adam(fastbp.schedules.Cosine(0.01, per="update"))),
     "full batch": dict(optimizer="lbfgs", batch_size=None),
     "derivatives": dict(target_jacobian=True),
@@ -62,7 +62,8 @@ ROUNDS = {
 def test_rounds_of_a_team(case, room, rng, monkeypatch):
     """Threads that take whole blocks add up gradients and costs as one thread does; what is left they share."""
     given = dict(ROUNDS[case])
-    made = {name: given.pop(name) for name in ("output", "cost", "activation", "encoders") if name in given}
+    made = {name: given.pop(name) for name in ("output", "cost", "activation", "encoders", "scaling")
+            if name in given}
     n, block = few(300, 25), few(2, 1) * layout.lanes("float32")
     X, Y = rng.normal(size=(n, 4)).astype("f"), rng.normal(size=(n, 3)).astype("f")
     X[:, 1] = rng.integers(0, 4, n)
@@ -83,6 +84,20 @@ def test_rounds_of_a_team(case, room, rng, monkeypatch):
         most = min(room * threads, tables.MOST_BLOCKS // threads * threads) if threads > 1 else 0
         assert plan.cells[tables.CELL_MOST_BLOCKS] == most
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tables_of_embeddings_have_the_bits_of_one_thread(dtype, rng):
+    """Their gradients are added up sample by sample through all blocks, which sums of blocks are not."""
+    n = few(2000, 60)
+    X, Y = np.column_stack((rng.integers(0, 2, n), rng.normal(size=n))), rng.normal(size=(n, 2))
+    found = []
+    for threads in (1, 2, 3):
+        net = laid_out(Network((2, 5, 2), dtype=dtype, seed=1, encoders=[
+            encoders.Embedding(0, 2, 8), encoders.Identity(1)]), block=few(2, 1) * layout.lanes(dtype))
+        net.fit(X, Y, epochs=1, batch_size=n, optimizer=SGD(8.0), threads=threads)
+        found.append(net.encoder_parameters[0]["table"].tobytes())
+    assert found[1] == found[0] and found[2] == found[0]
 
 
 def test_a_workspace_is_for_as_many_threads_as_it_was_made_for():

@@ -43,6 +43,8 @@ class Encoding:
         Numbers that the panels hold of a sample beside those of the layers.
     learns : bool
         Whether there are any.
+    by_sample : bool
+        Whether a gradient is added up sample by sample, across blocks: that of a table.
     codes : list of int
         The columns that hold codes.
     numeric : list of int
@@ -61,6 +63,7 @@ class Encoding:
         self.n_parameters = total + (self.width if scaling else 0)
         self.kept = n_in + 2 * self.width + sum(encoder.kept for encoder in encoders)
         self.learns = self.n_parameters > 0
+        self.by_sample = any(encoder.gradient is kernels.embedding_gradient for encoder in encoders)
         self.codes = sorted({encoder.reads[0] for encoder in encoders if encoder.reads_codes})
         self.numeric = sorted({k for encoder in encoders if not encoder.reads_codes for k in encoder.reads})
 

@@ -72,8 +72,11 @@ class Workspaces:
     def take(self, request: Request) -> tuple[list[Plan], Plan, int]:
         """Take a plan from its pool, or make one; return both, and the number of samples in a block."""
         block, room = self.block(request)
-        # the tables of non-zeros are of one block, and there is one set of them for all threads
+        # the tables of non-zeros are of one block, and there is one set of them for all threads; sums that go on from
+        # sample to sample through all blocks have other bits than sums of blocks
+        encoding = self.architecture.encoding
         request.several = (request.backward and not request.of_nonzeros
+                           and not (encoding is not None and encoding.by_sample)
                            and request.threads > 1 and request.samples > (request.threads - 1) * block)
         pool = self._pools.setdefault((room, *request.prepared_by), [])
         try:
