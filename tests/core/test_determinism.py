@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 import fastbp
 from fastbp import SGD, Adam, Network, Regularization, encoders
 from fastbp.kernels import layout, tables
+from fastbp.kernels.compile import JIT
+from fastbp.kernels.layer import gather
+from fastbp.kernels.passes import rounds
 
 NETS = few([((1, 1), 7), ((3, 9, 2), 5), ((17, 33, 5), 100), ((40, 70, 60, 10), 64), ((5, 130, 300, 3), 33)],
            [((1, 1), 7), ((3, 9, 2), 5)])
@@ -98,6 +101,24 @@ def test_tables_of_embeddings_have_the_bits_of_one_thread(dtype, rng):
         net.fit(X, Y, epochs=1, batch_size=n, optimizer=SGD(8.0), threads=threads)
         found.append(net.encoder_parameters[0]["table"].tobytes())
     assert found[1] == found[0] and found[2] == found[0]
+
+
+@pytest.mark.skipif(JIT, reason="calls are counted where kernels are plain Python")
+def test_rounds_of_a_batch_weigh_it_once(rng, monkeypatch):
+    """Each thread adds up the weights of a batch as it begins: in each round it would take longer than the round."""
+    n, weighed, real = 25, [], rounds.call
+    net = laid_out(Network((2, 3, 1), seed=1), block=layout.lanes("float32"))
+    monkeypatch.setattr(layout, "ROUND_BYTES", 2 * net.n_parameters * 4)
+
+    def counted(kernel, *given):
+        if kernel is gather.total_weight:
+            weighed.append(kernel)
+        return real(kernel, *given)
+
+    monkeypatch.setattr(rounds, "call", counted)
+    net.fit(rng.normal(size=(n, 2)), rng.normal(size=n), sample_weight=rng.uniform(0.1, 1, n), epochs=2, batch_size=n,
+            threads=2)
+    assert len(weighed) == 2 * 2, "threads and batches"
 
 
 def test_a_workspace_is_for_as_many_threads_as_it_was_made_for():

@@ -3,7 +3,9 @@
 Where a batch has several blocks, a thread alone adds up the gradients of one block after the other. Threads that share
 each block meet twice a block, and in phase 2 read panels that others have written. In a round each has panels of its
 own, and leaves the gradient of each of its blocks where all can read it; then, after one barrier, each adds up those of
-its share of the parameters in the order of the blocks, and updates them. The sums are those of one thread, to the bit.
+its share of the parameters in the order of the blocks, and updates them. The sums are those of one thread, to the bit,
+where that adds up block by block; networks with tables of embeddings, whose gradients go on from sample to sample,
+take no rounds.
 """
 
 from .. import prototypes, random
@@ -150,7 +152,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     scratch = cells[CELL_SCRATCH] + thread * cells[CELL_SCRATCH_SIZE]
     epoch, position = progress[PROGRESS_EPOCH], progress[PROGRESS_POSITION]
     backward = 1 if learner.gradient.size > 0 else 0
-    taken, updates, asked = 0, 0, 0
+    taken, updates, asked, total, known = 0, 0, 0, 0.0, -1
     while epoch < task.epochs and taken < task.blocks:
         batch = position // task.batch * task.batch
         batch_end = least(batch + task.batch, task.samples)
@@ -167,10 +169,11 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         blocks = least(left // threads, cells[CELL_MOST_BLOCKS] // threads) * threads
         end = least(position + most(blocks, 1) * task.block, batch_end)
         last_block, accumulate = end == batch_end, 1 if position != batch else 0
-        total = float(batch_end - batch)
-        if weights.size > 0:
-            call(gather.total_weight, cells, weights, order, batch, batch_end, learner.hyper)
-            total = hyper[HYPER_BATCH_WEIGHT]
+        if batch != known or position == batch:
+            total, known = float(batch_end - batch), batch
+            if weights.size > 0:
+                call(gather.total_weight, cells, weights, order, batch, batch_end, learner.hyper)
+                total = hyper[HYPER_BATCH_WEIGHT]
         if thread == 0 and last_block:
             hyper[HYPER_POWER1] *= hyper[HYPER_BETA1]
             hyper[HYPER_POWER2] *= hyper[HYPER_BETA2]
