@@ -66,6 +66,24 @@ def test_a_wrong_row_is_named_and_the_network_as_before(where, resume, samples):
         net.fit(**arrays, optimizer="rprop", epochs=1, memory=SETTINGS["memory"])
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_wrong_row_to_validate_with_leaves_the_network_as_before(resume, samples):
+    """They are read first when an epoch has ended, which is forgotten."""
+    (X, Y), wrong = samples, samples[1].copy()
+    wrong[N - 3] = np.nan
+    net = Network((3, 4, 1), seed=1).fit(X, Y, epochs=2, metrics=["mse"])
+    before, history, table = state(net), net.history, net.history.table()
+    for inputs, targets in ((X, Y), (data.rows(X), data.rows(Y))):
+        with pytest.raises(ValueError, match=f"Y holds nan in row {N - 3}"):
+            net.fit(inputs, targets, resume=resume, epochs=3, validation=(data.rows(X), data.rows(wrong)), batch_size=8,
+                    memory=SETTINGS["memory"], metrics=["mse", "training_mse"])
+        assert state(net) == before and net.history is history
+        assert np.array_equal(history.table(), table, equal_nan=True)
+    with pytest.raises(ValueError, match=f"Y holds nan in row {N - 3}"):
+        net.fit(X, wrong, resume=resume, validation=0.2, **SETTINGS)
+    assert state(net) == before and net.history is history
+
+
 def test_what_is_not_looked_at_diverges(samples):
     X, Y = samples[0].copy(), samples[1]
     X[N - 3] = np.inf

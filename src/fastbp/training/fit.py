@@ -103,6 +103,7 @@ class Before:
         network = self.network
         network._parameters[:], network._flat = self.parameters, self.flat
         network.history, network._progress = self.history, self.kept
+        self.history._cut(self.epochs)
         network.generator.bit_generator.state = self.generator
 
 
@@ -232,7 +233,8 @@ class Training:
             network._progress = None  # the optimizer's state is not finite either
             raise
         except Exception:
-            if before is not None and not before.learned():
+            unread = isinstance(validation, Streamed) and not validation.checked
+            if before is not None and (unread or not before.learned()):
                 before.restore()
             raise
 

@@ -179,6 +179,12 @@ class History:
         rows[:, COLUMNS:] = [diagnostics[name] for name in self._names]
         self._cells.frombytes(rows.tobytes())
 
+    def _cut(self, rows: int) -> None:
+        """Drop all rows but the first ones."""
+        del self._cells[rows * self._width :]
+        for column in self._metrics.values():
+            del column[rows:]
+
     @property
     def last(self) -> int:
         """Number of the last epoch, 0 before the first."""
