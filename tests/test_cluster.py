@@ -18,6 +18,7 @@ import fastbp.dask
 from fastbp import Network
 from fastbp.core.shards import Team
 from fastbp.dask import parts, training, wire
+from fastbp.kernels.compile import multiplies_bfloat16
 from fastbp.training.fit import fit as fit_alone
 
 pytestmark = [compiled_only, pytest.mark.skipif(find_spec("distributed") is None or find_spec("pandas") is None,
@@ -221,6 +222,21 @@ def test_many_fits_have_the_bits_of_their_own(client, data):
                         ({"rows": [rows[0]]}, "rows has 1 values")]:
         with pytest.raises((TypeError, ValueError), match=said):
             fastbp.dask.fit_many(**{"networks": there, "X": X, "Y": Y} | wrong)
+
+
+def test_settings_of_each_network_reach_it(client, data):
+    X, rng = data[0], np.random.default_rng(1)
+    Y = np.where(rng.random((len(X), 2)) < 0.2, np.nan, rng.normal(size=(len(X), 2)))
+    here, there = [[Network((3, 4, 2), seed=i) for i in range(3)] for _ in range(2)]
+    settings = {"epochs": 2, "missing": "ignore", "precision": [None, "float32", "float32"],
+                "sample_weight": [None, rng.random(len(X)), rng.random(Y.shape)]}
+    if multiplies_bfloat16():
+        settings["precision"][0] = "bfloat16"
+    fastbp.fit_many(here, X, Y, **settings)
+    fastbp.dask.fit_many(there, X, Y, **settings)
+    assert all(one.parameters.tobytes() == other.parameters.tobytes() for one, other in zip(here, there, strict=True))
+    with pytest.raises(ValueError, match="precision is 'float64', but the network is of float32"):
+        fastbp.dask.fit_many(there, X, Y, missing="ignore", precision="float64")
 
 
 KILLED = """

@@ -40,13 +40,14 @@ def fit_many(networks: Sequence[Network], X: Any, Y: Any, *, client: Any = None,
              regularization: Regularization | Sequence[Regularization | None] | None = None,
              callbacks: Callable[[int], Iterable[Callback]] | None = None, metrics: Wanted | None = None,
              missing: str | None = None, resume: bool = False,
-             on_error: Literal["raise", "keep"] = "raise") -> list[Exception | None]:
+             on_error: Literal["raise", "keep"] = "raise",
+             precision: str | None | Sequence[str | None] = None) -> list[Exception | None]:
     """Train many networks on the workers of a cluster, each with the bits of its own `Network.fit`.
 
     Parameters
     ----------
     networks, rows, sample_weight, validation_rows, epochs, batch_size, optimizer, shuffle, regularization, callbacks, \
-metrics, missing, resume, on_error
+metrics, missing, resume, on_error, precision
         As in `fastbp.fit_many`. Callbacks are made and called on the workers, and what they remember stays there.
     X : array_like, shape (n_samples, n_0)
         Inputs, in memory: one array for all networks, sent once to each worker.
@@ -92,7 +93,7 @@ metrics, missing, resume, on_error
     if on_error not in ("raise", "keep"):
         raise ValueError(f"on_error is {on_error!r}, expected 'raise' or 'keep'")
     given = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "shuffle": shuffle,
-             "regularization": regularization}
+             "regularization": regularization, "precision": precision}
     each = {name: shared_samples.each(name, value, len(nets)) for name, value in given.items()}
     for name, value in (("rows", rows), ("validation_rows", validation_rows)):
         own = shared_samples.one_each(value, 1, lists=True)
