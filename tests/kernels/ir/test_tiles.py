@@ -135,6 +135,25 @@ def test_dot_rows(size, dtype, rng):
             assert (panels[15 + size + D :] == CANARY).all()
 
 
+@pytest.mark.skipif(not JIT, reason="the plain twin leaves the order of additions to NumPy")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [2, 4])
+def test_short_rows_have_the_bits_of_longer_ones(size, dtype, rng):
+    """Rows that lie several in a vector, with zeros behind them, and a distance apart: the same sums to the last bit."""
+    rows, length = ir.DOT_ROWS - 1, 7
+    padded = np.zeros((rows, length), dtype)
+    padded[:, :size] = rng.normal(size=(rows, size))
+    biases = rng.normal(size=rows).astype(dtype)
+    panels = np.zeros(20 + ir.DOT_ROWS, dtype)
+    panels[:size] = rng.normal(size=size)
+    for bias in (0, -1):
+        found = []
+        for weights, row, n in ((padded[:, :size], size, size), (padded, length, length), (padded, length, size)):
+            dotted(np.append(dtype(0), weights.ravel()).astype(dtype), row, rows, biases, bias, panels, 0, n, 16)
+            found.append(panels[16 : 16 + rows].copy())
+        assert (found[0] == found[1]).all() and (found[0] == found[2]).all()
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("valid", [*SIZES, 200])
 def test_sum_columns(valid, dtype, rng):

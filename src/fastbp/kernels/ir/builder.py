@@ -208,6 +208,12 @@ def transposed(p: Pointers, block: list[Any]) -> list[Any]:
     return block
 
 
+def add_neighbours(p: Pointers, a: Any, b: Any) -> Any:
+    """Emit the sums of each two neighbouring lanes of two vectors, those of the second behind those of the first."""
+    evens, odds = list(range(0, 2 * p.lanes, 2)), list(range(1, 2 * p.lanes, 2))
+    return p.b.fadd(p.shuffle(a, b, evens), p.shuffle(a, b, odds), flags=("contract",))
+
+
 def lane_halves(p: Pointers, values: list[Any], levels: int = 1) -> list[tuple[Any, Any]]:
     """Emit the sums of 2ⁿ⁻¹ neighbouring lanes, n being the levels: vectors of the first ones and of those beside them.
 

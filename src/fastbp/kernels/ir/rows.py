@@ -11,7 +11,7 @@ from numba import types
 
 from ..compile import VECTOR_BYTES, VECTOR_REGISTERS
 from ..compile.numba_internals import cgutils
-from .builder import Builder, Pointers, constant, lane_halves, twin
+from .builder import Builder, Pointers, add_neighbours, constant, lane_halves, twin
 
 DOT_ROWS, COLUMN_VECTORS = VECTOR_REGISTERS // 2, 4
 """Neurons that `dot_rows` computes at once, vectors of neurons that `sum_columns` does: enough sums under way to hide
@@ -20,6 +20,10 @@ the latency of a multiply-add, and the former a whole number of vectors, so that
 FEW_ROWS = sorted({4, 8, DOT_ROWS})
 """Tiles of `dot_rows`: what is left goes to the smallest that takes all of it, with one store. Of the 330 instructions
 of a tile of 16 rows an output of one neuron needs 60."""
+
+SHORT_ROWS = (2, 4)
+"""Rows of so few inputs lie several in a vector: `dot_rows` takes them all at once, and adds one or two times in lanes
+where it adds log2(lanes) times otherwise."""
 
 
 def _by_vectors(p: Pointers, count: Any, body: Callable[[Any, Any], None]) -> None:
@@ -78,7 +82,35 @@ def _dot_rows(typing: Any, weights: Any, w: Any, row: Any, rows: Any, biases: An
                 with more:
                     fitting(sizes[1:])
 
-        fitting(FEW_ROWS)
+        def short(n: int) -> None:
+            inputs = p.masked_load(source, p.mask(size))
+            inputs = p.shuffle(inputs, inputs, [lane % n for lane in range(p.lanes)])
+            start, left = p.at(weights, W, w), builder.mul(rows, size)
+            for v in range(DOT_ROWS // p.lanes):
+                parts = []
+                for offset in range(v * n * p.lanes, (v + 1) * n * p.lanes, p.lanes):
+                    mask = p.mask(builder.sub(left, constant(offset)))
+                    part = p.masked_load(p.shift(start, constant(offset)), mask)
+                    parts.append(builder.call(p.multiply_add, [part, inputs, p.zero()]))
+                while len(parts) > 1:
+                    parts = [add_neighbours(p, a, b) for a, b in zip(parts[0::2], parts[1::2], strict=True)]
+                lane = constant(v * p.lanes)
+                first = p.masked_load(p.at(biases, biases_, builder.add(bias, lane)), p.mask(builder.sub(has, lane)))
+                total = builder.fadd(parts[0], first, flags=("contract",))
+                p.store(total, p.at(panels, A, builder.add(out, lane)))
+
+        def by_size(sizes: list[int]) -> None:
+            if not sizes:
+                fitting(FEW_ROWS)
+                return
+            dense = builder.icmp_signed("==", row, size)
+            with builder.if_else(builder.and_(dense, builder.icmp_signed("==", size, constant(sizes[0])))) as (yes, no):
+                with yes:
+                    short(sizes[0])
+                with no:
+                    by_size(sizes[1:])
+
+        by_size([n for n in SHORT_ROWS if n < p.lanes])
         return context.get_dummy_value()
 
     i = types.intp
