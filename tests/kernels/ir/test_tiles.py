@@ -139,7 +139,7 @@ def test_dot_rows(size, dtype, rng):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", [2, 4])
 def test_short_rows_have_the_bits_of_longer_ones(size, dtype, rng):
-    """Rows that lie several in a vector, with zeros behind them, and a distance apart: the same sums to the last bit."""
+    """Rows that lie several in a vector, with zeros behind them, and a distance apart: the same sums to the bit."""
     rows, length = ir.DOT_ROWS - 1, 7
     padded = np.zeros((rows, length), dtype)
     padded[:, :size] = rng.normal(size=(rows, size))
