@@ -149,7 +149,7 @@ def test_short_rows_have_the_bits_of_longer_ones(size, dtype, rng):
     for bias in (0, -1):
         found = []
         for weights, row, n in ((padded[:, :size], size, size), (padded, length, length), (padded, length, size)):
-            dotted(np.append(dtype(0), weights.ravel()).astype(dtype), row, rows, biases, bias, panels, 0, n, 16)
+            dotted(np.append(0, weights).astype(dtype), row, rows, biases, bias, panels, 0, n, 16)
             found.append(panels[16 : 16 + rows].copy())
         assert (found[0] == found[1]).all() and (found[0] == found[2]).all()
 
