@@ -157,6 +157,17 @@ def test_metrics_of_one_network_that_do_not_go_with_its_rows_are_said_before_oth
     assert first is None and "metrics compare" in str(second) and len(nets[0].history) == 1
 
 
+def test_read_only_parameters_are_refused_before_others_are_trained(rng):
+    X, Y = rng.normal(size=(N, N_IN)), rng.normal(size=(N, N_OUT))
+    nets = [Network((N_IN, 3, N_OUT), seed=seed) for seed in range(2)]
+    before = nets[0].parameters.copy()
+    nets[1].parameters.flags.writeable = False
+    with pytest.raises(ValueError, match="parameters is read-only") as caught:
+        fit_many(nets, X, Y, epochs=1, threads=1)
+    assert caught.value.__notes__ == ["This concerns networks[1]."]
+    assert (nets[0].parameters == before).all() and not len(nets[0].history)
+
+
 def test_neighbours_and_resumed_halves_change_nothing(rng):
     X, Y = real_data(rng, "squared_error", None, N, N_IN, N_OUT, "float32")
     whole, alone, halves = networks(), networks(), networks()

@@ -297,11 +297,15 @@ class Model:
         if not self._lock.acquire(blocking=False):
             raise self._busy()
         try:
-            self._architecture.resolved()
-            self._check_writable()
+            self._check_trainable()
         except BaseException:
             self._lock.release()
             raise
+
+    def _check_trainable(self) -> None:
+        """Raise ValueError if a function of the user's own is missing, or parameters are read-only."""
+        self._architecture.resolved()
+        self._check_writable()
 
     def _busy(self) -> RuntimeError:
         """Return what is raised while parameters are trained already."""

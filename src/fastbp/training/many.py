@@ -160,6 +160,7 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any = None, *, rows: Any 
     jobs, watchers = [], dict[int, int]()
     for i, network in enumerate(nets):
         try:
+            network._check_trainable()
             training = Training(network, resume=resume, threads=1, metrics=recorded,
                                 callbacks=() if callbacks is None else callbacks(i),
                                 **{name: values[i] for name, values in settings.items()})
