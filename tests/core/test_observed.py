@@ -206,6 +206,7 @@ def test_a_function_is_learned_from_its_slopes_alone(rng):
     (dict(Y=None), "Y is None: there are no targets"),
     (dict(sample_weight=np.ones((9, 2)) * [1, 2], cost="cross_entropy", Y=np.eye(2)[[0, 1, 0] * 3]),
      "compares all classes of a row"),
+    (dict(sample_weight=np.ones((9, 2)) * [1, 2], cost="cross_entropy", Y=[0, 1, 0] * 3), "compares all classes"),
     (dict(target_jacobian=np.full((9, 2, 3), NAN)), "target_jacobian holds nan"),
     (dict(target_jacobian=np.zeros((9, 2, 3)), jacobian_weight=[1.0, 2, 3]), r"jacobian_weight has shape \(3,\)"),
     (dict(target_jacobian=np.zeros((9, 2, 3)), jacobian_weight=-np.ones((2, 3))), "jacobian_weight holds -1"),

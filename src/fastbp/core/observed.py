@@ -72,7 +72,7 @@ class Observed:
         weights = self.weights[rows]
         if weights.max() == 0:
             raise ValueError("no target counts: all are missing, or have weight 0; expected one at least")
-        if self.labels or bool((weights == weights[:, :1]).all()):
+        if bool((weights == weights[:, :1]).all()):
             return self._once("whole rows", self._whole)
         return self._once("single outputs", self._single)
 
