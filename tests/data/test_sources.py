@@ -222,6 +222,10 @@ def test_outputs_may_overlap_what_is_read_by_blocks(array, tmp_path):
         inputs = {"array": there, "rows": data.rows(there), "parts": [there[:2], there[2:]], "map": there,
                   "file": data.npy(tmp_path / "X.npy")}[form]
         assert np.array_equal(net.predict(inputs, there.reshape(-1)[n:].reshape(n, 2), memory=memory), expected), form
+    there, scaler = array.copy(), data.standardizer(array)
+    expected = net.predict(scaler.transform(data.rows(array)))
+    found = net.predict(scaler.transform(data.rows(there)), there.reshape(-1)[n:].reshape(n, 2), memory=memory)
+    assert np.array_equal(found, expected)
     own = Network((3, 3), dtype="float64", seed=1)
     expected = own.predict(array[:4])
     assert np.array_equal(own.predict(array[:4], own.parameters.reshape(4, 3), memory=memory), expected)

@@ -88,6 +88,10 @@ class Standardized(Rows):
         """Pass it on."""
         self.source.announce(start, stop)
 
+    def overlaps(self, out: Array) -> bool:
+        """Return whether what is standardised does."""
+        return self.source.overlaps(out)
+
 
 def standardizer(X: Any) -> Standardizer:
     """Compute mean and standard deviation of each column in one pass over rows that need not fit into memory.
