@@ -14,6 +14,9 @@ from ..data.stream import Stream
 
 Array = npt.NDArray[Any]
 
+SAMPLES = ("X", "Y", "sample_weight")
+"""Arguments that may be read by blocks."""
+
 
 def numbers(name: str, value: Any) -> Array:
     """Return an array of real numbers, or say why it cannot be."""
@@ -24,9 +27,9 @@ def numbers(name: str, value: Any) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} cannot be made an array of numbers: {error}") from error
-    if array.dtype.kind in "OU" and (instead := adapter(value)) is not None:
-        raise TypeError(f"{name} is of type {type(value).__name__}, expected an array of numbers, or for samples to be "
-                        f"read by blocks {instead}")
+    if array.dtype.kind in "OU" and name in SAMPLES and (instead := adapter(value)) is not None:
+        raise TypeError(f"{name} is of type {type(value).__name__}, expected an array of numbers, or to be read by "
+                        f"blocks {instead}")
     if array.dtype.kind == "O":
         if isinstance(value, (Rows, Stream)):
             raise TypeError(f"{name} is read by blocks, as fit, cost, gradient, score and predict take it, but not "
