@@ -17,6 +17,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 Builder = Any
 INDEX = ir.IntType(64)
 
+IN_ORDER = ("contract",)
+"""Flags of arithmetic that stays as it is, −0 + 0 too: Numba gives those of the kernel to what has none."""
+
 
 def twin(emit: Callable[..., Any]) -> Callable[[F], F]:
     """Return a decorator of a plain function: in compiled code it is what ``emit`` makes in LLVM IR.
@@ -208,10 +211,15 @@ def transposed(p: Pointers, block: list[Any]) -> list[Any]:
     return block
 
 
+def _neighbours(p: Pointers, a: Any, b: Any) -> tuple[Any, Any]:
+    """Emit the first of each two neighbouring lanes of two vectors, one vector behind the other, and the second."""
+    evens, odds = list(range(0, 2 * p.lanes, 2)), list(range(1, 2 * p.lanes, 2))
+    return p.shuffle(a, b, evens), p.shuffle(a, b, odds)
+
+
 def add_neighbours(p: Pointers, a: Any, b: Any) -> Any:
     """Emit the sums of each two neighbouring lanes of two vectors, those of the second behind those of the first."""
-    evens, odds = list(range(0, 2 * p.lanes, 2)), list(range(1, 2 * p.lanes, 2))
-    return p.b.fadd(p.shuffle(a, b, evens), p.shuffle(a, b, odds), flags=("contract",))
+    return p.b.fadd(*_neighbours(p, a, b), flags=IN_ORDER)
 
 
 def lane_halves(p: Pointers, values: list[Any], levels: int = 1) -> list[tuple[Any, Any]]:
@@ -219,13 +227,11 @@ def lane_halves(p: Pointers, values: list[Any], levels: int = 1) -> list[tuple[A
 
     Neighbouring lanes are added first, in every case, so that an element has the same bits whichever tile it is in.
     """
-    evens, odds = list(range(0, 2 * p.lanes, 2)), list(range(1, 2 * p.lanes, 2))
     group = values[:]
     while len(group) % p.lanes:  # fill up to whole vectors with zeros, which the optimiser removes
         group.append(p.zero())
     while True:
-        pairs = zip(group[0::2], group[1::2], strict=True)
-        halves = [(p.shuffle(a, b, evens), p.shuffle(a, b, odds)) for a, b in pairs]
+        halves = [_neighbours(p, a, b) for a, b in zip(group[0::2], group[1::2], strict=True)]
         levels -= 1
         if levels == 0:
             return halves

@@ -11,7 +11,7 @@ from numba import types
 
 from ..compile import VECTOR_BYTES, VECTOR_REGISTERS
 from ..compile.numba_internals import cgutils
-from .builder import Builder, Pointers, add_neighbours, constant, lane_halves, twin
+from .builder import IN_ORDER, Builder, Pointers, add_neighbours, constant, lane_halves, twin
 
 DOT_ROWS, COLUMN_VECTORS = VECTOR_REGISTERS // 2, 4
 """Neurons that `dot_rows` computes at once, vectors of neurons that `sum_columns` does: enough sums under way to hide
@@ -69,7 +69,7 @@ def _dot_rows(typing: Any, weights: Any, w: Any, row: Any, rows: Any, biases: An
                 first = p.masked_load(p.at(biases, biases_, builder.add(bias, lane)), p.mask(builder.sub(has, lane)))
                 # in this order whatever LLVM finds better: it is what it made of a single tile
                 one, two, three = (odd, first, even) if (v + 1) * p.lanes >= DOT_ROWS else (even, odd, first)
-                total = builder.fadd(builder.fadd(one, two, flags=("contract",)), three, flags=("contract",))
+                total = builder.fadd(builder.fadd(one, two, flags=IN_ORDER), three, flags=IN_ORDER)
                 p.store(total, p.at(panels, A, builder.add(out, lane)))
 
         def fitting(sizes: list[int]) -> None:
@@ -96,7 +96,7 @@ def _dot_rows(typing: Any, weights: Any, w: Any, row: Any, rows: Any, biases: An
                     parts = [add_neighbours(p, a, b) for a, b in zip(parts[0::2], parts[1::2], strict=True)]
                 lane = constant(v * p.lanes)
                 first = p.masked_load(p.at(biases, biases_, builder.add(bias, lane)), p.mask(builder.sub(has, lane)))
-                total = builder.fadd(parts[0], first, flags=("contract",))
+                total = builder.fadd(parts[0], first, flags=IN_ORDER)
                 p.store(total, p.at(panels, A, builder.add(out, lane)))
 
         def by_size(sizes: list[int]) -> None:
@@ -182,7 +182,7 @@ def _rank_one(typing: Any, target: Any, t: Any, rows: Any, size: Any, panels: An
                     where = p.shift(place, inner.index)
                     old = builder.select(keep, builder.load(where), ir.Constant(p.vector.element, 0.0))
                     part = builder.fmul(delta, builder.load(p.shift(inputs, inner.index)))
-                    builder.store(builder.fadd(old, part, flags=("contract",)), where)
+                    builder.store(builder.fadd(old, part, flags=IN_ORDER), where)
             with by_vectors, cgutils.for_range(builder, rows) as loop:
                 delta = p.broadcast(builder.fmul(builder.load(p.shift(deltas, loop.index)), scale))
                 place = p.shift(start, builder.mul(loop.index, size))

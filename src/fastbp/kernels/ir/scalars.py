@@ -11,7 +11,7 @@ from numba import types
 
 from ..compile.numba_internals import cgutils
 from ..compile.options import FUSES_ALIKE
-from .builder import Builder, bit_width, twin
+from .builder import IN_ORDER, Builder, bit_width, twin
 
 
 def _wrapped(typing: Any, x: Any) -> Any:
@@ -107,8 +107,8 @@ def polynomial(*, single: tuple[float, ...], double: tuple[float, ...]) -> Any:
                 if step is not None:
                     first = builder.call(step, [first, arguments[0], coefficient])
                 else:
-                    product = builder.fmul(first, arguments[0], flags=("contract",))
-                    first = builder.fadd(product, coefficient, flags=("contract",))
+                    product = builder.fmul(first, arguments[0], flags=IN_ORDER)
+                    first = builder.fadd(product, coefficient, flags=IN_ORDER)
             return first
 
         return x(x), generate

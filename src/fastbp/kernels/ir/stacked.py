@@ -13,16 +13,13 @@ from llvmlite import ir
 from numba import types
 
 from ..compile import VECTOR_BYTES, VECTOR_REGISTERS
-from .builder import Builder, Pointers, constant, counted_loop, plain_lane_sum, twin
+from .builder import IN_ORDER, Builder, Pointers, constant, counted_loop, plain_lane_sum, twin
 
 STACKED_ROWS, STACKED_COLUMNS = (4, 4) if VECTOR_REGISTERS >= 32 else (3, 3)
 """Sums of a tile that stay in registers beside a column of the one operand and a number of the other."""
 
 STACKED_WIDE = 8
 """Columns of the tile of a single row."""
-
-IN_ORDER = ("contract",)
-"""Flags of an addition that stays as it is, −0 + 0 too: Numba gives those of the kernel to what has none."""
 
 
 def _clamped(p: Pointers, some: Any, count: int) -> list[Any]:

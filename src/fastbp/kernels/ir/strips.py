@@ -12,10 +12,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from .builder import Builder, Pointers, constant, counted_loop, twin
-
-IN_ORDER = ("contract",)
-"""Flags of arithmetic that stays as it is: Numba gives those of the kernel to what has none."""
+from .builder import IN_ORDER, Builder, Pointers, constant, counted_loop, twin
 
 Load = Callable[[Any], Any]
 Store = Callable[[Any, Any], None]
