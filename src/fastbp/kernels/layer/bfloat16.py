@@ -11,24 +11,22 @@ import math
 from ..compile import VECTOR_BYTES, by_address, inline
 from ..compile.arguments import Floats, IntegerPointer, Integers, ReadOnly
 from ..ir import (
-    FEW,
     WHOLE,
     backward_pairs,
     forward_pairs,
-    gather_few,
-    gather_square,
     gradient_pairs,
     join_columns,
     join_lanes,
     join_rows,
     least,
     most,
-    prefetch,
     stack,
     transpose_pairs,
 )
 from ..layout import SCRATCH_BYTES
 from ..tables import CELL_BACKWARD, CELL_FORWARD, CELL_GATHER_INPUTS, CELL_GRADIENT, CELL_TRANSPOSE
+from .dense import ask_ahead
+from .gather import gather_strip
 
 LANES = VECTOR_BYTES // 4
 """Float32 in a vector: no other dtype has products in bfloat16."""
@@ -165,11 +163,8 @@ def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int,
             j = i0
             while j < i1:
                 if j + WHOLE <= i1:
-                    for i in range(ahead + (ahead_end - ahead) * j // n_out,
-                                   ahead + (ahead_end - ahead) * (j + WHOLE) // n_out):
-                        row = (order[i] if order.size > 0 else i) * n_in + k
-                        prefetch(rows, row)
-                        prefetch(rows, row + LANES)
+                    ask_ahead(rows, order, ahead + (ahead_end - ahead) * j // n_out,
+                              ahead + (ahead_end - ahead) * (j + WHOLE) // n_out, n_in, k, LANES)
                 d = scratch + ((j - i0) // WHOLE * strips * WHOLE + (j - i0) % WHOLE) * half
                 j += gradient_pairs(panels, d, half, WHOLE * half, panels, transposed + k // LANES * vector, vector,
                                     strips, gradient, weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)
@@ -181,13 +176,6 @@ def gather(rows: ReadOnly, structure: IntegerPointer, order: Integers, begin: in
     """Do what `gather.gather` does; the copy for `gradient`, if there is one, is that of `transpose_panel`."""
     starts = stack(begin, LANES)
     for s in range(first, last):
-        for v in range(LANES):
-            i = least(begin + s * LANES + v, end - 1)
-            starts[v] = (order[i] if order.size > 0 else i) * n
-        place, k = target + s * n * LANES, 0
-        while k + 2 * FEW < n:
-            k += gather_square(rows, starts, k, n - k, panels, place + k * LANES)
-        while k < n:
-            k += gather_few(rows, starts, k, n - k, panels, place + k * LANES)
+        gather_strip(rows, order, begin + s * LANES, end, n, panels, target + s * n * LANES, starts, LANES)
         if transposed >= 0:
             transpose_strip(panels, target, transposed, n, strips, s)

@@ -132,6 +132,15 @@ def transpose_panel(panels: Floats, source: int, target: int, n: int, strips: in
             place += column(strips, lane)
 
 
+@inline
+def ask_ahead(rows, order, first, last, n, k, lane):
+    """Ask for two vectors, k numbers from the start, of samples first..last: rows of n numbers that come next."""
+    for i in range(first, last):
+        row = (order[i] if order.size > 0 else i) * n + k
+        prefetch(rows, row)
+        prefetch(rows, row + lane)
+
+
 @by_address(CELL_GRADIENT)
 def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int, strips: int, j0: int, j1: int,
              gradient: Floats, weights: int, accumulate: int, scratch: int, rows: ReadOnly, order: Integers, ahead: int,
@@ -160,11 +169,8 @@ def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int,
             j = i0
             while j < i1:
                 if j + WHOLE <= i1:
-                    for i in range(ahead + (ahead_end - ahead) * j // n_out,
-                                   ahead + (ahead_end - ahead) * (j + WHOLE) // n_out):
-                        row = (order[i] if order.size > 0 else i) * n_in + k
-                        prefetch(rows, row)
-                        prefetch(rows, row + lane)
+                    ask_ahead(rows, order, ahead + (ahead_end - ahead) * j // n_out,
+                              ahead + (ahead_end - ahead) * (j + WHOLE) // n_out, n_in, k, lane)
                 d = start + (j - i0) // WHOLE * tile + (j - i0) % WHOLE * lane
                 j += gradient_tile(panels, d, lane, strip, panels, transposed + k // lane * vector, vector, strips,
                                    gradient, weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)

@@ -1,6 +1,6 @@
 """How samples get into panels and out of them: rows by index, from arrays and sparse matrices; labels; weights."""
 
-from ..compile import VECTOR_BYTES, by_address
+from ..compile import VECTOR_BYTES, by_address, inline
 from ..compile.arguments import Doubles, Floats, IntegerPointer, Integers, ReadOnly
 from ..ir import FEW, copy_vector, gather_few, gather_square, lanes, least, stack, transpose, view
 from ..tables import (
@@ -20,6 +20,24 @@ MOST_LANES = VECTOR_BYTES // 4
 """Numbers in a vector of the narrower dtype."""
 
 
+@inline
+def gather_strip(rows, order, one, end, n, panels, place, starts, lane):
+    """Bring the rows of the samples order[one:end], as many as a strip takes, to ``place``; overwrites ``starts``."""
+    if order.size > 0 and one + lane <= end:  # in vectors, as the choices of the other loop cannot be
+        mine = view(order, one, lane)
+        for v in range(lane):
+            starts[v] = mine[v] * n
+    else:
+        for v in range(lane):
+            i = least(one + v, end - 1)
+            starts[v] = (order[i] if order.size > 0 else i) * n
+    k = 0
+    while k + 2 * FEW < n:
+        k += gather_square(rows, starts, k, n - k, panels, place + k * lane)
+    while k < n:
+        k += gather_few(rows, starts, k, n - k, panels, place + k * lane)
+
+
 @by_address(CELL_GATHER)
 def gather(rows: ReadOnly, structure: IntegerPointer, order: Integers, begin: int, end: int, n: int, panels: Floats,
            target: int, transposed: int, strips: int, first: int, last: int) -> None:
@@ -36,20 +54,7 @@ def gather(rows: ReadOnly, structure: IntegerPointer, order: Integers, begin: in
     starts = stack(begin, MOST_LANES)
     for s in range(first, last):
         if transposed < 0:
-            one = begin + s * lane
-            if order.size > 0 and one + lane <= end:  # in vectors, as the choices of the other loop cannot be
-                mine = view(order, one, lane)
-                for v in range(lane):
-                    starts[v] = mine[v] * n
-            else:
-                for v in range(lane):
-                    i = least(one + v, end - 1)
-                    starts[v] = (order[i] if order.size > 0 else i) * n
-            place, k = target + s * n * lane, 0
-            while k + 2 * FEW < n:
-                k += gather_square(rows, starts, k, n - k, panels, place + k * lane)
-            while k < n:
-                k += gather_few(rows, starts, k, n - k, panels, place + k * lane)
+            gather_strip(rows, order, begin + s * lane, end, n, panels, target + s * n * lane, starts, lane)
             continue
         for v in range(lane):
             i = least(begin + s * lane + v, end - 1)
