@@ -243,7 +243,7 @@ class _Side:
         self.shown = _shown(targets.astype(np.int64) if samples.labels else targets)
         self.shown_weights = _shown(weights) if weights.size else None
         self.targets = self.shown if samples.labels else targets.astype(np.float64)
-        self.weights = weights.astype(np.float64) if weights.size else np.ones(len(samples))
+        self.weights = _weights(weights, len(samples))
         self.architecture: Architecture = architecture
 
     def measured(self, columns: list[Column]) -> dict[str, float]:
@@ -274,7 +274,7 @@ class _Blocks:
     def centre(self) -> Array:
         """Mean targets, (m,): from a pass of their own, since squares of deviations from them are to be summed."""
         def mean(part: Samples) -> Array:
-            weights = part.weights.astype(np.float64) if part.weights.size else np.ones(len(part))
+            weights = _weights(part.weights, len(part))
             found: Array = weights @ part.targets.astype(np.float64) / weights.sum()
             return found
 
@@ -289,8 +289,8 @@ class _Blocks:
 
         def of(part: Samples) -> Array:
             targets = part.targets.astype(np.int64 if part.labels else np.float64)
-            weights = part.weights.astype(np.float64) if part.weights.size else np.ones(len(part))
-            compared = _compared(self.architecture, targets, outputs_of(self.network, part), weights)
+            compared = _compared(self.architecture, targets, outputs_of(self.network, part),
+                                 _weights(part.weights, len(part)))
             if compared is None:
                 return np.full(sum(counts), np.nan)
             with np.errstate(all="ignore"):
@@ -299,6 +299,11 @@ class _Blocks:
         found = np.split(self.samples.sums(sum(counts), of).mean, np.cumsum(counts)[:-1])
         return {column.name: float("nan") if np.isnan(mine).any() else each.value(mine)
                 for column, each, mine in zip(columns, means, found, strict=True)}
+
+
+def _weights(weights: Array, n: int) -> Array:
+    """Return the weight of each of n samples, also where they have none."""
+    return weights.astype(np.float64) if weights.size else np.ones(n)
 
 
 def _compared(architecture: Architecture, targets: Array, outputs: Array, weights: Array) -> Compared | None:
