@@ -308,5 +308,8 @@ class Streamed:
 
     def data(self, order: npt.NDArray[np.int64] = NOT_SHUFFLED) -> layout.Data:
         """Return what kernels read before there is a group: nothing."""
-        nothing = self.buffers(0)[0]
-        return nothing.data(order)
+        return self.nothing().data(order)
+
+    def nothing(self) -> Samples:
+        """Return what they are in memory, without rows."""
+        return self.buffers(0)[0]

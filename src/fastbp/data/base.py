@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+PART_BYTES = 2**22
+"""Bytes that are read at a time where all rows are read in one pass."""
+
 
 class Rows:
     """Rows of numbers that are read a stretch at a time: what `rows`, `npy` and `parquet` return.
@@ -43,6 +46,11 @@ class Rows:
         return f"<{type(self).__name__} of {self.name}: {self.shape} {self.dtype}>"
 
     @property
+    def ndim(self) -> int:
+        """1 or 2."""
+        return len(self.shape)
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of a row where it lies."""
         return self.dtype.itemsize * (self.shape[1] if len(self.shape) == 2 else 1)
@@ -65,6 +73,9 @@ class Rows:
     def overlaps(self, out: Array) -> bool:
         """Return whether what is written to an array may change rows that are yet to be read."""
         return False
+
+    def forget(self) -> None:
+        """Let go of what is kept of the last read."""
 
 
 def fill(out: Array, found: Any, name: str, start: int) -> None:
@@ -152,6 +163,10 @@ class ArrayRows(Rows):
         """Return whether they lie in the same memory."""
         return isinstance(self.source, np.ndarray) and np.may_share_memory(out, self.source)
 
+    def forget(self) -> None:
+        """Let go of the last chunk."""
+        self._last = -1, None
+
 
 class Elsewhere(Rows):
     """Rows that lie in another process: they are counted, and not read."""
@@ -207,6 +222,11 @@ class Joined(Rows):
         """Return whether one of the parts does."""
         return any(part.overlaps(out) for part in self.parts)
 
+    def forget(self) -> None:
+        """Pass it on."""
+        for part in self.parts:
+            part.forget()
+
     def _stretches(self, start: int, stop: int) -> Iterator[tuple[Rows, int, int, int]]:
         """Yield the parts in which some rows lie: where each begins, and which of its own rows they are."""
         at, number = start, int(np.searchsorted(self.starts, start, "right")) - 1
@@ -214,6 +234,49 @@ class Joined(Rows):
             first, end = int(self.starts[number]), min(stop, int(self.starts[number + 1]))
             yield self.parts[number], first, at - first, end - first
             at, number = end, number + 1
+
+
+WINDOW_BYTES = 2**18
+"""Rows that are picked are read together where they lie within so many bytes."""
+
+
+class Picked(Rows):
+    """Rows of another source, by their numbers: in any order, some perhaps more than once.
+
+    Parameters
+    ----------
+    source : Rows
+    picked : ndarray of int, (m,)
+        It is not copied, and looked at as it is read.
+    """
+
+    def __init__(self, source: Rows, picked: npt.NDArray[Any]) -> None:
+        self.source, self.picked, self.name, self.dtype = source, picked, source.name, source.dtype
+        self.shape = len(picked), *source.shape[1:]
+        self._window = max(1, WINDOW_BYTES // max(source.row_bytes, 1))
+
+    def read(self, start: int, stop: int) -> Array:
+        """Return some rows, each stretch of the source read once."""
+        numbers = np.array(self.picked[start:stop], np.int64)
+        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        if not numbers.size:
+            return out
+        if numbers.min() < 0 or numbers.max() >= self.source.shape[0]:
+            raise ValueError(f"rows holds {numbers.min()} to {numbers.max()}, expected 0 to "
+                             f"{self.source.shape[0] - 1}: it has changed meanwhile")
+        order = np.argsort(numbers, kind="stable")
+        for some in np.split(order, np.flatnonzero(np.diff(numbers[order] // self._window)) + 1):
+            first, last = int(numbers[some[0]]), int(numbers[some[-1]])
+            out[some] = self.source.read(first, last + 1)[numbers[some] - first]
+        return out
+
+    def overlaps(self, out: Array) -> bool:
+        """Return whether what is picked from does."""
+        return self.source.overlaps(out)
+
+    def forget(self) -> None:
+        """Pass it on."""
+        self.source.forget()
 
 
 def edges(source: Rows) -> npt.NDArray[np.int64]:

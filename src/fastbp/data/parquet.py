@@ -67,6 +67,10 @@ class ParquetRows(Rows):
             at, block = end, block + 1
         return out
 
+    def forget(self) -> None:
+        """Let go of the last row group."""
+        self._last = -1, np.empty(0)
+
     def _group(self, block: int) -> Array:
         """Read a row group."""
         file, group = self.groups[block]

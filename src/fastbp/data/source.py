@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..util.settings import memory as memory_of
-from .base import ArrayRows, Joined, Rows, shape_of
+from .base import PART_BYTES, ArrayRows, Joined, Rows, shape_of
 from .files import mapped
 from .stream import Pass, Stream
 
@@ -138,6 +136,11 @@ class Blocks:
         """Return rows of X, Y and weights where they lie in memory as that dtype and in C order; None where not."""
         return [part.lying(self.begin + start, self.begin + stop, kind) for part in self.parts]
 
+    def forget(self) -> None:
+        """Let go of what is kept of the last read."""
+        for part in self.parts:
+            part.forget()
+
 
 class Flow:
     """The samples of a `Stream`, which come in one order."""
@@ -166,6 +169,9 @@ class Flow:
         """Return that nothing lies in memory."""
         return [None] * len(self.stream.first)
 
+    def forget(self) -> None:
+        """Do nothing: a pass is kept by who reads it."""
+
 
 Source = Blocks | Flow
 """What samples are read from."""
@@ -190,36 +196,27 @@ SOURCES = Rows, Stream
 
 
 def in_memory(X: Any, Y: Any, memory: Any = None) -> bool:
-    """Return whether samples are taken as arrays: neither is a source, and no budget is given."""
-    return memory is None and not isinstance(X, SOURCES) and not isinstance(Y, SOURCES)
+    """Return whether samples are taken as arrays: neither is a source or a list of such, and no budget is given."""
+    return memory is None and not _is_source(X) and not _is_source(Y)
 
 
-def loaded(X: Any, Y: Any, weights: Any, memory: Any) -> tuple[Any, Any, Any]:
-    """Return X, Y and weights with sources in memory, as they lie; what is none stays as it is.
-
-    A `Stream`, whose blocks may be of different dtypes, is loaded as float64.
-
-    Raises ValueError if they need more bytes than ``memory``, by default `MEMORY`, and what `source` raises.
-    """
-    room = memory_of("memory", MEMORY if memory is None else memory)
-    if isinstance(X, Stream):
-        flow = source(X, Y, weights)
-        _check_room(sum(8 * flow.rows * math.prod(shape) for shape in flow.shapes), room)
-        found = [np.empty((flow.rows, *shape)) for shape in flow.shapes]
-        Pass(X).read(0, flow.rows, found)
-        return found[0], found[1], found[2] if len(found) == 3 else None
-    parts = [rows(value, name) if beyond_memory(value) else value
-             for name, value in (("X", X), ("Y", Y), ("sample_weight", weights))]
-    _check_room(sum(part.shape[0] * part.row_bytes for part in parts if isinstance(part, Rows)), room)
-    inputs, targets, shares = (part.read(0, part.shape[0]) if isinstance(part, Rows) else part for part in parts)
-    return inputs, targets, shares
+def _is_source(value: Any) -> bool:
+    return isinstance(value, SOURCES) or isinstance(value, (list, tuple)) and isinstance((*value[:1], None)[0], SOURCES)
 
 
-def _check_room(needed: int, memory: int) -> None:
-    if needed > memory:
-        raise ValueError(f"the samples have {needed} bytes, and memory is {memory}: many fits read them in a random "
-                         f"order, so that they must be in memory; give memory={needed}, or call fit for each network, "
-                         "which reads them by blocks")
+def loaded(value: Any, name: str, kind: np.dtype[Any]) -> list[Array]:
+    """Return what has rows in memory, as numbers of this dtype; of a `Stream` X, Y and perhaps weights."""
+    if isinstance(value, Stream):
+        arrays = [np.empty((value.rows, *part.shape[1:]), kind) for part in value.first]
+        Pass(value).read(0, value.rows, arrays)
+        return arrays
+    found = rows(value, name)
+    out, some = np.empty(found.shape, kind), max(1, PART_BYTES // max(found.row_bytes, 1))
+    for start in range(0, len(out), some):
+        stop = min(start + some, len(out))
+        found.read_into(start, stop, out[start:stop])
+    found.forget()
+    return [out]
 
 
 def beyond_memory(value: Any) -> bool:

@@ -8,15 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .base import Rows
+from .base import PART_BYTES, Rows
 from .source import SOURCES, rows
 from .stream import Stream
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
-
-PART_BYTES = 2**22
-"""Bytes that are read at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +88,10 @@ class Standardized(Rows):
     def overlaps(self, out: Array) -> bool:
         """Return whether what is standardised does."""
         return self.source.overlaps(out)
+
+    def forget(self) -> None:
+        """Pass it on."""
+        self.source.forget()
 
 
 def standardizer(X: Any) -> Standardizer:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..core import arrays, observed
 from ..core.samples import Samples
-from ..data.source import in_memory, loaded
+from ..core.streamed import Streamed
 from ..kernels import layout
 from ..kernels.compile.interrupts import Held, Relayed
 from ..kernels.layout import Plan
@@ -26,7 +26,8 @@ from .callbacks import Callback, EarlyStopping
 from .fit import Training
 from .metrics import Metrics, Wanted
 from .progress import Trainable
-from .shared_samples import SharedSamples, each, own_rows
+from .shared_samples import each, own_rows
+from .shared_sources import samples_of
 from .stacked import Member, Stack, shape_of_stack
 from .steps import Reorder
 
@@ -64,13 +65,15 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any = None, *, rows: Any 
         each. They are trained in place.
     X : array_like, shape (n_samples, n_0)
         Inputs as in `Network.fit`; or a list with one array for each network, or one of shape (networks, n_samples,
-        n_0). A source of `fastbp.data`, with ``memory`` also a memory map, an h5py dataset and the like, is loaded.
+        n_0). Also a source of `fastbp.data`, with ``memory`` a memory map, an h5py dataset and the like, or a list with
+        one for each network: see Notes. To join several use `fastbp.data.rows`.
     Y : array_like, shape (n_samples, n_L), or (n_samples,)
         Targets as in `Network.fit`; or a list with one array for each network, or one of shape (networks, n_samples,
         n_L).
     rows : array_like of int or bool, or a sequence of these, optional
         Indices of the rows to train on, some more than once if you like (folds, bootstrap), or a mask of them. None
-        takes all rows. X and Y are read where they lie; no network has a copy of its rows.
+        takes all rows. X and Y are read where they lie; no network has a copy of its rows. In a file rows that ascend
+        are read faster.
     sample_weight : array_like, shape (n_samples,), array (n_samples, n_L), or a sequence of these, optional
         A weight for each row of X, or for each target, as in `Network.fit`. An array (networks, n_samples) has a row
         for each network.
@@ -101,7 +104,7 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any = None, *, rows: Any 
     precision : {"float32", "float64", "bfloat16"}, or a sequence with one for each, optional
         Of the products, as in `Network.fit`.
     memory : int or str, optional
-        Bytes that sources may have which are loaded, "256MB" where none is given; more is an error.
+        Bytes that buffers of samples may take, as in `Network.fit`; sources take "256MB" where none is given.
 
     Returns
     -------
@@ -125,6 +128,12 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any = None, *, rows: Any 
     regularization), and not in bfloat16, are trained as a stack, one in each lane of a vector, where that is faster:
     their sums keep their order, and so their bits. Networks of one architecture share their workspaces: there are as
     many as threads. Ctrl-C leaves every network after whole updates, and its history with all epochs that are done.
+
+    With sources, or ``memory``, each network has the bits of ``network.fit(source, ..., memory=memory)``. Samples are
+    loaded once for all, if there is room for all at a time; else the fits are done in turn, each with all threads, and
+    each loads its own samples, or reads them by blocks, in an order of its own: then the file is read once for each
+    network and epoch. Numbers are looked at as they are read, so that NaN is an error of a fit, and not one before
+    anything is trained. ``rows`` do not go with a `fastbp.data.Stream` that does not fit.
 
     Examples
     --------
@@ -150,9 +159,8 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any = None, *, rows: Any 
     if progress:
         require("tqdm.auto", "progress")
     recorded = Metrics(metrics)
-    if not in_memory(X, Y, memory):
-        X, Y, sample_weight = loaded(X, Y, sample_weight, memory)
-    data = SharedSamples(nets, X, Y, sample_weight, rows, validation_rows, observed.checked(missing))
+    data, room = samples_of(nets, X, Y, sample_weight, rows, validation_rows, observed.checked(missing), memory,
+                            machine.processors() if threads is None else threads)
     settings = {name: each(name, value, len(nets)) for name, value in (
         ("epochs", epochs), ("batch_size", batch_size), ("optimizer", optimizer), ("shuffle", shuffle),
         ("regularization", regularization), ("precision", precision))}
@@ -166,6 +174,9 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any = None, *, rows: Any 
                                 **{name: values[i] for name, values in settings.items()})
             samples, other = data.samples(i), data.validation(i)
             training.check(samples)
+            if isinstance(samples, Streamed):
+                training.threads = threads
+                _check_blocks(training, samples, other)
             recorded.check_samples(samples, other)
             for listener in training.callbacks:
                 if isinstance(listener, EarlyStopping) and (one := watchers.setdefault(id(listener), i)) != i:
@@ -178,7 +189,8 @@ def fit_many(networks: Sequence[Trainable], X: Any, Y: Any = None, *, rows: Any 
             errors[i] = error
             continue
         jobs.append(_Job(i, training, samples, other))
-    _train(jobs, errors, threads, progress, on_error == "raise")
+    del data  # each fit has its own
+    _train(jobs, errors, threads, progress, on_error == "raise", room)
     return errors
 
 
@@ -188,8 +200,9 @@ class _Job:
 
     index: int
     training: Training
-    samples: Samples
-    validation: Samples | None
+    samples: Samples | Streamed
+    """Those that need not lie in memory are loaded, or read by blocks, as the fit begins."""
+    validation: Samples | Streamed | None
 
     @property
     def work(self) -> int:
@@ -204,8 +217,31 @@ class _Job:
     def run(self, hold: Held) -> None:
         """Train, on copies of the indices that nobody else can change."""
         with self.training.network._fitting(hold):
-            other = None if self.validation is None else own_rows(self.validation)
-            self.training.run(own_rows(self.samples), other, hold)
+            if not isinstance(self.samples, Streamed):
+                self.training.run(own_rows(self.samples), _begun(self.validation), hold)
+                return
+            try:
+                with hold.open():
+                    samples, other = _begun(self.samples), _begun(self.validation)
+                assert samples is not None
+                self.training.run(samples, other, hold)
+            finally:
+                self.samples.source.forget()
+
+
+def _begun(samples: Samples | Streamed | None) -> Samples | Streamed | None:
+    """Return samples as a fit takes them: with indices of their own, and in memory if they fit there."""
+    if isinstance(samples, Streamed):
+        return samples.load() if samples.fits else samples
+    return None if samples is None else own_rows(samples)
+
+
+def _check_blocks(training: Training, samples: Streamed, validation: Samples | Streamed | None) -> None:
+    """Check that the settings go with samples that are read by blocks, where they are not loaded; raises ValueError."""
+    rows = samples.nothing() if samples.fits else samples
+    others = validation.nothing() if isinstance(validation, Streamed) and validation.fits else validation
+    if isinstance(rows, Streamed) or isinstance(others, Streamed):
+        training.check_blocks(rows, others)
 
 
 Failed = list[tuple[int, Exception]]
@@ -239,6 +275,7 @@ class _Stacked(NamedTuple):
             for job in self.jobs:
                 try:
                     locks.enter_context(job.training.network._fitting(hold))
+                    assert isinstance(job.samples, Samples)
                     samples = own_rows(job.samples)
                     members.append(Member(job.training, job.training.begin(samples), samples))
                     indices.append(job.index)
@@ -252,19 +289,25 @@ class _Stacked(NamedTuple):
         return failed + [(i, error) for i, error in zip(indices, ends, strict=True) if error is not None]
 
 
-def _grouped(jobs: list[_Job]) -> list[_Alone | _Stacked]:
-    """Return the fits in the order in which they are begun, small networks of one shape together."""
+def _grouped(jobs: list[_Job], room: float) -> list[_Alone | _Stacked]:
+    """Return the fits in the order in which they are begun, small networks of one shape together.
+
+    ``room`` is what the orders of the samples of a stack may take, in bytes.
+    """
     shapes: dict[Any, list[_Job]] = {}
     units: list[_Alone | _Stacked] = []
     pool: dict[Any, list[Plan]] = {}
     for job in jobs:
-        shape = shape_of_stack(job.training, job.samples, job.validation)
+        shape = None if isinstance(job.samples, Streamed) or isinstance(job.validation, Streamed) \
+            else shape_of_stack(job.training, job.samples, job.validation)
         if shape is None:
             units.append(_Alone((job,)))
         else:
             shapes.setdefault(shape, []).append(job)
     for alike in shapes.values():
-        lane, pays = layout.lanes(alike[0].training.network.dtype), sum(job.steps for job in alike) >= STACK_STEPS
+        lane, samples = layout.lanes(alike[0].training.network.dtype), alike[0].samples
+        orders = lane * len(samples) * (8 if samples.picked is None else 16)
+        pays = orders <= room and sum(job.steps for job in alike) >= STACK_STEPS
         for first in range(0, len(alike), lane):
             some = alike[first : first + lane]
             if pays and len(some) >= max(2, STACK_LANES * lane):
@@ -274,12 +317,18 @@ def _grouped(jobs: list[_Job]) -> list[_Alone | _Stacked]:
     return sorted(units, key=lambda unit: unit.jobs[0].index)
 
 
-def _train(jobs: list[_Job], errors: list[Exception | None], threads: int | None, progress: bool, stops: bool) -> None:
-    """Run all fits, each in one of several threads; what they raise goes to ``errors``, or is raised here."""
+def _train(jobs: list[_Job], errors: list[Exception | None], threads: int | None, progress: bool, stops: bool,
+           room: float) -> None:
+    """Run all fits, each in one of several threads; what they raise goes to ``errors``, or is raised here.
+
+    Those whose samples need not lie in memory are run in turn, each by all threads. ``room`` is what the orders of
+    samples in memory may take, in bytes.
+    """
     if not jobs:
         return
     total, count = sum(job.work for job in jobs), machine.processors() if threads is None else threads
-    if threads is None and total < machine.PASS_WORK:
+    in_turn = isinstance(jobs[0].samples, Streamed)
+    if in_turn or threads is None and total < machine.PASS_WORK:
         count = 1
     for job in jobs if len(jobs) < count else ():
         batch = min(job.training.batch_size, len(job.samples)) * job.training.network._architecture.work
@@ -287,7 +336,7 @@ def _train(jobs: list[_Job], errors: list[Exception | None], threads: int | None
             job.training.threads = count // len(jobs)
     tqdm = require("tqdm.auto", "progress").tqdm if progress else None
     bar = None if tqdm is None else tqdm(total=len(jobs), unit="network", dynamic_ncols=True)
-    units = _grouped(jobs)
+    units = _grouped(jobs, room / count)
     jobs.clear()  # so that a fit takes no memory once it is done
     count = min(count, len(units))
     left = deque(sorted(units, key=lambda unit: -sum(job.work for job in unit.jobs)) if count > 1 else units)
@@ -343,10 +392,6 @@ def _train(jobs: list[_Job], errors: list[Exception | None], threads: int | None
         raise interrupts[0]
     if failures:
         raise failures[0]
-
-
-def _bar(count: int) -> Any:
-    return require("tqdm.auto", "progress").tqdm(total=count, unit="network", dynamic_ncols=True)
 
 
 def _distinct(networks: Any) -> list[Trainable]:

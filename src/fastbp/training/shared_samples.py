@@ -1,4 +1,4 @@
-"""The arrays of the fits of `fit_many`: each is converted and checked once for all networks that it is for."""
+"""The samples of the fits of `fit_many`: what each network is given, and arrays that are checked once for all."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..core import arrays, observed
 from ..core.conversion import numbers
 from ..core.observed import Observed
 from ..core.samples import Samples
+from ..data.stream import Stream
 from .progress import Trainable
 
 Array = npt.NDArray[Any]
@@ -29,11 +30,11 @@ def each(name: str, value: Any, count: int) -> list[Any]:
 def one_each(value: Any, dimensions: int, *, lists: bool = False) -> bool:
     """Return whether this is a sequence of arrays of so many dimensions at least, or of None, and not one array.
 
-    With ``lists``, lists count as arrays.
+    Sources count as arrays, and with ``lists`` so do lists.
     """
     def is_array(item: Any) -> bool:
         of_list = int(lists and isinstance(item, (list, tuple, range)))
-        return item is None or getattr(item, "ndim", of_list) >= dimensions
+        return item is None or isinstance(item, Stream) or getattr(item, "ndim", of_list) >= dimensions
 
     if isinstance(value, np.ndarray):
         return value.ndim > dimensions
@@ -50,8 +51,8 @@ def weights_of_each(value: Any, count: int, X: Any, n_targets: int) -> list[Any]
     return each("sample_weight", value, count) if one_each(value, 1, lists=True) else [value] * count
 
 
-class SharedSamples:
-    """The arrays of all networks, each converted and checked once for all networks that it is for."""
+class Given:
+    """What each network is given: X, Y, weights and rows, one for all or one for each."""
 
     def __init__(self, networks: list[Trainable], X: Any, Y: Any, sample_weight: Any, rows: Any,
                  validation_rows: Any, missing: bool) -> None:
@@ -70,16 +71,25 @@ class SharedSamples:
         self.rows = each("rows", rows, count) if one_each(rows, 1, lists=True) else [rows] * count
         self.validation_rows = each("validation_rows", validation_rows, count) \
             if one_each(validation_rows, 1, lists=True) else [validation_rows] * count
+        self.several = several or several_targets
         self._known: dict[Any, Any] = {}
-        alike = {(each.dtype, each.cost, each.canonical) for each in (network._architecture for network in networks)}
-        if len(alike) == 1 and not (several or several_targets):
-            self._all(0)  # what is wrong with arrays that all share concerns all
 
     def _once(self, key: Any, make: Callable[..., Any], *arguments: Any) -> Any:
         """Return what was made for this key before, or make it."""
         if key not in self._known:
             self._known[key] = make(*arguments)
         return self._known[key]
+
+
+class SharedSamples(Given):
+    """The arrays of all networks, each converted and checked once for all networks that it is for."""
+
+    def __init__(self, networks: list[Trainable], X: Any, Y: Any, sample_weight: Any, rows: Any,
+                 validation_rows: Any, missing: bool) -> None:
+        super().__init__(networks, X, Y, sample_weight, rows, validation_rows, missing)
+        alike = {(each.dtype, each.cost, each.canonical) for each in (network._architecture for network in networks)}
+        if len(alike) == 1 and not self.several:
+            self._all(0)  # what is wrong with arrays that all share concerns all
 
     def _all(self, i: int, weighted: bool = True) -> Samples | Observed:
         """Return all samples that network i may be trained on; where a part may be missing, what has been observed."""
@@ -105,11 +115,11 @@ class SharedSamples:
         every = self._all(i, weighted)
         if rows is None:
             return every.samples() if isinstance(every, Observed) else every
-        indices = self._once((name, id(rows), len(every.inputs)), _indices, name, rows, len(every.inputs))
+        picked = self._once((name, id(rows), len(every.inputs)), indices, name, rows, len(every.inputs))
         if isinstance(every, Observed):
-            every = every.samples(indices)
+            every = every.samples(picked)
         every.data()  # what kernels read of them is then that of all rows picked from them
-        return every.pick(indices)
+        return every.pick(picked)
 
     def samples(self, i: int) -> Samples:
         """Return what network i is trained on."""
@@ -133,7 +143,7 @@ def _length(X: Any) -> int:
     return int(shape[0]) if shape else -1
 
 
-def _indices(name: str, value: Any, n: int) -> Array:
+def indices(name: str, value: Any, n: int) -> Array:
     """Return the rows that are named, of n, as the user has them; those of a mask in an array of their own."""
     found = numbers(name, value)
     if found.ndim != 1:
