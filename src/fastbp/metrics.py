@@ -1,7 +1,8 @@
 """The catalogue of metrics: what a fit may record of its network beside the cost, by name, in plain NumPy.
 
 Each is computed in float64 once an epoch, from all outputs at once, and weighs the samples by their weights. Of samples
-that are read by blocks most are computed from means over the blocks, `Means`.
+that are read by blocks most are computed from means over the blocks, `Means`; the others from all outputs, which are
+held.
 """
 
 from __future__ import annotations

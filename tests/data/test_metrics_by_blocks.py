@@ -9,7 +9,11 @@ from naive import metrics as naive
 
 import fastbp
 from fastbp import Adam, EarlyStopping, Network, data
+from fastbp.core.shards import Team
+from fastbp.core.streamed import Streamed
+from fastbp.data.source import source
 from fastbp.metrics import METRICS
+from fastbp.training.metrics import Metrics
 
 N = few(700, 60)
 OF_NUMBERS = ["r2", "mae", "mse", "rmse"]
@@ -96,21 +100,66 @@ def test_what_is_not_defined_is_nan(rng):
     assert all(math.isnan(net.score(X, flat, metric=name, memory=few(3000, 1000))) for name in names)
 
 
-def test_what_asks_for_all_outputs_is_refused(rng):
+def own(y_true, y_pred, sample_weight):
+    assert not y_true.flags.writeable and not y_pred.flags.writeable
+    return float((sample_weight * np.abs(y_true.reshape(len(y_true), -1)[:, 0] - y_pred[:, 0])).max())
+
+
+@pytest.mark.parametrize("kind", few([labels, probabilities], [labels]))
+def test_what_asks_for_all_outputs_has_the_bits_of_memory(kind, rng):
+    """With weights of which some are 0, of validating and training rows, of streams; and the twin's value."""
+    net, X, Y, names = kind(rng)
+    X[5:9] = X[4]  # ties
+    weights = rng.uniform(0, 2, N) * (rng.random(N) < 0.7)
+    weights[20:40] = 0  # pieces that weigh nothing
+    weights[-N // 10 :] += 0.1
+    kept = N - round(0.2 * N)
+    asked = ["auc", own, names[0], "training_auc"]
+    memory = few(150_000, 20_000)
+
+    seen = []
+    epochs = few(2, 1)
+    given = {"sample_weight": weights, "epochs": epochs, "batch_size": 8, "validation": 0.2, "memory": memory}
+    blocks = data.Stream(lambda: ((X[i : i + 50], Y[i : i + 50], weights[i : i + 50]) for i in range(0, N, 50)))
+    wide = np.pad(X, ((0, 0), (0, 60)))  # so that outputs fit, and rows do not
+    other = fastbp.Network((63, *net.layers[1:]), cost=net.cost_function, dtype="float64", seed=1)
+    other.fit(wide, Y, **given, metrics=asked, callbacks=[lambda record: seen.append(list(record.metrics))])
+    plain = fastbp.Network(other.layers, cost=net.cost_function, dtype="float64", seed=1).fit(wide, Y, **given)
+    assert seen == epochs * [["auc", "own", names[0], "training_auc"]]
+    assert plain.parameters.tobytes() == other.parameters.tobytes()
+    for metric in ("auc", own):
+        found = other.score(wide, Y, weights, metric=metric, memory=memory)
+        assert found == other.score(wide, Y, weights, metric=metric)
+    assert other.score(wide, Y, weights, metric="auc", memory=memory) == \
+        pytest.approx(twin("auc", other, wide, Y, weights), rel=1e-12)
+    assert other.score(wide, Y, metric="auc", memory=memory) == other.score(wide, Y, metric="auc")
+    for rows, name in ((slice(kept), "training_auc"), (slice(kept, None), "auc")):
+        assert other.history.metrics[name][-1] == other.score(wide[rows], Y[rows], weights[rows], metric="auc")
+    assert net.score(blocks, metric="auc", memory=memory) == net.score(X, Y, weights, metric="auc")
+
+
+def test_what_asks_for_all_outputs_is_refused_where_they_do_not_fit(rng):
     net, X, Y, _ = probabilities(rng)
     before, given = net.parameters.copy(), {"epochs": 1, "batch_size": 8, "memory": few(9000, 2500)}
 
     def own(y_true, y_pred):
         return 0.0
 
-    for metric, said in (("auc", "metric 'auc' asks for all outputs.*use 'accuracy', 'cross_entropy', or arrays"),
-                         (own, "metric 'own' asks for all outputs.*use 'r2', 'mae', 'mse', 'rmse', or arrays")):
+    for metric, said in (("auc", "'auc' asks .*: of .* give memory=.*, use 'accuracy', 'cross_entropy', or fewer"),
+                         (own, "'own' asks .*: of .* give memory=.*, use 'r2', 'mae', 'mse', 'rmse', or fewer")):
         with pytest.raises(ValueError, match=said):
             net.fit(X, Y, **given, metrics=[metric])
         with pytest.raises(ValueError, match=said):
             net.score(X, Y, metric=metric, memory=few(3000, 1000))
     with pytest.raises(ValueError, match="X holds nan in row 7"):
         net.score(np.where(np.arange(N)[:, None] == 7, np.nan, X), Y, memory=few(3000, 1000))
+    wide = np.pad(X, ((0, 0), (0, 60)))
+    with pytest.raises(ValueError, match="sample_weight is 0 for every sample"):
+        fastbp.Network((63, 2), cost="binary_cross_entropy").score(wide, Y, np.zeros(N), metric="auc",
+                                                                  memory=few(150_000, 20_000))
+    with pytest.raises(ValueError, match="'auc' asks for all outputs .*, but processes share the samples: use 'acc"):
+        Metrics(["auc"]).check_blocks(
+            Streamed(net._architecture, source(X, Y, None), "1GB", team=Team()), None)
     assert net.parameters.tobytes() == before.tobytes()
     net.fit(X, Y, **given, validation=(X, Y), metrics=["auc", own])
     assert list(net.history.metrics) == ["auc", "own"]

@@ -78,6 +78,8 @@ class Streamed:
                  team: Team | None = None, missing: Any = None) -> None:
         self.architecture, self.source, self.checked = architecture, source, not check
         self.memory, self.team = memory_of("memory", memory), Team() if team is None else team
+        self.shared = team is not None
+        """Whether processes have parts of them."""
         n_in, n, (X, Y, *weights) = architecture.layers[0], source.rows, source.shapes
         if X != (n_in,):
             raise ValueError(f"X has shape {(n, *X)}, expected (n_samples, {n_in}): the network has {n_in} inputs")
@@ -290,13 +292,26 @@ class Streamed:
         self.checked, self.total_weight, self.counted = True, float(total[size]), int(total[size + 1])
         return Sums(total[:size], self.total_weight, self.counted)
 
+    def in_pieces(self, use: Callable[[int, Samples], None]) -> None:
+        """Call a function with each piece of all samples, in their order, and the number of its first row."""
+        most, checked = self.piece(), self.checked
+        pieces = (Group(0, at, [(at, min(at + most, len(self)))]) for at in range(0, len(self), most))
+        reader = self.reader(pieces, self.buffers(min(most, len(self))), unchecked=lambda group: checked)
+
+        def read() -> None:
+            while (found := reader.next()) is not None:
+                use(found[0].number, found[1])
+
+        reader.during(read)
+        self.checked = True
+
     # ------------------------------------------------------------------------------------- what passes ask of samples
 
     def part(self, rows: slice) -> Streamed:
         """Return some rows."""
         start, stop, _ = rows.indices(len(self))
-        return Streamed(self.architecture, self.source.part(start, stop), self.memory, not self.checked, self.team,
-                        "ignore" if self.missing else None)
+        return Streamed(self.architecture, self.source.part(start, stop), self.memory, not self.checked,
+                        self.team if self.shared else None, "ignore" if self.missing else None)
 
     def request(self, batch: int, threads: int = 1, kind: int | None = None) -> Request:
         """Return what a pass forward and back needs for batches of them."""

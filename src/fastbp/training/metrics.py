@@ -28,6 +28,10 @@ Wanted = Iterable[str | Function | tuple[str, Function]]
 """What a user asks for."""
 
 
+SORTED_BYTES = 64
+"""What "auc" takes for each sample beside outputs, targets and weights: its order, and what is sorted and summed."""
+
+
 class Column(NamedTuple):
     """A metric that is recorded."""
 
@@ -101,13 +105,18 @@ class Metrics:
                                  f"{_known(True)}, or a function of your own")
 
     def check_blocks(self, samples: Samples | Streamed, validation: Samples | Streamed | None) -> None:
-        """Raise ValueError if one cannot be computed of samples that are read by blocks."""
+        """Raise ValueError if one asks for all outputs of samples that are read by blocks, and cannot have them."""
         for column in self.columns:
             side = samples if column.training or validation is None else validation
-            if isinstance(side, Streamed) and column.means is None:
-                raise ValueError(f"metric {column.name!r} asks for all outputs at a time, of samples that are read by "
-                                 f"blocks: use {_known(column.own is None and column.metric.of_classes, blocks=True)}, "
-                                 "or arrays in memory")
+            if not isinstance(side, Streamed) or column.means is not None:
+                continue
+            asks = f"metric {column.name!r} asks for all outputs at a time"
+            others = _known(column.own is None and column.metric.of_classes, blocks=True)
+            if side.shared:
+                raise ValueError(f"{asks}, but processes share the samples: use {others}, or give validation=(X, Y)")
+            if (needed := _bytes_at_once(side)) > side.memory:
+                raise ValueError(f"{asks}: of {len(side)} samples these take {needed} bytes, and memory is "
+                                 f"{side.memory}: give memory={needed}, use {others}, or fewer samples")
 
     def check_samples(self, samples: Samples | Streamed, validation: Samples | Streamed | None) -> None:
         """Raise ValueError if one compares targets of which some are missing or have weights of their own."""
@@ -146,9 +155,8 @@ def score(self: Trainable, X: Any, Y: Any = None, sample_weight: Any = None, *,
     X, Y, sample_weight, memory
         As in `fit`.
     metric : str or callable, optional
-        As one of the ``metrics`` of `fit`; of samples that are read by blocks neither "auc" nor a function. By default
-        "accuracy" where the cost is cross_entropy or binary_cross_entropy, else "r2", as of scikit-learn's classifiers
-        and regressors.
+        As one of the ``metrics`` of `fit`. By default "accuracy" where the cost is cross_entropy or
+        binary_cross_entropy, else "r2", as of scikit-learn's classifiers and regressors.
 
     Returns
     -------
@@ -229,26 +237,28 @@ def _side(network: Trainable, samples: Samples | Streamed) -> _Side | _Blocks:
     return _Blocks(network, samples) if isinstance(samples, Streamed) else _Side(network, samples)
 
 
-class _Side:
-    """Samples, and what the network says of them."""
+class _Judged:
+    """Targets of samples and their weights, beside which outputs are held.
 
-    def __init__(self, network: Trainable, samples: Samples) -> None:
-        self.network, self.samples = network, samples
-        if samples.signed:
-            raise ValueError("metrics are means by weights, of which signed_weights may have negative ones: leave them "
-                             "out, or give validation=(X, Y)")
-        architecture, picked = network._architecture, samples.picked
-        targets = samples.targets if picked is None else samples.targets[picked]
-        weights = samples.own_weights
-        self.shown = _shown(targets.astype(np.int64) if samples.labels else targets)
+    Parameters
+    ----------
+    architecture : Architecture
+    targets : ndarray
+    labels : bool
+        Whether they are class indices.
+    weights : ndarray
+        One for each sample, or none.
+    """
+
+    def __init__(self, architecture: Architecture, targets: Array, labels: bool, weights: Array) -> None:
+        self.architecture = architecture
+        self.shown = _shown(targets.astype(np.int64) if labels else targets)
         self.shown_weights = _shown(weights) if weights.size else None
-        self.targets = self.shown if samples.labels else targets.astype(np.float64)
-        self.weights = _weights(weights, len(samples))
-        self.architecture: Architecture = architecture
+        self.targets = self.shown if labels else targets.astype(np.float64)
+        self.weights = _weights(weights, len(targets))
 
-    def measured(self, columns: list[Column]) -> dict[str, float]:
-        """Return their values by name; NaN where an output is not finite."""
-        outputs = outputs_of(self.network, self.samples)
+    def measured(self, outputs: Array, columns: list[Column]) -> dict[str, float]:
+        """Return values by name, of these outputs; NaN where one is not finite."""
         shown, found = _shown(outputs), {}
         compared = _compared(self.architecture, self.targets, outputs, self.weights) \
             if any(column.own is None for column in columns) else None
@@ -264,8 +274,24 @@ class _Side:
         return found
 
 
+class _Side:
+    """Samples, and what the network says of them."""
+
+    def __init__(self, network: Trainable, samples: Samples) -> None:
+        self.network, self.samples, picked = network, samples, samples.picked
+        if samples.signed:
+            raise ValueError("metrics are means by weights, of which signed_weights may have negative ones: leave them "
+                             "out, or give validation=(X, Y)")
+        targets = samples.targets if picked is None else samples.targets[picked]
+        self.judged = _Judged(network._architecture, targets, samples.labels, samples.own_weights)
+
+    def measured(self, columns: list[Column]) -> dict[str, float]:
+        """Return their values by name."""
+        return self.judged.measured(outputs_of(self.network, self.samples), columns)
+
+
 class _Blocks:
-    """Samples that are read by blocks, and what the network says of them: means over the blocks."""
+    """Samples that are read by blocks, and what the network says of them: means over the blocks, or all of it."""
 
     def __init__(self, network: Trainable, samples: Streamed) -> None:
         self.network, self.samples, self.architecture = network, samples, network._architecture
@@ -282,7 +308,15 @@ class _Blocks:
 
     def measured(self, columns: list[Column]) -> dict[str, float]:
         """Return their values by name; NaN where an output is not finite."""
+        by_means = [column for column in columns if column.means is not None]
+        others = [column for column in columns if column.means is None]
+        return self.by_means(by_means) | (self.at_once(others) if others else {})
+
+    def by_means(self, columns: list[Column]) -> dict[str, float]:
+        """Return the values of those that are functions of means."""
         means = [each for column in columns if (each := column.means) is not None]
+        if not means:
+            return {}
         m = self.samples.width
         counts = [max(each.each * m, 1) for each in means]
         centre = self.centre if any(each.centred for each in means) else np.empty(0)
@@ -299,6 +333,34 @@ class _Blocks:
         found = np.split(self.samples.sums(sum(counts), of).mean, np.cumsum(counts)[:-1])
         return {column.name: float("nan") if np.isnan(mine).any() else each.value(mine)
                 for column, each, mine in zip(columns, means, found, strict=True)}
+
+    def at_once(self, columns: list[Column]) -> dict[str, float]:
+        """Return the values of those that ask for all outputs, which are held as long as this takes."""
+        samples, n, kind = self.samples, len(self.samples), self.architecture.dtype
+        outputs = np.empty((n, self.architecture.layers[-1]), kind)
+        targets = np.empty(n if samples.labels else (n, samples.width), kind)
+        weights = np.empty(n if samples.weighted else 0, kind)
+
+        def hold(first: int, part: Samples) -> None:
+            rows = slice(first, first + len(part))
+            outputs[rows], targets[rows] = outputs_of(self.network, part), part.targets
+            if samples.weighted:
+                weights[rows] = part.weights
+
+        samples.in_pieces(hold)
+        if samples.weighted and weights.max() == 0:
+            raise samples.no_weight()
+        return _Judged(self.architecture, targets, samples.labels, weights).measured(outputs, columns)
+
+
+def _bytes_at_once(samples: Streamed) -> int:
+    """Return the budget of metrics that ask for all outputs: these, targets and weights, in double too, and sorted.
+
+    An eighth is for the pieces that are read.
+    """
+    width, kind = samples.architecture.layers[-1], samples.architecture.dtype
+    row = kind.itemsize * (width + samples.width + samples.weighted) + 8 * (width + samples.width + 1) + SORTED_BYTES
+    return 8 * len(samples) * row // 7
 
 
 def _weights(weights: Array, n: int) -> Array:
