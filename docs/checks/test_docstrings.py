@@ -7,6 +7,7 @@ import pkgutil
 import types
 
 import pytest
+from foreign_files import path_of
 from matplotlib import pyplot as plt
 
 import fastbp
@@ -22,8 +23,12 @@ FOR_OTHERS = {
 }
 """Base classes, catalogues and what other packages of fastbp call: nobody writes them in a script."""
 MODULES = sorted(found.name for found in pkgutil.walk_packages(fastbp.__path__, "fastbp."))
-NEEDS = {"fastbp.mpi": "mpi4py"}
-"""Modules whose examples need what the site has on Linux alone, where pip brings an MPI as well."""
+EXAMPLES = [test for name in MODULES
+            for test in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name)) if test.examples]
+NEEDS = {"fastbp.formats.methods.to_torch": "torch", "fastbp.mpi": "mpi4py"}
+"""What examples need that the site does not have: PyTorch is large, and pip brings an MPI on Linux alone."""
+READ = {"fastbp.readers.from_keras": ("model.keras", "functional.keras")}
+"""Files that examples read, and which of tests/formats/files they are."""
 
 
 def public_names():
@@ -49,12 +54,16 @@ def test_every_public_name_has_an_example():
     assert not without_example()
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES
-                                    if doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name))])
-def test_examples_in_docstrings_print_what_they_show(module, tmp_path, monkeypatch):
-    if module in NEEDS:
-        pytest.importorskip(NEEDS[module], reason="the extra docs has it on Linux alone")
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_examples_in_docstrings_print_what_they_show(example, tmp_path, monkeypatch):
+    for name, package in NEEDS.items():
+        if f"{example.name}.".startswith(f"{name}."):
+            pytest.importorskip(package)
+    if example.name in READ:
+        name, of = READ[example.name]
+        (tmp_path / name).write_bytes(path_of(of, tmp_path).read_bytes())
     monkeypatch.chdir(tmp_path)
-    found = doctest.testmod(importlib.import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)
-    assert not found.failed
+    output = []
+    failed, _ = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(example, out=output.append)
+    assert not failed, "".join(output)
     plt.close("all")

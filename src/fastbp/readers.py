@@ -180,7 +180,9 @@ def from_keras(path: str | PathLike[str], *, cost: str | Cost | None = None,
     Examples
     --------
     >>> import fastbp
-    >>> net = fastbp.from_keras("model.keras")  # doctest: +SKIP
+    >>> net = fastbp.from_keras("model.keras")  # model.save("model.keras") in Keras
+    >>> net.layers, net.activations
+    ((3, 4, 2), ('gelu', 'identity'))
     >>> try:
     ...     fastbp.from_keras("no such file.keras")
     ... except OSError as error:

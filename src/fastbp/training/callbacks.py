@@ -49,9 +49,10 @@ class ProgressBar:
     >>> import numpy as np, fastbp
     >>> x = np.linspace(-1, 1, 50)[:, None]
     >>> net = fastbp.Network((1, 8, 1), dtype="float64", seed=0)
-    >>> net = net.fit(x, x**2, epochs=5, progress=True)  # doctest: +SKIP
-    100%|██████████| 5/5 [00:00<00:00, cost=0.0503, samples/s=2.1e+05]
+    >>> net = net.fit(x, x**2, epochs=5, progress=True)  # 100%|██████████| 5/5 [00:00<00:00, cost=0.0503]
     >>> bar = fastbp.ProgressBar(5, len(x))  # what it makes; in loops of your own a callback like any other
+    >>> bar
+    <ProgressBar at epoch 0 of 5>
     """
 
     def __init__(self, epochs: int, samples: int) -> None:
