@@ -186,7 +186,7 @@ def peak_resident() -> int:
 
 
 def measure(workload: Many, sides: dict[str, Side], threads: int, epochs: int, rounds: int) -> dict[str, Any]:
-    """Let the sides take turns on a workload; return microseconds a network and step, and what each has learned."""
+    """Run the sides in turns on a workload; return microseconds a network and step, and what each has learned."""
     found: dict[str, dict[str, Any]] = {}
     for name, side in sides.items():
         try:

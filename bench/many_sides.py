@@ -126,7 +126,7 @@ def loop(workload: Many, X: Array, Y: Array, threads: int) -> Trained:
 
 
 def joblib_fit(workload: Many, X: Array, Y: Array, threads: int) -> Trained:
-    """Give each process of joblib's (loky) its share of the networks in one piece; it sends them back."""
+    """Send each process of joblib's (loky) its share of the networks in one piece; it sends them back."""
     if threads == 1:
         raise NotImplementedError("with one process joblib is a loop")
     import joblib

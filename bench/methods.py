@@ -76,7 +76,7 @@ class Problem:
     layers: tuple[int, ...]
     options: dict[str, Any]
     folds: Callable[[int], Folds]
-    """Gives (X, Y, test X, test Y) of each, by the seed."""
+    """Returns (X, Y, test X, test Y) of each, by the seed."""
     score: Callable[[list[fastbp.Network], Folds], float]
     least: float
     """The score from which on it counts as solved."""

@@ -108,7 +108,7 @@ class Side:
         return answer
 
     def close(self) -> None:
-        """Let the process end."""
+        """End the process."""
         self.connection.send(None)
         self.process.join()
 
@@ -124,7 +124,7 @@ def set_threads(threads: int, cores: list[int]) -> None:
 
 
 def measure(workload: Workload, sides: dict[str, Side], rounds: int) -> dict[str, Any]:
-    """Let the sides take turns on a workload; give microseconds a step, costs and epochs of each."""
+    """Run the sides in turns on a workload; return microseconds a step, costs and epochs of each."""
     first, best, last, epochs = {}, {}, {}, {}
     for name, side in sides.items():
         try:

@@ -35,7 +35,7 @@ def has(feature: str) -> bool:
 
 
 def needs(*features: str) -> None:
-    """Let asv show n/a, not a failure, for a commit that lacks one of these features: called by `setup`.
+    """Have asv show n/a, not a failure, for a commit that lacks one of these features: called by `setup`.
 
     In an existing environment, which holds the fastbp that the suite was written for, it is a failure: a name that has
     changed is not to pass for one that is not yet there.
@@ -95,7 +95,7 @@ def seconds_per_epoch(train: Callable[[int], object], seconds: float = 0.05) -> 
 
 
 def best_in_turns(*sides: Callable[[], float], rounds: int = 3, enough: float = 1.5) -> list[float]:
-    """Let the sides measure in turns, so that a slow spell of the machine meets all; give the least of each.
+    """Measure the sides in turns, so that a slow spell of the machine meets all; return the least of each.
 
     Once ``enough`` seconds are gone no further round begins.
     """

@@ -136,7 +136,7 @@ def joined(own: dict[int, Part], descriptions: list[Description]) -> list[Rows]:
 
 
 def take_over(network: Network, learned: Network) -> None:
-    """Give a network what its copy has learned on a worker."""
+    """Write to a network what its copy has learned on a worker."""
     with network._fitting():
         network._parameters[:], network._flat = learned._parameters, learned._flat
         network.history, network._progress, network.generator = learned.history, learned._progress, learned.generator

@@ -95,7 +95,7 @@ class Reader(Generic[J, B, F]):
             self._full.put((-1, error))
 
     def next(self) -> tuple[J, F] | None:
-        """Give the last buffer back, and return the next job with what its buffer holds; None behind the last.
+        """Put the last buffer back, and return the next job with what its buffer holds; None behind the last.
 
         What was raised while it was read is raised here.
         """

@@ -176,7 +176,7 @@ class Unused(Column):
         pass
 
     def check(self, values: Values) -> None:
-        """Let everything pass: it is not looked at."""
+        """Refuse nothing: such a column is not looked at."""
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ class Stack:
             costs=np.zeros(lane * min(first.epochs, CHUNK_EPOCHS)))
 
     def _write_back(self, parameters: Array, learner: layout.StackedLearner, costs: Array, seconds: Array) -> None:
-        """Give each network its parameters, its record, and what a later fit resumes."""
+        """Write to each network its parameters, its record, and what a later fit resumes."""
         lane = len(learner.keys)
         for v, (training, progress, _) in enumerate(self.members):
             network, done = training.network, int(learner.done[v]) - progress.epochs
