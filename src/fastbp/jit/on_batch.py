@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Never
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from ..optimizers import Optimizer
 from ..training.errors import DivergenceError
 from ..training.history import History
 from ..training.progress import Progress, Trainable, new_progress
+from ..util import keywords
 from . import functions, make
 from . import model as jit
 
@@ -42,7 +43,7 @@ class Stepper(NamedTuple):
 
 
 def train_on_batch(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, *,
-                   optimizer: str | Optimizer | None = None, missing: str | None = None) -> float:
+                   optimizer: str | Optimizer | None = None, missing: str | None = None, **unknown: Never) -> float:
     """Make one update by the gradient of the mean cost of some samples: a step of a loop of your own.
 
     Parameters
@@ -88,6 +89,7 @@ def train_on_batch(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, *,
     >>> costs[-1] < costs[0]
     True
     """
+    keywords.check(train_on_batch, "train_on_batch", (), unknown, keywords.STEP)
     if missing is None:
         return _step(self, None, self._samples(X, Y), optimizer)
     known = self._observed(X, Y, None, None, 1.0, missing, sparse=False)

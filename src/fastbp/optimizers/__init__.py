@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from ..util import keywords
 from ..util.names import canonical, names
 from . import bayesian, levenberg_marquardt, line_search, scaled_conjugate_gradient, sign_steps, update_rules
 from .base import BatchMethod, Optimizer, UpdateRule
@@ -24,6 +25,9 @@ BATCH_METHODS: dict[str, type[BatchMethod]] = {
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {**RULES, **BATCH_METHODS}
 """Lower-case name -> class; the name stands for the defaults."""
+
+for _kind in OPTIMIZERS.values():
+    keywords.answers(keywords.OPTIMIZER)(_kind)
 
 NAMES = names(
     OPTIMIZERS,

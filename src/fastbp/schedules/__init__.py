@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels.tables import HYPER_RATE
+from ..util import keywords
 from ..util.names import lookup, names
 from ..util.settings import Check, not_negative, positive
 from .composed import Chain, Function, WarmUp
@@ -38,6 +39,9 @@ SCHEDULES = {kind.__name__.lower(): kind
              for kind in (Step, Exponential, InverseScaling, Cosine, CosLog, OneCycle, WarmUp, Chain, Function,
                           ReduceOnPlateau)}
 """Lower-case name -> class."""
+
+for _kind in SCHEDULES.values():
+    keywords.answers(keywords.SCHEDULE)(_kind)
 
 NAMES = names(
     SCHEDULES,

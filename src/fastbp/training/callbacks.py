@@ -21,6 +21,7 @@ import numpy.typing as npt
 from ..core.model import Model
 from ..metrics import direction
 from ..optimizers import Optimizer
+from ..util import keywords
 from ..util.optional import require
 from ..util.settings import Check, between, choice, count, is_number, not_negative, optional, positive, text, whole
 from .history import Record
@@ -162,6 +163,7 @@ _WATCH = threading.Lock()
 """Held while an `EarlyStopping` is given a network."""
 
 
+@keywords.answers(keywords.EARLY_STOPPING)
 class EarlyStopping(_Shown):
     """Stop when the cost has not gone down for some epochs, and go back to the best parameters.
 
