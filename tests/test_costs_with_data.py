@@ -1,6 +1,7 @@
 """Costs that read more than a target for each output, functions given directly, and outputs of several kinds."""
 
 import copy
+import functools
 import pickle
 import warnings
 
@@ -135,11 +136,16 @@ def test_slopes_of_a_cost_with_data(rng):
 @pytest.mark.parametrize("call, wrong", [
     (lambda: fastbp.register_cost(policy, whole=1), "whole is 1"),
     (lambda: fastbp.register_cost(policy, columns=2), "columns is 2, expected with whole=True"),
+    (lambda: fastbp.register_cost(policy, whole=True, columns=2**20 + 1), "columns is 1048577, .* from 1 to 1048576"),
+    (lambda: fastbp.whole_cost(policy, columns=10**8), "columns is 100000000, expected"),
+    (lambda: fastbp.whole_cost(policy, columns=True), "columns is True"),
+    (lambda: fastbp.whole_cost(policy, columns=2.0), "columns is 2.0"),
     (lambda: fastbp.register_cost(policy, option_slope, whole=True, columns=2), "computed by dual numbers"),
     (lambda: fastbp.register_cost(option, second_derivative=option), "second_derivative is given"),
     (lambda: fastbp.register_cost(lambda y: y, name="one"), "takes 1 arguments, expected y and o"),
     (lambda: fastbp.register_cost(lambda y, o: o[50], name="far", whole=True), "neither value nor derivative"),
     (lambda: fastbp.register_cost(lambda y, o: sum(o), name="summed", whole=True), "cannot be"),
+    (lambda: fastbp.whole_cost(lambda y, o: o - y), "it is C.y, o. of numbers that it takes by index"),
     (lambda: made().fit(np.zeros((5, 3)), np.zeros((5, 2))), r"Y has shape \(5, 2\), expected \(5, 4\).*reads 4"),
     (lambda: made().fit(np.zeros((5, 3)), np.zeros((5, 4)), optimizer="lm"), "'option' reads further columns"),
     (lambda: made().hessian_diagonal(np.zeros((5, 3)), np.zeros((5, 4))), "reads further columns"),
@@ -155,6 +161,38 @@ def test_what_they_are_not_for(call, wrong):
 def made():
     fastbp.register_cost(option)
     return Network((3, 5, 2), cost="option")
+
+
+class Callable:
+    def __call__(self, y, o):
+        return (o - y) ** 2
+
+    def method(self, y, o):
+        return (o - y) ** 2
+
+
+@pytest.mark.parametrize("take", [
+    fastbp.register_cost, fastbp.whole_cost, lambda f: Network((3, 2), cost=f), fastbp.register_activation,
+    lambda f: Network((3, 4, 2), f), lambda f: Network((3, 2), output=["identity", f]),
+])
+@pytest.mark.parametrize("function", [functools.partial(option, weight=1, shift=0), Callable(), Callable().method,
+                                      Callable])
+def test_what_is_no_function_that_numba_compiles(take, function):
+    with pytest.raises(TypeError, match="^function is .*, which Numba does not compile, expected a plain function"):
+        take(function)
+
+
+@pytest.mark.parametrize("take", [fastbp.register_cost, fastbp.whole_cost, fastbp.register_activation])
+def test_none_is_no_function(take):
+    with pytest.raises(TypeError, match="^function is None, expected a function"):
+        take(None)
+
+
+def test_columns_may_be_a_number_of_numpys():
+    cost = fastbp.whole_cost(lambda y, o: (o[0] - y[2]) ** 2, columns=np.int64(3))
+    net = network((3, 1), cost=cost, dtype="float64")
+    X, Y = np.eye(3), np.arange(9.0).reshape(3, 3)
+    close(net.cost(X, Y), np.mean((net.predict(X)[:, 0] - Y[:, 2]) ** 2))
 
 
 def test_functions_may_be_given_directly(rng, tmp_path):

@@ -30,6 +30,9 @@ STEP = 1e-5
 FOOT, LINE = np.linspace(0.9, 0.2, 8), np.linspace(-0.5, 0.7, 8)
 """A line through eight outputs, along which a cost of all of them is checked."""
 
+MOST_COLUMNS = 1 << 20
+"""Of Y, that a cost of all outputs may read: more are no targets of a sample."""
+
 POINTS = np.concatenate([GRID, 4 * GRID])
 """Where a function's values tell it from another one of its name."""
 
@@ -96,6 +99,7 @@ def register_activation(function: Callable[[Any], Any], derivative: Callable[[An
     >>> bent = fastbp.register_activation(lambda x: (np.sqrt(x * x + 1) - 1) / 2 + x, name="bent")
     >>> net = fastbp.Network((2, 8, 1), activation="bent", seed=0)
     """
+    _plain(function, "φ(net)")
     name = _name(function, name, activations.ACTIVATIONS, activations.NAMES, "activation")
     row = _activation(function, derivative, second_derivative, name, initializers.named(initializer))
     activations.ACTIVATIONS[name] = row
@@ -184,6 +188,7 @@ def register_cost(function: Callable[..., Any], derivative: Callable[..., Any] |
     >>> round(net.train_on_batch(X, np.stack([actions, advantages], axis=1)), 2)  # 0.26 log 3
     0.29
     """
+    _plain(function, "C(y, o)")
     name = _name(function, name, costs.COSTS, costs.NAMES, "cost")
     row = _cost(function, derivative, second_derivative, name, output, whole, columns)
     costs.COSTS[name] = row
@@ -223,12 +228,13 @@ def whole_cost(function: Callable[[Any, Any], Any], *, columns: int | None = Non
     >>> net.cost(X, X[:, ::-1]) < 0.01
     True
     """
-    _callable("function", function)
+    _plain(function, "C(y, o)")
     return _cost(function, None, None, _unregistered(function, "cost"), output, True, columns)
 
 
 def given_cost(function: Callable[..., Any]) -> costs.Cost:
     """Return a row for a function that is given to a network directly; it is in no catalogue."""
+    _plain(function, "C(y, o)")
     try:
         return _cost(function, None, None, _unregistered(function, "cost"), "identity", False, None)
     except ValueError as error:
@@ -244,6 +250,7 @@ def _unregistered(function: Any, kind: str) -> str:
 def given(activation: Any) -> Any:
     """Return activations as a network looks them up, with a row for each function that is given directly."""
     if callable(activation):
+        _plain(activation, "φ(net)")
         return _activation(activation, None, None, _unregistered(activation, "activation"), "glorot_uniform")
     return list(map(given, activation)) if isinstance(activation, (list, tuple)) else activation
 
@@ -270,13 +277,16 @@ def _cost(function: Callable[..., Any], derivative: Callable[..., Any] | None,
     _callable("second_derivative", second_derivative)
     if not isinstance(whole, bool):
         raise TypeError(f"whole is {whole!r}, expected True or False")
-    if columns is not None and (not whole or not isinstance(columns, int) or columns < 1):
-        raise ValueError(f"columns is {columns!r}, expected with whole=True a number of columns of Y, from 1 up")
+    if columns is not None:
+        number = isinstance(columns, (int, np.integer)) and not isinstance(columns, bool)
+        if not (whole and number and 1 <= columns <= MOST_COLUMNS):
+            raise ValueError(f"columns is {columns!r}, expected with whole=True a number of columns of Y, from 1 to "
+                             f"{MOST_COLUMNS}")
     if whole:
         if derivative is not None or second_derivative is not None:
             raise ValueError("a derivative is given, but that of a cost of all outputs is computed by dual numbers: "
                              "leave it out")
-        return _of_outputs(function, name, output, -1 if columns is None else columns)
+        return _of_outputs(function, name, output, -1 if columns is None else int(columns))
     extra = _further(function)
     if extra:
         return _with_columns(function, derivative, second_derivative, name, output, extra)
@@ -352,10 +362,10 @@ def _of_outputs(function: Any, name: str, output: str, columns: int) -> costs.Co
 
     def values(loop: Any, x: Array, y: float = 0.25) -> tuple[Array, Array]:
         """Along a line through the outputs."""
-        found, slopes = np.empty_like(x), np.empty_like(x)
+        found, slopes, target = np.empty_like(x), np.empty_like(x), np.full(max(LINE.size, columns), y)
         for i, part in enumerate(x):
             out, delta = FOOT + part * LINE, np.ones_like(LINE)
-            target = np.full(max(LINE.size, columns), y)
+            target[: LINE.size] = y
             loop(out, target, delta, LINE.size, np.zeros(4))
             found[i], slopes[i] = target[0], delta @ LINE
         return found, slopes
@@ -366,7 +376,8 @@ def _of_outputs(function: Any, name: str, output: str, columns: int) -> costs.Co
         def make(function: Any, derivative: Any) -> Any:
             return dual.cost_of_outputs(function, columns)
 
-        loop, _ = _checked(name, make, make, function, None, tables)
+        loop, _ = _checked(name, make, make, function, None, tables, "it is C(y, o) of numbers that it takes by index, "
+                           "o[j] and y[j], in loops over range(len(o)) where there are many")
         return loop, _fingerprint(loop, tables)
 
     loop, found = _once(compiled, f"cost of {columns}", function)
@@ -396,13 +407,26 @@ def _warn_if_slow(name: str, loop: Any) -> None:
                       stacklevel=callers.stacklevel())
 
 
-def _callable(name: str, function: Any) -> None:
-    if function is not None and not callable(function):
+def _plain(function: Any, what: str) -> None:
+    """Raise TypeError if this is none of the functions that Numba compiles."""
+    _required("function", function)
+    if (inspect.isclass(function) or inspect.ismethod(function) or isinstance(function, partial)
+            or inspect.isfunction(getattr(type(function), "__call__", None)) and not hasattr(function, "py_func")):
+        raise TypeError(f"function is {function!r}, which Numba does not compile, expected a plain function {what}: "
+                        "write one, by def or lambda; it may refer to numbers and arrays around it")
+
+
+def _required(name: str, function: Any) -> None:
+    if not callable(function):
         raise TypeError(f"{name} is {function!r}, expected a function")
 
 
+def _callable(name: str, function: Any) -> None:
+    if function is not None:
+        _required(name, function)
+
+
 def _name(function: Any, name: str | None, catalogue: dict[str, Any], names: Names, kind: str) -> str:
-    _callable("function", function)
     found = getattr(function, "__name__", "<lambda>") if name is None else name
     if not isinstance(found, str) or not found or found.startswith("<") or "|" in found:
         raise ValueError(f"name is {name!r}: this {kind} needs a name of its own, for instance name='bent'")
@@ -416,18 +440,19 @@ def _name(function: Any, name: str | None, catalogue: dict[str, Any], names: Nam
 
 
 def _checked(name: str, make: Any, make_plain: Any, function: Any, derivative: Any,
-             tables: list[Any]) -> tuple[Any, bool]:
+             tables: list[Any], instead: str = "give derivative=") -> tuple[Any, bool]:
     """Compile functions into a loop on dual numbers, or, if they come with a derivative, else on plain ones; check it.
 
-    ``tables`` compute values and slopes by a loop on a grid. Returns the loop, and whether it is one on plain numbers.
+    ``tables`` compute values and slopes by a loop on a grid, ``instead`` says what to do about a function without
+    derivative that cannot be differentiated. Returns the loop, and whether it is one on plain numbers.
     """
     loop, plain = make(function, derivative), False
     try:
         found = _values(loop, tables)
     except Exception as error:
         if derivative is None:
-            raise ValueError(f"{name}: this function cannot be differentiated: {options.reason(error)}; give "
-                             "derivative=") from error
+            raise ValueError(f"{name}: this function cannot be differentiated: {options.reason(error)}; "
+                             f"{instead}") from error
         loop, plain = make_plain(function, derivative), True
         try:
             found = _values(loop, tables)
