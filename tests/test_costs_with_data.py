@@ -149,13 +149,32 @@ def test_slopes_of_a_cost_with_data(rng):
     (lambda: made().fit(np.zeros((5, 3)), np.zeros((5, 2))), r"Y has shape \(5, 2\), expected \(5, 4\).*reads 4"),
     (lambda: made().fit(np.zeros((5, 3)), np.zeros((5, 4)), optimizer="lm"), "'option' reads further columns"),
     (lambda: made().hessian_diagonal(np.zeros((5, 3)), np.zeros((5, 4))), "reads further columns"),
-    (lambda: made().fit(np.zeros((5, 3)), np.zeros((5, 4)), metrics=["r2"]), "metric 'r2' is for costs of one output"),
+    (lambda: made().fit(np.zeros((5, 3)), np.zeros((5, 4)), metrics=["r2"]),
+     "metric 'r2' is for costs of one output.*a function of your own.* cost.X, Y."),
+    (lambda: made().score(np.zeros((5, 3)), np.zeros((5, 4))), "metric 'r2' .*: give a function of your own"),
     (lambda: made().fit(np.zeros((5, 3)), np.eye(5, 4) * np.nan, missing="ignore"), "is missing in part|no target"),
     (lambda: made().cost(np.zeros((5, 3)), np.zeros((5, 4)), np.arange(10).reshape(5, 2)), "weights of single outputs"),
 ])
 def test_what_they_are_not_for(call, wrong):
     with pytest.raises((ValueError, TypeError), match=wrong):
         call()
+
+
+def test_metrics_of_ones_own_see_the_columns(rng):
+    X, Y = rng.normal(size=(5, 3)), rng.normal(size=(5, 4))
+    seen = []
+    net = made()
+    assert net.score(X, Y, metric=noting(seen)) == 1.0
+    (y, o), = seen
+    np.testing.assert_array_equal(y, Y.astype(net.dtype))
+    np.testing.assert_array_equal(o, net.predict(X))
+
+
+def noting(seen):
+    def noted(y_true, y_pred):
+        seen.append((y_true, y_pred))
+        return 1
+    return noted
 
 
 def made():

@@ -194,6 +194,8 @@ def test_a_seed_may_come_from_a_generator():
     np.testing.assert_array_equal(first.parameters, Network((3, 2), seed=int(seeds[0])).parameters)
     assert one.bit_generator.state == other.bit_generator.state
     assert first.reset(one).seed == other.integers(2**63)
+    with pytest.raises(TypeError, match="seed is a RandomState .* numpy.random.Generator"):
+        Network((3, 2), seed=np.random.RandomState(3))
     with pytest.raises(ValueError, match="layers"):
         Network((3, 0), seed=one)
     assert one.bit_generator.state == other.bit_generator.state

@@ -94,11 +94,11 @@ class Cost:
         """Whether it compares a row as a whole, so that targets are missing, and weigh, together."""
         return self.targets == CLASSES or bool(self.extra or self.whole)
 
-    def refuse_data(self, what: str) -> None:
+    def refuse_data(self, what: str, instead: str = "") -> None:
         """Raise ValueError if it reads more than a target for each output, for what knows none of that."""
         if self.extra or self.whole:
             raise ValueError(f"{what} is for costs of one output and its target at a time, but {self} "
-                             + ("is one of all outputs" if self.whole else "reads further columns of Y"))
+                             + ("is one of all outputs" if self.whole else "reads further columns of Y") + instead)
 
     def __str__(self) -> str:
         if self.parameter is None:

@@ -411,7 +411,7 @@ def _plain(function: Any, what: str) -> None:
     """Raise TypeError if this is none of the functions that Numba compiles."""
     _required("function", function)
     if (inspect.isclass(function) or inspect.ismethod(function) or isinstance(function, partial)
-            or inspect.isfunction(getattr(type(function), "__call__", None)) and not hasattr(function, "py_func")):
+            or inspect.isfunction(type(function).__call__) and not hasattr(function, "py_func")):
         raise TypeError(f"function is {function!r}, which Numba does not compile, expected a plain function {what}: "
                         "write one, by def or lambda; it may refer to numbers and arrays around it")
 

@@ -62,7 +62,8 @@ def warm_up(network: Network | Mapping[str, Any], *, batch_size: int | None = No
     elif isinstance(network, Network):
         copy = network.copy()
     else:
-        raise TypeError(f"network is {network!r}, expected a Network, or a mapping of what one is built with")
+        raise TypeError(f"network is {network!r}, expected a Network, or a mapping of what one is built with; "
+                        "an estimator is warm after a fit of its own on a few rows")
     for name in ("epochs", "resume"):
         if name in settings:
             raise TypeError(f"warm_up has no argument {name!r}: it trains a copy for an epoch")

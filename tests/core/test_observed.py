@@ -195,8 +195,24 @@ def test_a_function_is_learned_from_its_slopes_alone(rng):
     assert np.abs(net.jacobian(X)[:, 0] - np.stack([2 * X[:, 0], X[:, 1]], axis=1)).max() < 0.3
 
 
+def test_what_is_masked_is_missing(rng):
+    X, Y, J = rng.normal(size=(9, 3)), rng.normal(size=(9, 2)), rng.normal(size=(9, 2, 3))
+    hidden, slopes = rng.random(Y.shape) < 0.4, rng.random(J.shape) < 0.4
+    net = network((3, 4, 2), dtype="float64")
+    found = net.cost(X, np.ma.array(Y, mask=hidden), missing="ignore")
+    assert found == net.cost(X, np.where(hidden, NAN, Y), missing="ignore") != net.cost(X, Y)
+    found = net.cost(X, Y, target_jacobian=np.ma.array(J, mask=slopes), missing="ignore")
+    assert found == net.cost(X, Y, target_jacobian=np.where(slopes, NAN, J), missing="ignore")
+    classes, rows = np.ma.array([0, 1, 1, 0, 1, 0, 1, 0, 1], mask=np.arange(9) % 3 == 0), np.arange(9) % 3 != 0
+    net = network((3, 2), cost="cross_entropy", dtype="float64")
+    close(net.cost(X, classes, missing="ignore"), net.cost(X[rows], classes.data[rows]))
+    with pytest.raises(ValueError, match="Y has masked entries.*missing='ignore' takes them for not observed"):
+        net.fit(X, classes)
+
+
 @pytest.mark.parametrize("given, wrong", [
-    (dict(Y=np.full((9, 2), NAN)), "Y holds nan in row 0"),
+    (dict(Y=np.full((9, 2), NAN)), "Y holds nan in row 0.*missing='ignore'"),
+    (dict(X=np.full((9, 3), NAN)), "X holds nan in row 0.*impute such rows$"),
     (dict(Y=np.full((9, 2), NAN), missing="ignore"), "no target counts"),
     (dict(missing="drop"), "missing is 'drop', expected None, or 'ignore'"),
     (dict(Y=np.full((9, 2), np.inf), missing="ignore"), "Y holds inf"),

@@ -36,6 +36,18 @@ def for_slopes(net, batch=4):
     return model, jit.workspace(model)
 
 
+def test_slopes_alone_have_a_cotangent(rng):
+    net, other = network((3, 5, 2), dtype="float64"), network((3, 5, 2), dtype="float64")
+    X, U, V = cotangents(rng)
+    np.testing.assert_array_equal(net.parameter_vjp(X, None, V), net.parameter_vjp(X, 0 * U, V))
+    net.train_on_output_gradients(X, None, V)
+    other.train_on_output_gradients(X, 0 * U, V)
+    np.testing.assert_array_equal(net.parameters, other.parameters)
+    for call in (net.parameter_vjp, net.train_on_output_gradients):
+        with pytest.raises(TypeError, match="^U is None, expected an array"):
+            call(X, None)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("output", ["identity", "softmax", "logistic"])
 def test_gradients_are_those_of_differences_and_of_the_network(output, dtype, rng):

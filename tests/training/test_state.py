@@ -49,6 +49,15 @@ def test_a_state_that_is_written_is_gone_on_with(rule, data):
         np.testing.assert_array_equal(value, other.optimizer_state()[name])
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_squares_are_those_that_stay_positive(rule, data):
+    net = network((3, 4, 2), dtype="float64")
+    for sign in (1, -1, 1):
+        net.train_on_batch(data[0], 10 * sign * data[1], optimizer=rule)
+    state = net.optimizer_state()
+    assert {name for name, row in state.items() if np.ndim(row) and row.min() >= 0} == RULES[rule].squares
+
+
 def test_what_does_not_fit_changes_nothing(data):
     X, Y = data
     net = network((3, 4, 2))
@@ -59,7 +68,8 @@ def test_what_does_not_fit_changes_nothing(data):
     for given, wrong in ((dict(learning_rate=0.5, w=1), "Adam keeps no 'w', expected one of learning_rate, power1"),
                          (dict(learning_rate=-1), "learning_rate"), (dict(power1=2.0), "power1"),
                          (dict(learning_rate=0.5, m=np.zeros(3)), r"m has shape \(3,\), expected \(26,\)"),
-                         (dict(m=np.full(26, np.nan)), "m holds nan")):
+                         (dict(m=np.full(26, np.nan)), "m holds nan"),
+                         (dict(m=np.ones(26), v=-np.ones(26)), "v holds -1.0, expected no negative number")):
         with pytest.raises(ValueError, match=wrong):
             net.set_optimizer_state(**given)
     for name, value in before.items():
@@ -71,7 +81,7 @@ def test_what_does_not_fit_changes_nothing(data):
     assert set(network((3, 2)).fit(X, Y, epochs=2, optimizer="lbfgs").optimizer_state()) == {
         "step_length", "steps", "pairs"}
     net.fit(X, Y, epochs=1, callbacks=[lambda record: seen.append(record.network.optimizer_state()["learning_rate"])])
-    with pytest.raises(RuntimeError, match="being fitted"):
+    with pytest.raises(RuntimeError, match="being fitted.*record.set_learning_rate"):
         net.fit(X, Y, epochs=1, callbacks=[lambda record: net.set_optimizer_state(learning_rate=0.1)])
     assert seen == [pytest.approx(0.001)]
 
@@ -135,3 +145,5 @@ def test_its_picture(rng):
     np.testing.assert_array_equal(line.get_ydata(), display.found.smoothed)
     text = display.ax_.get_legend().texts[2].get_text()
     assert display.plot() is display and f"{display.found.suggested:.2g}" in text
+    with pytest.raises(TypeError, match="found is 3, expected what Network.learning_rate_range returns"):
+        fastbp.plots.LearningRateDisplay(3)

@@ -16,7 +16,7 @@ from ..kernels import layout
 from ..kernels.passes.predict import all_finite
 from ..util import machine
 from .architecture import Architecture
-from .conversion import converted, hold, numbers, readonly
+from .conversion import MAY_BE_MISSING, converted, hold, numbers, readonly
 from .encoding import Encoding, check_codes
 from .samples import Samples, SparseRows
 from .sparse import canonical
@@ -201,8 +201,9 @@ def _check_finite(name: str, array: Array, first: int = 0) -> None:
         row = next(i for i in range(len(array)) if not np.isfinite(array[i]).all())
         value = np.ravel(array[row])
         bad = value[~np.isfinite(value)][0]
+        unknown = ", or give missing='ignore' to a fit or cost" if np.isnan(bad) and name in MAY_BE_MISSING else ""
         raise ValueError(f"{name} holds {bad} in row {first + row}: expected finite numbers within {array.dtype.name}; "
-                         "remove or impute such rows")
+                         f"remove or impute such rows{unknown}")
 
 
 def own_row(x: Array, n_in: int, kind: np.dtype[Any]) -> Array:

@@ -17,12 +17,18 @@ Array = npt.NDArray[Any]
 SAMPLES = ("X", "Y", "sample_weight")
 """Arguments that may be read by blocks."""
 
+MAY_BE_MISSING = ("Y", "target_jacobian")
+"""Arguments that fits and costs take with ``missing="ignore"``."""
+
 
 def numbers(name: str, value: Any) -> Array:
     """Return an array of real numbers, or say why it cannot be."""
     if type(value) is not np.ndarray and _masked(value):
+        unknown = "; missing='ignore' takes them for not observed" if name in MAY_BE_MISSING else ""
         raise ValueError(f"{name} has masked entries: leave out their rows, or fill them with numbers, for instance "
-                         f"by {name}.filled(0)")
+                         f"by {name}.filled(0){unknown}")
+    if value is None:
+        raise TypeError(f"{name} is None, expected an array of numbers")
     try:
         array = np.asarray(value)
     except ValueError as error:

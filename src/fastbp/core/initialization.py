@@ -64,4 +64,7 @@ def seed(value: Any) -> int | None:
     """Return the seed of a network: None draws from the operating system, a generator of NumPy's is asked for one."""
     if isinstance(value, np.random.Generator):
         return int(value.integers(2**63))
+    if isinstance(value, np.random.RandomState):
+        raise TypeError("seed is a RandomState of NumPy's older kind, expected a whole number, for instance its "
+                        "randint(2**31), or a numpy.random.Generator")
     return None if value is None else arrays.whole("seed", value, 0)

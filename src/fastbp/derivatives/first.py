@@ -153,7 +153,8 @@ def vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike) -> Array:
     return out[0] if single else out
 
 
-def parameter_vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike, U_jacobian: npt.ArrayLike | None = None) -> Array:
+def parameter_vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike | None,
+                  U_jacobian: npt.ArrayLike | None = None) -> Array:
     """Compute uᵀ ∂o^L/∂parameters, summed over the samples: the gradient of a cost of your own from its ∂E/∂o.
 
     Parameters
@@ -161,7 +162,8 @@ def parameter_vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike, U_jacobian: n
     X : array_like, shape (n_samples, n_0)
         Inputs.
     U : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1
-        A weight for each output of each sample: ∂E/∂o, of whatever sign.
+        A weight for each output of each sample: ∂E/∂o, of whatever sign. None, with U_jacobian, where E depends on
+        slopes alone.
     U_jacobian : array_like, shape (n_samples, n_L, n_0), or (n_samples, n_0) if n_L is 1, optional
         A weight for each slope: ∂E/∂(∂o_j/∂x_i), for costs that depend on these, as those of physics do.
 
@@ -192,6 +194,8 @@ def parameter_vjp(self: Model, X: npt.ArrayLike, U: npt.ArrayLike, U_jacobian: n
     (13,)
     """
     X = arrays.inputs(X, self.layers[0], self.dtype, self._architecture.encoding, empty=True)
+    if U is None and U_jacobian is not None:
+        U = np.zeros((len(X), self.layers[-1]), self.dtype)
     U = arrays.directions("U", U, len(X), self.layers[-1], self.dtype, "outputs")
     gradient, linear, J = np.zeros(self.n_parameters, self.dtype), self._with_cost(LINEAR), None
     if U_jacobian is not None:

@@ -96,7 +96,7 @@ def train_on_batch(self: Trainable, X: npt.ArrayLike, Y: npt.ArrayLike, *,
     return _step(self, None, observed.without_weights(known, self._architecture.n_targets), optimizer)
 
 
-def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLike,
+def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLike | None,
                               U_jacobian: npt.ArrayLike | None = None, *,
                               optimizer: str | Optimizer | None = None) -> None:
     """Make one update by Σ_s Σ_j u_sj ∂o_sj/∂parameters: learn by a cost of your own, from its ∂E/∂o.
@@ -107,7 +107,7 @@ def train_on_output_gradients(self: Trainable, X: npt.ArrayLike, U: npt.ArrayLik
         Inputs.
     U : array_like, shape (n_samples, n_L), or (n_samples,) if n_L is 1
         ∂E/∂o at the outputs that `predict` has for X. E is yours: a likelihood, an advantage times log π, what a
-        simulation says. It need not be known.
+        simulation says. It need not be known. None, with U_jacobian, where E depends on slopes alone.
     U_jacobian : array_like, shape (n_samples, n_L, n_0), or (n_samples, n_0) if n_L is 1, optional
         ∂E/∂(∂o/∂x) at the slopes that `jacobian` has for X, see `parameter_vjp`.
     optimizer : str or Optimizer, optional

@@ -38,6 +38,8 @@ class Optimizer:
     """Buffers of state."""
     slot_names: ClassVar[tuple[str, ...]] = ()
     """What they are called, in their order, where a user may read and write them."""
+    squares: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that are means or sums of squares, and so not negative."""
     varying: ClassVar[dict[str, tuple[Check, int]]] = {}
     """What changes in `hyper` while it trains and a later fit goes on from: what each number must be, and its cell."""
 

@@ -113,6 +113,7 @@ class Adam(UpdateRule):
     epsilon_hat: bool = field(default=False, kw_only=True)
     slots = 2
     slot_names: ClassVar[tuple[str, ...]] = "m", "v"
+    squares = frozenset("v")
     settings = {
         "beta1": (fraction, tables.HYPER_BETA1),
         "beta2": (fraction, tables.HYPER_BETA2),
@@ -181,6 +182,7 @@ class AMSGrad(Adam):
 
     slots = 3
     slot_names = "m", "v", "u"
+    squares = frozenset("vu")
     rule = staticmethod(rules.amsgrad)
 
 
@@ -269,6 +271,7 @@ class AdaBelief(Adam):
 
     epsilon: float = 1e-16
     slot_names = "m", "s"
+    squares = frozenset("s")
     rule = staticmethod(rules.adabelief)
 
 
@@ -352,6 +355,7 @@ class RMSprop(UpdateRule):
     epsilon: float = 1e-8
     slots = 1
     slot_names = ("v",)
+    squares = frozenset("v")
     settings = {"decay": (fraction, tables.HYPER_DECAY), "epsilon": (positive, tables.HYPER_EPSILON)}
     rule = staticmethod(rules.rmsprop)
 
@@ -389,6 +393,7 @@ class Adagrad(UpdateRule):
     epsilon: float = 1e-10
     slots = 1
     slot_names = ("v",)
+    squares = frozenset("v")
     settings = {"epsilon": (positive, tables.HYPER_EPSILON)}
     rule = staticmethod(rules.adagrad)
 
@@ -429,6 +434,7 @@ class Adadelta(UpdateRule):
     epsilon: float = 1e-6
     slots = 2
     slot_names = "v", "u"
+    squares = frozenset("vu")
     settings = {"decay": (fraction, tables.HYPER_DECAY), "epsilon": (positive, tables.HYPER_EPSILON)}
     rule = staticmethod(rules.adadelta)
 

@@ -21,6 +21,11 @@ class LearningRateDisplay(Display):
     ax_, figure_
         Where it was drawn last.
 
+    Raises
+    ------
+    TypeError
+        If ``found`` is something else.
+
     Examples
     --------
     >>> import fastbp
@@ -31,6 +36,9 @@ class LearningRateDisplay(Display):
     """
 
     def __init__(self, found: Any) -> None:
+        if not hasattr(found, "suggested"):
+            raise TypeError(f"found is {found!r:.80}, expected what Network.learning_rate_range returns; "
+                            "LearningRateDisplay.from_network(network, X, Y) makes the test itself")
         self.found = found
 
     @classmethod

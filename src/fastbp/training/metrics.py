@@ -95,7 +95,8 @@ class Metrics:
         for column in self.columns:
             if column.own is not None:
                 continue
-            cost.refuse_data(f"metric {column.name!r}")
+            cost.refuse_data(f"metric {column.name!r}", ": give a function of your own, of y_true and y_pred; the cost "
+                             "itself is cost(X, Y)")
             if column.metric.of_classes and cost.targets not in (UNIT, CLASSES):
                 raise ValueError(f"metric {column.name!r} judges classes, but the cost is {cost}, for numbers: use "
                                  f"{_known(False)}, a network with cost='cross_entropy' or 'binary_cross_entropy', or "

@@ -71,6 +71,9 @@ def set_optimizer_state(self: Trainable, **state: Any) -> None:
     >>> net.optimizer_state()["learning_rate"]
     0.001
     """
+    if self._lock.locked():
+        raise RuntimeError("this network is being fitted: a callback says record.set_learning_rate(rate), others wait "
+                           "for the end of the fit")
     with self._fitting():
         progress = self._progress
         if progress is None:
@@ -80,6 +83,9 @@ def set_optimizer_state(self: Trainable, **state: Any) -> None:
         for name, value in state.items():
             if name in rows:
                 checked[name] = arrays.numbers_of_each(name, value, self.n_parameters, self.dtype)
+                if name in optimizer.squares and checked[name].min() < 0:
+                    raise ValueError(f"{type(optimizer).__name__}: {name} holds {checked[name].min()}, expected no "
+                                     "negative number: it is a mean or a sum of squares")
             elif name not in optimizer.varying:
                 raise ValueError(f"{type(optimizer).__name__} keeps no {name!r}, expected one of "
                                  f"{', '.join([*optimizer.varying, *rows])}")
