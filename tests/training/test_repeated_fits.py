@@ -1,7 +1,10 @@
 """Fits like an earlier one: what is kept from fit to fit spares time, and nothing else."""
 
+import copy
+import pickle
 import signal
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from fastbp import Adam, Network, Regularization
 from fastbp.kernels import layout, tables
 from fastbp.kernels.compile import JIT, Typed, kernel
 from fastbp.schedules import Cosine
+from fastbp.training.progress import LARGEST_KEY, new_key
 
 RNG = np.random.default_rng(5)
 X, Y = RNG.normal(size=(40, 3)).astype("float32"), RNG.normal(size=(40, 2)).astype("float32")
@@ -100,6 +104,36 @@ def test_a_workspace_is_given_back_however_a_fit_ends():
     with pytest.raises(fastbp.DivergenceError):
         net.fit(X, Y, epochs=300, optimizer=fastbp.SGD(1e30))
     assert len(arrangement.pool) == 1
+
+
+def test_what_an_optimizer_keeps_is_no_setting():
+    """Neither shown nor pickled, and of these settings alone; what a fit writes to is its own."""
+    method, fresh = Adam(0.1, beta1=0.5), Adam(0.1, beta1=0.5)
+    Network((3, 5, 2), seed=0).fit(X, Y, epochs=2, optimizer=method)
+    assert vars(method).keys() > vars(fresh).keys()
+    assert method == fresh and repr(method) == repr(fresh) and np.array_equal(method.hyper(), fresh.hyper())
+    for other in (pickle.loads(pickle.dumps(method)), copy.deepcopy(method), copy.copy(method)):
+        assert other == method and vars(other).keys() == vars(Adam(0.1, beta1=0.5)).keys()
+    assert replace(method, beta1=0.9).hyper()[tables.HYPER_BETA1] == 0.9
+    assert replace(method, learning_rate=Cosine(0.1, per="update")).followed and not method.followed
+
+
+def test_a_function_is_asked_for_the_first_rate_of_each_fit():
+    rates = iter([0.5, 0.25, 0.25, 0.125, 0.125, 0.0625])
+    method = Adam(lambda epoch: next(rates))
+    assert [method.hyper()[tables.HYPER_RATE] for _ in range(2)] == [0.25, 0.25] and next(rates) == 0.125
+
+
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937])
+def test_keys_are_those_of_numpy(bits):
+    """And so is what is drawn behind them."""
+    net, other = Network((1, 1), seed=0), np.random.Generator(bits(7))
+    net.generator = np.random.Generator(bits(7))
+    for count in (0, 1, 2, 3) * 100:
+        ours, theirs = [one.integers(10, size=count, dtype="i4") for one in (net.generator, other)]  # halves of 64 bits
+        assert (ours == theirs).all()
+        assert new_key(net) == other.integers(LARGEST_KEY)
+    assert net.generator.standard_normal() == other.standard_normal()
 
 
 def test_a_repeated_fit_looks_at_its_data_before_it_changes_anything():

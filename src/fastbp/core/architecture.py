@@ -131,7 +131,7 @@ class Architecture:
         """Whether output and cost are a canonical link, so that δ^L = o − y."""
         return self.names[-1] in self.cost.pairs
 
-    @property
+    @cached_property
     def n_targets(self) -> int:
         """Numbers that a sample's target has: one for each output, or for each two."""
         return self.layers[-1] // self.cost.outputs_per_target

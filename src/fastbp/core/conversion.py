@@ -23,6 +23,8 @@ MAY_BE_MISSING = ("Y", "target_jacobian")
 
 def numbers(name: str, value: Any) -> Array:
     """Return an array of real numbers, or say why it cannot be."""
+    if type(value) is np.ndarray and value.dtype.kind in "fiub":
+        return fixed(value)
     if type(value) is not np.ndarray and _masked(value):
         unknown = "; missing='ignore' takes them for not observed" if name in MAY_BE_MISSING else ""
         raise ValueError(f"{name} has masked entries: leave out their rows, or fill them with numbers, for instance "
@@ -74,10 +76,10 @@ def converted(array: Array, kind: np.dtype[Any]) -> Array:
 
 def readonly(array: Array) -> Array:
     """Return a flat read-only view: the one kind of array that kernels read a user's numbers from."""
-    view = array.reshape(-1)
+    view = array.ravel()
     if view is array:
         view = array.view()
-    view.setflags(write=False)
+    view.setflags(False)  # type: ignore[call-arg]  # a keyword would take as long again
     return view
 
 

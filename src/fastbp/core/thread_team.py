@@ -70,7 +70,7 @@ class Pieces:
 
     def __init__(self, work: int, threads: int) -> None:
         """Split phase 1 of a block of so many multiply-adds, of which it does two thirds."""
-        self.count, self.now = max(1, -(-2 * work // (3 * machine.PIECE_WORK * threads))), 0
+        self.count, self.now = -(-2 * work // (3 * machine.PIECE_WORK * threads)) or 1, 0
 
     def of(self, task: Task) -> Task:
         """Return the task of the next call."""

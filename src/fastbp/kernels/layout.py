@@ -55,6 +55,9 @@ NO_STRUCTURE: Integers = np.empty(0, np.int64)
 NO_CLOCK: Integers = np.empty(0, np.int64)
 """For `Learner.clock` when nobody asks where the time goes."""
 
+NO_SEARCH: Doubles = np.empty(0)
+"""For `Learner.search` where no line is searched."""
+
 
 class Plan(NamedTuple):
     """A network and the room for one block of samples."""
@@ -171,22 +174,21 @@ class StackedLearner(NamedTuple):
     """Mean cost of each epoch, one number a network."""
 
 
-def learner(gradient: Floats, *, state: Floats | None = None, hyper: Doubles | None = None, update: int = 0,
-            best: Floats | None = None, progress: Integers | None = None, search: Doubles | None = None,
+def learner(gradient: Floats, state: Floats | None = None, hyper: Doubles | None = None, update: int = 0,
+            best: Floats | None = None, progress: Integers | None = None, *, search: Doubles | None = None,
             epochs: int = 1, clock: Integers = NO_CLOCK) -> Learner:
     """Return a `Learner` before its first pass, with what it has need of, and room for the costs of so many epochs."""
-    nothing = gradient[:0]
     return Learner(
-        gradient=gradient,
-        state=nothing if state is None else state,
-        hyper=np.zeros(tables.HYPER_COUNT) if hyper is None else hyper,
-        update=update,
-        best=nothing if best is None else best,
-        progress=np.zeros(tables.PROGRESS_COUNT, np.int64) if progress is None else progress,
-        sums=np.zeros(tables.SUM_COUNT),
-        search=np.empty(0) if search is None else search,
-        costs=np.zeros(epochs),
-        clock=clock,
+        gradient,
+        gradient[:0] if state is None else state,
+        np.zeros(tables.HYPER_COUNT) if hyper is None else hyper,
+        update,
+        gradient[:0] if best is None else best,
+        np.zeros(tables.PROGRESS_COUNT, np.int64) if progress is None else progress,
+        np.zeros(tables.SUM_COUNT),
+        NO_SEARCH if search is None else search,
+        np.zeros(epochs),
+        clock,
     )
 
 

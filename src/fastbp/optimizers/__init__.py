@@ -10,8 +10,8 @@ from . import bayesian, levenberg_marquardt, line_search, scaled_conjugate_gradi
 from .base import BatchMethod, Optimizer, UpdateRule
 from .line_search import LineSearch
 
-__all__ = ["BATCH_METHODS", "BatchMethod", "LineSearch", "OPTIMIZERS", "Optimizer", "RULES", "UpdateRule", "get",
-           "resumed"]
+__all__ = ["BATCH_METHODS", "BatchMethod", "DEFAULT", "LineSearch", "OPTIMIZERS", "Optimizer", "RULES", "UpdateRule",
+           "get", "resumed"]
 
 RULES: dict[str, type[UpdateRule]] = {kind.__name__.lower(): kind for kind in update_rules.RULES}
 """Lower-case name -> class, of those for mini-batches."""
@@ -63,6 +63,10 @@ NAMES = names(
 def _with_defaults(name: str) -> Optimizer:
     """Return an optimizer with its defaults: one for all fits, since its settings cannot change."""
     return OPTIMIZERS[name]()
+
+
+DEFAULT = _with_defaults("adam")
+"""What trains where nothing else is asked for."""
 
 
 def get(optimizer: str | Optimizer) -> Optimizer:

@@ -18,9 +18,10 @@ from ..core.penalties import Stretch
 from ..core.samples import Samples
 from ..core.streamed import Streamed
 from ..kernels import tables
+from ..kernels.compile.cached import cached_property
 from ..kernels.tables import HYPER_COST, ROW_GRADIENT
 from ..regularization import Regularization
-from ..util.settings import Check, between, not_negative, plain_numbers, shown
+from ..util.settings import Check, between, fields_of, not_negative, plain_numbers, shown
 from .groups import Factors, stretches
 
 Array = npt.NDArray[Any]
@@ -235,19 +236,29 @@ class UpdateRule(Optimizer):
             else:
                 check(self, name, getattr(self, name))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what follows from the settings."""
+        return fields_of(self)
+
     def hyper(self) -> npt.NDArray[np.float64]:
         """Return the numbers that the rule reads, as laid out in `fastbp.kernels.tables`."""
-        numbers = super().hyper()
+        numbers = self._constants.copy()
         numbers[tables.HYPER_RATE] = schedules.first(self, self.learning_rate)
+        return numbers
+
+    @cached_property
+    def _constants(self) -> npt.NDArray[np.float64]:
+        """Return these numbers without the learning rate, which a function of the user's own may tell."""
+        numbers = super().hyper()
         numbers[tables.HYPER_WAITED] = -1
         numbers[tables.HYPER_POWER1] = numbers[tables.HYPER_POWER2] = 1.0
         for name, (_, cell) in self.settings.items():
             numbers[cell] = schedules.number(getattr(self, name))
         return numbers
 
-    @property
+    @cached_property
     def followed(self) -> list[Followed]:
-        """The numbers that follow a schedule from update to update."""
+        """Return the numbers that follow a schedule from update to update."""
         found = []
         for name in self.scheduled:
             if name in self.settings and callable(schedule := getattr(self, name)):
@@ -305,7 +316,7 @@ class UpdateRule(Optimizer):
             found |= self.learning_rate.varying
         return found
 
-    @property
+    @cached_property
     def has_schedule(self) -> bool:
         """Whether the learning rate changes between epochs: it is such a schedule, see `fastbp.schedules`."""
         return (callable(self.learning_rate) and not schedules.within_epochs(self.learning_rate)

@@ -18,6 +18,7 @@ from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import SCHEDULES
 from ..training.progress import Trainable
 from ..util.names import lookup
+from ..util.settings import fields_of
 
 Array = npt.NDArray[Any]
 N = TypeVar("N", bound=Trainable)
@@ -110,14 +111,14 @@ LATER: dict[str, Any] = {"flat": 0.0} | dict.fromkeys(
 """Settings that older files do not tell, and what they were: left out where they are that."""
 
 
-def described_settings(settings: Any, depth: int = 0) -> dict[str, Any]:
+def described_settings(owner: Any, depth: int = 0) -> dict[str, Any]:
     """Return an optimizer or schedule as its name and plain numbers."""
-    found: dict[str, Any] = {"kind": type(settings).__name__.lower()}
-    if (OPTIMIZERS | SCHEDULES).get(found["kind"]) is not type(settings):
-        raise ValueError(f"{settings!r} cannot be saved: give the optimizer a schedule of fastbp.schedules")
+    found: dict[str, Any] = {"kind": type(owner).__name__.lower()}
+    if (OPTIMIZERS | SCHEDULES).get(found["kind"]) is not type(owner):
+        raise ValueError(f"{owner!r} cannot be saved: give the optimizer a schedule of fastbp.schedules")
     if depth > DEEPEST:
         raise ValueError(f"more than {DEEPEST} schedules in one another cannot be saved")
-    for name, value in vars(settings).items():
+    for name, value in fields_of(owner).items():
         if name not in LATER or value != LATER[name]:
             found[name] = _described_value(value, depth)
     return found

@@ -124,7 +124,7 @@ class GroupedBatches(MiniBatches):
             self.learner.best[:] = self.network._parameters
             place[tables.PROGRESS_EPOCH] = group.epoch + 1
 
-    def finished(self, progress: Any) -> npt.NDArray[np.float64]:
+    def finished(self, progress: Any) -> list[float]:
         """Return the costs of epochs that are done, a group included that ended as the call was interrupted."""
         self.note()
         return super().finished(progress)

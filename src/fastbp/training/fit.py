@@ -24,7 +24,7 @@ from .callbacks import Callback, CalledLast, EarlyStopping
 from .errors import DivergenceError
 from .metrics import Metrics
 from .progress import Progress, Trainable, new_progress
-from .steps import Reorder
+from .steps import Fit, Reorder
 
 
 def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optimizer: str | Optimizer | None,
@@ -53,7 +53,7 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
         if arrays.flag("signed_weights", signed_weights):
             samples = observed.signed(network._architecture, X, Y, sample_weight, jacobian[0], missing, kept)
         else:
-            samples = network._observed(X, Y, sample_weight, *jacobian, missing)
+            samples = network._observed(X, Y, sample_weight, jacobian[0], jacobian[1], missing)
     else:
         if signed_weights:
             raise ValueError("signed_weights is given, but the samples are read by blocks: give arrays in memory")
@@ -145,12 +145,13 @@ class Training:
         if self.progress is not None:
             self.method = optimizers.resumed(self.progress.optimizer, optimizer)
         else:
-            self.method = optimizers.get("adam" if optimizer is None else optimizer)
+            self.method = optimizers.DEFAULT if optimizer is None else optimizers.get(optimizer)
         self.regularization = network._regularization(regularization)
         self.callbacks = arrays.callbacks(callbacks)
         self.metrics = metrics
         metrics.check(network.cost_function)
-        metrics.check_watched(self.method, self.method.watches)
+        if self.method.watches is not None:
+            metrics.check_watched(self.method, self.method.watches)
         for listener in self.callbacks:
             if isinstance(listener, EarlyStopping):
                 metrics.check_watched(listener, listener.metric)
@@ -225,10 +226,9 @@ class Training:
         before = Before(network) if self.by_blocks else None
         progress = self.begin(samples)
         try:
-            loop.fit(network, samples, validation, progress, epochs=self.epochs, batch_size=self.batch_size,
-                     callbacks=self.callbacks, bar=bar, shuffle=self.shuffle, threads=self.threads, profile=profile,
-                     regularization=self.regularization, hold=hold, measure=measure,
-                     bfloat16=self.bfloat16)
+            loop.fit(Fit(network, samples, progress, progress.epochs + self.epochs, self.batch_size, self.shuffle,
+                         self.threads, profile, self.regularization, hold, self.bfloat16),
+                     validation, self.callbacks, bar, measure)
         except DivergenceError:
             network._progress = None  # the optimizer's state is not finite either
             raise

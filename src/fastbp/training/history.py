@@ -160,17 +160,17 @@ class History:
         if not self._cells:
             self._names = tuple(diagnostics)
         row = array("d", (epoch, cost, np.nan if validation_cost is None else validation_cost, seconds,
-                          *map(diagnostics.__getitem__, self._names)))
-        for name, value in metrics.items():
+                          *[diagnostics[name] for name in self._names]))
+        for name, value in metrics.items() if metrics else ():
             column = self._metrics.setdefault(name, array("d"))
             column += array("d", [np.nan] * (len(self) - len(column)) + [value])
         self._cells += row
 
-    def extend(self, first: int, costs: npt.NDArray[np.float64], seconds: npt.NDArray[np.float64] | float,
-               diagnostics: Mapping[str, float] = NONE) -> None:
+    def extend(self, first: int, costs: Sequence[float] | npt.NDArray[np.float64],
+               seconds: npt.NDArray[np.float64] | float, diagnostics: Mapping[str, float] = NONE) -> None:
         """Add a row for each epoch from ``first`` on, without validation; the diagnostics are those of the last one."""
         if len(costs) == 1 and isinstance(seconds, float):  # arrays take four times as long
-            self.append(first, float(costs[0]), None, seconds, diagnostics)
+            self.append(first, costs[0], None, seconds, diagnostics)
             return
         if not self._cells:
             self._names = tuple(diagnostics)
@@ -188,7 +188,7 @@ class History:
     @property
     def last(self) -> int:
         """Number of the last epoch, 0 before the first."""
-        return int(self._cells[-self._width]) if self._cells else 0
+        return int(self._cells[-COLUMNS - len(self._names)]) if self._cells else 0
 
     @property
     def diagnostics(self) -> dict[str, npt.NDArray[np.float64]]:

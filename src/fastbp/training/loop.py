@@ -13,28 +13,25 @@ from ..core.objective import cost_and_gradient, evaluation
 from ..core.samples import Samples
 from ..core.streamed import Streamed
 from ..kernels import tables
-from ..kernels.compile.interrupts import Held
-from ..regularization import Regularization
 from . import by_blocks, full_batch, line_search, minibatch  # noqa: F401  each registers its kind of steps
 from .callbacks import Callback, CalledLast, EarlyStopping, Patient, ProgressBar, asks_to_stop
 from .errors import DivergenceError
 from .history import NONE, Record
-from .progress import Progress, Trainable
-from .steps import Fit, Reorder, steps_of
+from .progress import Trainable
+from .steps import Fit, steps_of
 
 
-def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | Streamed | None, progress: Progress,
-        *, epochs: int, batch_size: int, callbacks: list[Callback], bar: bool, shuffle: bool | Reorder,
-        threads: int | None, profile: bool, regularization: Regularization | None, hold: Held,
-        measure: Callable[[], Mapping[str, float]] | None = None, bfloat16: bool = False) -> None:
-    """Train ``network`` in place; ``network.history`` and ``progress`` are kept up to date, also when interrupted.
+def fit(about: Fit, validation: Samples | Streamed | None, callbacks: list[Callback], bar: bool,
+        measure: Callable[[], Mapping[str, float]] | None) -> None:
+    """Train a network in place; its history and the progress are kept up to date, also when interrupted.
 
-    ``measure`` returns the metrics at the present parameters. With ``bfloat16`` operands of products are rounded.
+    ``measure`` returns the metrics at the present parameters.
 
     Ctrl-C is raised in open parts of ``hold``, which are those that take time; it waits while what belongs together is
     written, and where one has been raised, others wait until all is in order.
     """
-    history, last = network.history, progress.epochs + epochs
+    network, samples, progress, last, hold = about.network, about.samples, about.progress, about.last, about.hold
+    history, epochs = network.history, last - progress.epochs
     began = time.perf_counter()
     with hold.open(), ExitStack() as stack:
         if bar:
@@ -48,23 +45,22 @@ def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | S
             if isinstance(listener, EarlyStopping):
                 stoppers.append(listener)
             (called_last if isinstance(listener, CalledLast) else listeners).append(listener)
-        for stopper, seen in zip(stoppers, progress.stopping, strict=False):
-            stopper.resume(seen, network)
-        progress.stopping = [stopper.seen for stopper in stoppers] if stoppers else []
-        if stoppers and any(stopper.stops for stopper in stoppers):
-            progress.stopping = []  # this fit had its end before it began; the next begins to wait anew
-            return
+        before, progress.stopping = progress.stopping, []
+        if stoppers:
+            for stopper, seen in zip(stoppers, before, strict=False):
+                stopper.resume(seen, network)
+            if any(stopper.stops for stopper in stoppers):  # this fit had its end before it began
+                return  # and the next begins to wait anew
+            progress.stopping = [stopper.seen for stopper in stoppers]
         method = progress.optimizer
         between = validation is not None or method.has_schedule or measure is not None
-        each = bool(callbacks) or callable(shuffle) or between
+        each = bool(callbacks) or callable(about.shuffle) or between
         patient = callbacks[0] if len(callbacks) == 1 and isinstance(callbacks[0], Patient) and not between else None
-        chunk = min(epochs, patient.patience()) if patient is not None else 1 if each else epochs
+        about.chunk = min(epochs, patient.patience()) if patient is not None else 1 if each else epochs
+        about.stack = stack
         kind_of_steps = by_blocks.steps_of if isinstance(samples, Streamed) else steps_of
-        steps = kind_of_steps(method, Fit(network=network, samples=samples, progress=progress, last=last,
-                                     chunk=chunk, batch_size=batch_size, shuffle=shuffle,
-                                     threads=threads, profile=profile, regularization=regularization, hold=hold,
-                                     stack=stack, bfloat16=bfloat16))
-        validate = _validate(network, validation, threads, stack)
+        steps = kind_of_steps(method, about)
+        validate = _validate(network, validation, about.threads, stack)
         learner, keeps = steps.learner, steps.restarts and bool(listeners)
 
         def count(cost: float, validation_cost: float | None,
@@ -79,16 +75,16 @@ def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | S
         def epochs_ended() -> bool:
             """Record the epochs that have ended, and call the listeners; return whether one asks to stop."""
             costs = steps.finished(progress)
-            if not each and len(costs):
+            if not each and costs:
                 history.extend(progress.epochs + 1, costs, time.perf_counter() - began,
                                method.diagnostics(progress.hyper))
-                progress.epochs, costs = history.last, costs[:0]
+                progress.epochs, costs = history.last, []
             elif patient is not None and len(costs) > 1:
                 history.extend(progress.epochs + 1, costs[:-1], time.perf_counter() - began,
                                method.diagnostics(progress.hyper))
-                progress.epochs, costs, seen = history.last, costs[-1:], costs[:-1].tolist()
+                progress.epochs, costs, seen = history.last, costs[-1:], costs[:-1]
                 patient.passed(seen)
-            for cost in costs.tolist():
+            for cost in costs:
                 validation_cost, metrics = None, NONE
                 if validate is not None:
                     with hold.open():
@@ -137,7 +133,7 @@ def fit(network: Trainable, samples: Samples | Streamed, validation: Samples | S
                 steps.restore()
             steps.settle()
             progress.epochs = max(progress.epochs, history.last)
-            for cost in steps.finished(progress).tolist():
+            for cost in steps.finished(progress):
                 count(cost, None)
             hold.closed = False  # for what listeners do at the end
 

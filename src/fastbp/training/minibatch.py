@@ -30,21 +30,31 @@ ORDERS_AHEAD = 1 << 17
 
 @steps_of.register(UpdateRule)
 class MiniBatches(CompiledSteps):
-    """An update rule after each mini-batch."""
+    """An update rule after each mini-batch.
+
+    Attributes
+    ----------
+    pool : list of Plan or None
+        Where the plan goes when the fit ends, if it is that of an earlier fit.
+    """
+
+    pool: list[layout.Plan] | None = None
 
     def __init__(self, optimizer: UpdateRule, fit: Fit) -> None:
         network, progress, samples, regularization = fit.network, fit.progress, fit.samples, fit.regularization
         n, first = len(samples), progress.epochs
-        batch, self.place = min(fit.batch_size, n), np.zeros(tables.PROGRESS_COUNT, np.int64)
+        batch = fit.batch_size if fit.batch_size < n else n
+        self.place = np.zeros(tables.PROGRESS_COUNT, np.int64)
         epoch = -(-n // batch)
         self.ahead, self.before = Ahead([], epoch, fit.last * epoch), first * epoch
         self.reorder = fit.shuffle if callable(fit.shuffle) else None
-        self.positions = np.arange(n) if self.reorder else NOT_SHUFFLED
         self.shuffles = self.reorder is not None or fit.shuffle is True and batch < n  # else there is but one order
-        self.orders_ahead, self.ordered = max(1, min(fit.chunk, ORDERS_AHEAD // n)), first
-        order = samples.order() if self.shuffles else NOT_SHUFFLED
-        if self.reorder is not None:  # orders lie behind it, and how long each is
+        if self.reorder is not None:  # orders lie behind the present one, and how long each is
+            self.positions, self.ordered = np.arange(n), first
+            self.orders_ahead = max(1, min(fit.chunk, ORDERS_AHEAD // n))
             order = np.full(n * (1 + self.orders_ahead) + 1, n)
+        else:
+            order = samples.order() if self.shuffles else NOT_SHUFFLED
         factors = optimizer.stretches(network._architecture)
         self.plain = optimizer.rule is rules.sgd and regularization is None and not factors
         self.online = (batch == 1 and samples.usual and not fit.bfloat16 and network._architecture.encoding is None
@@ -57,9 +67,10 @@ class MiniBatches(CompiledSteps):
         update = self.arranged(like) if usual else 0
         if not update:
             update = self.arrange(optimizer, factors, like if usual else None)
+        best = network._parameters.copy()
         self.learner = layout.learner(
-            np.zeros(network.n_parameters, network.dtype), state=self.state, hyper=self.numbers, update=update,
-            best=network._parameters.copy(), progress=self.place, epochs=min(fit.chunk, CHUNK_EPOCHS),
+            np.zeros(best.size, best.dtype), self.state, self.numbers, update, best, self.place,
+            epochs=fit.chunk if fit.chunk < CHUNK_EPOCHS else CHUNK_EPOCHS,
             clock=profiling.clock(network, self.threads) if fit.profile else layout.NO_CLOCK)
         self.place[tables.PROGRESS_EPOCH] = self.place[tables.PROGRESS_FIRST_EPOCH] = first
         if fit.profile:
@@ -88,7 +99,7 @@ class MiniBatches(CompiledSteps):
         if self.shuffles and plan.cells[tables.CELL_SHUFFLE] == 0:  # of a fit that does not: `arrange` adds it
             known.pool.append(plan)
             return 0
-        self.fit.stack.callback(known.pool.append, plan)
+        self.pool = known.pool
         self.work_in(plan, known.block)
         self.numbers, self.state = self.fit.progress.hyper, self.fit.progress.state
         return known.update
@@ -123,7 +134,7 @@ class MiniBatches(CompiledSteps):
     def run(self, last: int, epochs_ended: Callable[[], bool]) -> None:
         """Take some."""
         learner = self.learner
-        epoch = int(learner.progress[tables.PROGRESS_EPOCH])
+        epoch = learner.progress.item(tables.PROGRESS_EPOCH)
         end = min(epoch + len(learner.costs), last)
         if self.reorder is not None:
             if epoch == self.ordered:
@@ -133,6 +144,12 @@ class MiniBatches(CompiledSteps):
         if self.ahead.places:
             self.ahead.look(self.updates, min(self.blocks, end * self.ahead.epoch - self.updates))
         self.call()
+
+    def settle(self) -> None:
+        """Give back the workspace that `arranged` has taken."""
+        if self.pool is not None:
+            self.pool.append(self.plan)
+            self.pool = None
 
     def taken(self, first: int) -> int:
         """Return the number of samples that went forward and back since this epoch."""

@@ -6,7 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -42,7 +42,7 @@ CHUNK_EPOCHS = 1024
 """Epochs in one call at most, where nothing has to be done between them."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Fit:
     """What a fit is about, and what lives as long as it does."""
 
@@ -51,17 +51,18 @@ class Fit:
     progress: Progress
     last: int
     """Number of the last epoch."""
-    chunk: int
-    """Epochs in a call at most."""
     batch_size: int
     shuffle: bool | Reorder
     threads: int | None
     profile: bool
     regularization: Regularization | None
     hold: Held
-    stack: ExitStack
-    bfloat16: bool = False
+    bfloat16: bool
     """Whether operands of products are rounded to it."""
+    chunk: int = field(init=False)
+    """Epochs in a call at most: what the loop has found."""
+    stack: ExitStack = field(init=False)
+    """What ends with the loop."""
 
 
 @functools.singledispatch
@@ -110,11 +111,12 @@ class Steps:
         """Return ‖∂E/∂w‖ of all samples where the last epoch ended."""
         raise NotImplementedError
 
-    def finished(self, progress: Progress) -> npt.NDArray[np.float64]:
+    def finished(self, progress: Progress) -> list[float]:
         """Return the costs of the epochs that are done and that ``progress`` does not count yet."""
         place = self.learner.progress
-        first = int(place[tables.PROGRESS_FIRST_EPOCH])
-        return self.learner.costs[progress.epochs - first : int(place[tables.PROGRESS_EPOCH]) - first]
+        first = place.item(tables.PROGRESS_FIRST_EPOCH)
+        costs = self.learner.costs[progress.epochs - first : place.item(tables.PROGRESS_EPOCH) - first]
+        return costs.tolist()  # type: ignore[no-any-return]
 
     def settle(self) -> None:
         """Undo what is not a whole step: called wherever a fit ends, since Ctrl-C may come anywhere."""
@@ -189,7 +191,7 @@ class CompiledSteps(Steps):
         self.plan = plan
         self.task = layout.Task(len(samples), self.batch, block, int(samples.labels), int(self.shuffles),
                                 self.fit.progress.key, 0, int(self.plain), 0)
-        self.blocks = max(1, machine.CHUNK_WORK // work)
+        self.blocks = machine.CHUNK_WORK // work or 1
         self.pieces = thread_team.Pieces(0 if self.online else work, self.threads)  # `online.run` takes whole steps
 
     @property
@@ -214,7 +216,7 @@ class CompiledSteps(Steps):
             thread_team.run(running, partial(objective.run_pass, running, *given))
         if not pieces.called():
             return
-        seconds = max(time.perf_counter() - self.began, 1e-9)
-        done = max(1, int(learner.progress[tables.PROGRESS_BLOCKS]))
-        self.blocks = max(1, int(done * machine.CHUNK_SECONDS / seconds))
+        seconds = time.perf_counter() - self.began or 1e-9
+        done = learner.progress.item(tables.PROGRESS_BLOCKS) or 1
+        self.blocks = int(done * machine.CHUNK_SECONDS / seconds) or 1
         tuner.took(running, done, seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -35,16 +36,21 @@ def plain_number(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def fields_of(owner: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass by name, without what it keeps beside them."""
+    return {field.name: getattr(owner, field.name) for field in fields(owner)}
+
+
 def plain_numbers(owner: object) -> None:
     """Make the settings of a frozen dataclass Python's numbers, where they are NumPy's."""
-    for name, value in vars(owner).items():
+    for name, value in fields_of(owner).items():
         if isinstance(value, np.generic):
             object.__setattr__(owner, name, value.item())
 
 
 def shown(owner: object, seldom: Collection[str]) -> str:
     """Return an object as it would be written; what is seldom set comes last, and is left out where it is None."""
-    given = {name: value for name, value in vars(owner).items() if name not in seldom or value is not None}
+    given = {name: value for name, value in fields_of(owner).items() if name not in seldom or value is not None}
     order = sorted(given, key=seldom.__contains__)
     return f"{type(owner).__name__}({', '.join(f'{name}={given[name]!r}' for name in order)})"
 
