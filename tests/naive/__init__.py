@@ -5,6 +5,8 @@ Everything is NumPy, one neuron at a time, in the dtype of its arguments, and ac
 derivatives can themselves be checked by complex step.
 """
 
+from dataclasses import fields
+
 from . import bfloat16, full_batch, update_rules
 from .activations import ACTIVATIONS, distribution
 from .bfloat16 import pair_sum, rounded
@@ -41,8 +43,8 @@ def twin(name):
 
 def twin_of(method):
     """Return the twin of an optimizer, with its settings but for factors of groups."""
-    settings = {name: value for name, value in vars(method).items() if not name.endswith("_factors")}
-    return twin(type(method).__name__)(**settings)
+    names = [field.name for field in fields(method) if not field.name.endswith("_factors")]
+    return twin(type(method).__name__)(**{name: getattr(method, name) for name in names})
 
 
 __all__ = [

@@ -1,6 +1,7 @@
 """Factors of learning rate and decay by groups of parameters, beside a rule for each group."""
 
 import copy
+import dataclasses
 import pickle
 
 import naive
@@ -49,7 +50,7 @@ def grouped(kind, **settings):
 
 
 def with_factors(method):
-    return type(method)(**vars(method) | {"rate_factors": RATES, "decay_factors": DECAYS})
+    return dataclasses.replace(method, rate_factors=RATES, decay_factors=DECAYS)
 
 
 OTHERS = [SGD(0.05, 0.9), SGD(0.05, 0.9, nesterov=True), AdamW(0.02, weight_decay=0.5), Lion(0.02, weight_decay=0.5)]

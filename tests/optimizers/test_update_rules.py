@@ -8,7 +8,7 @@ from helpers import DTYPES, close, network, real_data
 import fastbp
 from fastbp import SGD, AdaBelief, Adadelta, Adagrad, Adam, AdamW, AMSGrad, Lion, NAdam, RAdam, RMSprop, optimizers
 from fastbp.kernels import tables
-from fastbp.util.settings import flag, fraction, not_negative, positive
+from fastbp.util.settings import fields_of, flag, fraction, not_negative, positive
 
 OTHER = {fraction: 0.8, positive: 1e-4, not_negative: 0.3, flag: True}
 """A number that each check takes, and no default is."""
@@ -225,4 +225,4 @@ def test_numbers_of_numpy_are_kept_as_pythons():
                  fastbp.schedules.Cosine(np.float32(0.5), np.int64(3)),
                  fastbp.Regularization(l2=np.array([0.5, 0.25]), dropout=np.float32(0.5))):
         assert "np." not in repr(made) and "array" not in repr(made)
-        assert vars(type(made)(**vars(made))) == vars(made)
+        assert fields_of(type(made)(**fields_of(made))) == fields_of(made)
