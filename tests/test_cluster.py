@@ -48,12 +48,12 @@ def collections(X, Y, chunks=CHUNKS):
     return da.from_array(X, chunks=(chunks, X.shape[1])), da.from_array(Y, chunks=(chunks, *Y.shape[1:]))
 
 
-def expected(X, Y, method, weights=None):
+def expected(X, Y, method, weights=None, missing=None):
     """The same partitions in one process."""
     net, cuts = Network((3, 6, 1), seed=2), np.cumsum([0, *CHUNKS, 0, 0])
     fit_alone(net, X, Y, weights, None, method, False, epochs=4, batch_size=None, callbacks=(), bar=False, shuffle=True,
               threads=1, profile=False, regularization=None, jacobian=(None, 1.0), metrics=None,
-              team=Team(count=8, owners=(0,) * 8, cuts=tuple(map(int, cuts))))
+              missing=missing, team=Team(count=8, owners=(0,) * 8, cuts=tuple(map(int, cuts))))
     return net
 
 
@@ -77,6 +77,11 @@ def test_bits_do_not_depend_on_workers(client, data, method):
     net = fastbp.dask.fit(Network((3, 6, 1), seed=2), *collections(*data), epochs=4, optimizer=method,
                           sample_weight=da.from_array(weights, chunks=(CHUNKS,)))
     assert net.parameters.tobytes() == weighted.parameters.tobytes() != alone.parameters.tobytes()
+    if method == "lbfgs":
+        holes = np.where(np.arange(1001)[:, None] % 2 == 0, np.nan, data[1])
+        holes[301:551] = np.nan  # a partition
+        net = fastbp.dask.fit(Network((3, 6, 1), seed=2), *collections(data[0], holes), epochs=4, missing="ignore")
+        assert net.parameters.tobytes() == expected(data[0], holes, method, missing="ignore").parameters.tobytes()
 
 
 def test_frames_and_predictions(client, data):
@@ -184,6 +189,7 @@ def test_local_training_learns(client, data):
     assert len(net.history) == 32
     kept = net.parameters.copy()
     for settings, said in [({"optimizer": "lbfgs"}, "LBFGS takes all samples"), ({"metrics": ["r2"]}, "average_every"),
+                           ({"missing": "ignore"}, "average_every"), ({"missing": "drop"}, "missing is 'drop'"),
                            ({"average_every": 0}, "average_every"), ({"average_every": None}, "batch_size is 20")]:
         with pytest.raises(ValueError, match=said):
             fastbp.dask.fit(net, x, y, **{"average_every": 1, "batch_size": 20} | settings)

@@ -33,7 +33,7 @@ def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100
         optimizer: str | Optimizer | None = None, sample_weight: Any = None, validation: Any = None,
         callbacks: Iterable[Callback] = (), progress: bool = False, threads: int | None = None, resume: bool = False,
         regularization: Regularization | None = None, metrics: Wanted | None = None, memory: int | str | None = None,
-        check_finite: bool = True, own_rows: bool = False) -> Network:
+        check_finite: bool = True, missing: str | None = None, own_rows: bool = False) -> Network:
     """Train by a full-batch method, whose passes over the samples all processes of a communicator share.
 
     All of them call this with the same arguments, and end with the same network: the bits are those of one process, of
@@ -53,7 +53,7 @@ def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100
         Steps.
     optimizer : str or Optimizer, optional
         A full-batch method, by default L-BFGS: see `fastbp.optimizers`.
-    validation, resume, regularization, metrics, memory, check_finite
+    validation, resume, regularization, metrics, memory, check_finite, missing
         As in `Network.fit`. Each process computes the cost of a pair (X, Y) on its own; that of a fraction is shared.
     callbacks : iterable of callables
         As in `Network.fit`; give them to all processes. The first process calls them alone, and what they answer or do
@@ -117,7 +117,8 @@ def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100
         together.fit(network, X, Y, sample_weight, validation, optimizer, resume, rank=comm.Get_rank(),
                      size=comm.Get_size(), talk=lambda mine: _talk(MPI, comm, mine), epochs=epochs,
                      callbacks=callbacks, bar=progress, threads=threads, regularization=regularization,
-                     metrics=metrics, memory=memory, check_finite=check_finite, owners=owners, cuts=cuts)
+                     metrics=metrics, memory=memory, check_finite=check_finite, missing=missing, owners=owners,
+                     cuts=cuts)
     finally:
         comm.Free()
     return network

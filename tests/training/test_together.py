@@ -74,6 +74,24 @@ def test_all_have_the_same_bits(data):
 
 
 @compiled_only
+def test_targets_that_are_missing_count_for_none(data):
+    """Also where a process has none that is known; the steps are those in memory."""
+    X, Y = data
+    Y = np.where(np.random.default_rng(1).random(Y.shape) < 0.3, np.nan, Y)
+    Y[:45] = np.nan  # all of process 0, of two
+    found = []
+    for size in (1, 2, 3):
+        networks, errors = shared(size, X, Y, missing=lambda rank: "ignore")
+        assert errors == [None] * size
+        found += [net.parameters.tobytes() for net in networks]
+    assert len(found) == 6 and len(set(found)) == 1
+    expected = Network((3, 6, 1), seed=2).fit(X, Y, optimizer="lbfgs", epochs=4, missing="ignore")
+    np.testing.assert_allclose(networks[0].parameters, expected.parameters, atol=1e-4)
+    _, errors = shared(2, X, Y)
+    assert "Y holds nan in row" in str(errors[0])
+
+
+@compiled_only
 def test_bits_do_not_depend_on_who_has_which_rows(data):
     cuts, found = (0, 30, 31, 31, 60, 81, 81, 81, 81), []
     for owners in [(0,) * 8, (0, 1, 0, 1, 0, 0, 0, 0), (2, 0, 1, 0, 1, 1, 1, 1), (1, 0, 2, 2, 0, 0, 0, 0)]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import optimizers
+from ..core.observed import checked
 from ..core.shards import EndedWithOthers
 from ..network import Network
 from ..optimizers import BatchMethod, Optimizer
@@ -33,8 +34,8 @@ END_SECONDS = 5.0
 def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 100,
         optimizer: str | Optimizer | None = None, sample_weight: Any = None, validation: Any = None,
         callbacks: Iterable[Callback] = (), resume: bool = False, regularization: Regularization | None = None,
-        metrics: Wanted | None = None, average_every: int | None = None, batch_size: int | None = None,
-        timeout: float = 120.0) -> Network:
+        metrics: Wanted | None = None, missing: str | None = None, average_every: int | None = None,
+        batch_size: int | None = None, timeout: float = 120.0) -> Network:
     """Train by a full-batch method on Dask arrays or frames, whose partitions stay on the workers where they lie.
 
     Partitions are computed, and each worker that has some is given one task, which lasts as long as the fit. The bits
@@ -58,12 +59,12 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
     callbacks : iterable of callables
         Sent to the first worker, and called there; what they answer or do to the parameters holds for all, and what
         they remember stays there. An `EarlyStopping` is sent to all.
-    resume, regularization, metrics
+    resume, regularization, metrics, missing
         As in `Network.fit`.
     average_every : int, optional
         Mini-batches instead, by local training: each worker takes so many steps on rows of its own, then parameters
         and moments become the mean over the workers; see Notes. With it there are no callbacks, metrics, validation,
-        nor schedules of the learning rate, and ``optimizer`` is one for mini-batches, by default Adam.
+        missing targets, nor schedules of the learning rate, and ``optimizer`` is one for mini-batches, by default Adam.
     batch_size : int, optional
         Samples in an update of a worker with ``average_every``, by default 32.
     timeout : float, default 120
@@ -107,21 +108,22 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
     """
     client = parts.client_of(client)
     check(optimizer, callbacks := list(callbacks), metrics, validation, average_every, batch_size,
-          resume and network._progress is not None)
+          resume and network._progress is not None, missing)
     with parts.connection(client):
         futures = placed(client, parts.delayed_parts(X, y, sample_weight), [X, y, sample_weight])
         fit_parts(network, client, futures, epochs=epochs, optimizer=optimizer, validation=validation,
-                  callbacks=callbacks, resume=resume, regularization=regularization, metrics=metrics,
+                  callbacks=callbacks, resume=resume, regularization=regularization, metrics=metrics, missing=missing,
                   average_every=average_every, batch_size=batch_size, timeout=timeout)
     return network
 
 
 def check(optimizer: str | Optimizer | None, callbacks: list[Callback], metrics: Any, validation: Any,
-          average_every: int | None, batch_size: int | None, going_on: bool) -> None:
+          average_every: int | None, batch_size: int | None, going_on: bool, missing: str | None = None) -> None:
     """Check that the settings go together, before partitions are computed; raises ValueError."""
-    if average_every is not None and (callbacks or metrics is not None or validation is not None):
-        raise ValueError("average_every is given, with which there are no callbacks, metrics and validation: leave "
-                         "them out")
+    if average_every is not None and (callbacks or metrics is not None or validation is not None or checked(missing)):
+        raise ValueError("average_every is given, with which there are no callbacks, metrics, validation and missing "
+                         "targets: leave them out")
+    checked(missing)
     if average_every is None and batch_size is not None:
         raise ValueError(f"batch_size is {batch_size!r}, but a full-batch method takes all samples in a step: leave it "
                          "out, or give average_every for local training by mini-batches")
@@ -135,14 +137,15 @@ def check(optimizer: str | Optimizer | None, callbacks: list[Callback], metrics:
 
 def fit_parts(network: Network, client: Any, futures: list[Any], *, epochs: int, optimizer: str | Optimizer | None,
               validation: Any, callbacks: list[Callback], resume: bool, regularization: Regularization | None,
-              metrics: Wanted | None, average_every: int | None, batch_size: int | None, timeout: float) -> None:
+              metrics: Wanted | None, average_every: int | None, batch_size: int | None, timeout: float,
+              missing: str | None = None) -> None:
     """Train on parts that lie on workers: what `fit` does with partitions that have been computed."""
     descriptions: list[parts.Description] = client.gather(client.map(parts.describe, futures, pure=False))
     if sum(each.rows for each in descriptions) == 0:
         raise ValueError("X has no rows in any partition, expected at least one sample")
     settings = {"optimizer": optimizer, "resume": resume, "epochs": epochs, "callbacks": callbacks, "bar": False,
                 "regularization": regularization, "metrics": metrics, "memory": None, "check_finite": True,
-                "validation": None if validation is None else tuple(validation)}
+                "missing": missing, "validation": None if validation is None else tuple(validation)}
     if average_every is not None:
         settings = {"optimizer": optimizer, "resume": resume, "epochs": epochs, "regularization": regularization,
                     "steps": average_every, "batch_size": 32 if batch_size is None else batch_size}

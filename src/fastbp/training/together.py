@@ -157,7 +157,7 @@ def led(companions: Companions, callbacks: Iterable[Callback]) -> list[Callback]
 def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, validation: Any, optimizer: str | Optimizer | None,
         resume: bool, *, rank: int, size: int, talk: Talk, epochs: int, callbacks: Iterable[Callback], bar: bool,
         threads: int | None, regularization: Regularization | None, metrics: Any, memory: Any, check_finite: Any,
-        owners: tuple[int, ...] | None = None, cuts: tuple[int, ...] | None = None) -> None:
+        missing: Any = None, owners: tuple[int, ...] | None = None, cuts: tuple[int, ...] | None = None) -> None:
     """Train by a full-batch method as one of several processes, which all call this with the same arguments.
 
     Each computes the sums of its shards, see `Team`, and all come to the same end: the same parameters, bit for bit, or
@@ -175,7 +175,7 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, validation: Any,
         alone.fit(network, X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=None,
                   callbacks=led(companions, callbacks), bar=bar and rank == 0, shuffle=True, threads=threads,
                   profile=False, regularization=regularization, jacobian=(None, 1.0), metrics=metrics, memory=memory,
-                  check_finite=check_finite, team=team)
+                  check_finite=check_finite, missing=missing, team=team)
         companions.end()
     except BaseException:
         companions.fail()
