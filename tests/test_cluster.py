@@ -245,6 +245,55 @@ def test_settings_of_each_network_reach_it(client, data):
         fastbp.dask.fit_many(there, X, Y, missing="ignore", precision="float64")
 
 
+def test_an_array_or_a_file_for_each_network(client, data, tmp_path):
+    """And one file for all that is read by blocks, a stream, and what is no sequence of as many."""
+    X, Y = data
+    parts = [(X[: 40 + i], Y[: 40 + i]) for i in range(20)]
+    for i, (x, _) in enumerate(parts):
+        np.save(tmp_path / f"{i:02}.npy", x)
+    np.save(tmp_path / "all.npy", X)
+    of_each = [fastbp.data.npy(tmp_path / f"{i:02}.npy") for i in range(20)]
+    whole = fastbp.data.npy(tmp_path / "all.npy")
+    stream = fastbp.data.Stream(lambda: [(X[:500], Y[:500]), (X[500:], Y[500:])])
+    targets = [y for _, y in parts]
+    for inputs, outputs, memory in (([x for x, _ in parts], targets, None), (of_each, targets, None),
+                                    (whole, Y, "9kB"), (stream, None, None), (X, [Y + i for i in range(20)], None)):
+        here, there = [[Network((3, 4, 1), seed=i) for i in range(20)] for _ in range(2)]
+        fastbp.fit_many(here, inputs, outputs, epochs=2, memory=memory)
+        assert fastbp.dask.fit_many(there, inputs, outputs, epochs=2, memory=memory) == [None] * 20
+        for one, other in zip(here, there, strict=True):
+            assert one.parameters.tobytes() == other.parameters.tobytes() and len(other.history) == 2
+    with pytest.raises(ValueError, match="X has 3 values"):
+        fastbp.dask.fit_many(there, [X] * 3, Y)
+
+
+def test_functions_that_workers_lack_are_refused_before_anything_is_sent(client, data, monkeypatch):
+    def steep(y, o):
+        return (o - y) ** 4
+
+    net = Network((3, 4, 1), cost=steep, seed=0)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(client), "scatter", None)
+        with pytest.raises(ValueError, match="cost <steep> was given to the network as a function, which"):
+            fastbp.dask.fit_many([net, Network((3, 4, 1))], *data, on_error="keep")
+        patched.setattr(training, "placed", None)
+        with pytest.raises(ValueError, match="cost <steep> was given to the network as a function, which"):
+            fastbp.dask.fit(net, *collections(*data))
+    fastbp.register_cost(steep, name="steep")
+    known = Network((3, 4, 1), cost="steep", seed=0)
+    fastbp.dask.fit_many([known], *data, epochs=2)  # these workers are threads of this process
+    net.fit(*data, epochs=2)
+    assert known.parameters.tobytes() == net.parameters.tobytes()
+    monkeypatch.setattr(parts, "_missing", lacks)
+    with pytest.raises(ValueError, match="worker inproc://.*: there is no cost 'steep'"):
+        fastbp.dask.fit_many([known], *data, epochs=2)
+
+
+def lacks(given):
+    """What a worker in another process says."""
+    return "there is no cost 'steep' in this process"
+
+
 KILLED = """
 import os, signal, sys, threading, time
 import numpy as np, dask.array as da

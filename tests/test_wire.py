@@ -146,9 +146,9 @@ def test_networks_of_a_task_have_the_bits_of_their_own_fits():
     nets = [Network((2, 3, 1), seed=i) for i in range(3)]
     each = {"epochs": [1, 2, 3], "batch_size": [None] * 3, "optimizer": ["sgd"] * 3, "shuffle": [True] * 3,
             "regularization": [None] * 3, "rows": [None, [50], range(9)], "validation_rows": [None] * 3,
-            "sample_weight": [None] * 3}
-    trained, errors, seconds = many._train(nets, X, X[:, :1], first=7, callbacks=lambda index: [seen(index)],
-                                           metrics=None, missing=None, resume=False, each=each)
+            "sample_weight": [None] * 3, "X": X, "Y": X[:, :1]}
+    trained, errors, seconds = many._train(nets, first=7, callbacks=lambda index: [seen(index)], metrics=None,
+                                           missing=None, resume=False, memory=None, each=each)
     assert [len(net.history) for net in trained] == [1, 0, 3] and seconds > 0
     assert errors[0] is errors[2] is None and errors[1].__notes__ == ["This concerns networks[8]."]
     other = Network((2, 3, 1), seed=9)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..data.stream import Stream
 from ..network import Network
 from ..optimizers import Optimizer
 from ..regularization import Regularization
@@ -15,7 +16,7 @@ from ..training import many, shared_samples
 from ..training.callbacks import Callback
 from ..training.metrics import Wanted
 from ..util.optional import require
-from .parts import client_of, connection, take_over
+from .parts import check_functions, client_of, connection, take_over
 
 TASK_SECONDS = 2.0
 """How long a task is to last: Dask takes about a millisecond for one."""
@@ -32,7 +33,7 @@ SHORT_SECONDS, LONG_SECONDS = 0.2, 1.0
 """First tasks that take less are as small as tasks become; where a stack takes more, tasks may have parts of one."""
 
 
-def fit_many(networks: Sequence[Network], X: Any, Y: Any, *, client: Any = None, rows: Any = None,
+def fit_many(networks: Sequence[Network], X: Any, Y: Any = None, *, client: Any = None, rows: Any = None,
              sample_weight: Any = None, validation_rows: Any = None, epochs: int | Sequence[int] = 100,
              batch_size: int | Sequence[int | None] | None = None,
              optimizer: str | Optimizer | Sequence[str | Optimizer | None] | None = None,
@@ -41,7 +42,8 @@ def fit_many(networks: Sequence[Network], X: Any, Y: Any, *, client: Any = None,
              callbacks: Callable[[int], Iterable[Callback]] | None = None, metrics: Wanted | None = None,
              missing: str | None = None, resume: bool = False,
              on_error: Literal["raise", "keep"] = "raise",
-             precision: str | None | Sequence[str | None] = None) -> list[Exception | None]:
+             precision: str | None | Sequence[str | None] = None,
+             memory: int | str | None = None) -> list[Exception | None]:
     """Train many networks on the workers of a cluster, each with the bits of its own `Network.fit`.
 
     Parameters
@@ -50,9 +52,12 @@ def fit_many(networks: Sequence[Network], X: Any, Y: Any, *, client: Any = None,
 metrics, missing, resume, on_error, precision
         As in `fastbp.fit_many`. Callbacks are made and called on the workers, and what they remember stays there.
     X : array_like, shape (n_samples, n_0)
-        Inputs, in memory: one array for all networks, sent once to each worker.
+        Inputs: an array in memory for all networks, sent once to each worker; or, as in `fastbp.fit_many`, one for each
+        network, sent with it. Also sources of `fastbp.data`: of a file its name is sent, and the worker reads it.
     Y : array_like, shape (n_samples, n_L), or (n_samples,)
         Targets, in the same way.
+    memory : int or str, optional
+        As in `fastbp.fit_many`, in each thread of a worker.
     client : distributed.Client, optional
         By default the present one.
 
@@ -66,7 +71,8 @@ metrics, missing, resume, on_error, precision
     ImportError
         Without Dask.
     ValueError, TypeError, DivergenceError, RuntimeError
-        As `fastbp.fit_many`, or if the scheduler is lost. Those networks whose tasks had ended are trained, all others
+        As `fastbp.fit_many`, or if the scheduler is lost, or a worker lacks a function of your own that a network has;
+        the latter before anything is sent. Those networks whose tasks had ended are trained, all others
         are as before.
     distributed.KilledWorker
         If workers die of a task again and again (Dask's ``allowed-failures``).
@@ -95,19 +101,20 @@ metrics, missing, resume, on_error, precision
     given = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "shuffle": shuffle,
              "regularization": regularization, "precision": precision}
     each = {name: shared_samples.each(name, value, len(nets)) for name, value in given.items()}
-    for name, value in (("rows", rows), ("validation_rows", validation_rows)):
-        own = shared_samples.one_each(value, 1, lists=True)
-        each[name] = shared_samples.each(name, value, len(nets)) if own else [value] * len(nets)
-    each["sample_weight"] = shared_samples.weights_of_each(sample_weight, len(nets), X,
-                                                           nets[0]._architecture.n_targets)
-    threads = sum(client.nthreads().values())
-    if not threads:
-        raise RuntimeError("the cluster has no workers: start some, or wait for them (client.wait_for_workers)")
-    for name, value in (("X", X), ("Y", Y)):
+    own = shared_samples.Given(nets, X, Y, sample_weight, rows, validation_rows, missing is not None)
+    each |= {"rows": own.rows, "validation_rows": own.validation_rows, "sample_weight": own.weights}
+    arrays: dict[str, Any] = {}
+    for name, value, of_each, several in (("X", X, own.X, own.several_inputs), ("Y", Y, own.Y, own.several_targets)):
         if hasattr(value, "__dask_graph__"):
             raise TypeError(f"{name} is a Dask collection, expected an array in memory, which all networks share: "
                             f"{name}.compute() has it")
-    arrays = [one if hasattr(one, "shape") else np.asarray(one) for one in (X, Y)]
+        if several:
+            each[name] = of_each
+        elif value is not None:
+            arrays[name] = value if hasattr(value, "shape") or isinstance(value, Stream) else np.asarray(value)
+    threads = sum(client.nthreads().values())
+    if not threads:
+        raise RuntimeError("the cluster has no workers: start some, or wait for them (client.wait_for_workers)")
     data: list[Any] = []
     errors: list[Exception | None] = [None] * len(nets)
     running: dict[Any, tuple[int, int]] = {}
@@ -118,14 +125,16 @@ metrics, missing, resume, on_error, precision
         nonlocal begun
         first, last = begun, min(begun + size, len(nets))
         given = nets[first:last], {name: values[first:last] for name, values in each.items()}
-        future = client.submit(_task, pickle.dumps(given), *data, first=first, callbacks=callbacks, metrics=metrics,
-                               missing=missing, resume=resume, pure=False)
+        future = client.submit(_task, pickle.dumps(given), first=first, callbacks=callbacks, metrics=metrics,
+                               missing=missing, resume=resume, memory=memory, pure=False,
+                               **dict(zip(arrays, data, strict=True)))
         running[future], begun = (first, last), last
         results.add(future)
 
     with connection(client, "networks whose tasks had ended are trained, the others as before"):
         try:
-            data += client.scatter(arrays, broadcast=True, hash=False)
+            check_functions(client, nets)
+            data += client.scatter(list(arrays.values()), broadcast=True, hash=False) if arrays else []
             while begun < len(nets) and len(running) < AHEAD * threads:
                 begin()
             for future in results:
@@ -154,24 +163,25 @@ def _size(seconds: float, share: float) -> int:
     return max(int(min(TASK_SECONDS / max(seconds, 1e-6), share)) // least * least, least)
 
 
-def _task(given: bytes, X: Any, Y: Any, **settings: Any) -> bytes:
+def _task(given: bytes, X: Any = None, Y: Any = None, **settings: Any) -> bytes:
     """Train some networks on a worker; return what `_train` does.
 
     They come and go as bytes: Dask looks into lists, and takes 0.3 ms for a network in one, there and back.
     """
     pickle = require("distributed.protocol.pickle", "dask")
     networks, each = pickle.loads(given)
-    found: bytes = pickle.dumps(_train(networks, X, Y, each=each, **settings))
+    found: bytes = pickle.dumps(_train(networks, each=({"X": X, "Y": Y} | each), **settings))
     return found
 
 
-def _train(networks: list[Network], X: Any, Y: Any, *, first: int,
-           callbacks: Callable[[int], Iterable[Callback]] | None, metrics: Wanted | None, missing: str | None,
-           resume: bool, each: dict[str, Any]) -> tuple[list[Network], list[Exception | None], float]:
+def _train(networks: list[Network], *, first: int, callbacks: Callable[[int], Iterable[Callback]] | None,
+           metrics: Wanted | None, missing: str | None, resume: bool, memory: int | str | None,
+           each: dict[str, Any]) -> tuple[list[Network], list[Exception | None], float]:
     """Train some networks in place; return them, their errors and the seconds that it took."""
     begin = time.perf_counter()
-    errors = many.fit_many(networks, X, Y, callbacks=None if callbacks is None else lambda i: callbacks(first + i),
-                           metrics=metrics, missing=missing, resume=resume, threads=1, on_error="keep", **each)
+    errors = many.fit_many(networks, callbacks=None if callbacks is None else lambda i: callbacks(first + i),
+                           metrics=metrics, missing=missing, resume=resume, threads=1, on_error="keep", memory=memory,
+                           **each)
     for i, error in enumerate(errors):
         if error is not None:
             error.__notes__ = [f"This concerns networks[{first + i}]."]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import pickle
+from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,33 @@ def client_of(client: Any) -> Any:
     if client.asynchronous:
         raise ValueError("client is asynchronous, expected one that waits: Client(..., asynchronous=False)")
     return client
+
+
+def check_functions(client: Any, networks: Iterable[Network]) -> None:
+    """Raise ValueError if a worker lacks a function of the user's own that a network has: it would know it by name."""
+    found = {id(network._architecture): network._architecture for network in networks}
+    own = [each for each in found.values() if each.cost.values or any(row.values for row in each.activations)]
+    if not own:
+        return
+    given = pickle.dumps(own)
+    _known(given)  # what was given as a function is nowhere
+    for worker, why in sorted(client.run(_missing, given).items()):
+        if why:
+            raise ValueError(f"worker {worker}: {why}")
+
+
+def _known(given: bytes) -> None:
+    for architecture in pickle.loads(given):
+        architecture.resolved()
+
+
+def _missing(given: bytes) -> str:
+    """Return what this worker lacks, or nothing."""
+    try:
+        _known(given)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 @contextmanager

@@ -80,7 +80,8 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
     ImportError
         Without Dask.
     ValueError, TypeError, DivergenceError
-        As in `Network.fit`; or if X, y and weights do not belong together, or the optimizer takes mini-batches.
+        As in `Network.fit`; or if X, y and weights do not belong together, the optimizer takes mini-batches, or a
+        worker lacks a function of your own that the network has.
     RuntimeError
         If a worker dies or is lost, or workers do not reach each other. After any error the network is as before.
 
@@ -110,6 +111,7 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
     check(optimizer, callbacks := list(callbacks), metrics, validation, average_every, batch_size,
           resume and network._progress is not None, missing)
     with parts.connection(client):
+        parts.check_functions(client, [network])
         futures = placed(client, parts.delayed_parts(X, y, sample_weight), [X, y, sample_weight])
         fit_parts(network, client, futures, epochs=epochs, optimizer=optimizer, validation=validation,
                   callbacks=callbacks, resume=resume, regularization=regularization, metrics=metrics, missing=missing,

@@ -165,7 +165,8 @@ class ArrayRows(Rows):
 
     def forget(self) -> None:
         """Let go of the last chunk."""
-        self._last = -1, None
+        with self._lock:
+            self._last = -1, None
 
 
 class Elsewhere(Rows):

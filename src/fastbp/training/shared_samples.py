@@ -71,7 +71,7 @@ class Given:
         self.rows = each("rows", rows, count) if one_each(rows, 1, lists=True) else [rows] * count
         self.validation_rows = each("validation_rows", validation_rows, count) \
             if one_each(validation_rows, 1, lists=True) else [validation_rows] * count
-        self.several = several or several_targets
+        self.several_inputs, self.several_targets = several, several_targets
         self._known: dict[Any, Any] = {}
 
     def _once(self, key: Any, make: Callable[..., Any], *arguments: Any) -> Any:
@@ -88,7 +88,7 @@ class SharedSamples(Given):
                  validation_rows: Any, missing: bool) -> None:
         super().__init__(networks, X, Y, sample_weight, rows, validation_rows, missing)
         alike = {(each.dtype, each.cost, each.canonical) for each in (network._architecture for network in networks)}
-        if len(alike) == 1 and not self.several:
+        if len(alike) == 1 and not (self.several_inputs or self.several_targets):
             self._all(0)  # what is wrong with arrays that all share concerns all
 
     def _all(self, i: int, weighted: bool = True) -> Samples | Observed:

@@ -103,7 +103,8 @@ class SharedSources(Given):
     def loaded(self) -> SharedSamples:
         """Return all samples in memory; arrays that lie there stay where they are."""
         X, Y, weights = (list(each) for each in zip(*map(self._loaded, range(len(self.networks))), strict=True))
-        one = not self.several and len({network.dtype for network in self.networks}) == 1
+        kinds = {network.dtype for network in self.networks}
+        one = len(kinds) == 1 and not (self.several_inputs or self.several_targets)
         return SharedSamples(self.networks, X[0] if one else X, Y[0] if one else Y, weights, self.rows,
                              self.validation_rows, self.missing is not None)
 
