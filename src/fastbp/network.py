@@ -375,9 +375,9 @@ class Network(Trainable, Derivatives):
         Of samples that are read by blocks, several blocks in a random order make a group, whose rows are shuffled (Xu
         et al. 2022): a function of seed and epoch, by which the bits depend on ``memory``, and not on threads. A thread
         reads the next group meanwhile. What fits into memory at once is trained on as if it had been given so, bit for
-        bit. What is wrong with a row is an error of the first epoch, and the network as before. Of such samples there
-        is no ``target_jacobian``, and ``shuffle`` is no function; "auc" and metrics that are functions hold all
-        outputs, which may take as many bytes as ``memory`` once more. docs/how-to/scaling.md says more.
+        bit. What is wrong with a row is an error of the first epoch, and the network as before. ``target_jacobian`` may
+        be a source too, with one λ; ``shuffle`` is no function; "auc" and metrics that are functions hold all outputs,
+        which may take as many bytes as ``memory`` once more. docs/how-to/scaling.md says more.
 
         Metrics are of the validation samples where there are any, else of the training samples, weighted by their
         weights. A name that begins with ``training_``, "training_accuracy", is of the training samples in any case.

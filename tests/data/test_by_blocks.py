@@ -346,7 +346,7 @@ def test_what_does_not_go_with_blocks_is_refused_at_once(samples):
     memory = budget(8, 3)
     for settings, message in (
             ({"shuffle": lambda order: None}, "shuffle is a function"),
-            ({"target_jacobian": np.zeros((N, 2, SIZES[0]))}, "target_jacobian is given"),
+            ({"target_jacobian": np.zeros((N, 2, SIZES[0] + 1))}, "target_jacobian has"),
             ({"batch_size": N}, "give at least"),
             ({"memory": 100}, "give at least"),
             ({"memory": "much"}, "memory is 'much'"),

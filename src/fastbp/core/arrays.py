@@ -482,6 +482,8 @@ def part(architecture: Architecture, samples: Samples, first: int) -> None:
         _check_finite("Y", samples.targets, first)
         _check_range(samples.targets, architecture.cost, architecture.canonical, first)
     _check_finite("sample_weight", samples.weights, first)
+    if samples.jacobian is not None:
+        _check_finite("target_jacobian", samples.jacobian, first)
     if samples.weights.size and (least := samples.weights.min()) < 0:
         row = int(samples.weights.argmin()) // (samples.weights.size // len(samples.weights))
         raise ValueError(f"sample_weight holds {least:g} in row {first + row}, expected no negative weight")

@@ -19,9 +19,9 @@ Array = npt.NDArray[Any]
 
 def _samples(model: Model, X: Any, Y: Any, sample_weight: Any, target_jacobian: Any, jacobian_weight: Any,
              memory: Any, missing: Any) -> Samples | Streamed:
-    if in_memory(X, Y, memory):
+    if in_memory(X, Y, memory, target_jacobian):
         return model._observed(X, Y, sample_weight, target_jacobian, jacobian_weight, missing)
-    return model._by_blocks(X, Y, sample_weight, target_jacobian, memory=memory, missing=missing)
+    return model._by_blocks(X, Y, sample_weight, target_jacobian, jacobian_weight, memory=memory, missing=missing)
 
 
 def cost(self: Model, X: Any, Y: Any = None, sample_weight: Any = None, *, target_jacobian: npt.ArrayLike | None = None,

@@ -152,6 +152,11 @@ def bind(architecture: Architecture, plan: Plan, request: Request) -> Plan:
     return _regularized(architecture, plan, request, request.regularization)
 
 
+def read_jacobian(plan: Plan, jacobian: Array) -> None:
+    """Have a plan whose cells are its own read other targets of ∂o/∂x."""
+    plan.cells[CELL_GIVEN_JACOBIAN] = jacobian.ctypes.data
+
+
 def following(plan: Plan, table: Integers, dtype: np.dtype[Any]) -> Plan:
     """Return a plan, whose cells are its own, of a pass in which numbers follow schedules, as a table says."""
     cells = plan.cells.copy()

@@ -326,20 +326,17 @@ class Model:
         return observed.samples(self._architecture, X, Y, sample_weight, target_jacobian, jacobian_weight, missing,
                                 sparse=sparse)
 
-    def _by_blocks(self, X: Any, Y: Any, sample_weight: Any = None, target_jacobian: Any = None, *,
-                   memory: Any = None, check_finite: Any = True, missing: Any = None,
+    def _by_blocks(self, X: Any, Y: Any, sample_weight: Any = None, target_jacobian: Any = None,
+                   jacobian_weight: Any = 1.0, *, memory: Any = None, check_finite: Any = True, missing: Any = None,
                    team: Team | None = None) -> Samples | Streamed:
         """Return a user's samples to be read by blocks, or in memory if they fit and no team shares them."""
-        if team is None and in_memory(X, Y, memory):
+        if team is None and in_memory(X, Y, memory, target_jacobian):
             raise ValueError(f"check_finite is {check_finite!r}, but the samples are in memory, where they are looked "
                              "at in any case: leave it out, or give memory='256MB'")
-        if target_jacobian is not None:
-            raise ValueError("target_jacobian is given, and X is read by blocks: they do not go together; leave "
-                             "`memory` and sources of fastbp.data out, or train on values alone")
         check = arrays.flag("check_finite", check_finite)
         given = {} if memory is None else {"memory": memory}
-        found = Streamed(self._architecture, source(X, Y, sample_weight), check=check, team=team,
-                         missing=missing, **given)
+        found = Streamed(self._architecture, source(X, Y, sample_weight, target_jacobian), check=check, team=team,
+                         missing=missing, jacobian_weight=jacobian_weight, **given)
         return found.load() if found.fits and team is None else found
 
     def _regularization(self, value: Any) -> Regularization | None:

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..costs import CLASSES
+from ..data.base import Rows
 from ..data.order import BLOCKS, Group, Order, blocks
 from ..data.reader import Reader
-from ..data.source import MEMORY, Source
+from ..data.source import MEMORY, Blocks, Source
 from ..kernels import layout, tables
 from ..kernels.layout import NOT_SHUFFLED
 from ..util import machine
@@ -63,6 +64,8 @@ class Streamed:
         With whom sums over all are shared: each process reads its own shards.
     missing : {None, "ignore"}
         Whether NaN among targets is what has not been observed.
+    jacobian_weight : float
+        λ of the costs of ∂o/∂x, if the source has targets of these.
 
     Raises
     ------
@@ -70,12 +73,11 @@ class Streamed:
         If shapes do not fit the network.
     """
 
-    jacobian = picked = None
-    sparse, kind = False, tables.KIND_PLAIN
-    signed = False
+    picked = None
+    sparse = signed = False
 
     def __init__(self, architecture: Architecture, source: Source, memory: Any = MEMORY, check: bool = True,
-                 team: Team | None = None, missing: Any = None) -> None:
+                 team: Team | None = None, missing: Any = None, jacobian_weight: Any = 1.0) -> None:
         self.architecture, self.source, self.checked = architecture, source, not check
         self.memory, self.team = memory_of("memory", memory), Team() if team is None else team
         self.shared = team is not None
@@ -105,14 +107,43 @@ class Streamed:
         """The network's with weights of single outputs, where these may differ in a row."""
         self.weighted = bool(weights) or self.partly
         self.width = 1 if self.labels else wanted if self.cost is None else self.cost.columns(classes)
+        self.slopes = 0 if source.slopes is None else count * n_in
+        """Numbers of a sample among targets of ∂o/∂x."""
+        self.jacobian = self._jacobian(0)
+        self.jacobian_weight = 0.0
+        if source.slopes is not None:
+            self._check_slopes(source.slopes, jacobian_weight)
+            self.jacobian_weight = arrays.jacobian_weight(jacobian_weight)
         self.weights = np.empty(0, architecture.dtype)
         self.total_weight, self.counted = float("nan"), 0
         """Of all samples, once a pass has summed something."""
 
+    def _check_slopes(self, found: Rows, weight: Any) -> None:
+        """Raise ValueError if targets of ∂o/∂x do not fit, or not all have the same weight."""
+        n_in, count, shape = self.architecture.layers[0], self.architecture.n_targets, found.shape
+        if shape[1:] != (self.slopes,) and not (self.slopes == 1 and shape[1:] == ()):
+            raise ValueError(f"target_jacobian has {shape[1] if shape[1:] else 1} numbers a row, expected {count} · "
+                             f"{n_in}, of ({len(self)}, {count}, {n_in})")
+        if self.partly or np.ndim(weight):
+            raise ValueError("target_jacobian is given, and samples are read by blocks, where it goes with all "
+                             "targets, one weight a sample, and a jacobian_weight that is a number: leave out missing "
+                             "and other weights, or give arrays in memory")
+        self.architecture.check_tangents("target_jacobian")
+
+    def _jacobian(self, rows: int) -> Array | None:
+        """Return room for targets of ∂o/∂x, if there are any."""
+        layers, count = self.architecture.layers, self.architecture.n_targets
+        return np.empty((rows, count, layers[0]), self.architecture.dtype) if self.slopes else None
+
+    @property
+    def kind(self) -> int:
+        """What a pass over them computes, see `Samples.kind`."""
+        return tables.KIND_SOBOLEV if self.slopes else tables.KIND_PLAIN
+
     @property
     def usual(self) -> bool:
         """Whether they have one target of each output, see `Samples.usual`."""
-        return self.cost is None
+        return self.cost is None and not self.slopes
 
     def __len__(self) -> int:
         return self.source.rows
@@ -122,7 +153,8 @@ class Streamed:
     @property
     def row_bytes(self) -> int:
         """Bytes of a sample in memory."""
-        return self.architecture.dtype.itemsize * (self.architecture.layers[0] + self.width + self.weighted)
+        numbers = self.architecture.layers[0] + self.width + self.weighted + self.slopes
+        return self.architecture.dtype.itemsize * numbers
 
     @property
     def _unit(self) -> int:
@@ -165,7 +197,8 @@ class Streamed:
         """Return two buffers for so many rows."""
         kind, n_in = self.architecture.dtype, self.architecture.layers[0]
         return [Samples(np.empty((rows, n_in), kind), np.empty(rows if self.labels else (rows, self.width), kind),
-                        self.labels, np.empty(rows if self.weighted else 0, kind), cost=self.cost) for _ in range(2)]
+                        self.labels, np.empty(rows if self.weighted else 0, kind), self._jacobian(rows),
+                        self.jacobian_weight, cost=self.cost) for _ in range(2)]
 
     # --------------------------------------------------------------------------------------------------------- reading
 
@@ -177,11 +210,21 @@ class Streamed:
         reader = self.source.open()
         for start, stop in self._parts(0, n):
             reader.read(start, stop, [part[start:stop] for part in found])
+        jacobian = self._jacobian(n)
+        if jacobian is not None:
+            for start, stop in self._parts(0, n):
+                self._read_slopes(start, stop, jacobian[start:stop])
         X, Y, weights = found[0], found[1], found[2] if found[2:] else None
         if self.partly:
             missing = "ignore" if self.missing else None
             return observed.samples(self.architecture, X, Y, weights, None, 1.0, missing, sparse=False)
-        return arrays.samples(self.architecture, X, Y, weights, None, 0.0, sparse=False, empty=False)
+        return arrays.samples(self.architecture, X, Y, weights, jacobian, self.jacobian_weight, sparse=False,
+                              empty=False)
+
+    def _read_slopes(self, start: int, stop: int, out: Array) -> None:
+        """Overwrite targets of ∂o/∂x by those of some rows."""
+        assert isinstance(self.source, Blocks)
+        self.source.read_slopes(start, stop, out.reshape(stop - start, self.slopes))
 
     def _parts(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """Yield what is read at a time of some rows."""
@@ -219,6 +262,8 @@ class Streamed:
                                                   for array, there in zip(out, lying, strict=False)])
                         if self.labels:
                             arrays.class_indices(part.targets, classes, first)
+                        if part.jacobian is not None:
+                            self._read_slopes(start, stop, part.jacobian)
                         if not skip:
                             arrays.part(self.architecture, part, first)
                     at += stop - start
@@ -311,11 +356,13 @@ class Streamed:
         """Return some rows."""
         start, stop, _ = rows.indices(len(self))
         return Streamed(self.architecture, self.source.part(start, stop), self.memory, not self.checked,
-                        self.team if self.shared else None, "ignore" if self.missing else None)
+                        self.team if self.shared else None, "ignore" if self.missing else None,
+                        self.jacobian_weight)
 
     def request(self, batch: int, threads: int = 1, kind: int | None = None) -> Request:
         """Return what a pass forward and back needs for batches of them."""
-        return Request(batch, True, threads, self.kind if kind is None else kind, False, self.weighted, cost=self.cost)
+        return Request(batch, True, threads, self.kind if kind is None else kind, False, self.weighted, cost=self.cost,
+                       jacobian=self.jacobian, jacobian_weight=self.jacobian_weight)
 
     def order(self) -> npt.NDArray[np.int64]:
         """Return no order: each group has its own."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -54,7 +53,7 @@ def check_functions(client: Any, networks: Iterable[Network]) -> None:
     own = [each for each in found.values() if each.cost.values or any(row.values for row in each.activations)]
     if not own:
         return
-    given = pickle.dumps(own)
+    given = require("distributed.protocol.pickle", "dask").dumps(own)
     _known(given)  # what was given as a function is nowhere
     for worker, why in sorted(client.run(_missing, given).items()):
         if why:
@@ -62,7 +61,7 @@ def check_functions(client: Any, networks: Iterable[Network]) -> None:
 
 
 def _known(given: bytes) -> None:
-    for architecture in pickle.loads(given):
+    for architecture in require("distributed.protocol.pickle", "dask").loads(given):
         architecture.resolved()
 
 

@@ -169,6 +169,18 @@ class ArrayRows(Rows):
             self._last = -1, None
 
 
+class Flattened:
+    """What has ``.shape`` (n, a, b) and ``[a:b]``, with the numbers of a row behind each other."""
+
+    def __init__(self, source: Any) -> None:
+        self.source, self.dtype, chunks = source, source.dtype, getattr(source, "chunks", None)
+        self.shape = int(source.shape[0]), int(np.prod(source.shape[1:]))
+        self.chunks = chunks[:1] if isinstance(chunks, tuple) else None
+
+    def __getitem__(self, rows: slice) -> Array:
+        return np.asarray(self.source[rows]).reshape(-1, self.shape[1])
+
+
 class Elsewhere(Rows):
     """Rows that lie in another process: they are counted, and not read."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .base import PART_BYTES, ArrayRows, Joined, Rows, shape_of
+from .base import PART_BYTES, ArrayRows, Flattened, Joined, Rows, shape_of
 from .files import mapped
 from .stream import Pass, Stream
 
@@ -89,20 +89,24 @@ class Blocks:
         What is read together, see `Rows`: of X, or of Y where X can be read anywhere.
     row_bytes : int
         Bytes of a sample where it lies.
+    slopes : Rows or None
+        Targets of ∂o/∂x, those of a sample behind each other.
     anywhere : bool
         Whether rows can be read in any order.
     """
 
     anywhere = True
 
-    def __init__(self, X: Rows, Y: Rows, weights: Rows | None, first: int = 0, stop: int | None = None) -> None:
-        self.parts = (X, Y) if weights is None else (X, Y, weights)
-        for name, part in zip(("Y", "sample_weight"), self.parts[1:], strict=False):
-            if part.shape[0] != X.shape[0]:
+    def __init__(self, X: Rows, Y: Rows, weights: Rows | None, first: int = 0, stop: int | None = None,
+                 slopes: Rows | None = None) -> None:
+        self.parts, self.slopes = (X, Y) if weights is None else (X, Y, weights), slopes
+        every = self.parts if slopes is None else (*self.parts, slopes)
+        for name, part in (*zip(("Y", "sample_weight"), self.parts[1:], strict=False), ("target_jacobian", slopes)):
+            if part is not None and part.shape[0] != X.shape[0]:
                 raise ValueError(f"{name} has shape {part.shape}, but X has {X.shape}: expected as many rows")
         self.begin, self.rows = first, (X.shape[0] if stop is None else stop) - first
-        self.row_bytes = sum(part.row_bytes for part in self.parts)
-        units = next((part.units for part in self.parts if not isinstance(part.units, int) or part.units > 1), 1)
+        self.row_bytes = sum(part.row_bytes for part in every)
+        units = next((part.units for part in every if not isinstance(part.units, int) or part.units > 1), 1)
         if not isinstance(units, int):
             units = np.unique(np.clip(units - first, 0, self.rows))
         self.units = units
@@ -115,7 +119,7 @@ class Blocks:
     def part(self, first: int, stop: int) -> Blocks:
         """Return some of these rows."""
         weights = self.parts[2] if len(self.parts) == 3 else None
-        return Blocks(self.parts[0], self.parts[1], weights, self.begin + first, self.begin + stop)
+        return Blocks(self.parts[0], self.parts[1], weights, self.begin + first, self.begin + stop, self.slopes)
 
     def open(self) -> Blocks:
         """Return what reads: this, which remembers nothing."""
@@ -123,7 +127,7 @@ class Blocks:
 
     def announce(self, start: int, stop: int) -> None:
         """Take note that these rows are read next."""
-        for part in self.parts:
+        for part in self.parts if self.slopes is None else (*self.parts, self.slopes):
             part.announce(self.begin + start, self.begin + stop)
 
     def read(self, start: int, stop: int, out: Sequence[Array | None]) -> None:
@@ -131,6 +135,11 @@ class Blocks:
         for part, array in zip(self.parts, out, strict=True):
             if array is not None:
                 part.read_into(self.begin + start, self.begin + stop, array)
+
+    def read_slopes(self, start: int, stop: int, out: Array) -> None:
+        """Overwrite an array, (stop - start, m), by targets of ∂o/∂x."""
+        assert self.slopes is not None
+        self.slopes.read_into(self.begin + start, self.begin + stop, out)
 
     def lying(self, start: int, stop: int, kind: np.dtype[Any]) -> list[Array | None]:
         """Return rows of X, Y and weights where they lie in memory as that dtype and in C order; None where not."""
@@ -145,7 +154,7 @@ class Blocks:
 class Flow:
     """The samples of a `Stream`, which come in one order."""
 
-    anywhere, units = False, 1
+    anywhere, units, slopes = False, 1, None
 
     def __init__(self, stream: Stream) -> None:
         self.stream, self.begin, self.rows = stream, 0, stream.rows
@@ -177,15 +186,32 @@ Source = Blocks | Flow
 """What samples are read from."""
 
 
-def source(X: Any, Y: Any, weights: Any) -> Source:
-    """Return what samples are read from: a `Stream` alone, or rows of X and Y, perhaps with weights."""
+def source(X: Any, Y: Any, weights: Any, slopes: Any = None) -> Source:
+    """Return what samples are read from: a `Stream` alone, or rows of X and Y, perhaps with weights and ∂o/∂x."""
     if isinstance(X, Stream):
         if Y is not None or weights is not None:
             raise TypeError("X is a Stream, whose blocks hold X, Y and weights: leave Y and sample_weight out")
+        if slopes is not None:
+            raise TypeError("target_jacobian is given, but X is a Stream, whose blocks hold none: give X, Y and "
+                            "target_jacobian as rows, see fastbp.data.rows")
         return Flow(X)
     if Y is None:
         raise TypeError("Y is missing: expected the targets of X")
-    return Blocks(rows(X, "X"), rows(Y, "Y"), None if weights is None else rows(weights, "sample_weight"))
+    return Blocks(rows(X, "X"), rows(Y, "Y"), None if weights is None else rows(weights, "sample_weight"),
+                  slopes=None if slopes is None else rows(_flattened(slopes), "target_jacobian"))
+
+
+def _flattened(value: Any) -> Any:
+    """Return what may have shape (n, a, b) with the numbers of a row behind each other."""
+    if isinstance(value, (list, tuple)) and value and all(getattr(part, "shape", ()) for part in value):
+        return [_flattened(part) for part in value]
+    if isinstance(value, (list, tuple)):
+        value = np.asarray(value)
+    shape: Any = getattr(value, "shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 3:
+        return value
+    flat = isinstance(value, np.ndarray) and value.flags.c_contiguous
+    return value.reshape(shape[0], -1) if flat and shape[0] else Flattened(value)
 
 
 MEMORY = "256MB"
@@ -195,9 +221,9 @@ SOURCES = Rows, Stream
 """What can only be read by blocks."""
 
 
-def in_memory(X: Any, Y: Any, memory: Any = None) -> bool:
-    """Return whether samples are taken as arrays: neither is a source or a list of such, and no budget is given."""
-    return memory is None and not _is_source(X) and not _is_source(Y)
+def in_memory(X: Any, Y: Any, memory: Any = None, slopes: Any = None) -> bool:
+    """Return whether samples are taken as arrays: none is a source or a list of such, and no budget is given."""
+    return memory is None and not _is_source(X) and not _is_source(Y) and not _is_source(slopes)
 
 
 def _is_source(value: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core import objective
+from ..core import link, objective
 from ..core.samples import Samples
 from ..core.streamed import Streamed
 from ..data.order import GROUP, Group
@@ -92,6 +92,8 @@ class GroupedBatches(MiniBatches):
         """Begin with a group, whose rows are in memory."""
         self.group, self.group_weight = group, weight
         self.data = samples.data(self.indices[: group.rows])
+        if samples.jacobian is not None:
+            link.read_jacobian(self.plan, samples.jacobian)
         number = group.epoch + group.number * GROUP
         self.task, self.end = self.task._replace(samples=group.rows), number + 1
         self.inner.progress[[tables.PROGRESS_EPOCH, tables.PROGRESS_FIRST_EPOCH]] = number

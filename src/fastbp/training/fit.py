@@ -48,7 +48,7 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
         require("tqdm.auto", "progress")
     samples: Samples | Streamed
     other: Samples | Streamed | None = None
-    as_arrays = team is None and in_memory(X, Y, memory)
+    as_arrays = team is None and in_memory(X, Y, memory, jacobian[0])
     if as_arrays and check_finite is True:
         if arrays.flag("signed_weights", signed_weights):
             samples = observed.signed(network._architecture, X, Y, sample_weight, jacobian[0], missing, kept)
@@ -57,18 +57,18 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
     else:
         if signed_weights:
             raise ValueError("signed_weights is given, but the samples are read by blocks: give arrays in memory")
-        samples = network._by_blocks(X, Y, sample_weight, jacobian[0], memory=memory, check_finite=check_finite,
+        samples = network._by_blocks(X, Y, sample_weight, *jacobian, memory=memory, check_finite=check_finite,
                                      missing=missing, team=team)
     if samples.jacobian is not None and profile:
         raise ValueError("profile=True tells apart the phases of training on values: leave out target_jacobian")
-    if isinstance(kept, (tuple, list)) and len(kept) == 2:
-        if not in_memory(*kept) or not as_arrays and any(map(beyond_memory, kept)):
-            other = network._by_blocks(*kept, memory=MEMORY if memory is None else memory, check_finite=check_finite,
-                                       missing=missing)
+    if isinstance(kept, (tuple, list)) and len(kept) in (2, 3):
+        inputs, targets, slopes = (*kept, None)[:3]
+        if not in_memory(inputs, targets, None, slopes) or not as_arrays and any(map(beyond_memory, kept)):
+            other = network._by_blocks(inputs, targets, None, slopes, jacobian[1], missing=missing,
+                                       memory=MEMORY if memory is None else memory, check_finite=check_finite)
         else:
-            other = network._observed(kept[0], kept[1], None, None, 1.0, missing)
-    elif isinstance(kept, (tuple, list)) and len(kept) == 3:
-        other = network._observed(kept[0], kept[1], None, kept[2], jacobian[1], missing, sparse=False)
+            weight = 1.0 if slopes is None else jacobian[1]
+            other = network._observed(inputs, targets, None, slopes, weight, missing, sparse=len(kept) == 2)
     elif kept is not None:
         first = len(samples) - arrays.validation_split(kept, len(samples))
         samples, other = samples.part(slice(None, first)), samples.part(slice(first, None))
