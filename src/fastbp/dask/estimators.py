@@ -167,7 +167,8 @@ class _DaskMLP(BaseEstimator):
             training.fit_parts(
                 local._network, client, ready, epochs=self.max_iter, optimizer=optimizer, validation=validation,
                 callbacks=[*stopping, *callbacks], resume=False, regularization=local._regularization(),
-                metrics=None, average_every=self.average_every, batch_size=batch if averaged else None, timeout=120.0)
+                metrics=None, average_every=self.average_every, batch_size=batch if averaged else None, timeout=120.0,
+                keeps=False)
         own.learned(sum(each.rows for each in known), validation is not None)
         self._fitted = local
 

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +83,9 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
         As in `Network.fit`; or if X, y and weights do not belong together, the optimizer takes mini-batches, or a
         worker lacks a function of your own that the network has.
     RuntimeError
-        If a worker dies or is lost, or workers do not reach each other. After any error the network is as before.
+        If a worker dies or is lost, or workers do not reach each other. After the loss of a worker the network is as
+        after the last epoch, if one is left that knows it, and the message says so; after all other errors it is as
+        before.
 
     Notes
     -----
@@ -140,8 +142,11 @@ def check(optimizer: str | Optimizer | None, callbacks: list[Callback], metrics:
 def fit_parts(network: Network, client: Any, futures: list[Any], *, epochs: int, optimizer: str | Optimizer | None,
               validation: Any, callbacks: list[Callback], resume: bool, regularization: Regularization | None,
               metrics: Wanted | None, average_every: int | None, batch_size: int | None, timeout: float,
-              missing: str | None = None) -> None:
-    """Train on parts that lie on workers: what `fit` does with partitions that have been computed."""
+              missing: str | None = None, keeps: bool = True) -> None:
+    """Train on parts that lie on workers: what `fit` does with partitions that have been computed.
+
+    Where a worker is lost the network ``keeps`` what it has learned, or is as before.
+    """
     descriptions: list[parts.Description] = client.gather(client.map(parts.describe, futures, pure=False))
     if sum(each.rows for each in descriptions) == 0:
         raise ValueError("X has no rows in any partition, expected at least one sample")
@@ -153,7 +158,7 @@ def fit_parts(network: Network, client: Any, futures: list[Any], *, epochs: int,
                     "steps": average_every, "batch_size": 32 if batch_size is None else batch_size}
     owners = owners_of(client, futures)
     with _lease(client):
-        trained = _run(client, network, futures, descriptions, owners, settings, timeout)
+        trained = _run(client, network, futures, descriptions, owners, settings, timeout, keeps)
     parts.take_over(network, trained)
 
 
@@ -204,7 +209,7 @@ def owners_of(client: Any, futures: list[Any]) -> list[str]:
 
 
 def _run(client: Any, network: Network, futures: list[Any], descriptions: list[parts.Description],
-         owners: list[str], settings: dict[str, Any], timeout: float) -> Network:
+         owners: list[str], settings: dict[str, Any], timeout: float, keeps: bool) -> Network:
     """Start a task on each worker, wait for their end, and return what the first has trained."""
     workers, threads = sorted(set(owners), key=owners.index), client.nthreads()
     count = 1
@@ -219,11 +224,7 @@ def _run(client: Any, network: Network, futures: list[Any], descriptions: list[p
     token = secrets.token_bytes(wire.TOKEN_BYTES)
     tasks: dict[str, Any] = {}
     try:
-        try:
-            address = client.run(wire.listen, token, workers=workers[:1])[workers[0]]
-        except (OSError, KeyError, ValueError) as error:
-            raise RuntimeError(f"worker {workers[0]} has died or left the cluster, or cannot listen at its address: "
-                               f"{error}") from error
+        address = _address(client, workers[0], token)
         for rank, worker in enumerate(workers):
             own = {i: future for i, future in enumerate(futures) if owners[i] == worker}
             tasks[worker] = client.submit(
@@ -231,9 +232,30 @@ def _run(client: Any, network: Network, futures: list[Any], descriptions: list[p
                 seconds=timeout, owners=tuple(ranks), cuts=tuple(cuts), threads=threads.get(worker, 1),
                 settings=_of_others(settings) if rank else settings,
                 workers=[worker], allow_other_workers=False, pure=False, retries=0)
-        return _result(client, tasks)
+        return _result(client, network, tasks, keeps=keeps)
     finally:
         _stop(client, workers, tasks, token)
+
+
+def _address(client: Any, worker: str, token: bytes) -> tuple[str, int]:
+    """Have a worker listen, and return where; a task, since what is broadcast waits half a minute for one that died."""
+    listening = client.submit(_listen, token, workers=[worker], allow_other_workers=False, pure=False, retries=0)
+    try:
+        while not listening.done():
+            _wait([listening], LOOK_SECONDS, "FIRST_COMPLETED")
+            if gone := _gone(client, {worker: listening}):
+                raise RuntimeError(f"{gone}; {parts.AS_BEFORE}: fit again, its partitions are then computed elsewhere")
+        found: tuple[str, int] = listening.result()
+        return found
+    except (OSError, ValueError) as error:
+        raise RuntimeError(f"worker {worker} cannot listen at its address: {error}") from error
+    finally:
+        if client.status == "running" and not listening.done():
+            client.cancel([listening])
+
+
+def _listen(token: bytes) -> tuple[str, int]:
+    return wire.listen(token, require("distributed", "dask").get_worker())
 
 
 def _of_others(settings: dict[str, Any]) -> dict[str, Any]:
@@ -252,25 +274,44 @@ class _Last(CalledLast):
         """Stand where the first process has one that is called last."""
 
 
-def _result(client: Any, tasks: dict[str, Any]) -> Network:
-    """Wait until all tasks have ended, and return what the first returns; raise the cause where one fails."""
-    while running := [task for task in tasks.values() if not task.done()]:
+class Left(NamedTuple):
+    """What a worker that ends because another one is lost has: all have the same after each epoch."""
+
+    network: Network
+    why: str
+
+
+def _result(client: Any, network: Network, tasks: dict[str, Any], *, keeps: bool) -> Network:
+    """Wait until all tasks have ended, and return what the first returns; raise the cause where one fails.
+
+    Where a worker is lost, and the network ``keeps`` what it has learned, it takes over what another worker has.
+    """
+    gone = ""
+    while not gone and (running := [task for task in tasks.values() if not task.done()]):
         if any(task.done() and task.status != "finished" for task in tasks.values()):
             break
         _wait(running, LOOK_SECONDS, "FIRST_COMPLETED")
-        _check_alive(client, tasks)
-    _wait(list(tasks.values()), END_SECONDS, "ALL_COMPLETED")
-    if any(task.status == "cancelled" for task in tasks.values()):
-        _check_alive(client, tasks)
+        gone = _gone(client, tasks)
+    _wait([task for worker, task in tasks.items() if not gone or worker in client.nthreads()], END_SECONDS,
+          "ALL_COMPLETED")
+    gone = gone or _gone(client, tasks)
+    if not gone and any(task.status == "cancelled" for task in tasks.values()):
         raise CancelledError
     errors = [task.exception() for task in tasks.values() if task.status == "error"]
     causes = [error for error in errors if not isinstance(error, EndedWithOthers)]
-    if causes:
+    if causes and not gone:
         raise causes[0]
-    if errors:
-        _check_alive(client, tasks)
-        raise RuntimeError(f"the fit was given up, and the network is as before: {errors[0]}") from errors[0]
-    return next(iter(tasks.values())).result()  # type: ignore[no-any-return]
+    found = [task.result() for task in tasks.values() if task.status == "finished"]
+    left = [each for each in found if isinstance(each, Left)]
+    if not (gone or errors or left):
+        return found[0]  # type: ignore[no-any-return]
+    why = gone or f"the fit was given up: {errors[0] if errors else left[0].why}"
+    if not (left and keeps):
+        raise RuntimeError(f"{why}; {parts.AS_BEFORE}: fit again, its partitions are then computed elsewhere")
+    furthest = max((each.network for each in left), key=lambda each: each.history.last)
+    parts.take_over(network, furthest)
+    raise RuntimeError(f"{why}; the network is as after epoch {furthest.history.last}: fit again with resume=True, the "
+                       "partitions are then computed elsewhere")
 
 
 def _wait(tasks: list[Any], seconds: float, until: str) -> None:
@@ -281,15 +322,13 @@ def _wait(tasks: list[Any], seconds: float, until: str) -> None:
         pass  # the caller looks at each
 
 
-def _check_alive(client: Any, tasks: dict[str, Any]) -> None:
-    """Raise RuntimeError if the scheduler or a worker is lost."""
+def _gone(client: Any, tasks: dict[str, Any]) -> str:
+    """Return which worker is lost, or nothing; raise RuntimeError if the scheduler is."""
     if client.status != "running":
         raise RuntimeError(f"{parts.LOST}; {parts.AS_BEFORE}")
     alive = client.nthreads()
     gone = [worker for worker, task in tasks.items() if worker not in alive and task.status != "finished"]
-    if gone:
-        raise RuntimeError(f"worker {gone[0]} has died or left the cluster during the fit; the network is as before: "
-                           "fit again, its partitions are then computed elsewhere")
+    return f"worker {gone[0]} has died or left the cluster during the fit" if gone else ""
 
 
 def _stop(client: Any, workers: list[str], tasks: dict[str, Any], token: bytes) -> None:
@@ -307,9 +346,10 @@ def _stop(client: Any, workers: list[str], tasks: dict[str, Any], token: bytes) 
 
 def train(network: Network, own: dict[int, parts.Part], descriptions: list[parts.Description], *, rank: int,
           size: int, address: tuple[str, int], token: bytes, seconds: float, owners: tuple[int, ...],
-          cuts: tuple[int, ...], threads: int, settings: dict[str, Any]) -> Network | None:
-    """Take part in a fit, on a worker; process 0 returns the network."""
+          cuts: tuple[int, ...], threads: int, settings: dict[str, Any]) -> Network | Left | None:
+    """Take part in a fit, on a worker; process 0 returns the network, and where one is lost all others do."""
     network = network.copy()  # workers of one process may have been given the same
+    history, epochs = network.history, len(network.history)
     worker = require("distributed", "dask").get_worker()
     key = worker.get_current_task()
 
@@ -334,6 +374,11 @@ def train(network: Network, own: dict[int, parts.Part], descriptions: list[parts
                          size=size, talk=talk, threads=threads, most=int(counts.max()), **given)
         else:
             X, Y, *weights = parts.joined(own, descriptions)
-            together.fit(network, X, Y, weights[0] if weights else None, given.pop("validation"), method, resume,
-                         rank=rank, size=size, talk=talk, threads=threads, owners=owners, cuts=cuts, **given)
+            try:
+                together.fit(network, X, Y, weights[0] if weights else None, given.pop("validation"), method, resume,
+                             rank=rank, size=size, talk=talk, threads=threads, owners=owners, cuts=cuts, **given)
+            except EndedWithOthers as error:
+                if len(network.history) > (epochs if network.history is history else 0):
+                    return Left(network, str(error))
+                raise
     return network if rank == 0 else None

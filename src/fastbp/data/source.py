@@ -223,7 +223,9 @@ SOURCES = Rows, Stream
 
 def in_memory(X: Any, Y: Any, memory: Any = None, slopes: Any = None) -> bool:
     """Return whether samples are taken as arrays: none is a source or a list of such, and no budget is given."""
-    return memory is None and not _is_source(X) and not _is_source(Y) and not _is_source(slopes)
+    if memory is not None or slopes is not None and _is_source(slopes):
+        return False
+    return (type(X) is np.ndarray or not _is_source(X)) and (type(Y) is np.ndarray or not _is_source(Y))
 
 
 def _is_source(value: Any) -> bool:
