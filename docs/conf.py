@@ -121,10 +121,14 @@ def write_font(app: Sphinx, config: Config) -> None:
     font.save(path)
 
 
+FOR_THE_LOOP = {"Checkpoint.check", "EarlyStopping.resume", "EarlyStopping.watch", "History.append", "History.extend"}
+"""Methods that the loop of a fit calls, and no user."""
+
+
 def leave_out(app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
-    """Leave out what estimators have from scikit-learn."""
+    """Leave out what estimators have from scikit-learn, and what is for the package alone."""
     module = getattr(thing, "__module__", None) or getattr(getattr(thing, "fget", None), "__module__", "fastbp")
-    return None if module.startswith("fastbp") else True
+    return None if module.startswith("fastbp") and getattr(thing, "__qualname__", "") not in FOR_THE_LOOP else True
 
 
 def setup(app: Sphinx) -> None:

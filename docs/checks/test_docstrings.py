@@ -4,7 +4,10 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 import types
+import zlib
+from pathlib import Path
 
 import pytest
 from foreign_files import path_of
@@ -12,6 +15,7 @@ from matplotlib import pyplot as plt
 
 import fastbp
 
+SITE = Path(__file__).resolve().parents[1] / "_build" / "html"
 PUBLIC = ("fastbp", "fastbp.dask", "fastbp.data", "fastbp.encoders", "fastbp.jit", "fastbp.mpi", "fastbp.plots",
           "fastbp.schedules")
 """Modules whose names users write; of the others, those that `fastbp` has."""
@@ -45,13 +49,32 @@ def without_example():
     found = [name for name, thing in public_names() if ">>>" not in (thing.__doc__ or "")]
     for kind in (fastbp.Network, fastbp.Ensemble):
         for name, member in inspect.getmembers(kind, inspect.isroutine):
-            if not name.startswith("_") and name != "architecture" and ">>>" not in (member.__doc__ or ""):
+            if not name.startswith("_") and ">>>" not in (member.__doc__ or ""):
                 found.append(f"fastbp.{kind.__name__}.{name}")
+    return found
+
+
+def methods():
+    """Return the methods that the pages of the reference show."""
+    inventory = (SITE / "objects.inv").read_bytes().split(b"\n", 4)[4]
+    found = re.findall(r"^(\S+) py:method ", zlib.decompress(inventory).decode(), re.MULTILINE)
+    assert len(found) > 50
     return found
 
 
 def test_every_public_name_has_an_example():
     assert not without_example()
+
+
+def test_every_method_in_the_reference_is_called_in_an_example():
+    """Its own, or that of its class."""
+    lost = set()
+    for name in methods():
+        of, _, method = name.rpartition(".")
+        text = (pkgutil.resolve_name(of).__doc__ or "") + (pkgutil.resolve_name(name).__doc__ or "")
+        if not re.search(rf"^ *(>>>|\.\.\.) .*\.{method}\b", text, re.MULTILINE):
+            lost.add(name)
+    assert not lost
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)

@@ -496,6 +496,4 @@ class Network(Trainable, Derivatives):
         """
         return persistence.load(cls, path)
 
-    def architecture(self) -> dict[str, Any]:
-        """Return what `Network` was built with, as plain values."""
-        return persistence.described(self)
+    architecture = persistence.described

@@ -267,8 +267,12 @@ out_activation_, input_scaler_
     >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
     ...     X, y = client.persist([X, y])
     ...     model = fastbp.dask.DaskMLPClassifier((16,), random_state=0).fit(X, y)
+    ...     score, probabilities = model.score(X, y), model.predict_proba(X)  # of Dask arrays: lazy
+    >>> score > 0.9, probabilities.shape
+    (True, (1000, 2))
     >>> model.predict([[1, 1], [1, -1]])
     array(['same', 'other'], dtype='<U5')
+    >>> here = model.to_local()  # an MLPClassifier, which needs no Dask
     """
 
     _local_class = MLPClassifier
@@ -420,6 +424,9 @@ input_scaler_, target_scaler_
     >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
     ...     model = fastbp.dask.DaskMLPRegressor(standardize=True, random_state=0)
     ...     model = model.fit(frame[["a", "b"]], frame["y"])
+    ...     score, outputs = model.score(frame[["a", "b"]], frame["y"]), model.predict(frame[["a", "b"]])
+    >>> score > 0.99, outputs.dtype  # a Dask array, lazy
+    (True, dtype('float64'))
     >>> here = model.to_local()  # an MLPRegressor, which needs no Dask
     >>> here.score(frame[["a", "b"]].compute(), frame["y"].compute()) > 0.99
     True

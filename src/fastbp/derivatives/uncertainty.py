@@ -139,6 +139,8 @@ class Posterior:
     >>> low, high = posterior.predict_interval([[0.5]], 0.95)
     >>> bool(low < 1 < high)
     True
+    >>> posterior.covariance.shape, round(float(posterior.leverage(X).sum()), 6)  # the sum of all leverages is γ
+    ((2, 2), 2.0)
     """
 
     network: Model

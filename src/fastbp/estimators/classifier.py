@@ -180,8 +180,15 @@ class MLPClassifier(ClassifierMixin, _MLP):
     >>> from sklearn.datasets import load_digits
     >>> import fastbp
     >>> X, y = load_digits(return_X_y=True)
-    >>> float(fastbp.MLPClassifier(random_state=0).fit(X[:1500], y[:1500]).score(X[1500:], y[1500:])) > 0.9
+    >>> model = fastbp.MLPClassifier(random_state=0).fit(X[:1500], y[:1500])
+    >>> float(model.score(X[1500:], y[1500:])) > 0.9
     True
+    >>> model.predict(X[:2]), model.predict_proba(X[:2]).shape, model.predict_log_proba(X[:2]).shape
+    (array([0, 1]), (2, 10), (2, 10))
+    >>> model.partial_fit(X[1500:], y[1500:]).input_gradient(X[:2]).shape  # after an epoch of other samples
+    (2, 10, 64)
+    >>> fastbp.MLPClassifier.from_network(model.network_, model.classes_).predict(X[:2])
+    array([0, 1])
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = _MLP._parameter_constraints | {

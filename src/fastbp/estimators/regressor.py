@@ -177,7 +177,14 @@ class MLPRegressor(RegressorMixin, _MLP):
     >>> from sklearn.datasets import load_diabetes
     >>> import fastbp
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> float(fastbp.MLPRegressor(standardize=True, tol=1e-2, random_state=0).fit(X, y).score(X, y)) > 0.5
+    >>> model = fastbp.MLPRegressor(standardize=True, tol=1e-2, random_state=0).fit(X, y)
+    >>> float(model.score(X, y)) > 0.5
+    True
+    >>> model.partial_fit(X, y).input_gradient(X[:3]).shape  # after one more epoch
+    (3, 1, 10)
+    >>> net = fastbp.Network((1, 4, 1), seed=0).fit([[0.0], [1.0]], [0.0, 1.0], epochs=5)
+    >>> wrapped = fastbp.MLPRegressor.from_network(net)
+    >>> bool((wrapped.predict([[0.5]]) == net.predict([[0.5]])).all())
     True
     >>> bags = fastbp.MLPRegressor(hidden_layer_sizes=(8,), activation="tanh", solver="lbfgs", alpha=5.0, max_iter=1000,
     ...                            standardize=True, random_state=0, n_members=20, resample="bootstrap").fit(X, y)

@@ -28,7 +28,21 @@ DEEPEST = 16
 
 
 def described(network: Model) -> dict[str, Any]:
-    """Return what a network was built with, as plain values: see `Network.architecture`."""
+    """Return what the network was built with, as plain values: what its file says of it.
+
+    Returns
+    -------
+    dict
+        Sizes of the layers, names of activations, output and cost, whether there are biases, dtype, first weights,
+        seed; encoders and the scaling layer where there are any.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> found = fastbp.Network((2, 3, 1), activation="tanh", seed=0).architecture()
+    >>> found["layers"], found["activation"], found["cost"], found["dtype"]
+    ([2, 3, 1], ['tanh'], 'squared_error', 'float32')
+    """
     found = {
         "layers": list(network.layers),
         "activation": list(network.activations[:-1]),

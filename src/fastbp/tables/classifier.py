@@ -127,6 +127,18 @@ class TabularClassifier(ClassifierMixin, _Tabular):
     >>> model = fastbp.TabularClassifier(epochs=30, random_state=0).fit(X[::2], y[::2])
     >>> model.score(X[1::2], y[1::2]) > 0.85
     True
+    >>> model.predict(X[:2]), model.predict_proba(X[:2]).shape, model.predict_log_proba(X[:2]).shape
+    (array([0, 0]), (2, 3), (2, 3))
+    >>> print(model.describe_columns())
+    column             kind    missing  inputs  how
+    sepal length (cm)  number  0        1       (sepal length (cm) − 5.8) × 0.7692, clipped smoothly at ±3
+    sepal width (cm)   number  0        1       (sepal width (cm) − 3) × 1.667, clipped smoothly at ±3
+    petal length (cm)  number  0        1       (petal length (cm) − 4.5) × 0.2857, clipped smoothly at ±3
+    petal width (cm)   number  0        1       (petal width (cm) − 1.3) × 0.625, clipped smoothly at ±3
+    >>> model.save("iris.safetensors")
+    >>> again = fastbp.TabularClassifier.load("iris.safetensors")
+    >>> bool((again.predict_proba(X) == model.predict_proba(X)).all())
+    True
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -122,6 +122,14 @@ class TabularRegressor(RegressorMixin, _Tabular):
     >>> low, high = model.predict_interval(X[300:], level=0.9)
     >>> bool(0.8 < ((low <= y[300:]) & (y[300:] <= high)).mean() < 1.0)
     True
+    >>> model.predict(X[:2]).shape, model.predict_quantiles(X[:2], [0.1, 0.5, 0.9]).shape
+    ((2,), (3, 2))
+    >>> model.describe_columns()[0].how  # of the first column
+    '(x0 − 0.005383) × 12.51, clipped smoothly at ±3'
+    >>> model.save("diabetes.safetensors")
+    >>> again = fastbp.TabularRegressor.load("diabetes.safetensors")
+    >>> bool((again.predict(X) == model.predict(X)).all())
+    True
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {**_Tabular._parameter_constraints, "clamp": ["boolean"]}

@@ -110,6 +110,9 @@ class History:
     (20, np.int64(20), (20,), (20,))
     >>> bool(history.validation_cost[-1] == net.cost(X, X))
     True
+    >>> history.table().shape  # epoch, cost, validation cost, seconds, r2
+    (20, 5)
+    >>> ax = history.plot()  # matplotlib
     """
 
     def __init__(self, rows: Iterable[Sequence[float]] = (), names: Iterable[str] = (),
