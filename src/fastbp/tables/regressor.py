@@ -124,7 +124,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
     True
     >>> model.predict(X[:2]).shape, model.predict_quantiles(X[:2], [0.1, 0.5, 0.9]).shape
     ((2,), (3, 2))
-    >>> model.describe_columns()[0].how  # of the first column
+    >>> model.describe_columns()[0].encoding
     '(x0 − 0.005383) × 12.51, clipped smoothly at ±3'
     >>> model.save("diabetes.safetensors")
     >>> again = fastbp.TabularRegressor.load("diabetes.safetensors")
