@@ -27,7 +27,7 @@ DEEPEST = 16
 """Schedules in one another that a file may hold: each is called by the one around it, and Python ends at 1,000."""
 
 
-def described(network: Model) -> dict[str, Any]:
+def described(self: Model) -> dict[str, Any]:
     """Return what the network was built with, as plain values: what its file says of it.
 
     Returns
@@ -44,19 +44,19 @@ def described(network: Model) -> dict[str, Any]:
     ([2, 3, 1], ['tanh'], 'squared_error', 'float32')
     """
     found = {
-        "layers": list(network.layers),
-        "activation": list(network.activations[:-1]),
-        "output": network.activations[-1],
-        "cost": network.cost_function.name,
-        "cost_parameter": network.cost_function.parameter,
-        "bias": network.bias,
-        "dtype": network.dtype.name,
-        "init": _described_init(network.init),
-        "seed": network.seed,
+        "layers": list(self.layers),
+        "activation": list(self.activations[:-1]),
+        "output": self.activations[-1],
+        "cost": self.cost_function.name,
+        "cost_parameter": self.cost_function.parameter,
+        "bias": self.bias,
+        "dtype": self.dtype.name,
+        "init": _described_init(self.init),
+        "seed": self.seed,
     }
-    if network.encoders:
-        found |= {"encoders": [_described_encoder(encoder) for encoder in network.encoders],
-                  "scaling": network.scaling}
+    if self.encoders:
+        found |= {"encoders": [_described_encoder(encoder) for encoder in self.encoders],
+                  "scaling": self.scaling}
     return found
 
 
