@@ -6,6 +6,7 @@ import contextlib
 import functools
 import inspect
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -223,9 +224,13 @@ class _MLP(BaseEstimator):
 
     def _adopt_others(self) -> None:
         """Copy arrays that have been put in `coefs_` or `intercepts_` into the network."""
-        now = self._arrays()
-        if len(now) != len(self._views) or any(array is not view for array, view in zip(now, self._views, strict=True)):
+        if not self._shows_all():
             self._adopt(self.coefs_, self.intercepts_)
+
+    def _shows_all(self) -> bool:
+        """Whether `coefs_` and `intercepts_` are what the network holds, and nothing was put in their place."""
+        now, views = self._arrays(), self._views
+        return len(now) == len(views) and all(map(operator.is_, now, views))
 
     def _arrays(self) -> list[Array]:
         return [*self.coefs_, *self.intercepts_]
@@ -304,11 +309,17 @@ class _MLP(BaseEstimator):
     def _regularization(self) -> Regularization | None:
         own = issubclass(self._kind_of_optimizer(), BayesianRegularization)  # finds the weight of its penalty itself
         alpha = 0.0 if own else float(self.alpha)
-        if alpha == 0 and not np.any(self.dropout):
+        if alpha == 0 and not self._drops:
             return None
-        make: Callable[..., Regularization] = functools.partial(_made, Regularization) if isinstance(
-            self.dropout, Real) else Regularization  # a list has no hash
-        return make(l2=alpha, per_sample=True, dropout=self.dropout)
+        if isinstance(self.dropout, (list, tuple)):  # a list has no hash
+            return Regularization(l2=alpha, per_sample=True, dropout=self.dropout)
+        return _made(Regularization, l2=alpha, per_sample=True, dropout=self.dropout)  # type: ignore[no-any-return]
+
+    @property
+    def _drops(self) -> bool:
+        """Whether there is dropout: of a number said at once, since `np.any` takes 3 µs."""
+        dropout = self.dropout
+        return dropout != 0 if type(dropout) is float else bool(np.any(dropout))
 
     def _loss(self, cost: float, part: float, offset: float) -> float:
         """Return scikit-learn's loss: of squared errors the mean over outputs, of the penalty the whole."""

@@ -57,7 +57,8 @@ def _learn(mlp: _MLP, X: Any, y: Any, sample_weight: Any, validation_data: Any, 
         warnings.warn(text, category, stacklevel=5)
     if prepared.single:
         prepared.trainings[0].run()
-        mlp._show()
+        if not mlp._shows_all():
+            mlp._show()
     else:
         prepared.finish(run_many(prepared.trainings, mlp.n_threads, mlp.progress))
     for text, category in prepared.told():

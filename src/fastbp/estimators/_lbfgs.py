@@ -87,7 +87,7 @@ class Iterations(Training):
     """Up to max_iter iterations of L-BFGS-B: scikit-learn's stopping rule, limits and messages."""
 
     def __init__(self, mlp: _MLP, data: _Samples, kept: _Samples | None) -> None:
-        if np.any(mlp.dropout):
+        if mlp._drops:
             raise ValueError("solver='lbfgs' cannot follow a loss that is drawn anew each time: with dropout use "
                              "solver='adam' or another one for mini-batches")
         self.method = ScipyLBFGS(tol=float(mlp.tol), max_fun=mlp.max_fun)

@@ -80,7 +80,7 @@ def make(mlp: _MLP, data: _Samples, first: bool = True) -> None:
         mlp._adopt(mlp.coefs_, mlp.intercepts_)
     else:
         mlp._adopt_others()
-    if not first and np.any(mlp.dropout) and not (mlp._noise_is_seeded or mlp._given):
+    if not first and mlp._drops and not (mlp._noise_is_seeded or mlp._given):
         _seed_noise(mlp)  # there has been none so far
 
 
@@ -103,7 +103,7 @@ def _initialize(mlp: _MLP, sizes: list[int]) -> None:
             b[:] = mlp._random_state.uniform(-bound, bound, n_out)
     else:
         network.reset(int(mlp._random_state.randint(2**31 - 1)))
-    if np.any(mlp.dropout):  # drawn only then, since scikit-learn draws nothing here
+    if mlp._drops:  # drawn only then, since scikit-learn draws nothing here
         _seed_noise(mlp)
     mlp._show()
     if mlp.coefs_init is not None or mlp.intercepts_init is not None:
