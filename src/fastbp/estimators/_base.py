@@ -261,6 +261,7 @@ class _MLP(BaseEstimator):
         if hasattr(self, "_network"):
             for name in ("coefs_", "intercepts_", "_views"):
                 del state[name]
+        state.pop("_again", None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -294,7 +295,8 @@ class _MLP(BaseEstimator):
         if self.solver == "adam":
             return _made(Adam, self.learning_rate_init, self.beta_1, self.beta_2, self.epsilon, epsilon_hat=True)  # type: ignore[no-any-return]
         if self.solver in RULES:
-            return RULES[self.solver](self.learning_rate_init)
+            rule: Any = RULES[self.solver]
+            return _made(rule, self.learning_rate_init)  # type: ignore[no-any-return]
         return OPTIMIZERS[self.solver]()
 
     def _kind_of_optimizer(self) -> type[Optimizer]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -11,10 +12,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
 from ..network import Network
-from ..optimizers import BatchMethod
+from ..optimizers import BatchMethod, UpdateRule
 from ..training.callbacks import Patient
 from ..training.errors import DivergenceError
 from ..training.history import Record
+from ._again import MOST_NUMBERS, Again
 from ._base import _MLP, NOT_FINITE, Score, _Samples
 from ._training import Training
 
@@ -143,6 +145,32 @@ class Epochs(Training):
         if clipped:
             self.messages.append(("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
                                   UserWarning))
+
+    def train(self, data: _Samples) -> None:
+        """Train it by a fit; where `partial_fit` is called again and again, by what an earlier call has left."""
+        mlp, network, like = self.mlp, self.network, self._like(data)
+        again: Again | None = getattr(mlp, "_again", None)
+        if again is None or again.like != like or again.progress is not network._progress:
+            before, mlp._like = getattr(mlp, "_like", None), like
+            if like is None or like != before:
+                super().train(data)
+                return
+            again = None
+        samples = network._samples(data.X, self.shaped(data.targets))
+        if again is None:
+            again = mlp._again = Again(network, samples, like, threads=mlp.n_threads, **self.settings)
+        again.epoch(samples, self.settings["shuffle"], self.watch)
+
+    def _like(self, data: _Samples) -> tuple[Any, ...] | None:
+        """Return what it has in common with calls that are like it; None where each is a fit of its own."""
+        mlp, settings = self.mlp, self.settings
+        if (not self.resume or not self.incremental or mlp.callbacks or mlp.progress or data.weight is not None
+                or type(data.X) is not np.ndarray or data.X.size > MOST_NUMBERS
+                or self.network.n_parameters > MOST_NUMBERS or isinstance(mlp.dropout, (list, tuple))
+                or isinstance(mlp.solver, UpdateRule) and (mlp.solver.has_schedule or mlp.solver.followed)):
+            return None
+        return (len(data), settings["batch_size"], settings["optimizer"], settings["regularization"],
+                settings["precision"], mlp.n_threads, callable(settings["shuffle"]))
 
     def end(self, error: BaseException | None) -> None:
         """Warn of what has not converged, or diverged; go back to the best weights."""

@@ -32,8 +32,8 @@ OF_MEMBERS = ("estimators_", "estimators_samples_", "_ensemble", "oob_score_", "
               "oob_decision_function_")
 """What an estimator has that has members."""
 
-OF_ONE = ("_network", "coefs_", "intercepts_", "_views", "_description", "_begun", "_random_state", "_own_generator",
-          "_given", "_noise_is_seeded",
+OF_ONE = ("_network", "coefs_", "intercepts_", "_views", "_description", "_begun", "_again", "_like", "_random_state",
+          "_own_generator", "_given", "_noise_is_seeded",
           "t_", "loss_curve_", "validation_loss_curve_", "validation_scores_", "best_validation_score_", "best_loss_",
           "_best_parameters", "_no_improvement_count")
 """What one has that has a single network."""

@@ -10,7 +10,7 @@ from ..optimizers import Optimizer
 from ..training.callbacks import Callback
 from ..training.many import fit_many
 from ..training.steps import Reorder
-from ._base import _MLP, _Samples
+from ._base import _MLP, Array, _Samples
 
 
 class Training:
@@ -46,19 +46,24 @@ class Training:
         mlp.n_iter_ = 0
 
     def run(self) -> None:
-        """Train the network by a fit of its own."""
-        mlp, data, kept = self.mlp, self.data.own(), self.kept
-        targets = data.targets.reshape(-1) if self.network.flat else data.targets  # a user's network may be, and stays
-        if kept is not None:
-            kept = kept.own()
+        """Train the network alone."""
         try:
-            self.network.fit(data.X, targets, sample_weight=data.weight,
-                             validation=None if kept is None else (kept.X, kept.targets), resume=self.resume,
-                             callbacks=self.callbacks, threads=mlp.n_threads, progress=mlp.progress, **self.settings)
+            self.train(self.data.own())
         except BaseException as error:
             self.end(error)
         else:
             self.end(None)
+
+    def train(self, data: _Samples) -> None:
+        """Train it by a fit."""
+        mlp, kept = self.mlp, None if self.kept is None else self.kept.own()
+        self.network.fit(data.X, self.shaped(data.targets), sample_weight=data.weight,
+                         validation=None if kept is None else (kept.X, kept.targets), resume=self.resume,
+                         callbacks=self.callbacks, threads=mlp.n_threads, progress=mlp.progress, **self.settings)
+
+    def shaped(self, targets: Array) -> Array:
+        """Return targets as the network has had them: a user's may be flat, and stays."""
+        return targets.reshape(-1) if self.network.flat else targets
 
     def end(self, error: BaseException | None) -> None:
         """Do what scikit-learn does at the end of a fit, or where one fails; raises what `fit` raises."""
