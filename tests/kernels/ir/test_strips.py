@@ -20,6 +20,11 @@ def subtracted(strip, rows, width, row):
 
 
 @kernel
+def multiplied(strip, rows, width, row):
+    ir.multiply_by_row(strip, 3, rows, width, row, 1)
+
+
+@kernel
 def weighed(parts, slopes, rows, width, weights, total):
     ir.weigh_rows(parts, 3, slopes, 3, rows, width, weights, 1, total, 1)
 
@@ -34,7 +39,7 @@ def among_canaries(numbers, before, dtype):
 @pytest.mark.parametrize("rows", [1, 2, 7])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_rows_of_a_strip(dtype, rows, rng):
-    """Whatever the width: the largest, the sum from the first row on, the difference, and what weights make of it."""
+    """Whatever the width: the largest, the sum from the first row on, the difference, the product, and what weights make of it."""
     lanes = layout.lanes(dtype)
     for width in (1, lanes - 1, lanes):
         numbers = rng.normal(size=(rows, width)).astype(dtype)
@@ -48,6 +53,8 @@ def test_rows_of_a_strip(dtype, rows, rng):
         np.testing.assert_array_equal(total, among_canaries(in_order, 1, dtype))
         subtracted(strip, rows, width, total)
         np.testing.assert_array_equal(strip, among_canaries(numbers - in_order, 3, dtype))
+        multiplied(strip, rows, width, total)
+        np.testing.assert_array_equal(strip, among_canaries((numbers - in_order) * in_order, 3, dtype))
 
         weights, parts = rng.integers(0, 3, width).astype(dtype), numbers.copy()
         parts[0, weights == 0] = np.inf  # a sample without weight has no cost, whatever its numbers are

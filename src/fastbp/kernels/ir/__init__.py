@@ -40,7 +40,7 @@ from .stacked import (
     stacked_gradient,
     stacked_lanes_sum,
 )
-from .strips import largest_row, subtract_row, sum_rows, weigh_rows
+from .strips import largest_row, multiply_by_row, subtract_row, sum_rows, weigh_rows
 from .threads import atomic_add, atomic_load, give_way, lap, prefetch, ticks
 from .tiles import (
     LANES_COLUMNS,
@@ -99,6 +99,7 @@ __all__ = [
     "made_of",
     "mix_vectors",
     "most",
+    "multiply_by_row",
     "multiply_vector",
     "panel",
     "pointer",

@@ -76,32 +76,42 @@ def sum_rows(A: Any, a: int, rows: int, width: int, T: Any, t: int) -> None:
         found += row
 
 
-def _subtract_row(typing: Any, panel: Any, a: Any, rows: Any, width: Any, source: Any, s: Any) -> Any:
-    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        A, a, rows, width, S, s = arguments
-        p = Pointers(context, builder, panel.dtype)
-        start, place = p.at(panel, A, a), p.at(source, S, s)
+def _with_row(combine: Callable[[Builder, Any, Any], Any]) -> Any:
+    """Return the emitter of a loop over rows that combines each with one row."""
+    def emit(typing: Any, panel: Any, a: Any, rows: Any, width: Any, source: Any, s: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+            A, a, rows, width, S, s = arguments
+            p = Pointers(context, builder, panel.dtype)
+            start, place = p.at(panel, A, a), p.at(source, S, s)
 
-        def subtract(load: Load, store: Store) -> None:
-            taken = load(place)
+            def change(load: Load, store: Store) -> None:
+                other = load(place)
 
-            def one(values: list[Any]) -> list[Any]:
-                store(builder.fsub(load(values[0]), taken, flags=IN_ORDER), values[0])
-                return [p.shift(values[0], width)]
+                def one(values: list[Any]) -> list[Any]:
+                    store(combine(builder, load(values[0]), other), values[0])
+                    return [p.shift(values[0], width)]
 
-            counted_loop(builder, rows, [(start.type, start)], one, "row")
+                counted_loop(builder, rows, [(start.type, start)], one, "row")
 
-        _by_width(p, width, subtract)
-        return context.get_dummy_value()
+            _by_width(p, width, change)
+            return context.get_dummy_value()
 
-    i = types.intp
-    return types.void(panel, i, i, i, source, i), generate
+        i = types.intp
+        return types.void(panel, i, i, i, source, i), generate
+
+    return emit
 
 
-@twin(_subtract_row)
+@twin(_with_row(lambda builder, row, other: builder.fsub(row, other, flags=IN_ORDER)))
 def subtract_row(A: Any, a: int, rows: int, width: int, S: Any, s: int) -> None:
     """Subtract ``width`` numbers at s from each of ``rows`` rows at a."""
     A[a : a + rows * width].reshape(rows, width)[:] -= S[s : s + width]
+
+
+@twin(_with_row(lambda builder, row, other: builder.fmul(row, other, flags=IN_ORDER)))
+def multiply_by_row(A: Any, a: int, rows: int, width: int, S: Any, s: int) -> None:
+    """Multiply each of ``rows`` rows at a by the ``width`` numbers at s."""
+    A[a : a + rows * width].reshape(rows, width)[:] *= S[s : s + width]
 
 
 def _weigh_rows(typing: Any, parts: Any, a: Any, slopes: Any, b: Any, rows: Any, width: Any, weights: Any, w: Any,
