@@ -39,7 +39,7 @@ def among_canaries(numbers, before, dtype):
 @pytest.mark.parametrize("rows", [1, 2, 7])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_rows_of_a_strip(dtype, rows, rng):
-    """Whatever the width: the largest, the sum from the first row on, the difference, the product, and what weights make of it."""
+    """Whatever the width: the largest, the sum from the first row on, difference, product, what weights make of it."""
     lanes = layout.lanes(dtype)
     for width in (1, lanes - 1, lanes):
         numbers = rng.normal(size=(rows, width)).astype(dtype)

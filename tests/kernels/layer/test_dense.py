@@ -6,6 +6,7 @@ from helpers import CANARY, DTYPES, Bench, close, few, from_panel, readonly, to_
 
 from fastbp.kernels import layout
 from fastbp.kernels.ir import WHOLE
+from fastbp.kernels.ir.tiles import ROW_STRIPS
 from fastbp.kernels.layer import dense, gather
 from fastbp.kernels.layout import NO_STRUCTURE
 
@@ -47,6 +48,25 @@ def test_forward(n_in, n_out, bias, dtype, rng):
         found = from_panel(bench["target"], samples, n_out)
         close(found[first * lane :], net[first * lane :], dtype)
         assert (found[: first * lane] == CANARY).all(), "strips of another thread"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_strips_of_one_neuron_have_the_bits_of_each_alone(bias, dtype, rng):
+    """It has a tile of its own, of many strips, the last one repeated where there are fewer."""
+    lane, n_in = layout.lanes(dtype), 11
+    for strips in (3, ROW_STRIPS, ROW_STRIPS + 1, 2 * ROW_STRIPS + 3):
+        samples = strips * lane
+        parameters = rng.normal(size=n_in + 1).astype(dtype)
+        bench = Bench(dtype, source=n_in * samples, together=samples, apart=samples)
+        bench["source"][:] = rng.normal(size=n_in * samples)
+        for target, shares in ("together", [(1, strips)]), ("apart", [(s, s + 1) for s in range(1, strips)]):
+            for first, last in shares:
+                dense.forward(parameters, 0, n_in if bias else -1, bench.array, bench.at("source"), bench.at(target),
+                              n_in, 1, first, last, -1)
+        bench.assert_canaries()
+        assert (bench["together"] == bench["apart"]).all()
+        assert (bench["together"][:lane] == CANARY).all() and not (bench["together"][lane:] == CANARY).any()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -28,14 +28,24 @@ latency of a multiply-add, so fewer would not be faster. The sums of a tile, one
 fit the registers. With 16 of them, 8 x 2 spills 5: 81 GFLOP/s with AVX2 (of 128) and 39 with SSE (of 64), 6 x 2 none:
 127 and 46. Of the tiles that sum over lanes 4 x 4 spills 6: 81 and 25; 4 x 2 reaches 112 and 49, 4 x 3 122 and 34."""
 
+ROW_STRIPS = 8 if VECTOR_REGISTERS >= 32 else 4
+"""Strips of the tile of one row, for layers of one neuron: as many sums as hide the latency of a multiply-add."""
+
+
+def _numbers(count: int) -> list[Any]:
+    """Return 0, 1, … as numbers of compiled code."""
+    return [constant(m) for m in range(count)]
+
+
+def _up_to(p: Pointers, some: Any, count: int) -> list[Any]:
+    """Return ``count`` numbers from 0 on, of which there are ``some``: the last one is repeated."""
+    last = p.b.sub(some, constant(1))
+    return [constant(0)] + [p.b.select(p.b.icmp_signed("<", m, last), m, last) for m in _numbers(count)[1:]]
+
 
 def _row_numbers(p: Pointers, some: Any, rows: int) -> list[Any]:
     """Return the row of each row of a tile: WHOLE tiles have all, others ``some``, and repeat the last one."""
-    if rows == WHOLE:
-        return [constant(m) for m in range(rows)]
-    last = p.b.sub(some, constant(1))
-    each = [constant(m) for m in range(1, rows)]
-    return [constant(0)] + [p.b.select(p.b.icmp_signed("<", m, last), m, last) for m in each]
+    return _numbers(rows) if rows == WHOLE else _up_to(p, some, rows)
 
 
 @contextmanager
@@ -49,12 +59,16 @@ def _valid_row(p: Pointers, some: Any, m: int, rows: int) -> Iterator[None]:
 
 
 def _products(product: Product, p: Pointers, initial: list[Any], w: Any, row: Any, step: Any, a: Any, vector: Any,
-              steps: Any, rounds: Any, w_round: Any, a_round: Any, numbers: list[Any], vectors: int) -> list[Any]:
-    """Emit initial[m, v] + sum over rounds and steps of w[m*row + k*step] * a[v*vector + k*lanes]."""
+              steps: Any, rounds: Any, w_round: Any, a_round: Any, numbers: list[Any],
+              strips: list[Any], *, unroll: bool = True) -> list[Any]:
+    """Emit initial[m, v] + sum over rounds and steps of w[m*row + k*step] * a[v*vector + k*lanes].
+
+    Each m is one of the ``numbers``, each v one of the ``strips``.
+    """
     b = p.b
-    rows = len(numbers)
+    rows, vectors = len(numbers), len(strips)
     offsets = [b.mul(row, m) for m in numbers]
-    columns = [b.mul(vector, constant(v)) for v in range(vectors)]
+    columns = [b.mul(vector, v) for v in strips]
 
     def one_step(values: list[Any]) -> list[Any]:
         w_at, a_at, sums = values[0], values[1], values[2:]
@@ -73,7 +87,7 @@ def _products(product: Product, p: Pointers, initial: list[Any], w: Any, row: An
 
     if rounds is None:
         carried = [(w.type, w), (a.type, a)] + [(p.vector, s) for s in initial]
-        return counted_loop(b, steps, carried, one_step, "step")[2:]
+        return counted_loop(b, steps, carried, one_step, "step", unroll=unroll)[2:]
     carried = [(w.type, w), (a.type, a)] + [(p.vector, s) for s in initial]
     return counted_loop(b, rounds, carried, one_round, "round")[2:]
 
@@ -129,7 +143,7 @@ def _forward_tile(product: Product) -> Any:
                     value = p.broadcast(builder.load(p.shift(first, builder.mul(stride, m))))
                     initial += [value] * vectors
                 sums = _products(product, p, initial, p.at(weights, W, w), row, step, p.at(panels, A, a), a_strip, size,
-                                 None, None, None, numbers, vectors)
+                                 None, None, None, numbers, _numbers(vectors))
                 for m in range(rows):
                     with _valid_row(p, some, m, rows):
                         for v in range(vectors):
@@ -163,6 +177,41 @@ def _forward_tile(product: Product) -> Any:
     return tile
 
 
+def _forward_row(typing: Any, weights: Any, w: Any, panels: Any, a: Any, a_strip: Any, c: Any, c_strip: Any,
+                 size: Any, biases: Any, bias: Any, some: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        W, w, A, a, a_strip, c, c_strip, size, B, bias, some = arguments
+        p = Pointers(context, builder, panels.dtype)
+        has = builder.icmp_signed(">=", bias, constant(0))
+        zero = cgutils.alloca_once_value(builder, ir.Constant(p.vector.element, 0.0))
+        first = p.broadcast(builder.load(builder.select(has, p.at(biases, B, bias), zero)))
+        strips = _up_to(p, some, ROW_STRIPS)
+        sums = _products(SINGLES, p, [first] * ROW_STRIPS, p.at(weights, W, w), constant(0), constant(1),
+                         p.at(panels, A, a), a_strip, size, None, None, None, [constant(0)], strips, unroll=False)
+        for strip, total in zip(strips, sums, strict=True):
+            p.store(total, p.at(panels, A, builder.add(c, builder.mul(c_strip, strip))))
+        whole = constant(ROW_STRIPS)
+        return builder.select(builder.icmp_signed("<", some, whole), some, whole)
+
+    i = types.intp
+    return i(weights, i, panels, i, i, i, i, i, biases, i, i), generate
+
+
+@twin(_forward_row)
+def forward_row(W: Any, w: int, A: Any, a: int, a_strip: int, c: int, c_strip: int, size: int, B: Any, b: int,
+                some: int) -> int:
+    """Compute net_j (1) of one neuron, whose weights begin at w, for up to ``some`` strips; return how many it takes.
+
+    All else is as in `forward_tile`, whose bits it has.
+    """
+    n, some = VECTOR_BYTES // A.itemsize, min(some, ROW_STRIPS)
+    initial = B[b : b + 1] if b >= 0 else np.zeros(1, A.dtype)
+    sums = _plain_products(SINGLES, initial, W, w, 0, 1, A, a, a_strip, size, 1, 0, 0, 1, some)
+    for v in range(some):
+        A[c + v * c_strip : c + v * c_strip + n] = sums[0, v]
+    return some
+
+
 def _backward_tile(product: Product) -> Any:
     """Return the tile of (5) for operands that are single numbers, or pairs."""
     def emitted(typing: Any, weights: Any, w: Any, row: Any, step: Any, panels: Any, a: Any, a_strip: Any, c: Any,
@@ -179,7 +228,7 @@ def _backward_tile(product: Product) -> Any:
                     emit_prefetch(builder, where, 3)
                 sums = _products(product, p, [p.zero()] * (rows * vectors), p.at(weights, W, w), row, step,
                                  p.at(panels, A, a), a_strip, size, None, None, None, _row_numbers(p, some, rows),
-                                 vectors)
+                                 _numbers(vectors))
                 for m in range(rows):
                     with _valid_row(p, some, m, rows):
                         for v, where in enumerate(places[m]):
@@ -222,7 +271,7 @@ def _gradient_tile(product: Product) -> Any:
             def emit(rows: int, vectors: int) -> None:
                 sums = _products(product, p, [p.zero()] * (rows * vectors), p.at(deltas, D, d), d_row, constant(1),
                                  p.at(transposed, A, a), a_vector, constant(steps), strips, d_strip,
-                                 constant(steps * p.lanes), _row_numbers(p, some, rows), vectors)
+                                 constant(steps * p.lanes), _row_numbers(p, some, rows), _numbers(vectors))
                 whole = builder.icmp_signed(">=", valid, constant(p.lanes * vectors))
                 masks = [p.mask(builder.sub(valid, constant(v * p.lanes))) for v in range(vectors)]
 

@@ -16,6 +16,7 @@ from ..ir import (
     backward_tile,
     copy_tile,
     copy_vector,
+    forward_row,
     forward_tile,
     gradient_tile,
     lanes,
@@ -76,6 +77,9 @@ def forward(parameters: Floats, weights: int, bias: int, panels: Floats, source:
             vectors = 2 if s + 2 <= last else 1
             a, c = source + s * step, target + s * rows
             j = j0
+            if n_out == 1 and last - s > 2:
+                vectors = forward_row(parameters, weights, panels, a, step, c, rows, n_in, parameters, bias, last - s)
+                j = j1
             while j < j1:
                 j += forward_tile(parameters, weights + j * n_in, n_in, 1, panels, a, step, c + j * lane, rows, n_in,
                                   parameters, bias + j if bias >= 0 else -1, j1 - j, vectors)
