@@ -10,14 +10,21 @@ Searches on two cores are GridSearchCV with two processes, of scikit-learn's est
 threads:
 
     OMP_NUM_THREADS=1 python -m bench.estimators --seeds 3 --select "two cores"
+
+All of it takes minutes. In pieces, each of which adds to a file and shows the table of what has been measured so far:
+
+    python -m bench.estimators --kept rows.json --select "digits, defaults" diabetes
+    python -m bench.estimators --kept rows.json --select 50,000 --seeds 2
+    python -m bench.estimators --kept rows.json --select 50,000 --seeds 2 --first 2 --markdown
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,22 +107,22 @@ CASES = [
 ]
 
 
-def measure(case: Case, seeds: int) -> dict[str, Any]:
-    """Fit both with every seed, in turns; give seconds, epochs, scores and the settings found of each."""
+def measure(case: Case, seeds: Iterable[int]) -> dict[str, Any]:
+    """Fit both with every seed, in turns; return seconds, epochs, scores and the settings found, each a list."""
     X, y = case.data()
-    found: dict[str, Any] = {name: {"seconds": 0.0, "epochs": 0, "scores": [], "winners": []} for name in SIDES}
+    found: dict[str, Any] = {name: {"seconds": [], "epochs": [], "scores": [], "winners": []} for name in SIDES}
     train, test, y_train, y_test = train_test_split(X, y, random_state=0)
     for module in SIDES.values():
         warm = case.make(module, 0)
         getattr(warm, "estimator", warm).set_params(max_iter=2)
         warm.fit(train, y_train)
-    for seed in range(seeds):
+    for seed in seeds:
         for name, module in SIDES.items():
             mlp = case.make(module, seed)
             began = time.perf_counter()
             mlp.fit(train, y_train)
-            found[name]["seconds"] += time.perf_counter() - began
-            found[name]["epochs"] += getattr(mlp, "best_estimator_", mlp).n_iter_
+            found[name]["seconds"].append(time.perf_counter() - began)
+            found[name]["epochs"].append(getattr(mlp, "best_estimator_", mlp).n_iter_)
             found[name]["scores"].append(mlp.score(test, y_test))
             found[name]["winners"].append(getattr(mlp, "best_params_", None))
     return found
@@ -126,17 +133,23 @@ def spread(scores: list[float]) -> str:
     return f"{np.mean(scores):.4f} ± {np.std(scores):.4f}"
 
 
-def table(rows: dict[str, dict[str, Any]], seeds: int) -> str:
+def joined(first: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    """Return two measurements of a case as one."""
+    return {side: {name: first[side][name] + numbers for name, numbers in then[side].items()} for side in SIDES}
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
     """Write the table in Markdown."""
-    lines = [f"| seconds a fit, mean of {seeds} seeds | scikit-learn | fastbp | ratio | score, scikit-learn | fastbp |",
-             "|---|---:|---:|---:|---:|---:|"]
+    lines = ["| seconds a fit, mean | seeds | scikit-learn | fastbp | ratio | score, scikit-learn | fastbp |",
+             "|---|---:|---:|---:|---:|---:|---:|"]
     ratios = []
     for name, row in rows.items():
-        theirs, ours = (row[side]["seconds"] / seeds for side in SIDES)
+        theirs, ours = (np.mean(row[side]["seconds"]) for side in SIDES)
         ratios.append(theirs / ours)
         scores = " | ".join(spread(row[side]["scores"]) for side in SIDES)
-        lines.append(f"| {name} | {theirs:.3g} | {ours:.3g} | {ratios[-1]:.1f} | {scores} |")
-    lines.append(f"| geometric mean | | | {np.exp(np.mean(np.log(ratios))):.1f} | | |")
+        lines.append(f"| {name} | {len(row['fastbp']['scores'])} | {theirs:.3g} | {ours:.3g} | {ratios[-1]:.1f} "
+                     f"| {scores} |")
+    lines.append(f"| geometric mean | | | | {np.exp(np.mean(np.log(ratios))):.1f} | | |")
     same = [ours == theirs for row in rows.values()
             for theirs, ours in zip(*(row[side]["winners"] for side in SIDES), strict=True) if ours is not None]
     if same:
@@ -148,23 +161,31 @@ def main() -> None:
     """Read the options, measure, write."""
     parser = argparse.ArgumentParser(prog="python -m bench.estimators", description=__doc__)
     parser.add_argument("--seeds", type=int, default=10, help="fits of each side in each case (default: 10)")
+    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first of them (default: 0)")
     parser.add_argument("--select", nargs="+", metavar="TEXT", help="only cases whose name contains one of these")
+    parser.add_argument("--kept", type=Path, metavar="FILE",
+                        help="add what is measured to the rows of this file (JSON), and show all of these")
     parser.add_argument("--markdown", nargs="*", type=Path, metavar="FILE",
                         help=f"write the table between {BEGIN} and {END} of these files "
                              "(default: docs/measured/estimators.md)")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # not all fits converge within their epochs
-    rows = {}
-    for case in CASES:
-        if options.select and not any(text in case.name for text in options.select):
-            continue
-        rows[case.name] = measure(case, options.seeds)
-        print(case.name, {side: f"{row['seconds']:.3f} s, {row['epochs']} epochs" for side, row in
-                          rows[case.name].items()}, flush=True)
-    if not rows:
+    kept = json.loads(options.kept.read_text()) if options.kept is not None and options.kept.exists() else {}
+    cases = [case for case in CASES if not options.select or any(text in case.name for text in options.select)]
+    if not cases:
         parser.error("no such case; there are: " + "; ".join(case.name for case in CASES))
-    written = f"{table(rows, options.seeds)}\n\n" + conditions(
+    for case in cases:
+        row = measure(case, range(options.first, options.first + options.seeds))
+        print(case.name, {side: f"{sum(of['seconds']):.3f} s, {sum(of['epochs'])} epochs" for side, of in row.items()},
+              flush=True)
+        kept[case.name] = joined(kept[case.name], row) if case.name in kept else row
+    rows = {case.name: kept[case.name] for case in CASES if case.name in kept}
+    if options.kept is not None:
+        options.kept.write_text(json.dumps(rows))
+    written = f"{table(rows)}\n\n" + conditions(
         "bench.estimators", ("fastbp", "scikit-learn", "numba", "numpy"))
+    if options.kept is not None:
+        written += " This was the last of several pieces."
     print(f"\n{written}")
     if options.markdown is not None:
         for path in options.markdown or [ROOT / "docs" / "measured" / "estimators.md"]:
