@@ -65,10 +65,10 @@ class Again:
         assert isinstance(training.method, UpdateRule)
         with network._fitting() as hold, ExitStack() as stack:
             self.progress = training.begin(samples)
-            self.steps = MiniBatches(training.method, Fit(
-                network=network, samples=samples, progress=self.progress, last=0, chunk=1,
-                batch_size=training.batch_size, shuffle=training.shuffle, threads=training.threads, profile=False,
-                regularization=training.regularization, hold=hold, stack=stack, bfloat16=training.bfloat16))
+            about = Fit(network, samples, self.progress, 0, training.batch_size, training.shuffle, training.threads,
+                        False, training.regularization, hold, training.bfloat16)
+            about.chunk, about.stack = 1, stack
+            self.steps = MiniBatches(training.method, about)
             self.fresh = self.steps.numbers.copy()
             self.bound: Bound | None = None
             self.steps.settle()
@@ -86,7 +86,7 @@ class Again:
             def ended() -> list[Record]:
                 """Record the epoch, once it has ended."""
                 found = []
-                for cost in np.asarray(steps.finished(progress)).tolist():
+                for cost in steps.finished(progress):
                     seconds, diagnostics = time.perf_counter() - began, method.diagnostics(progress.hyper)
                     network.history.append(last, cost, None, seconds, diagnostics)
                     progress.epochs = last
