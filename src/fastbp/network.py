@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import cfunctions, costs, custom, initializers, persistence
-from .core import arrays, evaluation, forward, initialization, summary
+from .core import arrays, construction, evaluation, forward, initialization, summary
 from .core.architecture import Architecture, Functions, named_activations
 from .derivatives.methods import Derivatives
 from .encoders import Encoder
@@ -128,15 +128,15 @@ class Network(Trainable, Derivatives):
         keywords.check(Network, "Network", (), unknown, keywords.NETWORK)
         kind = arrays.dtype(dtype)
         bias = bool(bias)
-        sizes = arrays.layers(layers, kind.itemsize, bias)
+        sizes = construction.layers(layers, kind.itemsize, bias)
         scaling = arrays.flag("scaling", scaling)
-        coded = arrays.encoders(encoders, sizes[0], kind, scaling=scaling)
+        coded = construction.encoders(encoders, sizes[0], kind, scaling=scaling)
         function = custom.given_cost(cost) if callable(cost) else costs.get(cost)
         rows = named_activations(sizes, custom.given(activation), custom.given_output(output, sizes[-1]), function)
         architecture = Architecture(sizes, rows, function, bias, kind, coded, scaling)
         if coded:
-            arrays.check_memory(architecture)
-        rules = arrays.init(init, architecture.sizes, bias, kind)
+            construction.check_memory(architecture)
+        rules = construction.init(init, architecture.sizes, bias, kind)
         super().__init__(architecture, rules, initialization.seed(seed))
 
     def __setattr__(self, name: str, value: Any) -> None:

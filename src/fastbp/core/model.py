@@ -18,7 +18,7 @@ from ..initializers import Rule
 from ..kernels import layout
 from ..kernels.compile.interrupts import Held
 from ..regularization import Regularization
-from . import arrays, observed
+from . import arrays, construction, observed
 from .architecture import Architecture
 from .conversion import pickled
 from .request import Request
@@ -149,7 +149,7 @@ class Model:
         parameters[:] = pickled("parameters", self._parameters, (architecture.n_parameters,), architecture.dtype)
         self._parameters = parameters
         if isinstance(self.init, tuple):
-            self.__dict__["init"] = arrays.init(self.init, architecture.sizes, architecture.bias, architecture.dtype)
+            self.__dict__["init"] = construction.init(self.init, architecture.sizes, architecture.bias, architecture.dtype)
         self._prepare()
 
     # -------------------------------------------------------------------------------------------------- what it is
