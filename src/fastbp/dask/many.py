@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import CancelledError
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +24,9 @@ TASK_SECONDS = 2.0
 
 AHEAD = 2
 """Tasks that a thread of a worker has, so that it never waits for the next."""
+
+TRIES = 3
+"""How often arrays are sent, where a worker that has them dies before others do."""
 
 FIRST, STACK = 64, 16
 """Networks in the first tasks, by which the others are measured; and what others are multiples of. `fit_many` trains
@@ -52,8 +56,8 @@ def fit_many(networks: Sequence[Network], X: Any, Y: Any = None, *, client: Any 
 metrics, missing, resume, on_error, precision
         As in `fastbp.fit_many`. Callbacks are made and called on the workers, and what they remember stays there.
     X : array_like, shape (n_samples, n_0)
-        Inputs: an array in memory for all networks, sent once to each worker; or, as in `fastbp.fit_many`, one for each
-        network, sent with it. Also sources of `fastbp.data`: of a file its name is sent, and the worker reads it.
+        Inputs: an array in memory for all networks, which each worker gets once; or, as in `fastbp.fit_many`, one for
+        each network, sent with it. Also sources of `fastbp.data`: of a file its name is sent, and the worker reads it.
     Y : array_like, shape (n_samples, n_L), or (n_samples,)
         Targets, in the same way.
     memory : int or str, optional
@@ -115,31 +119,58 @@ metrics, missing, resume, on_error, precision
     threads = sum(client.nthreads().values())
     if not threads:
         raise RuntimeError("the cluster has no workers: start some, or wait for them (client.wait_for_workers)")
-    data: list[Any] = []
     errors: list[Exception | None] = [None] * len(nets)
-    running: dict[Any, tuple[int, int]] = {}
+    data: list[Any] = []
+    running: dict[Any, tuple[int, int, int]] = {}
+    again: list[tuple[int, int]] = []
     results = distributed.as_completed()
-    begun, size = 0, min(FIRST, -(-len(nets) // (AHEAD * threads)))
+    begun, sent, size = 0, 0, min(FIRST, -(-len(nets) // (AHEAD * threads)))
+
+    def send() -> None:
+        """Send the arrays to one worker, from which others fetch them: a broadcast never ends if a worker dies."""
+        nonlocal sent
+        if data:
+            client.cancel(data)
+        for last in range(TRIES - 1, -1, -1):
+            try:
+                data[:] = client.scatter(list(arrays.values()), workers=min(client.nthreads(), default=None),
+                                         hash=False) if arrays else []
+                break
+            except OSError:
+                if not last or client.status != "running":
+                    raise
+        sent += 1
 
     def begin() -> None:
+        """Begin tasks, until each thread has enough."""
         nonlocal begun
-        first, last = begun, min(begun + size, len(nets))
-        given = nets[first:last], {name: values[first:last] for name, values in each.items()}
-        future = client.submit(_task, pickle.dumps(given), first=first, callbacks=callbacks, metrics=metrics,
-                               missing=missing, resume=resume, memory=memory, pure=False,
-                               **dict(zip(arrays, data, strict=True)))
-        running[future], begun = (first, last), last
-        results.add(future)
+        while (again or begun < len(nets)) and len(running) < AHEAD * threads:
+            first, last = again.pop() if again else (begun, min(begun + size, len(nets)))
+            begun = max(begun, last)
+            given = nets[first:last], {name: values[first:last] for name, values in each.items()}
+            future = client.submit(_task, pickle.dumps(given), first=first, callbacks=callbacks, metrics=metrics,
+                                   missing=missing, resume=resume, memory=memory, pure=False,
+                                   **dict(zip(arrays, data, strict=True)))
+            running[future] = first, last, sent
+            results.add(future)
 
     with connection(client, "networks whose tasks had ended are trained, the others as before"):
         try:
             check_functions(client, nets)
-            data += client.scatter(list(arrays.values()), broadcast=True, hash=False) if arrays else []
-            while begun < len(nets) and len(running) < AHEAD * threads:
-                begin()
+            send()
+            begin()
             for future in results:
-                first, last = running.pop(future)
-                trained, raised, seconds = pickle.loads(future.result())
+                first, last, number = running.pop(future)
+                try:
+                    trained, raised, seconds = pickle.loads(future.result())
+                except CancelledError:  # a worker has died that alone had the arrays
+                    if client.status != "running" or number == sent == TRIES:
+                        raise
+                    if number == sent:
+                        send()
+                    again.append((first, last))
+                    begin()
+                    continue
                 errors[first:last] = raised
                 for network, learned in zip(nets[first:last], trained, strict=True):
                     take_over(network, learned)
@@ -147,8 +178,7 @@ metrics, missing, resume, on_error, precision
                 if failed is not None and on_error == "raise":
                     raise failed
                 size = _size(seconds / (last - first), (len(nets) - begun) / (AHEAD * threads))
-                while begun < len(nets) and len(running) < AHEAD * threads:
-                    begin()
+                begin()
         finally:
             client.cancel([*running, *data])
     return errors
