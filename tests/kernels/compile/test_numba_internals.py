@@ -5,6 +5,7 @@ Where fastbp itself can no longer be imported,
 """
 
 import ast
+import operator
 from importlib import import_module
 from pathlib import Path
 
@@ -29,6 +30,7 @@ IMPORTED = {
     "numba.core.runtime": "rtsys",
     "numba.core.serialize": "dumps",
     "numba.core.typeconv": "Conversion",
+    "numba.core.types.functions": "BaseFunction",
 }
 """Module -> names that fastbp imports from it."""
 
@@ -52,6 +54,7 @@ MEMBERS = {
                                                      "get_dummy_value get_value_type",
     "numba.core.runtime.rtsys": "initialize",
     "numba.core.typeconv.Conversion": "safe",
+    "numba.core.types.functions.BaseFunction": "get_call_type get_impl_key",
     "llvmlite.binding.ffi.lib": "_lock",
 }
 """Class, module or object -> members of it that fastbp uses."""
@@ -59,8 +62,9 @@ MEMBERS = {
 ARRAY = "data itemsize meminfo nitems parent shape strides"
 """Fields of an array in compiled code."""
 
-PRIVATE = {"_cache", "targetoptions", "overloads", "_can_compile", "library", "fndesc", "magic_tuple", "_reduce",
-           "_rebuild", "entry_point", "has_dynamic_globals", "_tm", "ffi", "call_conv", "data_model_manager"}
+PRIVATE = {"_cache", "_impl_keys", "get_call_type", "get_impl_key", "targetoptions", "overloads", "_can_compile",
+           "library", "fndesc", "magic_tuple", "_reduce", "_rebuild", "entry_point", "has_dynamic_globals", "_tm",
+           "ffi", "call_conv", "data_model_manager"}
 """Attributes of Numba's objects that one file alone touches."""
 
 
@@ -126,8 +130,40 @@ def test_passes():
     state = numba.core.compiler.StateDict()
     state.func_ir, state.flags = None, numba.core.compiler.Flags()
     passes = numba.core.compiler.DefaultPassBuilder.define_nopython_pipeline(state)
-    missing = numba_internals.LEFT_OUT - {entry[0].__name__ for entry in passes.passes}
+    missing = numba_internals.LEFT_OUT | {numba_internals.DELETES}
+    missing -= {entry[0].__name__ for entry in passes.passes}
     assert not missing, f"numba {numba.__version__} has no passes {missing}"
+
+
+def test_what_a_function_returns_is_remembered_for_the_same_options():
+    """And no longer than a kernel is compiled, whatever becomes of it."""
+    numba_internals = pytest.importorskip("fastbp.kernels.compile.numba_internals")
+    function, flags = numba.core.types.functions.BaseFunction, numba.core.compiler.Flags()
+    ask, asked = function.get_call_type, []
+    context = numba.core.registry.cpu_target.typing_context
+    numba.core.registry.cpu_target.target_context.refresh()
+    plus, one = context.resolve_value_type(operator.add), types.literal(1)
+
+    def noted(*arguments):
+        asked.append(arguments)
+        return ask(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numba_internals, "_ask", noted)
+        patch.setattr(numba_internals, "_KNOWN", {})
+        with pytest.raises(KeyError), numba_internals._remembering(flags):
+            for arguments in ((types.int64, one), (types.int64, types.int64), (types.float32, types.int64)) * 2:
+                signature = plus.get_call_type(context, arguments, {})
+                assert signature == ask(plus, context, arguments, {})
+            with pytest.raises(numba.TypingError):
+                plus.get_call_type(context, (types.int64, types.none), {})
+            assert len(asked) == 4
+            flags.release_gil = True
+            with numba_internals._remembering(flags):
+                plus.get_call_type(context, (types.int64, one), {})
+            assert len(asked) == 5
+            raise KeyError
+    assert function.get_call_type is ask
 
 
 def test_compiler_and_target():

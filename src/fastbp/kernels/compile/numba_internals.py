@@ -8,6 +8,8 @@ four options of a decorator, which `options` names.
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -23,6 +25,7 @@ from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numba.core.typeconv import Conversion
+from numba.core.types.functions import BaseFunction
 
 from .interrupts import Held
 
@@ -74,6 +77,37 @@ class Compiler(NumbaCompiler):  # type: ignore[misc]
                     gc.enable()
 
 
+_ask = BaseFunction.get_call_type
+_KNOWN: dict[Any, dict[Any, tuple[Any, Any]]] = {}
+"""Options of a compilation -> a function of Numba's and the types of its arguments -> its signature, and what it is
+implemented by. To find these Numba tries one rule after the other, up to ten for a sum of two integers, each for
+literals and without: remembered, this takes a seventh off a first fit."""
+
+
+@contextmanager
+def _remembering(flags: Any) -> Iterator[None]:
+    """Have Numba find out but once what its functions are for arguments of the same types, with the same options.
+
+    Its lock is held, so that nobody else compiles meanwhile.
+    """
+    known, before = _KNOWN.setdefault(flags.copy(), {}), BaseFunction.get_call_type
+
+    def get_call_type(function: Any, context: Any, args: Any, kws: Any) -> Any:
+        asked = function, tuple(args), tuple(kws.items())
+        if asked not in known:
+            signature = _ask(function, context, args, kws)
+            known[asked] = signature, function.get_impl_key(signature)
+        signature, implementation = known[asked]
+        function._impl_keys[signature.args] = implementation
+        return signature
+
+    BaseFunction.get_call_type = get_call_type  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        BaseFunction.get_call_type = before  # type: ignore[method-assign]
+
+
 LEFT_OUT = {"AnnotateTypes", "DeadBranchPrune", "DumpParforDiagnostics", "FindLiterallyCalls", "InlineClosureLikes",
             "InlineOverloads", "LiteralPropagationSubPipelinePass", "LiteralUnroll", "MakeFunctionToJitFunction",
             "NopythonRewrites", "RewriteDynamicRaises", "RewriteSemanticConstants", "WithLifting"}
@@ -82,13 +116,24 @@ Most of them find the lifetime of each variable anew: without them a first fit t
 comes out of LLVM."""
 
 
+DELETES = "IRLegalization"
+"""The pass that marks where a variable is used last, to release what it refers to. Where nothing is counted it has
+variables overwritten with 0, a fifth of all that LLVM is given and throws away."""
+
+
 class KernelCompiler(Compiler):
     """What compiles fastbp's own functions: without the passes that have nothing to do there."""
+
+    def compile_extra(self, func: Any) -> Any:
+        """Compile, for Numba."""
+        with _remembering(self.state.flags):
+            return super().compile_extra(func)
 
     def define_pipelines(self) -> list[Any]:
         """Return the passes, for Numba."""
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes.passes = [entry for entry in passes.passes if entry[0].__name__ not in LEFT_OUT]
+        left_out = LEFT_OUT if self.state.flags.nrt else LEFT_OUT | {DELETES}
+        passes.passes = [entry for entry in passes.passes if entry[0].__name__ not in left_out]
         passes.finalize()
         return [passes]
 
