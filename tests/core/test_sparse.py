@@ -32,7 +32,8 @@ def test_a_block_is_gathered_as_if_it_were_dense(n_in, across, dtype, rng):
     panels = np.full((2, sum(sizes) + width * width), np.nan, dtype)
     found = rows(sparse.csr_array(X), n_in, np.dtype(dtype))
     where = sizes[0] if across else -1
-    gather.gather(X.reshape(-1), NO_STRUCTURE, order, 11, 30, n_in, panels[0], 0, where, strips, 0, strips)
+    dense = gather.gather_transposed if across else gather.gather
+    dense(X.reshape(-1), NO_STRUCTURE, order, 11, 30, n_in, panels[0], 0, where, strips, 0, strips)
     gather.gather_sparse(*flattened(found, found.values.dtype), order, 11, 30, n_in, panels[1], 0, where, strips, 0,
                          strips)
     assert (panels[1, : sizes[0]] == panels[0, : sizes[0]]).all()

@@ -107,7 +107,8 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
     dtype, cells = architecture.dtype, plan.cells
     for kernel in _kernels(architecture, request, plan):
         cells[kernel.place] = address(kernel, dtype)
-    plain = bfloat16.gather if request.bfloat16 else gather.gather
+    transposed = plan.layers[0, LAYER_TRANSPOSED] >= 0
+    plain = bfloat16.gather if request.bfloat16 else gather.gather_transposed if transposed else gather.gather
     inputs = encoded.gathered if architecture.encoding else gather.gather_sparse if request.sparse else plain
     cells[CELL_GATHER_INPUTS] = address(inputs, dtype, gather.gather)
     if request.backward:
@@ -285,7 +286,7 @@ def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterat
         if request.kind == tables.KIND_GAUSS_NEWTON and architecture.cost.fisher is not None:
             yield architecture.cost.fisher
     if len(plan.layers) > 1:
-        yield products.backward
+        yield _backward(request, plan)
     if transposed.any():
         yield products.gradient
     if transposed[1:].any() or request.kind != tables.KIND_PLAIN and transposed.any():
@@ -300,6 +301,13 @@ def _kernels(architecture: Architecture, request: Request, plan: Plan) -> Iterat
         yield gather.gather_labels
     if request.weighted:
         yield gather.count if request.signed else gather.total_weight
+
+
+def _backward(request: Request, plan: Plan) -> Kernel:
+    """Return the kernel of (5)."""
+    packs = not request.bfloat16 and plan.layers[:, LAYER_PACKS].any()
+    kernel: Kernel = dense.backward_packed if packs else request.products.backward
+    return kernel
 
 
 def _link_functions(architecture: Architecture, request: Request, plan: Plan) -> None:
@@ -379,7 +387,7 @@ def _link_encoders(architecture: Architecture, request: Request, plan: Plan) -> 
         kernels += [encoded.gradients, encoded.updates]
         _put_around(encoded, cells, dtype)
         if cells[CELL_COUNT + tables.ENCODING_DELTA] >= 0:
-            kernels.append(request.products.backward)
+            kernels.append(_backward(request, plan))
     elif not request.calls:
         cells[CELL_DENSE_PREDICT] = address(predict.predict, dtype)
     for kernel in kernels:
@@ -426,5 +434,6 @@ def _regularized(architecture: Architecture, plan: Plan, request: Request, regul
         cells[CELL_MEASURE] = address(penalties.measure, dtype, prototypes.update_rule)
         if request.threads > 1:
             cells[rounds.share.place] = address(rounds.share, dtype)
-        cells[CELL_MIDWAY + tables.BARRIER_YIELD] = thread_team.yield_address()
+            cells[CELL_MIDWAY + tables.BARRIER_YIELD] = thread_team.yield_address()
+            cells[CELL_MIDWAY + tables.BARRIER_STAND] = thread_team.stand_address()
     return plan._replace(cost_parameter=settings)

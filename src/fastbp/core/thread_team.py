@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from ..kernels.compile import address
 from ..kernels.compile.interrupts import Held
 from ..kernels.layout import Task
-from ..kernels.tables import BARRIER_ABANDONED, BARRIER_COUNT, BARRIER_YIELD
+from ..kernels.passes.barrier import stand
+from ..kernels.tables import BARRIER_ABANDONED, BARRIER_COUNT, BARRIER_STAND, BARRIER_YIELD
 from ..util import machine
 
 
@@ -130,6 +132,11 @@ def yield_address() -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
+def stand_address() -> int:
+    """Return the address of the kernel by which threads wait, which knows no numbers of a network."""
+    return address(stand, np.dtype("f"))
+
+
 def run(threads: int, work: Callable[[int, npt.NDArray[np.int64]], None]) -> None:
     """Call ``work(thread, barrier)`` for every thread of a team, this one as number 0, and wait for all.
 
@@ -140,7 +147,7 @@ def run(threads: int, work: Callable[[int, npt.NDArray[np.int64]], None]) -> Non
         work(0, ALONE)
         return
     barrier = np.zeros(BARRIER_COUNT, np.int64)
-    barrier[BARRIER_YIELD] = yield_address()
+    barrier[BARRIER_YIELD], barrier[BARRIER_STAND] = yield_address(), stand_address()
     failures: list[BaseException] = []
 
     def help_out(thread: int) -> None:

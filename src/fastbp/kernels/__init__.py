@@ -10,7 +10,7 @@ passes.epoch
     run                a chunk of epochs, or one pass for cost and gradient: a `layout.Learner` -> training, each thread
     my_neurons_clipped phase 2 where the norm of the gradient is clipped -> run, in the place of my_neurons
 passes.barrier
-    wait               until all threads of a team are there: its cells -> epoch, rounds
+    stand              until all threads of a team are there: its cells -> `ir.wait` in epoch, rounds, gauss_newton
 passes.rounds
     run                what epoch.run does, for a team and batches of several blocks -> training, each thread
     take_round         both phases of several blocks, of which a thread takes whole ones: gradient, parameters, state,
@@ -127,6 +127,7 @@ passes.directions
 layer.dense
     forward            (1): panel of n_out from that of n_in, W (n_out, n_in) and b (n_out,) -> my_samples, predict
     backward           (5): panel of n_in, where φ' becomes δ, from that of n_out -> my_samples
+    backward_packed    the same by way of a scratch, where layers outgrow the caches -> my_samples
     transpose_panel    a copy of a panel with neurons in lanes, for gradient -> my_samples
     gradient           (6): rows of ∂E/∂W (n_out, n_in) from such a copy -> my_neurons
     gradient_by_lanes  (6): the same from the panel itself, for narrow layers, with those of their biases -> my_neurons
@@ -151,7 +152,8 @@ layer.sparse
     forward            (1) of the first layer from these: a panel of n_1, W (n_1, n_0) and b (n_1,) -> the same
     gradient           (6) of the first layer: rows of ∂E/∂W (n_1, n_0) from a panel of deltas -> my_neurons
 layer.gather
-    gather             rows (samples, n) by index: a panel, and its transposed copy -> my_samples, predict
+    gather             rows (samples, n) by index: a panel -> my_samples, predict
+    gather_transposed  the same, and the panel's transposed copy -> my_samples, predict
     gather_sparse      the same from the rows of a sparse matrix -> my_samples, predict
     gather_columns     the same for targets of fewer numbers than the panel has rows -> my_samples, forward_second
     gather_labels      class indices (samples,): a one-hot panel -> my_samples

@@ -65,9 +65,10 @@ BARRIER = Table({
     "abandoned": "1 if a thread has given up",
     "yield": "address of the system's function that lets another thread run",
     "taken": "blocks that threads have asked for, in all rounds",
-}, widths=dict.fromkeys(("arrived", "abandoned", "yield", "taken"), CACHE_LINE))
+    "stand": "address of `barrier.stand`",
+}, widths=dict.fromkeys(("arrived", "abandoned", "yield", "taken", "stand"), CACHE_LINE))
 """Where the threads of a team meet; each cell is on a line of the cache of its own."""
-BARRIER_ARRIVED, BARRIER_ABANDONED, BARRIER_YIELD, BARRIER_TAKEN = BARRIER
+BARRIER_ARRIVED, BARRIER_ABANDONED, BARRIER_YIELD, BARRIER_TAKEN, BARRIER_STAND = BARRIER
 BARRIER_COUNT = BARRIER.count
 
 CELL = Table({
@@ -82,7 +83,7 @@ CELL = Table({
     "canonical": "1 if the cost starts from net inputs: output and cost are a canonical link",
     "jacobian": "address of `softmax.softmax_backward`, the Jacobian product of such an output, or 0",
     "forward": "address of `dense.forward`, or of `bfloat16.forward`",
-    "backward": "address of `dense.backward`, or of `bfloat16.backward`",
+    "backward": "address of `dense.backward`, `dense.backward_packed`, or `bfloat16.backward`",
     "transpose": "address of `dense.transpose_panel`, or of `bfloat16.transpose_panel`",
     "gradient": "address of `dense.gradient`, or of `bfloat16.gradient`",
     "gradient_by_lanes": "address of `dense.gradient_by_lanes`",
@@ -120,8 +121,8 @@ CELL = Table({
     "given_jacobian": "address of the user's targets of ∂o/∂x",
     "kind": "what a pass computes, one of KIND_PLAIN …",
     "root": "the root of the cost's second derivative, for the Gauss–Newton matrix: one of ROOT_SLOPE …",
-    "gather_inputs": "address of what gathers inputs: `gather.gather`, `gather.gather_sparse`, `bfloat16.gather`, or "
-                     "`encoded.gathered`",
+    "gather_inputs": "address of what gathers inputs: `gather.gather`, `gather.gather_transposed`, "
+                     "`gather.gather_sparse`, `bfloat16.gather`, or `encoded.gathered`",
     "gather_targets": "address of the kernel that gathers targets: `gather.gather`, or `gather.gather_columns`",
     "noise": "address of `noise.before_layer`, or 0",
     "end_epoch": "address of `record.end_epoch`, or of `line_search.next_point` or `more_thuente.next_iterate`",

@@ -70,9 +70,10 @@ def test_the_strips_of_one_neuron_have_the_bits_of_each_alone(bias, dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("backward", "packed"), [(dense.backward, False), (dense.backward_packed, False),
+                                                  (dense.backward_packed, True)])
 @pytest.mark.parametrize(("n_in", "n_out"), WIDTHS)
-def test_backward(n_in, n_out, packed, dtype, rng):
+def test_backward(n_in, n_out, backward, packed, dtype, rng):
     lane = layout.lanes(dtype)
     for first, last in STRIPS:
         samples = last * lane
@@ -81,8 +82,8 @@ def test_backward(n_in, n_out, packed, dtype, rng):
         parameters = np.concatenate([np.full(3, CANARY, dtype), W.ravel()])
         bench = Bench(dtype, source=n_out * samples, target=n_in * samples, scratch=-(-n_in // WHOLE) * WHOLE * n_out)
         bench["source"][:], bench["target"][:] = to_panel(delta), to_panel(slope)
-        dense.backward(parameters, 3, bench.array, bench.at("source"), bench.at("target"), n_in, n_out, first, last,
-                       bench.at("scratch") if packed else -1)
+        backward(parameters, 3, bench.array, bench.at("source"), bench.at("target"), n_in, n_out, first, last,
+                 bench.at("scratch") if packed else -1)
         bench.assert_canaries()
         assert (bench["source"] == to_panel(delta)).all()
         expected = slope.astype(float)
@@ -192,8 +193,8 @@ def test_gather_and_turn(n, dtype, rng):
         wide = -(-n // lane) * lane
         bench = Bench(dtype, panel=n * strips * lane, across=across_size(n, strips * lane, lane),
                       turned=across_size(n, strips * lane, lane))
-        gather.gather(flat, NO_STRUCTURE, order, begin, end, n, bench.array, bench.at("panel"), bench.at("across"),
-                      strips, 0, strips)
+        gather.gather_transposed(flat, NO_STRUCTURE, order, begin, end, n, bench.array, bench.at("panel"),
+                                 bench.at("across"), strips, 0, strips)
         bench.assert_canaries()
         chosen = rows[order[begin:end]] if ordered else rows[begin:end]
         padded = np.concatenate([chosen, np.repeat(chosen[-1:], strips * lane - samples, axis=0)])
@@ -267,7 +268,8 @@ def test_large_layers_are_swept_in_parts(packed, rng):
     bench["out"][:], bench["delta"][:], bench["below"][:] = to_panel(O), to_panel(delta), 1
     scratch = bench.at("scratch") if packed else -1
     dense.forward(W.reshape(-1), 0, -1, bench.array, bench.at("out"), bench.at("net"), n_in, n_out, 0, strips, -1)
-    dense.backward(W.reshape(-1), 0, bench.array, bench.at("delta"), bench.at("below"), n_in, n_out, 0, strips, scratch)
+    backward = dense.backward_packed if packed else dense.backward
+    backward(W.reshape(-1), 0, bench.array, bench.at("delta"), bench.at("below"), n_in, n_out, 0, strips, scratch)
     dense.transpose_panel(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
     slopes = np.empty(n_in * n_out)
     dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, 0, n_out, slopes, 0, 0,

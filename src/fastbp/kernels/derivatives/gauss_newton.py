@@ -10,10 +10,10 @@ import math
 from .. import prototypes, tables
 from ..compile import by_address, kernel
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
-from ..ir import WHOLE, call, copy_vector, gradient_tile, lanes, multiply_vector, panel, pointer, row, view
+from ..ir import WHOLE, call, copy_vector, gradient_tile, lanes, multiply_vector, panel, pointer, row, view, wait
 from ..layer import dense, gather
 from ..layer.dense import column
-from ..passes.barrier import wait
+from ..passes.barrier import stand
 from ..tables import (
     CELL_FISHER,
     CELL_ROOT,
@@ -155,10 +155,10 @@ def normal_matrix(thread, threads, layers, cells, panels, parameters, inputs, we
                 if thread == 0:
                     products(layers, panels, strips, first, first + some, size, rows)
                     call(dense.transpose_panel, cells, rows, 0, transposed, size, some, 0, some)
-                if not wait(barrier, threads):
+                if not wait(stand, barrier, threads):
                     return
                 add_squares(rows, size, transposed, tile, some, n, matrix, thread, threads)
-                if not wait(barrier, threads):
+                if not wait(stand, barrier, threads):
                     return
 
 

@@ -1,7 +1,7 @@
 """All LLVM IR, each function of it beside its twin in plain Python, which has the docstring of both."""
 
 from .bfloat16 import join_columns, join_lanes, join_rows, transpose_pairs
-from .calls import call
+from .calls import call, wait
 from .copies import (
     FEW,
     clip_line,
@@ -21,6 +21,7 @@ from .memory import (
     lanes,
     made_of,
     panel,
+    part,
     pointer,
     pointer_at,
     row,
@@ -104,6 +105,7 @@ __all__ = [
     "multiply_by_row",
     "multiply_vector",
     "panel",
+    "part",
     "pointer",
     "pointer_at",
     "polynomial",
@@ -129,6 +131,7 @@ __all__ = [
     "transpose_pairs",
     "user_array",
     "view",
+    "wait",
     "weigh_rows",
     "wrapped",
 ]

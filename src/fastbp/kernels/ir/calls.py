@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import TypingError, types
 from numba.extending import models, register_model, typeof_impl
 
 from ..compile import BY_ADDRESS, Kernel, numba_types
 from ..compile.arguments import DESCRIPTIONS
 from ..compile.numba_internals import call_address, cgutils, field, lower_constant
+from ..tables import BARRIER_ABANDONED
 from .builder import Builder, constant, twin
 
 
@@ -87,6 +89,22 @@ def _call(typing: Any, kernel: Any, where: Any, *arguments: Any) -> Any:
     return types.void(kernel, where if table else types.intp, types.BaseTuple.from_types(kinds)), generate
 
 
+def _wait(typing: Any, kernel: Any, barrier: Any, threads: Any) -> Any:
+    kinds = _accept(kernel.kernel, (barrier, threads))
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Any:
+        cells = field(context, builder, signature.args[1], values[1], "data")
+        whole = cgutils.alloca_once_value(builder, ir.Constant(ir.IntType(1), 1))
+        with builder.if_then(builder.icmp_signed(">", values[2], constant(1)), likely=False):
+            address = builder.load(builder.gep(cells, [constant(kernel.kernel.place)]))
+            call_address(context, builder, address, types.none, kinds, values[1:])
+            abandoned = builder.load_atomic(builder.gep(cells, [constant(BARRIER_ABANDONED)]), "seq_cst", 8)
+            builder.store(builder.icmp_signed("==", abandoned, constant(0)), whole)
+        return builder.load(whole)
+
+    return types.boolean(kernel, barrier, types.intp), generate
+
+
 PLAIN_KINDS: dict[str, Any] = {"n": np.int64, "t": np.int64, "N": np.int64, "d": np.float64, "D": np.float64}
 """Letter of an array -> its dtype, where it is not the network's."""
 
@@ -122,3 +140,15 @@ def call(kernel: Kernel, where: Any, *arguments: Any) -> None:
         raise TypeError(f"call({kernel.__name__}): it has no place of its own in a table: give its address")
     address = where[kernel.place] if isinstance(where, np.ndarray) else where
     BY_ADDRESS[int(address)](*arguments)
+
+
+@twin(_wait)
+def wait(kernel: Kernel, barrier: Any, threads: int) -> bool:
+    """Wait for the whole team by a kernel whose address the barrier holds; return whether no thread of it has failed.
+
+    One thread alone waits for none, and needs no such kernel: to compile it took a fiftieth of a first fit.
+    """
+    if threads == 1:
+        return True
+    BY_ADDRESS[int(barrier[kernel.place])](barrier, threads)
+    return bool(barrier[BARRIER_ABANDONED] == 0)

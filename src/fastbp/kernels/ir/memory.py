@@ -48,6 +48,21 @@ def view(array: Any, start: int, size: int) -> Any:
     return array[start : start + size]
 
 
+def _part(typing: Any, array: Any, number: Any, size: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        data = field(context, builder, signature.args[0], arguments[0], "data")
+        start = builder.mul(arguments[1], arguments[2], flags=["nsw"])
+        return unowned_array(context, builder, signature.return_type, builder.gep(data, [start]), arguments[2])
+
+    return array(array, types.intp, types.intp), generate
+
+
+@_bounded(_part)
+def part(array: Any, number: int, size: int) -> Any:
+    """Return one of the parts of an array that are all of this size, as `view` would."""
+    return array[number * size : (number + 1) * size]
+
+
 def _panel(typing: Any, panels: Any, start: Any, n: Any, first: Any, last: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         panels, start, n, first, last = arguments

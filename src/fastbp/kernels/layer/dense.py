@@ -93,7 +93,32 @@ def backward(parameters: Floats, weights: int, panels: Floats, source: int, targ
     """δ_k = φ'(net_k) Σ_j w_jk δ_j (5) for strips first..last.
 
     The panel at ``target`` (n_in rows a strip) holds φ'(net) and is overwritten with δ; the panel at ``source`` holds
-    the n_out deltas that the layer's neurons feed. Overwrites the scratch, or packs nothing if that is -1.
+    the n_out deltas that the layer's neurons feed. The scratch is for `backward_packed`, which stands in for this.
+    """
+    lane = lanes(panels)
+    step, rows = n_out * lane, n_in * lane
+    some = sweep(n_out, parameters.itemsize)
+    k0 = 0
+    while k0 < n_in:
+        k1 = least(k0 + some, n_in)
+        s = first
+        while s < last:
+            vectors = 2 if s + 2 <= last else 1
+            a, c = source + s * step, target + s * rows
+            k = k0
+            while k < k1:
+                k += backward_tile(parameters, weights + k, 1, n_in, panels, a, step, c + k * lane, rows, n_out, k1 - k,
+                                   vectors)
+            s += vectors
+        k0 = k1
+
+
+@by_address(CELL_BACKWARD)
+def backward_packed(parameters: Floats, weights: int, panels: Floats, source: int, target: int, n_in: int, n_out: int,
+                    first: int, last: int, scratch: int) -> None:
+    """Do what `backward` does where layers outgrow the caches: overwrites the scratch, or packs nothing if that is -1.
+
+    Of its own, since no network needs it whose layers are small, and a third of it is the packing.
     """
     lane = lanes(panels)
     step, rows = n_out * lane, n_in * lane

@@ -41,21 +41,30 @@ def gather_strip(rows, order, one, end, n, panels, place, starts, lane):
 @by_address(CELL_GATHER)
 def gather(rows: ReadOnly, structure: IntegerPointer, order: Integers, begin: int, end: int, n: int, panels: Floats,
            target: int, transposed: int, strips: int, first: int, last: int) -> None:
-    """Bring rows order[begin:end] into strips first..last of a panel, and of its copy with neurons in lanes.
+    """Bring rows order[begin:end] into strips first..last of a panel.
 
-    An empty order takes the rows as they come; ``transposed`` = -1 makes no copy. A lane past the end repeats the last
-    sample, so that padding is finite wherever the samples are. With a copy, rows are read one after the other, which
-    the processor foresees; sixteen at a time it does not.
+    An empty order takes the rows as they come. A lane past the end repeats the last sample, so that padding is finite
+    wherever the samples are.
 
-    Dense rows have no ``structure``, so any pointer will do: it is for `gather_sparse`, which stands in for this, and
-    where it gathers targets the cells of the plan, for `gather_columns`.
+    The copy at ``transposed`` is for `gather_transposed`, which stands in for this. Dense rows have no ``structure``,
+    so any pointer will do: it is for `gather_sparse`, and where it gathers targets the cells of the plan, for
+    `gather_columns`.
     """
     lane = lanes(panels)
     starts = stack(begin, MOST_LANES)
     for s in range(first, last):
-        if transposed < 0:
-            gather_strip(rows, order, begin + s * lane, end, n, panels, target + s * n * lane, starts, lane)
-            continue
+        gather_strip(rows, order, begin + s * lane, end, n, panels, target + s * n * lane, starts, lane)
+
+
+@by_address(CELL_GATHER_INPUTS)
+def gather_transposed(rows: ReadOnly, structure: IntegerPointer, order: Integers, begin: int, end: int, n: int,
+                      panels: Floats, target: int, transposed: int, strips: int, first: int, last: int) -> None:
+    """Do what `gather` does, by way of the panel's copy with neurons in lanes, which is made too.
+
+    So rows are read one after the other, which the processor foresees; sixteen at a time it does not.
+    """
+    lane = lanes(panels)
+    for s in range(first, last):
         for v in range(lane):
             i = least(begin + s * lane + v, end - 1)
             row = (order[i] if order.size > 0 else i) * n

@@ -10,7 +10,7 @@ import math
 from ..compile import by_address, inline
 from ..compile.arguments import Doubles, Floats
 from ..elementwise import wide
-from ..ir import least, most, pointer, view
+from ..ir import least, most, part, pointer, view
 from ..tables import (
     HYPER_LAST_SLOPE,
     HYPER_MEMORY,
@@ -29,7 +29,6 @@ from ..tables import (
     SEARCH_START_SLOPE,
 )
 from ..updates.vectors import combine, dot, mix, products
-from .line_search import row
 
 
 @inline
@@ -50,7 +49,7 @@ def lbfgs_direction(parameters: Floats, state: Floats, numbers: Doubles, search:
     n, line, figures = parameters.size, pointer(search), pointer(numbers)
     whole = type(n)
     memory = whole(figures[HYPER_MEMORY])
-    gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
+    gradient, direction = part(state, ROW_GRADIENT, n), part(state, ROW_DIRECTION, n)
     if figures[HYPER_STEPS] == 0.0 or figures[HYPER_PAIRS] == 0.0:  # a step whose pair was refused tells no curvature
         line[SEARCH_KNOWN], line[SEARCH_ALPHA] = 0.0, downhill(direction, gradient)
         return
@@ -66,7 +65,7 @@ def lbfgs_direction(parameters: Floats, state: Floats, numbers: Doubles, search:
         place = pair % memory
         for half in range(2):
             products(view(state, (ROW_OWN + half * memory) * n, memory * n), count, gradient,
-                     row(state, ROW_OWN + memory + place, n), view(slopes, half * memory, memory), column)
+                     part(state, ROW_OWN + memory + place, n), view(slopes, half * memory, memory), column)
             for k in range(count):
                 tables[half * square + k * memory + place] = column[k]
     line[SEARCH_KNOWN] = float(kept)
@@ -102,7 +101,7 @@ def lbfgs_note(parameters: Floats, state: Floats, numbers: Doubles, search: Doub
     n, numbers = parameters.size, pointer(numbers)
     whole = type(n)
     memory = whole(numbers[HYPER_MEMORY])
-    gradient, start, before = row(state, ROW_GRADIENT, n), row(state, ROW_START, n), row(state, ROW_BEFORE, n)
+    gradient, start, before = part(state, ROW_GRADIENT, n), part(state, ROW_START, n), part(state, ROW_BEFORE, n)
     if numbers[HYPER_STEPS] == 0.0:
         numbers[HYPER_PAIRS] = 0.0
     product, fall = 0.0, 0.0
@@ -112,7 +111,7 @@ def lbfgs_note(parameters: Floats, state: Floats, numbers: Doubles, search: Doub
         fall -= s * float(before[i])
     if product > search[SEARCH_EPSILON] * most(fall, 0.0):
         pair, scale = whole(numbers[HYPER_PAIRS]) % memory, type(parameters[0])(1.0 / math.sqrt(product))
-        step, change = row(state, ROW_OWN + pair, n), row(state, ROW_OWN + memory + pair, n)
+        step, change = part(state, ROW_OWN + pair, n), part(state, ROW_OWN + memory + pair, n)
         for i in range(n):
             step[i], change[i] = scale * (parameters[i] - start[i]), scale * (gradient[i] - before[i])
         numbers[HYPER_PAIRS] += 1.0
@@ -122,8 +121,8 @@ def lbfgs_note(parameters: Floats, state: Floats, numbers: Doubles, search: Doub
 def conjugate_direction(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
     """−g + βd with β after Polak and Ribière, at least 0 (Nocedal & Wright 2006, eq. 5.45); −g where (5.52) says so."""
     n = parameters.size
-    gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
-    last_gradient, last = row(state, ROW_OWN, n), row(state, ROW_OWN + 1, n)
+    gradient, direction = part(state, ROW_GRADIENT, n), part(state, ROW_DIRECTION, n)
+    last_gradient, last = part(state, ROW_OWN, n), part(state, ROW_OWN + 1, n)
     square, overlap = dot(gradient, gradient), dot(gradient, last_gradient)
     if numbers[HYPER_STEPS] == 0.0 or abs(overlap) >= 0.2 * square:
         search[SEARCH_ALPHA] = downhill(direction, gradient)
@@ -139,8 +138,8 @@ def conjugate_direction(parameters: Floats, state: Floats, numbers: Doubles, sea
 def conjugate_note(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
     """Keep the direction, and gradient and slope from before the step."""
     n = parameters.size
-    direction, before = row(state, ROW_DIRECTION, n), row(state, ROW_BEFORE, n)
-    last_gradient, last = row(state, ROW_OWN, n), row(state, ROW_OWN + 1, n)
+    direction, before = part(state, ROW_DIRECTION, n), part(state, ROW_BEFORE, n)
+    last_gradient, last = part(state, ROW_OWN, n), part(state, ROW_OWN + 1, n)
     for i in range(n):
         last_gradient[i], last[i] = before[i], direction[i]
     numbers[HYPER_LAST_SLOPE] = search[SEARCH_START_SLOPE]

@@ -10,7 +10,7 @@ are in cache. After a second barrier the next block begins. So no result depends
 from .. import prototypes, random
 from ..compile import by_address, kernel
 from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
-from ..ir import call, lanes, lap, least, pointer, ticks, view
+from ..ir import call, lanes, lap, least, pointer, ticks, view, wait
 from ..layer import gather
 from ..tables import (
     BARRIER_COUNT,
@@ -39,7 +39,7 @@ from ..tables import (
 )
 from ..updates import scheduled
 from . import backprop, record, rounds
-from .barrier import wait
+from .barrier import stand
 from .record import batch_cost, end_batch
 
 
@@ -62,7 +62,7 @@ def my_neurons_clipped(layers: Table, cells: Integers, panels: Floats, parameter
             continue
         call(rounds.share, cells, layers, cells, parameters, gradient, state, hyper, rule, thread, threads)
         if rule != update:
-            wait(view(cells, CELL_MIDWAY, BARRIER_COUNT), threads)
+            wait(stand, view(cells, CELL_MIDWAY, BARRIER_COUNT), threads)
     lap(clock, start, 0, PHASE_UPDATE)
 
 
@@ -88,7 +88,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if position == 0:  # the end of the epoch before is waited for, too
             if thread == 0 and task.shuffle != 0 and task.piece == 0:
                 call(random.shuffle, cells, order, task.key, epoch)
-            if not wait(barrier, threads):
+            if not wait(stand, barrier, threads):
                 break
         if progress[PROGRESS_STATUS] != STATUS_RUNNING:
             break
@@ -98,7 +98,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         if cells[CELL_FOLLOW] != 0 and position == batch:  # threads read these numbers in both phases
             if thread == 0:
                 call(scheduled.follow, cells, cells, learner.hyper, updates)
-            if not wait(barrier, threads):
+            if not wait(stand, barrier, threads):
                 break
         if batch != known or position == batch:
             total, known = float(batch_end - batch), batch
@@ -119,7 +119,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
              clock, start)
         if not final:  # nothing is changed yet: the next call goes on, or none does
             break
-        if not wait(barrier, threads):
+        if not wait(stand, barrier, threads):
             break
         if threads > 1:
             lap(clock, start, 0, PHASE_WAIT)
@@ -135,7 +135,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         blocks += 1
         if last_block:
             updates += 1
-        if not wait(barrier, threads):
+        if not wait(stand, barrier, threads):
             break
         if threads > 1:
             lap(clock, start, 0, PHASE_WAIT)

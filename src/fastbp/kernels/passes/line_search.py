@@ -14,7 +14,7 @@ import math
 from .. import prototypes
 from ..compile import by_address, inline, kernel
 from ..compile.arguments import DoublePointer, Doubles, Floats, IntegerPointer
-from ..ir import call, least, most, pointer, to_bits, view
+from ..ir import call, least, most, part, pointer, to_bits
 from ..tables import (
     CELL_END_EPOCH,
     DOING_FRESH,
@@ -141,12 +141,6 @@ def judge(search, cost, slope):
 
 
 @inline
-def row(state, index, n):
-    """Return a row of state."""
-    return view(state, index * n, n)
-
-
-@inline
 def cost_of_pass(parameters, gradient, state, numbers, sums, search):
     """Return the mean cost of the pass that has ended, with the penalties, whose gradient is added to that of it."""
     if numbers.size > HYPER_COUNT:
@@ -188,8 +182,8 @@ def next_point(parameters: Floats, best: Floats, state: Floats, numbers: Doubles
     last one the parameters stay.
     """
     n, line, figures = parameters.size, pointer(search), pointer(numbers)
-    gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
-    start, before = row(state, ROW_START, n), row(state, ROW_BEFORE, n)
+    gradient, direction = part(state, ROW_GRADIENT, n), part(state, ROW_DIRECTION, n)
+    start, before = part(state, ROW_START, n), part(state, ROW_BEFORE, n)
     doing, cost = line[SEARCH_DOING], 0.0
     if doing != DOING_RESTING:
         cost = cost_of_pass(parameters, gradient, state, numbers, sums, line)

@@ -10,7 +10,7 @@ import math
 from .. import prototypes
 from ..compile import by_address, inline
 from ..compile.arguments import DoublePointer, Doubles, Floats, IntegerPointer
-from ..ir import call, least, most, pointer, to_bits, view
+from ..ir import call, least, most, part, pointer, to_bits, view
 from ..tables import (
     CELL_END_EPOCH,
     DOING_FRESH,
@@ -65,7 +65,7 @@ from ..tables import (
     WOLFE_WIDTH,
 )
 from ..updates.vectors import combine, dot
-from .line_search import cost_of_pass, end_step, row
+from .line_search import cost_of_pass, end_step
 
 DECREASE = 1e-3
 """μ of the condition of decrease, L-BFGS-B's ``ftol``."""
@@ -208,8 +208,8 @@ def next_iterate(parameters: Floats, best: Floats, state: Floats, numbers: Doubl
     """
     n, wolfe = parameters.size, pointer(view(search, search.size - WOLFE_COUNT, WOLFE_COUNT))
     line, figures = pointer(search), pointer(numbers)
-    gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
-    start, before = row(state, ROW_START, n), row(state, ROW_BEFORE, n)
+    gradient, direction = part(state, ROW_GRADIENT, n), part(state, ROW_DIRECTION, n)
+    start, before = part(state, ROW_START, n), part(state, ROW_BEFORE, n)
     doing, failed = line[SEARCH_DOING], False
     if doing != DOING_RESTING:
         cost = cost_of_pass(parameters, gradient, state, numbers, sums, line)

@@ -11,7 +11,7 @@ take no rounds.
 from .. import prototypes, random
 from ..compile import by_address, kernel, rule
 from ..compile.arguments import DoublePointer, Doubles, Floats, IntegerPointer, Integers, ReadOnly, Table
-from ..ir import atomic_add, call, lanes, lap, least, most, pointer, ticks, view
+from ..ir import atomic_add, call, lanes, lap, least, most, pointer, ticks, view, wait
 from ..layer import gather
 from ..tables import (
     BARRIER_COUNT,
@@ -52,7 +52,7 @@ from ..tables import (
 )
 from ..updates import scheduled
 from . import backprop, encoded, record
-from .barrier import wait
+from .barrier import stand
 from .record import batch_cost, end_batch
 
 
@@ -118,7 +118,7 @@ def take_round(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
     if thread == 0 and accumulate == 0:
         for i in range(count):
             gradient[i] = 0
-    if not wait(barrier, threads):
+    if not wait(stand, barrier, threads):
         return
     lap(clock, start, 0, PHASE_WAIT)
     if thread == 0:
@@ -132,7 +132,7 @@ def take_round(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
         return
     if cells[CELL_MEASURE] != 0:
         call(share, cells, layers, cells, parameters, gradient, state, hyper, cells[CELL_MEASURE], thread, threads)
-        wait(view(cells, CELL_MIDWAY, BARRIER_COUNT), threads)
+        wait(stand, view(cells, CELL_MIDWAY, BARRIER_COUNT), threads)
     call(share, cells, layers, cells, parameters, gradient, state, hyper, update, thread, threads)
     lap(clock, start, 0, PHASE_UPDATE)
 
@@ -161,7 +161,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
                 call(random.shuffle, cells, order, task.key, epoch)
             if thread == 0 and cells[CELL_FOLLOW] != 0:
                 call(scheduled.follow, cells, cells, learner.hyper, updates)
-            if not wait(barrier, threads):
+            if not wait(stand, barrier, threads):
                 break
         if progress[PROGRESS_STATUS] != STATUS_RUNNING:
             break
@@ -190,7 +190,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
             call(backprop.my_samples, cells, layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
                  pointer(data.structure), data.targets, weights, order, position, end, total, task.labels, backward,
                  strips, strips * thread // threads, strips * (thread + 1) // threads, scratch, clock, start)
-            if not wait(barrier, threads):
+            if not wait(stand, barrier, threads):
                 break
             lap(clock, start, 0, PHASE_WAIT)
             if backward != 0:
@@ -204,7 +204,7 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
         position = end
         taken += most(blocks, 1)
         updates += 1 if last_block else 0
-        if not wait(barrier, threads):
+        if not wait(stand, barrier, threads):
             break
         lap(clock, start, 0, PHASE_WAIT)
         if position == task.samples:
