@@ -149,7 +149,8 @@ class Model:
         parameters[:] = pickled("parameters", self._parameters, (architecture.n_parameters,), architecture.dtype)
         self._parameters = parameters
         if isinstance(self.init, tuple):
-            self.__dict__["init"] = construction.init(self.init, architecture.sizes, architecture.bias, architecture.dtype)
+            self.__dict__["init"] = construction.init(self.init, architecture.sizes, architecture.bias,
+                                                      architecture.dtype)
         self._prepare()
 
     # -------------------------------------------------------------------------------------------------- what it is
