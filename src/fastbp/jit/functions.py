@@ -8,76 +8,25 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels import embedded, prototypes, tables
-from ..kernels.compile import allocating, inline, kernel
-from ..kernels.ir import call, made_of, pointer, user_array
+from ..kernels.compile import allocating, kernel
+from ..kernels.ir import call, pointer
 from ..kernels.passes import predict
 from ..kernels.tables import (
     CELL_COST,
-    CELL_COUNT,
-    CELL_MODEL,
     CELL_TARGET_COLUMNS,
-    COST_INPUT_NOISE,
     ENTRY_BLOCK,
-    ENTRY_COUNT,
-    ENTRY_DEPTH,
-    ENTRY_ENCODING,
-    ENTRY_MODEL,
     ENTRY_N_IN,
-    ENTRY_SIZE,
     ENTRY_WORK_SIZE,
-    HYPER_COUNT,
-    LAYER_COLUMNS,
-    LAYER_MODEL,
     LAYER_N_OUT,
     RULE_ADDRESS,
-    RULE_BYTES,
-    RULE_SLOTS,
 )
 from .model import Model, State
+from .sizes import _X, _Y, _gradient, _hyper, _of, _out, _shaped, _state, _trained, _u, _whole, _work, _x, _y
 
 Array = npt.NDArray[Any]
 
 # The model's arrays are not read after a call: Numba would then count references to all arguments, by locked
 # instructions (130 of 240 ns of `cost_and_gradient` at 4-32-2).
-
-_x, _X, _y, _Y, _u = (user_array(name, readonly=True) for name in ("x", "X", "y", "Y", "u"))
-_out, _gradient, _work, _state = (user_array(name, readonly=False) for name in ("out", "gradient", "work", "the state"))
-_trained, _hyper = (user_array(name, readonly=False) for name in ("parameters of the model", "hyper of the state"))
-_check_model = made_of("the model", {"parameters": "f", "layers": "t", "cells": "n", "cost_parameter": "d",
-                                     "calls": "n", "none": "f", "order": "n"})
-
-
-# Without a branch within them: inlined with one, they have Numba count references to all arguments.
-
-
-@inline
-def _shaped(model: Model) -> Any:
-    """Whether the arrays of a model have the sizes of one."""
-    _check_model(model)
-    return ((model.calls.size >= ENTRY_COUNT) & (model.cells.size >= CELL_COUNT)
-            & (model.layers.shape[1] == LAYER_COLUMNS) & (model.layers.shape[0] > 0)
-            & (model.cost_parameter.size == COST_INPUT_NOISE) & (model.none.size == 0) & (model.order.size == 0))
-
-
-@inline
-def _whole(model: Model) -> Any:
-    """Whether arrays of these sizes belong together."""
-    return ((model.calls[ENTRY_SIZE] == model.parameters.size) & (model.calls[ENTRY_DEPTH] == model.layers.shape[0])
-            & (model.calls.size == ENTRY_COUNT + model.calls[ENTRY_ENCODING])
-            & (model.cells.size == CELL_COUNT + model.calls[ENTRY_ENCODING])
-            & (model.calls[ENTRY_MODEL] == model.cells[CELL_MODEL])
-            & (model.calls[ENTRY_MODEL] == model.layers[0, LAYER_MODEL]))
-
-
-@inline
-def _of(model: Model, state: State) -> Any:
-    """Whether a state is one for a model, whole itself."""
-    parameters, rule = model.parameters, state.rule
-    gradient, slots = _state(parameters, state.gradient), _state(parameters, state.slots)
-    hyper = _hyper(model.cost_parameter, state.hyper)
-    return ((gradient.size == parameters.size) & (hyper.size == HYPER_COUNT)
-            & (slots.size == (rule >> RULE_SLOTS) * parameters.size)
-            & ((rule >> RULE_BYTES & 15) == parameters.itemsize))
 
 
 @allocating

@@ -10,8 +10,8 @@ from ..kernels import embedded_slopes
 from ..kernels.compile import kernel
 from ..kernels.ir import call, pointer, user_array
 from ..kernels.tables import ENTRY_N_IN, ENTRY_PARAMETER_VJP, ENTRY_WORK_SIZE, LAYER_N_OUT
-from .functions import _X, _gradient, _shaped, _whole, _work
 from .model import Model
+from .sizes import _X, _gradient, _shaped, _whole, _work
 
 Array = npt.NDArray[Any]
 
