@@ -56,6 +56,21 @@ def test_products_are_of_few_nonzeros_only():
     assert arrays.rows(zeros, 10, np.dtype("float32")).few and zeros.nnz == 20
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+def test_weights_that_are_not_finite_count_where_there_is_a_number(optimizer, rng):
+    """As in SciPy's products; a fit looks at all parameters, and ends as with dense rows."""
+    X = matrix(rng, 40, 30, "float64")
+    S, y, empty = sparse.csr_array(X), rng.normal(size=40), X.shape[1] - 1
+    for column, reached in ((empty, np.zeros(40, bool)), (0, X[:, 0] != 0)):
+        net = Network((30, 4, 1), seed=0, dtype="float64")
+        net.weights[0][2, column] = np.nan
+        assert (np.isnan(S @ net.weights[0][2]) == reached).all()
+        assert (np.isnan(net.predict(S)[:, 0]) == reached).all() and np.isnan(net.predict(X)).all()
+        for inputs in (S, X):
+            with pytest.raises(fastbp.DivergenceError):
+                net.copy().fit(inputs, y, epochs=2, optimizer=optimizer)
+
+
 def test_no_panel_is_as_wide_as_the_matrix(rng):
     """30,000 columns of 200 samples would take 48 MB."""
     net = Network((30_000, 2), seed=0)

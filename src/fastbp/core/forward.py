@@ -42,9 +42,10 @@ def predict(self: Model, X: Any, out: Array | None = None, *, precision: str | N
     ----------
     X : array_like, shape (n_samples, n_0) or (n_0,)
         Inputs; (n_samples, n_0) may be sparse, as in `fit`, and may have no rows. NaN in a row gives NaN in its
-        outputs. What is not of the network's dtype is converted a part at a time. Also a source of `fastbp.data`, and
-        with ``memory`` anything (n_samples, n_0) that has ``.shape`` and ``[a:b]``, or a list of such: these are read
-        by blocks. Of a `fastbp.data.Stream` it is the X of its blocks.
+        outputs; of sparse rows with few numbers a weight that is not finite counts where there is a number. What is not
+        of the network's dtype is converted a part at a time. Also a source of `fastbp.data`, and with ``memory``
+        anything (n_samples, n_0) that has ``.shape`` and ``[a:b]``, or a list of such: these are read by blocks. Of a
+        `fastbp.data.Stream` it is the X of its blocks.
     out : ndarray, shape (n_samples, n_L) or (n_L,), optional
         Where to write them: of the network's dtype, C-contiguous and writable. It may overlap X, also the file of a
         memory map; no outputs are written then before all are known.
