@@ -83,6 +83,8 @@ class Metric:
         Whether it judges probabilities, of the costs whose outputs are such; else numbers.
     means : Means or None
         The same of samples that are read by blocks; None where all outputs must be seen at a time.
+    by_output : bool
+        Whether it is the mean of what it is for each output alone, and so is known where some targets are not.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Metric:
     higher_is_better: bool
     of_classes: bool
     means: Means | None
+    by_output: bool = True
 
 
 def accuracy(compared: Compared) -> float:
@@ -192,7 +195,7 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("accuracy", accuracy, "share of samples whose class is right, or all of whose answers are", True, True,
-               itself(accuracy)),
+               itself(accuracy), by_output=False),
         Metric("auc", auc, "area under the ROC curve, the mean over each class against the rest", True, True,
                None),
         Metric("cross_entropy", cross_entropy, "mean of −Σ y log o, or of −y log o − (1−y) log(1−o)", False, True,

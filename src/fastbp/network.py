@@ -258,7 +258,8 @@ class Network(Trainable, Derivatives):
             What is recorded after each epoch beside the cost, in ``history.metrics`` and ``record.metrics``, and can be
             watched (`EarlyStopping`, `fastbp.schedules.ReduceOnPlateau`): "accuracy", "auc", "cross_entropy" for costs
             of classes or probabilities; "r2", "mae", "mse", "rmse" for all others, and probabilities; functions, which
-            are recorded under their name, or under the one given in a pair. See Notes.
+            are recorded under their name, or under the one given in a pair. Where single targets are missing or have
+            weights, all but "accuracy" and functions compare each output for itself, see `score`. See Notes.
         memory : int or str, optional
             Bytes that buffers of samples may take, or text like "256MB": then samples are read by blocks if they do not
             fit. Sources of `fastbp.data` take "256MB" where none is given.

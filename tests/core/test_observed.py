@@ -229,7 +229,10 @@ def test_what_is_masked_is_missing(rng):
     (dict(Y=np.full((9, 2), NAN), missing="ignore", memory="1MB"), "no target counts"),
     (dict(missing=np.ones(3)), "missing is array.*expected None, or 'ignore'"),
     (dict(sample_weight=np.ones((9, 2)) * [1, 2], optimizer="lm"), "one weight a sample"),
-    (dict(sample_weight=np.ones((9, 2)) * [1, 2], metrics=["r2"]), "metrics compare all targets"),
+    (dict(sample_weight=np.ones((9, 2)) * [1, 2], metrics=[("own", lambda y, o: 0.0)]), "'own' compares all targets"),
+    (dict(sample_weight=np.ones((9, 2)) * [1, 2], metrics=["accuracy"], cost="binary_cross_entropy"),
+     "'accuracy' compares all targets.*use 'auc', 'cross_entropy'"),
+    (dict(Y=None, target_jacobian=np.zeros((9, 2, 3)), metrics=["r2"]), "none is known"),
 ])
 def test_what_does_not_fit_is_said_before_anything_changes(given, wrong):
     settings = {"X": np.zeros((9, 3)), "Y": np.zeros((9, 2)), "epochs": 1} | given

@@ -585,3 +585,47 @@ def test_a_metric_is_drawn(rng):
     with pytest.raises(ValueError, match="metric is 'auc', but 'r2', 'training_r2', 'mae' has been recorded"):
         net.history.plot(metric="auc")
     plt.close("all")
+
+
+@pytest.mark.parametrize("make", [numbers, gaussian, counts, probabilities])
+def test_each_output_is_compared_where_it_is_known(make, rng):
+    net, X, Y, names, exclusive = make(rng, "float64")
+    names, m = [name for name in names if METRICS[name].by_output], np.shape(Y)[1]
+    W = rng.uniform(0.5, 2, (N, m)) * (rng.random((N, m)) < 0.7)
+    W[0, 0] = 0
+    out = net.predict(X)[:, :m]
+
+    def mean(name, weights):
+        found = []
+        for j in range(m):
+            known = weights[:, j] > 0
+            found.append(naive.METRICS[name](Y[known, j : j + 1], out[known, j : j + 1], weights[known, j], exclusive))
+        return np.mean(found)
+
+    holes, ones = np.where(W > 0, Y, np.nan), (W > 0).astype(float)
+    for name in names:
+        assert net.score(X, Y, W, metric=name) == pytest.approx(mean(name, W), rel=1e-10)
+        assert net.score(X, holes, metric=name, missing="ignore") == pytest.approx(mean(name, ones), rel=1e-10)
+        same = net.score(X, Y, np.repeat(W[:, :1] + 1, m, axis=1), metric=name)
+        assert same == pytest.approx(net.score(X, Y, W[:, 0] + 1, metric=name), rel=1e-12)
+    seen = []
+    net.fit(X, holes, epochs=1, missing="ignore", metrics=names, callbacks=[lambda record: seen.append(record.metrics)])
+    out = net.predict(X)[:, :m]
+    assert list(seen[0]) == names
+    for name, value in seen[0].items():
+        assert value == pytest.approx(mean(name, ones), rel=1e-10)
+    stopping = fastbp.EarlyStopping(metric=names[0])
+    net.fit(X, Y, epochs=2, validation=(X, holes), missing="ignore", metrics=names, callbacks=[stopping])
+    assert stopping.best_epoch and all(len(values) == 2 for values in net.history.metrics.values())
+
+
+def test_what_is_not_known_of_any_output_is_left_out(rng):
+    net = network((3, 5, 2), dtype="float64")
+    X, Y = rng.normal(size=(9, 3)), rng.normal(size=(9, 2))
+    Y[:, 1] = Y[:4, 0] = np.nan
+    e = net.predict(X)[4:, 0] - Y[4:, 0]
+    assert net.score(X, Y, metric="mse", missing="ignore") == pytest.approx(np.mean(e**2))
+    with pytest.raises(ValueError, match="no target counts"):
+        net.score(X, np.full((9, 2), np.nan), missing="ignore")
+    net.parameters[-1] = np.inf
+    assert np.isnan(net.score(X, np.where(np.eye(9, 2) > 0, np.nan, 0), metric="mse", missing="ignore"))

@@ -120,9 +120,9 @@ class Metrics:
                                  f"{side.memory}: give memory={needed}, use {others}, or fewer samples")
 
     def check_samples(self, samples: Samples | Streamed, validation: Samples | Streamed | None) -> None:
-        """Raise ValueError if one compares targets of which some are missing or have weights of their own."""
+        """Raise ValueError if one cannot be computed of targets that are missing or have weights of their own."""
         for column in self.columns:
-            _check_targets(samples if column.training or validation is None else validation)
+            _check_targets(samples if column.training or validation is None else validation, [column])
 
     def check_watched(self, owner: object, name: str | None) -> None:
         """Raise ValueError if somebody watches a metric that is not recorded."""
@@ -134,9 +134,9 @@ class Metrics:
         """Return what computes them at the present parameters: of samples to validate with where there are any."""
         mine = [column for column in self.columns if column.training or validation is None]
         others = [column for column in self.columns if column not in mine]
-        sides = [(_side(network, samples), mine)] if mine else []
+        sides = [(_side(network, samples, mine), mine)] if mine else []
         if validation is not None and others:
-            sides.append((_side(network, validation), others))
+            sides.append((_side(network, validation, others), others))
 
         def measure() -> dict[str, float]:
             found: dict[str, float] = {}
@@ -148,13 +148,15 @@ class Metrics:
 
 
 def score(self: Trainable, X: Any, Y: Any = None, sample_weight: Any = None, *,
-          metric: str | Function | None = None, memory: int | str | None = None) -> float:
+          metric: str | Function | None = None, missing: str | None = None,
+          memory: int | str | None = None) -> float:
     """Compute how good the outputs are: the accuracy of classes and probabilities, R² of numbers, or another metric.
 
     Parameters
     ----------
-    X, Y, sample_weight, memory
-        As in `fit`.
+    X, Y, sample_weight, missing, memory
+        As in `fit`. Where single targets are missing or have weights, each output is compared for itself, and the mean
+        is taken over those of which something is known; "accuracy" and functions take all targets or none of a sample.
     metric : str or callable, optional
         As one of the ``metrics`` of `fit`. By default "accuracy" where the cost is cross_entropy or
         binary_cross_entropy, else "r2", as of scikit-learn's classifiers and regressors.
@@ -182,9 +184,9 @@ def score(self: Trainable, X: Any, Y: Any = None, sample_weight: Any = None, *,
     metrics.check(cost)
     samples: Samples | Streamed
     if in_memory(X, Y, memory):
-        samples = self._samples(X, Y, sample_weight, sparse=True)
+        samples = self._observed(X, Y, sample_weight, None, 1.0, missing)
     else:
-        samples = self._by_blocks(X, Y, sample_weight, memory=memory)
+        samples = self._by_blocks(X, Y, sample_weight, memory=memory, missing=missing)
         metrics.check_blocks(samples, None)
     (value,) = metrics.of(self, samples, None)().values()
     return value
@@ -227,15 +229,25 @@ def _takes_weights(place: str, name: str, function: Function) -> bool:
     return weighted
 
 
-def _check_targets(samples: Samples | Streamed) -> None:
-    if samples.cost is not None:
-        raise ValueError("metrics compare all targets of a sample, but some are missing or have weights of their own: "
-                         "leave them out, or validate with samples without NaN")
+def _check_targets(samples: Samples | Streamed, columns: list[Column]) -> None:
+    if samples.cost is None:
+        return
+    said = "all targets of a sample, but some are missing or have weights of their own"
+    if isinstance(samples, Streamed):
+        raise ValueError(f"metrics compare {said}, and are read by blocks: leave metrics out, or validate with samples "
+                         "without NaN")
+    for column in columns:
+        if column.own is not None or not column.metric.by_output:
+            others = ", ".join(repr(name) for name, metric in METRICS.items() if metric.by_output)
+            raise ValueError(f"metric {column.name!r} compares {said}: use {others}, or validate with samples without "
+                             "NaN")
 
 
-def _side(network: Trainable, samples: Samples | Streamed) -> _Side | _Blocks:
-    _check_targets(samples)
-    return _Blocks(network, samples) if isinstance(samples, Streamed) else _Side(network, samples)
+def _side(network: Trainable, samples: Samples | Streamed, columns: list[Column]) -> _Side | _Outputs | _Blocks:
+    _check_targets(samples, columns)
+    if isinstance(samples, Streamed):
+        return _Blocks(network, samples)
+    return _Side(network, samples) if samples.cost is None else _Outputs(network, samples)
 
 
 class _Judged:
@@ -289,6 +301,39 @@ class _Side:
     def measured(self, columns: list[Column]) -> dict[str, float]:
         """Return their values by name."""
         return self.judged.measured(outputs_of(self.network, self.samples), columns)
+
+
+class _Outputs:
+    """Samples of which each target has a weight, 0 where it is missing: each output is compared for itself."""
+
+    def __init__(self, network: Trainable, samples: Samples) -> None:
+        self.network, self.samples, self.architecture = network, samples, network._architecture
+        m, targets = self.architecture.n_targets, samples.targets
+        if samples.picked is not None:
+            targets = targets[samples.picked]
+        self.targets = targets[:, :m].astype(np.float64)
+        self.weights = targets[:, -m:].astype(np.float64) * samples.own_weights[:, None]
+        if not self.weights.any():
+            raise ValueError("metrics compare targets with outputs, but none is known: leave metrics out")
+
+    def measured(self, columns: list[Column]) -> dict[str, float]:
+        """Return their values by name: the mean over outputs of which something is known, and that have a value."""
+        outputs = outputs_of(self.network, self.samples)
+        return {column.name: self._mean(column.metric, outputs) for column in columns}
+
+    def _mean(self, metric: Metric, outputs: Array) -> float:
+        found = []
+        for j, weights in enumerate(self.weights.T):
+            known = weights > 0
+            if known.any():
+                compared = Compared(self.targets[known, j : j + 1], outputs[known, j : j + 1].astype(np.float64),
+                                    weights[known], False, float(np.finfo(self.architecture.dtype).eps))
+                if not np.isfinite(compared.outputs).all():
+                    return float("nan")
+                with np.errstate(all="ignore"):
+                    found.append(metric.function(compared))
+        values = [value for value in found if not np.isnan(value)]
+        return float(np.mean(values)) if values else float("nan")
 
 
 class _Blocks:
