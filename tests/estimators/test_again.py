@@ -85,6 +85,9 @@ def test_losses_are_those_of_scikit_learn():
     lambda mlp: mlp.network_.train_on_batch(X, Y),
     lambda mlp: mlp.network_.fit(X, Y, epochs=1, shuffle=False, resume=True),
     lambda mlp: mlp.network_.fit(X, Y, epochs=1, shuffle=False), lambda mlp: mlp.fit(X[:9], Y[:9]),
+    lambda mlp: mlp.network_.fit(X, Y, epochs=1, shuffle=False, resume=True, regularization=fastbp.Regularization(
+        trainable=np.arange(mlp.network_.n_parameters) % 2 == 0)),
+    lambda mlp: mlp.network_.fit(X, Y, epochs=1, shuffle=False, resume=True, optimizer=fastbp.Adam(0.1, beta1=0.5)),
     lambda mlp: mlp.set_params(learning_rate_init=0.1).partial_fit(X, Y).set_params(learning_rate_init=0.001),
 ])
 def test_what_is_changed_between_calls_acts(change, fits):
@@ -97,6 +100,16 @@ def test_what_is_changed_between_calls_acts(change, fits):
         change(one), change(other)
     for _ in range(4):
         same(learn(one), fits(other))
+
+
+def test_an_early_stopping_of_a_fit_before_begins_to_wait_anew():
+    mlp = MLPRegressor(hidden_layer_sizes=(5,), random_state=0)
+    for _ in range(3):
+        learn(mlp)
+    mlp.network_.fit(X, Y, epochs=2, shuffle=False, resume=True, callbacks=[fastbp.EarlyStopping(patience=5)])
+    assert mlp.network_._progress.stopping
+    learn(mlp)
+    assert mlp._again.progress is mlp.network_._progress and not mlp.network_._progress.stopping
 
 
 def test_weights_of_one_call_are_not_those_of_the_next(fits):

@@ -73,6 +73,11 @@ class Again:
             self.bound: Bound | None = None
             self.steps.settle()
 
+    def goes_on(self, network: Network, like: tuple[Any, ...] | None) -> bool:
+        """Whether a network's training is this one, in the arrays that it was in: `Network.fit` may replace them."""
+        progress = self.progress
+        return like == self.like and network._progress is progress and progress.state is self.steps.state
+
     def epoch(self, samples: Samples, shuffle: bool | Reorder, watch: Callback) -> None:
         """Train for an epoch, and have its record looked at; raises what a fit raises."""
         network, progress, steps, began = self.network, self.progress, self.steps, time.perf_counter()
@@ -118,7 +123,7 @@ class Again:
         numbers[HYPER_COUNT:], numbers[:HYPER_COUNT] = self.fresh[HYPER_COUNT:], progress.hyper
         if about.regularization is not None:
             numbers[tables.HYPER_BATCH_WEIGHT] = self.fresh[tables.HYPER_BATCH_WEIGHT]
-        progress.hyper, learner.best[:] = numbers[:HYPER_COUNT], network._parameters
+        progress.hyper, progress.stopping, learner.best[:] = numbers[:HYPER_COUNT], [], network._parameters
         for sums in (learner.gradient, learner.sums, learner.costs, place):
             sums[:] = 0
         place[tables.PROGRESS_EPOCH] = place[tables.PROGRESS_FIRST_EPOCH] = progress.epochs
