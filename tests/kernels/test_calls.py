@@ -88,6 +88,7 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
              (backprop.my_neurons_parametric, backprop.my_neurons),
              (line_search.next_point, record.end_epoch), (more_thuente.next_iterate, record.end_epoch),
              (gather.gather_sparse, gather.gather), (gather.gather_columns, gather.gather),
+             (gather.gather_transposed, gather.gather), (dense.backward_packed, dense.backward),
              (gather.count, gather.total_weight), (BY_OUTPUT, prototypes.cost)]
     rows += [(row.encode, prototypes.encoder) for row in encoders.ENCODERS.values()]
     rows += [(row.gradient, prototypes.encoder_gradient) for row in encoders.ENCODERS.values() if row.gradient]
