@@ -18,7 +18,7 @@ from fastbp.kernels.derivatives import second as tangents
 from fastbp.kernels.ir import call
 from fastbp.kernels.layer import dense, gather, parametric
 from fastbp.kernels.layer.encoders import scaling_gradient
-from fastbp.kernels.passes import backprop, encoded, epoch, line_search, more_thuente, predict, record, sparse
+from fastbp.kernels.passes import backprop, barrier, encoded, epoch, line_search, more_thuente, predict, record, sparse
 from fastbp.kernels.table import Table
 from fastbp.kernels.updates import penalties as regular
 from fastbp.optimizers import BATCH_METHODS, LineSearch
@@ -38,7 +38,7 @@ OF_ROWS |= {scaling_gradient, BY_OUTPUT}
 PLACED = [found for found in ALL.values() if found.place >= 0 and found not in OF_ROWS
           and found.__module__ != prototypes.__name__]
 BY_TABLE = {"ENTRY": embedded.KERNELS + embedded.ENCODED + embedded_slopes.KERNELS,
-            "ENSEMBLE": (embedded.forward_members,),
+            "ENSEMBLE": (embedded.forward_members,), "BARRIER": (barrier.stand,),
             "LAYER": (parametric.activate, parametric.backward, parametric.gradient)}
 BY_TABLE["CELL"] = [found for found in PLACED if not any(found in placed for placed in BY_TABLE.values())]
 
@@ -120,7 +120,7 @@ def test_every_address_lies_where_its_table_says():
     for name, found in BY_TABLE.items():
         table = getattr(tables, name)
         meanings = dict(zip(table, table.meanings.values(), strict=True))
-        assert len(found) > 8 or name in ("ENSEMBLE", "LAYER")
+        assert len(found) > 8 or name in ("ENSEMBLE", "LAYER", "BARRIER")
         for held in found:
             assert meanings[held.place].startswith("address of ")
             named = f"`{held.__module__.rpartition('.')[2]}.{held.__name__}`" in meanings[held.place]
