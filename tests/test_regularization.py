@@ -1,5 +1,6 @@
 """Regularisation beside its plain twin: penalties of the weights."""
 
+import gc
 from itertools import pairwise
 
 import naive
@@ -20,6 +21,7 @@ from fastbp import (
     ScaledConjugateGradient,
     quantile,
 )
+from fastbp.core import penalties
 from fastbp.kernels import layout, tables
 from fastbp.kernels.passes import noise
 
@@ -542,3 +544,27 @@ def test_the_norm_to_clip_is_taken_in_double():
     net.fit(np.float32([[1e25]]), np.float32([[0]]), epochs=1, batch_size=2, optimizer=SGD(1.0),
             regularization=Regularization(clip_norm=1.0))
     assert np.linalg.norm(net.parameters - before) == pytest.approx(1, rel=1e-6)
+
+
+def test_a_table_that_is_kept_is_that_of_one_regularization_and_network():
+    """Not the one of other settings, of another network, rule or state, nor the array that a fit has written to."""
+    mild, strong = Regularization(l2=0.1), Regularization(l2=0.2)
+    small, large = (network(sizes)._architecture for sizes in ((3, 5, 2), (3, 6, 2)))
+    hyper, masked = np.arange(1.0, tables.HYPER_COUNT + 1), Regularization(trainable=[True] * 31 + [False])
+    asked = [(mild, small, {}), (strong, small, {}), (mild, large, {}), (mild, small, {"rule": 7}),
+             (mild, small, {"total": 8}), (mild, small, {"ungrouped": 10}),
+             (masked, small, {}), (masked, small, {"fixed": 9})]
+    first = [penalties.numbers(one, other, hyper, **more) for one, other, more in asked]
+    shapes = {(found.size, found.tobytes()) for found in first}
+    assert len(shapes) == len(asked)
+    expected = [found.copy() for found in first]
+    for found in first:
+        found[:] = np.nan
+    for (one, other, more), wanted in zip(asked, expected, strict=True):
+        assert penalties.numbers(one, other, hyper, **more).tobytes() == wanted.tobytes()  # -1 is a NaN
+    kept = penalties._TABLES[small]
+    assert set(kept) >= {mild, strong}
+    count = len(kept)
+    del strong, asked, one
+    gc.collect()
+    assert len(kept) == count - 1
