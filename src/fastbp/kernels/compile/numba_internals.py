@@ -118,7 +118,7 @@ comes out of LLVM."""
 
 DELETES = "IRLegalization"
 """The pass that marks where a variable is used last, to release what it refers to. Where nothing is counted it has
-variables overwritten with 0, a fifth of all that LLVM is given and throws away."""
+variables overwritten with 0, a tenth of all that LLVM is given, and throws away."""
 
 
 class KernelCompiler(Compiler):
