@@ -69,6 +69,9 @@ def forward(parameters: Floats, weights: int, bias: int, panels: Floats, source:
     lane = lanes(panels)
     step, rows = n_in * lane, n_out * lane
     some = sweep(n_in, parameters.itemsize)
+    while n_out == 1 and last - first > 2:
+        first += forward_row(parameters, weights, panels, source + first * step, step, target + first * rows, rows,
+                             n_in, parameters, bias, last - first)
     j0 = 0
     while j0 < n_out:
         j1 = least(j0 + some, n_out)
@@ -77,9 +80,6 @@ def forward(parameters: Floats, weights: int, bias: int, panels: Floats, source:
             vectors = 2 if s + 2 <= last else 1
             a, c = source + s * step, target + s * rows
             j = j0
-            if n_out == 1 and last - s > 2:
-                vectors = forward_row(parameters, weights, panels, a, step, c, rows, n_in, parameters, bias, last - s)
-                j = j1
             while j < j1:
                 j += forward_tile(parameters, weights + j * n_in, n_in, 1, panels, a, step, c + j * lane, rows, n_in,
                                   parameters, bias + j if bias >= 0 else -1, j1 - j, vectors)
