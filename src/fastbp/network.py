@@ -246,10 +246,10 @@ class Network(Trainable, Derivatives):
         jacobian_weight : float or array_like, shape (n_L, n_0), default 1.0
             λ, not negative; or λ_ji, one for each ∂o_j/∂x_i, (n_0,) will do if n_L is 1.
         missing : {None, "ignore"}, default None
-            "ignore": NaN in Y or ``target_jacobian`` is what has not been observed, also in ``validation``. A missing
-            target has weight 0, see ``sample_weight``; a row of which nothing is known is left out. A missing slope
-            adds nothing to the sum over j and i, whose mean is over all rows as they are; where there are targets of
-            slopes, rows that lack values count as well.
+            "ignore": what is NaN or masked in Y or ``target_jacobian`` has not been observed, also in ``validation``. A
+            missing target has weight 0, see ``sample_weight``; a row of which nothing is known is left out. A missing
+            slope adds nothing to the sum over j and i, whose mean is over all rows as they are; where there are targets
+            of slopes, rows that lack values count as well.
         signed_weights : bool, default False
             Take ``sample_weight`` as it is, (n_samples,), of either sign, as the advantages of a policy gradient: then
             the cost is the plain mean of w_s C_s over the samples, and may have no lower bound. Metrics are those of
