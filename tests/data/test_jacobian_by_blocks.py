@@ -102,6 +102,8 @@ def test_what_does_not_fit_is_said_and_changes_nothing(samples):
     for inputs, targets, settings, said in (
             (X, Y, {"target_jacobian": bad}, "target_jacobian holds nan in row 41"),
             (X, Y, {"target_jacobian": J[:-1]}, "target_jacobian has shape .* expected as many rows"),
+            (X, Y, {"target_jacobian": J.swapaxes(1, 2).copy()}, "target_jacobian has shape .*3, 2.* expected .*2, 3"),
+            (X, Y, {"target_jacobian": [Dataset(J.swapaxes(1, 2))]}, "target_jacobian has shape .* expected .*2, 3"),
             (X, Y, {"target_jacobian": data.rows(J[:, 0])}, "target_jacobian has 3 numbers a row, expected 2 · 3"),
             (X, Y, {"target_jacobian": J, "missing": "ignore"}, "leave out missing"),
             (X, Y, {"target_jacobian": J, "sample_weight": np.ones((N, 2))}, "one weight a sample"),

@@ -186,8 +186,11 @@ Source = Blocks | Flow
 """What samples are read from."""
 
 
-def source(X: Any, Y: Any, weights: Any, slopes: Any = None) -> Source:
-    """Return what samples are read from: a `Stream` alone, or rows of X and Y, perhaps with weights and ∂o/∂x."""
+def source(X: Any, Y: Any, weights: Any, slopes: Any = None, of_each: tuple[int, int] | None = None) -> Source:
+    """Return what samples are read from: a `Stream` alone, or rows of X and Y, perhaps with weights and ∂o/∂x.
+
+    ``of_each`` is the shape of ∂o/∂x of a sample, where it is not one behind another.
+    """
     if isinstance(X, Stream):
         if Y is not None or weights is not None:
             raise TypeError("X is a Stream, whose blocks hold X, Y and weights: leave Y and sample_weight out")
@@ -198,18 +201,21 @@ def source(X: Any, Y: Any, weights: Any, slopes: Any = None) -> Source:
     if Y is None:
         raise TypeError("Y is missing: expected the targets of X")
     return Blocks(rows(X, "X"), rows(Y, "Y"), None if weights is None else rows(weights, "sample_weight"),
-                  slopes=None if slopes is None else rows(_flattened(slopes), "target_jacobian"))
+                  slopes=None if slopes is None else rows(_flattened(slopes, of_each), "target_jacobian"))
 
 
-def _flattened(value: Any) -> Any:
+def _flattened(value: Any, of_each: tuple[int, int] | None) -> Any:
     """Return what may have shape (n, a, b) with the numbers of a row behind each other."""
     if isinstance(value, (list, tuple)) and value and all(getattr(part, "shape", ()) for part in value):
-        return [_flattened(part) for part in value]
+        return [_flattened(part, of_each) for part in value]
     if isinstance(value, (list, tuple)):
         value = np.asarray(value)
     shape: Any = getattr(value, "shape", None)
     if not isinstance(shape, tuple) or len(shape) != 3:
         return value
+    if of_each is not None and shape[1:] != of_each:  # the transposed ones have as many numbers
+        raise ValueError(f"target_jacobian has shape {shape}, expected {(shape[0], *of_each)}: a row for each output, "
+                         "and in it a number for each input")
     flat = isinstance(value, np.ndarray) and value.flags.c_contiguous
     return value.reshape(shape[0], -1) if flat and shape[0] else Flattened(value)
 
