@@ -203,6 +203,13 @@ def test_what_is_masked_is_missing(rng):
     assert found == net.cost(X, np.where(hidden, NAN, Y), missing="ignore") != net.cost(X, Y)
     found = net.cost(X, Y, target_jacobian=np.ma.array(J, mask=slopes), missing="ignore")
     assert found == net.cost(X, Y, target_jacobian=np.where(slopes, NAN, J), missing="ignore")
+    by_blocks, ends = {"missing": "ignore", "memory": 600, "epochs": 1, "batch_size": 2}, set()
+    for targets in (np.ma.array(Y, mask=hidden), np.where(hidden, NAN, Y)):
+        one, many = net.copy(), net.copy()
+        one.fit(X, targets, **by_blocks)
+        fastbp.fit_many([many], X, targets, **by_blocks)
+        ends |= {one.parameters.tobytes(), many.parameters.tobytes()}
+    assert len(ends) == 1
     classes, rows = np.ma.array([0, 1, 1, 0, 1, 0, 1, 0, 1], mask=np.arange(9) % 3 == 0), np.arange(9) % 3 != 0
     net = network((3, 2), cost="cross_entropy", dtype="float64")
     close(net.cost(X, classes, missing="ignore"), net.cost(X[rows], classes.data[rows]))

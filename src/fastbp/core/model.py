@@ -336,6 +336,7 @@ class Model:
                              "at in any case: leave it out, or give memory='256MB'")
         check = arrays.flag("check_finite", check_finite)
         given = {} if memory is None else {"memory": memory}
+        Y = Y if missing is None else observed.with_holes(Y)
         slopes = self._architecture.n_targets, self._architecture.layers[0]
         found = Streamed(self._architecture, source(X, Y, sample_weight, target_jacobian, slopes), check=check,
                          team=team, missing=missing, jacobian_weight=jacobian_weight, **given)

@@ -219,7 +219,7 @@ def _values(architecture: Architecture, Y: Any, n: int,
     if Y is None:
         cost.refuse_data("Y=None")
         return np.zeros((n, count), kind), False, np.zeros((n, count), np.bool_)
-    array = numbers("Y", _with_holes(Y) if missing else Y)
+    array = numbers("Y", with_holes(Y) if missing else Y)
     gone = np.isnan(array) if missing and array.dtype.kind == "f" else None
     if gone is None or not gone.any():
         found, labels = arrays.targets(array, n, sizes[-1], kind, cost, canonical)
@@ -233,7 +233,7 @@ def _values(architecture: Architecture, Y: Any, n: int,
     return found, labels, _known(architecture, gone.reshape(found.shape))
 
 
-def _with_holes(value: Any) -> Any:
+def with_holes(value: Any) -> Any:
     """Return numbers with NaN for what is masked."""
     if not isinstance(value, np.ma.MaskedArray) or value.dtype.kind not in "fiub":
         return value
@@ -272,7 +272,7 @@ def _slopes(architecture: Architecture, J: Any, weight: Any, n: int, missing: An
     if J is None:
         return None, 0.0
     count, n_in, kind = architecture.n_targets, architecture.layers[0], architecture.dtype
-    array = numbers("target_jacobian", J if missing is None else _with_holes(J))
+    array = numbers("target_jacobian", J if missing is None else with_holes(J))
     gone = np.isnan(array) if missing is not None and array.dtype.kind == "f" else np.zeros(1, np.bool_)
     found = arrays.target_jacobian(np.where(gone, 0, array) if gone.any() else array, n, architecture)
     if np.ndim(weight) == 0:

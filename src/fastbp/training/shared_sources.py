@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..core import observed
 from ..core.streamed import Streamed
 from ..data.base import Picked
 from ..data.source import MEMORY, Blocks, Source, beyond_memory, in_memory, loaded, source
@@ -36,6 +37,8 @@ class SharedSources(Given):
 
     def __init__(self, *given: Any, memory: int) -> None:
         super().__init__(*given)
+        if self.missing is not None:
+            self.Y = [self._once(("holes", id(Y)), observed.with_holes, Y) for Y in self.Y]
         self.memory = memory
 
     def samples(self, i: int) -> Streamed:
