@@ -1,15 +1,20 @@
 """The two phases of a step on workspaces full of NaN: padding never reaches a result, nothing is written outside."""
 
+import itertools
+
 import naive
 import numpy as np
 import pytest
 from helpers import DTYPES, close, few, laid_out, naive_cost, naive_gradient, naive_layers, network, plan_of, real_data
 
+from fastbp.core import thread_team
+from fastbp.core.request import Choices
 from fastbp.core.samples import Samples
 from fastbp.kernels import layout, prototypes, tables
-from fastbp.kernels.compile import address
+from fastbp.kernels.compile import JIT, address
+from fastbp.kernels.layer import dense, gather
 from fastbp.kernels.layout import NO_STRUCTURE, NOT_SHUFFLED
-from fastbp.kernels.passes import epoch, online
+from fastbp.kernels.passes import barrier, epoch, online
 from fastbp.kernels.passes.backprop import my_neurons, my_samples
 from fastbp.kernels.passes.predict import all_finite, predict
 from fastbp.kernels.updates import rules
@@ -196,3 +201,22 @@ def test_run_stops_where_learning_left_the_finite(target):
     assert learner.progress[tables.PROGRESS_EPOCH] == 0
     assert learner.progress[tables.PROGRESS_UPDATES] == learner.progress[tables.PROGRESS_BLOCKS] == 1
     assert (learner.best == net.parameters).all() and (learner.costs == 0).all()
+
+
+@pytest.mark.skipif(JIT, reason="which kernels a plan holds does not depend on it, and to compile all takes seconds")
+def test_a_plan_holds_the_kernels_that_its_layout_needs():
+    """Those of packed layers and of transposed copies are others, and a thread alone waits for none."""
+    net = network((3, 9, 9, 2), dtype="float64")
+    plain = address(gather.gather, net.dtype)
+    for by_lanes, packs in itertools.product((True, False), repeat=2):
+        net._workspaces.choices = Choices(by_lanes=by_lanes, packs=packs)
+        cells = plan_of(net, 40).cells
+        backward = dense.backward_packed if packs else dense.backward
+        inputs = gather.gather if by_lanes else gather.gather_transposed
+        assert cells[tables.CELL_BACKWARD] == address(backward, net.dtype)
+        assert cells[tables.CELL_GATHER_INPUTS] == address(inputs, net.dtype)
+        assert cells[tables.CELL_GATHER] == cells[tables.CELL_GATHER_TARGETS] == plain
+    assert thread_team.ALONE[tables.BARRIER_STAND] == 0
+    stands = []
+    thread_team.run(2, lambda thread, barrier: stands.append(int(barrier[tables.BARRIER_STAND])))
+    assert stands == [address(barrier.stand, np.dtype("f"))] * 2
