@@ -73,7 +73,7 @@ class Again:
             self.bound: Bound | None = None
             self.steps.settle()
 
-    def goes_on(self, network: Network, like: tuple[Any, ...] | None) -> bool:
+    def goes_on(self, network: Network, like: tuple[Any, ...]) -> bool:
         """Whether a network's training is this one, in the arrays that it was in: `Network.fit` may replace them."""
         progress = self.progress
         return like == self.like and network._progress is progress and progress.state is self.steps.state

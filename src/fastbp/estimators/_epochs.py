@@ -150,7 +150,7 @@ class Epochs(Training):
         """Train it by a fit; where `partial_fit` is called again and again, by what an earlier call has left."""
         mlp, network, like = self.mlp, self.network, self._like(data)
         again: Again | None = getattr(mlp, "_again", None)
-        if again is None or not again.goes_on(network, like):
+        if like is None or again is None or not again.goes_on(network, like):
             before, mlp._like = getattr(mlp, "_like", None), like
             if like is None or like != before:
                 super().train(data)
