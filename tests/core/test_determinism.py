@@ -89,6 +89,54 @@ def test_rounds_of_a_team(case, room, rng, monkeypatch):
     assert len(found) == 1
 
 
+RELAYS = {
+    "plain": {},
+    "no bias": dict(bias=False),
+    "weighted classes": dict(output="softmax", cost="cross_entropy", sample_weight=True),
+    "dropout": dict(regularization=Regularization(dropout=0.2, l2=0.01)),
+    "a rate per update": dict(optimizer=Adam(fastbp.schedules.Cosine(0.01, per="update"))),
+    "full batch": dict(optimizer="lbfgs", batch_size=None),
+}
+
+
+@pytest.mark.parametrize("case", RELAYS)
+def test_two_threads_hand_sums_on(case, rng, monkeypatch):
+    """Sums that go on from those of another thread are those of one thread; by lanes, one thread sums all samples.
+
+    The last batch of an epoch has one strip, so that there is nothing to hand on.
+    """
+    given = dict(RELAYS[case])
+    made = {name: given.pop(name) for name in ("output", "cost", "bias") if name in given}
+    lane = layout.lanes("float32")
+    n = few(2 * (7 * lane - 3) + 2, 2 * (2 * lane - 3) + 2)
+    X, Y = rng.normal(size=(n, 18)).astype("f"), rng.normal(size=(n, 3)).astype("f")
+    Y = rng.integers(0, 3, n) if "cost" in made else Y
+    if given.get("sample_weight"):
+        given["sample_weight"] = rng.uniform(0.1, 1, n)
+    found, relays = set(), []
+    monkeypatch.setattr(layout, "hands_on", lambda *_: True)
+    monkeypatch.setattr(layout, "sums_lanes", lambda n_in, n_out, *_: n_out == 3)
+    for threads in (1, 2):
+        net = laid_out(Network((18, few(150, 9), few(17, 5), 3), "tanh", seed=1, **made), packs=False)
+        net.fit(X, Y, epochs=few(3, 1), threads=threads, **{"batch_size": n // 2 - 1} | given)
+        found.add((net.parameters.tobytes(), net.history.cost.tobytes()))
+        [plan] = [plan for pool in net._workspaces._pools.values() for plan in pool]
+        relays.append(plan.cells[tables.CELL_HANDED] > 0)
+        assert plan.cells[tables.CELL_PARTS_TAKEN] == plan.cells[tables.CELL_PARTS_HANDED]
+    assert len(found) == 1 and relays == [False, True]
+
+
+def test_a_clipped_fit_is_no_relay(rng, monkeypatch):
+    """There a thread measures the gradient of its neurons before all of it is there."""
+    monkeypatch.setattr(layout, "hands_on", lambda *_: True)
+    found, X, Y = set(), rng.normal(size=(70, 4)), rng.normal(size=(70, 3))
+    for threads in (1, 2):
+        net = laid_out(Network((4, 9, 3), seed=1), by_lanes=False)
+        net.fit(X, Y, epochs=2, batch_size=40, threads=threads, regularization=Regularization(clip_norm=0.1))
+        found.add(net.parameters.tobytes())
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_tables_of_embeddings_have_the_bits_of_one_thread(dtype, rng):
     """Their gradients are added up sample by sample through all blocks, which sums of blocks are not."""

@@ -6,6 +6,7 @@ from helpers import few
 
 from fastbp import Adam, Network, Regularization
 from fastbp.core import thread_team
+from fastbp.kernels import layout
 from fastbp.util import machine
 
 
@@ -51,7 +52,10 @@ def test_no_team_where_there_is_too_little_work():
 
 
 @pytest.mark.parametrize("regularization", [None, Regularization(clip_norm=0.1, dropout=0.2)], ids=["plain", "clipped"])
-def test_changing_teams_changes_no_bit(regularization, monkeypatch):
+@pytest.mark.parametrize("team", [2, 3])
+def test_changing_teams_changes_no_bit(team, regularization, monkeypatch):
+    """Two hand sums on, but for a fit that clips."""
+    monkeypatch.setattr(layout, "hands_on", lambda *_: True)
     monkeypatch.setattr(machine, "STEP_WORK", 1)
     monkeypatch.setattr(machine, "PASS_WORK", 1)
     rng = np.random.default_rng(0)
@@ -71,8 +75,8 @@ def test_changing_teams_changes_no_bit(regularization, monkeypatch):
         return sizes[-1]
 
     monkeypatch.setattr(thread_team.Tuner, "choose", choose)
-    assert fitted(3) == alone
-    assert {1, 3} <= set(sizes)
+    assert fitted(team) == alone
+    assert {1, team} <= set(sizes)
 
 
 def test_short_fits_and_long_blocks_try_nothing():

@@ -18,7 +18,18 @@ from fastbp.kernels.derivatives import second as tangents
 from fastbp.kernels.ir import call
 from fastbp.kernels.layer import dense, gather, parametric
 from fastbp.kernels.layer.encoders import scaling_gradient
-from fastbp.kernels.passes import backprop, barrier, encoded, epoch, line_search, more_thuente, predict, record, sparse
+from fastbp.kernels.passes import (
+    backprop,
+    barrier,
+    encoded,
+    epoch,
+    line_search,
+    more_thuente,
+    predict,
+    record,
+    relay,
+    sparse,
+)
 from fastbp.kernels.table import Table
 from fastbp.kernels.updates import penalties as regular
 from fastbp.optimizers import BATCH_METHODS, LineSearch
@@ -85,7 +96,7 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
              for k in (kind.direct, kind.remember)]
     rows += [(phase, backprop.my_samples) for phase in tangents.PHASES.values()]
     rows += [(regular.total, prototypes.total_penalty), (epoch.my_neurons_clipped, backprop.my_neurons),
-             (backprop.my_neurons_parametric, backprop.my_neurons),
+             (backprop.my_neurons_parametric, backprop.my_neurons), (relay.my_neurons, backprop.my_neurons),
              (line_search.next_point, record.end_epoch), (more_thuente.next_iterate, record.end_epoch),
              (gather.gather_sparse, gather.gather), (gather.gather_columns, gather.gather),
              (gather.gather_transposed, gather.gather), (dense.backward_packed, dense.backward),

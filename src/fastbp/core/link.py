@@ -25,7 +25,7 @@ from ..kernels.derivatives import second
 from ..kernels.functions import costs, softmax
 from ..kernels.layer import bfloat16, dense, gather, parametric, sparse
 from ..kernels.layout import Integers, Plan
-from ..kernels.passes import backprop, encoded, epoch, noise, online, predict, record, rounds
+from ..kernels.passes import backprop, encoded, epoch, noise, online, predict, record, relay, rounds
 from ..kernels.passes import sparse as nonzeros
 from ..kernels.random import next_order, shuffle, shuffle_picked
 from ..kernels.tables import (
@@ -43,6 +43,7 @@ from ..kernels.tables import (
     CELL_GATHER_INPUTS,
     CELL_GATHER_TARGETS,
     CELL_GIVEN_JACOBIAN,
+    CELL_HANDED,
     CELL_JACOBIAN,
     CELL_JACOBIAN_COLUMNS,
     CELL_JACOBIAN_TARGETS,
@@ -125,6 +126,11 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
         _link_encoders(architecture, request, plan)
     if request.of_nonzeros:
         _link_nonzeros(architecture, request, plan)
+    if cells[CELL_HANDED]:
+        cells[dense.gradient_on.place] = address(dense.gradient_on, dtype)
+        cells[CELL_PLAIN_NEURONS] = cells[CELL_MY_NEURONS]
+        cells[CELL_MY_NEURONS] = address(relay.my_neurons, dtype, backprop.my_neurons)
+        cells[CELL_MIDWAY + tables.BARRIER_YIELD] = thread_team.yield_address()
     return plan
 
 
@@ -218,6 +224,8 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
     cells[CELL_N_TARGETS], cells[CELL_TARGET_COLUMNS] = architecture.n_targets, columns
     if spare:
         cells[CELL_SPARE] = take(spare)
+    if _relays(architecture, request, layers, alone):
+        cells[CELL_HANDED] = take(architecture.n_parameters)
     if tangents:
         slopes = max(request.jacobian_columns, sizes[-1] * tangents)
         cells[[CELL_SPARE, CELL_JACOBIAN_TARGETS]] = take(sizes[-1] * alone), take(slopes * alone)
@@ -246,6 +254,15 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
     panels = layout.aligned(apart + blocks * architecture.n_parameters, dtype)
     panels[:] = 0
     return Plan(layers, cells, np.zeros(COST_INPUT_NOISE), panels)
+
+
+def _relays(architecture: Architecture, request: Request, layers: Integers, samples: int) -> bool:
+    """Return whether two threads hand sums of the gradient on: `passes.relay`, for dense layers in float32 or 64."""
+    usual = (request.threads == 2 and request.backward and request.kind == tables.KIND_PLAIN and not request.several
+             and not request.bfloat16 and not request.of_nonzeros and architecture.encoding is None
+             and not any(architecture.parametric) and not layers[:, LAYER_PACKS].any())
+    return usual and layout.hands_on(architecture.sizes, [bool(place >= 0) for place in layers[:, LAYER_TRANSPOSED]],
+                                     samples)
 
 
 def stacked(architecture: Architecture, alone: Plan, batch: int, *, picks: bool) -> Plan:
@@ -429,7 +446,10 @@ def _regularized(architecture: Architecture, plan: Plan, request: Request, regul
     if "input_noise" in noisy and plan.layers[0, LAYER_TRANSPOSED] >= 0:
         cells[dense.transpose_panel.place] = address(request.products.transpose_panel, dtype)
     if request.noise_key is not None and regularization.is_set("clip_norm"):
-        cells[CELL_PLAIN_NEURONS] = cells[CELL_MY_NEURONS]
+        if cells[CELL_HANDED]:
+            cells[CELL_HANDED] = 0  # the neurons of which a thread measures the gradient must be its own
+        else:
+            cells[CELL_PLAIN_NEURONS] = cells[CELL_MY_NEURONS]
         cells[CELL_MY_NEURONS] = address(epoch.my_neurons_clipped, dtype, backprop.my_neurons)
         cells[CELL_MEASURE] = address(penalties.measure, dtype, prototypes.update_rule)
         if request.threads > 1:

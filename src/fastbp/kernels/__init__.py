@@ -17,6 +17,12 @@ passes.rounds
                        cost of the batch -> run
     share              a rule for the parameters of a thread's neurons -> take_round, my_neurons_clipped
     add_up             a rule: gradients of blocks, added in their order, a slice of another one -> share, by address
+passes.relay
+    my_neurons         phase 2 of two threads, one of which goes on with the sums of the other: gradient, parameters,
+                       state -> epoch.run, in the place of backprop.my_neurons
+passes.shares
+    first_strip, first_neuron, tiles
+                       which strips and neurons are a thread's -> whatever a team calls, which inlines it
 passes.backprop
     my_samples         phase 1, some strips through (1)-(5): all panels -> run, derivatives.trace
     my_neurons         phase 2, some neurons of every layer: gradient (6), parameters and state (7)
@@ -131,6 +137,7 @@ layer.dense
     transpose_panel    a copy of a panel with neurons in lanes, for gradient -> my_samples
     gradient           (6): rows of ∂E/∂W (n_out, n_in) from such a copy -> my_neurons
     gradient_by_lanes  (6): the same from the panel itself, for narrow layers, with those of their biases -> my_neurons
+    gradient_on        (6): the same from the sums of another thread over earlier strips -> relay.my_neurons
     bias_gradient      (6): ∂E/∂b of other layers, and ∂E/∂α, from a panel -> my_neurons
 layer.bfloat16
     forward, backward, transpose_panel, gradient

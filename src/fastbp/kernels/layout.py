@@ -259,6 +259,21 @@ def blocks_in_round(parameters: int, dtype: npt.DTypeLike, threads: int) -> int:
     return min(fitting, tables.MOST_BLOCKS) // threads * threads
 
 
+def hands_on(sizes: Sequence[int], transposed: Sequence[bool], samples: int) -> bool:
+    """Return whether two threads that share a block hand sums of the gradient on, and do not read each other's panels.
+
+    Parameters
+    ----------
+    transposed
+        For each layer whether its gradient is summed with neurons in lanes; one thread sums the others.
+    samples
+        In a block.
+    """
+    weights = [n_in * n_out for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)]
+    handed = sum(n for n, there in zip(weights, transposed, strict=True) if there)
+    return 3 * handed > 2 * sum(weights) and 2 * sum(weights) < samples * sum(sizes)
+
+
 def room(samples: int, dtype: npt.DTypeLike) -> int:
     """Return the number of samples that a workspace is made for, so that few sizes serve all: 2ⁿ vectors of them."""
     return lanes(dtype) << (strips(samples, dtype) - 1).bit_length()

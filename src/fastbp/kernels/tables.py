@@ -87,6 +87,7 @@ CELL = Table({
     "transpose": "address of `dense.transpose_panel`, or of `bfloat16.transpose_panel`",
     "gradient": "address of `dense.gradient`, or of `bfloat16.gradient`",
     "gradient_by_lanes": "address of `dense.gradient_by_lanes`",
+    "gradient_on": "address of `dense.gradient_on` where phase 2 is `relay.my_neurons`",
     "bias_gradient": "address of `dense.bias_gradient`",
     "gather": "address of `gather.gather`",
     "gather_labels": "address of `gather.gather_labels`",
@@ -98,7 +99,7 @@ CELL = Table({
                   "or one of `second.PHASES`",
     "my_neurons": "address of phase 2: `backprop.my_neurons`, or what stands around it: "
                   "`backprop.my_neurons_parametric`, `encoded.my_neurons`, `sparse.my_neurons`, "
-                  "`epoch.my_neurons_clipped`",
+                  "`epoch.my_neurons_clipped`, `relay.my_neurons`",
     "weights_neurons": "with α: address of `backprop.my_neurons`, which `backprop.my_neurons_parametric` calls",
     "forward_slopes": "address of `shared.forward_slopes`",
     "pushforward": "address of `shared.pushforward`",
@@ -127,11 +128,13 @@ CELL = Table({
     "noise": "address of `noise.before_layer`, or 0",
     "end_epoch": "address of `record.end_epoch`, or of `line_search.next_point` or `more_thuente.next_iterate`",
     "total_weight": "address of `gather.total_weight` where samples have weights, or of `gather.count`",
-    "plain_neurons": "clipping the norm: address of what ``my_neurons`` would be without it, which that calls",
+    "plain_neurons": "clipping the norm, `relay.my_neurons`: address of what ``my_neurons`` would be without, which "
+                     "that calls",
     "measure": "clipping the norm: address of `penalties.measure`",
     "key": "key of the random numbers of noise",
     "progress": "regularised: address of `layout.Learner.progress`, since noise depends on the epoch",
-    "midway": "clipping the norm: a barrier between the halves of phase 2",
+    "midway": "clipping the norm: a barrier between the halves of phase 2; `relay.my_neurons`: what threads tell of "
+              "each other in it",
     "follow": "address of `scheduled.follow` where numbers follow schedules, or 0",
     "scheduled": "address of its table, a row of SCHEDULED for each of these numbers",
     "n_scheduled": "rows of this table",
@@ -155,12 +158,18 @@ CELL = Table({
     "apart": "how far behind a thread's panels the next one's are, in a round",
     "share": "address of `rounds.share`, which a team calls",
     "add_up": "address of `rounds.add_up`",
-}, widths={"midway": BARRIER.count})
+    "handed": "offset in the panels of the sums that one thread hands on to the other, laid out like the parameters, "
+              "where phase 2 is `relay.my_neurons`, else 0",
+    "parts_handed": "there: parts of the sums that the first thread has handed on, in all steps",
+    "parts_ready": "there: one more than had been in the steps before, once the second is done with its samples",
+    "parts_taken": "there: parts that the second has gone on with",
+}, widths={"midway": BARRIER.count}
+   | dict.fromkeys(("handed", "parts_handed", "parts_ready", "parts_taken"), CACHE_LINE))
 """Single panels, the output stage, addresses of kernels: `layout.Plan.cells`."""
 (CELL_TARGET, CELL_N_TARGETS, CELL_TARGET_COLUMNS, CELL_WEIGHT, CELL_COST, CELL_SCRATCH, CELL_SCRATCH_SIZE,
  CELL_COST_KERNEL, CELL_CANONICAL, CELL_JACOBIAN, CELL_FORWARD, CELL_BACKWARD, CELL_TRANSPOSE, CELL_GRADIENT,
- CELL_GRADIENT_BY_LANES, CELL_BIAS_GRADIENT, CELL_GATHER, CELL_GATHER_LABELS, CELL_GATHER_WEIGHTS, CELL_COLLECT,
- CELL_SHUFFLE, CELL_SCATTER, CELL_MY_SAMPLES, CELL_MY_NEURONS, CELL_WEIGHTS_NEURONS, CELL_FORWARD_SLOPES,
+ CELL_GRADIENT_BY_LANES, CELL_GRADIENT_ON, CELL_BIAS_GRADIENT, CELL_GATHER, CELL_GATHER_LABELS, CELL_GATHER_WEIGHTS,
+ CELL_COLLECT, CELL_SHUFFLE, CELL_SCATTER, CELL_MY_SAMPLES, CELL_MY_NEURONS, CELL_WEIGHTS_NEURONS, CELL_FORWARD_SLOPES,
  CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER, CELL_FORWARD_SECOND, CELL_PUSHFORWARD_TANGENTS,
  CELL_SECOND_ORDER, CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL, CELL_WEIGH, CELL_SOFTMAX_SECOND, CELL_COST_SECOND,
  CELL_FISHER, CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_JACOBIAN_COLUMNS, CELL_DIRECTION, CELL_GIVEN_JACOBIAN, CELL_KIND,
@@ -168,7 +177,8 @@ CELL = Table({
  CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_FOLLOW, CELL_SCHEDULED, CELL_N_SCHEDULED, CELL_MODEL,
  CELL_ENCODING, CELL_ENCODE, CELL_GRADIENTS, CELL_UPDATES, CELL_SLOPES, CELL_DENSE_SAMPLES, CELL_DENSE_NEURONS,
  CELL_DENSE_PREDICT, CELL_SPARSE_RANGES, CELL_SPARSE_FORWARD, CELL_SPARSE_GRADIENT, CELL_SPARSE_ROOM, CELL_STRUCTURE,
- CELL_STRUCTURE_SIZE, CELL_ROUND, CELL_MOST_BLOCKS, CELL_APART, CELL_SHARE, CELL_ADD_UP) = CELL
+ CELL_STRUCTURE_SIZE, CELL_ROUND, CELL_MOST_BLOCKS, CELL_APART, CELL_SHARE, CELL_ADD_UP, CELL_HANDED,
+ CELL_PARTS_HANDED, CELL_PARTS_READY, CELL_PARTS_TAKEN) = CELL
 CELL_COUNT = CELL.count
 
 SCHEDULED = Table({

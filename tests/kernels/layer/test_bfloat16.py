@@ -85,7 +85,7 @@ def test_gradient(n_in, n_out, rng):
             found = before.copy()
             bfloat16.gradient(bench.array, bench.at("delta"), bench.at("transposed"), n_in, n_out, strips, j0, j1,
                               found, 4, accumulate, bench.at("scratch"), readonly(np.empty(0, np.float32)),
-                              np.empty(0, np.int64), 0, 0)
+                              np.empty(0, np.int64), 0, 0, strips, np.empty(0, np.float32), -1)
             bench.assert_canaries()
             rows = slice(4 + j0 * n_in, 4 + j1 * n_in)
             close(found[rows], expected[j0:j1].ravel() + accumulate * before[rows], "float32")
@@ -131,6 +131,7 @@ def test_shares_of_neurons_and_strips_have_the_bits_of_the_whole(rng):
         gradients.append(np.zeros(n_out * n_in, np.float32))
         for j0, j1 in [(0, n_out)] if len(parts) == 1 else [(0, 5), (5, 6), (6, n_out)]:
             bfloat16.gradient(bench.array, at("delta"), at("transposed"), n_in, n_out, strips, j0, j1, gradients[-1], 0,
-                              0, at("scratch"), readonly(np.empty(0, np.float32)), np.empty(0, np.int64), 0, 0)
+                              0, at("scratch"), readonly(np.empty(0, np.float32)), np.empty(0, np.int64), 0, 0, strips,
+                              np.empty(0, np.float32), -1)
     assert (bench["whole"] == bench["parts"]).all() and (bench["back"] == bench["backs"]).all()
     assert (gradients[0] == gradients[1]).all()

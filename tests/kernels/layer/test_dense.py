@@ -21,6 +21,9 @@ STRIPS = [(0, 1), (0, 2), (0, 3), (1, 4), (2, 2)]
 NOTHING_AHEAD = {dtype: (readonly(np.empty(0, dtype)), np.empty(0, np.int64), 0, 0) for dtype in DTYPES}
 """No rows to ask for ahead: (rows, order, ahead, ahead_end)."""
 
+NOTHING_OWNED = {dtype: (np.empty(0, dtype), -1) for dtype in DTYPES}
+"""No weights to ask for: (parameters, owned)."""
+
 
 def across_size(n, samples, lane):
     """Numbers in a panel with neurons in lanes: vectors of neurons, one sample apart more than there are."""
@@ -112,7 +115,8 @@ def test_gradient(n_in, n_out, path, dtype, rng):
             before = slopes.copy()
             if path != "by lanes":
                 dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, j0, j1, slopes,
-                               4, accumulate, bench.at("scratch") if path == "packed" else -1, *NOTHING_AHEAD[dtype])
+                               4, accumulate, bench.at("scratch") if path == "packed" else -1, *NOTHING_AHEAD[dtype],
+                               strips, *NOTHING_OWNED[dtype])
             else:
                 dense.gradient_by_lanes(bench.array, bench.at("delta"), bench.at("out"), n_in * lane, n_in, n_out,
                                         strips, j0, j1, slopes, 4, bias, accumulate)
@@ -163,7 +167,7 @@ def test_shares_of_neurons_and_strips_have_the_bits_of_the_whole(dtype, rng):
     for first, last in ((0, 1), (1, 2), (2, 5)):
         dense.forward(parameters, 0, -1, bench.array, bench.at("out"), bench.at("parts"), n_in, n_out, first, last, -1)
     assert (bench["whole"] == bench["parts"]).all()
-    none = NOTHING_AHEAD[dtype]
+    none = *NOTHING_AHEAD[dtype], strips, *NOTHING_OWNED[dtype]
 
     def by_lanes(*arguments):
         dense.gradient_by_lanes(*arguments[:-1], -1, arguments[-1])
@@ -273,15 +277,15 @@ def test_large_layers_are_swept_in_parts(packed, rng):
     dense.transpose_panel(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
     slopes = np.empty(n_in * n_out)
     dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips, 0, n_out, slopes, 0, 0,
-                   scratch, *NOTHING_AHEAD["float64"])
+                   scratch, *NOTHING_AHEAD["float64"], strips, *NOTHING_OWNED["float64"])
     bench.assert_canaries()
     close(from_panel(bench["net"], samples, n_out), O @ W.T)
     close(from_panel(bench["below"], samples, n_in), delta @ W)
     close(slopes.reshape(n_out, n_in), delta.T @ O)
 
 
-def test_rows_asked_for_ahead_change_nothing(rng):
-    """The last arguments are a hint to the processor: any rows will do."""
+def test_what_is_asked_for_ahead_changes_nothing(rng):
+    """The last arguments are hints to the processor: any rows and weights will do."""
     n_in, n_out, lane = 9, 17, layout.lanes("float64")
     bench = Bench("float64", delta=n_out * lane, out=n_in * lane, across=across_size(n_in, lane, lane))
     bench["delta"][:], bench["out"][:] = rng.normal(size=n_out * lane), rng.normal(size=n_in * lane)
@@ -289,8 +293,38 @@ def test_rows_asked_for_ahead_change_nothing(rng):
     found = []
     for ahead in (NOTHING_AHEAD["float64"], (readonly(rng.normal(size=20 * n_in)), rng.permutation(20), 3, 20),
                   (readonly(rng.normal(size=20 * n_in)), np.empty(0, np.int64), 0, 20)):
-        slopes = np.empty(n_in * n_out)
-        dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, 1, 0, n_out, slopes, 0, 0,
-                       -1, *ahead)
-        found.append(slopes.tobytes())
-    assert found[0] == found[1] == found[2]
+        for owned in (-1, 0):
+            slopes, weights = np.empty(n_in * n_out), rng.normal(size=n_in * n_out)
+            kept = weights.copy()
+            dense.gradient(bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, 1, 0, n_out, slopes, 0, 0,
+                           -1, *ahead, 1, weights, owned)
+            found.append(slopes.tobytes())
+            assert (weights == kept).all()
+    assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("n_in", "n_out"), WIDTHS)
+def test_sums_handed_on_have_the_bits_of_one_sum(n_in, n_out, dtype, rng):
+    lane, strips = layout.lanes(dtype), 3
+    samples = strips * lane
+    bench = Bench(dtype, delta=n_out * samples, out=n_in * samples, across=across_size(n_in, samples, lane),
+                  handed=n_out * n_in + 2 * lane)
+    bench["delta"][:], bench["out"][:] = rng.normal(size=n_out * samples), rng.normal(size=n_in * samples)
+    bench["handed"][:] = np.nan
+    dense.transpose_panel(bench.array, bench.at("out"), bench.at("across"), n_in, strips, 0, strips)
+    panels, handed = (bench.array, bench.at("delta"), bench.at("across"), n_in, n_out, strips), bench.at("handed")
+    for accumulate in (0, 1):
+        expected = rng.normal(size=n_out * n_in).astype(dtype)
+        found = expected.copy()
+        dense.gradient(*panels, 0, n_out, expected, 0, accumulate, -1, *NOTHING_AHEAD[dtype], strips,
+                       *NOTHING_OWNED[dtype])
+        for first in (1, 2):
+            slopes = found.copy()
+            for j0, j1 in ((0, n_out // 2), (n_out // 2, n_out)):
+                dense.gradient(*panels, j0, j1, bench.array, handed, 0, -1, *NOTHING_AHEAD[dtype], first,
+                               *NOTHING_OWNED[dtype])
+                dense.gradient_on(*panels, j0, j1, slopes, 0, accumulate, *NOTHING_AHEAD[dtype], first, handed,
+                                  slopes, 0)
+            bench.assert_canaries()
+            assert (slopes == expected).all()

@@ -124,7 +124,7 @@ def add_squares(rows, size, transposed, tile, strips, n, matrix, thread, threads
         columns = min(wide, n - k)
         for j in range(k // WHOLE * WHOLE, n, WHOLE):
             gradient_tile(rows, j * lane, lane, size * lane, rows, transposed + k // lane * vector, vector, strips,
-                          rows, tile, wide, wide, 0, WHOLE)
+                          -1, rows, tile, wide, wide, 0, WHOLE)
             for m in range(min(WHOLE, n - j)):
                 total, part = view(matrix, (j + m) * n + k, columns), view(rows, tile + m * wide, columns)
                 for v in range(columns):

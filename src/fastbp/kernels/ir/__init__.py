@@ -42,7 +42,7 @@ from .stacked import (
     stacked_lanes_sum,
 )
 from .strips import largest_row, multiply_by_row, subtract_row, sum_rows, weigh_rows
-from .threads import atomic_add, atomic_load, give_way, lap, prefetch, ticks
+from .threads import atomic_add, atomic_load, atomic_store, give_way, lap, own, prefetch, ticks
 from .tiles import (
     LANES_COLUMNS,
     WHOLE,
@@ -51,6 +51,7 @@ from .tiles import (
     forward_pairs,
     forward_row,
     forward_tile,
+    gradient_on_tile,
     gradient_pairs,
     gradient_tile,
     lanes_4x1,
@@ -72,6 +73,7 @@ __all__ = [
     "array_at_address",
     "atomic_add",
     "atomic_load",
+    "atomic_store",
     "backward_pairs",
     "backward_tile",
     "call",
@@ -87,6 +89,7 @@ __all__ = [
     "gather_few",
     "gather_square",
     "give_way",
+    "gradient_on_tile",
     "gradient_pairs",
     "gradient_tile",
     "is_single",
@@ -109,6 +112,7 @@ __all__ = [
     "pointer",
     "pointer_at",
     "polynomial",
+    "own",
     "prefetch",
     "rank_one",
     "row",

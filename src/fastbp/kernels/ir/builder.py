@@ -67,12 +67,12 @@ def unowned_array(context: Any, builder: Builder, kind: Any, data: Any, *shape: 
     return array._getvalue()
 
 
-def emit_prefetch(builder: Builder, where: Any, near: int) -> None:
-    """Emit a prefetch for reading, to L1 if ``near`` is 3, to L2 if it is 2."""
+def emit_prefetch(builder: Builder, where: Any, near: int, write: bool = False) -> None:
+    """Emit a prefetch, to L1 if ``near`` is 3, to L2 if it is 2; for reading, or for writing if ``write``."""
     byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [builder.bitcast(where, byte), *(ir.Constant(number, n) for n in (0, near, 1))])
+    builder.call(function, [builder.bitcast(where, byte), *(ir.Constant(number, n) for n in (int(write), near, 1))])
 
 
 class Pointers:

@@ -34,6 +34,21 @@ def atomic_add(array: Any, index: int, value: int) -> int:
         return before
 
 
+def _atomic_store(typing: Any, array: Any, index: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        where = builder.gep(field(context, builder, signature.args[0], arguments[0], "data"), [arguments[1]])
+        builder.store_atomic(arguments[2], where, "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.int64), generate
+
+
+@twin(_atomic_store)
+def atomic_store(array: Any, index: int, value: int) -> None:
+    """Write an int64 that other threads read; who sees it also sees what was written before."""
+    array[index] = value
+
+
 def _atomic_load(typing: Any, array: Any, index: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         where = builder.gep(field(context, builder, signature.args[0], arguments[0], "data"), [arguments[1]])
@@ -113,6 +128,20 @@ def _prefetch(typing: Any, array: Any, index: Any) -> Any:
 @twin(_prefetch)
 def prefetch(array: Any, index: int) -> None:
     """Ask for the cache line of an element that will be read soon."""
+
+
+def _own(typing: Any, array: Any, index: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        where = builder.gep(field(context, builder, signature.args[0], arguments[0], "data"), [arguments[1]])
+        emit_prefetch(builder, where, 3, write=True)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+@twin(_own)
+def own(array: Any, index: int) -> None:
+    """Ask for the cache line of an element that will be written soon, and that no other core shall keep a copy."""
 
 
 def _give_way(typing: Any, address: Any) -> Any:

@@ -25,7 +25,7 @@ from ..ir import (
 )
 from ..layout import SCRATCH_BYTES
 from ..tables import CELL_BACKWARD, CELL_FORWARD, CELL_GATHER_INPUTS, CELL_GRADIENT, CELL_TRANSPOSE
-from .dense import ask_ahead
+from .dense import ask_ahead, own_rows
 from .gather import gather_strip
 
 LANES = VECTOR_BYTES // 4
@@ -149,15 +149,15 @@ def transpose_panel(panels: Floats, source: int, target: int, n: int, strips: in
 @by_address(CELL_GRADIENT)
 def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int, strips: int, j0: int, j1: int,
              gradient: Floats, weights: int, accumulate: int, scratch: int, rows: ReadOnly, order: Integers, ahead: int,
-             ahead_end: int) -> None:
+             ahead_end: int, count: int, parameters: Floats, owned: int) -> None:
     """∂E/∂w_jk = Σ_samples δ_j o_k (6) for neurons j0..j1, as `dense.gradient`; overwrites the scratch."""
     half, vector = LANES // 2, column(strips)
-    some = fitting(strips * half, WHOLE)
+    some = fitting(count * half, WHOLE)
     for i0 in range(j0, j1, some):
         i1 = least(i0 + some, j1)
         for i in range(i0, i1):
-            place = scratch + ((i - i0) // WHOLE * strips * WHOLE + (i - i0) % WHOLE) * half
-            for s in range(strips):
+            place = scratch + ((i - i0) // WHOLE * count * WHOLE + (i - i0) % WHOLE) * half
+            for s in range(count):
                 join_lanes(panels, delta + (s * n_out + i) * LANES, panels, place + s * WHOLE * half)
         for k in range(0, n_in, 2 * LANES):
             j = i0
@@ -165,9 +165,11 @@ def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int,
                 if j + WHOLE <= i1:
                     ask_ahead(rows, order, ahead + (ahead_end - ahead) * j // n_out,
                               ahead + (ahead_end - ahead) * (j + WHOLE) // n_out, n_in, k, LANES)
-                d = scratch + ((j - i0) // WHOLE * strips * WHOLE + (j - i0) % WHOLE) * half
+                    if owned >= 0:
+                        own_rows(parameters, owned + j * n_in + k, n_in, LANES)
+                d = scratch + ((j - i0) // WHOLE * count * WHOLE + (j - i0) % WHOLE) * half
                 j += gradient_pairs(panels, d, half, WHOLE * half, panels, transposed + k // LANES * vector, vector,
-                                    strips, gradient, weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)
+                                    count, -1, gradient, weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)
 
 
 @by_address(CELL_GATHER_INPUTS)

@@ -18,12 +18,14 @@ from ..ir import (
     copy_vector,
     forward_row,
     forward_tile,
+    gradient_on_tile,
     gradient_tile,
     lanes,
     lanes_4x1,
     lanes_4xn,
     least,
     most,
+    own,
     prefetch,
     sum_samples,
     transpose,
@@ -35,6 +37,7 @@ from ..tables import (
     CELL_FORWARD,
     CELL_GRADIENT,
     CELL_GRADIENT_BY_LANES,
+    CELL_GRADIENT_ON,
     CELL_TRANSPOSE,
 )
 
@@ -170,10 +173,18 @@ def ask_ahead(rows, order, first, last, n, k, lane):
         prefetch(rows, row + lane)
 
 
+@inline
+def own_rows(parameters, start, n, lane):
+    """Ask for two vectors of a tile's rows of weights, n apart, for this core alone: it will update them."""
+    for place in range(start, start + WHOLE * n, n):
+        own(parameters, place)
+        own(parameters, place + lane)
+
+
 @by_address(CELL_GRADIENT)
 def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int, strips: int, j0: int, j1: int,
              gradient: Floats, weights: int, accumulate: int, scratch: int, rows: ReadOnly, order: Integers, ahead: int,
-             ahead_end: int) -> None:
+             ahead_end: int, count: int, parameters: Floats, owned: int) -> None:
     """∂E/∂w_jk = Σ_samples δ_j o_k (6) for neurons j0..j1, from outputs with neurons in lanes.
 
     Overwrites rows j0..j1 of W^l's part of ``gradient``, or adds to them. Overwrites the scratch, or packs nothing if
@@ -183,27 +194,50 @@ def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int,
     """
     lane = lanes(panels)
     vector = column(strips, lane)
-    some = sweep(strips * lane, panels.itemsize)
+    some = sweep(count * lane, panels.itemsize)
     i0 = j0
     while i0 < j1:
         i1 = least(i0 + some, j1)
         start, tile, strip = delta + i0 * lane, WHOLE * lane, n_out * lane
         if scratch >= 0:
             for i in range(i0, i1):
-                place = scratch + ((i - i0) // WHOLE * strips * WHOLE + (i - i0) % WHOLE) * lane
-                for s in range(strips):
+                place = scratch + ((i - i0) // WHOLE * count * WHOLE + (i - i0) % WHOLE) * lane
+                for s in range(count):
                     copy_vector(panels, delta + (s * n_out + i) * lane, lane, panels, place + s * WHOLE * lane)
-            start, tile, strip = scratch, strips * WHOLE * lane, WHOLE * lane
+            start, tile, strip = scratch, count * WHOLE * lane, WHOLE * lane
         for k in range(0, n_in, 2 * lane):
             j = i0
             while j < i1:
                 if j + WHOLE <= i1:
                     ask_ahead(rows, order, ahead + (ahead_end - ahead) * j // n_out,
                               ahead + (ahead_end - ahead) * (j + WHOLE) // n_out, n_in, k, lane)
+                    if owned >= 0:
+                        own_rows(parameters, owned + j * n_in + k, n_in, lane)
                 d = start + (j - i0) // WHOLE * tile + (j - i0) % WHOLE * lane
-                j += gradient_tile(panels, d, lane, strip, panels, transposed + k // lane * vector, vector, strips,
+                j += gradient_tile(panels, d, lane, strip, panels, transposed + k // lane * vector, vector, count, -1,
                                    gradient, weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)
         i0 = i1
+
+
+@by_address(CELL_GRADIENT_ON)
+def gradient_on(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int, strips: int, j0: int, j1: int,
+                gradient: Floats, weights: int, accumulate: int, rows: ReadOnly, order: Integers, ahead: int,
+                ahead_end: int, first: int, handed: int, parameters: Floats, owned: int) -> None:
+    """Go on with the sums of `gradient` over strips before the ``first``, which lie at ``handed`` in the panels."""
+    lane = lanes(panels)
+    vector = column(strips, lane)
+    for k in range(0, n_in, 2 * lane):
+        j = j0
+        while j < j1:
+            if j + WHOLE <= j1:
+                ask_ahead(rows, order, ahead + (ahead_end - ahead) * j // n_out,
+                          ahead + (ahead_end - ahead) * (j + WHOLE) // n_out, n_in, k, lane)
+                if owned >= 0:
+                    own_rows(parameters, owned + j * n_in + k, n_in, lane)
+            place = j * n_in + k
+            j += gradient_on_tile(panels, delta + (first * n_out + j) * lane, lane, n_out * lane, panels,
+                                  transposed + first * lane * lane + k // lane * vector, vector, strips - first,
+                                  handed + place, gradient, weights + place, n_in, n_in - k, accumulate, j1 - j)
 
 
 @by_address(CELL_GRADIENT_BY_LANES)

@@ -50,6 +50,7 @@ from ..tables import (
     PHASE_UPDATE,
 )
 from . import noise
+from .shares import first_neuron, tiles
 
 UPDATE_BYTES = 64 * 1024
 """Gradient rows that are summed before they are applied, so that they are still in L2."""
@@ -140,14 +141,18 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
     lane, cells = lanes(panels), pointer(cells)
     at_once = updates_at_once(parameters, update, threads)
     applied = update != 0 and accumulate == 0 and not at_once  # then rows may share one place, which stays in cache
+    shared = update != 0 and threads > 1  # then others have read the weights that are updated here
+    dealt = 0
     for layer in range(layers.shape[0]):
         here = row(layers, layer)
+        n_in, n_out, delta = here[LAYER_N_IN], here[LAYER_N_OUT], here[LAYER_DELTA]
+        first = first_neuron(n_out, dealt, thread, threads)
+        end = first_neuron(n_out, dealt, thread + 1, threads)
+        dealt += tiles(n_out)
         if here[LAYER_SOURCE] < 0:
             continue
-        n_in, n_out, delta = here[LAYER_N_IN], here[LAYER_N_OUT], here[LAYER_DELTA]
         w, b = here[LAYER_WEIGHTS], here[LAYER_BIASES]
         every = strips * (1 + here[LAYER_TANGENTS])  # behind the samples' strips those of their tangents, if any
-        first, end = n_out * thread // threads, n_out * (thread + 1) // threads
         some = most(UPDATE_BYTES // (n_in * parameters.itemsize) // WHOLE * WHOLE, WHOLE)
         for j in range(first, end, some):
             stop = least(j + some, end)
@@ -155,7 +160,7 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
             if here[LAYER_TRANSPOSED] >= 0:
                 call(dense.gradient, cells, panels, delta, here[LAYER_TRANSPOSED], n_in, n_out, every, j, stop,
                      gradient, w - shift, accumulate, scratch if here[LAYER_PACKS] != 0 else -1, inputs, order, ahead,
-                     ahead_end if layer == 0 else ahead)
+                     ahead_end if layer == 0 else ahead, every, parameters, w if shared else -1)
             else:
                 call(dense.gradient_by_lanes, cells, panels, delta, here[LAYER_SOURCE], n_in * lane, n_in, n_out, every,
                      j, stop, gradient, w - shift, b if every == strips else -1, accumulate)
@@ -179,21 +184,26 @@ def my_neurons_parametric(layers: Table, cells: Integers, panels: Floats, parame
                           threads: int, scratch: int, inputs: ReadOnly, order: Integers, ahead: int, ahead_end: int,
                           clock: Integers, start: int) -> None:
     """Phase 2 with ∂E/∂α_j = Σ_samples (φ(net_j) − net_j) ∂E/∂o_j for this thread's share of every layer, then (7)."""
+    dealt = 0
     for layer in range(layers.shape[0]):
         here = row(layers, layer)
         n = here[LAYER_N_OUT]
         if here[LAYER_ALPHAS] >= 0:
-            call(dense.bias_gradient, cells, panels, here[LAYER_CHANGE], n, strips, n * thread // threads,
-                 n * (thread + 1) // threads, gradient, here[LAYER_ALPHAS], accumulate)
+            call(dense.bias_gradient, cells, panels, here[LAYER_CHANGE], n, strips,
+                 first_neuron(n, dealt, thread, threads), first_neuron(n, dealt, thread + 1, threads), gradient,
+                 here[LAYER_ALPHAS], accumulate)
             lap(clock, start, layer, PHASE_GRADIENT)
+        dealt += tiles(n)
     call(my_neurons, cells[CELL_WEIGHTS_NEURONS], layers, cells, panels, parameters, gradient, state, hyper, update,
          strips, accumulate, thread, threads, scratch, inputs, order, ahead, ahead_end, clock, start)
     if update == 0 or updates_at_once(parameters, update, threads):
         return
+    dealt = 0
     for layer in range(layers.shape[0]):
         here = row(layers, layer)
         n, alphas = here[LAYER_N_OUT], here[LAYER_ALPHAS]
-        if alphas >= 0:
-            call(prototypes.update_rule, update, parameters, gradient, state, alphas + n * thread // threads,
-                 alphas + n * (thread + 1) // threads, 0, hyper)
+        first, end = first_neuron(n, dealt, thread, threads), first_neuron(n, dealt, thread + 1, threads)
+        dealt += tiles(n)
+        if alphas >= 0 and first < end:
+            call(prototypes.update_rule, update, parameters, gradient, state, alphas + first, alphas + end, 0, hyper)
             lap(clock, start, layer, PHASE_UPDATE)

@@ -16,6 +16,7 @@ from ..tables import (
     BARRIER_COUNT,
     CELL_COST,
     CELL_FOLLOW,
+    CELL_HANDED,
     CELL_MEASURE,
     CELL_MIDWAY,
     CELL_MY_NEURONS,
@@ -41,6 +42,7 @@ from ..updates import scheduled
 from . import backprop, record, rounds
 from .barrier import stand
 from .record import batch_cost, end_batch
+from .shares import first_strip
 
 
 @by_address(CELL_MY_NEURONS)
@@ -84,6 +86,9 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     epoch, position = progress[PROGRESS_EPOCH], progress[PROGRESS_POSITION]
     backward = 1 if learner.gradient.size > 0 else 0
     blocks, updates, total, known = 0, 0, 0.0, -1
+    between = threads if cells[CELL_HANDED] == 0 else 1  # threads that wait between the phases: not those of a relay
+    if between != threads and not wait(stand, barrier, threads):  # in a relay neither sees that the other could not begin
+        return
     while epoch < task.epochs and blocks < task.blocks:
         if position == 0:  # the end of the epoch before is waited for, too
             if thread == 0 and task.shuffle != 0 and task.piece == 0:
@@ -115,11 +120,11 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
             hyper[HYPER_BATCH_WEIGHT] = total
         call(backprop.my_samples, cells, layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
              pointer(data.structure), data.targets, weights, order, position, end, total,
-             task.labels, backward, strips, strips * part // parts, strips * (part + 1) // parts, scratch,
-             clock, start)
+             task.labels, backward, strips, first_strip(strips, part, parts), first_strip(strips, part + 1, parts),
+             scratch, clock, start)
         if not final:  # nothing is changed yet: the next call goes on, or none does
             break
-        if not wait(stand, barrier, threads):
+        if not wait(stand, barrier, between):
             break
         if threads > 1:
             lap(clock, start, 0, PHASE_WAIT)

@@ -54,6 +54,7 @@ from ..updates import scheduled
 from . import backprop, encoded, record
 from .barrier import stand
 from .record import batch_cost, end_batch
+from .shares import first_neuron, first_strip, tiles
 
 
 @rule
@@ -73,10 +74,15 @@ def share(layers: Table, cells: Integers, parameters: Floats, gradient: Floats, 
     """Apply the rule at an address to the parameters of this thread's neurons, those of phase 2."""
     if cells[CELL_UPDATES] != 0:
         call(encoded.updates, cells, encoded.encoding(cells), parameters, gradient, state, hyper, rule, thread, threads)
+    dealt = 0
     for layer in range(layers.shape[0]):
         n_in, n_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
         w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
-        first, end = n_out * thread // threads, n_out * (thread + 1) // threads
+        first = first_neuron(n_out, dealt, thread, threads)
+        end = first_neuron(n_out, dealt, thread + 1, threads)
+        dealt += tiles(n_out)
+        if first == end:
+            continue
         call(prototypes.update_rule, rule, parameters, gradient, state, w + first * n_in, w + end * n_in, 0, hyper)
         for neurons in (b, layers[layer, LAYER_ALPHAS]):
             if neurons >= 0:
@@ -189,7 +195,8 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
             strips = (end - position + lane - 1) // lane
             call(backprop.my_samples, cells, layers, plan.cells, plan.cost_parameter, panels, parameters, data.inputs,
                  pointer(data.structure), data.targets, weights, order, position, end, total, task.labels, backward,
-                 strips, strips * thread // threads, strips * (thread + 1) // threads, scratch, clock, start)
+                 strips, first_strip(strips, thread, threads), first_strip(strips, thread + 1, threads), scratch,
+                 clock, start)
             if not wait(stand, barrier, threads):
                 break
             lap(clock, start, 0, PHASE_WAIT)

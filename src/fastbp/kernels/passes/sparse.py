@@ -33,6 +33,7 @@ from ..tables import (
     PHASE_UPDATE,
 )
 from . import backprop, predict
+from .shares import first_neuron
 
 
 @inline
@@ -85,7 +86,7 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
     found, mine = ranges(cells), places(cells, thread)
     updates = update != 0 and not backprop.updates_at_once(parameters, update, threads)
     shared = updates and accumulate == 0  # then rows may share one place, which stays in cache
-    first, end = n_out * thread // threads, n_out * (thread + 1) // threads
+    first, end = first_neuron(n_out, 0, thread, threads), first_neuron(n_out, 0, thread + 1, threads)
     for j in range(first, end, lane):
         stop, shift = least(j + lane, end), (j - first) * n_in if shared else 0
         call(sparse.gradient, cells, panels, here[LAYER_DELTA], n_in, n_out, inputs, structure, found, mine, strips, j,

@@ -1,0 +1,32 @@
+"""Which strips and which neurons are a thread's: the same in every kernel that one of a team calls."""
+
+from ..compile import scalar
+from ..ir import least
+
+TILE = 4
+"""Neurons of the tiles that take what is left of a layer: fewer at once cost as much."""
+
+
+@scalar
+def first_strip(strips, part, parts):
+    """Return where a part of the strips begins, and the one before it ends."""
+    return strips * part // parts
+
+
+@scalar
+def tiles(n):
+    """Return in how many tiles of a few neurons the n of a layer are dealt out."""
+    return (n + TILE - 1) // TILE
+
+
+@scalar
+def first_neuron(n, dealt, thread, threads):
+    """Return where a thread's share of a layer's n neurons begins, and that of the one before it ends.
+
+    Tiles are dealt to the threads in turn, on across layers: ``dealt`` counts those of the layers before. So no thread
+    has an odd tile in each of them; a thread's own lie together.
+    """
+    after = dealt + tiles(n)
+    mine = after // threads * thread + least(after % threads, thread)
+    before = dealt // threads * thread + least(dealt % threads, thread)
+    return least(TILE * (mine - before), n)
