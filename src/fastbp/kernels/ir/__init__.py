@@ -42,7 +42,7 @@ from .stacked import (
     stacked_lanes_sum,
 )
 from .strips import largest_row, multiply_by_row, subtract_row, sum_rows, weigh_rows
-from .threads import atomic_add, atomic_load, atomic_store, give_way, lap, own, prefetch, ticks
+from .threads import atomic_add, atomic_load, atomic_store, give_way, lap, prefetch, ticks
 from .tiles import (
     LANES_COLUMNS,
     WHOLE,
@@ -56,6 +56,7 @@ from .tiles import (
     gradient_tile,
     lanes_4x1,
     lanes_4xn,
+    own_tile,
     sum_samples,
 )
 
@@ -112,7 +113,7 @@ __all__ = [
     "pointer",
     "pointer_at",
     "polynomial",
-    "own",
+    "own_tile",
     "prefetch",
     "rank_one",
     "row",

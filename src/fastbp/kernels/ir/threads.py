@@ -130,20 +130,6 @@ def prefetch(array: Any, index: int) -> None:
     """Ask for the cache line of an element that will be read soon."""
 
 
-def _own(typing: Any, array: Any, index: Any) -> Any:
-    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        where = builder.gep(field(context, builder, signature.args[0], arguments[0], "data"), [arguments[1]])
-        emit_prefetch(builder, where, 3, write=True)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp), generate
-
-
-@twin(_own)
-def own(array: Any, index: int) -> None:
-    """Ask for the cache line of an element that will be written soon, and that no other core shall keep a copy."""
-
-
 def _give_way(typing: Any, address: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), [])

@@ -337,6 +337,28 @@ forward_pairs, backward_pairs, gradient_pairs = (make(PAIRS) for make in _MAKERS
 """The same with pairs of bfloat16 for operands, which are counted in pairs and lie where float32 would."""
 
 
+def _own_tile(typing: Any, numbers: Any, start: Any, row: Any) -> Any:
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
+        A, start, row = arguments
+        p = Pointers(context, builder, numbers.dtype)
+        with builder.if_then(builder.icmp_signed(">=", start, constant(0)), likely=False):
+            for m in range(WHOLE):
+                where = p.at(numbers, A, builder.add(start, builder.mul(row, constant(m))))
+                for v in range(2):
+                    emit_prefetch(builder, p.shift(where, constant(v * p.lanes)), 3, write=True)
+        return context.get_dummy_value()
+
+    return types.void(numbers, types.intp, types.intp), generate
+
+
+@twin(_own_tile)
+def own_tile(A: Any, start: int, row: int) -> None:
+    """Ask for the cache lines of a tile of two vectors, rows apart, that will be written: for this core alone.
+
+    None if ``start`` is negative.
+    """
+
+
 def _lanes_tile(rows: int, columns: int) -> Any:
     """Return the tile of so many rows and columns that sums over lanes."""
     def emit(typing: Any, deltas: Any, d: Any, d_strip: Any, outs: Any, a: Any, a_strip: Any, strips: Any,

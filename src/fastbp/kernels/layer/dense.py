@@ -25,7 +25,7 @@ from ..ir import (
     lanes_4xn,
     least,
     most,
-    own,
+    own_tile,
     prefetch,
     sum_samples,
     transpose,
@@ -173,14 +173,6 @@ def ask_ahead(rows, order, first, last, n, k, lane):
         prefetch(rows, row + lane)
 
 
-@inline
-def own_rows(parameters, start, n, lane):
-    """Ask for two vectors of a tile's rows of weights, n apart, for this core alone: it will update them."""
-    for place in range(start, start + WHOLE * n, n):
-        own(parameters, place)
-        own(parameters, place + lane)
-
-
 @by_address(CELL_GRADIENT)
 def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int, strips: int, j0: int, j1: int,
              gradient: Floats, weights: int, accumulate: int, scratch: int, rows: ReadOnly, order: Integers, ahead: int,
@@ -206,13 +198,12 @@ def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int,
                     copy_vector(panels, delta + (s * n_out + i) * lane, lane, panels, place + s * WHOLE * lane)
             start, tile, strip = scratch, count * WHOLE * lane, WHOLE * lane
         for k in range(0, n_in, 2 * lane):
-            j = i0
+            j, asked = i0, ahead + (ahead_end - ahead) * i0 // n_out
             while j < i1:
                 if j + WHOLE <= i1:
-                    ask_ahead(rows, order, ahead + (ahead_end - ahead) * j // n_out,
-                              ahead + (ahead_end - ahead) * (j + WHOLE) // n_out, n_in, k, lane)
-                    if owned >= 0:
-                        own_rows(parameters, owned + j * n_in + k, n_in, lane)
+                    since, asked = asked, ahead + (ahead_end - ahead) * (j + WHOLE) // n_out
+                    ask_ahead(rows, order, since, asked, n_in, k, lane)
+                    own_tile(parameters, owned + j * n_in + k if owned >= 0 else -1, n_in)
                 d = start + (j - i0) // WHOLE * tile + (j - i0) % WHOLE * lane
                 j += gradient_tile(panels, d, lane, strip, panels, transposed + k // lane * vector, vector, count, -1,
                                    gradient, weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)
@@ -227,13 +218,12 @@ def gradient_on(panels: Floats, delta: int, transposed: int, n_in: int, n_out: i
     lane = lanes(panels)
     vector = column(strips, lane)
     for k in range(0, n_in, 2 * lane):
-        j = j0
+        j, asked = j0, ahead + (ahead_end - ahead) * j0 // n_out
         while j < j1:
             if j + WHOLE <= j1:
-                ask_ahead(rows, order, ahead + (ahead_end - ahead) * j // n_out,
-                          ahead + (ahead_end - ahead) * (j + WHOLE) // n_out, n_in, k, lane)
-                if owned >= 0:
-                    own_rows(parameters, owned + j * n_in + k, n_in, lane)
+                since, asked = asked, ahead + (ahead_end - ahead) * (j + WHOLE) // n_out
+                ask_ahead(rows, order, since, asked, n_in, k, lane)
+                own_tile(parameters, owned + j * n_in + k if owned >= 0 else -1, n_in)
             place = j * n_in + k
             j += gradient_on_tile(panels, delta + (first * n_out + j) * lane, lane, n_out * lane, panels,
                                   transposed + first * lane * lane + k // lane * vector, vector, strips - first,

@@ -1,4 +1,7 @@
-"""Which strips and which neurons are a thread's: the same in every kernel that one of a team calls."""
+"""Which strips and which neurons are a thread's: the same in every kernel that one of a team calls.
+
+One that is alone divides nothing: the divisions for a team were a quarter of a step of 2-8-1 with 32 samples.
+"""
 
 from ..compile import scalar
 from ..ir import least
@@ -10,7 +13,7 @@ TILE = 4
 @scalar
 def first_strip(strips, part, parts):
     """Return where a part of the strips begins, and the one before it ends."""
-    return strips * part // parts
+    return strips * part if parts == 1 else strips * part // parts
 
 
 @scalar
@@ -26,6 +29,8 @@ def first_neuron(n, dealt, thread, threads):
     Tiles are dealt to the threads in turn, on across layers: ``dealt`` counts those of the layers before. So no thread
     has an odd tile in each of them; a thread's own lie together.
     """
+    if threads == 1:
+        return n * thread
     after = dealt + tiles(n)
     mine = after // threads * thread + least(after % threads, thread)
     before = dealt // threads * thread + least(dealt % threads, thread)
