@@ -51,10 +51,9 @@ def test_no_team_where_there_is_too_little_work():
     assert thread_team.size(None, 100 * step, whole, lambda: 100) == min(machine.processors(), 100)
 
 
-@pytest.mark.parametrize("regularization", [None, Regularization(clip_norm=0.1, dropout=0.2)], ids=["plain", "clipped"])
-@pytest.mark.parametrize("team", [2, 3])
+@pytest.mark.parametrize(("team", "regularization"), [
+    (2, None), (3, None), (3, Regularization(clip_norm=0.1, dropout=0.2))], ids=["handing on", "plain", "clipped"])
 def test_changing_teams_changes_no_bit(team, regularization, monkeypatch):
-    """Two hand sums on, but for a fit that clips."""
     monkeypatch.setattr(layout, "hands_on", lambda *_: True)
     monkeypatch.setattr(machine, "STEP_WORK", 1)
     monkeypatch.setattr(machine, "PASS_WORK", 1)
@@ -77,6 +76,27 @@ def test_changing_teams_changes_no_bit(team, regularization, monkeypatch):
     monkeypatch.setattr(thread_team.Tuner, "choose", choose)
     assert fitted(team) == alone
     assert {1, team} <= set(sizes)
+
+
+def test_the_next_fit_goes_on_with_what_is_known(monkeypatch):
+    """Short fits, too, come to know which is faster; another batch size and another architecture begin anew."""
+    monkeypatch.setattr(machine, "STEP_WORK", 1)
+    monkeypatch.setattr(machine, "PASS_WORK", 1)
+    rng, teams, run = np.random.default_rng(0), [], thread_team.run
+    X, Y = rng.normal(size=(40, 5)), rng.normal(size=(40, 2))
+    monkeypatch.setattr(thread_team, "run", lambda threads, work: (teams.append(threads), run(threads, work)))
+    net = Network((5, 4, 2), seed=1)
+    for batch in (40, 20):
+        net.fit(X, Y, epochs=2, batch_size=batch, threads=2)
+    assert set(teams) == {2} and len(net._workspaces.tuners) == 2
+    tuner = net._workspaces.tuners[40, 2, False]
+    tuner.block_seconds, tuner.calls = {1: 1e-9, 2: 1.0}, 8
+    teams.clear()
+    net.fit(X, Y, epochs=2, batch_size=40, threads=2)
+    assert not teams and net._workspaces.tuners[40, 2, False] is tuner and tuner.calls > 8
+    net.fit(X, Y, epochs=2, batch_size=20, threads=2)
+    Network((5, 3, 2), seed=1).fit(X, Y, epochs=2, batch_size=40, threads=2)
+    assert len(teams) >= 2
 
 
 def test_short_fits_and_long_blocks_try_nothing():

@@ -88,9 +88,11 @@ class Tuner:
     """Chooses between a thread team and one thread alone, by how long a block has taken each of them lately.
 
     Where another process keeps a processor busy, the rest of a team waits for the one that shares it: 64-100-10 took
-    2.1 times as long with two threads as with one (``python -m bench.busy_core``). Once a fit has taken a quarter of a
-    second, what is slower is tried again in calls 8, 16, 32 ..., on an eighth of a call's blocks; never where a call
-    has fewer than eight: tried from the second call on, short fits and large networks lost up to half of their speed.
+    2.1 times as long with two threads as with one (``python -m bench.busy_core``); and where a machine runs the two on
+    cores without a common L3 cache, 4-120-84-2 in batches of 32 takes 2.1 times as long. Once fits have taken a quarter
+    of a second, what is slower is tried again in calls 8, 16, 32 ..., on an eighth of a call's blocks; never where a
+    call has fewer than eight: tried from the second call on, short fits and large networks lost up to half of their
+    speed. So the next fit of the same kind goes on with what the last one has learned (`Workspaces.tuners`).
     """
 
     def __init__(self, threads: int) -> None:

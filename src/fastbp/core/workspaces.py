@@ -11,6 +11,7 @@ from ..kernels.layout import Plan
 from . import link
 from .architecture import Architecture
 from .request import Choices, Request
+from .thread_team import Tuner
 
 
 class Arrangement(NamedTuple):
@@ -36,7 +37,7 @@ class Workspaces:
         What all of them are laid out by, where it is not for the sizes to decide.
     """
 
-    __slots__ = "__weakref__", "_blocks", "_pools", "architecture", "arrangements", "choices", "single"
+    __slots__ = "__weakref__", "_blocks", "_pools", "architecture", "arrangements", "choices", "single", "tuners"
 
     def __init__(self, architecture: Architecture, choices: Choices | None = None) -> None:
         self.architecture = architecture
@@ -45,6 +46,8 @@ class Workspaces:
         """Plans for one sample forward."""
         self.arrangements: dict[Any, Arrangement] = {}
         """What a fit need not find out again, by all that it depends on."""
+        self.tuners: dict[Any, Tuner] = {}
+        """How fast threads were in fits that have ended, by batch size, number of threads and precision."""
         self._pools: dict[Any, list[Plan]] = {}
         self._blocks: dict[tuple[int, bool, int, bool], tuple[int, int]] = {}
 

@@ -175,8 +175,20 @@ class CompiledSteps(Steps):
         n, self.work = len(samples), architecture.work * (1 + architecture.directions(samples.kind))
         self.threads = self.running = thread_team.size(fit.threads, self.work * batch, self.work * n * fit.chunk,
                                                        lambda: network._strips(request()))
-        self.data, self.tuner = samples.data(order), thread_team.Tuner(self.threads)
+        self.data, self.tuner = samples.data(order), self.tuned()
         self.began = 0.0
+
+    def tuned(self) -> thread_team.Tuner:
+        """Return what is known of threads from the last fit like this one; it is kept for the next when this one ends.
+
+        No two fits have it at the same time.
+        """
+        if self.threads == 1:
+            return thread_team.Tuner(1)
+        tuners, like = self.network._workspaces.tuners, (self.batch, self.threads, self.fit.bfloat16)
+        tuner = tuners.pop(like, None) or thread_team.Tuner(self.threads)
+        self.fit.stack.callback(tuners.__setitem__, like, tuner)
+        return tuner
 
     def borrow(self, request: Request) -> Borrowed:
         """Borrow the workspace that the passes need, as long as the fit lasts."""
