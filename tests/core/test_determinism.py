@@ -1,5 +1,7 @@
 """Same seed, same data: the same bits, for any number of threads. And properties that hold for every network."""
 
+import functools
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -11,8 +13,8 @@ import fastbp
 from fastbp import SGD, Adam, Network, Regularization, encoders
 from fastbp.kernels import layout, tables
 from fastbp.kernels.compile import JIT
-from fastbp.kernels.layer import gather
-from fastbp.kernels.passes import rounds
+from fastbp.kernels.layer import dense, gather
+from fastbp.kernels.passes import relay, rounds
 
 NETS = few([((1, 1), 7), ((3, 9, 2), 5), ((17, 33, 5), 100), ((40, 70, 60, 10), 64), ((5, 130, 300, 3), 33)],
            [((1, 1), 7), ((3, 9, 2), 5)])
@@ -124,6 +126,20 @@ def test_two_threads_hand_sums_on(case, rng, monkeypatch):
         relays.append(plan.cells[tables.CELL_HANDED] > 0)
         assert plan.cells[tables.CELL_PARTS_TAKEN] == plan.cells[tables.CELL_PARTS_HANDED]
     assert len(found) == 1 and relays == [False, True]
+
+
+@pytest.mark.skipif(JIT, reason="compiled kernels raise nothing")
+@pytest.mark.parametrize("broken", [dense.gradient, dense.gradient_on], ids=["first", "second"])
+def test_a_thread_that_fails_in_a_relay_leaves_none_waiting(broken, rng, monkeypatch):
+    monkeypatch.setattr(layout, "hands_on", lambda *_: True)
+    net, real = laid_out(Network((4, 30, 3), seed=1), by_lanes=False), relay.call
+    X, Y = rng.normal(size=(60, 4)), rng.normal(size=(60, 3))
+    fit = functools.partial(net.fit, X, Y, epochs=2, batch_size=60, threads=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(relay, "call", lambda kernel, *given: 1 / 0 if kernel is broken else real(kernel, *given))
+        with pytest.raises(ZeroDivisionError):
+            fit()
+    fit()
 
 
 def test_a_clipped_fit_is_no_relay(rng, monkeypatch):

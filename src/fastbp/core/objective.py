@@ -33,7 +33,11 @@ def run_pass(threads: int, plan: layout.Plan, parameters: Array, data: layout.Da
     """Call the kernel as one of several threads."""
     in_rounds = threads > 1 and task.pieces == 1 and plan.cells[tables.CELL_MOST_BLOCKS] > 0
     run = (IN_ROUNDS if in_rounds else IN_BLOCKS).of(parameters.dtype)
-    run(thread, threads, plan, parameters, data, task, learner, barrier)
+    try:
+        run(thread, threads, plan, parameters, data, task, learner, barrier)
+    except BaseException:  # of a kernel that is plain Python: nobody shall wait for what this thread would hand on
+        plan.cells[[tables.CELL_PARTS_HANDED, tables.CELL_PARTS_READY]] = 2**62
+        raise
 
 
 @dataclass

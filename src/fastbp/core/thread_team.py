@@ -84,13 +84,17 @@ class Pieces:
         return self.now == 0
 
 
+TRIED_AFTER = 0.1
+"""Seconds of fits of a kind after which it is asked whether a team is worth it: two calls and what they begin with."""
+
+
 class Tuner:
     """Chooses between a thread team and one thread alone, by how long a block has taken each of them lately.
 
     Where another process keeps a processor busy, the rest of a team waits for the one that shares it: 64-100-10 took
     2.1 times as long with two threads as with one (``python -m bench.busy_core``); and where a machine runs the two on
-    cores without a common L3 cache, 4-120-84-2 in batches of 32 takes 2.1 times as long. Once fits have taken a quarter
-    of a second, what is slower is tried again in calls 8, 16, 32 ..., on an eighth of a call's blocks; never where a
+    cores without a common L3 cache, 4-120-84-2 in batches of 32 takes 2.1 times as long. Once fits have taken
+    TRIED_AFTER, what is slower is tried again in calls 4, 8, 16, 32 ..., on an eighth of a call's blocks; never where a
     call has fewer than eight: tried from the second call on, short fits and large networks lost up to half of their
     speed. So the next fit of the same kind goes on with what the last one has learned (`Workspaces.tuners`).
     """
@@ -108,7 +112,7 @@ class Tuner:
             return self.threads
         better = min(self.block_seconds, key=lambda threads: self.block_seconds[threads])
         due = self.calls % 64 == 0 or self.calls & (self.calls - 1) == 0
-        self.trying = due and blocks >= 8 and self.seconds > 0.25
+        self.trying = due and blocks >= 8 and self.seconds > TRIED_AFTER
         if not self.trying:
             return better
         return 1 if better == self.threads else self.threads

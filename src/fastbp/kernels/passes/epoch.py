@@ -20,6 +20,9 @@ from ..tables import (
     CELL_MEASURE,
     CELL_MIDWAY,
     CELL_MY_NEURONS,
+    CELL_PARTS_HANDED,
+    CELL_PARTS_READY,
+    CELL_PARTS_TAKEN,
     CELL_PLAIN_NEURONS,
     CELL_SCRATCH,
     CELL_SCRATCH_SIZE,
@@ -87,8 +90,11 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     backward = 1 if learner.gradient.size > 0 else 0
     blocks, updates, total, known = 0, 0, 0.0, -1
     between = threads if cells[CELL_HANDED] == 0 else 1  # threads that wait between the phases: not those of a relay
-    if between != threads and not wait(stand, barrier, threads):  # in a relay neither sees that the other could not begin
-        return
+    if between != threads:  # in a relay neither sees that the other could not begin
+        if thread == 0:
+            cells[CELL_PARTS_HANDED], cells[CELL_PARTS_READY], cells[CELL_PARTS_TAKEN] = 0, 0, 0
+        if not wait(stand, barrier, threads):
+            return
     while epoch < task.epochs and blocks < task.blocks:
         if position == 0:  # the end of the epoch before is waited for, too
             if thread == 0 and task.shuffle != 0 and task.piece == 0:
