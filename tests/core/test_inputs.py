@@ -687,7 +687,7 @@ def passes(net, X, Y, S, w):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_calls_that_come_back_often_give_the_same_bits(dtype, threads, monkeypatch, rng):
-    n = few(7001, 301)
+    n = few(7001, 131)
     net = Network((5, 6, 3), dtype=dtype, seed=0)
     X = rng.normal(size=(n, 5)).astype(dtype) * (rng.uniform(size=(n, 5)) < 0.5)
     Y, w = rng.normal(size=(n, 3)).astype(dtype), rng.uniform(size=n).astype(dtype)
