@@ -119,8 +119,8 @@ def ensembles():
     ]
 
 
-TABLE = np.array([[i, "abc"[i % 3], None if i % 4 else 0.5 * i, i % 2 == 0, np.datetime64("2024-01-01") + i, 7]
-                  for i in range(30)], object)
+TABLE = np.array([[i, "abc"[i % 3], None if i % 4 else 0.5 * i, i % 2 == 0,
+                   np.datetime64("2024-01-01") + np.timedelta64(i, "D"), 7] for i in range(30)], object)
 
 
 def tables():
