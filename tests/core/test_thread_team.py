@@ -35,6 +35,20 @@ def test_what_changes_is_noticed():
     assert found[-30:] == [2] * 30
 
 
+def test_what_was_compiled_in_the_first_call_is_soon_forgotten():
+    found = chosen({1: lambda call: 1.0, 2: lambda call: 1000.0 if call == 1 else 0.5}, 20)
+    assert found[4:7] == [2] * 3 and found[16:] == [2] * 4
+
+
+def test_starting_threads_for_a_short_call_is_no_lesson():
+    tuner = thread_team.Tuner(2)
+    for _ in range(50):
+        for blocks, seconds in ((10, 0.01), (400, 0.04)):
+            assert tuner.choose(blocks) == 2 or tuner.trying
+            threads = 1 if tuner.trying else 2
+            tuner.took(threads, blocks, seconds if threads == 2 else 1.5 * seconds)
+
+
 def test_one_thread_stays_alone():
     assert chosen({1: lambda call: 1.0}, 70, threads=1) == [1] * 70
 
@@ -86,6 +100,8 @@ def test_the_next_fit_goes_on_with_what_is_known(monkeypatch):
     X, Y = rng.normal(size=(40, 5)), rng.normal(size=(40, 2))
     monkeypatch.setattr(thread_team, "run", lambda threads, work: (teams.append(threads), run(threads, work)))
     net = Network((5, 4, 2), seed=1)
+    net.fit(X, Y, epochs=2, batch_size=40, threads=2)  # compiles, which takes the time of thousands of blocks
+    net._workspaces.tuners.clear()
     for batch in (40, 20):
         net.fit(X, Y, epochs=2, batch_size=batch, threads=2)
     assert set(teams) == {2} and len(net._workspaces.tuners) == 2

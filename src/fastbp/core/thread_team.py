@@ -101,6 +101,7 @@ class Tuner:
 
     def __init__(self, threads: int) -> None:
         self.threads, self.calls, self.seconds, self.trying = threads, 0, 0.0, False
+        self.due = False
         self.block_seconds: dict[int, float] = {}
 
     def choose(self, blocks: int) -> int:
@@ -111,10 +112,12 @@ class Tuner:
         if not self.block_seconds:
             return self.threads
         better = min(self.block_seconds, key=lambda threads: self.block_seconds[threads])
-        due = self.calls % 64 == 0 or self.calls & (self.calls - 1) == 0
-        self.trying = due and blocks >= 8 and self.seconds > TRIED_AFTER
+        self.due |= self.calls % 64 == 0 or self.calls & (self.calls - 1) == 0
+        whole = blocks >= 8 and blocks * self.block_seconds[better] > machine.CHUNK_SECONDS / 2
+        self.trying = self.due and whole and self.seconds > TRIED_AFTER
         if not self.trying:
             return better
+        self.due = False
         return 1 if better == self.threads else self.threads
 
     def took(self, threads: int, blocks: int, seconds: float) -> None:
@@ -122,8 +125,12 @@ class Tuner:
         if self.threads == 1:
             return
         self.seconds += seconds
-        last = self.block_seconds.get(threads, seconds / blocks)
-        self.block_seconds[threads] = 0.5 * (last + seconds / blocks)
+        spent = seconds / blocks
+        last = self.block_seconds.get(threads, spent)
+        if blocks * last < machine.CHUNK_SECONDS / 8 and not self.trying:  # the first of a fit: starting threads counts
+            return
+        # less than was known is believed at once: more may be what was compiled, or a thread that began late
+        self.block_seconds[threads] = min(spent, 0.5 * (last + spent))
 
 
 ALONE: npt.NDArray[np.int64] = np.zeros(BARRIER_COUNT, np.int64)
