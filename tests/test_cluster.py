@@ -296,11 +296,12 @@ def lacks(given):
 
 KILLED = """
 import os, signal, sys, time
-import numpy as np, dask.array as da
+import dask, numpy as np, dask.array as da
 from distributed import Client, LocalCluster
 import fastbp, fastbp.dask
 
 if __name__ == "__main__":
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1 day"})  # a machine that is slow restarts them later
     X = np.random.default_rng(0).normal(size=(4000, 3)).astype("float32")
     x, y = da.from_array(X, chunks=(1000, 3)), da.from_array(np.sin(X[:, :1]), chunks=(1000, 1))
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:

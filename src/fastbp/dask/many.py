@@ -28,6 +28,11 @@ AHEAD = 2
 TRIES = 3
 """How often arrays are sent, where a worker that has them dies before others do."""
 
+SEND_SECONDS = 10
+"""How long a worker is waited for that is to get them."""
+
+KEPT = "networks whose tasks had ended are trained, the others as before"
+
 FIRST, STACK = 64, 16
 """Networks in the first tasks, by which the others are measured; and what others are multiples of. `fit_many` trains
 small networks in stacks of 16, with AVX-512: of 8-16-1 each takes 2.5 times as long where there are fewer, and in a
@@ -131,14 +136,16 @@ metrics, missing, resume, on_error, precision
         nonlocal sent
         if data:
             client.cancel(data)
-        for last in range(TRIES - 1, -1, -1):
+        for left in reversed(range(TRIES)):
             try:
                 data[:] = client.scatter(list(arrays.values()), workers=min(client.nthreads(), default=None),
-                                         hash=False) if arrays else []
+                                         hash=False, timeout=SEND_SECONDS) if arrays else []
                 break
-            except OSError:
-                if not last or client.status != "running":
+            except OSError as error:
+                if client.status != "running":
                     raise
+                if not left:
+                    raise RuntimeError(f"no worker is left that takes the arrays ({error}); {KEPT}") from error
         sent += 1
 
     def begin() -> None:
@@ -154,7 +161,7 @@ metrics, missing, resume, on_error, precision
             running[future] = first, last, sent
             results.add(future)
 
-    with connection(client, "networks whose tasks had ended are trained, the others as before"):
+    with connection(client, KEPT):
         try:
             check_functions(client, nets)
             send()
