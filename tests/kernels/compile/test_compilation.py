@@ -333,6 +333,7 @@ def entries(tmp_path, monkeypatch):
     """The cache of a function in a folder of its own, a signature, and what is compiled for it."""
     function = options.reason
     monkeypatch.setattr(cache, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(cache, "GUARD", cache.Guard(str(tmp_path)))
     monkeypatch.setattr(cache.Entries, "told", False)
 
     def twice(x):

@@ -108,6 +108,9 @@ def test_one_has_the_lock_and_others_wait(tmp_path, monkeypatch):
 @compiled_only
 def test_where_there_are_no_locks_nobody_waits(tmp_path, monkeypatch):
     Guard(str(tmp_path / "missing")).take("a", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    Guard("").take("a", lambda: False)  # a process that keeps no machine code
+    Guard("").give_back("a")
     monkeypatch.setattr(guard, "fcntl", None)
     Guard(str(tmp_path)).take("a", lambda: False)
     Guard(str(tmp_path)).give_back("a")

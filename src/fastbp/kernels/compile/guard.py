@@ -38,11 +38,11 @@ class Guard:
     Parameters
     ----------
     folder : str
-        Where the folders of machine code lie.
+        Where the folders of machine code lie; empty where none is kept, and then there are no locks.
     """
 
     def __init__(self, folder: str) -> None:
-        self.path = os.path.join(folder, NAME)
+        self.path = os.path.join(folder, NAME) if folder else ""  # no file: the current directory is not ours
         self._file, self._opened = -1, (0, 0)
         """Never closed: to close any of a file ends all locks that a process has on it (POSIX)."""
         self._held: set[int] = set()
