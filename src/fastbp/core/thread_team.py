@@ -94,9 +94,10 @@ class Tuner:
     Where another process keeps a processor busy, the rest of a team waits for the one that shares it: 64-100-10 took
     2.1 times as long with two threads as with one (``python -m bench.busy_core``); and where a machine runs the two on
     cores without a common L3 cache, 4-120-84-2 in batches of 32 takes 2.1 times as long. Once fits have taken
-    TRIED_AFTER, what is slower is tried again in calls 4, 8, 16, 32 ..., on an eighth of a call's blocks; never where a
-    call has fewer than eight: tried from the second call on, short fits and large networks lost up to half of their
-    speed. So the next fit of the same kind goes on with what the last one has learned (`Workspaces.tuners`).
+    TRIED_AFTER, what is slower is tried again in calls 4, 8, 16, 32 ..., a team in every eighth, since what disturbed
+    it may have passed, on an eighth of a call's blocks; never where a call has fewer than eight: tried from the second
+    call on, short fits and large networks lost up to half of their speed. So the next fit of the same kind goes on with
+    what the last one has learned (`Workspaces.tuners`).
     """
 
     def __init__(self, threads: int) -> None:
@@ -112,7 +113,7 @@ class Tuner:
         if not self.block_seconds:
             return self.threads
         better = min(self.block_seconds, key=lambda threads: self.block_seconds[threads])
-        self.due |= self.calls % 64 == 0 or self.calls & (self.calls - 1) == 0
+        self.due |= self.calls % (8 if better == 1 else 64) == 0 or self.calls & (self.calls - 1) == 0
         whole = blocks >= 8 and blocks * self.block_seconds[better] > machine.CHUNK_SECONDS / 2
         self.trying = self.due and whole and self.seconds > TRIED_AFTER
         if not self.trying:
