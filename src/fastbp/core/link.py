@@ -164,6 +164,11 @@ def read_jacobian(plan: Plan, jacobian: Array) -> None:
     plan.cells[CELL_GIVEN_JACOBIAN] = jacobian.ctypes.data
 
 
+def release(plan: Plan) -> None:
+    """Have no thread of a team wait for what another one would have handed on to it."""
+    plan.cells[[tables.CELL_PARTS_HANDED, tables.CELL_PARTS_READY]] = 2**62
+
+
 def following(plan: Plan, table: Integers, dtype: np.dtype[Any]) -> Plan:
     """Return a plan, whose cells are its own, of a pass in which numbers follow schedules, as a table says."""
     cells = plan.cells.copy()

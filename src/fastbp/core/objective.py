@@ -17,7 +17,7 @@ from ..kernels.compile import Typed
 from ..kernels.passes import epoch, rounds
 from ..regularization import Regularization
 from ..util import machine
-from . import penalties, thread_team
+from . import link, penalties, thread_team
 from .model import Model
 from .samples import Samples
 from .streamed import Streamed, Sums
@@ -36,7 +36,7 @@ def run_pass(threads: int, plan: layout.Plan, parameters: Array, data: layout.Da
     try:
         run(thread, threads, plan, parameters, data, task, learner, barrier)
     except BaseException:  # of a kernel that is plain Python: nobody shall wait for what this thread would hand on
-        plan.cells[[tables.CELL_PARTS_HANDED, tables.CELL_PARTS_READY]] = 2**62
+        link.release(plan)
         raise
 
 
