@@ -319,8 +319,8 @@ class Network(Trainable, Derivatives):
 
         A function of your own is called with y_true, the targets as the network learns them, (n, m), or class indices
         (n,) int64, and y_pred, the outputs as `predict` has them, (n, n_L); both flat, (n,), where there is one column,
-        and read-only; and with ``sample_weight``, (n,) or None, if it has an argument of that name. It returns a
-        number.
+        and read-only; and with ``sample_weight``, (n,) or None, if it has an argument of that name. With ``missing`` it
+        does not see samples of weight 0. It returns a number.
 
         Examples
         --------

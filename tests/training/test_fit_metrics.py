@@ -629,3 +629,29 @@ def test_what_is_not_known_of_any_output_is_left_out(rng):
         net.score(X, np.full((9, 2), np.nan), missing="ignore")
     net.parameters[-1] = np.inf
     assert np.isnan(net.score(X, np.where(np.eye(9, 2) > 0, np.nan, 0), metric="mse", missing="ignore"))
+
+
+@pytest.mark.parametrize("classes", [False, True])
+def test_functions_do_not_see_samples_without_targets(classes, rng):
+    """In place of these is a 0, that is a class and a number; in memory, by blocks and in many fits."""
+    net = network((60, 3), cost="cross_entropy") if classes else network((60, 1))
+    X, y = rng.normal(size=(12, 60)), rng.integers(0, 3, 12).astype(float)
+    W, known = np.ones(12), np.arange(12) % 3 > 0
+    known[-1] = W[-1] = 0
+    y[:-1][~known[:-1]] = np.nan
+    seen = []
+
+    def own(y_true, y_pred, sample_weight):
+        seen.append((y_true, y_pred, sample_weight))
+        return 0.0
+
+    given = {"epochs": 1, "batch_size": 2, "missing": "ignore", "metrics": [own]}
+    for more in ({}, {"memory": 3000}):
+        net.fit(X, y, sample_weight=W, **given, **more)
+        net.fit(X, y, validation=(X, np.where(known, y, np.nan)), **given, **more)
+    fastbp.fit_many([net], X, y, sample_weight=W, **given)
+    assert len(seen) == 5
+    for y_true, y_pred, weights in seen:
+        np.testing.assert_array_equal(y_true, y[known])
+        assert len(y_pred) == known.sum() and (weights == 1).all()
+    np.testing.assert_array_equal(seen[-1][1], net.predict(X)[known].reshape(seen[-1][1].shape))

@@ -53,6 +53,8 @@ class Observed:
     of_outputs: Array | None
     """A weight for each target in double, or None."""
     flat: bool | None
+    missing: bool
+    """Whether targets may be missing."""
     made: dict[str, Samples] = field(default_factory=dict)
 
     @cached_property
@@ -84,12 +86,12 @@ class Observed:
     def _plain(self) -> Samples:
         kind = self.architecture.dtype
         one = np.empty(0, kind) if self.own is None else self.own.astype(kind)
-        return Samples(self.inputs, self.targets, self.labels, one, flat=self.flat)
+        return Samples(self.inputs, self.targets, self.labels, one, flat=self.flat, holes=self.missing)
 
     def _whole(self) -> Samples:
         assert self.weights is not None
         mean = self.weights.mean(axis=1).astype(self.architecture.dtype)
-        return Samples(self.inputs, self.targets, self.labels, mean, flat=self.flat)
+        return Samples(self.inputs, self.targets, self.labels, mean, flat=self.flat, holes=self.missing)
 
     def _single(self) -> Samples:
         assert self.weights is not None
@@ -117,7 +119,7 @@ def observed(architecture: Architecture, inputs: Array | SparseRows, Y: Any, wei
     targets, labels, known = _values(architecture, Y, n, checked(missing))
     own, of_outputs = _weights(weights, n, count, architecture.dtype)
     flat = None if Y is None else arrays.is_flat(Y, n, architecture)
-    return Observed(architecture, inputs, targets, labels, known, own, of_outputs, flat)
+    return Observed(architecture, inputs, targets, labels, known, own, of_outputs, flat, checked(missing))
 
 
 def samples(architecture: Architecture, X: Any, Y: Any, weights: Any, J: Any, J_weight: Any, missing: Any, *,

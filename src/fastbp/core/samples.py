@@ -62,6 +62,8 @@ class Samples:
     """That of the network with weights of single outputs, `costs.by_output`, where `targets` have these."""
     signed: bool = False
     """Whether weights are factors of either sign, and means those over the samples."""
+    holes: bool = False
+    """Whether a weight of 0 may say that the targets of a sample are missing, and 0 stands in their place."""
     read: layout.Data | None = None
     """What kernels read of these arrays, once it has been asked for: many fits may pick rows of them."""
 

@@ -261,18 +261,21 @@ class _Judged:
         Whether they are class indices.
     weights : ndarray
         One for each sample, or none.
+    holes : bool
+        Whether samples of weight 0 have no targets: functions of the user's, which may not ask for weights, do not see
+        them.
     """
 
-    def __init__(self, architecture: Architecture, targets: Array, labels: bool, weights: Array) -> None:
-        self.architecture = architecture
-        self.shown = _shown(targets.astype(np.int64) if labels else targets)
-        self.shown_weights = _shown(weights) if weights.size else None
-        self.targets = self.shown if labels else targets.astype(np.float64)
+    def __init__(self, architecture: Architecture, targets: Array, labels: bool, weights: Array, holes: bool) -> None:
+        self.architecture, self.seen = architecture, weights > 0 if holes and weights.size else slice(None)
+        self.targets = targets.astype(np.int64 if labels else np.float64)
+        self.shown = _shown((self.targets if labels else targets)[self.seen])
+        self.shown_weights = _shown(weights[self.seen]) if weights.size else None
         self.weights = _weights(weights, len(targets))
 
     def measured(self, outputs: Array, columns: list[Column]) -> dict[str, float]:
         """Return values by name, of these outputs; NaN where one is not finite."""
-        shown, found = _shown(outputs), {}
+        shown, found = _shown(outputs[self.seen]), {}
         compared = _compared(self.architecture, self.targets, outputs, self.weights) \
             if any(column.own is None for column in columns) else None
         for column in columns:
@@ -296,7 +299,7 @@ class _Side:
             raise ValueError("metrics are means by weights, of which signed_weights may have negative ones: leave them "
                              "out, or give validation=(X, Y)")
         targets = samples.targets if picked is None else samples.targets[picked]
-        self.judged = _Judged(network._architecture, targets, samples.labels, samples.own_weights)
+        self.judged = _Judged(network._architecture, targets, samples.labels, samples.own_weights, samples.holes)
 
     def measured(self, columns: list[Column]) -> dict[str, float]:
         """Return their values by name."""
@@ -396,7 +399,8 @@ class _Blocks:
         samples.in_pieces(hold)
         if samples.weighted and weights.max() == 0:
             raise samples.no_weight()
-        return _Judged(self.architecture, targets, samples.labels, weights).measured(outputs, columns)
+        judged = _Judged(self.architecture, targets, samples.labels, weights, samples.missing)
+        return judged.measured(outputs, columns)
 
 
 def _bytes_at_once(samples: Streamed) -> int:
