@@ -104,6 +104,16 @@ def test_what_is_changed_between_calls_acts(change, fits):
         same(learn(one), fits(other))
 
 
+def test_nothing_holds_the_samples_of_a_call_that_has_ended():
+    """`conversion.hold` has memory stay where it is: a user may want to resize an array, or to close its file."""
+    mlp, X_, Y_ = MLPRegressor(hidden_layer_sizes=(5,), random_state=0), X.copy(), Y.copy()
+    for _ in range(3):
+        mlp.partial_fit(X_, Y_)
+    assert mlp._again is not None and mlp._again.bound is not None
+    for array in (X_, Y_):
+        array.resize(1, refcheck=False)  # which is refused while it is held
+
+
 def test_an_early_stopping_of_a_fit_before_begins_to_wait_anew():
     mlp = MLPRegressor(hidden_layer_sizes=(5,), random_state=0)
     for _ in range(3):

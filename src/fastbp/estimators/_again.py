@@ -28,7 +28,11 @@ from ..training.steps import Fit, Reorder
 
 MOST_NUMBERS = 1 << 15
 """Of X, and parameters, for which it is kept: with more, the step takes longer than its beginning, and what is kept,
-two copies of the parameters and the last batch, takes memory."""
+two copies of the parameters, takes memory."""
+
+NOTHING = np.empty(0)
+NO_SAMPLES = Samples(NOTHING, NOTHING, False, NOTHING)
+"""What is kept of samples: the user may resize an array, or close the file that it lies in, when a call has ended."""
 
 
 class Bound(NamedTuple):
@@ -115,6 +119,13 @@ class Again:
                     network._progress = None  # the optimizer's state is not finite either
                 steps.settle()
                 ended()
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Keep nothing of the samples."""
+        steps = self.steps
+        steps.fit.samples = NO_SAMPLES
+        steps.data = steps.data._replace(inputs=NOTHING, targets=NOTHING, weights=NOTHING)
 
     def _begin(self, samples: Samples, shuffle: bool | Reorder, stack: ExitStack) -> None:
         """Have the steps be what new ones are."""
