@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs quick quick-tests test plain compiled newest all lint check-bench coverage targets bench \
+.PHONY: help demo docs engines quick quick-tests test plain compiled newest all lint check-bench coverage targets bench \
     bench-history peers clean
 
 help:
@@ -16,10 +16,11 @@ help:
 	@echo "make docs      the site, in docs/_build/html: all pages, examples and doctests run, all links inside checked"
 	@echo "make quick     lint, and the tests of contracts, twins and kernels in float32: under a minute, once compiled"
 	@echo "make test      lint, a pass over the benchmarks, all tests compiled, most with the JIT off, some as for AVX2,"
-	@echo "               the site, and the quick tests on Python 3.13, where this machine has it"
+	@echo "               the site, the engines, and the quick tests on Python 3.13, where this machine has it"
 	@echo "make all       that, all with the JIT off, as for other processors, and with other examples in each run"
 	@echo "make lint      ruff, mypy and the order of imports alone"
 	@echo "make targets   the tests of the kernels, compiled as for other processors"
+	@echo "make engines   the tests of Dask, MPI, HDF5, zarr, Parquet, Arrow, MAPIE and cffi, in the site's environment"
 	@echo "make coverage  all tests with the JIT off, and the lines that they do not reach"
 	@echo "make bench     the asv suite"
 	@echo "make bench-history  pages of its results; COMMITS=TAGS measures some first (needs npm)"
@@ -47,7 +48,7 @@ $(VENV)/%.stamp: pyproject.toml | $(BIN)/python
 DOCS := .venv-docs/bin/python
 .venv-docs/docs.stamp: pyproject.toml
 	$(PYTHON) -m venv .venv-docs
-	$(DOCS) -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[docs]'
+	$(DOCS) -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[engines]'
 	@touch $@
 
 # No page needs a network, neither to be built nor to be read. Warnings are errors.
@@ -57,6 +58,15 @@ docs: .venv-docs/docs.stamp
 	$(DOCS) -m pytest --quiet -p no:cacheprovider docs/checks
 	@echo "the site: docs/_build/html/index.html"
 
+# The tests of what other environments do without: Dask, MPI, HDF5, zarr, Parquet, Arrow, MAPIE, cffi. None may be
+# skipped.
+ENGINES := test_cluster.py test_cluster_estimators.py test_mpi.py ensembles/test_mapie.py \
+    data/test_sources.py::test_chunked_files_are_read_by_whole_chunks data/test_sources.py::test_parquet_columns_by_name \
+    tables/test_columns.py::test_frames_of_every_library[pyarrow] tables/test_estimators.py::test_targets_of_frames[pyarrow] \
+    test_cfunctions.py::test_cffi_casts_its_address
+engines: .venv-docs/docs.stamp
+	$(DOCS) -m pytest --quiet -p no:cacheprovider --none-skipped $(ENGINES:%='tests/%')
+
 demo: $(VENV)/demo.stamp
 	$(RUN) examples/digits.py --output demo-output
 
@@ -65,7 +75,7 @@ demo: $(VENV)/demo.stamp
 UPPER := tests/ensembles tests/estimators tests/tables
 test: $(VENV)/test.stamp
 	$(RUN) -m coverage erase
-	@$(MAKE) --no-print-directory -j2 --output-sync=target compiled newest docs check-bench lint
+	@$(MAKE) --no-print-directory -j2 --output-sync=target compiled newest docs engines check-bench lint
 	$(RUN) -m coverage combine --quiet
 	$(RUN) -m coverage report
 

@@ -75,6 +75,16 @@ def largest(request):
     return keep
 
 
+def pytest_addoption(parser):
+    parser.addoption("--none-skipped", action="store_true", help="fail if a test is skipped: what it needs is missing")
+
+
+def pytest_sessionfinish(session):
+    skipped = session.config.pluginmanager.get_plugin("terminalreporter").stats.get("skipped")
+    if skipped and session.config.getoption("--none-skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter, config):
     for name, value in sorted(config.stash.get(FIGURES, {}).items()):
         terminalreporter.write_line(f"largest {name}: {value:.2g}")

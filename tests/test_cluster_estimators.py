@@ -1,4 +1,4 @@
-"""Estimators on a Dask cluster; by hand: pip install -e '.[dask,sklearn]' pandas."""
+"""Estimators on a Dask cluster: `make engines`; by hand: pip install -e '.[dask,sklearn]' pandas."""
 
 import pickle
 import time

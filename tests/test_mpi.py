@@ -1,4 +1,4 @@
-"""A fit that processes under MPI share; by hand: pip install -e '.[mpi]' mpich."""
+"""A fit that processes under MPI share: `make engines`; by hand: pip install -e '.[mpi]' mpich."""
 
 import json
 import os
@@ -67,7 +67,7 @@ if size > 1:
 def run(count, arguments, folder):
     environment = os.environ | {"PYTHONPATH": str(Path(fastbp.__file__).parents[1])}
     return subprocess.run([MPIEXEC, "-n", str(count), sys.executable, "-W", "error", *arguments], cwd=folder,
-                          capture_output=True, text=True, env=environment, timeout=120)
+                          capture_output=True, text=True, env=environment, timeout=600)
 
 
 def test_one_two_and_three_processes(tmp_path):
