@@ -804,7 +804,7 @@ def test_validation_and_records_of_steps():
 
 
 @pytest.mark.parametrize(("options", "says"), [
-    ({"batch_size": 32}, "LBFGS takes all samples in a step, but batch_size is 32 of .*: leave it out, or use 'adam'"),
+    ({"batch_size": 12}, "LBFGS takes all samples in a step, but batch_size is 12 of .*: leave it out, or use 'adam'"),
     ({"profile": True}, "profile=True tells the phases of mini-batches"),
 ], ids=str)  # fmt: skip
 def test_what_does_not_fit(options, says):
