@@ -239,8 +239,8 @@ class QHM:
 def hestenes_direction(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
     """−g + βd with β after Hestenes and Stiefel (Nocedal & Wright 2006, eq. 5.46), at least 0."""
     n = parameters.size
-    gradient, direction = row(state, ROW_GRADIENT, n), row(state, ROW_DIRECTION, n)
-    last_gradient, last = row(state, ROW_OWN, n), row(state, ROW_OWN + 1, n)
+    gradient, direction = part(state, ROW_GRADIENT, n), part(state, ROW_DIRECTION, n)
+    last_gradient, last = part(state, ROW_OWN, n), part(state, ROW_OWN + 1, n)
     if numbers[HYPER_STEPS] == 0.0:
         search[SEARCH_ALPHA] = downhill(direction, gradient)
         return
@@ -254,8 +254,8 @@ def hestenes_direction(parameters: Floats, state: Floats, numbers: Doubles, sear
 def hestenes_note(parameters: Floats, state: Floats, numbers: Doubles, search: Doubles) -> None:
     """Keep the direction, and gradient and slope from before the step."""
     n = parameters.size
-    direction, before = row(state, ROW_DIRECTION, n), row(state, ROW_BEFORE, n)
-    last_gradient, last = row(state, ROW_OWN, n), row(state, ROW_OWN + 1, n)
+    direction, before = part(state, ROW_DIRECTION, n), part(state, ROW_BEFORE, n)
+    last_gradient, last = part(state, ROW_OWN, n), part(state, ROW_OWN + 1, n)
     for i in range(n):
         last_gradient[i], last[i] = before[i], direction[i]
     numbers[HYPER_LAST_SLOPE] = search[SEARCH_START_SLOPE]
