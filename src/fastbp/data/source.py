@@ -199,7 +199,8 @@ def source(X: Any, Y: Any, weights: Any, slopes: Any = None, of_each: tuple[int,
                             "target_jacobian as rows, see fastbp.data.rows")
         return Flow(X)
     if Y is None:
-        raise TypeError("Y is missing: expected the targets of X")
+        raise TypeError("Y is missing: expected the targets of X" + (
+            "; slopes alone are learned of arrays in memory only" if slopes is not None else ""))
     return Blocks(rows(X, "X"), rows(Y, "Y"), None if weights is None else rows(weights, "sample_weight"),
                   slopes=None if slopes is None else rows(_flattened(slopes, of_each), "target_jacobian"))
 
