@@ -1,5 +1,8 @@
 """Every optimizer against the published rule in the naive twin, and against torch and optax where there are any."""
 
+import copy
+import pickle
+
 import naive
 import numpy as np
 import pytest
@@ -226,3 +229,20 @@ def test_numbers_of_numpy_are_kept_as_pythons():
                  fastbp.Regularization(l2=np.array([0.5, 0.25]), dropout=np.float32(0.5))):
         assert "np." not in repr(made) and "array" not in repr(made)
         assert fields_of(type(made)(**fields_of(made))) == fields_of(made)
+
+
+class Own(Adam):
+    """A user's class, which sets more than fields."""
+
+    def __init__(self, rate):
+        super().__init__(rate)
+        object.__setattr__(self, "name", "own")
+
+
+def test_copies_have_all_but_what_follows_from_the_settings():
+    method = Own(0.1)
+    method.hyper()
+    assert not method.followed and not method.has_schedule and {"followed", "_constants"} < vars(method).keys()
+    for other in (copy.copy(method), copy.deepcopy(method), pickle.loads(pickle.dumps(method))):
+        assert vars(other) == fields_of(method) | {"name": "own"}
+        assert other == method and (other.hyper() == method.hyper()).all()

@@ -21,7 +21,7 @@ from ..kernels import tables
 from ..kernels.compile.cached import cached_property
 from ..kernels.tables import HYPER_COST, ROW_GRADIENT
 from ..regularization import Regularization
-from ..util.settings import Check, between, fields_of, not_negative, plain_numbers, shown
+from ..util.settings import Check, between, not_negative, plain_numbers, shown
 from .groups import Factors, stretches
 
 Array = npt.NDArray[Any]
@@ -237,8 +237,9 @@ class UpdateRule(Optimizer):
                 check(self, name, getattr(self, name))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what follows from the settings."""
-        return fields_of(self)
+        """Leave out what follows from the settings; a class of the user's may have set more than these."""
+        return {name: value for name, value in vars(self).items()
+                if not isinstance(getattr(type(self), name, None), cached_property)}
 
     def hyper(self) -> npt.NDArray[np.float64]:
         """Return the numbers that the rule reads, as laid out in `fastbp.kernels.tables`."""
