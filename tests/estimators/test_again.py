@@ -150,6 +150,19 @@ def test_estimators_that_share_their_workspaces_do_not_meet(fits):
         assert len(pool) == count and ones[0]._again.bound.plan is taken
 
 
+def test_no_two_fits_have_a_tuner_at_the_same_time():
+    mlp = MLPRegressor(hidden_layer_sizes=(5, 6), random_state=0, n_threads=2)  # no other test has such workspaces
+    for _ in range(3):
+        learn(mlp)
+    tuners, steps = mlp.network_._workspaces.tuners, mlp._again.steps
+    (like, tuner), = tuners.items()
+    learn(mlp)
+    assert steps.tuner is tuners[like] is tuner  # what one call has learned the next knows
+    del tuners[like]  # as a fit in another thread would take it
+    learn(mlp)
+    assert mlp._again.steps is steps and steps.tuner is tuners[like] is not tuner
+
+
 def test_an_estimator_that_is_copied_begins_with_nothing_kept(fits):
     one, other = (MLPRegressor(hidden_layer_sizes=(5,), random_state=0) for _ in range(2))
     for _ in range(3):

@@ -140,6 +140,8 @@ class Again:
         place[tables.PROGRESS_EPOCH] = place[tables.PROGRESS_FIRST_EPOCH] = progress.epochs
         steps.before, steps.ordered = progress.epochs * steps.ahead.epoch, progress.epochs
         about.samples, about.stack = samples, stack
+        if steps.threads > 1:
+            steps.tuner = steps.tuned()
         if callable(shuffle):
             steps.reorder, steps.positions = shuffle, np.arange(len(samples))
         steps.data = samples.data(steps.data.order)
