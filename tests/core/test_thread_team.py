@@ -6,7 +6,7 @@ from helpers import few
 
 from fastbp import Adam, Network, Regularization
 from fastbp.core import thread_team
-from fastbp.kernels import layout
+from fastbp.kernels import layout, tables
 from fastbp.util import machine
 
 
@@ -92,7 +92,7 @@ def test_changing_teams_changes_no_bit(team, regularization, monkeypatch):
 
 
 def test_the_next_fit_goes_on_with_what_is_known(monkeypatch):
-    """Short fits, too, come to know which is faster; another batch size and another architecture begin anew."""
+    """Short fits, too, come to know which is faster; other batch sizes, architectures and passes begin anew."""
     monkeypatch.setattr(machine, "STEP_WORK", 1)
     monkeypatch.setattr(machine, "PASS_WORK", 1)
     rng, teams, run = np.random.default_rng(0), [], thread_team.run
@@ -104,11 +104,15 @@ def test_the_next_fit_goes_on_with_what_is_known(monkeypatch):
     for batch in (40, 20):
         net.fit(X, Y, epochs=2, batch_size=batch, threads=2)
     assert set(teams) == {2} and len(net._workspaces.tuners) == 2
-    tuner = net._workspaces.tuners[40, 2, False]
+    like = 40, 2, False, tables.KIND_PLAIN, False
+    tuner = net._workspaces.tuners[like]
     tuner.block_seconds, tuner.calls = {1: 1e-9, 2: 1.0}, 8
     teams.clear()
     net.fit(X, Y, epochs=2, batch_size=40, threads=2)
-    assert not teams and net._workspaces.tuners[40, 2, False] is tuner and tuner.calls > 8
+    assert not teams and net._workspaces.tuners[like] is tuner and tuner.calls > 8
+    net.fit(X, Y, target_jacobian=np.zeros((40, 2, 5)), epochs=2, batch_size=40, threads=2)
+    assert teams  # by what a pass over values alone has shown there would be none
+    teams.clear()
     net.fit(X, Y, epochs=2, batch_size=20, threads=2)
     Network((5, 3, 2), seed=1).fit(X, Y, epochs=2, batch_size=40, threads=2)
     assert len(teams) >= 2

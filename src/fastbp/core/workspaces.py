@@ -47,7 +47,7 @@ class Workspaces:
         self.arrangements: dict[Any, Arrangement] = {}
         """What a fit need not find out again, by all that it depends on."""
         self.tuners: dict[Any, Tuner] = {}
-        """How fast threads were in fits that have ended, by batch size, number of threads and precision."""
+        """How fast threads were in fits that have ended, by batch size, number of threads, precision and kind."""
         self._pools: dict[Any, list[Plan]] = {}
         self._blocks: dict[tuple[int, bool, int, bool], tuple[int, int]] = {}
 

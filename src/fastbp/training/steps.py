@@ -185,7 +185,8 @@ class CompiledSteps(Steps):
         """
         if self.threads == 1:
             return thread_team.Tuner(1)
-        tuners, like = self.network._workspaces.tuners, (self.batch, self.threads, self.fit.bfloat16)
+        tuners, samples = self.network._workspaces.tuners, self.fit.samples
+        like = self.batch, self.threads, self.fit.bfloat16, samples.kind, samples.sparse
         tuner = tuners.pop(like, None) or thread_team.Tuner(self.threads)
         self.fit.stack.callback(tuners.__setitem__, like, tuner)
         return tuner
