@@ -114,8 +114,23 @@ def test_the_next_fit_goes_on_with_what_is_known(monkeypatch):
     assert teams  # by what a pass over values alone has shown there would be none
     teams.clear()
     net.fit(X, Y, epochs=2, batch_size=20, threads=2)
+    assert len(net._workspaces.tuners) == 3
     Network((5, 3, 2), seed=1).fit(X, Y, epochs=2, batch_size=40, threads=2)
     assert len(teams) >= 2
+
+
+def test_a_team_that_is_far_slower_by_now_is_left():
+    """From the first call of a fit on, of which nothing is learned: those that follow it have as few blocks."""
+    tuner, blocks, used = thread_team.Tuner(2), 400, []
+    for call in range(60):
+        blocks = 20 if call == 20 else blocks
+        threads = tuner.choose(blocks)
+        some = blocks // 8 if tuner.trying else blocks
+        spent = {1: 2e-4, 2: 1e-4 if call < 20 else 2e-3}[threads]
+        tuner.took(threads, some, some * spent)
+        blocks = int(machine.CHUNK_SECONDS / spent)
+        used.append(threads)
+    assert used[17:22] == [2] * 5 and used[28:].count(1) >= 28
 
 
 def test_short_fits_and_long_blocks_try_nothing():

@@ -102,7 +102,7 @@ class Tuner:
 
     def __init__(self, threads: int) -> None:
         self.threads, self.calls, self.seconds, self.trying = threads, 0, 0.0, False
-        self.due = False
+        self.due = self.slower = False
         self.block_seconds: dict[int, float] = {}
 
     def choose(self, blocks: int) -> int:
@@ -128,8 +128,13 @@ class Tuner:
         self.seconds += seconds
         spent = seconds / blocks
         last = self.block_seconds.get(threads, spent)
-        if blocks * last < machine.CHUNK_SECONDS / 8 and not self.trying:  # the first of a fit: starting threads counts
-            return
+        some = machine.CHUNK_SECONDS / 8
+        if self.trying or blocks * last >= some:
+            self.slower = False
+        else:  # the first of a fit, where starting threads counts; two that are long in turn are slower by now
+            before, self.slower = self.slower, seconds >= some
+            if not (before and self.slower):
+                return
         # less than was known is believed at once: more may be what was compiled, or a thread that began late
         self.block_seconds[threads] = min(spent, 0.5 * (last + spent))
 
