@@ -29,6 +29,7 @@ IMPORTED = {
     "numba.core.registry": "cpu_target",
     "numba.core.runtime": "rtsys",
     "numba.core.serialize": "dumps",
+    "numba.core.targetconfig": "ConfigStack",
     "numba.core.typeconv": "Conversion",
     "numba.core.types.functions": "BaseFunction",
 }
@@ -53,6 +54,7 @@ MEMBERS = {
     "numba.core.registry.cpu_target.target_context": "call_conv cast codegen data_model_manager get_constant "
                                                      "get_dummy_value get_value_type",
     "numba.core.runtime.rtsys": "initialize",
+    "numba.core.targetconfig.ConfigStack": "top_or_none",
     "numba.core.typeconv.Conversion": "safe",
     "numba.core.types.functions.BaseFunction": "get_call_type get_impl_key",
     "llvmlite.binding.ffi.lib": "_lock",
@@ -151,15 +153,20 @@ def test_what_a_function_returns_is_remembered_for_the_same_options():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numba_internals, "_ask", noted)
         patch.setattr(numba_internals, "_KNOWN", {})
-        with pytest.raises(KeyError), numba_internals._remembering(flags):
+        stack = numba_internals.ConfigStack()
+        with pytest.raises(KeyError), numba_internals._remembering(), stack.enter(flags):
             for arguments in ((types.int64, one), (types.int64, types.int64), (types.float32, types.int64)) * 2:
                 signature = plus.get_call_type(context, arguments, {})
                 assert signature == ask(plus, context, arguments, {})
             with pytest.raises(numba.TypingError):
                 plus.get_call_type(context, (types.int64, types.none), {})
             assert len(asked) == 4
-            flags.release_gil = True
-            with numba_internals._remembering(flags):
+            other = flags.copy()
+            other.release_gil = True
+            for _ in range(2):
+                with stack.enter(other):  # what is compiled on the way with other options, a user's function
+                    plus.get_call_type(context, (types.int64, one), {})
+                assert len(asked) == 5
                 plus.get_call_type(context, (types.int64, one), {})
             assert len(asked) == 5
             raise KeyError

@@ -24,6 +24,7 @@ from numba.core.imputils import lower_constant
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
+from numba.core.targetconfig import ConfigStack
 from numba.core.typeconv import Conversion
 from numba.core.types.functions import BaseFunction
 
@@ -85,14 +86,21 @@ literals and without: remembered, this takes a seventh off a first fit."""
 
 
 @contextmanager
-def _remembering(flags: Any) -> Iterator[None]:
+def _remembering() -> Iterator[None]:
     """Have Numba find out but once what its functions are for arguments of the same types, with the same options.
 
-    Its lock is held, so that nobody else compiles meanwhile.
+    Its lock is held, so that nobody else compiles meanwhile. What is compiled on the way, Numba's own code or a user's,
+    may have options of its own.
     """
-    known, before = _KNOWN.setdefault(flags.copy(), {}), BaseFunction.get_call_type
+    before, flags, known = BaseFunction.get_call_type, None, dict[Any, tuple[Any, Any]]()
 
     def get_call_type(function: Any, context: Any, args: Any, kws: Any) -> Any:
+        nonlocal flags, known
+        present = ConfigStack.top_or_none()
+        if present is None:
+            return _ask(function, context, args, kws)
+        if present is not flags:
+            flags, known = present, _KNOWN.setdefault(present.copy(), {})
         asked = function, tuple(args), tuple(kws.items())
         if asked not in known:
             signature = _ask(function, context, args, kws)
@@ -126,7 +134,7 @@ class KernelCompiler(Compiler):
 
     def compile_extra(self, func: Any) -> Any:
         """Compile, for Numba."""
-        with _remembering(self.state.flags):
+        with _remembering():
             return super().compile_extra(func)
 
     def define_pipelines(self) -> list[Any]:
