@@ -178,7 +178,7 @@ def test_a_corrupt_file_is_named(edit, tmp_path):
     ([W1, (W2, B1)], ValueError, r"init\[1\]'s biases has shape \(3,\), expected \(1,\)"),
     ([W1, W2 * np.inf], ValueError, r"init\[1\] holds inf, expected finite numbers within float32"),
     ([W1, "zeros", W2], ValueError, "init has 3 entries, expected 2"),
-    ([W1, None], ValueError, r"init\[1\] has shape \(\), expected \(1, 3\)"),
+    ([W1, None], TypeError, r"init\[1\] is None"),
     ([W1, {}], TypeError, r"init\[1\] has dtype object"),
 ], ids=range(11))  # fmt: skip
 def test_bad_settings(init, error, says):

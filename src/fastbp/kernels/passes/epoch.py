@@ -89,8 +89,9 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     epoch, position = progress[PROGRESS_EPOCH], progress[PROGRESS_POSITION]
     backward = 1 if learner.gradient.size > 0 else 0
     blocks, updates, total, known = 0, 0, 0.0, -1
-    between = threads if cells[CELL_HANDED] == 0 else 1  # threads that wait between the phases: not those of a relay
-    if between != threads:  # in a relay neither sees that the other could not begin
+    relayed = cells[CELL_HANDED] != 0 and backward != 0
+    between = 1 if relayed else threads  # threads that wait between the phases
+    if relayed and threads > 1:  # neither sees that the other could not begin
         if thread == 0:
             cells[CELL_PARTS_HANDED], cells[CELL_PARTS_READY], cells[CELL_PARTS_TAKEN] = 0, 0, 0
         if not wait(stand, barrier, threads):
