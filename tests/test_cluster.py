@@ -48,34 +48,34 @@ def collections(X, Y, chunks=CHUNKS):
     return da.from_array(X, chunks=(chunks, X.shape[1])), da.from_array(Y, chunks=(chunks, *Y.shape[1:]))
 
 
-def expected(X, Y, method, weights=None, missing=None):
+def expected(X, Y, method, weights=None, missing=None, batch_size=None):
     """The same partitions in one process."""
     net, cuts = Network((3, 6, 1), seed=2), np.cumsum([0, *CHUNKS, 0, 0])
-    fit_alone(net, X, Y, weights, None, method, False, epochs=4, batch_size=None, callbacks=(), bar=False, shuffle=True,
+    fit_alone(net, X, Y, weights, None, method, False, epochs=4, batch_size=batch_size, callbacks=(), bar=False, shuffle=True,
               threads=1, profile=False, regularization=None, jacobian=(None, 1.0), metrics=None,
               missing=missing, team=Team(count=8, owners=(0,) * 8, cuts=tuple(map(int, cuts))))
     return net
 
 
-@pytest.mark.parametrize("method", ["lbfgs", "levenbergmarquardt"])
-def test_bits_do_not_depend_on_workers(client, data, method):
+@pytest.mark.parametrize("method, batch_size", [("lbfgs", None), ("levenbergmarquardt", None), ("adam", 100)])
+def test_bits_do_not_depend_on_workers(client, data, method, batch_size):
     import dask.array as da
 
-    alone = expected(*data, method)
+    alone, given = expected(*data, method, batch_size=batch_size), {"optimizer": method, "batch_size": batch_size}
     workers = sorted(client.nthreads())
     for some in (workers[:1], workers[:2], workers):
         x, y = collections(*data)
         x, y = client.persist([x, y], workers=some)
-        net = fastbp.dask.fit(Network((3, 6, 1), seed=2), x, y, epochs=4, optimizer=method)
+        net = fastbp.dask.fit(Network((3, 6, 1), seed=2), x, y, epochs=4, **given)
         assert net.parameters.tobytes() == alone.parameters.tobytes()
         assert net.history.cost.tobytes() == alone.history.cost.tobytes()
-    net = fastbp.dask.fit(Network((3, 6, 1), seed=2), *collections(*data), epochs=2, optimizer=method, client=client)
-    net = fastbp.dask.fit(net, *collections(*data), epochs=2, resume=True)
+    net = fastbp.dask.fit(Network((3, 6, 1), seed=2), *collections(*data), epochs=2, client=client, **given)
+    net = fastbp.dask.fit(net, *collections(*data), epochs=2, resume=True, batch_size=batch_size)
     assert net.parameters.tobytes() == alone.parameters.tobytes() and len(net.history) == 4
     weights = np.linspace(0, 1, 1001)
-    weighted = expected(*data, method, weights)
-    net = fastbp.dask.fit(Network((3, 6, 1), seed=2), *collections(*data), epochs=4, optimizer=method,
-                          sample_weight=da.from_array(weights, chunks=(CHUNKS,)))
+    weighted = expected(*data, method, weights, batch_size=batch_size)
+    net = fastbp.dask.fit(Network((3, 6, 1), seed=2), *collections(*data), epochs=4,
+                          sample_weight=da.from_array(weights, chunks=(CHUNKS,)), **given)
     assert net.parameters.tobytes() == weighted.parameters.tobytes() != alone.parameters.tobytes()
     if method == "lbfgs":
         holes = np.where(np.arange(1001)[:, None] % 2 == 0, np.nan, data[1])
@@ -124,7 +124,8 @@ def test_what_does_not_fit_is_said_and_changes_nothing(client, data):
              (x[:, :2], y, {}, ValueError, "X has shape"),
              (x[:0], y[:0], {}, ValueError, "X has no rows"),
              (collections(bad, Y)[0], y, {}, ValueError, "X holds nan in row 1000"),
-             (x, y, {"optimizer": "adam"}, ValueError, "Adam takes mini-batches"),
+             (x, y, {"batch_size": 100}, ValueError, "batch_size is 100, but a full-batch method"),
+             (x, y, {"optimizer": "adam", "memory": 1000}, ValueError, "memory is 1000 bytes, but an optimizer"),
              (x, y, {"callbacks": [raises]}, ZeroDivisionError, "mine"),
              (x, y, {"validation": 0.1}, ValueError, "validation is 0.1"),
              (x, y, {"client": 3}, TypeError, "client is of type int")]

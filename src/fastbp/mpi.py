@@ -1,4 +1,4 @@
-"""One fit that processes under MPI share: ``mpiexec -n 4 python script.py`` with a full-batch method.
+"""One fit that processes under MPI share: ``mpiexec -n 4 python script.py``, full-batch or with large batches.
 
 Needs ``pip install fastbp[mpi]`` (mpi4py), and an MPI: ``pip install mpich`` has one. docs/how-to/scaling.md says when
 it pays.
@@ -33,8 +33,9 @@ def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100
         optimizer: str | Optimizer | None = None, sample_weight: Any = None, validation: Any = None,
         callbacks: Iterable[Callback] = (), progress: bool = False, threads: int | None = None, resume: bool = False,
         regularization: Regularization | None = None, metrics: Wanted | None = None, memory: int | str | None = None,
-        check_finite: bool = True, missing: str | None = None, own_rows: bool = False) -> Network:
-    """Train by a full-batch method, whose passes over the samples all processes of a communicator share.
+        check_finite: bool = True, missing: str | None = None, own_rows: bool = False,
+        batch_size: int | None = None) -> Network:
+    """Train by a full-batch method or with large batches, whose passes all processes of a communicator share.
 
     All of them call this with the same arguments, and end with the same network: the bits are those of one process, of
     two or of three. A process reads the rows of its shards alone; so give a memory map or a source of `fastbp.data`
@@ -50,9 +51,10 @@ def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100
     comm : mpi4py.MPI.Comm, optional
         Whose processes, 64 at most. By default ``MPI.COMM_WORLD``. Messages go through a duplicate of it.
     epochs : int, default 100
-        Steps.
+        Steps of a full-batch method, or passes over the samples.
     optimizer : str or Optimizer, optional
-        A full-batch method, by default L-BFGS: see `fastbp.optimizers`.
+        A full-batch method, by default L-BFGS; or one for mini-batches, whose batches are shared: see
+        `fastbp.optimizers`.
     validation, resume, regularization, metrics, memory, check_finite, missing
         As in `Network.fit`. Each process computes the cost of a pair (X, Y) on its own; that of a fraction is shared.
     callbacks : iterable of callables
@@ -63,6 +65,10 @@ def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100
     own_rows : bool, default False
         Whether X, Y and ``sample_weight`` are rows that this process alone has, and not all samples: perhaps none. The
         bits then depend on who has which. ``validation`` is a pair (X, Y), the same in all processes.
+    batch_size : int, optional
+        Samples in a batch of all processes together, with an optimizer for mini-batches; by default all samples. An
+        epoch has n/batch_size batches, rounded up, whose sizes differ by one at most. Each process holds its rows in
+        memory: what does not lie there in the network's dtype is copied, and has to fit into ``memory``.
     threads : int, optional
         Threads of this process. By default its share of the processors: those that it may use, divided by the number of
         processes on this machine.
@@ -77,7 +83,8 @@ def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100
     ImportError
         Without mpi4py.
     ValueError, TypeError, DivergenceError
-        As in `Network.fit`; or if the optimizer takes mini-batches. Nothing has been changed by the first two.
+        As in `Network.fit`; or if there is dropout or input noise, or the rows of a process do not fit into ``memory``,
+        with an optimizer for mini-batches. Nothing has been changed by the first two.
     RuntimeError
         If another process has failed, which says why, has a network with other parameters, or has called this with
         other arguments. The network is as before, or as after its last step.
@@ -86,6 +93,11 @@ def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100
     -----
     Sums of 64 shards of the samples are in double and are added in pairs, pairs of pairs and so on, whoever has
     computed which. An evaluation exchanges cost and gradient once, as buffers: nothing is pickled.
+
+    With large batches each step exchanges the gradient of one batch, and all processes take the same step. The rows of
+    each shard are shuffled among themselves, by seed and epoch; of k batches each takes every k-th of them. So batches
+    do not depend on how many processes there are, and are not those of `Network.fit`. An exchange pays where a batch
+    takes longer than the message: use batches of thousands. A callback cannot ask for `Record.gradient_norm`.
 
     What raises within this call is heard by the others, which raise too. For errors elsewhere in a script run
     ``python -m mpi4py script.py``, which ends all processes. A process that is killed ends all through ``mpiexec``.
@@ -117,8 +129,8 @@ def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100
         together.fit(network, X, Y, sample_weight, validation, optimizer, resume, rank=comm.Get_rank(),
                      size=comm.Get_size(), talk=lambda mine: _talk(MPI, comm, mine), epochs=epochs,
                      callbacks=callbacks, bar=progress, threads=threads, regularization=regularization,
-                     metrics=metrics, memory=memory, check_finite=check_finite, missing=missing, owners=owners,
-                     cuts=cuts)
+                     metrics=metrics, memory=memory, check_finite=check_finite, missing=missing,
+                     batch_size=batch_size, owners=owners, cuts=cuts)
     finally:
         comm.Free()
     return network

@@ -4,12 +4,13 @@ import threading
 
 import numpy as np
 import pytest
-from helpers import compiled_only
+from helpers import compiled_only, few
 
 import fastbp
 from fastbp import Network, mpi
 from fastbp.core.shards import Team
-from fastbp.training import averaged, together
+from fastbp.kernels import random
+from fastbp.training import averaged, large_batches, together
 
 
 class Table:
@@ -30,9 +31,10 @@ class Table:
         return talk
 
 
-def shared(size, inputs, targets, **each):
+def shared(size, inputs, targets, *, networks=None, dtype="float32", **each):
     """Fit in so many threads; ``each`` are functions of the rank. Returns networks and errors."""
-    table, networks, errors = Table(size), [Network((3, 6, 1), seed=2) for _ in range(size)], [None] * size
+    table, errors = Table(size), [None] * size
+    networks = networks or [Network((3, 6, 1), dtype=dtype, seed=2) for _ in range(size)]
     settings = {"optimizer": "lbfgs", "resume": False, "epochs": 4, "callbacks": (), "bar": False, "threads": 1,
                 "regularization": None, "metrics": None, "memory": None, "check_finite": True}
 
@@ -230,10 +232,128 @@ def test_local_training_learns_and_ends_together(data):
     assert all("sample_weight is 0 for every sample" in str(error) for error in errors)
 
 
-def test_mini_batches_are_refused(data):
-    for size in (1, 2):
-        _, errors = shared(size, *data, optimizer=lambda rank: "adam")
-        assert all("Adam takes mini-batches" in str(error) for error in errors)
+def test_batches_are_as_even_as_can_be():
+    """Of all rows, and of those of each shard; each row is in one of them."""
+    for cuts in ([0, 7, 8, 8, 31, 40], [0, 1, 2, 3], [0, 100]):
+        for count in (1, 2, 3, 7, cuts[-1]):
+            taken, sizes = [], np.zeros((len(cuts) - 1, count), int)
+            for shard, (a, b) in enumerate(zip(cuts, cuts[1:], strict=False)):
+                for batch in range(count):
+                    rows = large_batches.rows_of_batch(np.arange(b - a)[::-1], a, batch, count)
+                    taken += (a + rows).tolist()
+                    sizes[shard, batch] = len(rows)
+            assert sorted(taken) == list(range(cuts[-1]))
+            assert np.ptp(sizes.sum(0)) <= 1 and (np.ptp(sizes, axis=1) <= 1).all()
+
+
+LARGE = [("adam", None), (fastbp.AdamW(0.01, rate_factors={"biases": 0.5}), fastbp.Regularization(l2=0.01, max_norm=1)),
+         (fastbp.SGD(fastbp.schedules.OneCycle(0.3, 20), momentum=0.9),
+          fastbp.Regularization(clip_norm=0.02, weight_decay=0.1, trainable=(False, True)))]
+
+
+@pytest.mark.parametrize("method, regularization", LARGE)
+def test_large_batches_have_the_same_bits(data, method, regularization):
+    """With all rows in a batch they are the steps of one process, but for the order of sums."""
+    X, Y = data
+    weights = np.random.default_rng(3).uniform(0.5, 2, 81)
+    epochs = few(4, 2)
+    given = {"optimizer": lambda rank: method, "regularization": lambda rank: regularization,
+             "sample_weight": lambda rank: weights, "epochs": lambda rank: epochs}
+    for batch_size in (None, 20):
+        found = []
+        for size in few((1, 2, 3), (1, 2)):
+            networks, errors = shared(size, X, Y, batch_size=lambda rank, size=batch_size: size, **given)
+            assert errors == [None] * size
+            found += [net.parameters.tobytes() + net.history.cost.tobytes() for net in networks]
+        assert len(set(found)) == 1
+        net = networks[0]
+        assert net._progress.epochs == len(net.history) == epochs
+        if batch_size is None:
+            expected = Network((3, 6, 1), seed=2).fit(X, Y, sample_weight=weights, optimizer=method, epochs=epochs,
+                                                      batch_size=81, regularization=regularization)
+            assert np.allclose(net.parameters, expected.parameters, rtol=1e-5, atol=1e-6)
+            assert np.allclose(net.history.cost, expected.history.cost, rtol=1e-5)
+
+
+def test_large_batches_are_those_of_each_shard(data):
+    """Adam (Kingma & Ba 2015, algorithm 1) written out, on the mean gradient of rows that are picked by hand."""
+    X, Y = data[0].astype("d"), data[1].astype("d")
+    weights, cuts = np.random.default_rng(3).uniform(0, 2, 81), (0, 30, 31, 31, 81)
+    weights[:9] = 0
+    given = {"optimizer": lambda rank: fastbp.Adam(0.05), "sample_weight": lambda rank: weights,
+             "batch_size": lambda rank: 20, "cuts": lambda rank: cuts}
+    networks, errors = shared(2, X, Y, owners=lambda rank: (0, 1, 1, 0), epochs=lambda rank: 2, dtype="float64",
+                              **given)
+    assert errors == [None, None]
+    net = Network((3, 6, 1), dtype="float64", seed=2)
+    key, m, v, costs = networks[0]._progress.key, np.zeros(net.n_parameters), np.zeros(net.n_parameters), []
+    for epoch in range(2):
+        order, total = [], 0.0
+        for shard, (a, b) in enumerate(zip(cuts, cuts[1:], strict=False)):
+            mine = np.empty(b - a, np.int64)
+            random.shuffle(mine, key, epoch + 2**32 * shard)
+            order += (a + mine).tolist()
+        for batch in range(5):
+            rows = order[batch::5]
+            cost, gradient = net.cost_and_gradient(X[rows], Y[rows], weights[rows])
+            total += cost * weights[rows].sum()
+            t = 5 * epoch + batch + 1
+            m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+            net.parameters[:] -= 0.05 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        costs.append(total / weights.sum())
+    assert np.allclose(networks[0].parameters, net.parameters, rtol=1e-10, atol=1e-12)
+    assert np.allclose(networks[0].history.cost, costs, rtol=1e-12)
+
+
+@compiled_only
+def test_large_batches_go_on_and_hear_callbacks(data):
+    """A fit that resumes has the bits of a longer one; a learning rate that the first process sets holds for all."""
+    given = {"optimizer": lambda rank: "adam", "batch_size": lambda rank: 16, "missing": lambda rank: "ignore"}
+    Y = np.where(np.random.default_rng(1).random(data[1].shape) < 0.3, np.nan, data[1])
+    longer, _ = shared(2, data[0], Y, **given)
+    short, _ = shared(2, data[0], Y, epochs=lambda rank: 1, **given)
+    networks, errors = shared(2, data[0], Y, networks=short, epochs=lambda rank: 3, resume=lambda rank: True, **given)
+    assert errors == [None, None] and len(networks[0].history) == 4
+    assert all(net.parameters.tobytes() == longer[0].parameters.tobytes() for net in networks)
+
+    def slower(record):
+        record.set_learning_rate(0.0)
+
+    found, errors = shared(2, *data, callbacks=lambda rank: [slower], validation=lambda rank: 0.2, **given)
+    assert errors == [None, None] and found[0].parameters.tobytes() == found[1].parameters.tobytes()
+    assert np.ptp(found[1].history.validation_cost) == 0 and found[1]._progress.learning_rate == 0
+
+    def steep(record):
+        record.gradient_norm()
+
+    _, errors = shared(2, *data, callbacks=lambda rank: [steep], **given)
+    assert "gradient_norm takes a pass" in str(errors[0]) and "process 0 of 2 has failed" in str(errors[1])
+    _, errors = shared(2, *data, optimizer=lambda rank: fastbp.SGD(1e30), batch_size=lambda rank: 16)
+    assert all(isinstance(error, fastbp.DivergenceError) for error in errors)
+
+
+def test_large_batches_refuse_what_they_cannot_do(data):
+    X, Y = data
+    bad = X.copy()
+    bad[-1] = np.nan
+    stream = fastbp.data.Stream(lambda: iter([data]))
+    others = "process {} of 2 has failed, and says why; this one, {}, ends with it"
+    dropout = fastbp.Regularization(dropout=0.1)
+    for each, who, what in [({"regularization": lambda rank: dropout}, None, "dropout draws"),
+                            ({"memory": lambda rank: "16MB" if rank else 100}, 0, "memory is 100 bytes, but an opt"),
+                            ({"batch_size": lambda rank: 16 - 8 * rank}, None, "batches here, but not in all"),
+                            ({"batch_size": lambda rank: 0}, None, "batch_size is 0"),
+                            ({"X": lambda rank: stream, "Y": lambda rank: None}, None, "X is a Stream"),
+                            ({"X": lambda rank: bad}, 1, "X holds nan in row 80")]:
+        networks, errors = shared(2, X, Y, **({"optimizer": lambda rank: "adam"} | each))
+        for rank, error in enumerate(errors):
+            said = [what, others.format(1 - rank, rank)] if who is None else [
+                what if rank == who else others.format(who, rank)]
+            assert any(one in str(error) for one in said), error
+        assert any(what in str(error) for error in errors)
+        first = Network((3, 6, 1), seed=2).parameters
+        assert all(np.array_equal(net.parameters, first) and not net.history and net._progress is None
+                   for net in networks)
 
 
 def test_shards_that_lie_apart_have_the_same_sum(rng):

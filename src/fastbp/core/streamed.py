@@ -221,6 +221,29 @@ class Streamed:
         return arrays.samples(self.architecture, X, Y, weights, jacobian, self.jacobian_weight, sparse=False,
                               empty=False)
 
+    @property
+    def own_bytes(self) -> int:
+        """Bytes that `load_shard` copies for all shards of this process, and an order of their rows."""
+        total, widths = 0, (self.architecture.layers[0], self.width, 1)
+        for start, stop in (self.team.rows(len(self), shard) for shard in self.team.shards()):
+            if start < stop:
+                lying = self._lying(Group(0, 0, [(start, stop)]))
+                there = sum(width for width, array in zip(widths, lying, strict=False) if array is not None)
+                total += (stop - start) * (self.row_bytes + 8 - self.architecture.dtype.itemsize * there)
+        return total
+
+    def load_shard(self, shard: int) -> Samples:
+        """Return the rows of a shard, checked; what lies in memory as kernels read it stays there."""
+        start, stop = self.team.rows(len(self), shard)
+        buffer = self.buffers(stop - start)[0]
+        if start == stop:
+            return buffer
+        checked = self.checked
+        reader = self.reader([Group(0, 0, [(start, stop)])], [buffer], unchecked=lambda group: checked)
+        found = reader.during(reader.next)
+        assert found is not None
+        return found[1]
+
     def _read_slopes(self, start: int, stop: int, out: Array) -> None:
         """Overwrite targets of ∂o/∂x by those of some rows."""
         assert isinstance(self.source, Blocks)

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..estimators import MLPClassifier, MLPRegressor, _prepare
 from ..estimators._base import _MLP, _Samples
+from ..optimizers import BatchMethod
 from ..optimizers.line_search import LBFGS
 from ..util.optional import require
 from . import parts, prediction, preparation, training
@@ -144,6 +145,10 @@ class _DaskMLP(BaseEstimator):
         _prepare.hidden_layers(local)
         optimizer = self._optimizer(local)
         callbacks = list(self.callbacks or ())
+        if not averaged and not isinstance(optimizer, BatchMethod):
+            raise ValueError(f"{type(optimizer).__name__} takes mini-batches, whose steps are too short to be shared "
+                             "by workers: use solver='lbfgs' or another full-batch method, or give average_every for "
+                             "local training")
         training.check(optimizer, callbacks, None, validation_data, self.average_every, None, False)
         with parts.connection(client, "the estimator is as before"):
             futures = training.placed(client, parts.delayed_parts(X, y, sample_weight, labels=is_classifier(self)),

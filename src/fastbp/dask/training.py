@@ -35,8 +35,8 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
         optimizer: str | Optimizer | None = None, sample_weight: Any = None, validation: Any = None,
         callbacks: Iterable[Callback] = (), resume: bool = False, regularization: Regularization | None = None,
         metrics: Wanted | None = None, missing: str | None = None, average_every: int | None = None,
-        batch_size: int | None = None, timeout: float = 120.0) -> Network:
-    """Train by a full-batch method on Dask arrays or frames, whose partitions stay on the workers where they lie.
+        batch_size: int | None = None, memory: int | str | None = None, timeout: float = 120.0) -> Network:
+    """Train on Dask arrays or frames, whose partitions stay on the workers where they lie: full-batch or large batches.
 
     Partitions are computed, and each worker that has some is given one task, which lasts as long as the fit. The bits
     depend on the partitions and their order, and not on how many workers there are, nor on who has which.
@@ -51,9 +51,10 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
     client : distributed.Client, optional
         By default the present one.
     epochs : int, default 100
-        Steps.
+        Steps of a full-batch method, or passes over the samples.
     optimizer : str or Optimizer, optional
-        A full-batch method, by default L-BFGS: see `fastbp.optimizers`.
+        A full-batch method, by default L-BFGS; or one for mini-batches, whose batches workers share: see
+        `fastbp.optimizers`.
     validation : pair (X, Y), optional
         Arrays in memory, which are sent to all workers.
     callbacks : iterable of callables
@@ -66,7 +67,12 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
         and moments become the mean over the workers; see Notes. With it there are no callbacks, metrics, validation,
         missing targets, nor schedules of the learning rate, and ``optimizer`` is one for mini-batches, by default Adam.
     batch_size : int, optional
-        Samples in an update of a worker with ``average_every``, by default 32.
+        Samples in a batch of all workers together, with an optimizer for mini-batches, by default all samples: see
+        Notes. With ``average_every`` samples in an update of a worker, by default 32.
+    memory : int or str, default "256MB"
+        With an optimizer for mini-batches, and no ``average_every``: what a worker may take for the order of its rows,
+        and for copies of those that do not lie in memory in the network's dtype and in C order. With a full-batch
+        method: for what is read at a time.
     timeout : float, default 120
         Seconds that workers wait for each other before they begin.
 
@@ -80,8 +86,9 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
     ImportError
         Without Dask.
     ValueError, TypeError, DivergenceError
-        As in `Network.fit`; or if X, y and weights do not belong together, the optimizer takes mini-batches, or a
-        worker lacks a function of your own that the network has.
+        As in `Network.fit`; or if X, y and weights do not belong together, a worker lacks a function of your own that
+        the network has, or, with an optimizer for mini-batches, there is dropout or input noise, or a worker's rows do
+        not fit into ``memory``.
     RuntimeError
         If a worker dies or is lost, or workers do not reach each other. After the loss of a worker the network is as
         after the last epoch, if one is left that knows it, and the message says so; after all other errors it is as
@@ -92,6 +99,12 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
     A worker takes as many threads as Dask gives it. Two fits on a cluster wait for each other. Sums go over TCP
     connections between the workers, to the one with the first partition and back, unencrypted. A partition is a shard:
     its sums are in double, and those of partitions are added in pairs, pairs of pairs and so on.
+
+    With large batches each step exchanges the gradient of one batch, and all workers take the same step. The rows of
+    each partition are shuffled among themselves, by seed and epoch; of k batches each takes every k-th of them, so that
+    sizes differ by a row at most. So batches do not depend on how many workers there are, and are not those of
+    `Network.fit`. An exchange pays where a batch takes longer than the message: use batches of thousands. A callback
+    cannot ask for `Record.gradient_norm`.
 
     Local training (Haddadpour et al. 2019, NeurIPS) is another method than the fit of one process: with many steps
     between averages workers drift apart where their rows are unlike, so spread rows over partitions at random. The bits
@@ -117,7 +130,7 @@ def fit(network: Network, X: Any, y: Any, *, client: Any = None, epochs: int = 1
         futures = placed(client, parts.delayed_parts(X, y, sample_weight), [X, y, sample_weight])
         fit_parts(network, client, futures, epochs=epochs, optimizer=optimizer, validation=validation,
                   callbacks=callbacks, resume=resume, regularization=regularization, metrics=metrics, missing=missing,
-                  average_every=average_every, batch_size=batch_size, timeout=timeout)
+                  average_every=average_every, batch_size=batch_size, memory=memory, timeout=timeout)
     return network
 
 
@@ -128,13 +141,10 @@ def check(optimizer: str | Optimizer | None, callbacks: list[Callback], metrics:
         raise ValueError("average_every is given, with which there are no callbacks, metrics, validation and missing "
                          "targets: leave them out")
     checked(missing)
-    if average_every is None and batch_size is not None:
+    full_batch = isinstance(optimizers.get("lbfgs" if optimizer is None else optimizer), BatchMethod)
+    if average_every is None and batch_size is not None and full_batch and not going_on:
         raise ValueError(f"batch_size is {batch_size!r}, but a full-batch method takes all samples in a step: leave it "
-                         "out, or give average_every for local training by mini-batches")
-    if optimizer is not None and not going_on and average_every is None \
-            and not isinstance(method := optimizers.get(optimizer), BatchMethod):
-        raise ValueError(f"{type(method).__name__} takes mini-batches, whose steps are too short to be shared by "
-                         "workers: use 'lbfgs' or another full-batch method, or give average_every for local training")
+                         "out, or use 'adam' or another optimizer for mini-batches")
     if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
         raise ValueError(f"validation is {validation!r}, expected a pair (X, Y) of arrays in memory")
 
@@ -142,7 +152,7 @@ def check(optimizer: str | Optimizer | None, callbacks: list[Callback], metrics:
 def fit_parts(network: Network, client: Any, futures: list[Any], *, epochs: int, optimizer: str | Optimizer | None,
               validation: Any, callbacks: list[Callback], resume: bool, regularization: Regularization | None,
               metrics: Wanted | None, average_every: int | None, batch_size: int | None, timeout: float,
-              missing: str | None = None, keeps: bool = True) -> None:
+              missing: str | None = None, memory: int | str | None = None, keeps: bool = True) -> None:
     """Train on parts that lie on workers: what `fit` does with partitions that have been computed.
 
     Where a worker is lost the network ``keeps`` what it has learned, or is as before.
@@ -151,8 +161,9 @@ def fit_parts(network: Network, client: Any, futures: list[Any], *, epochs: int,
     if sum(each.rows for each in descriptions) == 0:
         raise ValueError("X has no rows in any partition, expected at least one sample")
     settings = {"optimizer": optimizer, "resume": resume, "epochs": epochs, "callbacks": callbacks, "bar": False,
-                "regularization": regularization, "metrics": metrics, "memory": None, "check_finite": True,
-                "missing": missing, "validation": None if validation is None else tuple(validation)}
+                "regularization": regularization, "metrics": metrics, "memory": memory, "check_finite": True,
+                "missing": missing, "batch_size": batch_size,
+                "validation": None if validation is None else tuple(validation)}
     if average_every is not None:
         settings = {"optimizer": optimizer, "resume": resume, "epochs": epochs, "regularization": regularization,
                     "steps": average_every, "batch_size": 32 if batch_size is None else batch_size}

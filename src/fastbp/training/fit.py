@@ -19,7 +19,7 @@ from ..optimizers import BatchMethod, Optimizer
 from ..regularization import Regularization
 from ..util import machine
 from ..util.optional import require
-from . import ahead, loop
+from . import ahead, large_batches, loop
 from .callbacks import Callback, CalledLast, EarlyStopping
 from .errors import DivergenceError
 from .metrics import Metrics
@@ -38,8 +38,8 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, kept: Any, optim
     ``kept`` is what is kept back for validation, ``bar`` whether there is a bar of the progress, ``jacobian`` the
     targets of ∂o/∂x and the weight of their cost, ``metrics`` what is recorded beside the cost; ``memory`` what samples
     that are read by blocks may take, ``missing`` whether NaN is what has not been observed, ``precision`` that of the
-    products. With a ``team`` processes share the passes of a full-batch method: all call this with the same arguments,
-    and come to the same end.
+    products. With a ``team`` processes share the passes of a full-batch method, or large batches, which are then all
+    samples if no ``batch_size`` is given: all call this with the same arguments, and come to the same end.
     """
     training = Training(network, optimizer, resume, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
                         threads=threads, regularization=regularization, callbacks=callbacks,
@@ -164,10 +164,10 @@ class Training:
             if callable(self.shuffle):
                 raise ValueError("shuffle is a function of all rows, but these are read by blocks: use True or False")
             if not isinstance(self.method, BatchMethod):
-                if samples.team.size > 1:
-                    raise ValueError(f"{type(self.method).__name__} takes mini-batches, whose steps are too short to "
-                                     "be shared by processes: use 'lbfgs' or another full-batch method")
-                samples.group(min(self.batch_size, len(samples)))  # the budget holds two groups of whole batches
+                if samples.shared:
+                    large_batches.check(samples, self.regularization)
+                else:
+                    samples.group(min(self.batch_size, len(samples)))  # the budget holds two groups of whole batches
 
     def check(self, samples: Samples | Streamed, *, profile: bool = False) -> None:
         """Check that the settings go together, and with the samples to train on; raises ValueError."""
@@ -197,6 +197,8 @@ class Training:
             if method.compares_costs:
                 self.network.cost_function.check_gradient(type(method).__name__)
             method.check(self.network, samples, regularization, machine.physical_memory() // 2)
+            batch_size = n
+        elif batch_size is None and isinstance(samples, Streamed) and samples.shared:
             batch_size = n
         self.batch_size = 32 if batch_size is None else batch_size
         epoch, done = -(-n // min(self.batch_size, n)), 0 if self.progress is None else self.progress.epochs

@@ -13,7 +13,7 @@ from ..core.objective import cost_and_gradient, evaluation
 from ..core.samples import Samples
 from ..core.streamed import Streamed
 from ..kernels import tables
-from . import by_blocks, full_batch, line_search, minibatch  # noqa: F401  each registers its kind of steps
+from . import by_blocks, full_batch, large_batches, line_search, minibatch  # noqa: F401  each registers its kind of steps
 from .callbacks import Callback, CalledLast, EarlyStopping, Patient, ProgressBar, asks_to_stop
 from .errors import DivergenceError
 from .history import NONE, Record
@@ -58,7 +58,9 @@ def fit(about: Fit, validation: Samples | Streamed | None, callbacks: list[Callb
         patient = callbacks[0] if len(callbacks) == 1 and isinstance(callbacks[0], Patient) and not between else None
         about.chunk = min(epochs, patient.patience()) if patient is not None else 1 if each else epochs
         about.stack = stack
-        kind_of_steps = by_blocks.steps_of if isinstance(samples, Streamed) else steps_of
+        kind_of_steps = steps_of
+        if isinstance(samples, Streamed):
+            kind_of_steps = large_batches.steps_of if samples.shared else by_blocks.steps_of
         steps = kind_of_steps(method, about)
         validate = _validate(network, validation, about.threads, stack)
         learner, keeps = steps.learner, steps.restarts and bool(listeners)

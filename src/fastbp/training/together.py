@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import optimizers
 from ..core.model import Model
 from ..core.shards import COUNT, EndedWithOthers, Team
-from ..optimizers import BatchMethod, Optimizer
+from ..kernels import tables
+from ..optimizers import Optimizer
 from ..regularization import Regularization
 from . import fit as alone
 from .callbacks import Callback, CalledLast, EarlyStopping, asks_to_stop
@@ -125,9 +125,13 @@ class Led(AbstractContextManager["Led"]):
         stops = any([asks_to_stop(listener(record)) for listener in self.listeners])
         if self.companions.size == 1:
             return stops
-        parameters = self.companions.network._parameters
-        answer = self.companions.say(ANSWER, 0.0, np.concatenate(([float(stops)], parameters)))[0]
-        parameters[:] = answer[1:]
+        network = self.companions.network
+        parameters, progress = network._parameters, network._progress
+        rate = np.nan if progress is None else progress.learning_rate
+        answer = self.companions.say(ANSWER, 0.0, np.concatenate(([float(stops), rate], parameters)))[0]
+        parameters[:] = answer[2:]
+        if progress is not None and answer[1] == answer[1]:
+            progress.hyper[tables.HYPER_RATE] = answer[1]
         return bool(answer[0])
 
 
@@ -157,8 +161,11 @@ def led(companions: Companions, callbacks: Iterable[Callback]) -> list[Callback]
 def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, validation: Any, optimizer: str | Optimizer | None,
         resume: bool, *, rank: int, size: int, talk: Talk, epochs: int, callbacks: Iterable[Callback], bar: bool,
         threads: int | None, regularization: Regularization | None, metrics: Any, memory: Any, check_finite: Any,
-        missing: Any = None, owners: tuple[int, ...] | None = None, cuts: tuple[int, ...] | None = None) -> None:
-    """Train by a full-batch method as one of several processes, which all call this with the same arguments.
+        missing: Any = None, batch_size: int | None = None, owners: tuple[int, ...] | None = None,
+        cuts: tuple[int, ...] | None = None) -> None:
+    """Train as one of several processes, which all call this with the same arguments.
+
+    By a full-batch method, or by an update rule with large batches: see `large_batches`.
 
     Each computes the sums of its shards, see `Team`, and all come to the same end: the same parameters, bit for bit, or
     an error in each.
@@ -167,12 +174,9 @@ def fit(network: Trainable, X: Any, Y: Any, sample_weight: Any, validation: Any,
     try:
         if optimizer is None and not (resume and network._progress is not None):
             optimizer = "lbfgs"
-        if optimizer is not None and not isinstance(optimizers.get(optimizer), BatchMethod):
-            raise ValueError(f"{type(optimizers.get(optimizer)).__name__} takes mini-batches, whose steps are too "
-                             "short to be shared by processes: use 'lbfgs' or another full-batch method")
         count = COUNT if owners is None else len(owners)
         team = Team(rank, size, companions.gather, count, owners, cuts)
-        alone.fit(network, X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=None,
+        alone.fit(network, X, Y, sample_weight, validation, optimizer, resume, epochs=epochs, batch_size=batch_size,
                   callbacks=led(companions, callbacks), bar=bar and rank == 0, shuffle=True, threads=threads,
                   profile=False, regularization=regularization, jacobian=(None, 1.0), metrics=metrics, memory=memory,
                   check_finite=check_finite, missing=missing, team=team)
