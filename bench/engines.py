@@ -2,9 +2,9 @@
 
 ``python -m bench.engines dask --rows 2000000`` times steps of L-BFGS on 50-64-64-1 with one worker and with two, of one
 thread each, in turns; ``mpiexec -n P python -m bench.engines mpi`` does the same for P processes, and says how long
-the first one waits for the others' sums; ``python -m bench.engines many --fits 2000`` times as many fits of 8-16-1 in
-one process on one thread, and through Dask with two workers. All sides are called once before, so that nothing is
-compiled while the clock runs.
+the first one waits for the others' sums; with ``--batch 65536`` it times epochs of Adam with batches of so many;
+``python -m bench.engines many --fits 2000`` times as many fits of 8-16-1 in one process on one thread, and through Dask
+with two workers. All sides are called once before, so that nothing is compiled while the clock runs.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def shared_by_dask(rows: int, steps: int, rounds: int) -> None:
           f"{best[1] / best[2]:.2f} times")
 
 
-def shared_by_mpi(rows: int, steps: int, rounds: int) -> None:
-    """Print the time of a step of one process and of all together, and what these could reach.
+def shared_by_mpi(rows: int, steps: int, rounds: int, batch: int | None) -> None:
+    """Print the time of a step, or of an epoch of batches, of one process and of all together, and what is in reach.
 
     The bound is what processes reach that have their part of the rows and never speak: it shows what cores, memory and
     caches give when all of them work. An exchange takes what the last one that comes to it waits; all else is waiting
@@ -95,7 +95,10 @@ def shared_by_mpi(rows: int, steps: int, rounds: int) -> None:
 
     def fit(comm: Any, some: slice, epochs: int) -> float:
         waits.clear()
-        net = fastbp.mpi.fit(Network(LAYERS, seed=0), X[some], Y[some], epochs=epochs, comm=comm, threads=1)
+        given: dict[str, Any] = {}
+        if batch is not None:
+            given = {"optimizer": "adam", "batch_size": batch * len(X[some]) // rows}
+        net = fastbp.mpi.fit(Network(LAYERS, seed=0), X[some], Y[some], epochs=epochs, comm=comm, threads=1, **given)
         return step_seconds(net) if epochs > 2 else 0.0
 
     def together() -> None:
@@ -125,7 +128,8 @@ def shared_by_mpi(rows: int, steps: int, rounds: int) -> None:
                     waiting = np.median(all_waits.max(axis=0)) * a_step
     if rank == 0:
         one, shared, apart = best.values()
-        print(f"{rows} rows, a step: {one:.3f} s in one process, {shared:.3f} s in {size}: {one / shared:.2f} times; "
+        what = "a step" if batch is None else f"an epoch of batches of {batch}"
+        print(f"{rows} rows, {what}: {one:.3f} s in one process, {shared:.3f} s in {size}: {one / shared:.2f} times; "
               f"{apart:.3f} s in {size} that never speak: {one / apart:.2f} times; exchanges take "
               f"{100 * exchange / shared:.1f} %, waiting for each other {100 * waiting / shared:.1f} %")
 
@@ -192,12 +196,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--fits", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--batch", type=int)
     parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
     if given.what == "dask":
         shared_by_dask(given.rows, given.steps, given.rounds)
     elif given.what == "mpi":
-        shared_by_mpi(given.rows, given.steps, given.rounds)
+        shared_by_mpi(given.rows, given.steps, given.rounds, given.batch)
     else:
         many_by_dask(given.fits, given.epochs, given.rounds)
 

@@ -51,8 +51,8 @@ def collections(X, Y, chunks=CHUNKS):
 def expected(X, Y, method, weights=None, missing=None, batch_size=None):
     """The same partitions in one process."""
     net, cuts = Network((3, 6, 1), seed=2), np.cumsum([0, *CHUNKS, 0, 0])
-    fit_alone(net, X, Y, weights, None, method, False, epochs=4, batch_size=batch_size, callbacks=(), bar=False, shuffle=True,
-              threads=1, profile=False, regularization=None, jacobian=(None, 1.0), metrics=None,
+    fit_alone(net, X, Y, weights, None, method, False, epochs=4, batch_size=batch_size, callbacks=(), bar=False,
+              shuffle=True, threads=1, profile=False, regularization=None, jacobian=(None, 1.0), metrics=None,
               missing=missing, team=Team(count=8, owners=(0,) * 8, cuts=tuple(map(int, cuts))))
     return net
 
