@@ -87,7 +87,7 @@ def fit(network: Network, X: Any, Y: Any, *, comm: Any = None, epochs: int = 100
         with an optimizer for mini-batches. Nothing has been changed by the first two.
     RuntimeError
         If another process has failed, which says why, has a network with other parameters, or has called this with
-        other arguments. The network is as before, or as after its last step.
+        other arguments. The network is as before, or as after its last epoch.
 
     Notes
     -----

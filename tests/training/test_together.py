@@ -332,6 +332,26 @@ def test_large_batches_go_on_and_hear_callbacks(data):
     assert all(isinstance(error, fastbp.DivergenceError) for error in errors)
 
 
+def test_where_one_is_lost_within_an_epoch_all_are_as_before_it(data, monkeypatch):
+    calls, honest, given = [], together.Companions.gather, {"optimizer": lambda rank: fastbp.Adam(0.1),
+                                                            "batch_size": lambda rank: 16}
+
+    def gather(self, mine):
+        calls.append(self.rank)
+        if calls.count(1) == 10:  # the rows, 6 batches of the first epoch, and the third of the second one
+            raise ConnectionError("lost")
+        return honest(self, mine)
+
+    longer, _ = shared(2, *data, epochs=lambda rank: 2, **given)
+    with monkeypatch.context() as patched:
+        patched.setattr(together.Companions, "gather", gather)
+        networks, errors = shared(2, *data, **given)
+    assert "process 1 of 2 has failed" in str(errors[0]) and str(errors[1]) == "lost"
+    assert [len(net.history) for net in networks] == [1, 1]
+    shared(2, *data, networks=networks, resume=lambda rank: True, epochs=lambda rank: 1, **given)
+    assert all(net.parameters.tobytes() == longer[0].parameters.tobytes() for net in networks)
+
+
 def test_large_batches_refuse_what_they_cannot_do(data):
     X, Y = data
     bad = X.copy()

@@ -89,6 +89,7 @@ class LargeBatches(Steps):
         self.load()
         self.batch, self.before = 0, first * self.count
         self.orders: dict[int, Integers] = {}
+        self.kept: list[npt.NDArray[Any]] = []
         numbers, state = self.arrange(optimizer)
         self.learner = layout.learner(np.zeros(network.n_parameters, network.dtype), state=state, hyper=numbers,
                                       best=network._parameters.copy())
@@ -148,6 +149,7 @@ class LargeBatches(Steps):
         """Take one step; where it is interrupted, none."""
         if self.count > 1 and self.batch == 0:
             self.shuffle(int(self.learner.progress[tables.PROGRESS_EPOCH]))
+            self.kept = [each.copy() for each in self.changing]
         found = self.samples.team.summed(2 + self.network.n_parameters, self.of_shard)
         with self.fit.hold.shut(), np.errstate(all="ignore"):  # where numbers leave the finite it diverges
             self.step(float(found[0]), float(found[1]), found[2:])
@@ -165,11 +167,17 @@ class LargeBatches(Steps):
         if self.count > 1:
             first, _ = self.samples.team.rows(len(self.samples), shard)
             rows = rows_of_batch(self.orders[shard], first, self.batch, self.count)
-        weight = (part.pick(rows) if self.count > 1 else part).total_weight
+        weight = self.weight(part, rows)
         if weight > 0:
             found[0], found[1] = weight * self.evaluate(part, rows, gradient), weight
             np.multiply(gradient, weight, out=found[2:])
         return found
+
+    def weight(self, part: Samples, rows: Integers) -> float:
+        """Return the sum of the weights of these rows, or how many they are; `Samples.pick` would take 6 µs."""
+        if self.count == 1:
+            return part.total_weight
+        return float(part.weights[rows].sum(dtype=np.float64)) if part.weights.size else float(rows.size)
 
     def step(self, cost: float, weight: float, slopes: Doubles) -> None:
         """Apply the rule to a batch's sums; end an epoch with its last batch."""
@@ -203,6 +211,17 @@ class LargeBatches(Steps):
         sums[tables.SUM_EPOCH_PENALTY] = penalty / weight
         learner.best[:] = self.network._parameters
         learner.progress[tables.PROGRESS_EPOCH] += 1
+
+    @property
+    def changing(self) -> tuple[npt.NDArray[Any], ...]:
+        """What steps overwrite and a later fit goes on from."""
+        return self.network._parameters, self.learner.state, self.learner.hyper
+
+    def settle(self) -> None:
+        """Go back to where an epoch has begun that has not ended: so a fit that resumes has the bits of a longer one."""
+        if self.batch and self.learner.progress[tables.PROGRESS_STATUS] != tables.STATUS_DIVERGED:
+            for each, kept in zip(self.changing, self.kept, strict=True):
+                each[:] = kept
 
     def restore(self) -> None:
         """Go back to the last epoch that left all finite."""
