@@ -218,7 +218,7 @@ class LargeBatches(Steps):
         return self.network._parameters, self.learner.state, self.learner.hyper
 
     def settle(self) -> None:
-        """Go back to where an epoch has begun that has not ended: so a fit that resumes has the bits of a longer one."""
+        """Go back to where an epoch has begun that has not ended: a fit that resumes has the bits of a longer one."""
         if self.batch and self.learner.progress[tables.PROGRESS_STATUS] != tables.STATUS_DIVERGED:
             for each, kept in zip(self.changing, self.kept, strict=True):
                 each[:] = kept
