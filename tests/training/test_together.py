@@ -338,7 +338,7 @@ def test_where_one_is_lost_within_an_epoch_all_are_as_before_it(data, monkeypatc
 
     def gather(self, mine):
         calls.append(self.rank)
-        if self.rank == 1 and calls.count(1) == 10:  # the rows, 6 batches of the first epoch, and the third of the second one
+        if self.rank == 1 and calls.count(1) == 10:  # the rows, 6 batches of an epoch, and the third of the next one
             raise ConnectionError("lost")
         return honest(self, mine)
 

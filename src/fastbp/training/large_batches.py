@@ -203,8 +203,8 @@ class LargeBatches(Steps):
         learner = self.learner
         numbers, sums, penalty = learner.hyper, learner.sums, 0.0
         if numbers.size > tables.HYPER_COUNT:
-            cells = numbers[REGULAR.view(numbers)["penalties"] :]
-            penalty, cells[:] = float(cells.sum()), 0.0
+            penalties = numbers[REGULAR.view(numbers)["penalties"] :]
+            penalty, penalties[:] = float(penalties.sum()), 0.0
         weight = sums[tables.SUM_EPOCH_WEIGHT]
         learner.costs[0] = (sums[tables.SUM_EPOCH_COST] + penalty) / weight
         sums[:] = 0.0
