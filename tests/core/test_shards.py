@@ -100,12 +100,6 @@ def train(team, X, Y, method):
     return cost, gradient.tobytes(), net.parameters.tobytes(), net.history.cost.tobytes()
 
 
-def test_mini_batches_are_not_shared(rng):
-    X = rng.normal(size=(100, 3))
-    with pytest.raises(ValueError, match="Adam takes mini-batches"):
-        train(Team(0, 2, lambda mine: np.concatenate([mine, mine])), X, X[:, :1], "adam")
-
-
 def work(connection, rank, size, X, Y, methods):
     def gather(mine):
         connection.send(mine)

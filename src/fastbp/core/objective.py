@@ -58,6 +58,32 @@ class Evaluation:
         return self.compute(gradient)
 
 
+def _evaluator(model: Model, threads: int, plan: layout.Plan, pieces: thread_team.Pieces, blocks: int, least: int,
+               data: layout.Data | None = None, task: layout.Task | None = None,
+               penalize: Callable[[Array], float] | None = None) -> Callable[..., float]:
+    """Return a function that takes all samples of a task, overwrites a gradient and returns the cost.
+
+    It is called with a gradient, and may be with data and a task. A call of the kernel takes so many ``blocks`` that it
+    lasts CHUNK_SECONDS, ``least`` of them at least.
+    """
+    learner = layout.learner(np.empty(0, model.dtype))
+
+    def evaluate(gradient: Array, data: Any = data, task: Any = task) -> float:
+        nonlocal blocks
+        learner.progress[:] = learner.sums[:] = pieces.now = 0
+        while learner.progress[tables.PROGRESS_EPOCH] == 0:
+            start = time.perf_counter()
+            thread_team.run(threads, partial(run_pass, threads, plan, model._parameters, data,
+                                             pieces.of(task._replace(blocks=blocks)),
+                                             learner._replace(gradient=gradient)))
+            if pieces.called() and learner.progress[tables.PROGRESS_EPOCH] == 0:
+                seconds = max(time.perf_counter() - start, 1e-9)
+                blocks = max(least, min(int(blocks * machine.CHUNK_SECONDS / seconds), 8 * blocks))
+        return float(learner.costs[0]) + (0.0 if penalize is None else penalize(gradient))
+
+    return evaluate
+
+
 @contextmanager
 def evaluation(model: Model, samples: Samples | Streamed, threads: int | None = None,
                regularization: Regularization | None = None, kind: int | None = None,
@@ -77,7 +103,6 @@ def evaluation(model: Model, samples: Samples | Streamed, threads: int | None = 
             buffers.clear()  # whoever keeps the function
         return
     architecture, n = model._architecture, len(samples)
-    learner = layout.learner(np.empty(0, architecture.dtype))
     data, request = samples.data(), samples.request(n, kind=kind)
     work = architecture.work * n * (1 + architecture.directions(request.kind))
     threads_used = thread_team.size(threads, work, work, partial(model._strips, request))
@@ -92,27 +117,8 @@ def evaluation(model: Model, samples: Samples | Streamed, threads: int | None = 
         if regularization is not None and penalized:
             penalize = penalties.penalty(regularization, architecture, model._parameters, samples.total_weight)
 
-        def evaluate(gradient: Array) -> float:
-            nonlocal blocks
-            blocks = _take_all(threads_used, plan, model._parameters, data, task, learner._replace(gradient=gradient),
-                               pieces, blocks, least)
-            return float(learner.costs[0]) + (0.0 if penalize is None else penalize(gradient))
-
+        evaluate = _evaluator(model, threads_used, plan, pieces, blocks, least, data, task, penalize)
         yield Evaluation(model, samples, threads, evaluate, regularization, penalize)
-
-
-def _take_all(threads: int, plan: layout.Plan, parameters: Array, data: layout.Data, task: layout.Task,
-              learner: layout.Learner, pieces: thread_team.Pieces, blocks: int, least: int) -> int:
-    """Take all samples of a task, ``blocks`` of them in a call; return how many the next call is to take."""
-    learner.progress[:] = learner.sums[:] = pieces.now = 0
-    while learner.progress[tables.PROGRESS_EPOCH] == 0:
-        start = time.perf_counter()
-        thread_team.run(threads, partial(run_pass, threads, plan, parameters, data,
-                                         pieces.of(task._replace(blocks=blocks)), learner))
-        if pieces.called() and learner.progress[tables.PROGRESS_EPOCH] == 0:
-            seconds = max(time.perf_counter() - start, 1e-9)
-            blocks = max(least, min(int(blocks * machine.CHUNK_SECONDS / seconds), 8 * blocks))
-    return blocks
 
 
 @contextmanager
@@ -127,19 +133,15 @@ def evaluation_of_rows(model: Model, samples: Streamed, most: int, threads: int 
     work, request = model._architecture.work, samples.request(most)
     threads_used = thread_team.size(threads, work * most, work * most, partial(model._strips, request))
     request.threads, request.regularization = threads_used, regularization
-    learner = layout.learner(np.empty(0, model.dtype))
     with model._borrow(request) as (plan, block):
         blocks = max(1, machine.CHUNK_WORK // (work * block))
         pieces = thread_team.Pieces(work * block, threads_used)
         least = 1 + 16 * most // (work * block) if samples.weighted else 1
+        run = _evaluator(model, threads_used, plan, pieces, blocks, least)
 
         def evaluate(part: Samples, rows: Integers, gradient: Array) -> float:
-            nonlocal blocks
             n = rows.size or len(part)
-            task = layout.Task(n, n, block, int(part.labels), 0, 0, 1, 0, 0)
-            blocks = _take_all(threads_used, plan, model._parameters, part.data(rows), task,
-                               learner._replace(gradient=gradient), pieces, blocks, least)
-            return float(learner.costs[0])
+            return run(gradient, part.data(rows), layout.Task(n, n, block, int(part.labels), 0, 0, 1, 0, 0))
 
         yield evaluate
 
