@@ -76,6 +76,11 @@ class Samples:
         return self.weights if self.picked is None or not self.weights.size else self.weights[self.picked]
 
     @property
+    def own_targets(self) -> Array:
+        """Those of these samples."""
+        return self.targets if self.picked is None else self.targets[self.picked]
+
+    @property
     def total_weight(self) -> float:
         """The sum of their weights; of samples without, their number."""
         weighed = self.weights.size and not self.signed
@@ -96,7 +101,7 @@ class Samples:
             return self
         jacobian = None if self.jacobian is None else self.jacobian[self.picked]
         assert not isinstance(self.inputs, SparseRows)
-        return replace(self, inputs=self.inputs[self.picked], targets=self.targets[self.picked],
+        return replace(self, inputs=self.inputs[self.picked], targets=self.own_targets,
                        weights=self.own_weights, jacobian=jacobian, picked=None, read=None)
 
     def part(self, rows: slice) -> Samples:

@@ -294,12 +294,12 @@ class _Side:
     """Samples, and what the network says of them."""
 
     def __init__(self, network: Trainable, samples: Samples) -> None:
-        self.network, self.samples, picked = network, samples, samples.picked
+        self.network, self.samples = network, samples
         if samples.signed:
             raise ValueError("metrics are means by weights, of which signed_weights may have negative ones: leave them "
                              "out, or give validation=(X, Y)")
-        targets = samples.targets if picked is None else samples.targets[picked]
-        self.judged = _Judged(network._architecture, targets, samples.labels, samples.own_weights, samples.holes)
+        self.judged = _Judged(network._architecture, samples.own_targets, samples.labels, samples.own_weights,
+                              samples.holes)
 
     def measured(self, columns: list[Column]) -> dict[str, float]:
         """Return their values by name."""
@@ -311,9 +311,7 @@ class _Outputs:
 
     def __init__(self, network: Trainable, samples: Samples) -> None:
         self.network, self.samples, self.architecture = network, samples, network._architecture
-        m, targets = self.architecture.n_targets, samples.targets
-        if samples.picked is not None:
-            targets = targets[samples.picked]
+        m, targets = self.architecture.n_targets, samples.own_targets
         self.targets = targets[:, :m].astype(np.float64)
         self.weights = targets[:, -m:].astype(np.float64) * samples.own_weights[:, None]
         if not self.weights.any():
