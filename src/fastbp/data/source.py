@@ -91,6 +91,8 @@ class Blocks:
         Bytes of a sample where it lies.
     slopes : Rows or None
         Targets of ∂o/∂x, those of a sample behind each other.
+    every : tuple of Rows
+        All that is read of a sample.
     anywhere : bool
         Whether rows can be read in any order.
     """
@@ -100,13 +102,13 @@ class Blocks:
     def __init__(self, X: Rows, Y: Rows, weights: Rows | None, first: int = 0, stop: int | None = None,
                  slopes: Rows | None = None) -> None:
         self.parts, self.slopes = (X, Y) if weights is None else (X, Y, weights), slopes
-        every = self.parts if slopes is None else (*self.parts, slopes)
+        self.every = self.parts if slopes is None else (*self.parts, slopes)
         for name, part in (*zip(("Y", "sample_weight"), self.parts[1:], strict=False), ("target_jacobian", slopes)):
             if part is not None and part.shape[0] != X.shape[0]:
                 raise ValueError(f"{name} has shape {part.shape}, but X has {X.shape}: expected as many rows")
         self.begin, self.rows = first, (X.shape[0] if stop is None else stop) - first
-        self.row_bytes = sum(part.row_bytes for part in every)
-        units = next((part.units for part in every if not isinstance(part.units, int) or part.units > 1), 1)
+        self.row_bytes = sum(part.row_bytes for part in self.every)
+        units = next((part.units for part in self.every if not isinstance(part.units, int) or part.units > 1), 1)
         if not isinstance(units, int):
             units = np.unique(np.clip(units - first, 0, self.rows))
         self.units = units
@@ -127,7 +129,7 @@ class Blocks:
 
     def announce(self, start: int, stop: int) -> None:
         """Take note that these rows are read next."""
-        for part in self.parts if self.slopes is None else (*self.parts, self.slopes):
+        for part in self.every:
             part.announce(self.begin + start, self.begin + stop)
 
     def read(self, start: int, stop: int, out: Sequence[Array | None]) -> None:
@@ -147,7 +149,7 @@ class Blocks:
 
     def forget(self) -> None:
         """Let go of what is kept of the last read."""
-        for part in self.parts:
+        for part in self.every:
             part.forget()
 
 
