@@ -14,7 +14,8 @@ from fastbp import SGD, Adam, Network, Regularization, encoders
 from fastbp.kernels import layout, tables
 from fastbp.kernels.compile import JIT
 from fastbp.kernels.layer import dense, gather
-from fastbp.kernels.passes import relay, rounds
+from fastbp.kernels.passes import own_weights, relay, rounds
+from fastbp.util import machine
 
 NETS = few([((1, 1), 7), ((3, 9, 2), 5), ((17, 33, 5), 100), ((40, 70, 60, 10), 64), ((5, 130, 300, 3), 33)],
            [((1, 1), 7), ((3, 9, 2), 5)])
@@ -138,6 +139,110 @@ def test_a_thread_that_fails_in_a_relay_leaves_none_waiting(broken, rng, monkeyp
     fit = functools.partial(net.fit, X, Y, epochs=2, batch_size=60, threads=2)
     with monkeypatch.context() as patch:
         patch.setattr(relay, "call", lambda kernel, *given: 1 / 0 if kernel is broken else real(kernel, *given))
+        with pytest.raises(ZeroDivisionError):
+            fit()
+    fit()
+
+
+OWNED = {
+    "plain": {},
+    "few neurons": dict(hidden=5),
+    "no bias": dict(bias=False),
+    "weighted classes": dict(output="softmax", cost="cross_entropy", sample_weight=True),
+    "α": dict(activation=fastbp.parametric("relu")),
+    "dropout": dict(regularization=Regularization(dropout=0.2, l2=0.01)),
+    "clipped": dict(regularization=Regularization(clip_norm=0.1)),
+    "full batch": dict(optimizer="lbfgs", batch_size=None),
+    "sparse": dict(sparse=True),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", OWNED)
+def test_two_threads_have_weights_of_their_own(case, dtype, rng, monkeypatch):
+    """A thread's neurons of the first layer sum over all samples' inputs what one thread would, in its order.
+
+    The last batch of an epoch has one strip, which one thread takes.
+    """
+    given = dict(OWNED[case])
+    made = {name: given.pop(name) for name in ("output", "cost", "bias", "activation") if name in given}
+    lane, hidden = layout.lanes(dtype), given.pop("hidden", few(37, 9))
+    n = few(2 * (7 * lane - 3) + 2, 2 * (3 * lane - 1) + 2)
+    X, Y = rng.normal(size=(n, 18)), rng.normal(size=(n, 3))
+    Y = rng.integers(0, 3, n) if "cost" in made else Y
+    if given.get("sample_weight"):
+        given["sample_weight"] = rng.uniform(0.1, 1, n)
+    if given.pop("sparse", False):
+        X = scipy.sparse.csr_matrix(X * (X > 0))
+    found, owned = set(), []
+    monkeypatch.setattr(layout, "owns_weights", lambda *_: True)
+    monkeypatch.setattr(layout, "hands_on", lambda *_: False)
+    monkeypatch.setattr(layout, "sums_lanes", lambda n_in, n_out, *_: n_out == 3)
+    for threads in (1, 2):
+        net = laid_out(Network((18, hidden, 3), seed=1, dtype=dtype, **made), packs=False)
+        net.fit(X, Y, epochs=few(3, 1), threads=threads, **{"batch_size": n // 2 - 1} | given)
+        found.add((net.parameters.tobytes(), net.history.cost.tobytes()))
+        plans = [plan for pool in net._workspaces._pools.values() for plan in pool]
+        owned.append(any(plan.cells[tables.CELL_OWN_APART] > 0 for plan in plans))
+    assert len(found) == 1 and owned == [False, True]
+
+
+def test_one_sample_at_a_time_has_the_one_panel_of_inputs(rng, monkeypatch):
+    """Where a batch is one sample `online.run` reads it; of one strip a thread would take it to be alone."""
+    monkeypatch.setattr(layout, "owns_weights", lambda *_: True)
+    monkeypatch.setattr(layout, "hands_on", lambda *_: False)
+    found, X, Y = set(), rng.normal(size=(20, 4)), rng.normal(size=(20, 3))
+    for threads in (1, 2):
+        net = laid_out(Network((4, 9, 3), seed=1), by_lanes=False)
+        for batch_size in (1, 2):
+            net.fit(X, Y, epochs=2, batch_size=batch_size, threads=threads)
+        found.add(net.parameters.tobytes())
+    assert len(found) == 1
+
+
+def test_blocks_in_pieces_are_shared(rng, monkeypatch):
+    """Of a piece a thread has some strips only, as one of a team has of a block."""
+    monkeypatch.setattr(layout, "owns_weights", lambda *_: True)
+    monkeypatch.setattr(layout, "hands_on", lambda *_: False)
+    n = 6 * layout.lanes("float64")
+    found, X, Y = set(), rng.normal(size=(n, 4)), rng.normal(size=(n, 3))
+    for pieces, threads in ((1, 1), (3, 1), (3, 2)):
+        net = laid_out(Network((4, 9, 3), seed=1), by_lanes=False)
+        monkeypatch.setattr(machine, "PIECE_WORK", 2 * net._architecture.work * n // (3 * pieces * threads) + 1)
+        net.fit(X, Y, epochs=2, batch_size=n, threads=threads)
+        found.add(net.parameters.tobytes())
+    assert len(found) == 1
+
+
+def test_inputs_with_noise_are_shared(rng, monkeypatch):
+    """Noise is added to the one panel of inputs, a thread's samples each."""
+    monkeypatch.setattr(layout, "owns_weights", lambda *_: True)
+    monkeypatch.setattr(layout, "hands_on", lambda *_: False)
+    found, X, Y = set(), rng.normal(size=(70, 4)), rng.normal(size=(70, 3))
+    for threads in (1, 2):
+        net = laid_out(Network((4, 9, 3), seed=1), by_lanes=False)
+        for regularization in (None, Regularization(input_noise=0.1)):
+            net.fit(X, Y, epochs=2, batch_size=40, threads=threads, regularization=regularization)
+        found.add(net.parameters.tobytes())
+    assert len(found) == 1
+
+
+@pytest.mark.skipif(JIT, reason="compiled kernels raise nothing")
+@pytest.mark.parametrize("thread", [0, 1])
+def test_a_thread_that_fails_before_its_samples_leaves_none_waiting(thread, rng, monkeypatch):
+    monkeypatch.setattr(layout, "owns_weights", lambda *_: True)
+    monkeypatch.setattr(layout, "hands_on", lambda *_: False)
+    net, real = laid_out(Network((4, 30, 3), seed=1), by_lanes=False), own_weights.call
+    X, Y = rng.normal(size=(60, 4)), rng.normal(size=(60, 3))
+    fit = functools.partial(net.fit, X, Y, epochs=2, batch_size=60, threads=2)
+
+    def broken(kernel, *given):
+        if kernel is dense.forward_some and (given[9] > 0) == bool(thread):
+            raise ZeroDivisionError
+        return real(kernel, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(own_weights, "call", broken)
         with pytest.raises(ZeroDivisionError):
             fit()
     fit()

@@ -64,10 +64,13 @@ def test_no_team_where_there_is_too_little_work():
     assert thread_team.size(None, 100 * step, whole, lambda: 100) == min(machine.processors(), 100)
 
 
-@pytest.mark.parametrize(("team", "regularization"), [
-    (2, None), (3, None), (3, Regularization(clip_norm=0.1, dropout=0.2))], ids=["handing on", "plain", "clipped"])
-def test_changing_teams_changes_no_bit(team, regularization, monkeypatch):
-    monkeypatch.setattr(layout, "hands_on", lambda *_: True)
+@pytest.mark.parametrize(("team", "regularization", "handing_on"), [
+    (2, None, True), (2, None, False), (3, None, True), (3, Regularization(clip_norm=0.1, dropout=0.2), True)],
+    ids=["handing on", "weights of their own", "plain", "clipped"])
+def test_changing_teams_changes_no_bit(team, regularization, handing_on, monkeypatch):
+    monkeypatch.setattr(layout, "hands_on", lambda *_: handing_on)
+    monkeypatch.setattr(layout, "owns_weights", lambda *_: True)
+    monkeypatch.setattr(layout, "sums_lanes", lambda *_: False)
     monkeypatch.setattr(machine, "STEP_WORK", 1)
     monkeypatch.setattr(machine, "PASS_WORK", 1)
     rng = np.random.default_rng(0)

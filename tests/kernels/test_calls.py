@@ -25,6 +25,7 @@ from fastbp.kernels.passes import (
     epoch,
     line_search,
     more_thuente,
+    own_weights,
     predict,
     record,
     relay,
@@ -97,6 +98,7 @@ def test_kernels_that_stand_in_for_others_take_the_same_arguments():
     rows += [(phase, backprop.my_samples) for phase in tangents.PHASES.values()]
     rows += [(regular.total, prototypes.total_penalty), (epoch.my_neurons_clipped, backprop.my_neurons),
              (backprop.my_neurons_parametric, backprop.my_neurons), (relay.my_neurons, backprop.my_neurons),
+             (own_weights.my_samples, backprop.my_samples),
              (line_search.next_point, record.end_epoch), (more_thuente.next_iterate, record.end_epoch),
              (gather.gather_sparse, gather.gather), (gather.gather_columns, gather.gather),
              (gather.gather_transposed, gather.gather), (dense.backward_packed, dense.backward),

@@ -25,7 +25,7 @@ from ..kernels.derivatives import second
 from ..kernels.functions import costs, softmax
 from ..kernels.layer import bfloat16, dense, gather, parametric, sparse
 from ..kernels.layout import Integers, Plan
-from ..kernels.passes import backprop, encoded, epoch, noise, online, predict, record, relay, rounds
+from ..kernels.passes import backprop, encoded, epoch, noise, online, own_weights, predict, record, relay, rounds
 from ..kernels.passes import sparse as nonzeros
 from ..kernels.random import next_order, shuffle, shuffle_picked
 from ..kernels.tables import (
@@ -34,6 +34,7 @@ from ..kernels.tables import (
     CELL_COST_KERNEL,
     CELL_COST_SECOND,
     CELL_COUNT,
+    CELL_DENSE_GATHER,
     CELL_DENSE_NEURONS,
     CELL_DENSE_PREDICT,
     CELL_DENSE_SAMPLES,
@@ -55,6 +56,8 @@ from ..kernels.tables import (
     CELL_MY_SAMPLES,
     CELL_N_SCHEDULED,
     CELL_N_TARGETS,
+    CELL_OWN_APART,
+    CELL_OWN_SOURCE,
     CELL_PLAIN_NEURONS,
     CELL_PROGRESS,
     CELL_ROOT,
@@ -87,6 +90,7 @@ from ..kernels.tables import (
 from ..kernels.updates import penalties, scheduled
 from ..regularization import Regularization
 from ..schedules import number
+from ..util import machine
 from . import thread_team
 from .architecture import Architecture
 from .request import Choices, Request
@@ -131,6 +135,13 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
         cells[CELL_PLAIN_NEURONS] = cells[CELL_MY_NEURONS]
         cells[CELL_MY_NEURONS] = address(relay.my_neurons, dtype, backprop.my_neurons)
         cells[CELL_MIDWAY + tables.BARRIER_YIELD] = thread_team.yield_address()
+    if cells[CELL_OWN_APART]:
+        cells[dense.forward_some.place] = address(dense.forward_some, dtype)
+        cells[CELL_DENSE_GATHER], cells[CELL_DENSE_SAMPLES] = cells[CELL_GATHER_INPUTS], cells[CELL_MY_SAMPLES]
+        cells[CELL_GATHER_INPUTS] = address(encoded.gathered, dtype, gather.gather)
+        cells[CELL_MY_SAMPLES] = address(own_weights.my_samples, dtype, backprop.my_samples)
+        cells[CELL_MIDWAY + tables.BARRIER_YIELD] = thread_team.yield_address()
+        cells[CELL_MIDWAY + tables.BARRIER_STAND] = thread_team.stand_address()
     return plan
 
 
@@ -167,6 +178,7 @@ def read_jacobian(plan: Plan, jacobian: Array) -> None:
 def release(plan: Plan) -> None:
     """Have no thread of a team wait for what another one would have handed on to it."""
     plan.cells[[tables.CELL_PARTS_HANDED, tables.CELL_PARTS_READY]] = 2**62
+    plan.cells[CELL_MIDWAY + tables.BARRIER_ABANDONED] = 1
 
 
 def following(plan: Plan, table: Integers, dtype: np.dtype[Any]) -> Plan:
@@ -231,6 +243,10 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
         cells[CELL_SPARE] = take(spare)
     if _relays(architecture, request, layers, alone):
         cells[CELL_HANDED] = take(architecture.n_parameters)
+    elif _owns(architecture, request, layers, alone):
+        source, across = layers[0, [LAYER_SOURCE, LAYER_TRANSPOSED]]
+        cells[CELL_OWN_SOURCE], layers[0, LAYER_SOURCE] = source, -1
+        cells[CELL_OWN_APART] = take(across - source + -(-sizes[0] // width) * width * (samples + 1)) - source
     if tangents:
         slopes = max(request.jacobian_columns, sizes[-1] * tangents)
         cells[[CELL_SPARE, CELL_JACOBIAN_TARGETS]] = take(sizes[-1] * alone), take(slopes * alone)
@@ -261,13 +277,29 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
     return Plan(layers, cells, np.zeros(COST_INPUT_NOISE), panels)
 
 
+def _two_share(architecture: Architecture, request: Request) -> bool:
+    """Return whether two threads share each block of dense layers, forward and back, in float32 or float64."""
+    return (request.threads == 2 and request.backward and request.kind == tables.KIND_PLAIN and not request.several
+            and not request.calls and not request.bfloat16 and not request.of_nonzeros
+            and architecture.encoding is None)
+
+
 def _relays(architecture: Architecture, request: Request, layers: Integers, samples: int) -> bool:
-    """Return whether two threads hand sums of the gradient on: `passes.relay`, for dense layers in float32 or 64."""
-    usual = (request.threads == 2 and request.backward and request.kind == tables.KIND_PLAIN and not request.several
-             and not request.bfloat16 and not request.of_nonzeros and architecture.encoding is None
-             and not any(architecture.parametric) and not layers[:, LAYER_PACKS].any())
+    """Return whether two threads hand sums of the gradient on: `passes.relay`."""
+    usual = (_two_share(architecture, request) and not any(architecture.parametric)
+             and not layers[:, LAYER_PACKS].any())
     return usual and layout.hands_on(architecture.sizes, [bool(place >= 0) for place in layers[:, LAYER_TRANSPOSED]],
                                      samples)
+
+
+def _owns(architecture: Architecture, request: Request, layers: Integers, samples: int) -> bool:
+    """Return whether each of two threads has weights of the first layer: `passes.own_weights`.
+
+    Blocks are not of one strip, which one thread takes, and of one piece.
+    """
+    return (_two_share(architecture, request) and not request.noisy and bool(layers[0, LAYER_TRANSPOSED] >= 0)
+            and samples > layout.lanes(architecture.dtype) and architecture.work * samples <= machine.PIECE_WORK
+            and layout.owns_weights(architecture.sizes, architecture.dtype, samples))
 
 
 def stacked(architecture: Architecture, alone: Plan, batch: int, *, picks: bool) -> Plan:

@@ -107,14 +107,18 @@ class Request:
         """What a prepared plan depends on, beside its room."""
         return (self.backward, self.threads, self.several, self.kind, self.sparse, self.of_nonzeros, self.weighted,
                 self.picks, self.calls, self.cost, self.jacobian_columns, self.signed, self.bfloat16,
-                self.ordered)
+                self.ordered, self.noisy)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether inputs have noise."""
+        return (self.noise_key is not None and self.regularization is not None
+                and self.regularization.is_set("input_noise"))
 
     @property
     def of_nonzeros(self) -> bool:
         """Whether the first layer's products are of the non-zeros of a sparse X: noise of inputs would leave none 0."""
-        noisy = self.noise_key is not None and self.regularization is not None and self.regularization.is_set(
-            "input_noise")
-        return self.few_nonzeros and self.kind == tables.KIND_PLAIN and not noisy
+        return self.few_nonzeros and self.kind == tables.KIND_PLAIN and not self.noisy
 
     @property
     def binds(self) -> bool:

@@ -20,6 +20,9 @@ passes.rounds
 passes.relay
     my_neurons         phase 2 of two threads, one of which goes on with the sums of the other: gradient, parameters,
                        state -> epoch.run, in the place of backprop.my_neurons
+passes.own_weights
+    my_samples         phase 1 of two threads that each have weights of the first layer: its net inputs, then
+                       `backprop.my_samples` -> epoch.run, in the place of that
 passes.shares
     first_strip, first_neuron, tiles
                        which strips and neurons are a thread's -> whatever a team calls, which inlines it
@@ -132,6 +135,7 @@ passes.directions
     name_note          what is remembered of a step: rows of state -> next_point, by address
 layer.dense
     forward            (1): panel of n_out from that of n_in, W (n_out, n_in) and b (n_out,) -> my_samples, predict
+    forward_some       the same for some neurons and all strips -> own_weights.my_samples
     backward           (5): panel of n_in, where φ' becomes δ, from that of n_out -> my_samples
     backward_packed    the same by way of a scratch, where layers outgrow the caches -> my_samples
     transpose_panel    a copy of a panel with neurons in lanes, for gradient -> my_samples

@@ -37,6 +37,10 @@ SMALLEST_BLOCK, SMALLEST_LARGE_BLOCK, SMALLEST_FORWARD_BLOCK = 256, 1024, 64
 LARGE_WEIGHTS and come from memory each time (2048-wide layers: 187 GFLOP/s with 512 samples, 198 with 1024); in a
 forward pass, which changes nothing."""
 
+OWN_BYTES = 1024 * 1024
+"""Weights of a first layer that two cores still hold when these are updated: both their L2 caches. One that must take
+such a line from the other before it writes waited 7 to 14 ns for it on Zen 4, however early it was asked for."""
+
 LARGE_WEIGHTS = 4 * 1024 * 1024
 """Bytes of weights that no cache of one core holds."""
 
@@ -272,6 +276,20 @@ def hands_on(sizes: Sequence[int], transposed: Sequence[bool], samples: int) -> 
     weights = [n_in * n_out for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)]
     handed = sum(n for n, there in zip(weights, transposed, strict=True) if there)
     return 3 * handed > 2 * sum(weights) and 2 * sum(weights) < samples * sum(sizes)
+
+
+def owns_weights(sizes: Sequence[int], dtype: npt.DTypeLike, samples: int) -> bool:
+    """Return whether two threads that share a block each have weights of the first layer that the other never reads.
+
+    They exchange what these neurons have summed, and both gather all samples.
+
+    Parameters
+    ----------
+    samples
+        In a block.
+    """
+    n_in, n_out = sizes[:2]
+    return n_in >= samples // 2 and n_out >= 16 and n_in * n_out * np.dtype(dtype).itemsize <= OWN_BYTES
 
 
 def room(samples: int, dtype: npt.DTypeLike) -> int:

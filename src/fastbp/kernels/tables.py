@@ -83,6 +83,7 @@ CELL = Table({
     "canonical": "1 if the cost starts from net inputs: output and cost are a canonical link",
     "jacobian": "address of `softmax.softmax_backward`, the Jacobian product of such an output, or 0",
     "forward": "address of `dense.forward`, or of `bfloat16.forward`",
+    "forward_some": "address of `dense.forward_some` where phase 1 is `own_weights.my_samples`",
     "backward": "address of `dense.backward`, `dense.backward_packed`, or `bfloat16.backward`",
     "transpose": "address of `dense.transpose_panel`, or of `bfloat16.transpose_panel`",
     "gradient": "address of `dense.gradient`, or of `bfloat16.gradient`",
@@ -96,7 +97,7 @@ CELL = Table({
     "shuffle": "address of `random.shuffle`, `random.shuffle_picked` or `random.next_order`",
     "scatter": "address of `gather.scatter`",
     "my_samples": "address of phase 1: `backprop.my_samples`, `encoded.my_samples`, `sparse.my_samples`, "
-                  "or one of `second.PHASES`",
+                  "`own_weights.my_samples`, or one of `second.PHASES`",
     "my_neurons": "address of phase 2: `backprop.my_neurons`, or what stands around it: "
                   "`backprop.my_neurons_parametric`, `encoded.my_neurons`, `sparse.my_neurons`, "
                   "`epoch.my_neurons_clipped`, `relay.my_neurons`",
@@ -134,7 +135,7 @@ CELL = Table({
     "key": "key of the random numbers of noise",
     "progress": "regularised: address of `layout.Learner.progress`, since noise depends on the epoch",
     "midway": "clipping the norm: a barrier between the halves of phase 2; `relay.my_neurons`: what threads tell of "
-              "each other in it",
+              "each other in it; `own_weights.my_samples`: a barrier behind the first layer",
     "follow": "address of `scheduled.follow` where numbers follow schedules, or 0",
     "scheduled": "address of its table, a row of SCHEDULED for each of these numbers",
     "n_scheduled": "rows of this table",
@@ -144,8 +145,12 @@ CELL = Table({
     "gradients": "address of `encoded.gradients` where there are encoders, or 0",
     "updates": "address of `encoded.updates` where there are encoders, or 0",
     "slopes": "address of `encoded.slopes` where there are encoders, or 0",
-    "dense_samples": "encoders, products of non-zeros: address of `backprop.my_samples`, which ``my_samples`` calls",
-    "dense_neurons": "the same: address of what phase 2 would be without them, which their own calls",
+    "dense_gather": "`own_weights.my_samples`: address of what gathers inputs, which it calls",
+    "own_source": "there: offset of the panel of inputs of the first thread",
+    "own_apart": "there: how far behind it, and behind its transposed copy, those of the second are; else 0",
+    "dense_samples": "encoders, products of non-zeros, `own_weights.my_samples`: address of `backprop.my_samples`, "
+                     "which ``my_samples`` calls",
+    "dense_neurons": "encoders, products of non-zeros: address of what phase 2 would be without, which their own calls",
     "dense_predict": "the same: address of `predict.predict`, which their own ``predict_many`` calls",
     "sparse_ranges": "address of `sparse.find_rows` where products are of non-zeros, or 0",
     "sparse_forward": "address of `sparse.forward` where products are of non-zeros, or 0",
@@ -167,15 +172,16 @@ CELL = Table({
    | dict.fromkeys(("handed", "parts_handed", "parts_ready", "parts_taken"), CACHE_LINE))
 """Single panels, the output stage, addresses of kernels: `layout.Plan.cells`."""
 (CELL_TARGET, CELL_N_TARGETS, CELL_TARGET_COLUMNS, CELL_WEIGHT, CELL_COST, CELL_SCRATCH, CELL_SCRATCH_SIZE,
- CELL_COST_KERNEL, CELL_CANONICAL, CELL_JACOBIAN, CELL_FORWARD, CELL_BACKWARD, CELL_TRANSPOSE, CELL_GRADIENT,
- CELL_GRADIENT_BY_LANES, CELL_GRADIENT_ON, CELL_BIAS_GRADIENT, CELL_GATHER, CELL_GATHER_LABELS, CELL_GATHER_WEIGHTS,
- CELL_COLLECT, CELL_SHUFFLE, CELL_SCATTER, CELL_MY_SAMPLES, CELL_MY_NEURONS, CELL_WEIGHTS_NEURONS, CELL_FORWARD_SLOPES,
- CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER, CELL_FORWARD_SECOND, CELL_PUSHFORWARD_TANGENTS,
- CELL_SECOND_ORDER, CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL, CELL_WEIGH, CELL_SOFTMAX_SECOND, CELL_COST_SECOND,
- CELL_FISHER, CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_JACOBIAN_COLUMNS, CELL_DIRECTION, CELL_GIVEN_JACOBIAN, CELL_KIND,
- CELL_ROOT, CELL_GATHER_INPUTS, CELL_GATHER_TARGETS, CELL_NOISE, CELL_END_EPOCH, CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS,
- CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY, CELL_FOLLOW, CELL_SCHEDULED, CELL_N_SCHEDULED, CELL_MODEL,
- CELL_ENCODING, CELL_ENCODE, CELL_GRADIENTS, CELL_UPDATES, CELL_SLOPES, CELL_DENSE_SAMPLES, CELL_DENSE_NEURONS,
+ CELL_COST_KERNEL, CELL_CANONICAL, CELL_JACOBIAN, CELL_FORWARD, CELL_FORWARD_SOME, CELL_BACKWARD, CELL_TRANSPOSE,
+ CELL_GRADIENT, CELL_GRADIENT_BY_LANES, CELL_GRADIENT_ON, CELL_BIAS_GRADIENT, CELL_GATHER, CELL_GATHER_LABELS,
+ CELL_GATHER_WEIGHTS, CELL_COLLECT, CELL_SHUFFLE, CELL_SCATTER, CELL_MY_SAMPLES, CELL_MY_NEURONS, CELL_WEIGHTS_NEURONS,
+ CELL_FORWARD_SLOPES, CELL_PUSHFORWARD, CELL_PULLBACK, CELL_ROWS, CELL_OUTER, CELL_FORWARD_SECOND,
+ CELL_PUSHFORWARD_TANGENTS, CELL_SECOND_ORDER, CELL_PULLBACK_TANGENTS, CELL_TRANSPOSE_ALL, CELL_WEIGH,
+ CELL_SOFTMAX_SECOND, CELL_COST_SECOND, CELL_FISHER, CELL_SPARE, CELL_JACOBIAN_TARGETS, CELL_JACOBIAN_COLUMNS,
+ CELL_DIRECTION, CELL_GIVEN_JACOBIAN, CELL_KIND, CELL_ROOT, CELL_GATHER_INPUTS, CELL_GATHER_TARGETS, CELL_NOISE,
+ CELL_END_EPOCH, CELL_TOTAL_WEIGHT, CELL_PLAIN_NEURONS, CELL_MEASURE, CELL_KEY, CELL_PROGRESS, CELL_MIDWAY,
+ CELL_FOLLOW, CELL_SCHEDULED, CELL_N_SCHEDULED, CELL_MODEL, CELL_ENCODING, CELL_ENCODE, CELL_GRADIENTS, CELL_UPDATES,
+ CELL_SLOPES, CELL_DENSE_GATHER, CELL_OWN_SOURCE, CELL_OWN_APART, CELL_DENSE_SAMPLES, CELL_DENSE_NEURONS,
  CELL_DENSE_PREDICT, CELL_SPARSE_RANGES, CELL_SPARSE_FORWARD, CELL_SPARSE_GRADIENT, CELL_SPARSE_ROOM, CELL_STRUCTURE,
  CELL_STRUCTURE_SIZE, CELL_ROUND, CELL_MOST_BLOCKS, CELL_APART, CELL_SHARE, CELL_ADD_UP, CELL_HANDED,
  CELL_PARTS_HANDED, CELL_PARTS_READY, CELL_PARTS_TAKEN) = CELL

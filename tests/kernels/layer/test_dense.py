@@ -167,6 +167,11 @@ def test_shares_of_neurons_and_strips_have_the_bits_of_the_whole(dtype, rng):
     for first, last in ((0, 1), (1, 2), (2, 5)):
         dense.forward(parameters, 0, -1, bench.array, bench.at("out"), bench.at("parts"), n_in, n_out, first, last, -1)
     assert (bench["whole"] == bench["parts"]).all()
+    bench["parts"][:] = 0
+    for begin, end in ((0, 11), (11, 12), (12, 21)):
+        dense.forward_some(parameters, 0, -1, bench.array, bench.at("out"), bench.at("parts"), n_in, n_out, begin, end,
+                           strips)
+    assert (bench["whole"] == bench["parts"]).all()
     none = *NOTHING_AHEAD[dtype], strips, *NOTHING_OWNED[dtype]
 
     def by_lanes(*arguments):

@@ -35,6 +35,7 @@ from ..tables import (
     CELL_BACKWARD,
     CELL_BIAS_GRADIENT,
     CELL_FORWARD,
+    CELL_FORWARD_SOME,
     CELL_GRADIENT,
     CELL_GRADIENT_BY_LANES,
     CELL_GRADIENT_ON,
@@ -62,22 +63,15 @@ def column(strips, lane):
     return (strips * lane + 1) * lane
 
 
-@by_address(CELL_FORWARD)
-def forward(parameters: Floats, weights: int, bias: int, panels: Floats, source: int, target: int, n_in: int,
-            n_out: int, first: int, last: int, scratch: int) -> None:
-    """net_j = Σ_k w_jk o_k + b_j (1) for strips first..last; overwrites the panel at ``target`` (n_out rows).
-
-    The scratch is for `bfloat16.forward`, which stands in for this.
-    """
+@inline
+def forward_neurons(parameters, weights, bias, panels, source, target, n_in, n_out, begin, end, first, last):
+    """(1) of neurons begin..end for strips first..last."""
     lane = lanes(panels)
     step, rows = n_in * lane, n_out * lane
     some = sweep(n_in, parameters.itemsize)
-    while n_out == 1 and last - first > 2:
-        first += forward_row(parameters, weights, panels, source + first * step, step, target + first * rows, rows,
-                             n_in, parameters, bias, last - first)
-    j0 = 0
-    while j0 < n_out:
-        j1 = least(j0 + some, n_out)
+    j0 = begin
+    while j0 < end:
+        j1 = least(j0 + some, end)
         s = first
         while s < last:
             vectors = 2 if s + 2 <= last else 1
@@ -88,6 +82,27 @@ def forward(parameters: Floats, weights: int, bias: int, panels: Floats, source:
                                   parameters, bias + j if bias >= 0 else -1, j1 - j, vectors)
             s += vectors
         j0 = j1
+
+
+@by_address(CELL_FORWARD)
+def forward(parameters: Floats, weights: int, bias: int, panels: Floats, source: int, target: int, n_in: int,
+            n_out: int, first: int, last: int, scratch: int) -> None:
+    """net_j = Σ_k w_jk o_k + b_j (1) for strips first..last; overwrites the panel at ``target`` (n_out rows).
+
+    The scratch is for `bfloat16.forward`, which stands in for this.
+    """
+    rows = n_out * lanes(panels)
+    while n_out == 1 and last - first > 2:
+        first += forward_row(parameters, weights, panels, source + first * n_in * lanes(panels), n_in * lanes(panels),
+                             target + first * rows, rows, n_in, parameters, bias, last - first)
+    forward_neurons(parameters, weights, bias, panels, source, target, n_in, n_out, 0, n_out, first, last)
+
+
+@by_address(CELL_FORWARD_SOME)
+def forward_some(parameters: Floats, weights: int, bias: int, panels: Floats, source: int, target: int, n_in: int,
+                 n_out: int, j0: int, j1: int, strips: int) -> None:
+    """net_j = Σ_k w_jk o_k + b_j (1) of neurons j0..j1 for all strips; overwrites them in the panel at ``target``."""
+    forward_neurons(parameters, weights, bias, panels, source, target, n_in, n_out, j0, j1, 0, strips)
 
 
 @by_address(CELL_BACKWARD)

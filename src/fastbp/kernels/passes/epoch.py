@@ -13,6 +13,8 @@ from ..compile.arguments import Doubles, Floats, Integers, ReadOnly, Table
 from ..ir import call, lanes, lap, least, pointer, ticks, view, wait
 from ..layer import gather
 from ..tables import (
+    BARRIER_ABANDONED,
+    BARRIER_ARRIVED,
     BARRIER_COUNT,
     CELL_COST,
     CELL_FOLLOW,
@@ -20,6 +22,7 @@ from ..tables import (
     CELL_MEASURE,
     CELL_MIDWAY,
     CELL_MY_NEURONS,
+    CELL_OWN_APART,
     CELL_PARTS_HANDED,
     CELL_PARTS_READY,
     CELL_PARTS_TAKEN,
@@ -91,9 +94,10 @@ def run(thread, threads, plan, parameters, data, task, learner, barrier):
     blocks, updates, total, known = 0, 0, 0.0, -1
     relayed = cells[CELL_HANDED] != 0 and backward != 0
     between = 1 if relayed else threads  # threads that wait between the phases
-    if relayed and threads > 1:  # neither sees that the other could not begin
+    if threads > 1 and (relayed or cells[CELL_OWN_APART] != 0):  # neither sees that the other could not begin
         if thread == 0:
             cells[CELL_PARTS_HANDED], cells[CELL_PARTS_READY], cells[CELL_PARTS_TAKEN] = 0, 0, 0
+            cells[CELL_MIDWAY + BARRIER_ARRIVED], cells[CELL_MIDWAY + BARRIER_ABANDONED] = 0, 0
         if not wait(stand, barrier, threads):
             return
     while epoch < task.epochs and blocks < task.blocks:
