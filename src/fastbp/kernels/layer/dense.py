@@ -186,6 +186,8 @@ def ask_ahead(rows, order, first, last, n, k, lane):
         row = (order[i] if order.size > 0 else i) * n + k
         prefetch(rows, row)
         prefetch(rows, row + lane)
+        if k + 2 * lane >= n:  # unless X begins at a line, the end of a row lies on one more
+            prefetch(rows, row - k + n - 1)
 
 
 @by_address(CELL_GRADIENT)
