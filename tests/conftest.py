@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from fastbp.core import thread_team
+from fastbp.core import thread_team, workspaces
 from fastbp.kernels.compile import JIT
 
 settings.register_profile("fastbp", max_examples=25 if JIT else 8, deadline=None, derandomize=True)
@@ -38,6 +38,12 @@ def steady(request, monkeypatch):
         decided = thread_team.size
         monkeypatch.setattr(thread_team, "size", lambda threads, *work: threads or decided(threads, *work))
         monkeypatch.setattr(thread_team.Tuner, "choose", lambda tuner, blocks: tuner.threads)
+
+
+@pytest.fixture(autouse=True)
+def unknown():
+    """Keep no plan for the next test, which may have other things decided."""
+    workspaces._KEPT.clear()
 
 
 @pytest.fixture

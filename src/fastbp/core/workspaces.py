@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -115,14 +116,25 @@ class Borrowed:
 
 _SHARED: weakref.WeakValueDictionary[Any, Workspaces] = weakref.WeakValueDictionary()
 
+KEPT, KEPT_NEURONS = 4, 512
+"""How many architectures have their workspaces kept without a network, and how many neurons these have at most."""
+
+_KEPT: deque[Workspaces] = deque(maxlen=KEPT)
+"""Those of the last small networks, less than 3 MB a plan: who makes one network after the other, as a search over
+settings does, would have them made anew each time, a tenth of a fit of a hundred rows."""
+
 
 def shared(architecture: Architecture) -> Workspaces:
     """Return the workspaces of all networks that are built alike: as many as threads work with such networks at a time.
 
-    They live as long as one of these networks.
+    They live as long as one of these networks, and those of the last small ones until other small ones have been made.
     """
     key = (architecture.layers, *map(id, architecture.activations), architecture.cost, architecture.bias,
            architecture.dtype, architecture.encoders, architecture.scaling)
     # the rows of activations live as long as the workspaces, so that no other one gets the id of one of them
     found = _SHARED.get(key)
-    return _SHARED.setdefault(key, Workspaces(architecture)) if found is None else found
+    if found is None:
+        found = _SHARED.setdefault(key, Workspaces(architecture))
+    if found not in _KEPT and sum(architecture.sizes) <= KEPT_NEURONS:
+        _KEPT.append(found)
+    return found
