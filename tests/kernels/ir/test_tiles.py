@@ -1,5 +1,6 @@
 """The tiles' small companions: transposes, views, atomic operations, calls by address; and the layout."""
 
+import os
 import platform
 import threading
 
@@ -268,3 +269,30 @@ def test_settings_choose_the_lanes(run_python):
     assert chosen("haswell", "") == ["32", "6", "2"] and chosen("nehalem", "") == ["16", "6", "2"]
     assert chosen("generic", None) == ["16", "6", "2"]
     assert chosen("haswell", None) == chosen(None, None)
+
+
+@pytest.mark.skipif(not JIT or os.name == "nt", reason="plain Python claims nothing; the guard page takes mprotect")
+@pytest.mark.parametrize("columns", [3, 8, 20, 33])
+def test_claiming_weights_writes_no_others(columns, run_python):
+    """Another thread may be updating what lies behind: here it is a page that nobody may touch."""
+    run_python(f"""
+import ctypes, mmap
+import numpy as np
+from fastbp.kernels import ir
+from fastbp.kernels.compile import kernel
+
+@kernel
+def claimed(weights, columns):
+    for k in range(0, columns, 2 * ir.lanes(weights)):
+        ir.own_tile(weights, k, columns, columns - k)
+
+page, numbers = mmap.PAGESIZE, ir.WHOLE * {columns}
+for dtype in ("float32", "float64"):
+    memory = mmap.mmap(-1, 3 * page)
+    whole = np.frombuffer(memory, np.uint8)
+    weights = whole[: 2 * page].view(dtype)[-numbers:]
+    weights[:] = np.arange(numbers)
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(whole.ctypes.data + 2 * page), ctypes.c_size_t(page), 0) == 0
+    claimed(weights, {columns})
+    assert (weights == np.arange(numbers)).all()
+""")

@@ -337,24 +337,30 @@ forward_pairs, backward_pairs, gradient_pairs = (make(PAIRS) for make in _MAKERS
 """The same with pairs of bfloat16 for operands, which are counted in pairs and lie where float32 would."""
 
 
-def _own_tile(typing: Any, numbers: Any, start: Any, row: Any) -> Any:
+def _own_tile(typing: Any, numbers: Any, start: Any, row: Any, valid: Any) -> Any:
     def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        A, start, row = arguments
+        A, start, row, valid = arguments
         p = Pointers(context, builder, numbers.dtype)
         with builder.if_then(builder.icmp_signed(">=", start, constant(0)), likely=False):
-            for m in range(WHOLE):
-                where = p.at(numbers, A, builder.add(start, builder.mul(row, constant(m))))
-                for v in range(2):
-                    emit_prefetch(builder, p.shift(where, constant(v * p.lanes)), 3, write=True)
+            for v in range(2):
+                with builder.if_then(builder.icmp_signed(">", valid, constant(v * p.lanes))):
+                    for m in range(WHOLE):
+                        where = p.at(numbers, A, builder.add(start, builder.add(builder.mul(row, constant(m)),
+                                                                                constant(v * p.lanes))))
+                        word = builder.bitcast(where, ir.IntType(p.bits).as_pointer())
+                        size = p.bits // 8
+                        builder.store_atomic(builder.load_atomic(word, "monotonic", size), word, "monotonic", size)
         return context.get_dummy_value()
 
-    return types.void(numbers, types.intp, types.intp), generate
+    return types.void(numbers, types.intp, types.intp, types.intp), generate
 
 
 @twin(_own_tile)
-def own_tile(A: Any, start: int, row: int) -> None:
-    """Ask for the cache lines of a tile of two vectors, rows apart, that will be written: for this core alone.
+def own_tile(A: Any, start: int, row: int, valid: int) -> None:
+    """Have the cache lines of a tile of two vectors, rows apart, for this core alone; they will be written.
 
+    Of each line in the first ``valid`` columns a number is written that is there already: the processor takes the line
+    from the other core while the tile is computed. To ask for it does nothing on Zen 4 where the other has read it.
     None if ``start`` is negative.
     """
 

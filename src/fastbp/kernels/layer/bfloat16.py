@@ -166,7 +166,7 @@ def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int,
                 if j + WHOLE <= i1:
                     since, asked = asked, ahead + (ahead_end - ahead) * (j + WHOLE) // n_out
                     ask_ahead(rows, order, since, asked, n_in, k, LANES)
-                    own_tile(parameters, owned + j * n_in + k if owned >= 0 else -1, n_in)
+                    own_tile(parameters, owned + j * n_in + k if owned >= 0 else -1, n_in, n_in - k)
                 d = scratch + ((j - i0) // WHOLE * count * WHOLE + (j - i0) % WHOLE) * half
                 j += gradient_pairs(panels, d, half, WHOLE * half, panels, transposed + k // LANES * vector, vector,
                                     count, -1, gradient, weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)

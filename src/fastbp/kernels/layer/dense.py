@@ -220,7 +220,7 @@ def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int,
                 if j + WHOLE <= i1:
                     since, asked = asked, ahead + (ahead_end - ahead) * (j + WHOLE) // n_out
                     ask_ahead(rows, order, since, asked, n_in, k, lane)
-                    own_tile(parameters, owned + j * n_in + k if owned >= 0 else -1, n_in)
+                    own_tile(parameters, owned + j * n_in + k if owned >= 0 else -1, n_in, n_in - k)
                 d = start + (j - i0) // WHOLE * tile + (j - i0) % WHOLE * lane
                 j += gradient_tile(panels, d, lane, strip, panels, transposed + k // lane * vector, vector, count, -1,
                                    gradient, weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)
@@ -240,7 +240,7 @@ def gradient_on(panels: Floats, delta: int, transposed: int, n_in: int, n_out: i
             if j + WHOLE <= j1:
                 since, asked = asked, ahead + (ahead_end - ahead) * (j + WHOLE) // n_out
                 ask_ahead(rows, order, since, asked, n_in, k, lane)
-                own_tile(parameters, owned + j * n_in + k if owned >= 0 else -1, n_in)
+                own_tile(parameters, owned + j * n_in + k if owned >= 0 else -1, n_in, n_in - k)
             place = j * n_in + k
             j += gradient_on_tile(panels, delta + (first * n_out + j) * lane, lane, n_out * lane, panels,
                                   transposed + first * lane * lane + k // lane * vector, vector, strips - first,

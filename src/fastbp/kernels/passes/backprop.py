@@ -142,7 +142,7 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
     lane, cells = lanes(panels), pointer(cells)
     at_once = updates_at_once(parameters, update, threads)
     applied = update != 0 and accumulate == 0 and not at_once  # then rows may share one place, which stays in cache
-    shared = update != 0 and threads > 1  # then others have read the weights that are updated here
+    shared = update != 0 and threads > 1  # then others have read weights that are updated here
     dealt = 0
     for layer in range(layers.shape[0]):
         here = row(layers, layer)
@@ -153,8 +153,11 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
         if here[LAYER_SOURCE] < 0 and here[LAYER_TRANSPOSED] < 0:
             continue
         w, b, across = here[LAYER_WEIGHTS], here[LAYER_BIASES], here[LAYER_TRANSPOSED]
-        if layer == 0 and thread > 0 and strips > 1:
-            across += cells[CELL_OWN_APART]
+        owned = w if shared else -1
+        if layer == 0 and cells[CELL_OWN_APART] != 0:
+            owned = -1
+            if thread > 0 and strips > 1:
+                across += cells[CELL_OWN_APART]
         every = strips * (1 + here[LAYER_TANGENTS])  # behind the samples' strips those of their tangents, if any
         some = most(UPDATE_BYTES // (n_in * parameters.itemsize) // WHOLE * WHOLE, WHOLE)
         for j in range(first, end, some):
@@ -163,7 +166,7 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
             if across >= 0:
                 call(dense.gradient, cells, panels, delta, across, n_in, n_out, every, j, stop,
                      gradient, w - shift, accumulate, scratch if here[LAYER_PACKS] != 0 else -1, inputs, order, ahead,
-                     ahead_end if layer == 0 else ahead, every, parameters, w if shared else -1)
+                     ahead_end if layer == 0 else ahead, every, parameters, owned)
             else:
                 call(dense.gradient_by_lanes, cells, panels, delta, here[LAYER_SOURCE], n_in * lane, n_in, n_out, every,
                      j, stop, gradient, w - shift, b if every == strips else -1, accumulate)
