@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,7 @@ Rule = str | Constant | Given
 
 def _uniform(scale: Callable[[int, int], float]) -> Initializer:
     def draw(generator: np.random.Generator, n_out: int, n_in: int) -> Array:
-        bound = np.sqrt(3.0) * scale(n_in, n_out)
+        bound = math.sqrt(3.0) * scale(n_in, n_out)
         return generator.uniform(-bound, bound, (n_out, n_in))
 
     return draw
@@ -99,15 +100,15 @@ def _with_biases(scale: Callable[[int, int], float]) -> Initializer:
 
 
 def _glorot(n_in: int, n_out: int) -> float:
-    return float(np.sqrt(2.0 / (n_in + n_out)))
+    return math.sqrt(2.0 / (n_in + n_out))
 
 
 def _he(n_in: int, n_out: int) -> float:
-    return float(np.sqrt(2.0 / n_in))
+    return math.sqrt(2.0 / n_in)
 
 
 def _lecun(n_in: int, n_out: int) -> float:
-    return float(np.sqrt(1.0 / n_in))
+    return math.sqrt(1.0 / n_in)
 
 
 INITIALIZERS: dict[str, Initializer] = {
@@ -121,7 +122,7 @@ INITIALIZERS: dict[str, Initializer] = {
     "orthogonal": _orthogonal,
     "nguyen_widrow": _nguyen_widrow,
     "pytorch": _with_biases(_lecun),
-    "scikit_learn": _with_biases(lambda n_in, n_out: float(np.sqrt(6.0 / (n_in + n_out)))),
+    "scikit_learn": _with_biases(lambda n_in, n_out: math.sqrt(6.0 / (n_in + n_out))),
     "scikit_learn_logistic": _with_biases(_glorot),
 }
 """Name -> function of (generator, n_out, n_in).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import Any, Never, NoReturn
@@ -10,7 +11,7 @@ from typing import Any, Never, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from . import cfunctions, costs, custom, initializers, persistence
+from . import activations, cfunctions, costs, custom, initializers, persistence
 from .core import arrays, construction, evaluation, forward, initialization, summary
 from .core.architecture import Architecture, Functions, named_activations
 from .derivatives.methods import Derivatives
@@ -37,6 +38,36 @@ FIXED = frozenset({"layers", "activations", "cost_function", "bias", "dtype", "i
 
 KINDS: dict[str, type] = {"history": History, "generator": np.random.Generator}
 """Attributes that may be assigned, and what they must be."""
+
+
+OWN = frozenset((*activations.ACTIVATIONS, *costs.COSTS))
+"""Names that nobody can register anew."""
+
+
+def _described(layers: Sequence[int], activation: Functions, output: custom.Output | None,
+               cost: str | costs.Cost | Callable[..., Any], bias: bool, kind: np.dtype[Any],
+               encoders: Sequence[Encoder] | None = None, scaling: bool = False) -> Architecture:
+    """Return what these describe, checked."""
+    sizes = construction.layers(layers, kind.itemsize, bias)
+    scaling = arrays.flag("scaling", scaling)
+    coded = construction.encoders(encoders, sizes[0], kind, scaling=scaling)
+    function = custom.given_cost(cost) if callable(cost) else costs.get(cost)
+    rows = named_activations(sizes, custom.given(activation), custom.given_output(output, sizes[-1]), function)
+    architecture = Architecture(sizes, rows, function, bias, kind, coded, scaling)
+    if coded:
+        construction.check_memory(architecture)
+    return architecture
+
+
+_remembered = functools.lru_cache(64)(_described)
+"""The same of numbers and names: to check them again took a fifth of the time of a small network."""
+
+
+def _is_plain(layers: Any, activation: Any, output: Any, cost: Any) -> bool:
+    """Return whether these are numbers and names, which always describe the same."""
+    return (type(layers) is tuple and all(type(n) is int for n in layers) and type(activation) is str
+            and type(cost) is str and activation in OWN and cost in OWN
+            and (output is None or type(output) is str and output in OWN))
 
 
 class Network(Trainable, Derivatives):
@@ -126,21 +157,20 @@ class Network(Trainable, Derivatives):
                  seed: int | np.random.Generator | None = None, encoders: Sequence[Encoder] | None = None,
                  scaling: bool = False, **unknown: Never) -> None:
         keywords.check(Network, "Network", (), unknown, keywords.NETWORK)
-        kind = arrays.dtype(dtype)
-        bias = bool(bias)
-        sizes = construction.layers(layers, kind.itemsize, bias)
-        scaling = arrays.flag("scaling", scaling)
-        coded = construction.encoders(encoders, sizes[0], kind, scaling=scaling)
-        function = custom.given_cost(cost) if callable(cost) else costs.get(cost)
-        rows = named_activations(sizes, custom.given(activation), custom.given_output(output, sizes[-1]), function)
-        architecture = Architecture(sizes, rows, function, bias, kind, coded, scaling)
-        if coded:
-            construction.check_memory(architecture)
+        kind, bias = arrays.dtype(dtype), bool(bias)
+        given = layers, activation, output, cost, bias, kind
+        if encoders is None and scaling is False and _is_plain(*given[:4]):
+            architecture = _remembered(*given)
+        else:
+            architecture = _described(*given, encoders, scaling)
         rules = construction.init(init, architecture.sizes, bias, kind)
         super().__init__(architecture, rules, initialization.seed(seed))
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set what may change; what is fixed can be set once, when the network is built."""
+        if name[0] == "_":
+            object.__setattr__(self, name, value)
+            return
         if name in FIXED and (name in self.__dict__ or hasattr(type(self), name)):
             self._refuse(name)
         if name in KINDS and not isinstance(value, KINDS[name]):

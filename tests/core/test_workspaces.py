@@ -3,8 +3,10 @@
 import gc
 
 import numpy as np
+import pytest
 
-from fastbp import Network
+import fastbp
+from fastbp import Network, activations
 from fastbp.core import workspaces
 
 
@@ -39,3 +41,19 @@ def test_a_network_in_use_keeps_its_own(rng):
         Network((3, n, 1))
     assert Network((3, 4, 2))._workspaces is first._workspaces
     assert np.isfinite(first.predict(rng.normal(size=(4, 3)))).all()
+
+
+def test_names_that_are_known_are_looked_up_anew_where_their_meaning_may_change(monkeypatch):
+    """What describes a network is checked once, but not what a user registers, nor numbers of other kinds."""
+    made = [Network((2, 3, 1), "tanh", seed=1) for _ in range(2)]
+    assert made[0]._architecture is made[1]._architecture
+    with pytest.raises(TypeError, match="layers"):
+        Network((2.0, 3, 1), "tanh")
+    with pytest.raises(ValueError, match="expected 1: one for each hidden layer"):
+        Network((2, 3, 1), ["tanh", "tanh"])
+    monkeypatch.setattr(activations, "ACTIVATIONS", dict(activations.ACTIVATIONS))
+    for factor in (1.0, 2.0):
+        fastbp.register_activation(lambda x, a=factor: a * x, name="known twice")
+        net = Network((1, 1), output="known twice", seed=0)
+        net.parameters[:] = 1, 0
+        assert net.predict([[3.0]]) == factor * 3

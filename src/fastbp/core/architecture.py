@@ -60,6 +60,14 @@ class Architecture:
                               self.scaling)
 
     @cached_property
+    def alike(self) -> tuple[Any, ...]:
+        """Return what it has in common with those of networks that are built alike.
+
+        Rows of activations live as long as it does, so no other one gets the id of one of them.
+        """
+        return (self.layers, *map(id, self.activations), self.cost, self.bias, self.dtype, self.encoders, self.scaling)
+
+    @cached_property
     def encoding(self) -> Encoding | None:
         """Return what encodes the columns of X, if anything does."""
         return Encoding(self.layers[0], self.encoders, scaling=self.scaling) if self.encoders else None

@@ -129,9 +129,7 @@ def shared(architecture: Architecture) -> Workspaces:
 
     They live as long as one of these networks, and those of the last small ones until other small ones have been made.
     """
-    key = (architecture.layers, *map(id, architecture.activations), architecture.cost, architecture.bias,
-           architecture.dtype, architecture.encoders, architecture.scaling)
-    # the rows of activations live as long as the workspaces, so that no other one gets the id of one of them
+    key = architecture.alike
     found = _SHARED.get(key)
     if found is None:
         found = _SHARED.setdefault(key, Workspaces(architecture))

@@ -324,4 +324,5 @@ def aligned(size: int, dtype: npt.DTypeLike) -> Floats:
     kind = np.dtype(dtype)
     raw = np.empty(size * kind.itemsize + 64, np.uint8)
     start = -int(raw.__array_interface__["data"][0]) % 64  # `ctypes` would take a microsecond
-    return raw[start : start + size * kind.itemsize].view(kind)
+    found: Floats = np.ndarray(size, kind, raw, start)
+    return found
