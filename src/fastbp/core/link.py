@@ -244,9 +244,9 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
     if _relays(architecture, request, layers, alone):
         cells[CELL_HANDED] = take(architecture.n_parameters)
     elif _owns(architecture, request, layers, alone):
-        source, across = layers[0, [LAYER_SOURCE, LAYER_TRANSPOSED]]
+        source, transposed = layers[0, [LAYER_SOURCE, LAYER_TRANSPOSED]]
         cells[CELL_OWN_SOURCE], layers[0, LAYER_SOURCE] = source, -1
-        cells[CELL_OWN_APART] = take(across - source + -(-sizes[0] // width) * width * (samples + 1)) - source
+        cells[CELL_OWN_APART] = take(transposed - source + -(-sizes[0] // width) * width * (samples + 1)) - source
     if tangents:
         slopes = max(request.jacobian_columns, sizes[-1] * tangents)
         cells[[CELL_SPARE, CELL_JACOBIAN_TARGETS]] = take(sizes[-1] * alone), take(slopes * alone)

@@ -20,13 +20,12 @@ from ..ir import (
     join_rows,
     least,
     most,
-    own_tile,
     stack,
     transpose_pairs,
 )
 from ..layout import SCRATCH_BYTES
 from ..tables import CELL_BACKWARD, CELL_FORWARD, CELL_GATHER_INPUTS, CELL_GRADIENT, CELL_TRANSPOSE
-from .dense import ask_ahead
+from .dense import before_tile
 from .gather import gather_strip
 
 LANES = VECTOR_BYTES // 4
@@ -161,12 +160,10 @@ def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int,
             for s in range(count):
                 join_lanes(panels, delta + (s * n_out + i) * LANES, panels, place + s * WHOLE * half)
         for k in range(0, n_in, 2 * LANES):
-            j, asked = i0, ahead + (ahead_end - ahead) * i0 // n_out
+            j = i0
             while j < i1:
                 if j + WHOLE <= i1:
-                    since, asked = asked, ahead + (ahead_end - ahead) * (j + WHOLE) // n_out
-                    ask_ahead(rows, order, since, asked, n_in, k, LANES)
-                    own_tile(parameters, owned + j * n_in + k if owned >= 0 else -1, n_in, n_in - k)
+                    before_tile(rows, order, ahead, ahead_end, n_in, n_out, j, k, LANES, parameters, owned)
                 d = scratch + ((j - i0) // WHOLE * count * WHOLE + (j - i0) % WHOLE) * half
                 j += gradient_pairs(panels, d, half, WHOLE * half, panels, transposed + k // LANES * vector, vector,
                                     count, -1, gradient, weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)

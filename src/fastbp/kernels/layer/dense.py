@@ -180,14 +180,21 @@ def transpose_panel(panels: Floats, source: int, target: int, n: int, strips: in
 
 
 @inline
-def ask_ahead(rows, order, first, last, n, k, lane):
-    """Ask for two vectors, k numbers from the start, of samples first..last: rows of n numbers that come next."""
-    for i in range(first, last):
-        row = (order[i] if order.size > 0 else i) * n + k
-        prefetch(rows, row)
-        prefetch(rows, row + lane)
-        if k + 2 * lane >= n:  # unless X begins at a line, the end of a row lies on one more
-            prefetch(rows, row - k + n - 1)
+def before_tile(rows, order, ahead, ahead_end, n_in, n_out, j, k, lane, parameters, owned):
+    """Have ready what follows a tile of `gradient`, neurons j to j + WHOLE and two vectors of columns from k on.
+
+    Of rows order[ahead:ahead_end] of the inputs, which are needed next, those columns are asked for, each neuron its
+    share, so that `gather` need not wait for the memory (7 of 175 µs at 784-128-10). Of the weights at ``owned``,
+    unless that is negative, the tile's are taken from other cores (`own_tile`).
+    """
+    if ahead < ahead_end:
+        for i in range(ahead + (ahead_end - ahead) * j // n_out, ahead + (ahead_end - ahead) * (j + WHOLE) // n_out):
+            row = (order[i] if order.size > 0 else i) * n_in
+            prefetch(rows, row + k)
+            prefetch(rows, row + k + lane)
+            if k + 2 * lane >= n_in:  # unless X begins at a line, the end of a row lies on one more
+                prefetch(rows, row + n_in - 1)
+    own_tile(parameters, owned + j * n_in + k if owned >= 0 else -1, n_in, n_in - k)
 
 
 @by_address(CELL_GRADIENT)
@@ -197,9 +204,7 @@ def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int,
     """∂E/∂w_jk = Σ_samples δ_j o_k (6) for neurons j0..j1, from outputs with neurons in lanes.
 
     Overwrites rows j0..j1 of W^l's part of ``gradient``, or adds to them. Overwrites the scratch, or packs nothing if
-    that is -1. Rows order[ahead:ahead_end] of the inputs are needed next: between the tiles of columns k those columns
-    of them are asked for, each neuron its share, so that `gather` need not wait for the memory (7 of 175 µs at
-    784-128-10).
+    that is -1. What comes next is asked for between the tiles: `before_tile`.
     """
     lane = lanes(panels)
     vector = column(strips, lane)
@@ -215,12 +220,10 @@ def gradient(panels: Floats, delta: int, transposed: int, n_in: int, n_out: int,
                     copy_vector(panels, delta + (s * n_out + i) * lane, lane, panels, place + s * WHOLE * lane)
             start, tile, strip = scratch, count * WHOLE * lane, WHOLE * lane
         for k in range(0, n_in, 2 * lane):
-            j, asked = i0, ahead + (ahead_end - ahead) * i0 // n_out
+            j = i0
             while j < i1:
                 if j + WHOLE <= i1:
-                    since, asked = asked, ahead + (ahead_end - ahead) * (j + WHOLE) // n_out
-                    ask_ahead(rows, order, since, asked, n_in, k, lane)
-                    own_tile(parameters, owned + j * n_in + k if owned >= 0 else -1, n_in, n_in - k)
+                    before_tile(rows, order, ahead, ahead_end, n_in, n_out, j, k, lane, parameters, owned)
                 d = start + (j - i0) // WHOLE * tile + (j - i0) % WHOLE * lane
                 j += gradient_tile(panels, d, lane, strip, panels, transposed + k // lane * vector, vector, count, -1,
                                    gradient, weights + j * n_in + k, n_in, n_in - k, accumulate, i1 - j)
@@ -235,12 +238,10 @@ def gradient_on(panels: Floats, delta: int, transposed: int, n_in: int, n_out: i
     lane = lanes(panels)
     vector = column(strips, lane)
     for k in range(0, n_in, 2 * lane):
-        j, asked = j0, ahead + (ahead_end - ahead) * j0 // n_out
+        j = j0
         while j < j1:
             if j + WHOLE <= j1:
-                since, asked = asked, ahead + (ahead_end - ahead) * (j + WHOLE) // n_out
-                ask_ahead(rows, order, since, asked, n_in, k, lane)
-                own_tile(parameters, owned + j * n_in + k if owned >= 0 else -1, n_in, n_in - k)
+                before_tile(rows, order, ahead, ahead_end, n_in, n_out, j, k, lane, parameters, owned)
             place = j * n_in + k
             j += gradient_on_tile(panels, delta + (first * n_out + j) * lane, lane, n_out * lane, panels,
                                   transposed + first * lane * lane + k // lane * vector, vector, strips - first,

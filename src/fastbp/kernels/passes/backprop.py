@@ -152,25 +152,25 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
         dealt += tiles(n_out)
         if here[LAYER_SOURCE] < 0 and here[LAYER_TRANSPOSED] < 0:
             continue
-        w, b, across = here[LAYER_WEIGHTS], here[LAYER_BIASES], here[LAYER_TRANSPOSED]
+        w, b, transposed = here[LAYER_WEIGHTS], here[LAYER_BIASES], here[LAYER_TRANSPOSED]
         owned = w if shared else -1
         if layer == 0 and cells[CELL_OWN_APART] != 0:
             owned = -1
             if thread > 0 and strips > 1:
-                across += cells[CELL_OWN_APART]
+                transposed += cells[CELL_OWN_APART]
         every = strips * (1 + here[LAYER_TANGENTS])  # behind the samples' strips those of their tangents, if any
         some = most(UPDATE_BYTES // (n_in * parameters.itemsize) // WHOLE * WHOLE, WHOLE)
         for j in range(first, end, some):
             stop = least(j + some, end)
             shift = (j - first) * n_in if applied else 0
-            if across >= 0:
-                call(dense.gradient, cells, panels, delta, across, n_in, n_out, every, j, stop,
-                     gradient, w - shift, accumulate, scratch if here[LAYER_PACKS] != 0 else -1, inputs, order, ahead,
+            if transposed >= 0:
+                call(dense.gradient, cells, panels, delta, transposed, n_in, n_out, every, j, stop, gradient, w - shift,
+                     accumulate, scratch if here[LAYER_PACKS] != 0 else -1, inputs, order, ahead,
                      ahead_end if layer == 0 else ahead, every, parameters, owned)
             else:
                 call(dense.gradient_by_lanes, cells, panels, delta, here[LAYER_SOURCE], n_in * lane, n_in, n_out, every,
                      j, stop, gradient, w - shift, b if every == strips else -1, accumulate)
-            if b >= 0 and (across >= 0 or every > strips):
+            if b >= 0 and (transposed >= 0 or every > strips):
                 call(dense.bias_gradient, cells, panels, delta, n_out, strips, j, stop, gradient, b, accumulate)
             lap(clock, start, layer, PHASE_GRADIENT)
             if update != 0 and not at_once:

@@ -113,14 +113,14 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
         if here[LAYER_TRANSPOSED] < 0:
             continue
         n_in, n_out, w, b = here[LAYER_N_IN], here[LAYER_N_OUT], here[LAYER_WEIGHTS], here[LAYER_BIASES]
-        delta, across, handed = here[LAYER_DELTA], here[LAYER_TRANSPOSED], cells[CELL_HANDED] + w
+        delta, transposed, handed = here[LAYER_DELTA], here[LAYER_TRANSPOSED], cells[CELL_HANDED] + w
         some = most(SOME // n_in // WHOLE * WHOLE, WHOLE)
         for j in range(0, n_out, some):
             stop = least(j + some, n_out)
             parts += 1
             if thread == 0:
-                call(dense.gradient, cells, panels, delta, across, n_in, n_out, strips, j, stop, panels, handed, 0, -1,
-                     inputs, order, ahead, middle if layer == 0 else ahead, half, parameters, -1)
+                call(dense.gradient, cells, panels, delta, transposed, n_in, n_out, strips, j, stop, panels, handed, 0,
+                     -1, inputs, order, ahead, middle if layer == 0 else ahead, half, parameters, -1)
                 if b >= 0:
                     add_strips(panels, delta, n_out, half, j, stop)
                 atomic_store(cells, CELL_PARTS_HANDED, parts)
@@ -130,7 +130,7 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
                     lap(clock, start, 0, PHASE_WAIT)
                 if known > parts:
                     ask_for(panels, handed + stop * n_in, (least(stop + some, n_out) - stop) * n_in)
-                call(dense.gradient_on, cells, panels, delta, across, n_in, n_out, strips, j, stop, gradient, w,
+                call(dense.gradient_on, cells, panels, delta, transposed, n_in, n_out, strips, j, stop, gradient, w,
                      accumulate, inputs, order, middle, ahead_end if layer == 0 else middle, half, handed, parameters,
                      w if update != 0 else -1)
                 if b >= 0:
