@@ -195,6 +195,12 @@ def test_infinite_values_are_at_the_ends():
     assert column([math.inf, -math.inf, math.inf])[1][:, 0].tolist() == [3, -3, 3]
 
 
+@pytest.mark.parametrize(("middle", "told"), [(2.0, "− 2"), (-2.0, "+ 2"), (0.0, "− 0")])
+def test_what_was_done_with_numbers_is_told_with_one_sign(middle, told):
+    table, _ = column([middle - 1, middle, middle + 1])
+    assert table.columns[0].encoding == f"(x0 {told}) × 1, clipped smoothly at ±3"
+
+
 @pytest.mark.parametrize(("values", "why"), [
     ([5, 5, 5], "constant"), ([math.inf] * 3, "constant"), (["a", "a", "a"], "constant"), ([True] * 3, "constant"),
     ([None, math.nan, None], "all missing"), (["x", "y", "z"], "a level of its own in each row"),

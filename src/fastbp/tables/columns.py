@@ -200,7 +200,8 @@ class Number(Column):
     def encoding(self) -> str:
         """What was done with it."""
         pieces = f"; and {len(self.edges) - 1} pieces" if self.edges else ""
-        return f"({self.name} − {self.center:.4g}) × {self.scale:.4g}, clipped smoothly at ±3{pieces}"
+        centered = f"{self.name} {'+' if self.center < 0 else '−'} {abs(self.center):.4g}"
+        return f"({centered}) × {self.scale:.4g}, clipped smoothly at ±3{pieces}"
 
     def _own(self) -> Sequence[str]:
         return (self.name,)
