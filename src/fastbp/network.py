@@ -40,8 +40,8 @@ KINDS: dict[str, type] = {"history": History, "generator": np.random.Generator}
 """Attributes that may be assigned, and what they must be."""
 
 
-OWN = frozenset((*activations.ACTIVATIONS, *costs.COSTS))
-"""Names that nobody can register anew."""
+ACTIVATIONS, COSTS = frozenset(activations.ACTIVATIONS), frozenset(costs.COSTS)
+"""Those that are built in, whose names nobody can register anew."""
 
 
 def _described(layers: Sequence[int], activation: Functions, output: custom.Output | None,
@@ -66,8 +66,8 @@ _remembered = functools.lru_cache(64)(_described)
 def _is_plain(layers: Any, activation: Any, output: Any, cost: Any) -> bool:
     """Return whether these are numbers and names, which always describe the same."""
     return (type(layers) is tuple and all(type(n) is int for n in layers) and type(activation) is str
-            and type(cost) is str and activation in OWN and cost in OWN
-            and (output is None or type(output) is str and output in OWN))
+            and type(cost) is str and activation in ACTIVATIONS and cost in COSTS
+            and (output is None or type(output) is str and output in ACTIVATIONS))
 
 
 class Network(Trainable, Derivatives):
@@ -168,7 +168,7 @@ class Network(Trainable, Derivatives):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set what may change; what is fixed can be set once, when the network is built."""
-        if name[0] == "_":
+        if name[:1] == "_":
             object.__setattr__(self, name, value)
             return
         if name in FIXED and (name in self.__dict__ or hasattr(type(self), name)):

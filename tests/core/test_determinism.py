@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import fastbp
 from fastbp import SGD, Adam, Network, Regularization, encoders
+from fastbp.core import link, objective
 from fastbp.kernels import layout, tables
 from fastbp.kernels.compile import JIT
 from fastbp.kernels.layer import dense, gather
@@ -246,6 +247,32 @@ def test_a_thread_that_fails_before_its_samples_leaves_none_waiting(thread, rng,
         with pytest.raises(ZeroDivisionError):
             fit()
     fit()
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["blocks", "rounds"])
+def test_a_clipped_fit_after_one_that_was_interrupted(several, rng, monkeypatch):
+    """Of which it takes the cells: the barrier between its halves of phase 2 is not given up before it begins."""
+    monkeypatch.setattr(layout, "owns_weights", lambda *_: False)
+    net = laid_out(Network((4, 30, 3), seed=1), block=layout.lanes("float64") if several else None)
+    X, Y = rng.normal(size=(90, 4)), rng.normal(size=(90, 3))
+    real, found = objective.run_pass, []
+
+    def interrupted(threads, plan, *given):
+        real(threads, plan, *given)
+        link.release(plan)  # as it does for what is raised when the kernel comes back
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(objective, "run_pass", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(X, Y, epochs=2, batch_size=90, threads=2)
+    for threads in (1, 2):
+        net.reset(1)
+        net.fit(X, Y, epochs=3, batch_size=90, threads=threads, regularization=Regularization(clip_norm=0.1))
+        found.append(net.parameters.tobytes())
+        plans = [plan for pool in net._workspaces._pools.values() for plan in pool]
+        assert not any(plan.cells[tables.CELL_MIDWAY + tables.BARRIER_ABANDONED] for plan in plans)
+    assert found[0] == found[1]
 
 
 def test_a_clipped_fit_is_no_relay(rng, monkeypatch):

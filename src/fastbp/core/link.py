@@ -176,9 +176,10 @@ def read_jacobian(plan: Plan, jacobian: Array) -> None:
 
 
 def release(plan: Plan) -> None:
-    """Have no thread of a team wait for what another one would have handed on to it."""
+    """Have no thread of a team wait for another one that has failed, until the next pass begins (`epoch.run`)."""
     plan.cells[[tables.CELL_PARTS_HANDED, tables.CELL_PARTS_READY]] = 2**62
-    plan.cells[CELL_MIDWAY + tables.BARRIER_ABANDONED] = 1
+    if plan.cells[CELL_OWN_APART]:  # no pass begins anew with the barrier of others
+        plan.cells[CELL_MIDWAY + tables.BARRIER_ABANDONED] = 1
 
 
 def following(plan: Plan, table: Integers, dtype: np.dtype[Any]) -> Plan:
@@ -491,6 +492,7 @@ def _regularized(architecture: Architecture, plan: Plan, request: Request, regul
         cells[CELL_MEASURE] = address(penalties.measure, dtype, prototypes.update_rule)
         if request.threads > 1:
             cells[rounds.share.place] = address(rounds.share, dtype)
+            cells[CELL_MIDWAY : CELL_MIDWAY + tables.BARRIER_COUNT] = 0  # whatever a pass with these cells has left
             cells[CELL_MIDWAY + tables.BARRIER_YIELD] = thread_team.yield_address()
             cells[CELL_MIDWAY + tables.BARRIER_STAND] = thread_team.stand_address()
     return plan._replace(cost_parameter=settings)

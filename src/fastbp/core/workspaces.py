@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections import deque
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -51,6 +50,10 @@ class Workspaces:
         """How fast threads were in fits that have ended, by batch size, number of threads, precision and kind."""
         self._pools: dict[Any, list[Plan]] = {}
         self._blocks: dict[tuple[int, bool, int, bool], tuple[int, int]] = {}
+
+    def contents(self) -> dict[str, Any]:
+        """Return the plans, and what is known of fits, by the names of its attributes."""
+        return {name: getattr(self, name) for name in ("single", "arrangements", "tuners", "_pools", "_blocks")}
 
     def block(self, request: Request) -> tuple[int, int]:
         """Return the number of samples that go through such a pass together, and for how many a plan is made."""
@@ -115,24 +118,46 @@ class Borrowed:
 
 
 _SHARED: weakref.WeakValueDictionary[Any, Workspaces] = weakref.WeakValueDictionary()
+"""Those that networks have, by what these have in common."""
 
-KEPT, KEPT_NEURONS = 4, 512
-"""How many architectures have their workspaces kept without a network, and how many neurons these have at most."""
+KEPT, KEPT_BYTES = 8, 2 * 1024 * 1024
+"""How many are kept without a network, and how large the plans of each may be."""
 
-_KEPT: deque[Workspaces] = deque(maxlen=KEPT)
-"""Those of the last small networks, less than 3 MB a plan: who makes one network after the other, as a search over
-settings does, would have them made anew each time, a tenth of a fit of a hundred rows."""
+_KEPT: dict[Any, Workspaces] = {}
+"""Those whose last network is gone, the latest last: who makes one network after the other, as a search over settings
+does, would have all plans made anew each time, a fifth of a fit of a hundred rows."""
 
 
 def shared(architecture: Architecture) -> Workspaces:
     """Return the workspaces of all networks that are built alike: as many as threads work with such networks at a time.
 
-    They live as long as one of these networks, and those of the last small ones until other small ones have been made.
+    They live as long as one of these networks; those of small networks until others are kept after them.
     """
     key = architecture.alike
     found = _SHARED.get(key)
     if found is None:
-        found = _SHARED.setdefault(key, Workspaces(architecture))
-    if found not in _KEPT and sum(architecture.sizes) <= KEPT_NEURONS:
-        _KEPT.append(found)
+        new = _KEPT.pop(key, None) or Workspaces(architecture)
+        found = _SHARED.setdefault(key, new)
+        if found is new and architecture.encoding is None:
+            weakref.finalize(new, _keep, key, new.architecture, new.contents()).atexit = False
     return found
+
+
+def _keep(key: Any, architecture: Architecture, contents: dict[str, Any]) -> None:
+    """Keep what workspaces that are gone have held, for the next network built alike; of the plans, small ones."""
+    size = 0
+    for pool in (contents["single"], *contents["_pools"].values()):
+        small = []
+        for plan in pool:
+            if size + plan.panels.nbytes <= KEPT_BYTES:
+                size += plan.panels.nbytes
+                small.append(plan)
+        pool[:] = small  # in its place: arrangements know it
+    if size > 0:
+        heir = Workspaces(architecture)
+        for name, value in contents.items():
+            setattr(heir, name, value)
+        _KEPT.pop(key, None)
+        _KEPT[key] = heir
+        for oldest in list(_KEPT)[:-KEPT]:
+            _KEPT.pop(oldest, None)

@@ -22,7 +22,8 @@ LAYER = Table({
     "weights": "offset of W^l in the flat buffer",
     "biases": "offset of b^l in the flat buffer, -1 without biases",
     "activation": "address of φ",
-    "source": "offset in the panels of out^{l-1}; -1 where `passes.sparse` sees to the products of the first layer",
+    "source": "offset in the panels of out^{l-1}; -1 where `passes.sparse` or `passes.own_weights` sees to the first "
+              "layer",
     "out": "offset in the panels of out^l",
     "delta_below": "offset in the panels of the layer below's ``cotangent``",
     "delta": "offset in the panels of φ'(net), which becomes δ^l",
