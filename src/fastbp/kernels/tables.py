@@ -15,15 +15,13 @@ CACHE_LINE = 8  # numbers of 64 bits
 MOST_BLOCKS = 64
 """Blocks in a round of a team at most, see `passes.rounds`."""
 
-
 LAYER = Table({
     "n_in": "neurons below",
     "n_out": "neurons of the layer",
     "weights": "offset of W^l in the flat buffer",
     "biases": "offset of b^l in the flat buffer, -1 without biases",
     "activation": "address of φ",
-    "source": "offset in the panels of out^{l-1}; -1 where `passes.sparse` or `passes.own_weights` sees to the first "
-              "layer",
+    "source": "offset in the panels of out^{l-1}; -1 where `sparse` or `own_weights` sees to the first layer",
     "out": "offset in the panels of out^l",
     "delta_below": "offset in the panels of the layer below's ``cotangent``",
     "delta": "offset in the panels of φ'(net), which becomes δ^l",
@@ -130,13 +128,11 @@ CELL = Table({
     "noise": "address of `noise.before_layer`, or 0",
     "end_epoch": "address of `record.end_epoch`, or of `line_search.next_point` or `more_thuente.next_iterate`",
     "total_weight": "address of `gather.total_weight` where samples have weights, or of `gather.count`",
-    "plain_neurons": "clipping the norm, `relay.my_neurons`: address of what ``my_neurons`` would be without, which "
-                     "that calls",
+    "plain_neurons": "clipping the norm, `relay.my_neurons`: address of what phase 2 would be without, which it calls",
     "measure": "clipping the norm: address of `penalties.measure`",
     "key": "key of the random numbers of noise",
     "progress": "regularised: address of `layout.Learner.progress`, since noise depends on the epoch",
-    "midway": "clipping the norm: a barrier between the halves of phase 2; `relay.my_neurons`: what threads tell of "
-              "each other in it; `own_weights.my_samples`: a barrier behind the first layer",
+    "midway": "a barrier: clipping, in the middle of phase 2; `own_weights`, behind the first layer; `relay`, to yield",
     "follow": "address of `scheduled.follow` where numbers follow schedules, or 0",
     "scheduled": "address of its table, a row of SCHEDULED for each of these numbers",
     "n_scheduled": "rows of this table",
@@ -149,8 +145,7 @@ CELL = Table({
     "dense_gather": "`own_weights.my_samples`: address of what gathers inputs, which it calls",
     "own_source": "there: offset of the panel of inputs of the first thread",
     "own_apart": "there: how far behind it, and behind its transposed copy, those of the second are; else 0",
-    "dense_samples": "encoders, products of non-zeros, `own_weights.my_samples`: address of `backprop.my_samples`, "
-                     "which ``my_samples`` calls",
+    "dense_samples": "encoders, non-zeros, `own_weights`: address of `backprop.my_samples`, which ``my_samples`` calls",
     "dense_neurons": "encoders, products of non-zeros: address of what phase 2 would be without, which their own calls",
     "dense_predict": "the same: address of `predict.predict`, which their own ``predict_many`` calls",
     "sparse_ranges": "address of `sparse.find_rows` where products are of non-zeros, or 0",
@@ -164,8 +159,7 @@ CELL = Table({
     "apart": "how far behind a thread's panels the next one's are, in a round",
     "share": "address of `rounds.share`, which a team calls",
     "add_up": "address of `rounds.add_up`",
-    "handed": "offset in the panels of the sums that one thread hands on to the other, laid out like the parameters, "
-              "where phase 2 is `relay.my_neurons`, else 0",
+    "handed": "`relay.my_neurons`: offset in the panels of the sums that are handed on, laid out like the parameters",
     "parts_handed": "there: parts of the sums that the first thread has handed on, in all steps",
     "parts_ready": "there: one more than had been in the steps before, once the second is done with its samples",
     "parts_taken": "there: parts that the second has gone on with",
