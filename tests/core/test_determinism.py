@@ -145,6 +145,13 @@ def test_a_thread_that_fails_in_a_relay_leaves_none_waiting(broken, rng, monkeyp
     fit()
 
 
+@pytest.fixture
+def owning(monkeypatch):
+    """Have two threads keep weights of the first layer of their own, wherever they can."""
+    monkeypatch.setattr(layout, "owns_weights", lambda *_: True)
+    monkeypatch.setattr(layout, "hands_on", lambda *_: False)
+
+
 OWNED = {
     "plain": {},
     "few neurons": dict(hidden=5),
@@ -160,6 +167,7 @@ OWNED = {
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", OWNED)
+@pytest.mark.usefixtures("owning")
 def test_two_threads_have_weights_of_their_own(case, dtype, rng, monkeypatch):
     """A thread's neurons of the first layer sum over all samples' inputs what one thread would, in its order.
 
@@ -176,8 +184,6 @@ def test_two_threads_have_weights_of_their_own(case, dtype, rng, monkeypatch):
     if given.pop("sparse", False):
         X = scipy.sparse.csr_matrix(X * (X > 0))
     found, owned = set(), []
-    monkeypatch.setattr(layout, "owns_weights", lambda *_: True)
-    monkeypatch.setattr(layout, "hands_on", lambda *_: False)
     monkeypatch.setattr(layout, "sums_lanes", lambda n_in, n_out, *_: n_out == 3)
     for threads in (1, 2):
         net = laid_out(Network((18, hidden, 3), seed=1, dtype=dtype, **made), packs=False)
@@ -188,23 +194,25 @@ def test_two_threads_have_weights_of_their_own(case, dtype, rng, monkeypatch):
     assert len(found) == 1 and owned == [False, True]
 
 
-def test_one_sample_at_a_time_has_the_one_panel_of_inputs(rng, monkeypatch):
-    """Where a batch is one sample `online.run` reads it; of one strip a thread would take it to be alone."""
-    monkeypatch.setattr(layout, "owns_weights", lambda *_: True)
-    monkeypatch.setattr(layout, "hands_on", lambda *_: False)
-    found, X, Y = set(), rng.normal(size=(20, 4)), rng.normal(size=(20, 3))
+@pytest.mark.usefixtures("owning")
+@pytest.mark.parametrize("settings", [
+    [dict(batch_size=1), dict(batch_size=2)],
+    [dict(batch_size=40), dict(batch_size=40, regularization=Regularization(input_noise=0.1))],
+], ids=["one sample", "noise"])
+def test_fits_that_need_the_one_panel_of_inputs_share_it(settings, rng):
+    """`online.run` reads it, and noise is added to it, a thread's samples each; of one strip a thread seems alone."""
+    found, X, Y = set(), rng.normal(size=(70, 4)), rng.normal(size=(70, 3))
     for threads in (1, 2):
         net = laid_out(Network((4, 9, 3), seed=1), by_lanes=False)
-        for batch_size in (1, 2):
-            net.fit(X, Y, epochs=2, batch_size=batch_size, threads=threads)
+        for own in settings:
+            net.fit(X, Y, epochs=2, threads=threads, **own)
         found.add(net.parameters.tobytes())
     assert len(found) == 1
 
 
+@pytest.mark.usefixtures("owning")
 def test_blocks_in_pieces_are_shared(rng, monkeypatch):
     """Of a piece a thread has some strips only, as one of a team has of a block."""
-    monkeypatch.setattr(layout, "owns_weights", lambda *_: True)
-    monkeypatch.setattr(layout, "hands_on", lambda *_: False)
     n = 6 * layout.lanes("float64")
     found, X, Y = set(), rng.normal(size=(n, 4)), rng.normal(size=(n, 3))
     for pieces, threads in ((1, 1), (3, 1), (3, 2)):
@@ -215,24 +223,10 @@ def test_blocks_in_pieces_are_shared(rng, monkeypatch):
     assert len(found) == 1
 
 
-def test_inputs_with_noise_are_shared(rng, monkeypatch):
-    """Noise is added to the one panel of inputs, a thread's samples each."""
-    monkeypatch.setattr(layout, "owns_weights", lambda *_: True)
-    monkeypatch.setattr(layout, "hands_on", lambda *_: False)
-    found, X, Y = set(), rng.normal(size=(70, 4)), rng.normal(size=(70, 3))
-    for threads in (1, 2):
-        net = laid_out(Network((4, 9, 3), seed=1), by_lanes=False)
-        for regularization in (None, Regularization(input_noise=0.1)):
-            net.fit(X, Y, epochs=2, batch_size=40, threads=threads, regularization=regularization)
-        found.add(net.parameters.tobytes())
-    assert len(found) == 1
-
-
 @pytest.mark.skipif(JIT, reason="compiled kernels raise nothing")
 @pytest.mark.parametrize("thread", [0, 1])
+@pytest.mark.usefixtures("owning")
 def test_a_thread_that_fails_before_its_samples_leaves_none_waiting(thread, rng, monkeypatch):
-    monkeypatch.setattr(layout, "owns_weights", lambda *_: True)
-    monkeypatch.setattr(layout, "hands_on", lambda *_: False)
     net, real = laid_out(Network((4, 30, 3), seed=1), by_lanes=False), own_weights.call
     X, Y = rng.normal(size=(60, 4)), rng.normal(size=(60, 3))
     fit = functools.partial(net.fit, X, Y, epochs=2, batch_size=60, threads=2)

@@ -140,8 +140,7 @@ def prepared(architecture: Architecture, request: Request, samples: int) -> Plan
         cells[CELL_DENSE_GATHER], cells[CELL_DENSE_SAMPLES] = cells[CELL_GATHER_INPUTS], cells[CELL_MY_SAMPLES]
         cells[CELL_GATHER_INPUTS] = address(encoded.gathered, dtype, gather.gather)
         cells[CELL_MY_SAMPLES] = address(own_weights.my_samples, dtype, backprop.my_samples)
-        cells[CELL_MIDWAY + tables.BARRIER_YIELD] = thread_team.yield_address()
-        cells[CELL_MIDWAY + tables.BARRIER_STAND] = thread_team.stand_address()
+        _put_midway(cells)
     return plan
 
 
@@ -430,6 +429,13 @@ def _put_around(passes: ModuleType, cells: Integers, dtype: np.dtype[Any]) -> No
     cells[CELL_MY_NEURONS] = address(passes.my_neurons, dtype, backprop.my_neurons)
 
 
+def _put_midway(cells: Integers) -> None:
+    """Write a barrier in the middle of a phase, at which nobody has arrived, whatever an earlier pass has left."""
+    cells[CELL_MIDWAY : CELL_MIDWAY + tables.BARRIER_COUNT] = 0
+    cells[CELL_MIDWAY + tables.BARRIER_YIELD] = thread_team.yield_address()
+    cells[CELL_MIDWAY + tables.BARRIER_STAND] = thread_team.stand_address()
+
+
 def _link_encoders(architecture: Architecture, request: Request, plan: Plan) -> None:
     """Write what a pass with encoders calls, in the places of what it calls without: see `passes.encoded`."""
     dtype, cells = architecture.dtype, plan.cells
@@ -492,7 +498,5 @@ def _regularized(architecture: Architecture, plan: Plan, request: Request, regul
         cells[CELL_MEASURE] = address(penalties.measure, dtype, prototypes.update_rule)
         if request.threads > 1:
             cells[rounds.share.place] = address(rounds.share, dtype)
-            cells[CELL_MIDWAY : CELL_MIDWAY + tables.BARRIER_COUNT] = 0  # whatever a pass with these cells has left
-            cells[CELL_MIDWAY + tables.BARRIER_YIELD] = thread_team.yield_address()
-            cells[CELL_MIDWAY + tables.BARRIER_STAND] = thread_team.stand_address()
+            _put_midway(cells)
     return plan._replace(cost_parameter=settings)

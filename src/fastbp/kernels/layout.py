@@ -281,7 +281,8 @@ def hands_on(sizes: Sequence[int], transposed: Sequence[bool], samples: int) -> 
 def owns_weights(sizes: Sequence[int], dtype: npt.DTypeLike, samples: int) -> bool:
     """Return whether two threads that share a block each have weights of the first layer that the other never reads.
 
-    They exchange what these neurons have summed, and both gather all samples.
+    They exchange what these neurons have summed, and both gather all samples. With sixteen neurons each has a whole
+    tile.
 
     Parameters
     ----------
