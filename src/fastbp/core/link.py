@@ -293,10 +293,7 @@ def _relays(architecture: Architecture, request: Request, layers: Integers, samp
 
 
 def _owns(architecture: Architecture, request: Request, layers: Integers, samples: int) -> bool:
-    """Return whether each of two threads has weights of the first layer: `passes.own_weights`.
-
-    Blocks are not of one strip, which one thread takes, and of one piece.
-    """
+    """Return whether each of two threads has weights of the first layer: not of one strip, nor of pieces."""
     return (_two_share(architecture, request) and not request.noisy and bool(layers[0, LAYER_TRANSPOSED] >= 0)
             and samples > layout.lanes(architecture.dtype) and architecture.work * samples <= machine.PIECE_WORK
             and layout.owns_weights(architecture.sizes, architecture.dtype, samples))
