@@ -246,11 +246,16 @@ def named(name: str) -> str:
     return canonical("init", name, INITIALIZERS, NAMES)
 
 
-def draw(rule: Rule, generator: np.random.Generator, n_out: int, n_in: int) -> tuple[Array, Array | float]:
-    """Return first weights and biases of a layer."""
+def draw(rule: Rule, generator: np.random.Generator, n_out: int, n_in: int,
+         dtype: np.dtype[Any]) -> tuple[Array, Array | None]:
+    """Return first weights of a layer, and its biases, None where they begin at 0.
+
+    What is drawn is float64, and never so small that float32 does not hold it.
+    """
     if isinstance(rule, Given):
-        return rule.weights, 0.0 if rule.biases is None else rule.biases
+        return rule.weights, rule.biases
     if isinstance(rule, Constant):
-        return np.full((n_out, n_in), rule.value), 0.0
+        with np.errstate(under="ignore"):
+            return np.full((n_out, n_in), rule.value, dtype), None
     found = get(rule)(generator, n_out, n_in)
-    return found if isinstance(found, tuple) else (found, 0.0)
+    return found if isinstance(found, tuple) else (found, None)

@@ -24,12 +24,12 @@ Array = npt.NDArray[Any]
 def dtype(value: Any) -> np.dtype[Any]:
     """Return the dtype of a network: float32 or float64."""
     try:
-        kind: np.dtype[Any] = np.dtype(value).newbyteorder("=")
+        kind: np.dtype[Any] = np.dtype(value)
     except TypeError as error:
         raise ValueError(f"dtype is {value!r}, expected 'float32' or 'float64'") from error
-    if kind not in (np.float32, np.float64):
+    if kind.char not in "fd":
         raise ValueError(f"dtype is {kind.name!r}, expected 'float32' or 'float64'")
-    return kind
+    return kind if kind.isnative else kind.newbyteorder("=")
 
 
 def flag(name: str, value: Any) -> bool:

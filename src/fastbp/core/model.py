@@ -25,7 +25,7 @@ from .request import Request
 from .samples import Samples
 from .shards import Team
 from .streamed import Streamed
-from .workspaces import Borrowed, shared
+from .workspaces import Borrowed, Workspaces, shared
 
 Array = npt.NDArray[Any]
 
@@ -78,43 +78,50 @@ class Model:
     """
 
     _flat = False  # what pickles of before have
+    _workspaces: Workspaces
+    _architecture: Architecture
+    _parameters: Array
+    _shown: Array
+    _views: tuple[Array, ...]
+    _lock: threading.Lock
     generator: np.random.Generator
     init: Rule | tuple[Rule, ...]
     seed: int | None
 
     def __init__(self, architecture: Architecture, init: Rule | tuple[Rule, ...], seed: int | None) -> None:
         self._share(architecture)
-        self.init = init
-        self._parameters: Array = layout.aligned(self._architecture.n_parameters, self._architecture.dtype)
+        parameters = layout.aligned(self._architecture.n_parameters, self._architecture.dtype)
+        self.__dict__.update(init=init, _parameters=parameters)
         self._prepare()
         self._begin(seed)
 
     def _begin(self, seed: int | None) -> None:
         """Draw first weights, or put back those that were given."""
-        self.generator = np.random.default_rng(seed)
-        self.__dict__["seed"] = seed
-        functions, encoding = self._architecture.activations, self._architecture.encoding
-        if encoding is not None:
-            encoding.draw(self._parameters, self.generator)
-        rules = self.init if isinstance(self.init, tuple) else [self.init] * len(functions)
-        with np.errstate(under="ignore"):
-            for W, b, row, rule in zip(self.weights, self.biases, functions, rules, strict=True):
-                W[:], first = initializers.draw(row.initializer if rule == "auto" else rule, self.generator, *W.shape)
-                if b.size:
-                    b[:] = first
-        if any(self._architecture.parametric):
+        architecture, generator = self._architecture, np.random.default_rng(seed)
+        self.__dict__.update(generator=generator, seed=seed)
+        self._parameters.fill(0)  # biases stay there unless they are given or drawn
+        if architecture.encoding is not None:
+            architecture.encoding.draw(self._parameters, generator)
+        functions = architecture.activations
+        rules = self.init if isinstance(self.init, tuple) else (self.init,) * len(functions)
+        for i, (W, row, rule) in enumerate(zip(self._views, functions, rules, strict=True)):
+            n_out, n_in = W.shape
+            W[:], b = initializers.draw(row.initializer if rule == "auto" else rule, generator, n_out, n_in, W.dtype)
+            if b is not None and architecture.bias:
+                self.biases[i][:] = b
+        if any(architecture.parametric):
             for alphas, row in zip(self.alphas, functions, strict=True):
                 if alphas.size:
                     alphas[:] = row.alpha
-        n_targets = self._architecture.n_targets
-        if rules[-1] == "auto" and n_targets < self.layers[-1]:  # log σ² is 0 at first, whatever x is
+        n_targets = architecture.n_targets
+        if rules[-1] == "auto" and n_targets < architecture.layers[-1]:  # log σ² is 0 at first, whatever x is
             self.weights[-1][n_targets:] = 0
             self.biases[-1][n_targets:] = 0
 
     def _share(self, architecture: Architecture) -> None:
         """Take workspaces, and what is known of an architecture, that networks built alike have together."""
-        self._workspaces = shared(architecture)
-        self._architecture = self._workspaces.architecture
+        workspaces = shared(architecture)
+        self.__dict__.update(_workspaces=workspaces, _architecture=workspaces.architecture)
 
     def _with_cost(self, cost: Cost) -> Model:
         """Return a model over the same parameters that has another cost."""
@@ -126,13 +133,12 @@ class Model:
 
     def _prepare(self) -> None:
         """Make what is not copied or saved: views, workspaces, C functions, the lock."""
-        sizes = self._architecture.sizes
-        self._shown = self._parameters[:]  # what is done to its shape or flags leaves that of the kernels alone
-        self._views = tuple(
-            self._parameters[start : start + n * m].reshape(m, n)
-            for start, n, m in zip(self._architecture.weights, sizes[:-1], sizes[1:], strict=True)
-        )
-        self._lock = threading.Lock()
+        architecture, parameters = self._architecture, self._parameters
+        sizes = architecture.sizes
+        views = [parameters[start : start + n * m].reshape(m, n)
+                 for start, n, m in zip(architecture.weights, sizes, sizes[1:], strict=False)]
+        # what is done to the shape or flags of what is shown leaves the array of the kernels alone
+        self.__dict__.update(_shown=parameters[:], _views=tuple(views), _lock=threading.Lock())
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()

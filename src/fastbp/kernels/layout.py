@@ -8,6 +8,7 @@ the time of every compilation that it goes through.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ctypes import addressof, c_byte
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -324,6 +325,6 @@ def aligned(size: int, dtype: npt.DTypeLike) -> Floats:
     """Allocate an uninitialised array that starts on a 64-byte boundary."""
     kind = np.dtype(dtype)
     raw = np.empty(size * kind.itemsize + 64, np.uint8)
-    start = -int(raw.__array_interface__["data"][0]) % 64  # `ctypes` would take a microsecond
+    start = -addressof(c_byte.from_buffer(raw)) % 64  # type: ignore[arg-type]  # `raw.ctypes` takes 1 µs, this 0.3
     found: Floats = np.ndarray(size, kind, raw, start)
     return found

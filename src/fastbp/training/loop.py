@@ -126,12 +126,12 @@ def fit(about: Fit, validation: Samples | Streamed | None, callbacks: list[Callb
                     steps.run(end, epochs_ended)
                 if epochs_ended():
                     return
-                if learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DIVERGED:
+                if learner.progress.item(tables.PROGRESS_STATUS) == tables.STATUS_DIVERGED:
                     raise DivergenceError(progress.epochs + 1, progress.learning_rate)
                 if steps.ended:
                     return
         finally:  # Ctrl-C may come anywhere: what is trained belongs to the record, also where its validation was not
-            if learner.progress[tables.PROGRESS_STATUS] == tables.STATUS_DIVERGED:
+            if learner.progress.item(tables.PROGRESS_STATUS) == tables.STATUS_DIVERGED:
                 steps.restore()
             steps.settle()
             progress.epochs = max(progress.epochs, history.last)
