@@ -3,6 +3,7 @@
 import pickle
 import re
 import warnings
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -821,7 +822,7 @@ def test_what_is_not_finite_is_no_improvement(early, monkeypatch):
     X, y = diabetes()
     values = iter([1.0, np.nan, -np.inf if not early else np.inf, np.inf, np.nan, *[0.5] * 9])
     monkeypatch.setattr(MLPRegressor, "_loss", lambda *args: 1.0 if early else next(values))
-    monkeypatch.setattr(MLPRegressor, "_scorer", lambda mlp, kept: lambda network: next(values))
+    monkeypatch.setattr(MLPRegressor, "_scorer", lambda mlp, kept: lambda record: next(values))
     mlp = MLPRegressor("squared_error", (4,), random_state=0, early_stopping=early, n_iter_no_change=3).fit(X, y)
     assert mlp.n_iter_ == 5
     assert mlp.best_validation_score_ == 1 if early else mlp.best_loss_ == 1
@@ -1099,6 +1100,11 @@ def test_samples_kept_back_that_give_no_score():
         MLPRegressor(early_stopping=True).fit(X, y, validation_data=(X[:1], y[:1]))
 
 
+def epoch_of(mlp, kept):
+    """Return what the record of an epoch tells of samples kept back, at the present weights."""
+    return SimpleNamespace(network=mlp.network_, validation_cost=mlp.network_.cost(kept.X, kept.targets))
+
+
 def test_the_best_scores_are_scikit_learns(rng):
     """The scores that stop a fit are computed from outputs: they are those of accuracy_score and r2_score."""
     for name in ("classes", "two", "labels", "outputs"):
@@ -1107,15 +1113,18 @@ def test_the_best_scores_are_scikit_learns(rng):
         ours.fit(X, y)
         kept = _Samples(X, ours._targets(y), weight)
         metric = r2_score if name == "outputs" else accuracy_score
-        assert ours._scorer(kept)(ours.network_) == pytest.approx(metric(y, ours.predict(X), sample_weight=weight))
+        expected = metric(y, ours.predict(X), sample_weight=weight)
+        assert ours._scorer(kept)(epoch_of(ours, kept)) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("y", [np.ones((30, 1)), np.column_stack([np.ones(30), np.arange(30.0)])])
-def test_r2_of_a_constant(y, rng):
+@pytest.mark.parametrize("y", [np.full((30, 1), 0.1), np.column_stack([np.ones(30), np.arange(30.0)]),
+                               np.arange(30.0).reshape(30, 1)])
+def test_r2_also_of_a_constant(y, rng):
     X = rng.normal(size=(30, 2))
     mlp = MLPRegressor("squared_error", (2,), max_iter=1, random_state=0).fit(X, y[:, 0] if y.shape[1] == 1 else y)
-    score = mlp._scorer(_Samples(X, y, None))(mlp.network_)
-    assert score == pytest.approx(r2_score(y, mlp.predict(X).reshape(y.shape)))
+    kept = _Samples(X, y, None)
+    expected = r2_score(y - y[0], mlp.predict(X).reshape(y.shape) - y[0])  # of 0.1 it has no exact mean
+    assert mlp._scorer(kept)(epoch_of(mlp, kept)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", ["classes", "two", "labels"])

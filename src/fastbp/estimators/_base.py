@@ -29,11 +29,12 @@ from ..optimizers import OPTIMIZERS, RULES, Optimizer, UpdateRule
 from ..optimizers.bayesian import BayesianRegularization
 from ..optimizers.update_rules import SGD, Adam
 from ..regularization import Regularization
+from ..training.history import Record
 from . import _formats
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.intp]
-Score = Callable[[Network], float]
+Score = Callable[[Record], float]
 
 LARGEST_MOMENTUM = float(np.nextafter(1.0, 0.0))
 """scikit-learn lets a momentum of 1 pass."""
@@ -333,9 +334,9 @@ class _MLP(BaseEstimator):
         return 0.0
 
     def _scorer(self, kept: _Samples) -> Score:
-        """Return what scores a network by these samples."""
+        """Return what scores an epoch by these samples, those that a fit is validated with."""
         X, judge = self._narrowed(kept.X), self._judge(kept)
-        return lambda network: judge(_columns(network.predict(X)))
+        return lambda record: judge(_columns(record.network.predict(X)))
 
     # ----------------------------------------------------------------------------------------------- standardising
 

@@ -74,7 +74,7 @@ class _EndOfEpoch(Patient):
         if self.score is None:
             self._watch_loss()
         else:
-            score = self.score(record.network)
+            score = self.score(record)
             mlp.validation_scores_.append(score)
             if mlp.verbose:
                 print(f"Validation score: {score:f}")

@@ -17,10 +17,19 @@ from sklearn.utils.validation import check_is_fitted
 from .. import costs
 from ..costs import Cost
 from ..network import Network
+from ..training.history import Record
 from . import _fit
-from ._base import _MLP, _columns, _Samples
+from ._base import _MLP, Score, _columns, _Samples
 
 Array = npt.NDArray[Any]
+
+
+def _spread(y: Array, weight: Array) -> Array:
+    """Return Σ w (y − ȳ)² of each output: exactly 0 where y is constant."""
+    with np.errstate(over="ignore", under="ignore"):
+        rest = y - y[0]
+        found: Array = weight @ (rest - weight @ rest / weight.sum()) ** 2
+    return found
 
 
 class MLPRegressor(RegressorMixin, _MLP):
@@ -230,6 +239,21 @@ class MLPRegressor(RegressorMixin, _MLP):
         targets, weight = own.targets, own.weight
         return float(np.average(scipy.special.xlogy(targets, targets) - targets, axis=0, weights=weight).sum())
 
+    def _scorer(self, kept: _Samples) -> Score:
+        """Return R² of an epoch; of one output it is 1 − 2nC / Σ(y − ȳ)², with its cost C, which is known already."""
+        y = kept.targets
+        if kept.weight is None and y.shape[1] == 1 and self._network.cost_function.name == "squared_error":
+            spread = float(_spread(y, np.ones(len(y)))[0])
+            if 0 < spread < math.inf:
+                factor = 2 * len(y) / spread
+
+                def score(record: Record) -> float:
+                    found = 1 - factor * record.validation_cost  # type: ignore[operator]
+                    return found if math.isfinite(found) else math.nan
+
+                return score
+        return super()._scorer(kept)
+
     def _judge(self, kept: _Samples) -> Callable[[Array], float]:
         """Return R², as r2_score does, of outputs; NaN where one of them is not finite."""
         y = kept.targets
@@ -237,9 +261,7 @@ class MLPRegressor(RegressorMixin, _MLP):
             raise ValueError(f"validation_data has {len(y)} row, but early stopping of a regressor needs two or more: "
                              "R² of a single one does not depend on the prediction")
         weight = np.ones(len(y)) if kept.weight is None else kept.weight
-        with np.errstate(under="ignore"):
-            spread = weight @ (y - np.average(y, axis=0, weights=weight)) ** 2
-
+        spread = _spread(y, weight)
         constant = spread == 0
         divisor, some = np.where(constant, 1, spread), bool(constant.any())
 
