@@ -4,7 +4,7 @@ import numpy as np
 
 from .compile import by_address, inline, scalar
 from .compile.arguments import Integers
-from .ir import wrapped
+from .ir import pointer, wrapped
 from .tables import CELL_SHUFFLE
 
 GOLDEN = -7046029254386353131
@@ -55,15 +55,16 @@ def exchange(order, n, key, epoch):
 @by_address(CELL_SHUFFLE)
 def shuffle(order: Integers, key: int, epoch: int) -> None:
     """Overwrite ``order`` with a permutation of 0..n−1 that depends on key and epoch only (Fisher & Yates)."""
-    for i in range(order.size):
+    n, order = order.size, pointer(order)
+    for i in range(n):
         order[i] = i
-    exchange(order, order.size, key, epoch)
+    exchange(order, n, key, epoch)
 
 
 @by_address(CELL_SHUFFLE)
 def shuffle_picked(order: Integers, key: int, epoch: int) -> None:
     """Overwrite the first half of ``order`` with the second, permuted as `shuffle` permutes 0..n−1."""
-    n = order.size // 2
+    n, order = order.size // 2, pointer(order)
     for i in range(n):
         order[i] = order[n + i]
     exchange(order, n, key, epoch)

@@ -16,16 +16,20 @@ import llvmlite.binding as llvm
 from numba import typeof
 from numba.core import cgutils
 from numba.core.caching import NullCache
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler as NumbaCompiler
 from numba.core.compiler import CompileResult, DefaultPassBuilder
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import register_pass
 from numba.core.dispatcher import Dispatcher
 from numba.core.imputils import lower_constant
+from numba.core.lowering import Lower
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numba.core.targetconfig import ConfigStack
 from numba.core.typeconv import Conversion
+from numba.core.typed_passes import NativeLowering
 from numba.core.types.functions import BaseFunction
 
 from .interrupts import Held
@@ -129,19 +133,79 @@ DELETES = "IRLegalization"
 variables overwritten with 0, a tenth of all that LLVM is given, and throws away."""
 
 
+class KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
+    """The IR of a kernel that counts no references.
+
+    Numba first has LLVM simplify each function by most of what comes once more when all are together: a twelfth of a
+    first fit. Here the three passes are run that shorten it most, which costs no kernel any time. What Python calls,
+    unpacks arguments and is left as it is.
+    """
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+        builder = llvm.create_pass_builder(self._codegen._tm, llvm.create_pipeline_tuning_options())
+        for function in ll_module.functions:
+            if WRAPPER in function.name:
+                for attribute in ("noinline", "optnone"):
+                    function.add_function_attribute(attribute)
+            elif not function.is_declaration:
+                passes = llvm.create_new_function_pass_manager()
+                passes.add_sroa_pass()
+                passes.add_simplify_cfg_pass()
+                passes.add_instruction_combine_pass()
+                passes.run(function, builder)
+
+
+WRAPPER = "7cpython"
+"""In the name of what Python calls."""
+
+
+class KernelLower(Lower):  # type: ignore[misc]
+    """What emits the IR of a kernel that counts no references: without what these and debuggers ask for."""
+
+    def storevar(self, value: Any, name: str, argidx: int | None = None) -> None:
+        """Emit a store to a variable. Numba's own first loads what was there, for it to be released."""
+        if name in self._singly_assigned_vars:
+            self._blk_local_varmap[name] = value
+        else:
+            self.builder.store(value, self.getvar(name))
+
+    def alloca_lltype(self, name: str, lltype: Any, datamodel: Any = None) -> Any:
+        """Emit the place of a variable. Numba's own has LLVM tell its size, for debuggers, by a module each time."""
+        return cgutils.alloca_once(self.builder, lltype, name=name)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class KernelLowering(NativeLowering):  # type: ignore[misc]
+    """The pass in which a kernel's IR is emitted."""
+
+    _name = "kernel_lowering"
+    lowering_class = KernelLower
+
+
 class KernelCompiler(Compiler):
     """What compiles fastbp's own functions: without the passes that have nothing to do there."""
 
     def compile_extra(self, func: Any) -> Any:
         """Compile, for Numba."""
+        if not self._counts:
+            library = self.state.library = KernelLibrary(self.state.targetctx.codegen(), func.__qualname__)
+            library.enable_object_caching()
         with _remembering():
             return super().compile_extra(func)
+
+    @property
+    def _counts(self) -> bool:
+        """Whether it counts references, or is for a debugger."""
+        return bool(self.state.flags.nrt or self.state.flags.debuginfo)
 
     def define_pipelines(self) -> list[Any]:
         """Return the passes, for Numba."""
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        left_out = LEFT_OUT if self.state.flags.nrt else LEFT_OUT | {DELETES}
-        passes.passes = [entry for entry in passes.passes if entry[0].__name__ not in left_out]
+        bare = not self._counts
+        left_out = LEFT_OUT | {DELETES} if bare else LEFT_OUT
+        passes.passes = [(KernelLowering if bare and kind is NativeLowering else kind, text)
+                         for kind, text in passes.passes if kind.__name__ not in left_out]
         passes.finalize()
         return [passes]
 
