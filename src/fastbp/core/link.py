@@ -222,11 +222,11 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
     layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
     for i, row in enumerate(LAYER.view(layers)):
         n_in, n_out = sizes[i], sizes[i + 1]
-        row["n_in"], row["n_out"] = n_in, n_out
-        row["weights"], row["biases"] = architecture.weights[i], architecture.biases[i]
+        row["n_in"], row["n_out"], row["dealt"] = n_in, n_out, sum(map(layout.tiles, sizes[1 : i + 1]))
+        row["weights"], row["biases"], row["alphas"] = (
+            architecture.weights[i], architecture.biases[i], architecture.alphas[i])
         row["source"], row["out"] = out[i], out[i + 1]
         row["delta_below"], row["delta"], row["cotangent"] = cotangent[i], delta[i + 1], cotangent[i + 1]
-        row["alphas"] = architecture.alphas[i]
         row["change"] = take(n_out * samples) if architecture.parametric[i] else -1
         transposes = not by_lanes(n_in, n_out) if backward else i == 0 and encoding is None and not request.bfloat16
         packed = request.bfloat16 or backward and packs(n_in, n_out)

@@ -24,7 +24,7 @@ passes.own_weights
     my_samples         phase 1 of two threads that each have weights of the first layer: its net inputs, then
                        `backprop.my_samples` -> epoch.run, in the place of that
 passes.shares
-    first_strip, first_neuron, tiles
+    first_strip, first_neuron
                        which strips and neurons are a thread's -> whatever a team calls, which inlines it
 passes.backprop
     my_samples         phase 1, some strips through (1)-(5): all panels -> run, derivatives.trace

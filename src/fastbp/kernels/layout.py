@@ -38,6 +38,9 @@ SMALLEST_BLOCK, SMALLEST_LARGE_BLOCK, SMALLEST_FORWARD_BLOCK = 256, 1024, 64
 LARGE_WEIGHTS and come from memory each time (2048-wide layers: 187 GFLOP/s with 512 samples, 198 with 1024); in a
 forward pass, which changes nothing."""
 
+TILE = 4
+"""Neurons of the tiles that take what is left of a layer: fewer at once cost as much."""
+
 OWN_BYTES = 1024 * 1024
 """Weights of a first layer that two cores still hold when these are updated: both their L2 caches. One that must take
 such a line from the other before it writes waited 7 to 14 ns for it on Zen 4, however early it was asked for."""
@@ -297,6 +300,11 @@ def owns_weights(sizes: Sequence[int], dtype: npt.DTypeLike, samples: int) -> bo
 def room(samples: int, dtype: npt.DTypeLike) -> int:
     """Return the number of samples that a workspace is made for, so that few sizes serve all: 2ⁿ vectors of them."""
     return lanes(dtype) << (strips(samples, dtype) - 1).bit_length()
+
+
+def tiles(n: int) -> int:
+    """Return in how many tiles the n neurons of a layer are dealt out to threads."""
+    return -(-n // TILE)
 
 
 def sums_lanes(n_in: int, n_out: int, samples: int, width: int) -> bool:

@@ -30,6 +30,7 @@ from ..tables import (
     LAYER_BIASES,
     LAYER_CHANGE,
     LAYER_COTANGENT,
+    LAYER_DEALT,
     LAYER_DELTA,
     LAYER_DELTA_BELOW,
     LAYER_N_IN,
@@ -51,7 +52,7 @@ from ..tables import (
     PHASE_UPDATE,
 )
 from . import noise
-from .shares import first_neuron, tiles
+from .shares import first_neuron
 
 UPDATE_BYTES = 64 * 1024
 """Gradient rows that are summed before they are applied, so that they are still in L2."""
@@ -143,13 +144,11 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
     at_once = updates_at_once(parameters, update, threads)
     applied = update != 0 and accumulate == 0 and not at_once  # then rows may share one place, which stays in cache
     shared = update != 0 and threads > 1  # then others have read weights that are updated here
-    dealt = 0
     for layer in range(layers.shape[0]):
         here = row(layers, layer)
         n_in, n_out, delta = here[LAYER_N_IN], here[LAYER_N_OUT], here[LAYER_DELTA]
-        first = first_neuron(n_out, dealt, thread, threads)
-        end = first_neuron(n_out, dealt, thread + 1, threads)
-        dealt += tiles(n_out)
+        first = first_neuron(n_out, here[LAYER_DEALT], thread, threads)
+        end = first_neuron(n_out, here[LAYER_DEALT], thread + 1, threads)
         if here[LAYER_SOURCE] < 0 and here[LAYER_TRANSPOSED] < 0:
             continue
         w, b, transposed = here[LAYER_WEIGHTS], here[LAYER_BIASES], here[LAYER_TRANSPOSED]
@@ -190,26 +189,22 @@ def my_neurons_parametric(layers: Table, cells: Integers, panels: Floats, parame
                           threads: int, scratch: int, inputs: ReadOnly, order: Integers, ahead: int, ahead_end: int,
                           clock: Integers, start: int) -> None:
     """Phase 2 with ∂E/∂α_j = Σ_samples (φ(net_j) − net_j) ∂E/∂o_j for this thread's share of every layer, then (7)."""
-    dealt = 0
     for layer in range(layers.shape[0]):
         here = row(layers, layer)
-        n = here[LAYER_N_OUT]
+        n, dealt = here[LAYER_N_OUT], here[LAYER_DEALT]
         if here[LAYER_ALPHAS] >= 0:
             call(dense.bias_gradient, cells, panels, here[LAYER_CHANGE], n, strips,
                  first_neuron(n, dealt, thread, threads), first_neuron(n, dealt, thread + 1, threads), gradient,
                  here[LAYER_ALPHAS], accumulate)
             lap(clock, start, layer, PHASE_GRADIENT)
-        dealt += tiles(n)
     call(my_neurons, cells[CELL_WEIGHTS_NEURONS], layers, cells, panels, parameters, gradient, state, hyper, update,
          strips, accumulate, thread, threads, scratch, inputs, order, ahead, ahead_end, clock, start)
     if update == 0 or updates_at_once(parameters, update, threads):
         return
-    dealt = 0
     for layer in range(layers.shape[0]):
         here = row(layers, layer)
-        n, alphas = here[LAYER_N_OUT], here[LAYER_ALPHAS]
+        n, dealt, alphas = here[LAYER_N_OUT], here[LAYER_DEALT], here[LAYER_ALPHAS]
         first, end = first_neuron(n, dealt, thread, threads), first_neuron(n, dealt, thread + 1, threads)
-        dealt += tiles(n)
         if alphas >= 0 and first < end:
             call(prototypes.update_rule, update, parameters, gradient, state, alphas + first, alphas + end, 0, hyper)
             lap(clock, start, layer, PHASE_UPDATE)

@@ -11,7 +11,7 @@ take no rounds.
 from .. import prototypes, random
 from ..compile import by_address, kernel, rule
 from ..compile.arguments import DoublePointer, Doubles, Floats, IntegerPointer, Integers, ReadOnly, Table
-from ..ir import atomic_add, call, lanes, lap, least, most, pointer, ticks, view, wait
+from ..ir import atomic_add, call, lanes, lap, least, most, pointer, row, ticks, view, wait
 from ..layer import gather
 from ..tables import (
     BARRIER_COUNT,
@@ -35,6 +35,7 @@ from ..tables import (
     HYPER_POWER2,
     LAYER_ALPHAS,
     LAYER_BIASES,
+    LAYER_DEALT,
     LAYER_N_IN,
     LAYER_N_OUT,
     LAYER_WEIGHTS,
@@ -54,7 +55,7 @@ from ..updates import scheduled
 from . import backprop, encoded, record
 from .barrier import stand
 from .record import batch_cost, end_batch
-from .shares import first_neuron, first_strip, tiles
+from .shares import first_neuron, first_strip
 
 
 @rule
@@ -74,17 +75,15 @@ def share(layers: Table, cells: Integers, parameters: Floats, gradient: Floats, 
     """Apply the rule at an address to the parameters of this thread's neurons, those of phase 2."""
     if cells[CELL_UPDATES] != 0:
         call(encoded.updates, cells, encoded.encoding(cells), parameters, gradient, state, hyper, rule, thread, threads)
-    dealt = 0
     for layer in range(layers.shape[0]):
-        n_in, n_out = layers[layer, LAYER_N_IN], layers[layer, LAYER_N_OUT]
-        w, b = layers[layer, LAYER_WEIGHTS], layers[layer, LAYER_BIASES]
-        first = first_neuron(n_out, dealt, thread, threads)
-        end = first_neuron(n_out, dealt, thread + 1, threads)
-        dealt += tiles(n_out)
+        here = row(layers, layer)
+        n_in, n_out, w, b = here[LAYER_N_IN], here[LAYER_N_OUT], here[LAYER_WEIGHTS], here[LAYER_BIASES]
+        first = first_neuron(n_out, here[LAYER_DEALT], thread, threads)
+        end = first_neuron(n_out, here[LAYER_DEALT], thread + 1, threads)
         if first == end:
             continue
         call(prototypes.update_rule, rule, parameters, gradient, state, w + first * n_in, w + end * n_in, 0, hyper)
-        for neurons in (b, layers[layer, LAYER_ALPHAS]):
+        for neurons in (b, here[LAYER_ALPHAS]):
             if neurons >= 0:
                 call(prototypes.update_rule, rule, parameters, gradient, state, neurons + first, neurons + end, 0,
                      hyper)

@@ -5,21 +5,13 @@ One that is alone divides nothing: the divisions for a team were a quarter of a 
 
 from ..compile import scalar
 from ..ir import least
-
-TILE = 4
-"""Neurons of the tiles that take what is left of a layer: fewer at once cost as much."""
+from ..layout import TILE
 
 
 @scalar
 def first_strip(strips, part, parts):
     """Return where a part of the strips begins, and the one before it ends."""
     return strips * part if parts == 1 else strips * part // parts
-
-
-@scalar
-def tiles(n):
-    """Return in how many tiles of a few neurons the n of a layer are dealt out."""
-    return (n + TILE - 1) // TILE
 
 
 @scalar
@@ -31,7 +23,7 @@ def first_neuron(n, dealt, thread, threads):
     """
     if threads == 1:
         return n * thread
-    after = dealt + tiles(n)
+    after = dealt + (n + TILE - 1) // TILE
     mine = after // threads * thread + least(after % threads, thread)
     before = dealt // threads * thread + least(dealt % threads, thread)
     return least(TILE * (mine - before), n)
