@@ -22,15 +22,19 @@ PLACE = KERNELS / "compile" / "numba_internals.py"
 IMPORTED = {
     "numba.core": "cgutils",
     "numba.core.caching": "NullCache",
+    "numba.core.codegen": "JITCodeLibrary",
     "numba.core.compiler": "CompileResult Compiler DefaultPassBuilder",
     "numba.core.compiler_lock": "global_compiler_lock",
+    "numba.core.compiler_machinery": "register_pass",
     "numba.core.dispatcher": "Dispatcher",
     "numba.core.imputils": "lower_constant",
+    "numba.core.lowering": "Lower",
     "numba.core.registry": "cpu_target",
     "numba.core.runtime": "rtsys",
     "numba.core.serialize": "dumps",
     "numba.core.targetconfig": "ConfigStack",
     "numba.core.typeconv": "Conversion",
+    "numba.core.typed_passes": "NativeLowering",
     "numba.core.types.functions": "BaseFunction",
 }
 """Module -> names that fastbp imports from it."""
@@ -41,7 +45,8 @@ MEMBERS = {
     "numba.core.cgutils": "alloca_once alloca_once_value create_struct_proxy for_range get_null_value "
                           "get_or_insert_function if_unlikely pack_array unpack_tuple",
     "numba.core.codegen.CPUCodegen": "magic_tuple",
-    "numba.core.codegen.JITCodeLibrary": "get_pointer_to_function has_dynamic_globals",
+    "numba.core.codegen.JITCodeLibrary": "_optimize_functions enable_object_caching get_pointer_to_function "
+                                         "has_dynamic_globals",
     "numba.core.compiler.CompileResult": "_rebuild _reduce codegen entry_point fndesc library target_context",
     "numba.core.compiler.Compiler": "compile_extra define_pipelines",
     "numba.core.compiler.DefaultPassBuilder": "define_nopython_pipeline",
@@ -51,11 +56,13 @@ MEMBERS = {
     "numba.core.datamodel.models.StructModel": "get_field_position",
     "numba.core.dispatcher.Dispatcher": "compile",
     "numba.core.funcdesc.FunctionDescriptor": "llvm_func_name",
+    "numba.core.lowering.Lower": "alloca_lltype getvar storevar",
     "numba.core.registry.cpu_target.target_context": "call_conv cast codegen data_model_manager get_constant "
                                                      "get_dummy_value get_value_type",
     "numba.core.runtime.rtsys": "initialize",
     "numba.core.targetconfig.ConfigStack": "top_or_none",
     "numba.core.typeconv.Conversion": "safe",
+    "numba.core.typed_passes.NativeLowering": "lowering_class",
     "numba.core.types.functions.BaseFunction": "get_call_type get_impl_key",
     "llvmlite.binding.ffi.lib": "_lock",
 }
@@ -132,9 +139,32 @@ def test_passes():
     state = numba.core.compiler.StateDict()
     state.func_ir, state.flags = None, numba.core.compiler.Flags()
     passes = numba.core.compiler.DefaultPassBuilder.define_nopython_pipeline(state)
-    missing = numba_internals.LEFT_OUT | {numba_internals.DELETES}
+    missing = numba_internals.LEFT_OUT | {numba_internals.DELETES, "NativeLowering"}
     missing -= {entry[0].__name__ for entry in passes.passes}
     assert not missing, f"numba {numba.__version__} has no passes {missing}"
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+def test_kernels_are_simplified_less():
+    """What counts references, or is a user's, takes Numba's way; what Python calls is there, and left as it is."""
+    numba_internals = pytest.importorskip("fastbp.kernels.compile.numba_internals")
+
+    def double(x):
+        n = 0
+        for _ in range(x):
+            n += 2
+        return n
+
+    found = []
+    for pipeline, counts in ((numba_internals.KernelCompiler, False), (numba_internals.KernelCompiler, True),
+                             (numba_internals.Compiler, False)):
+        function = numba.njit(pipeline_class=pipeline, _nrt=counts)(double)
+        assert function(21) == 42
+        library = function.overloads[function.signatures[0]].library
+        unchanged = "optnone" in library.get_llvm_str()
+        found.append((isinstance(library, numba_internals.KernelLibrary), unchanged))
+    assert found == [(True, True), (False, False), (False, False)]
+    assert numba_internals.WRAPPER in library.get_llvm_str()
 
 
 def test_what_a_function_returns_is_remembered_for_the_same_options():
