@@ -26,6 +26,7 @@ from fastbp import (
 )
 from fastbp.core import penalties
 from fastbp.kernels import tables
+from fastbp.kernels.compile import JIT, kernel
 from fastbp.kernels.passes import directions, line_search
 from fastbp.kernels.tables import HYPER_PAIRS, HYPER_STEPS, ROW_BEFORE, ROW_DIRECTION, ROW_GRADIENT, ROW_OWN, ROW_START
 from fastbp.kernels.updates import vectors
@@ -205,7 +206,7 @@ def test_without_a_pair_the_direction_is_downhill(rng):
     """After a step whose pair was refused, whatever the tables held before the restart."""
     method = LBFGS(3)
     rows, cells = rng.normal(size=(method.slots, 5)), method.search(np.dtype(float))
-    cells[tables.SEARCH_COUNT :] = 7.0
+    cells[directions.PAIRS :] = 7.0
     numbers = method.hyper()
     numbers[[HYPER_STEPS, HYPER_PAIRS]] = 2, 0
     directions.lbfgs_direction(rows[0].copy(), rows.reshape(-1), numbers, cells)
@@ -250,14 +251,14 @@ def test_products_and_mixtures(count, n, dtype, rng):
     rows = rng.normal(size=(count + 5, n)).astype(dtype)
     a, b, weights = rng.normal(size=n).astype(dtype), rng.normal(size=n).astype(dtype), rng.normal(size=count + 5)
     with_a, with_b, all_a, all_b = np.full((4, count + 5), np.nan)
-    vectors.products(rows.reshape(-1), count, a, b, with_a, with_b)
-    vectors.products(rows.reshape(-1), count + 5, a, b, all_a, all_b)
+    vectors.products(rows.reshape(-1), count + 5, count, n, a, b, with_a, with_b)
+    vectors.products(rows.reshape(-1), count + 5, count + 5, n, a, b, all_a, all_b)
     assert (with_a[:count] == all_a[:count]).all() and (with_b[:count] == all_b[:count]).all()
     wide = rows.astype(float)
     np.testing.assert_allclose(all_a, wide @ a.astype(float), atol=1e-11)
     np.testing.assert_allclose(all_b, wide @ b.astype(float), atol=1e-11)
     out = np.full(n, np.nan, dtype)
-    vectors.mix(out, 0.5, a, rows.reshape(-1), weights)
+    vectors.mix(out, n, 0.5, a, rows.reshape(-1), weights, count + 5)
     close(out, 0.5 * a.astype(float) + weights @ wide, dtype, factor=100)
 
 
@@ -365,6 +366,9 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
+judge = kernel(line_search.judge.py_func) if JIT else line_search.judge  # Python cannot call what kernels alone call
+
+
 def along(cost, slope, first, c2):
     """Search a line; give what becomes of it, where, and the points that were tried."""
     cells, seen = np.zeros(tables.SEARCH_COUNT), []
@@ -375,7 +379,7 @@ def along(cost, slope, first, c2):
         verdict = tables.LINE_GOES_ON
         while verdict == tables.LINE_GOES_ON:
             seen.append(float(cells[tables.SEARCH_ALPHA]))
-            verdict = line_search.judge(cells, float(cost(seen[-1])), float(slope(seen[-1])))
+            verdict = judge(cells, float(cost(seen[-1])), float(slope(seen[-1])))
     return verdict, cells[tables.SEARCH_ALPHA], seen
 
 

@@ -17,6 +17,7 @@ from ..kernels import prototypes, tables
 from ..kernels.compile import address
 from ..kernels.passes import directions, line_search
 from ..kernels.tables import HYPER_STEP_LENGTH
+from ..kernels.updates import vectors
 from ..regularization import Regularization
 from ..util.settings import count, finite, not_negative, whole
 from .base import BatchMethod, Numbers
@@ -89,8 +90,15 @@ class LBFGS(LineSearch):
 
     @property
     def cells(self) -> int:
-        """Products of the pairs."""
-        return 2 * self.memory**2 + 5 * self.memory
+        """Two addresses, and products of the pairs."""
+        return directions.PAIRS - tables.SEARCH_COUNT + 2 * self.memory**2 + 5 * self.memory
+
+    def search(self, dtype: np.dtype[Any], penalize: int = 0) -> Numbers:
+        """Return the numbers of a search that is about to begin."""
+        found = super().search(dtype, penalize)
+        found.view(np.int64)[[directions.PRODUCTS, directions.MIX]] = (
+            address(vectors.products, dtype), address(vectors.mix, dtype))
+        return found
 
     def hyper(self) -> Numbers:
         """Return the numbers that it begins with."""

@@ -12,7 +12,7 @@ from .addresses import (
     rule,
 )
 from .cfunc import c_function
-from .options import EXACT, JIT, allocating, inline, kernel, one_by_one, reason, scalar
+from .options import EXACT, JIT, allocating, inline, inner, kernel, one_by_one, reason, scalar
 from .target import VECTOR_BYTES, VECTOR_REGISTERS, host_pair_product, multiplies_bfloat16, vector_unit
 from .typed import Typed
 
@@ -32,6 +32,7 @@ __all__ = [
     "c_function",
     "host_pair_product",
     "inline",
+    "inner",
     "kernel",
     "multiplies_bfloat16",
     "numba_types",

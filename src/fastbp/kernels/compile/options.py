@@ -6,6 +6,8 @@ Kinds of compiled function:
     Loops over arrays, called from Python or by name from other kernels. Compiled for float32 and float64 at most.
 ``by_address``, ``by_element``, ``rule``
     The same for kernels that only `ir.call` calls, see `addresses`.
+``inner``
+    The same for what other kernels alone call, by name.
 ``scalar``, ``inline``
     A function of one element (exp, tanh ...), and one of arrays: always part of the loop that calls it.
 ``allocating``
@@ -85,6 +87,17 @@ def kernel(function: F) -> F:
     if not JIT:
         return QUIET(function)
     return compile_loops(function, fastmath=SUMS, _nrt=COUNTED)  # type: ignore[no-any-return]
+
+
+def inner(function: F) -> F:
+    """Compile what kernels alone call, by name: once, where `inline` has Numba copy it into each of these.
+
+    Numba takes longer for a copy than for a function of its own, as soon as that has a dozen statements. Python must
+    not call it: there is no code for that, and the process would end.
+    """
+    if not JIT:
+        return QUIET(function)
+    return compile_loops(function, fastmath=SUMS, _nrt=COUNTED, no_cpython_wrapper=True)  # type: ignore[no-any-return]
 
 
 def allocating(function: F) -> F:

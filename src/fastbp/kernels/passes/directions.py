@@ -10,7 +10,7 @@ import math
 from ..compile import by_address, inline
 from ..compile.arguments import Doubles, Floats
 from ..elementwise import wide
-from ..ir import least, most, part, pointer, view
+from ..ir import call, least, most, part, pointer, to_bits, view
 from ..tables import (
     HYPER_LAST_SLOPE,
     HYPER_MEMORY,
@@ -29,6 +29,10 @@ from ..tables import (
     SEARCH_START_SLOPE,
 )
 from ..updates.vectors import combine, dot, mix, products
+
+PRODUCTS, MIX, PAIRS = SEARCH_COUNT, SEARCH_COUNT + 1, SEARCH_COUNT + 2
+"""Behind the numbers of a search: of L-BFGS the addresses of `vectors.products` and `vectors.mix`, and its tables. By
+name both would be compiled within `lbfgs_direction` once more, a fifth of what its first fit takes longer."""
 
 
 @inline
@@ -57,42 +61,47 @@ def lbfgs_direction(parameters: Floats, state: Floats, numbers: Doubles, search:
     kept = whole(figures[HYPER_PAIRS])
     count = least(kept, memory)
     square = memory * memory
-    tables = view(search, SEARCH_COUNT, search.size - SEARCH_COUNT)  # of older pairs by younger ones
-    step_change, change_change = view(tables, 0, square), view(tables, square, square)
-    slopes, column = view(tables, 2 * square, 2 * memory), view(tables, 2 * square + 2 * memory, memory)
-    weights = view(tables, 2 * square + 3 * memory, 2 * memory)  # slopes and weights: first of steps, then of changes
+    tables = PAIRS  # of older pairs by younger ones
+    step_change, change_change = pointer(view(search, tables, square)), pointer(view(search, tables + square, square))
+    slopes = pointer(view(search, tables + 2 * square, 2 * memory))
+    column = pointer(view(search, tables + 2 * square + 2 * memory, memory))
+    weights = pointer(view(search, tables + 2 * square + 3 * memory, 2 * memory))  # of steps, then of changes
     for pair in range(most(least(whole(line[SEARCH_KNOWN]), kept - 1), kept - count), kept):
         place = pair % memory
+        change = pointer(part(state, ROW_OWN + memory + place, n))
         for half in range(2):
-            products(view(state, (ROW_OWN + half * memory) * n, memory * n), count, gradient,
-                     part(state, ROW_OWN + memory + place, n), view(slopes, half * memory, memory), column)
+            call(products, to_bits(line[PRODUCTS]), pointer(view(state, (ROW_OWN + half * memory) * n, memory * n)),
+                 memory, count, n, pointer(gradient), change,
+                 pointer(view(search, tables + 2 * square + half * memory, memory)), column)
             for k in range(count):
-                tables[half * square + k * memory + place] = column[k]
+                line[tables + half * square + k * memory + place] = column[k]
     line[SEARCH_KNOWN] = float(kept)
     newest = (kept - 1) % memory
     scale = 1.0 / change_change[newest * memory + newest]
     for i in range(2 * memory):
         weights[i] = 0.0
-    for age in range(count):
-        k = (kept - 1 - age) % memory
-        alpha = -slopes[k]
-        for younger in range(age):
-            i = (kept - 1 - younger) % memory
+    k, last = newest, memory - 1
+    for age in range(count):  # from the newest pair on; to step from place to place keeps LLVM from vectors of them
+        alpha, i = -slopes[k], newest
+        for _ in range(age):
             alpha += weights[memory + i] * step_change[k * memory + i]
+            i = i - 1 if i > 0 else last
         weights[k], weights[memory + k] = alpha, -alpha
-    for k in range(memory):
-        weights[memory + k] *= scale
-    for age in range(count - 1, -1, -1):
-        k = (kept - 1 - age) % memory
-        beta = -scale * slopes[memory + k]
-        for other in range(count):
-            i = (kept - 1 - other) % memory
-            if other <= age:
-                beta += weights[memory + i] * change_change[k * memory + i]
-            else:
-                beta += weights[memory + i] * change_change[i * memory + k] + weights[i] * step_change[i * memory + k]
+        k = k - 1 if k > 0 else last
+    for i in range(memory):
+        weights[memory + i] *= scale
+    for age in range(count, 0, -1):  # back from the oldest one
+        k = k + 1 if k < last else 0
+        beta, i = -scale * slopes[memory + k], newest
+        for _ in range(age):
+            beta += weights[memory + i] * change_change[k * memory + i]
+            i = i - 1 if i > 0 else last
+        for _ in range(age, count):
+            beta += weights[memory + i] * change_change[i * memory + k] + weights[i] * step_change[i * memory + k]
+            i = i - 1 if i > 0 else last
         weights[k] -= beta
-    mix(direction, -scale, gradient, view(state, ROW_OWN * n, 2 * memory * n), weights)
+    call(mix, to_bits(line[MIX]), pointer(direction), n, -scale, pointer(gradient),
+         pointer(view(state, ROW_OWN * n, 2 * memory * n)), weights, 2 * memory)
 
 
 @by_address()

@@ -12,7 +12,7 @@ A method is this search and a direction, two kernels of `directions` called by a
 import math
 
 from .. import prototypes
-from ..compile import by_address, inline, kernel
+from ..compile import by_address, inline, inner, kernel
 from ..compile.arguments import DoublePointer, Doubles, Floats, IntegerPointer
 from ..ir import call, least, most, part, pointer, to_bits
 from ..tables import (
@@ -100,7 +100,7 @@ def extrapolate(a, slope_a, b, slope_b):
     return least(most(reach, 1.1 * b), 10.0 * b)
 
 
-@inline
+@inner
 def judge(search, cost, slope):
     """Take note of a point of the line, overwrite SEARCH_ALPHA by the next to try, and say what becomes of the line.
 
@@ -153,9 +153,9 @@ def cost_of_pass(parameters, gradient, state, numbers, sums, search):
     return cost
 
 
-@inline
-def end_step(parameters, numbers, progress, sums, search, costs, status):
-    """Record a step, and tell `epoch.run` to come back: with a ``status``, or for a pause; or diverged."""
+@inner
+def end_step(parameters, numbers, progress, sums, search, costs, last):
+    """Record a step, and tell `epoch.run` to come back: where it was the ``last``, or for a pause; or diverged."""
     nothing = numbers[HYPER_COST] * 0.0
     for i in range(parameters.size):
         nothing += parameters[i] * 0.0
@@ -170,7 +170,7 @@ def end_step(parameters, numbers, progress, sums, search, costs, status):
     progress[PROGRESS_EPOCH] += 1
     whole = type(progress[PROGRESS_UPDATES])
     progress[PROGRESS_UPDATES] = whole(search[SEARCH_STEPS])  # where `epoch.run` counts passes
-    progress[PROGRESS_STATUS] = STATUS_PAUSED if status == STATUS_RUNNING and search[SEARCH_LEFT] <= 0.0 else status
+    progress[PROGRESS_STATUS] = STATUS_DONE if last else STATUS_PAUSED if search[SEARCH_LEFT] <= 0.0 else STATUS_RUNNING
 
 
 @by_address(CELL_END_EPOCH)
@@ -197,19 +197,19 @@ def next_point(parameters: Floats, best: Floats, state: Floats, numbers: Doubles
             combine(parameters, 1.0, start, line[SEARCH_ALPHA], direction)
             return
         # in its last digit the first condition lets equal costs pass
-        if verdict == LINE_FOUND and cost < figures[HYPER_COST]:
+        found = verdict == LINE_FOUND and cost < figures[HYPER_COST]
+        if found:
             figures[HYPER_COST], figures[HYPER_STEP_LENGTH] = cost, line[SEARCH_ALPHA]
             line[SEARCH_PENALTY] = sums[SUM_EPOCH_PENALTY]
             remember = to_bits(line[SEARCH_REMEMBER])
             call(prototypes.direction, remember, parameters, state, numbers, search)
             figures[HYPER_STEPS] += 1.0
-            end_step(parameters, figures, progress, sums, line, costs, STATUS_RUNNING)
         else:
             for i in range(n):
                 parameters[i], gradient[i] = start[i], before[i]
-            if figures[HYPER_STEPS] == 0.0:
-                end_step(parameters, figures, progress, sums, line, costs, STATUS_DONE)
-            # along the gradient, where the direction leads nowhere
+        if found or figures[HYPER_STEPS] == 0.0:
+            end_step(parameters, figures, progress, sums, line, costs, not found)
+        if not found:  # along the gradient, where the direction leads nowhere
             figures[HYPER_STEPS], line[SEARCH_DOING] = 0.0, DOING_RESTING
     if progress[PROGRESS_STATUS] != STATUS_RUNNING:
         return
@@ -222,8 +222,9 @@ def next_point(parameters: Floats, best: Floats, state: Floats, numbers: Doubles
         if slope < 0.0 or figures[HYPER_STEPS] == 0.0:
             break
         figures[HYPER_STEPS] = 0.0
-    if not slope < 0.0:
-        end_step(parameters, figures, progress, sums, line, costs, STATUS_DONE)
+    nowhere = not slope < 0.0
+    if nowhere:
+        end_step(parameters, figures, progress, sums, line, costs, nowhere)
         return
     line[SEARCH_DOING], line[SEARCH_TRIES], line[SEARCH_BRACKETED] = DOING_SEARCHING, 0.0, 0.0
     line[SEARCH_START_COST], line[SEARCH_START_SLOPE] = figures[HYPER_COST], slope

@@ -8,7 +8,7 @@ theirs where no bound is met.
 import math
 
 from .. import prototypes
-from ..compile import by_address, inline
+from ..compile import by_address, inline, inner
 from ..compile.arguments import DoublePointer, Doubles, Floats, IntegerPointer
 from ..ir import call, least, most, part, pointer, to_bits, view
 from ..tables import (
@@ -129,7 +129,7 @@ def next_trial(search, alpha, cost, slope, low_cost, low_slope, high_cost, high_
     return (longest if alpha > low else shortest), bracketed
 
 
-@inline
+@inner
 def try_point(search, wolfe, cost, slope):
     """Take note of a point of the line, overwrite SEARCH_ALPHA by the next one, and say what becomes of the line.
 
@@ -229,7 +229,7 @@ def next_iterate(parameters: Floats, best: Floats, state: Floats, numbers: Doubl
                 call(prototypes.direction, to_bits(line[SEARCH_REMEMBER]), parameters, state, numbers, search)
                 figures[HYPER_STEPS] += 1.0
                 wolfe[WOLFE_ITERATIONS] += 1.0
-                end_step(parameters, figures, progress, sums, line, costs, STATUS_RUNNING)
+                end_step(parameters, figures, progress, sums, line, costs, failed)
         line[SEARCH_DOING] = DOING_RESTING
     if progress[PROGRESS_STATUS] != STATUS_RUNNING:
         return

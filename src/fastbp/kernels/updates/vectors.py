@@ -1,8 +1,9 @@
 """Loops over whole flat buffers for the full-batch methods. Sums are double: theirs cancel."""
 
-from ..compile import inline, kernel
+from ..compile import by_address, kernel
+from ..compile.arguments import DoublePointer, FloatPointer
 from ..elementwise import wide
-from ..ir import view
+from ..ir import least
 
 BLOCK = 2048
 """Numbers of a vector that stay in cache while those of many others pass by."""
@@ -25,32 +26,32 @@ def combine(out, a, x, b, y):
         out[i] = first * x[i] + second * y[i]
 
 
-@inline
-def products(rows, count, a, b, with_a, with_b):
-    """Σ_i r_i a_i and Σ_i r_i b_i of the first ``count`` of vectors that lie one after the other: overwrites the sums.
+@by_address()
+def products(rows: FloatPointer, memory: int, count: int, n: int, a: FloatPointer, b: FloatPointer,
+             with_a: DoublePointer, with_b: DoublePointer) -> None:
+    """Σ_i r_i a_i and Σ_i r_i b_i of the first ``count`` of some vectors of n numbers: overwrites the sums.
 
-    Each vector is read once, and four at a time, which four does not depend on ``count``, nor does any bit of a sum.
+    The vectors lie one after the other, as many as ``memory``. Each is read once, and four at a time, which four does
+    not depend on ``count``, nor does any bit of a sum.
     """
-    n, some = a.size, with_a.size // 4 * 4
-    for k in range(with_a.size):
+    some = memory // 4 * 4
+    for k in range(memory):
         with_a[k], with_b[k] = 0.0, 0.0
     for begin in range(0, n, BLOCK):
-        size = min(BLOCK, n - begin)
-        x, y = view(a, begin, size), view(b, begin, size)
-        for k in range(0, min(some, count), 4):
-            r0, r1 = view(rows, k * n + begin, size), view(rows, (k + 1) * n + begin, size)
-            r2, r3 = view(rows, (k + 2) * n + begin, size), view(rows, (k + 3) * n + begin, size)
+        end = least(begin + BLOCK, n)
+        for k in range(0, least(some, count), 4):
             x0, x1, x2, x3, y0, y1, y2, y3 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-            for i in range(size):
-                p, q = wide(x[i]), wide(y[i])
-                x0 += float(r0[i]) * p
-                x1 += float(r1[i]) * p
-                x2 += float(r2[i]) * p
-                x3 += float(r3[i]) * p
-                y0 += float(r0[i]) * q
-                y1 += float(r1[i]) * q
-                y2 += float(r2[i]) * q
-                y3 += float(r3[i]) * q
+            for i in range(begin, end):
+                x, y, j = wide(a[i]), wide(b[i]), k * n + i
+                r0, r1, r2, r3 = wide(rows[j]), wide(rows[j + n]), wide(rows[j + 2 * n]), wide(rows[j + 3 * n])
+                x0 += r0 * x
+                x1 += r1 * x
+                x2 += r2 * x
+                x3 += r3 * x
+                y0 += r0 * y
+                y1 += r1 * y
+                y2 += r2 * y
+                y3 += r3 * y
             with_a[k] += x0
             with_a[k + 1] += x1
             with_a[k + 2] += x2
@@ -60,40 +61,39 @@ def products(rows, count, a, b, with_a, with_b):
             with_b[k + 2] += y2
             with_b[k + 3] += y3
         for k in range(some, count):
-            r, first, second = view(rows, k * n + begin, size), 0.0, 0.0
-            for i in range(size):
-                first += float(r[i]) * wide(x[i])
-                second += float(r[i]) * wide(y[i])
-            with_a[k] += first
-            with_b[k] += second
+            x0, y0 = 0.0, 0.0
+            for i in range(begin, end):
+                r0 = wide(rows[k * n + i])
+                x0 += r0 * wide(a[i])
+                y0 += r0 * wide(b[i])
+            with_a[k] += x0
+            with_b[k] += y0
 
 
-@inline
-def mix(out, a, x, rows, weights):
-    """out ← ax + Σ_k w_k r_k of vectors that lie one after the other.
+@by_address()
+def mix(out: FloatPointer, n: int, a: float, x: FloatPointer, rows: FloatPointer, weights: DoublePointer,
+        count: int) -> None:
+    """out ← ax + Σ_k w_k r_k of so many vectors of n numbers that lie one after the other.
 
     Four at a time: one at a time, reading and writing ``out`` for each, took 2.3 times as long.
     """
-    real, n, count = type(out[0]), out.size, weights.size
+    real = type(out[0])
     first = real(a)
     for begin in range(0, n, BLOCK):
-        size = min(BLOCK, n - begin)
-        o = view(out, begin, size)
-        y = view(x, begin, size)
-        for i in range(size):
-            o[i] = first * y[i]
+        end = least(begin + BLOCK, n)
+        for i in range(begin, end):
+            out[i] = first * x[i]
         for k in range(0, count - 3, 4):
             w0, w1, w2, w3 = real(weights[k]), real(weights[k + 1]), real(weights[k + 2]), real(weights[k + 3])
             if w0 == real(0) and w1 == real(0) and w2 == real(0) and w3 == real(0):
                 continue
-            r0, r1 = view(rows, k * n + begin, size), view(rows, (k + 1) * n + begin, size)
-            r2, r3 = view(rows, (k + 2) * n + begin, size), view(rows, (k + 3) * n + begin, size)
-            for i in range(size):
-                o[i] += (w0 * r0[i] + w1 * r1[i]) + (w2 * r2[i] + w3 * r3[i])
+            for i in range(begin, end):
+                j = k * n + i
+                out[i] += (w0 * rows[j] + w1 * rows[j + n]) + (w2 * rows[j + 2 * n] + w3 * rows[j + 3 * n])
         for k in range(count // 4 * 4, count):
-            w, r = real(weights[k]), view(rows, k * n + begin, size)
-            for i in range(size):
-                o[i] += w * r[i]
+            w0 = real(weights[k])
+            for i in range(begin, end):
+                out[i] += w0 * rows[k * n + i]
 
 
 @kernel
