@@ -1100,6 +1100,32 @@ def test_samples_kept_back_that_give_no_score():
         MLPRegressor(early_stopping=True).fit(X, y, validation_data=(X[:1], y[:1]))
 
 
+@pytest.mark.parametrize("settings", [{}, {"standardize": True}, {"dtype": "float32"}, {"solver": "sgd"}])
+def test_scores_of_each_epoch_are_those_of_the_rows_kept_back(settings):
+    X, y = diabetes()
+    kept, scores = (X[-20:], y[-20:]), []
+
+    def look(record):
+        inputs = kept[0] if mlp.input_scaler_ is None else mlp.input_scaler_.transform(kept[0])
+        targets = kept[1] if mlp.target_scaler_ is None else mlp.target_scaler_.transform(kept[1][:, None])[:, 0]
+        scores.append(r2_score(targets, record.network.predict(inputs)))
+
+    mlp = MLPRegressor("squared_error", (5,), max_iter=4, random_state=0, early_stopping=True, callbacks=[look],
+                       **settings)
+    mlp.fit(X[:-20], y[:-20], validation_data=kept)
+    assert len(scores) == 4
+    np.testing.assert_allclose(mlp.validation_scores_, scores, rtol=1e-5 if "dtype" in settings else 1e-11)
+
+
+def test_rows_without_weight_have_no_part_in_a_score(rng):
+    """Whatever they hold, also in the first place: a number that stands for a missing one, say."""
+    X, y, weight = rng.normal(size=(30, 2)), rng.normal(size=(30, 1)), np.arange(30.0)
+    mlp = MLPRegressor("squared_error", (2,), max_iter=1, random_state=0).fit(X, y[:, 0])
+    out = mlp.network_.predict(X).reshape(30, 1)
+    y[0] = 1e20
+    assert mlp._judge(_Samples(X, y, weight))(out) == pytest.approx(r2_score(y[1:], out[1:], sample_weight=weight[1:]))
+
+
 def epoch_of(mlp, kept):
     """Return what the record of an epoch tells of samples kept back, at the present weights."""
     return SimpleNamespace(network=mlp.network_, validation_cost=mlp.network_.cost(kept.X, kept.targets))

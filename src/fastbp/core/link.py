@@ -222,7 +222,7 @@ def _laid_out(architecture: Architecture, request: Request, block: int, spare: i
     layers = np.zeros((len(sizes) - 1, tables.LAYER_COLUMNS), np.int64)
     for i, row in enumerate(LAYER.view(layers)):
         n_in, n_out = sizes[i], sizes[i + 1]
-        row["n_in"], row["n_out"], row["dealt"] = n_in, n_out, sum(map(layout.tiles, sizes[1 : i + 1]))
+        row["n_in"], row["n_out"], row["tile"] = n_in, n_out, sum(map(layout.tiles, sizes[1 : i + 1]))
         row["weights"], row["biases"], row["alphas"] = (
             architecture.weights[i], architecture.biases[i], architecture.alphas[i])
         row["source"], row["out"] = out[i], out[i + 1]

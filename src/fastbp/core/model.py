@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from itertools import pairwise
 from types import TracebackType
 from typing import Any
 
@@ -118,9 +119,14 @@ class Model:
             self.weights[-1][n_targets:] = 0
             self.biases[-1][n_targets:] = 0
 
+    def _reset_by(self, rule: Rule) -> None:
+        """Have `reset` draw by another rule than the one it was built with: its first weights are the caller's."""
+        self.__dict__["init"] = rule
+
     def _share(self, architecture: Architecture) -> None:
         """Take workspaces, and what is known of an architecture, that networks built alike have together."""
         workspaces = shared(architecture)
+        # all at once: `Network.__setattr__` looks at each attribute, a tenth of the time that a small network takes
         self.__dict__.update(_workspaces=workspaces, _architecture=workspaces.architecture)
 
     def _with_cost(self, cost: Cost) -> Model:
@@ -134,9 +140,8 @@ class Model:
     def _prepare(self) -> None:
         """Make what is not copied or saved: views, workspaces, C functions, the lock."""
         architecture, parameters = self._architecture, self._parameters
-        sizes = architecture.sizes
         views = [parameters[start : start + n * m].reshape(m, n)
-                 for start, n, m in zip(architecture.weights, sizes, sizes[1:], strict=False)]
+                 for start, (n, m) in zip(architecture.weights, pairwise(architecture.sizes), strict=True)]
         # what is done to the shape or flags of what is shown leaves the array of the kernels alone
         self.__dict__.update(_shown=parameters[:], _views=tuple(views), _lock=threading.Lock())
 

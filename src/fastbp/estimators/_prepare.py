@@ -72,7 +72,7 @@ def make(mlp: _MLP, data: _Samples, first: bool = True) -> None:
     anew = first or getattr(mlp, "_description", None) != description
     if anew:
         mlp._network = Network(tuple(sizes), activation, output, cost, dtype=dtype, init="zeros")  # drawn below
-        mlp._network.__dict__["init"] = "auto"  # by which `reset` draws
+        mlp._network._reset_by("auto")
         mlp._description, mlp._given, mlp._noise_is_seeded = description, False, False
     mlp.n_layers_, mlp.out_activation_ = len(sizes), output
     if first:

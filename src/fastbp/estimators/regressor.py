@@ -17,7 +17,6 @@ from sklearn.utils.validation import check_is_fitted
 from .. import costs
 from ..costs import Cost
 from ..network import Network
-from ..training.history import Record
 from . import _fit
 from ._base import _MLP, Score, _columns, _Samples
 
@@ -25,7 +24,8 @@ Array = npt.NDArray[Any]
 
 
 def _spread(y: Array, weight: Array) -> Array:
-    """Return Σ w (y − ȳ)² of each output: exactly 0 where y is constant."""
+    """Return Σ w (y − ȳ)² of each output: exactly 0 where y is constant in all rows that weigh anything."""
+    y, weight = y[weight > 0], weight[weight > 0]
     with np.errstate(over="ignore", under="ignore"):
         rest = y - y[0]
         found: Array = weight @ (rest - weight @ rest / weight.sum()) ** 2
@@ -247,15 +247,11 @@ class MLPRegressor(RegressorMixin, _MLP):
             if 0 < spread < math.inf:
                 factor = 2 * len(y) / spread
 
-                def score(record: Record) -> float:
-                    found = 1 - factor * record.validation_cost  # type: ignore[operator]
-                    return found if math.isfinite(found) else math.nan
-
-                return score
+                return lambda record: 1 - factor * record.validation_cost  # type: ignore[operator]
         return super()._scorer(kept)
 
     def _judge(self, kept: _Samples) -> Callable[[Array], float]:
-        """Return R², as r2_score does, of outputs; NaN where one of them is not finite."""
+        """Return R² of outputs, as r2_score has it, but of a constant y 0 or 1; NaN where an output is not finite."""
         y = kept.targets
         if len(y) < 2:
             raise ValueError(f"validation_data has {len(y)} row, but early stopping of a regressor needs two or more: "

@@ -18,7 +18,6 @@ MOST_BLOCKS = 64
 LAYER = Table({
     "n_in": "neurons below",
     "n_out": "neurons of the layer",
-    "dealt": "tiles of neurons of the layers before, which are dealt to threads (`shares.first_neuron`)",
     "weights": "offset of W^l in the flat buffer",
     "biases": "offset of b^l in the flat buffer, -1 without biases",
     "activation": "address of φ",
@@ -38,12 +37,12 @@ LAYER = Table({
     "parametric": "address of `parametric.activate` where there are α, or 0",
     "parametric_backward": "address of `parametric.backward` where there are α, or 0",
     "parametric_gradient": "address of `parametric.gradient` where there are α, or 0",
+    "tile": "the number of its first tile of neurons, which are dealt to threads (`shares.first_neuron`)",
 })
 """A row for each layer of weights: `layout.Plan.layers`."""
-(LAYER_N_IN, LAYER_N_OUT, LAYER_DEALT, LAYER_WEIGHTS, LAYER_BIASES, LAYER_ACTIVATION, LAYER_SOURCE, LAYER_OUT,
- LAYER_DELTA_BELOW, LAYER_DELTA, LAYER_COTANGENT, LAYER_TRANSPOSED, LAYER_PACKS, LAYER_NET, LAYER_SECOND,
- LAYER_TANGENTS, LAYER_MODEL, LAYER_ALPHAS, LAYER_CHANGE, LAYER_PARAMETRIC, LAYER_PARAMETRIC_BACKWARD,
- LAYER_PARAMETRIC_GRADIENT) = LAYER
+(LAYER_N_IN, LAYER_N_OUT, LAYER_WEIGHTS, LAYER_BIASES, LAYER_ACTIVATION, LAYER_SOURCE, LAYER_OUT, LAYER_DELTA_BELOW,
+ LAYER_DELTA, LAYER_COTANGENT, LAYER_TRANSPOSED, LAYER_PACKS, LAYER_NET, LAYER_SECOND, LAYER_TANGENTS, LAYER_MODEL,
+ LAYER_ALPHAS, LAYER_CHANGE, LAYER_PARAMETRIC, LAYER_PARAMETRIC_BACKWARD, LAYER_PARAMETRIC_GRADIENT, LAYER_TILE) = LAYER
 LAYER_COLUMNS = LAYER.count
 
 PROGRESS = Table({
@@ -99,8 +98,9 @@ CELL = Table({
     "scatter": "address of `gather.scatter`",
     "my_samples": "address of phase 1: `backprop.my_samples`, `encoded.my_samples`, `sparse.my_samples`, "
                   "`own_weights.my_samples`, or one of `second.PHASES`",
-    "my_neurons": "address of phase 2: `backprop.my_neurons`, or what stands around it: `backprop."
-                  "my_neurons_parametric`, `epoch.my_neurons_clipped`, or those of `encoded`, `sparse` and `relay`",
+    "my_neurons": "address of phase 2: `backprop.my_neurons`, or what stands around it: "
+                  "`backprop.my_neurons_parametric`, `encoded.my_neurons`, `sparse.my_neurons`, "
+                  "`epoch.my_neurons_clipped`, `relay.my_neurons`",
     "weights_neurons": "with α: address of `backprop.my_neurons`, which `backprop.my_neurons_parametric` calls",
     "forward_slopes": "address of `shared.forward_slopes`",
     "pushforward": "address of `shared.pushforward`",
@@ -123,7 +123,8 @@ CELL = Table({
     "given_jacobian": "address of the user's targets of ∂o/∂x",
     "kind": "what a pass computes, one of KIND_PLAIN …",
     "root": "the root of the cost's second derivative, for the Gauss–Newton matrix: one of ROOT_SLOPE …",
-    "gather_inputs": "address of what gathers inputs: one of `gather`, `bfloat16.gather`, or `encoded.gathered`",
+    "gather_inputs": "address of what gathers inputs: `gather.gather`, `gather.gather_transposed`, "
+                     "`gather.gather_sparse`, `bfloat16.gather`, or `encoded.gathered`",
     "gather_targets": "address of the kernel that gathers targets: `gather.gather`, or `gather.gather_columns`",
     "noise": "address of `noise.before_layer`, or 0",
     "end_epoch": "address of `record.end_epoch`, or of `line_search.next_point` or `more_thuente.next_iterate`",
@@ -404,8 +405,7 @@ REGULAR = Table({
 }, np.float64, start=HYPER.count, others=dict.fromkeys(
     ("rule", "total", "fixed", "segments", "factors", "n_factors", "ungrouped", "penalties"), np.int64))
 """Behind an optimizer's numbers where a fit is regularised, see `penalties`, or parameters have factors, see `groups`;
-behind them the table, the factors and the penalties. Whole numbers are kept as bits: to convert them costs 25 ms of
-compilation."""
+behind them table, factors and penalties. Whole numbers are bits: to convert them would take 25 ms to compile."""
 (REGULAR_RULE, REGULAR_TOTAL, REGULAR_AVERAGED, REGULAR_CLIP, REGULAR_CLIP_NORM, REGULAR_FIXED, REGULAR_SEGMENTS,
  REGULAR_FACTORS, REGULAR_N_FACTORS, REGULAR_UNGROUPED, REGULAR_PENALTIES) = REGULAR
 REGULAR_TABLE = REGULAR.start + REGULAR.count

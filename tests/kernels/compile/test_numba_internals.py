@@ -158,7 +158,7 @@ def test_kernels_are_simplified_less():
     found = []
     for pipeline, counts in ((numba_internals.KernelCompiler, False), (numba_internals.KernelCompiler, True),
                              (numba_internals.Compiler, False)):
-        function = numba.njit(pipeline_class=pipeline, _nrt=counts)(double)
+        function = numba.njit(pipeline_class=pipeline, _nrt=counts, debug=False)(double)
         assert function(21) == 42
         library = function.overloads[function.signatures[0]].library
         unchanged = "optnone" in library.get_llvm_str()

@@ -133,12 +133,16 @@ DELETES = "IRLegalization"
 variables overwritten with 0, a tenth of all that LLVM is given, and throws away."""
 
 
-class KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
-    """The IR of a kernel that counts no references.
+WRAPPER = "7cpython"
+"""In the name of the function that Python calls, which unpacks the arguments."""
 
-    Numba first has LLVM simplify each function by most of what comes once more when all are together: a twelfth of a
-    first fit. Here the three passes are run that shorten it most, which costs no kernel any time. What Python calls,
-    unpacks arguments and is left as it is.
+
+class KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
+    """The LLVM IR of a kernel that counts no references.
+
+    Before all functions of a kernel are optimised together, Numba has each of them simplified by most of the same
+    passes: a twelfth of a first fit. Here three are run that shorten it most, and the kernels are as fast. The
+    function that Python calls is not optimised.
     """
 
     def _optimize_functions(self, ll_module: Any) -> None:
@@ -156,15 +160,12 @@ class KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
                 passes.run(function, builder)
 
 
-WRAPPER = "7cpython"
-"""In the name of what Python calls."""
-
-
 class KernelLower(Lower):  # type: ignore[misc]
     """What emits the IR of a kernel that counts no references: without what these and debuggers ask for."""
 
     def storevar(self, value: Any, name: str, argidx: int | None = None) -> None:
         """Emit a store to a variable. Numba's own first loads what was there, for it to be released."""
+        self._alloca_var(name, self.typeof(name))
         if name in self._singly_assigned_vars:
             self._blk_local_varmap[name] = value
         else:
@@ -188,23 +189,22 @@ class KernelCompiler(Compiler):
 
     def compile_extra(self, func: Any) -> Any:
         """Compile, for Numba."""
-        if not self._counts:
+        if self._is_bare:
             library = self.state.library = KernelLibrary(self.state.targetctx.codegen(), func.__qualname__)
             library.enable_object_caching()
         with _remembering():
             return super().compile_extra(func)
 
     @property
-    def _counts(self) -> bool:
-        """Whether it counts references, or is for a debugger."""
-        return bool(self.state.flags.nrt or self.state.flags.debuginfo)
+    def _is_bare(self) -> bool:
+        """Whether it counts no references, and is for no debugger."""
+        return not (self.state.flags.nrt or self.state.flags.debuginfo)
 
     def define_pipelines(self) -> list[Any]:
         """Return the passes, for Numba."""
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        bare = not self._counts
-        left_out = LEFT_OUT | {DELETES} if bare else LEFT_OUT
-        passes.passes = [(KernelLowering if bare and kind is NativeLowering else kind, text)
+        left_out = LEFT_OUT | {DELETES} if self._is_bare else LEFT_OUT
+        passes.passes = [(KernelLowering if self._is_bare and kind is NativeLowering else kind, text)
                          for kind, text in passes.passes if kind.__name__ not in left_out]
         passes.finalize()
         return [passes]

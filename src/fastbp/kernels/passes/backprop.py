@@ -30,7 +30,6 @@ from ..tables import (
     LAYER_BIASES,
     LAYER_CHANGE,
     LAYER_COTANGENT,
-    LAYER_DEALT,
     LAYER_DELTA,
     LAYER_DELTA_BELOW,
     LAYER_N_IN,
@@ -41,6 +40,7 @@ from ..tables import (
     LAYER_PARAMETRIC_BACKWARD,
     LAYER_SOURCE,
     LAYER_TANGENTS,
+    LAYER_TILE,
     LAYER_TRANSPOSED,
     LAYER_WEIGHTS,
     PHASE_ACTIVATION,
@@ -147,8 +147,8 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
     for layer in range(layers.shape[0]):
         here = row(layers, layer)
         n_in, n_out, delta = here[LAYER_N_IN], here[LAYER_N_OUT], here[LAYER_DELTA]
-        first = first_neuron(n_out, here[LAYER_DEALT], thread, threads)
-        end = first_neuron(n_out, here[LAYER_DEALT], thread + 1, threads)
+        first = first_neuron(n_out, here[LAYER_TILE], thread, threads)
+        end = first_neuron(n_out, here[LAYER_TILE], thread + 1, threads)
         if here[LAYER_SOURCE] < 0 and here[LAYER_TRANSPOSED] < 0:
             continue
         w, b, transposed = here[LAYER_WEIGHTS], here[LAYER_BIASES], here[LAYER_TRANSPOSED]
@@ -191,10 +191,10 @@ def my_neurons_parametric(layers: Table, cells: Integers, panels: Floats, parame
     """Phase 2 with ∂E/∂α_j = Σ_samples (φ(net_j) − net_j) ∂E/∂o_j for this thread's share of every layer, then (7)."""
     for layer in range(layers.shape[0]):
         here = row(layers, layer)
-        n, dealt = here[LAYER_N_OUT], here[LAYER_DEALT]
+        n, tile = here[LAYER_N_OUT], here[LAYER_TILE]
         if here[LAYER_ALPHAS] >= 0:
             call(dense.bias_gradient, cells, panels, here[LAYER_CHANGE], n, strips,
-                 first_neuron(n, dealt, thread, threads), first_neuron(n, dealt, thread + 1, threads), gradient,
+                 first_neuron(n, tile, thread, threads), first_neuron(n, tile, thread + 1, threads), gradient,
                  here[LAYER_ALPHAS], accumulate)
             lap(clock, start, layer, PHASE_GRADIENT)
     call(my_neurons, cells[CELL_WEIGHTS_NEURONS], layers, cells, panels, parameters, gradient, state, hyper, update,
@@ -203,8 +203,8 @@ def my_neurons_parametric(layers: Table, cells: Integers, panels: Floats, parame
         return
     for layer in range(layers.shape[0]):
         here = row(layers, layer)
-        n, dealt, alphas = here[LAYER_N_OUT], here[LAYER_DEALT], here[LAYER_ALPHAS]
-        first, end = first_neuron(n, dealt, thread, threads), first_neuron(n, dealt, thread + 1, threads)
+        n, tile, alphas = here[LAYER_N_OUT], here[LAYER_TILE], here[LAYER_ALPHAS]
+        first, end = first_neuron(n, tile, thread, threads), first_neuron(n, tile, thread + 1, threads)
         if alphas >= 0 and first < end:
             call(prototypes.update_rule, update, parameters, gradient, state, alphas + first, alphas + end, 0, hyper)
             lap(clock, start, layer, PHASE_UPDATE)

@@ -61,27 +61,27 @@ def lbfgs_direction(parameters: Floats, state: Floats, numbers: Doubles, search:
     kept = whole(figures[HYPER_PAIRS])
     count = least(kept, memory)
     square = memory * memory
-    tables = PAIRS  # of older pairs by younger ones
-    step_change, change_change = pointer(view(search, tables, square)), pointer(view(search, tables + square, square))
-    slopes = pointer(view(search, tables + 2 * square, 2 * memory))
-    column = pointer(view(search, tables + 2 * square + 2 * memory, memory))
-    weights = pointer(view(search, tables + 2 * square + 3 * memory, 2 * memory))  # of steps, then of changes
+    step_change = pointer(view(search, PAIRS, square))  # of older pairs by younger ones, and so the next
+    change_change = pointer(view(search, PAIRS + square, square))
+    slopes = pointer(view(search, PAIRS + 2 * square, 2 * memory))
+    column = pointer(view(search, PAIRS + 2 * square + 2 * memory, memory))
+    weights = pointer(view(search, PAIRS + 2 * square + 3 * memory, 2 * memory))  # of steps, then of changes
     for pair in range(most(least(whole(line[SEARCH_KNOWN]), kept - 1), kept - count), kept):
         place = pair % memory
         change = pointer(part(state, ROW_OWN + memory + place, n))
         for half in range(2):
             call(products, to_bits(line[PRODUCTS]), pointer(view(state, (ROW_OWN + half * memory) * n, memory * n)),
                  memory, count, n, pointer(gradient), change,
-                 pointer(view(search, tables + 2 * square + half * memory, memory)), column)
+                 pointer(view(search, PAIRS + 2 * square + half * memory, memory)), column)
             for k in range(count):
-                line[tables + half * square + k * memory + place] = column[k]
+                line[PAIRS + half * square + k * memory + place] = column[k]
     line[SEARCH_KNOWN] = float(kept)
     newest = (kept - 1) % memory
     scale = 1.0 / change_change[newest * memory + newest]
     for i in range(2 * memory):
         weights[i] = 0.0
     k, last = newest, memory - 1
-    for age in range(count):  # from the newest pair on; to step from place to place keeps LLVM from vectors of them
+    for age in range(count):  # of such a short loop over places k % memory LLVM makes vectors, slower and much longer
         alpha, i = -slopes[k], newest
         for _ in range(age):
             alpha += weights[memory + i] * step_change[k * memory + i]
@@ -90,13 +90,13 @@ def lbfgs_direction(parameters: Floats, state: Floats, numbers: Doubles, search:
         k = k - 1 if k > 0 else last
     for i in range(memory):
         weights[memory + i] *= scale
-    for age in range(count, 0, -1):  # back from the oldest one
+    for age in range(count - 1, -1, -1):
         k = k + 1 if k < last else 0
         beta, i = -scale * slopes[memory + k], newest
-        for _ in range(age):
+        for _ in range(age + 1):
             beta += weights[memory + i] * change_change[k * memory + i]
             i = i - 1 if i > 0 else last
-        for _ in range(age, count):
+        for _ in range(age + 1, count):
             beta += weights[memory + i] * change_change[i * memory + k] + weights[i] * step_change[i * memory + k]
             i = i - 1 if i > 0 else last
         weights[k] -= beta

@@ -155,7 +155,10 @@ def cost_of_pass(parameters, gradient, state, numbers, sums, search):
 
 @inner
 def end_step(parameters, numbers, progress, sums, search, costs, last):
-    """Record a step, and tell `epoch.run` to come back: where it was the ``last``, or for a pause; or diverged."""
+    """Record a step, and tell `epoch.run` to come back: where it was the ``last``, or for a pause; or diverged.
+
+    No caller gives a constant for ``last``: Numba would compile all of it for True, for False and for both.
+    """
     nothing = numbers[HYPER_COST] * 0.0
     for i in range(parameters.size):
         nothing += parameters[i] * 0.0

@@ -20,10 +20,10 @@ from ..tables import (
     CELL_OWN_APART,
     CELL_OWN_SOURCE,
     LAYER_BIASES,
-    LAYER_DEALT,
     LAYER_N_IN,
     LAYER_N_OUT,
     LAYER_OUT,
+    LAYER_TILE,
     LAYER_TRANSPOSED,
     LAYER_WEIGHTS,
     PHASE_FORWARD,
@@ -47,7 +47,7 @@ def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
     if first == last:
         return
     structure, here = pointer(structure), row(layers, 0)
-    n_in, n_out, dealt = here[LAYER_N_IN], here[LAYER_N_OUT], here[LAYER_DEALT]
+    n_in, n_out, tile = here[LAYER_N_IN], here[LAYER_N_OUT], here[LAYER_TILE]
     threads = 1 if last - first == strips else 2
     thread = 1 if first > 0 else 0
     mine = thread * cells[CELL_OWN_APART]
@@ -56,8 +56,8 @@ def my_samples(layers: Table, cells: Integers, cost_parameter: Doubles, panels: 
          here[LAYER_TRANSPOSED] + mine, strips, 0, strips)
     lap(clock, start, 0, PHASE_GATHER)
     call(dense.forward_some, cells, parameters, here[LAYER_WEIGHTS], here[LAYER_BIASES], panels, source,
-         here[LAYER_OUT], n_in, n_out, first_neuron(n_out, dealt, thread, threads),
-         first_neuron(n_out, dealt, thread + 1, threads), strips)
+         here[LAYER_OUT], n_in, n_out, first_neuron(n_out, tile, thread, threads),
+         first_neuron(n_out, tile, thread + 1, threads), strips)
     lap(clock, start, 0, PHASE_FORWARD)
     if threads > 1:
         if not wait(stand, view(cells, CELL_MIDWAY, BARRIER_COUNT), threads):

@@ -35,9 +35,9 @@ from ..tables import (
     HYPER_POWER2,
     LAYER_ALPHAS,
     LAYER_BIASES,
-    LAYER_DEALT,
     LAYER_N_IN,
     LAYER_N_OUT,
+    LAYER_TILE,
     LAYER_WEIGHTS,
     PHASE_COUNT,
     PHASE_GRADIENT,
@@ -78,8 +78,8 @@ def share(layers: Table, cells: Integers, parameters: Floats, gradient: Floats, 
     for layer in range(layers.shape[0]):
         here = row(layers, layer)
         n_in, n_out, w, b = here[LAYER_N_IN], here[LAYER_N_OUT], here[LAYER_WEIGHTS], here[LAYER_BIASES]
-        first = first_neuron(n_out, here[LAYER_DEALT], thread, threads)
-        end = first_neuron(n_out, here[LAYER_DEALT], thread + 1, threads)
+        first = first_neuron(n_out, here[LAYER_TILE], thread, threads)
+        end = first_neuron(n_out, here[LAYER_TILE], thread + 1, threads)
         if first == end:
             continue
         call(prototypes.update_rule, rule, parameters, gradient, state, w + first * n_in, w + end * n_in, 0, hyper)

@@ -15,15 +15,15 @@ def first_strip(strips, part, parts):
 
 
 @scalar
-def first_neuron(n, dealt, thread, threads):
+def first_neuron(n, tile, thread, threads):
     """Return where a thread's share of a layer's n neurons begins, and that of the one before it ends.
 
-    Tiles are dealt to the threads in turn, on across layers: ``dealt`` counts those of the layers before. So no thread
-    has an odd tile in each of them; a thread's own lie together.
+    Tiles are dealt to the threads in turn, on across layers: ``tile`` is the number of the layer's first one. So no
+    thread has an odd tile in each layer; a thread's own lie together.
     """
     if threads == 1:
         return n * thread
-    after = dealt + (n + TILE - 1) // TILE
+    after = tile + (n + TILE - 1) // TILE
     mine = after // threads * thread + least(after % threads, thread)
-    before = dealt // threads * thread + least(dealt % threads, thread)
+    before = tile // threads * thread + least(tile % threads, thread)
     return least(TILE * (mine - before), n)

@@ -23,11 +23,11 @@ from ..tables import (
     CELL_STRUCTURE,
     CELL_STRUCTURE_SIZE,
     LAYER_BIASES,
-    LAYER_DEALT,
     LAYER_DELTA,
     LAYER_N_IN,
     LAYER_N_OUT,
     LAYER_OUT,
+    LAYER_TILE,
     LAYER_WEIGHTS,
     PHASE_FORWARD,
     PHASE_GRADIENT,
@@ -87,8 +87,8 @@ def my_neurons(layers: Table, cells: Integers, panels: Floats, parameters: Float
     found, mine = ranges(cells), places(cells, thread)
     updates = update != 0 and not backprop.updates_at_once(parameters, update, threads)
     shared = updates and accumulate == 0  # then rows may share one place, which stays in cache
-    dealt = here[LAYER_DEALT]
-    first, end = first_neuron(n_out, dealt, thread, threads), first_neuron(n_out, dealt, thread + 1, threads)
+    tile = here[LAYER_TILE]
+    first, end = first_neuron(n_out, tile, thread, threads), first_neuron(n_out, tile, thread + 1, threads)
     for j in range(first, end, lane):
         stop, shift = least(j + lane, end), (j - first) * n_in if shared else 0
         call(sparse.gradient, cells, panels, here[LAYER_DELTA], n_in, n_out, inputs, structure, found, mine, strips, j,
