@@ -177,7 +177,7 @@ class _MLP(BaseEstimator):
         """Return the defaults that fulfil their constraints, looked at once; a subclass may have others."""
         found = {}
         for name, parameter in inspect.signature(cls.__init__).parameters.items():
-            if isinstance(parameter.default, (int, float, str, tuple)):
+            if isinstance(parameter.default, (int, float, str, tuple, type(None))):
                 with contextlib.suppress(ValueError):
                     validate_parameter_constraints(cls._parameter_constraints, {name: parameter.default}, cls.__name__)
                     found[name] = parameter.default
