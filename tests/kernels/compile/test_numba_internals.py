@@ -45,8 +45,8 @@ MEMBERS = {
     "numba.core.cgutils": "alloca_once alloca_once_value create_struct_proxy for_range get_null_value "
                           "get_or_insert_function if_unlikely pack_array unpack_tuple",
     "numba.core.codegen.CPUCodegen": "magic_tuple",
-    "numba.core.codegen.JITCodeLibrary": "_optimize_functions enable_object_caching get_pointer_to_function "
-                                         "has_dynamic_globals",
+    "numba.core.codegen.JITCodeLibrary": "_optimize_functions add_ir_module enable_object_caching "
+                                         "get_pointer_to_function has_dynamic_globals",
     "numba.core.compiler.CompileResult": "_rebuild _reduce codegen entry_point fndesc library target_context",
     "numba.core.compiler.Compiler": "compile_extra define_pipelines",
     "numba.core.compiler.DefaultPassBuilder": "define_nopython_pipeline",

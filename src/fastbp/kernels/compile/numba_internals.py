@@ -145,14 +145,19 @@ class KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
     function that Python calls is not optimised.
     """
 
+    def add_ir_module(self, ir_module: Any) -> None:
+        """Take functions, for Numba."""
+        for function in ir_module.functions:
+            if WRAPPER in function.name and not function.is_declaration:
+                for attribute in ("noinline", "optnone"):
+                    function.attributes.add(attribute)
+        super().add_ir_module(ir_module)
+
     def _optimize_functions(self, ll_module: Any) -> None:
         ll_module.data_layout = self._codegen._data_layout
         builder = llvm.create_pass_builder(self._codegen._tm, llvm.create_pipeline_tuning_options())
         for function in ll_module.functions:
-            if WRAPPER in function.name:
-                for attribute in ("noinline", "optnone"):
-                    function.add_function_attribute(attribute)
-            elif not function.is_declaration:
+            if WRAPPER not in function.name and not function.is_declaration:
                 passes = llvm.create_new_function_pass_manager()
                 passes.add_sroa_pass()
                 passes.add_simplify_cfg_pass()
