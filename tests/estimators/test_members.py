@@ -461,7 +461,9 @@ def test_members_are_a_setting_like_any_other():
 @pytest.mark.parametrize("kind", OURS)
 def test_scikit_learns_checks(kind, resample):
     """Every check of `check_estimator`. A resample is drawn of samples, not of their weights, as in a Bagging."""
-    for estimator, check in estimator_checks_generator(kind(max_iter=100, n_members=3, resample=resample)):
+    # without a seed one run in 300 draws for a member only rows that a check gives no weight, which is an error
+    mlp = kind(max_iter=100, n_members=3, resample=resample, random_state=0)
+    for estimator, check in estimator_checks_generator(mlp):
         if resample is not None and check.func.__name__.startswith("check_sample_weight_equivalence"):
             continue
         try:
