@@ -206,7 +206,7 @@ updates.scheduled
 updates.vectors
     dot, combine       sums over whole flat buffers in double; ax + by: a flat buffer -> optimizers, line_search
     products, mix      Σ_i r_i a_i of many vectors with two others, in double; ax + Σ_k w_k r_k: a flat buffer
-                       -> lbfgs_direction
+                       -> lbfgs_direction, by address
     rprop              (7) by signs: parameters, and Δ, last slope, last step of each -> optimizers
     quickprop          (7) by parabolas: parameters, and last slope and step of each -> optimizers
 ir.peak
