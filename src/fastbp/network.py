@@ -40,7 +40,7 @@ KINDS: dict[str, type] = {"history": History, "generator": np.random.Generator}
 """Attributes that may be assigned, and what they must be."""
 
 
-ACTIVATIONS, COSTS = frozenset(activations.ACTIVATIONS), frozenset(costs.COSTS)
+ACTIVATIONS, COSTS = frozenset(activations.ACTIVATIONS), dict(costs.COSTS)
 """Those that are built in, whose names nobody can register anew."""
 
 
@@ -64,9 +64,10 @@ _remembered = functools.lru_cache(64)(_described)
 
 
 def _is_plain(layers: Any, activation: Any, output: Any, cost: Any) -> bool:
-    """Return whether these are numbers and names, which always describe the same."""
-    return (type(layers) is tuple and all(type(n) is int for n in layers) and type(activation) is str
-            and type(cost) is str and activation in ACTIVATIONS and cost in COSTS
+    """Return whether these are numbers, names and built-in costs, which always describe the same."""
+    known = cost in COSTS if type(cost) is str else type(cost) is costs.Cost and COSTS.get(cost.name) is cost
+    return (known and type(layers) is tuple and all(type(n) is int for n in layers)
+            and type(activation) is str and activation in ACTIVATIONS
             and (output is None or type(output) is str and output in ACTIVATIONS))
 
 

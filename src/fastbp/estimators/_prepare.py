@@ -13,7 +13,6 @@ import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 from sklearn.utils import check_random_state
 
-from ..costs import COSTS
 from ..network import Network
 from ..training.progress import new_key
 from ._base import _MLP, _Samples
@@ -72,9 +71,7 @@ def make(mlp: _MLP, data: _Samples, first: bool = True) -> None:
     description = sizes, activation, output, cost, dtype
     anew = first or getattr(mlp, "_description", None) != description
     if anew:
-        built_in = cost.name in COSTS and COSTS[cost.name] is cost
-        known = cost.name if built_in else cost  # a network of names is described once
-        mlp._network = Network(tuple(sizes), activation, output, known, dtype=dtype, init="zeros")  # drawn below
+        mlp._network = Network(tuple(sizes), activation, output, cost, dtype=dtype, init="zeros")  # drawn below
         mlp._network._reset_by("auto")
         mlp._description, mlp._given, mlp._noise_is_seeded = description, False, False
     mlp.n_layers_, mlp.out_activation_ = len(sizes), output
