@@ -79,7 +79,7 @@ def test_the_page_of_kernels_lists_them_all():
             continue
         for node in tree.body:
             decorators = {ast.unparse(found).partition("(")[0] for found in getattr(node, "decorator_list", ())}
-            if decorators & {"kernel", "allocating", "by_address", "by_element", "rule"}:
+            if decorators & {"kernel", "allocating", "by_address", "by_element", "inner", "rule"}:
                 assert re.search(rf"\b{node.name}\b", sections.get(module, "")), f"{module}.{node.name}"
 
 
