@@ -197,7 +197,8 @@ def test_an_edited_helper_gives_the_new_answer(installed, run_python):
 
 def test_all_that_is_cached_names_the_cache():
     """A file that uses one of the decorators is among those whose hash names the folder of machine code."""
-    decorators = {"kernel", "by_address", "by_element", "rule", "inner", "scalar", "inline", "allocating", "compile_loops"}
+    decorators = {"kernel", "by_address", "by_element", "rule", "inner", "scalar", "inline", "allocating",
+                  "compile_loops"}
     root, named = Path(fastbp.__file__).parent, set(cache.sources())
     compiled = set()
     for path in root.rglob("*.py"):
